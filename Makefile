@@ -1,0 +1,61 @@
+# `make repro` runs the whole pipeline, `make test` every test; each builds the environment first where it is missing.
+# Needed: Python 3.11 or newer, git, make.
+
+# How a recipe starts must not depend on what the shell around it has set.
+SHELL := /bin/sh
+unexport PYTHONDONTWRITEBYTECODE
+unexport VIRTUAL_ENV
+unexport PYTHONPATH
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export UV_SYSTEM_CERTS := 1
+
+PYTHON ?= python3
+UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
+
+.DEFAULT_GOAL := help
+.PHONY: help repro test lint format mend deps lock bench clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST)
+
+# Stamped last, so that an interrupted installation is done again.
+.venv/installed: requirements.lock pyproject.toml
+	@echo "make: building .venv from requirements.lock (about 6 GB, most of it PyTorch)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "make: Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12")'
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@.venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes --compile-bytecode requirements.lock
+	@.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+repro: .venv/installed mend  ## run the pipeline: only the stages that something changed for
+	@dvc repro
+	@echo "make: the report is reports/site/index.html, its text reports/summary.md"
+
+test: .venv/installed  ## every test
+	@echo "make: running every test (about five minutes on two cores)"
+	@python -m pytest
+
+lint: .venv/installed  ## ruff, and the lock file's promises
+	@ruff check .
+	@ruff format --check .
+
+format: .venv/installed  ## let ruff write
+	@ruff check --fix .
+	@ruff format .
+
+# DVC writes dvc.lock in place; a kill can leave it empty or cut, and then every command of DVC fails.
+mend: .venv/installed  ## put back the last whole dvc.lock, where a kill has left a broken one
+	@python -m wheretolook.mend
+
+deps: .venv/installed  ## write each stage's code dependencies into dvc.yaml, from its imports
+	@python -m tests.pipeline.code_dependencies --write
+
+lock: .venv/installed  ## pin requirements.in anew, with hashes and without a host's name
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements.in -o requirements.lock
+
+bench: .venv/installed  ## measure the map engine against its peers
+	@python benchmarks/engine.py
+
+clean:  ## remove what the pipeline made (not DVC's cache, not the environment)
+	rm -rf data models reports/site .cache test-output

@@ -1,0 +1,122 @@
+"""params.yaml as a whole: what DVC's templating would drop, double or misread without a word is refused here."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from wheretolook.data.refusal import Refusal
+
+SECTIONS = ("fetch", "prepare", "models", "train", "drive", "sync", "export", "score", "compare", "report")
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+
+def read_params(text: str) -> dict[str, dict]:
+    """Parse and check the text of params.yaml, with the parser that DVC uses.
+
+    Args:
+        text: YAML; every one of `SECTIONS` a mapping; `models` and `drive` map names to mappings.
+
+    Returns:
+        The sections, in the file's order.
+
+    Raises:
+        Refusal: no valid YAML, a doubled key, a missing or unknown section, a bad or doubled model name, a null, or a
+            value that templating cannot pass on.
+    """
+    try:
+        params = YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise Refusal(f"params.yaml: expected YAML without doubled keys; found:\n{error}") from error
+    if not isinstance(params, dict):
+        raise Refusal(f"params.yaml: expected the sections {', '.join(SECTIONS)}; found {type(params).__name__}")
+    _check_sections(params)
+    _check_names(params)
+    _check_values(params)
+    return params
+
+
+def arguments(values: Mapping[str, Any]) -> list[str]:
+    """Command line arguments of a section, as DVC's templating makes them of a mapping.
+
+    Lists append an option for each element; booleans become `--key` or `--no-key` (both set in .dvc/config).
+    """
+    words: list[str] = []
+    for key, value in values.items():
+        if isinstance(value, bool):
+            words.append(f"--{key}" if value else f"--no-{key}")
+            continue
+        for element in value if isinstance(value, list) else [value]:
+            words += [f"--{key}", str(element)]
+    return words
+
+
+def _check_sections(params: Mapping[Any, Any]) -> None:
+    for section in params:
+        if section not in SECTIONS:
+            near = difflib.get_close_matches(str(section), SECTIONS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise Refusal(f"params.yaml: unknown section {section!r}, expected {', '.join(SECTIONS)}{hint}")
+    for section in SECTIONS:
+        if section not in params:
+            raise Refusal(f"params.yaml: section {section!r} is missing; an empty one is written `{section}: {{}}`")
+        if not isinstance(params[section], dict):
+            found = type(params[section]).__name__
+            raise Refusal(f"params.yaml: section {section!r}: expected a mapping, found {found}; empty is `{{}}`")
+
+
+def _check_names(params: Mapping[str, dict]) -> None:
+    seen: dict[str, str] = {}
+    for section in ("models", "drive"):
+        for name, values in params[section].items():
+            if not isinstance(name, str) or not NAME.fullmatch(name):
+                raise Refusal(
+                    f"params.yaml: {section}: bad name {name!r}: expected a letter, then letters, digits, '-' and '_' "
+                    "(DVC drops numbers and booleans, and a dot or slash would change the path); rename it"
+                )
+            if name.lower() in seen:
+                raise Refusal(
+                    f"params.yaml: {section}: the name {name!r} stands in {seen[name.lower()]!r} already (upper and "
+                    "lower case count as one, as some file systems do); rename one of the two"
+                )
+            seen[name.lower()] = section
+            if not isinstance(values, dict) or not values:
+                raise Refusal(f"params.yaml: {section}.{name}: expected a mapping of its own values, found {values!r}")
+    if not seen:
+        raise Refusal("params.yaml: no model in `models` or `drive`; name at least one")
+
+
+def _check_values(params: Mapping[str, dict]) -> None:
+    for section, values in params.items():
+        if section in ("models", "drive"):
+            shared = params["train" if section == "models" else "sync"]
+            for name, own in values.items():
+                _check_scalars(f"{section}.{name}", own)
+                _check_lists(f"{section}.{name}", own, shared)
+        else:
+            _check_scalars(section, values)
+
+
+def _check_scalars(where: str, values: Mapping[Any, Any]) -> None:
+    for key, value in values.items():
+        if not isinstance(key, str):
+            raise Refusal(f"params.yaml: {where}: bad key {key!r}: DVC drops it without a word; write it as text")
+        if value is None:
+            raise Refusal(
+                f"params.yaml: {where}.{key}: null would reach the stage as the word None; write '' for nothing"
+            )
+        for element in value if isinstance(value, list) else [value]:
+            if not isinstance(element, str | int | float | bool):
+                found = type(element).__name__
+                raise Refusal(f"params.yaml: {where}.{key}: expected text, a number, true or false, found {found}")
+
+
+def _check_lists(where: str, own: Mapping[str, Any], shared: Mapping[str, Any]) -> None:
+    for key, value in own.items():
+        if isinstance(value, list) and key in shared:
+            raise Refusal(
+                f"params.yaml: {where}.{key}: a list given again is appended, not replaced; write it in one place"
+            )

@@ -1,0 +1,70 @@
+"""Refuse what is wrong in params.yaml before anything runs; write the models' names for later stages."""
+
+from pathlib import Path
+
+import click
+
+from wheretolook.stage import StageCommand
+
+
+@click.command(cls=StageCommand)
+@click.option("--params", type=click.Path(path_type=Path), default=Path("params.yaml"), show_default=True)
+@click.option("--names", type=click.Path(path_type=Path), default=Path("reports/names.json"), show_default=True)
+def check(params: Path, names: Path) -> None:
+    """Check the sections, names and values of params.yaml, and that each stage would accept its options."""
+    from wheretolook.data.atomic import write_json
+    from wheretolook.params import read_params
+
+    values = read_params(params.read_text(encoding="utf-8"))
+    for where, command, words in command_lines(values):
+        accept(where, command, words)
+    trained, drive = list(values["models"]), list(values["drive"])
+    write_json(names, {"models": [*trained, *drive], "trained": trained, "drive": drive})
+    click.echo(f"check: {len(trained)} models to train, {len(drive)} from Drive")
+
+
+def command_lines(values: dict[str, dict]) -> list[tuple[str, click.Command, list[str]]]:
+    """Every stage's command with the arguments that DVC would give it, and the sections that they come from."""
+    import compare
+    import export
+    import fetch
+    import prepare
+    import report
+    import score
+    import sync
+    import train
+
+    from wheretolook.params import arguments
+
+    names = [*values["models"], *values["drive"]]
+    lines = [
+        ("fetch", fetch.fetch, arguments(values["fetch"])),
+        ("prepare", prepare.prepare, arguments(values["prepare"])),
+        ("export", export.export, [names[0], *arguments(values["export"])]),
+        ("score", score.score, [names[0], *arguments(values["score"])]),
+        ("compare", compare.compare, arguments(values["compare"])),
+        ("report", report.report, arguments(values["report"])),
+    ]
+    for section, shared, command in (("models", "train", train.train), ("drive", "sync", sync.sync)):
+        for name, own in values[section].items():
+            words = [name, *arguments(values[shared]), *arguments(own)]
+            lines.append((f"{shared} and {section}.{name}", command, words))
+    return lines
+
+
+def accept(where: str, command: click.Command, words: list[str]) -> None:
+    """Parse a stage's options without running it.
+
+    Raises:
+        Refusal: an option that the stage doesn't know, a missing one, a wrong type or range.
+    """
+    from wheretolook.data.refusal import Refusal
+
+    try:
+        command.make_context(command.name, list(words))
+    except click.UsageError as error:
+        raise Refusal(f"params.yaml: {where}: {error.format_message()}") from error
+
+
+if __name__ == "__main__":
+    check()
