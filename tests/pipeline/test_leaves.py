@@ -1,0 +1,110 @@
+"""Each leaf of params.yaml, changed, would re-run exactly the stages that depend on it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import networkx
+import pytest
+from dvc.repo import Repo
+
+from tests.pipeline.project import Project, copy_project
+from wheretolook.params import read_params
+
+DRIVE = {"from-drive": {"id": "abc", "sha256": "0" * 64}}
+TRAINED = ["last-0", "last-1", "every-0", "every-1"]
+
+# Who depends on whom. `check` reads the whole file, so it is in every row; its output holds names alone.
+SCORES = [*(f"score@{name}" for name in TRAINED), "score-drive@from-drive"]
+EXPORTS = [*(f"export@{name}" for name in TRAINED), "export-drive@from-drive"]
+TRAINS = [f"train@{name}" for name in TRAINED]
+AFTER_TRAINING = [*(f"{stage}@{name}" for stage in ("export", "score") for name in TRAINED), "compare", "report"]
+TABLE = {
+    "fetch": ["fetch", "prepare", *TRAINS, *EXPORTS, *SCORES, "compare", "report"],
+    "prepare": ["prepare", *TRAINS, *EXPORTS, *SCORES, "compare", "report"],
+    "train": [*TRAINS, *AFTER_TRAINING],
+    "sync": ["sync@from-drive", "export-drive@from-drive", "score-drive@from-drive", "compare", "report"],
+    "drive.from-drive": ["sync@from-drive", "export-drive@from-drive", "score-drive@from-drive", "compare", "report"],
+    "export": [*EXPORTS, *SCORES, "compare", "report"],
+    "score": [*SCORES, "report"],
+    "compare": ["compare", "report"],
+    "report": ["report"],
+} | {
+    f"models.{name}": [f"train@{name}", f"export@{name}", f"score@{name}", "compare", "report"] for name in TRAINED
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The DAG with a model from Drive, every output a stand-in that DVC takes for the real one."""
+    project = copy_project(tmp_path_factory.mktemp("leaves"))
+    params = project.read_params()
+    params["drive"] = DRIVE
+    project.write_params(params)
+    with Repo(str(project.root)) as repo:
+        outs = [(out.fs_path, bool(Path(out.fs_path).suffix)) for stage in repo.index.stages for out in stage.outs]
+    for path, is_file in outs:
+        stand_in = Path(path) if is_file else Path(path) / "stand-in"
+        stand_in.parent.mkdir(parents=True, exist_ok=True)
+        stand_in.write_text(path.removeprefix(str(project.root)))
+    project.dvc("commit", "--force", "--quiet")
+    return project
+
+
+def leaves(params: dict[str, Any], above: str = "") -> Iterator[str]:
+    """Dotted names of every value."""
+    for key, value in params.items():
+        name = f"{above}.{key}" if above else key
+        if isinstance(value, dict) and value:
+            yield from leaves(value, name)
+        elif not isinstance(value, dict):
+            yield name
+
+
+def change(params: dict[str, Any], leaf: str) -> None:
+    """Give one leaf another value of its type."""
+    *way, last = leaf.split(".")
+    for key in way:
+        params = params[key]
+    value = params[last]
+    if isinstance(value, bool):
+        params[last] = not value
+    elif isinstance(value, list):
+        params[last] = [*value, "another"]
+    else:
+        params[last] = value + 1 if isinstance(value, int | float) else f"{value}x"
+
+
+def would_run(root: Path) -> set[str]:
+    """Stages that changed themselves, and what follows from them; `check` changes nothing that others read."""
+    with Repo(str(root)) as repo:
+        changed = {name.rpartition(":")[2] for name in repo.status()}
+        followers = {stage.addressing: networkx.ancestors(repo.index.graph, stage) for stage in repo.index.stages}
+    after = {follower.addressing for name in changed - {"check"} for follower in followers[name]}
+    return changed | after
+
+
+def test_nothing_would_run_before_a_change(project: Project) -> None:
+    assert would_run(project.root) == set()
+
+
+def test_every_leaf_reruns_exactly_its_stages(project: Project) -> None:
+    original = (project.root / "params.yaml").read_bytes()
+    names = list(leaves(project.read_params()))
+    assert len(names) > 30
+    for leaf in names:
+        params = project.read_params()
+        change(params, leaf)
+        project.write_params(params)
+        section = next(row for row in TABLE if leaf.startswith(f"{row}."))
+        try:
+            assert would_run(project.root) == {"check", *TABLE[section]}, leaf
+            models = read_params((project.root / "params.yaml").read_text(encoding="utf-8"))
+            assert list(models["models"]) == TRAINED, "a leaf changed what `check` writes"
+        finally:
+            (project.root / "params.yaml").write_bytes(original)
+
+
+def test_every_section_stands_in_the_table(project: Project) -> None:
+    sections = {leaf.split(".")[0] for leaf in leaves(project.read_params())}
+    assert sections == {row.split(".")[0] for row in TABLE}
