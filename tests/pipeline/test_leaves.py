@@ -11,6 +11,9 @@ from dvc.repo import Repo
 from tests.pipeline.project import Project, copy_project
 from wheretolook.params import read_params
 
+# DVC's own use of pygtrie, in process.
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
+
 DRIVE = {"from-drive": {"id": "abc", "sha256": "0" * 64}}
 TRAINED = ["last-0", "last-1", "every-0", "every-1"]
 
@@ -29,9 +32,7 @@ TABLE = {
     "score": [*SCORES, "report"],
     "compare": ["compare", "report"],
     "report": ["report"],
-} | {
-    f"models.{name}": [f"train@{name}", f"export@{name}", f"score@{name}", "compare", "report"] for name in TRAINED
-}
+} | {f"models.{name}": [f"train@{name}", f"export@{name}", f"score@{name}", "compare", "report"] for name in TRAINED}
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +80,8 @@ def would_run(root: Path) -> set[str]:
     """Stages that changed themselves, and what follows from them; `check` changes nothing that others read."""
     with Repo(str(root)) as repo:
         changed = {name.rpartition(":")[2] for name in repo.status()}
-        followers = {stage.addressing: networkx.ancestors(repo.index.graph, stage) for stage in repo.index.stages}
-    after = {follower.addressing for name in changed - {"check"} for follower in followers[name]}
+        followers = {stage.name: networkx.ancestors(repo.index.graph, stage) for stage in repo.index.stages}
+    after = {follower.name for name in changed - {"check"} for follower in followers[name]}
     return changed | after
 
 

@@ -1,0 +1,128 @@
+"""The whole pipeline in a small form, run by `dvc repro` as a person runs it. The tests follow one project, in order."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.pipeline.project import Project, copy_project
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Two models, trained for an epoch on 48 images; everything has run once."""
+    project = copy_project(tmp_path_factory.mktemp("repro"))
+    params = project.read_params()
+    for name in ("last-1", "every-1"):
+        del params["models"][name]
+    project.write_params(params)
+    assert project.repro()[0] == "check", "a fault in params.yaml must be found before anything runs"
+    project.commit("first run")
+    return project
+
+
+def outputs(project: Project) -> dict[str, str]:
+    """SHA-256 of every file that the stages wrote."""
+    files = [
+        file
+        for top in ("data", "models", "reports")
+        for file in sorted((project.root / top).rglob("*"))
+        if file.is_file()
+    ]
+    return {
+        file.relative_to(project.root).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in files
+        if file.name != ".gitignore"
+    }
+
+
+def metrics(project: Project) -> dict:
+    return json.loads((project.root / "reports/metrics.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.timeout(240)
+def test_a_second_run_runs_nothing(project: Project) -> None:
+    assert project.repro() == []
+    assert project.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_each_model_left_its_results(project: Project) -> None:
+    for name in ("last-0", "every-0"):
+        assert name in json.dumps(metrics(project))
+        assert (project.root / f"data/cams/{name}/gradcam.block1.npy").exists()
+    assert not (project.root / "data/cams/last-0/cam.block1.npy").exists(), "an untrained head has no CAM of its own"
+    assert (project.root / "data/cams/every-0/cam.block1.npy").exists()
+
+
+@pytest.mark.timeout(240)
+def test_a_forced_run_writes_the_same_bytes(project: Project) -> None:
+    before = outputs(project)
+    assert len(before) > 40
+    project.repro("--force")
+    assert outputs(project) == before
+
+
+def test_an_edited_map_is_put_back(project: Project) -> None:
+    path = project.root / "data/cams/last-0/cam.block4.npy"
+    before = path.read_bytes()
+    edited = np.load(path) + 1
+    path.unlink()  # DVC's links are read-only
+    np.save(path, edited)
+    stage = project.run("sh", "stages/launch", "stages/score.py", "last-0", "--help", check=False)
+    assert stage.returncode == 0
+    project.repro()
+    assert path.read_bytes() == before
+
+
+def test_a_misspelt_parameter_is_named_before_anything_runs(project: Project) -> None:
+    done = project.dvc("repro", "--dry", check=False)
+    assert done.returncode == 0
+    text = (project.root / "params.yaml").read_text(encoding="utf-8")
+    (project.root / "params.yaml").write_text(text.replace("  epochs:", "  epoch:"), encoding="utf-8")
+    try:
+        done = project.dvc("repro", check=False)
+        output = done.stdout + done.stderr
+        assert done.returncode != 0
+        assert "No such option" in output and "--epochs" in output
+        assert [line for line in output.splitlines() if line.startswith("Running stage")] == ["Running stage 'check':"]
+    finally:
+        (project.root / "params.yaml").write_text(text, encoding="utf-8")
+    assert project.repro() == []
+
+
+def test_one_models_parameter_reruns_that_model_alone(project: Project) -> None:
+    before = outputs(project)
+    params = project.read_params()
+    params["models"]["every-0"]["seed"] = 7
+    project.write_params(params)
+    ran = project.repro()
+    assert ran == ["check", "train@every-0", "export@every-0", "score@every-0", "compare", "report"]
+    changed = {path for path, digest in outputs(project).items() if before.get(path) != digest}
+    assert "models/every-0.safetensors" in changed
+    assert not {
+        path for path in changed if "last-0" in path and not path.startswith(("reports/figures", "reports/site"))
+    }
+
+
+def test_a_removed_model_leaves_the_report(project: Project) -> None:
+    params = project.read_params()
+    del params["models"]["every-0"]
+    project.write_params(params)
+    assert project.repro() == ["check", "compare", "report"]
+    assert "every-0" not in json.dumps(metrics(project))
+    assert "every-0" not in (project.root / "reports/summary.md").read_text(encoding="utf-8")
+    assert Path(project.root / "reports/exports/every-0.json").exists(), "DVC leaves a removed stage's files"
+
+
+def test_a_queued_experiment_runs_the_code_of_its_own_tree(project: Project) -> None:
+    """The experiment's tree prints what the main checkout, changed meanwhile, does not."""
+    project.commit("one model")
+    names = project.root / "stages/check.py"
+    names.write_text(names.read_text(encoding="utf-8").replace('"check: ', '"check in a queue: '), encoding="utf-8")
+    project.commit("a word changed")
+    project.dvc("exp", "run", "--queue", "-S", "report.gallery_images=3")
+    names.write_text(names.read_text(encoding="utf-8").replace('"check in a queue: ', '"check: '), encoding="utf-8")
+    done = project.dvc("exp", "run", "--run-all")
+    assert "check in a queue: " in done.stdout + done.stderr
