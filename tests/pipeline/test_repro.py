@@ -1,4 +1,4 @@
-"""The whole pipeline in a small form, run by `dvc repro` as a person runs it. The tests follow one project, in order."""
+"""The whole pipeline in a small form, run by `dvc repro` as a person runs it: one project, followed in order."""
 
 import hashlib
 import json
@@ -117,12 +117,15 @@ def test_a_removed_model_leaves_the_report(project: Project) -> None:
 
 
 def test_a_queued_experiment_runs_the_code_of_its_own_tree(project: Project) -> None:
-    """The experiment's tree prints what the main checkout, changed meanwhile, does not."""
-    project.commit("one model")
-    names = project.root / "stages/check.py"
-    names.write_text(names.read_text(encoding="utf-8").replace('"check: ', '"check in a queue: '), encoding="utf-8")
-    project.commit("a word changed")
+    """The queued tree's package says a word that the main checkout's, changed back meanwhile, does not."""
+    module = project.root / "src/wheretolook/params.py"
+    plain = module.read_text(encoding="utf-8")
+    module.write_text(
+        plain.replace("    _check_sections(params)\n", "    _check_sections(params)\n    print('queued')\n", 1)
+    )
+    project.commit("a word more")
     project.dvc("exp", "run", "--queue", "-S", "report.gallery_images=3")
-    names.write_text(names.read_text(encoding="utf-8").replace('"check in a queue: ', '"check: '), encoding="utf-8")
-    done = project.dvc("exp", "run", "--run-all")
-    assert "check in a queue: " in done.stdout + done.stderr
+    module.write_text(plain, encoding="utf-8")
+    project.dvc("queue", "start")
+    done = project.dvc("queue", "logs", "--follow", project.dvc("queue", "status").stdout.splitlines()[1].split()[0])
+    assert "queued" in done.stdout + done.stderr
