@@ -1,0 +1,49 @@
+"""What a folder of maps says about itself: one JSON that pins the model, the data and each array by sha256."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from wheretolook.data.refusal import Refusal
+
+FORMAT = 1
+EVERY_CLASS_UP_TO = 10
+TRUE_AND_PREDICTED = ("true", "predicted")
+LOGITS = "logits.npy"
+
+KEYS = {"format", "model", "data", "class_names", "map_classes", "layers", "heads", "precision", "arrays"}
+
+
+def map_classes_of(class_names: tuple[str, ...]) -> tuple[str, ...]:
+    """What the K columns of a stored map are: every class up to ten, beyond that the true and the predicted one."""
+    return class_names if len(class_names) <= EVERY_CLASS_UP_TO else TRUE_AND_PREDICTED
+
+
+def array_name(method: str, layer: str) -> str:
+    """File name of one array of maps: `cam.block4.npy`, `gradcam++.features.3.npy`."""
+    return f"{method}.{layer}.npy"
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Read and check a manifest of maps.
+
+    Raises:
+        Refusal: the file is no JSON, no manifest, or of another format.
+        FileNotFoundError: there is no such file.
+    """
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise Refusal(f"{path}: expected the manifest of maps, found no JSON ({error}); {remedy(path)}") from error
+    if not isinstance(manifest, dict) or set(manifest) != KEYS:
+        found = ", ".join(sorted(manifest)) if isinstance(manifest, dict) else type(manifest).__name__
+        raise Refusal(f"{path}: expected the keys {', '.join(sorted(KEYS))}, found {found}; {remedy(path)}")
+    if manifest["format"] != FORMAT:
+        raise Refusal(f"{path}: expected maps of format {FORMAT}, found {manifest['format']}; {remedy(path)}")
+    return manifest
+
+
+def remedy(path: Path) -> str:
+    """How the maps that `path` (a manifest or a folder of maps) belongs to are made again."""
+    name = path.parent.name if path.name == "manifest.json" else path.stem if path.suffix == ".json" else path.name
+    return f'run "dvc repro -f export@{name}"'

@@ -1,0 +1,128 @@
+"""Maps on disk: a folder of memory-mapped `.npy` arrays and the manifest that pins them. No torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wheretolook.cams.bring import bring
+from wheretolook.cams.manifest import LOGITS, TRUE_AND_PREDICTED, array_name, read_manifest, remedy
+from wheretolook.data.hashing import sha256_of
+from wheretolook.data.refusal import Refusal
+
+
+@dataclass(frozen=True)
+class Maps:
+    """The maps of one model, raw and signed, at each layer's own resolution.
+
+    Attributes:
+        folder: where the arrays stand.
+        manifest: what they are. Columns of maps and logits follow `class_names`, in the order of the prepared data.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @property
+    def names(self) -> list[tuple[str, str]]:
+        """Each (method, layer) there is, by method, layers from first to last."""
+        layers = self.manifest["layers"]
+        found = [(a["method"], a["layer"]) for name, a in self.manifest["arrays"].items() if name != LOGITS]
+        return sorted(found, key=lambda pair: (pair[0], layers.index(pair[1])))
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name of each class; the column of `logits`."""
+        return tuple(self.manifest["class_names"])
+
+    def open(self, method: str, layer: str) -> np.memmap:
+        """Maps of all images, float32 (N, K, h, w), memory-mapped read-only.
+
+        K runs over `manifest["map_classes"]`; `class_column` and `true_class_maps` are the safe ways in.
+
+        Raises:
+            Refusal: there are no such maps; the message lists those that exist.
+        """
+        if (method, layer) not in self.names:
+            there = ", ".join(f"{m}.{y}" for m, y in self.names)
+            raise Refusal(f"{self.folder}: expected maps {method}.{layer}, found {there}; name one of those")
+        return np.load(self.folder / array_name(method, layer), mmap_mode="r")
+
+    def head_logits(self) -> np.ndarray:
+        """Logits of every trained head, float32 (N, H, classes); heads as in `manifest["heads"]`, first to last."""
+        return np.load(self.folder / LOGITS)
+
+    def logits(self) -> np.ndarray:
+        """Logits of the model, its last head: float32 (N, classes)."""
+        return self.head_logits()[:, -1]
+
+    def columns(self, labels: np.ndarray) -> np.ndarray:
+        """Column of each image's true class in its maps, whatever classes are stored: int64 (N,).
+
+        Args:
+            labels: int (N,), true class index of all stored images (`Prepared.labels`).
+        """
+        if tuple(self.manifest["map_classes"]) == TRUE_AND_PREDICTED:
+            return np.zeros(len(labels), dtype=np.int64)
+        return np.asarray(labels, dtype=np.int64)
+
+    def true_class_maps(self, method: str, layer: str, labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Maps of the true class of some images, whatever classes are stored.
+
+        Args:
+            method: as in `names`.
+            layer: as in `names`.
+            labels: int (N,), true class index of all stored images (`Prepared.labels`).
+            rows: int (n,), the images asked for.
+
+        Returns:
+            float32 (n, h, w), a copy.
+        """
+        maps = self.open(method, layer)
+        return np.asarray(maps[rows, self.columns(labels)[rows]])
+
+    def class_column(self, class_name: str) -> int:
+        """Column of a named class.
+
+        Raises:
+            Refusal: no maps of that class are stored; the message lists the columns that exist.
+        """
+        stored = list(self.manifest["map_classes"])
+        if class_name not in stored:
+            raise Refusal(f"{self.folder}: expected maps of class {class_name!r}, found {', '.join(stored)}; name one")
+        return stored.index(class_name)
+
+
+def load_maps(folder: Path, manifest: Path | None = None, verify: bool = True) -> Maps:
+    """Open the maps of one model, bringing arrays that are missing from DVC's cache or remote.
+
+    Args:
+        folder: `data/cams/NAME`.
+        manifest: a copy of the manifest that git tracks (`reports/exports/NAME.json`); default: the folder's own.
+        verify: compare each array's bytes with the manifest.
+
+    Raises:
+        Refusal: arrays that are nowhere, or that are not those which the manifest pins.
+    """
+    if manifest is None:
+        manifest = folder / "manifest.json"
+        bring([manifest])
+        if not manifest.is_file():
+            raise Refusal(f"{folder}: expected maps, found no manifest.json; {remedy(folder)}")
+    maps = Maps(folder, read_manifest(manifest))
+    arrays = maps.manifest["arrays"]
+    missing = bring([folder / name for name in sorted(arrays)])
+    if missing:
+        raise Refusal(f"{missing[0]}: expected maps, found no file, here or in DVC's cache; {remedy(folder)}")
+    for name in sorted(arrays) if verify else []:
+        check_array(folder / name, arrays[name])
+    return maps
+
+
+def check_array(path: Path, pinned: dict[str, Any]) -> None:
+    """Refuse an array whose bytes are not those that the manifest pins."""
+    found = sha256_of(path)
+    if found != pinned["sha256"]:
+        again = remedy(path.parent)
+        raise Refusal(f"{path}: expected sha256 {pinned['sha256'][:12]}, found {found[:12]}: edited or stale; {again}")
