@@ -1,0 +1,165 @@
+"""A model file's card: what makes the file self-describing. Read without loading the weights, and without torch."""
+
+import json
+import math
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from wheretolook.data.refusal import Refusal
+
+# The one key of the file's metadata: safetensors writes several keys in random order.
+METADATA_KEY = "wheretolook"
+FORMAT = 1
+LOSSES = ("last", "every")
+# Safetensors itself takes no longer header.
+_LONGEST_HEADER = 100_000_000
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a model is, what it was trained on and how.
+
+    Attributes:
+        architecture: "looknet", or a torchvision name.
+        arguments: keyword arguments of the architecture.
+        class_names: one for each logit, in their order.
+        input_size: side of the square input, pixels.
+        mean: of each channel, of values in 0..1.
+        std: of each channel, of values in 0..1.
+        loss: "last" or "every": which layers' heads were trained.
+        layers: names of the layers, first to last.
+        trained_heads: layers whose head was trained; the last layer's is the network's own classifier.
+        data: what it was trained on: "sha256" of the prepared data, "images" trained on.
+        training: the options of the training, "seed" among them.
+        history: one entry an epoch: epoch, train_loss, train_accuracy, val_loss, val_accuracy of the network's own
+            logits, and under "layers" the same four for each trained head.
+    """
+
+    architecture: str
+    arguments: dict[str, Any]
+    class_names: tuple[str, ...]
+    input_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    loss: str
+    layers: tuple[str, ...]
+    trained_heads: tuple[str, ...]
+    data: dict[str, Any]
+    training: dict[str, Any]
+    history: list[dict[str, Any]]
+
+
+def card_to_json(card: Card) -> str:
+    """The card as JSON with sorted keys: the same text for the same card.
+
+    Raises:
+        ValueError: a NaN or an infinity.
+    """
+    return json.dumps({"format": FORMAT} | asdict(card), sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def card_from_json(text: str, source: Path) -> Card:
+    """Read a card and check every field.
+
+    Raises:
+        Refusal: another format, a field that is missing or not what it should be; named by `source`.
+    """
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise Refusal(
+            f"{source}: expected a card in JSON, found broken JSON ({error}); train or fetch it again"
+        ) from error
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        found = values.get("format") if isinstance(values, dict) else type(values).__name__
+        raise Refusal(
+            f"{source}: expected a card of format {FORMAT}, found {found!r}; "
+            "train the model again, or use the version that wrote it"
+        )
+    missing = [field.name for field in fields(Card) if field.name not in values]
+    if missing:
+        raise Refusal(
+            f"{source}: the card lacks {', '.join(missing)}; train the model again, or export it from its origin"
+        )
+    for name, (holds, expected) in _FIELDS.items():
+        if not holds(values[name]):
+            raise Refusal(f"{source}: {name} in the card: expected {expected}, found {_brief(values[name])}")
+    tuples = {name: tuple(values[name]) for name in ("class_names", "mean", "std", "layers", "trained_heads")}
+    card = Card(**{field.name: values[field.name] for field in fields(Card)} | tuples)
+    if not set(card.trained_heads) <= set(card.layers):
+        raise Refusal(
+            f"{source}: trained_heads in the card: expected some of {card.layers}, found {card.trained_heads}"
+        )
+    return card
+
+
+def read_card(path: Path) -> Card:
+    """The card of a model file, out of the file's header alone.
+
+    Raises:
+        Refusal: no safetensors file, no card in it, or a card that does not hold what it should.
+    """
+    metadata = _header(path).get("__metadata__")
+    text = metadata.get(METADATA_KEY) if isinstance(metadata, dict) else None
+    if not isinstance(text, str):
+        raise Refusal(
+            f'{path}: expected a model of this project, found a safetensors file without a "{METADATA_KEY}" card; '
+            "a foreign file needs its architecture and classes: add it under drive in params.yaml"
+        )
+    return card_from_json(text, path)
+
+
+def _header(path: Path) -> dict[str, Any]:
+    """The JSON header of a safetensors file: eight bytes of length (little endian), then the text."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        text = file.read(length) if length <= _LONGEST_HEADER else b""
+    try:
+        header = json.loads(text)
+    except ValueError:
+        header = None
+    if not isinstance(header, dict):
+        raise Refusal(
+            f"{path}: expected a safetensors file, found another format or a cut file; train or fetch it again"
+        )
+    return header
+
+
+def _is_names(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and all(isinstance(name, str) and name for name in value)
+        and 0 < len(value) == len(set(value))
+    )
+
+
+def _is_channels(value: Any) -> bool:
+    return (
+        isinstance(value, list) and len(value) == 3 and all(type(x) in (int, float) and math.isfinite(x) for x in value)
+    )
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+_FIELDS = {
+    "architecture": (lambda v: isinstance(v, str) and v != "", "a name"),
+    "arguments": (_is_mapping, "a mapping"),
+    "class_names": (lambda v: _is_names(v) and len(v) >= 2, "two names or more, each once"),
+    "input_size": (lambda v: type(v) is int and v > 0, "a number of pixels"),
+    "mean": (_is_channels, "three numbers"),
+    "std": (lambda v: _is_channels(v) and min(v) > 0, "three numbers above 0"),
+    "loss": (lambda v: v in LOSSES, "last or every"),
+    "layers": (_is_names, "names, each once"),
+    "trained_heads": (_is_names, "names of layers, each once"),
+    "data": (_is_mapping, "a mapping"),
+    "training": (_is_mapping, "a mapping"),
+    "history": (lambda v: isinstance(v, list) and all(isinstance(entry, dict) for entry in v), "a list of epochs"),
+}

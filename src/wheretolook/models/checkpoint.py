@@ -1,0 +1,114 @@
+"""Model files: safetensors with a card. Whoever has the file can use it."""
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from wheretolook.data.atomic import replacing
+from wheretolook.data.refusal import Refusal
+from wheretolook.models.card import METADATA_KEY, Card, card_to_json, read_card
+from wheretolook.models.layered import Network
+from wheretolook.models.network import build_network
+
+# So many names of a list of faults are shown.
+_SHOWN = 3
+
+
+def save_model(path: Path, network: Network, card: Card) -> None:
+    """Write a model file, whole or not at all; equal weights and cards give equal bytes.
+
+    Args:
+        path: the file, `NAME.safetensors`.
+        network: its weights and running statistics are stored as float32, counters as they are.
+        card: must name the network's own layers.
+
+    Raises:
+        Refusal: a weight that is NaN or infinite.
+        ValueError: the card names other layers than the network, or holds a NaN.
+    """
+    if card.layers != network.layer_names:
+        raise ValueError(f"the card names the layers {card.layers}, the network has {network.layer_names}")
+    state = {name: _stored(tensor) for name, tensor in network.state_dict().items()}
+    _check_finite(path, state)
+    with replacing(path) as scratch:
+        save_file(state, scratch, metadata={METADATA_KEY: card_to_json(card)})
+
+
+def load_model(path: Path, device: torch.device) -> tuple[Network, Card]:
+    """Read a model file: the network in evaluation mode on `device`, and its card.
+
+    Raises:
+        Refusal: another format, a card that is not whole, weights that do not fit the architecture or are not finite.
+        FileNotFoundError: no such file.
+    """
+    card = read_card(path)
+    # The weights come from the file: the global generator, which the random ones are drawn from, is left as it was.
+    with torch.random.fork_rng(devices=[]):
+        network = build_network(card.architecture, len(card.class_names), card.arguments)
+    if card.layers != network.layer_names:
+        raise Refusal(f"{path}: expected the layers of {card.architecture}, {network.layer_names}; found {card.layers}")
+    state = _read_state(path)
+    check_fits(path, card.architecture, network.state_dict(), state)
+    _check_finite(path, state)
+    network.load_state_dict(state)
+    return network.eval().to(device), card
+
+
+def check_fits(path: Path, architecture: str, expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
+    """Refuse a state dict whose names, shapes or types are not those of the architecture.
+
+    Args:
+        path: named in the message.
+        architecture: named in the message.
+        expected: the state dict of a fresh network.
+        found: the state dict that was read.
+    """
+    other = [
+        f"{name} is {_describe(found[name])} instead of {_describe(tensor)}"
+        for name, tensor in expected.items()
+        if name in found and _describe(found[name]) != _describe(tensor)
+    ]
+    faults = [
+        ("is missing", [name for name in expected if name not in found]),
+        ("does not belong", [name for name in found if name not in expected]),
+        ("", other),
+    ]
+    told = "; ".join(f"{_first(names)} {word}".strip() for word, names in faults if names)
+    if told:
+        raise Refusal(
+            f"{path}: expected the weights of {architecture}, found others: {told}; "
+            "the file's architecture or arguments are not those it was trained with"
+        )
+
+
+def _read_state(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise Refusal(
+            f"{path}: expected a whole safetensors file, found a broken one ({error}); fetch it again"
+        ) from error
+
+
+def _check_finite(path: Path, state: dict[str, Tensor]) -> None:
+    bad = [name for name, tensor in state.items() if not bool(torch.isfinite(tensor).all())]
+    if bad:
+        raise Refusal(f"{path}: expected finite weights, found NaN or infinity in {_first(bad)}; train it again")
+
+
+def _stored(tensor: Tensor) -> Tensor:
+    tensor = tensor.detach().cpu()
+    # Contiguous: channels-last is a choice of who runs the network, and safetensors refuses it.
+    return (tensor.float() if tensor.is_floating_point() else tensor).contiguous()
+
+
+def _describe(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+
+
+def _first(names: list[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,48 @@
+"""From stored images to what a network reads, and the normalisation that leads there."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Channels = tuple[float, float, float]
+
+
+def to_input(images: Tensor, mean: Channels, std: Channels) -> Tensor:
+    """Normalised network input.
+
+    Args:
+        images: (N, S, S, 3) uint8 RGB.
+        mean: of each channel, of values in 0..1.
+        std: of each channel, of values in 0..1.
+
+    Returns:
+        (N, 3, S, S) float32 on the images' device, (value / 255 - mean) / std; in channels-last memory, the order
+        in which the images are stored and in which convolutions are fastest.
+    """
+    scale = torch.tensor([1 / (255 * s) for s in std], device=images.device)
+    offset = torch.tensor([m / s for m, s in zip(mean, std, strict=True)], device=images.device)
+    return images.to(torch.float32).mul_(scale).sub_(offset).permute(0, 3, 1, 2)
+
+
+def channel_statistics(images: np.ndarray, rows: np.ndarray, block: int = 256) -> tuple[Channels, Channels]:
+    """Mean and standard deviation of each channel over the chosen images, of values in 0..1.
+
+    Reads the images block by block, so that memory stays flat; sums are of integers, so that their order is free.
+
+    Args:
+        images: (N, S, S, 3) uint8, may be memory-mapped.
+        rows: (n,) indices of the images that count, n >= 1.
+        block: images read at a time.
+
+    Returns:
+        Mean and standard deviation; a channel that never varies has the standard deviation 1 / 255.
+    """
+    total, squares = np.zeros(3, dtype=np.int64), np.zeros(3, dtype=np.int64)
+    for start in range(0, len(rows), block):
+        values = images[np.sort(rows[start : start + block])].reshape(-1, 3)
+        total += values.sum(axis=0, dtype=np.int64)
+        squares += np.square(values, dtype=np.uint16).sum(axis=0, dtype=np.int64)
+    count = len(rows) * images.shape[1] * images.shape[2]
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - mean**2, 1.0))
+    return tuple((mean / 255).tolist()), tuple((std / 255).tolist())
