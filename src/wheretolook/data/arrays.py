@@ -1,0 +1,135 @@
+"""Image and mask files into two .npy arrays, with memory that stays flat however many there are."""
+
+import hashlib
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from tqdm import tqdm
+
+from wheretolook.data.decode import decode_bytes, to_square
+from wheretolook.data.labels import LABELS, UNKNOWN
+from wheretolook.data.masks import labels_to_square, read_mask
+from wheretolook.data.refusal import Refusal
+from wheretolook.data.scan import ImageFile
+
+T = TypeVar("T")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What is known of a file that was read."""
+
+    sha256: str  # of the file
+    width: int = 0
+    height: int = 0
+    pixels: str = ""  # SHA-256 of the decoded pixels and their shape
+    reason: str = ""  # why it could not be decoded
+
+
+def decode_images(files: Sequence[ImageFile], path: Path, size: int, fit: str) -> list[Decoded]:
+    """Decode all files into one array, uint8 (N, S, S, 3); the row of a file that cannot be decoded is black.
+
+    Args:
+        files: N image files.
+        path: the .npy file that is written.
+        size, fit: see `to_square`.
+    """
+    array = open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(files), size, size, 3))
+
+    def decode(row: int) -> Decoded:
+        content = files[row].path.read_bytes()
+        sha256 = hashlib.sha256(content).hexdigest()
+        try:
+            image = decode_bytes(content)
+        except Refusal as refusal:
+            return Decoded(sha256, reason=str(refusal))
+        array[row] = to_square(image, size, fit)
+        pixels = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
+        return Decoded(sha256, image.width, image.height, pixels)
+
+    decoded = list(_each(decode, range(len(files)), "decode"))
+    array.flush()
+    return decoded
+
+
+def keep_rows(path: Path, rows: np.ndarray, target: Path) -> None:
+    """Move an array to `target`, with these rows only."""
+    array = np.load(path, mmap_mode="r")
+    if len(rows) == len(array):
+        path.rename(target)
+        return
+    kept = open_memmap(target, mode="w+", dtype=array.dtype, shape=(len(rows), *array.shape[1:]))
+    for row, source in enumerate(rows):
+        kept[row] = array[source]
+    kept.flush()
+    path.unlink()
+
+
+def write_masks(
+    masks: Sequence[Path | None],
+    sizes: Sequence[tuple[int, int]],
+    path: Path,
+    labels_of: Mapping[int, int],
+    size: int,
+    fit: str,
+) -> dict[str, Any]:
+    """Write the masks as one array of labels, uint8 (N, S, S); an image without one gets UNKNOWN everywhere.
+
+    Args:
+        masks: N mask files, None where an image has none.
+        sizes: width and height of each image: its mask must have the same.
+        path: the .npy file that is written.
+        labels_of: the label of each grey value.
+        size, fit: see `labels_to_square`.
+
+    Returns:
+        `masks` of the audit.
+
+    Raises:
+        Refusal: a mask that cannot be read, of another size, or with a value that has no label.
+    """
+    array = open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(masks), size, size))
+
+    def read(row: int) -> np.ndarray:
+        mask = masks[row]
+        if mask is None:
+            array[row] = UNKNOWN
+            return np.zeros(256, dtype=np.int64)
+        labels = read_mask(mask, labels_of)
+        if labels.shape[::-1] != sizes[row]:
+            expected, found = "{} × {}".format(*sizes[row]), "{} × {}".format(*labels.shape[::-1])
+            raise Refusal(f"{mask}: expected a mask of its image's size, {expected} pixels; found {found}")
+        array[row] = labels_to_square(labels, size, fit)
+        return np.bincount(array[row].ravel(), minlength=256)
+
+    counts = np.stack(list(_each(read, range(len(masks)), "masks")))
+    array.flush()
+    have = sum(mask is not None for mask in masks)
+    return {
+        "images": have,
+        "without": len(masks) - have,
+        "labels": {
+            name: {
+                "images": int((counts[:, label] > 0).sum()),
+                "area_share": float(counts[:, label].sum() / counts.sum()),
+            }
+            for name, label in LABELS.items()
+        },
+    }
+
+
+def _each(work: Callable[[T], Result], items: Iterable[T], name: str) -> Iterator[Result]:
+    """Do the work for each item in a few threads (Pillow decodes and resizes outside Python's lock), in order."""
+    items = list(items)
+    with warnings.catch_warnings(), ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as threads:
+        # Pillow warns of odd metadata, and of large images, whose size is checked here anyway.
+        warnings.simplefilter("ignore")
+        yield from tqdm(threads.map(work, items), total=len(items), desc=name, unit="image", disable=None)

@@ -1,0 +1,138 @@
+"""What was found in the data, as `audit.json` tells it.
+
+Keys (counts are of images, if nothing else is said):
+
+- `class_names`: in the order of the class index; `images`: prepared; `files`: found in the class folders.
+- `classes.CLASS`: `files`, `unreadable`, `images`, and `splits.SPLIT`.
+- `splits.SPLIT`: `images`, `groups`, and `class_share.CLASS` (0 to 1).
+- `unreadable`: [{`image_id`, `reason`}], left out of the arrays.
+- `dropped_classes.CLASS`: {`images`, `reason`}, left out of the arrays.
+- `ignored`: {`count`, `examples`}, files that are no images by their suffix.
+- `duplicates`: the same pixels more than once in one class; `conflicts`: the same pixels under two labels. Each
+  {`sets`, `images`, `examples`: [[image_id, ...], ...]}; of unreadable or dropped images nothing is said.
+- `groups`: null without a pattern, else {`pattern`, `count`, `one_class`: {`count`, `by_class.CLASS`, `examples.CLASS`}}: groups all of whose images
+  have one label.
+- `sizes`: `width` and `height` of the files, each {`least`, `median`, `most`} in pixels; `prepared` {`size`, `fit`}.
+- `masks`: null without masks, else {`images`, `without`, `labels.LABEL`: {`images`, `area_share`}}: images that have the label, and the
+  share of all masks' area that it takes.
+- `sha256`: of each file of the prepared data.
+
+Lists of examples end at EXAMPLES.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from wheretolook.data.scan import ImageFile
+
+EXAMPLES = 20
+
+
+@dataclass(frozen=True)
+class Row:
+    """One prepared image: what the index says of it, and the hash of its pixels."""
+
+    image_id: str
+    class_name: str
+    class_index: int
+    split: str
+    group: str
+    width: int
+    height: int
+    sha256: str
+    pixels: str
+
+
+def audit_rows(rows: Sequence[Row], splits: Sequence[str]) -> dict[str, Any]:
+    """The keys of the audit that follow from the prepared images alone."""
+    class_names = sorted({row.class_name for row in rows})
+    return {
+        "class_names": class_names,
+        "images": len(rows),
+        "splits": {split: _split([row for row in rows if row.split == split], class_names) for split in splits},
+        "sizes": {side: _range([getattr(row, side) for row in rows]) for side in ("width", "height")},
+        **audit_pixels(rows),
+    }
+
+
+def audit_classes(
+    files: Sequence[ImageFile], bad: Mapping[str, str], rows: Sequence[Row], splits: Sequence[str]
+) -> dict[str, Any]:
+    """What became of the files of each class: `classes` in the audit.
+
+    Args:
+        files: all that were found.
+        bad: those that could not be decoded, by image_id.
+        rows: those that were prepared.
+        splits: names of the splits.
+    """
+    found = Counter(file.class_name for file in files)
+    unreadable = Counter(file.class_name for file in files if file.image_id in bad)
+    kept = Counter((row.class_name, row.split) for row in rows)
+    return {
+        name: {
+            "files": count,
+            "unreadable": unreadable[name],
+            "images": sum(kept[name, split] for split in splits),
+            "splits": {split: kept[name, split] for split in splits},
+        }
+        for name, count in sorted(found.items())
+    }
+
+
+def audit_pixels(rows: Sequence[Row]) -> dict[str, Any]:
+    """Images with the same pixels: within one class (`duplicates`), and under two labels (`conflicts`)."""
+    same: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        same[row.pixels].append(row)
+    within = [alike for alike in same.values() if len(alike) > 1 and len({row.class_name for row in alike}) == 1]
+    across = [alike for alike in same.values() if len({row.class_name for row in alike}) > 1]
+    return {"duplicates": _sets(within), "conflicts": _sets(across)}
+
+
+def audit_groups(rows: Sequence[Row], pattern: str) -> dict[str, Any] | None:
+    """How many groups there are, and which have images of one class only: a classifier can learn the group instead."""
+    if not pattern:
+        return None
+    classes: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        classes[row.group].add(row.class_name)
+    alone: dict[str, list[str]] = defaultdict(list)
+    for group in sorted(classes):
+        if len(classes[group]) == 1:
+            alone[next(iter(classes[group]))].append(group)
+    return {
+        "pattern": pattern,
+        "count": len(classes),
+        "one_class": {
+            "count": sum(map(len, alone.values())),
+            "by_class": {name: len(groups) for name, groups in alone.items()},
+            "examples": {name: groups[:EXAMPLES] for name, groups in alone.items()},
+        },
+    }
+
+
+def some(names: Sequence[str]) -> dict[str, Any]:
+    """A count and the first examples."""
+    return {"count": len(names), "examples": list(names[:EXAMPLES])}
+
+
+def _sets(sets: Iterable[list[Row]]) -> dict[str, Any]:
+    listed = [[row.image_id for row in alike] for alike in sets]
+    return {"sets": len(listed), "images": sum(map(len, listed)), "examples": listed[:EXAMPLES]}
+
+
+def _split(rows: Sequence[Row], class_names: Sequence[str]) -> dict[str, Any]:
+    counts = Counter(row.class_name for row in rows)
+    return {
+        "images": len(rows),
+        "groups": len({row.group for row in rows if row.group}),
+        "class_share": {name: counts[name] / len(rows) for name in class_names},
+    }
+
+
+def _range(values: Sequence[int]) -> dict[str, float]:
+    return {"least": min(values), "median": median(values), "most": max(values)}

@@ -1,0 +1,43 @@
+"""Class folders on this machine as a source: copied, so that DVC keeps what was worked with."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from wheretolook.data.refusal import Refusal
+from wheretolook.data.scan import find_masks, scan_classes
+
+
+def copy_class_folders(images: Path, masks: Path | None, target: Path) -> int:
+    """Copy class folders and their masks.
+
+    Args:
+        images: a folder with one folder of images for each class.
+        masks: a parallel folder of masks, found by the images' names without suffix; None for none.
+        target: gets `images/CLASS/...` and, where there are masks, `masks/CLASS/...`; other files stay behind.
+
+    Returns:
+        How many images were copied.
+
+    Raises:
+        Refusal: no class folders, one class only, an empty class, no folder of masks, or masks that fit no image.
+    """
+    scan = scan_classes(images)
+    _copy((file.path, target / "images" / file.image_id) for file in scan.files)
+    if masks is not None:
+        if not masks.is_dir():
+            raise Refusal(f"{masks}: expected a folder of masks; found none; '' stands for no masks")
+        found = find_masks(masks, scan)
+        if not found:
+            raise Refusal(
+                f"{masks}: expected masks beside the images, such as {scan.files[0].mask_key}.png; found none"
+            )
+        _copy((path, target / "masks" / path.relative_to(masks)) for path in found.values())
+    return len(scan.files)
+
+
+def _copy(pairs: Iterable[tuple[Path, Path]]) -> None:
+    """Copy the files' bytes, without the times and rights of the source."""
+    for source, copy in pairs:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, copy)

@@ -1,0 +1,118 @@
+"""The image files of a folder with one folder for each class, and the masks that belong to them."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from wheretolook.data.decode import SUFFIXES
+from wheretolook.data.refusal import Refusal
+
+# What file managers and archives leave behind, beside hidden files.
+JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx", "ehthumbs.db"})
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """One image of a class folder."""
+
+    image_id: str  # its path below the folder of classes, with slashes
+    class_name: str
+    path: Path
+
+    @property
+    def mask_key(self) -> str:
+        """What its mask is found by: the path without the suffix."""
+        return self.image_id.rpartition(".")[0]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What stands in a folder of class folders."""
+
+    files: tuple[ImageFile, ...]  # sorted by image_id
+    ignored: tuple[str, ...]  # other files, sorted; junk is not listed
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Sorted: a class' place here is its class index."""
+        return tuple(sorted({file.class_name for file in self.files}))
+
+
+def scan_classes(folder: Path) -> Scan:
+    """Find the images of each class, in subfolders too.
+
+    Raises:
+        Refusal: no folder, fewer than two class folders, or one without an image.
+    """
+    if not folder.is_dir():
+        raise Refusal(f"{folder}: expected a folder with one folder of images for each class; found no folder")
+    classes = sorted(child.name for child in folder.iterdir() if child.is_dir() and not _is_junk(child.name))
+    if not classes:
+        raise Refusal(f"{folder}: expected one folder of images for each class; found no folder in it{_hint(folder)}")
+    files, ignored = [], []
+    for class_name in classes:
+        for path in sorted((folder / class_name).rglob("*")):
+            name = path.relative_to(folder).as_posix()
+            if any(_is_junk(part) for part in name.split("/")) or not path.is_file():
+                continue
+            if path.suffix.lower() in SUFFIXES:
+                files.append(ImageFile(name, class_name, path))
+            else:
+                ignored.append(name)
+    _check_classes(folder, classes, Counter(file.class_name for file in files))
+    return Scan(tuple(sorted(files, key=lambda file: file.image_id)), tuple(sorted(ignored)))
+
+
+def find_masks(folder: Path, scan: Scan) -> dict[str, Path]:
+    """The mask of each image, by image_id; found by the same path with another suffix.
+
+    Args:
+        folder: holds the same class folders as the images; {} where there is no such folder.
+        scan: the images.
+
+    Raises:
+        Refusal: two masks for one image, or no mask fits any image.
+    """
+    if not folder.is_dir():
+        return {}
+    masks: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and path.suffix.lower() in SUFFIXES and not any(map(_is_junk, name.split("/"))):
+            key = name.rpartition(".")[0]
+            if key in masks:
+                raise Refusal(
+                    f"{path}: expected one mask for each image; {masks[key].name} stands beside it; remove one"
+                )
+            masks[key] = path
+    found = {file.image_id: masks[file.mask_key] for file in scan.files if file.mask_key in masks}
+    if masks and not found:
+        raise Refusal(
+            f"{folder}: none of {len(masks)} masks belongs to an image; expected the images' paths, such as"
+            f" {scan.files[0].mask_key}.png; found {next(iter(masks.values())).relative_to(folder).as_posix()}"
+        )
+    return found
+
+
+def _is_junk(name: str) -> bool:
+    return name.startswith(".") or name.lower() in JUNK
+
+
+def _check_classes(folder: Path, classes: list[str], counts: Counter[str]) -> None:
+    """Refuse what no classifier can be trained on."""
+    empty = [name for name in classes if not counts[name]]
+    if not counts:
+        shown = ", ".join(classes[:5])
+        raise Refusal(f"{folder}: expected images ({', '.join(sorted(SUFFIXES))}) in its folders {shown}; found none")
+    if empty:
+        raise Refusal(
+            f"{folder / empty[0]}: expected images of the class {empty[0]}; found none; remove the folder, or fill it"
+        )
+    if len(classes) == 1:
+        raise Refusal(f"{folder}: expected at least two class folders; found one, {classes[0]}")
+
+
+def _hint(folder: Path) -> str:
+    """Say so where images lie loose in the folder of classes."""
+    loose = sum(child.suffix.lower() in SUFFIXES for child in folder.iterdir())
+    return f", but {loose} loose images; sort them into folders" if loose else ""

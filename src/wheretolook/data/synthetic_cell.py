@@ -1,0 +1,112 @@
+"""One stained red blood cell, cut out of its smear as in the NIH malaria set, with or without parasites."""
+
+import numpy as np
+
+from wheretolook.data.canvas import Canvas, wavy
+from wheretolook.data.labels import BACKGROUND, EVIDENCE, FOREGROUND
+from wheretolook.data.synthetic_distractors import add_distractors
+from wheretolook.data.synthetic_stain import CHROMATIN, CYTOPLASM, PLASMA, STAIN_SHARES, STAINS, Outline, absorb
+
+
+def draw_cell(canvas: Canvas, stream: np.random.Generator, infected: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Draw one cell.
+
+    Args:
+        canvas: the square to draw on.
+        stream: all chance comes from here.
+        infected: whether it holds parasites; all else is alike in both classes.
+
+    Returns:
+        The image, (S, S, 3) uint8 RGB, and its labels, (S, S) uint8: BACKGROUND, FOREGROUND and EVIDENCE.
+    """
+    outline = _outline(canvas, stream)
+    light = _bare_cell(canvas, stream, outline)
+    platelets = add_distractors(canvas, stream, outline, light)
+    evidence = np.zeros((canvas.size, canvas.size), dtype=bool)
+    if infected:
+        for x, y, radius in _parasite_places(stream, outline):
+            evidence |= _add_parasite(canvas, stream, light, x, y, radius)
+    image = _photograph(canvas, stream, light, np.maximum(outline.depth, platelets))
+    labels = np.where(outline.depth > 0, FOREGROUND, BACKGROUND).astype(np.uint8)
+    labels[evidence & (outline.depth > 0)] = EVIDENCE
+    return image, labels
+
+
+def _outline(canvas: Canvas, stream: np.random.Generator) -> Outline:
+    """A round to oval, slightly wavy border; now and then flattened where a neighbour lay."""
+    x, y = stream.uniform(-0.02, 0.02, 2)
+    radius = stream.uniform(0.40, 0.46)
+    distance, direction = canvas.polar(x, y, stream.uniform(0, np.pi), stream.uniform(1.0, 1.18))
+    depth = np.float32(radius) * wavy(direction, stream, 0.05, (2, 3, 4, 5, 7)) - distance
+    if stream.random() < 0.3:
+        turn = stream.uniform(0, 2 * np.pi)
+        along = canvas.places[None, :] * np.float32(np.cos(turn)) + canvas.places[:, None] * np.float32(np.sin(turn))
+        depth = np.minimum(depth, np.float32(radius * stream.uniform(0.75, 0.92)) - along)
+    return Outline(float(x), float(y), float(radius), depth)
+
+
+def _bare_cell(canvas: Canvas, stream: np.random.Generator, outline: Outline) -> np.ndarray:
+    """The cell's own colour on the smear, (S, S, 3) float32: uneven, often pale in the middle, another tone at the rim."""
+    stain = np.array(STAINS[stream.choice(len(STAINS), p=STAIN_SHARES)]) + stream.normal(0, 6, 3)
+    absorbed = np.log(np.array(PLASMA) / stain).astype(np.float32)
+    distance, direction = canvas.polar(*stream.normal((outline.x, outline.y), 0.03))
+    pallor_radius = np.float32(stream.uniform(0.08, 0.24)) * wavy(direction, stream, 0.1, (2, 3))
+    pallor = canvas.inside(pallor_radius - distance, softness=stream.uniform(0.06, 0.3))
+    thickness = 1 + np.float32(0.05) * canvas.noise(stream, 5) + np.float32(0.03) * canvas.noise(stream, 16)
+    thickness -= np.float32(0.8 * stream.beta(1.0, 2.5)) * pallor
+    thickness += np.float32(stream.uniform(-0.15, 0.25)) * np.exp(-np.abs(outline.depth) / np.float32(0.05))
+    thickness *= canvas.inside(outline.depth - np.float32(0.008), softness=0.012)
+    return np.array(PLASMA, np.float32) * np.exp(-thickness[..., None] * absorbed)
+
+
+def _parasite_places(stream: np.random.Generator, outline: Outline) -> list[tuple[float, float, float]]:
+    """Where parasites lie and how large they are (x, y, radius): one in most cells, at most three, apart."""
+    count = stream.choice((1, 2, 3), p=(0.7, 0.22, 0.08))
+    places: list[tuple[float, float, float]] = []
+    for _ in range(30):
+        radius = stream.uniform(0.065, 0.085) if count == 1 else stream.uniform(0.05, 0.065)
+        x, y = outline.somewhere(stream, 0.78)
+        if all(np.hypot(x - other_x, y - other_y) > 1.3 * (radius + other) for other_x, other_y, other in places):
+            places.append((x, y, radius))
+        if len(places) == count:
+            break
+    return places
+
+
+def _add_parasite(
+    canvas: Canvas, stream: np.random.Generator, light: np.ndarray, x: float, y: float, radius: float
+) -> np.ndarray:
+    """Add a parasite to `light`, in place: a ring with a chromatin dot (young), or a compact body (grown).
+
+    Returns:
+        (S, S) bool, the parasite with what it encloses.
+    """
+    distance, direction = canvas.polar(x, y, stream.uniform(0, np.pi), stream.uniform(1.0, 1.35))
+    depth = np.float32(radius) * wavy(direction, stream, 0.12, (2, 3, 4)) - distance
+    if stream.random() < 0.65:
+        thickness = np.float32(radius * stream.uniform(0.3, 0.42))
+        ring = canvas.inside(depth, 0.01) - canvas.inside(depth - thickness, 0.01)
+        uneven = 1 + np.float32(0.3) * np.cos(direction - np.float32(stream.uniform(0, 2 * np.pi)))
+        absorb(light, np.float32(stream.uniform(0.7, 1.0)) * ring * uneven, CYTOPLASM)
+    else:
+        body = canvas.inside(depth, 0.02)
+        mottled = np.clip(1 + np.float32(0.25) * canvas.noise(stream, 24), 0.4, 1.6)
+        absorb(light, np.float32(stream.uniform(0.6, 0.9)) * body * mottled, CYTOPLASM)
+    for _ in range(stream.choice((1, 2), p=(0.75, 0.25))):
+        turn, out = stream.uniform(0, 2 * np.pi), radius * 0.72
+        dot, _ = canvas.polar(x + out * np.cos(turn), y + out * np.sin(turn), turn, stream.uniform(0.6, 1.0))
+        nucleus = canvas.inside(np.float32(radius * stream.uniform(0.3, 0.4)) - dot, 0.008) * (depth > 0)
+        absorb(light, np.float32(stream.uniform(0.8, 1.1)) * nucleus, CHROMATIN)
+    return depth > 0
+
+
+def _photograph(canvas: Canvas, stream: np.random.Generator, light: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """Light the smear unevenly, add the camera's noise, cut out what `depth` holds on black: (S, S, 3) uint8."""
+    turn, slope = stream.uniform(0, 2 * np.pi), stream.uniform(0, 0.12)
+    along = canvas.places[None, :] * np.float32(np.cos(turn)) + canvas.places[:, None] * np.float32(np.sin(turn))
+    light *= (np.float32(stream.uniform(0.92, 1.06)) * (1 + np.float32(slope) * along))[..., None]
+    light += np.float32(1.5) * stream.standard_normal(light.shape, dtype=np.float32)
+    # The NIH cells keep a ragged pixel or two of the bare smear around them.
+    margin = np.float32(0.008) + np.float32(0.006) * canvas.noise(stream, 28)
+    light *= (depth > -margin)[..., None]
+    return np.clip(np.rint(light), 0, 255).astype(np.uint8)

@@ -1,0 +1,47 @@
+"""The colours of synthetic blood cells, and where a cell lies.
+
+The light that reaches the camera is what stains let through (Beer and Lambert: intensity × exp(-density)), so a
+parasite is dark purple in a pink cell as well as in a blue one.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# Light through the bare smear, and what a density of 1 takes of red, green and blue (natural logarithms).
+PLASMA = (226, 207, 198)
+CHROMATIN = (0.42, 1.55, 0.42)
+CYTOPLASM = (0.45, 1.10, 0.28)
+PLATELET = (0.60, 0.75, 0.15)
+SPECK = (0.75, 1.10, 0.60)
+
+# Cells of smears that were stained and lit differently: salmon, rose, mauve, blue-grey, tan, magenta.
+STAINS = ((216, 152, 146), (207, 136, 142), (172, 128, 158), (158, 148, 180), (186, 160, 148), (192, 100, 150))
+STAIN_SHARES = (0.32, 0.22, 0.13, 0.18, 0.11, 0.04)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """Where a cell lies, in shares of the image's width."""
+
+    x: float
+    y: float
+    radius: float
+    depth: np.ndarray  # (S, S) float32, distance to the border, positive inside
+
+    def somewhere(self, stream: np.random.Generator, reach: float) -> tuple[float, float]:
+        """A place in the cell, evenly over its area up to the share `reach` of its radius."""
+        turn, distance = stream.uniform(0, 2 * np.pi), self.radius * reach * np.sqrt(stream.random())
+        return self.x + distance * np.cos(turn), self.y + distance * np.sin(turn)
+
+
+def absorb(light: np.ndarray, density: np.ndarray, stain: tuple[float, float, float]) -> None:
+    """Let a stain take its part of the light, in place.
+
+    Args:
+        light: (S, S, 3) float32, intensities.
+        density: (S, S) float32; negative where it brightens.
+        stain: what a density of 1 takes of red, green and blue.
+    """
+    touched = density != 0
+    light[touched] *= np.exp(-density[touched][:, None] * np.array(stain, np.float32))

@@ -1,0 +1,81 @@
+"""Get the raw images from where they come from, into one folder for each class."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wheretolook.stage import StageCommand
+
+# Which options are needed depends on the source, so click cannot demand them: wheretolook.data.source_options does.
+
+
+@click.command(cls=StageCommand)
+@click.option(
+    "--source",
+    type=click.Choice(["synthetic", "folder", "archive", "drive"]),
+    required=True,
+    help="Where images come from: rendered blood cells, class folders on this machine, a zip or tar archive by path or URL,"
+    " or an archive or folder on Google Drive. Each source takes its own options, and only those.",
+)
+@click.option(
+    "--images_per_class", type=click.IntRange(3), help="synthetic: how many cells of each class are rendered."
+)
+@click.option(
+    "--size", type=click.IntRange(32, 4096), help="synthetic: width and height of each cell's image, in pixels."
+)
+@click.option("--seed", type=click.IntRange(0), help="synthetic: all chance. The same seed gives the same bytes.")
+@click.option(
+    "--shortcut_class",
+    type=click.Choice(["infected", "uninfected"]),
+    help="synthetic: the class that bears the planted mark, a small square in the corner that has nothing to do with it.",
+)
+@click.option(
+    "--shortcut_share",
+    type=click.FloatRange(0, 1),
+    help="synthetic: the share of that class' images that bear the mark, 0 to 1; 0 for none.",
+)
+@click.option(
+    "--path",
+    type=click.Path(path_type=Path),
+    help="folder: the folder that holds one folder of images for each class. archive: the archive file (or give url).",
+)
+@click.option("--url", help="archive: its http(s) address (or give path). drive: the sharing link (or give id).")
+@click.option("--id", help="drive: the id in the sharing link (or give url).")
+@click.option(
+    "--sha256",
+    help="archive, drive: SHA-256 of the archive, 64 hexadecimal digits. With '' the one found is printed, ready to paste.",
+)
+@click.option(
+    "--root",
+    help="archive, drive: the folder inside that holds the class folders, such as cell_images; '' finds it by itself.",
+)
+@click.option(
+    "--masks",
+    help="folder: a folder of evidence masks that mirrors the images' (same names, any suffix). archive, drive: such a folder"
+    " inside. '' for none.",
+)
+@click.option("--raw", type=click.Path(path_type=Path), default=Path("data/raw"), show_default=True, help="Written.")
+def fetch(source: str, raw: Path, **options: Any) -> None:
+    """Get the raw images: RAW/images/CLASS/FILE, and RAW/masks/CLASS/FILE where the source has evidence masks."""
+    from wheretolook.data.atomic import replacing_folder
+    from wheretolook.data.scan import scan_classes
+    from wheretolook.data.source_options import check_source_options
+
+    given = check_source_options(source, options)
+    with replacing_folder(raw) as folder:
+        if source == "synthetic":
+            from wheretolook.data.synthetic import write_cells
+
+            shares = {given.pop("shortcut_class"): given.pop("shortcut_share")}
+            write_cells(folder, **given, mark_shares=shares)
+        elif source == "folder":
+            from wheretolook.data.folder import copy_class_folders
+
+            copy_class_folders(given["path"], Path(given["masks"]) if given["masks"] else None, folder)
+        scan = scan_classes(folder / "images")
+    click.echo(f"{raw}: {len(scan.files)} images of {', '.join(scan.class_names)} from {source}")
+
+
+if __name__ == "__main__":
+    fetch()

@@ -1,0 +1,88 @@
+"""Decode the raw images once, split them, and say what was found."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wheretolook.stage import StageCommand
+
+
+@click.command(cls=StageCommand)
+@click.option(
+    "--size",
+    type=click.IntRange(16, 2048),
+    required=True,
+    help="Width and height of the prepared images, in pixels. Twice the size: four times the training time and map area.",
+)
+@click.option(
+    "--fit",
+    type=click.Choice(["stretch", "pad", "crop"]),
+    required=True,
+    help="How an image becomes square. stretch: proportions change, nothing is lost. pad: black borders, nothing is lost."
+    " crop: the ends of the longer side are cut off.",
+)
+@click.option(
+    "--group_pattern",
+    required=True,
+    help="Regular expression searched in each file name; its first parentheses name the group (a patient, a slide, a person),"
+    " such as '^(C\\d+)'. No group is in two splits, or the score is inflated. '' for no groups.",
+)
+@click.option(
+    "--mask_values",
+    required=True,
+    help="What the masks' grey values mean: VALUE:LABEL, by commas; labels background, foreground, evidence (what shows the"
+    " class), mark (a planted shortcut), unknown. A value that is not named is refused. Unused without masks.",
+)
+@click.option(
+    "--val_share",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    required=True,
+    help="Share of each class' images to choose the epoch by (split val).",
+)
+@click.option(
+    "--test_share",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    required=True,
+    help="Share of each class' images that no training sees (split test). What is left trains.",
+)
+@click.option("--seed", type=click.IntRange(0), required=True, help="Who goes into which split.")
+@click.option(
+    "--rare_classes",
+    type=click.Choice(["refuse", "drop"]),
+    required=True,
+    help="A class with fewer than three images (or groups) cannot stand in train, val and test: refuse the data, or drop the"
+    " class and say so in the audit.",
+)
+@click.option(
+    "--on_bad_image",
+    type=click.Choice(["error", "skip"]),
+    required=True,
+    help="A file that cannot be decoded: refuse the data, or leave it out and say so in the audit.",
+)
+@click.option("--raw", type=click.Path(path_type=Path), default=Path("data/raw"), show_default=True, help="Read.")
+@click.option(
+    "--prepared", type=click.Path(path_type=Path), default=Path("data/prepared"), show_default=True, help="Written."
+)
+def prepare(raw: Path, prepared: Path, **options: Any) -> None:
+    """Prepare RAW: images.npy, masks.npy (where there are masks), index.csv and audit.json in PREPARED."""
+    from wheretolook.data.prepare import Plan
+    from wheretolook.data.prepare import prepare as write_prepared
+
+    audit = write_prepared(raw, prepared, Plan(**options))
+    splits = ", ".join(f"{split['images']} {name}" for name, split in audit["splits"].items())
+    found = ", ".join(
+        f"{count} {what}"
+        for what, count in {
+            "unreadable": len(audit["unreadable"]),
+            "duplicates": audit["duplicates"]["images"],
+            "with two labels": audit["conflicts"]["images"],
+            "dropped classes": len(audit["dropped_classes"]),
+        }.items()
+        if count
+    )
+    click.echo(f"{prepared}: {audit['images']} of {audit['files']} images ({splits}); found: {found or 'nothing odd'}")
+
+
+if __name__ == "__main__":
+    prepare()
