@@ -1,0 +1,149 @@
+"""Zip and tar as one thing: entries that can be judged before a byte is written, then their contents, in order."""
+
+import lzma
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from wheretolook.data.archive_streams import Bounded, decompressed
+from wheretolook.data.refusal import Refusal
+
+# What zipfile, tarfile and the decompressors raise on bytes that aren't theirs.
+DAMAGED = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, UnicodeError, ValueError, KeyError,
+    IndexError, OverflowError, RuntimeError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of an archive, as the archive describes it.
+
+    Attributes:
+        name: as stored, decoded.
+        size: bytes of its content.
+        kind: "file", "folder", or what it is instead: "symbolic link", "device", ...
+    """
+
+    name: str
+    size: int
+    kind: str
+
+
+def entries(archive: Path, most: int) -> list[Entry]:
+    """Every entry of a zip or of a tar in any of its compressions, in the archive's order.
+
+    Args:
+        archive: the file; its content tells its format, not its name.
+        most: bytes that a compressed tar may hold; reading on would be a decompression bomb.
+
+    Raises:
+        Refusal: no archive, a damaged or cut one, or one that holds more than `most`.
+    """
+    with readable():
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as opened:
+                return [_zip_entry(info) for info in opened.infolist()]
+        with decompressed(archive, most) as stream:
+            return list(_tar_entries(stream))
+
+
+def contents(archive: Path, most: int) -> Iterator[tuple[int, BinaryIO]]:
+    """The place among `entries` and the content, to be read at once, of each file, in the archive's order."""
+    with readable():
+        if zipfile.is_zipfile(archive):
+            yield from _zip_contents(archive)
+        else:
+            yield from _tar_contents(archive, most)
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Turn what the readers raise on damaged bytes into one refusal."""
+    try:
+        yield
+    except (*DAMAGED, OSError) as error:
+        # An error of the system has a number; "not a gzipped file" and the like have none.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        said = str(error) or type(error).__name__
+        found = f"one that is damaged, cut short or of an unknown kind ({said})"
+        raise Refusal(f"expected a whole archive, found {found}; fetch or pack it again") from error
+
+
+def _zip_entry(info: zipfile.ZipInfo) -> Entry:
+    kind = "folder" if info.is_dir() else _kind(info.external_attr >> 16)
+    if info.flag_bits & 0x1:
+        kind = "encrypted file"
+    return Entry(_zip_name(info), info.file_size, kind)
+
+
+def _kind(mode: int) -> str:
+    kinds = {0: "file", stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "symbolic link"}
+    return kinds.get(stat.S_IFMT(mode), "device")
+
+
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    if info.flag_bits & 0x800:
+        return info.orig_filename
+    # Without the flag, zipfile reads code page 437; most tools that leave it out write UTF-8 all the same.
+    try:
+        return info.orig_filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return info.orig_filename
+
+
+def _zip_contents(archive: Path) -> Iterator[tuple[int, BinaryIO]]:
+    with zipfile.ZipFile(archive) as opened:
+        for place, info in enumerate(opened.infolist()):
+            if not info.is_dir():
+                with opened.open(info) as content:
+                    yield place, content
+
+
+def _tar_entries(stream: Bounded) -> Iterator[Entry]:
+    with tarfile.open(fileobj=stream, mode="r:") as opened:
+        for member in opened:
+            # A size below zero would lead the reader back to this very header, for ever.
+            if member.size < 0:
+                raise Refusal(f"expected sizes from 0 on, found {member.size} for {member.name[:80]!r}")
+            yield Entry(_tar_name(member), member.size, _tar_kind(member))
+        # tarfile takes a damaged header for the end. The true end is a block of zeros.
+        stream.seek(opened.offset)
+        if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError(f"no end mark after {opened.offset:,} bytes")
+        stream.drain()
+
+
+def _tar_name(member: tarfile.TarInfo) -> str:
+    try:
+        return member.name.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError:
+        return member.name.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def _tar_kind(member: tarfile.TarInfo) -> str:
+    if member.isdir():
+        return "folder"
+    if member.issym():
+        return "symbolic link"
+    if member.islnk():
+        return "hard link"
+    if member.issparse():
+        return "sparse file"
+    return "file" if member.isreg() else "device"
+
+
+def _tar_contents(archive: Path, most: int) -> Iterator[tuple[int, BinaryIO]]:
+    with decompressed(archive, most) as stream, tarfile.open(fileobj=stream, mode="r:") as opened:
+        for place, member in enumerate(opened):
+            if member.isreg():
+                content = opened.extractfile(member)
+                assert content is not None
+                yield place, content

@@ -1,0 +1,113 @@
+"""Where each file of an archive may go: names that leave the folder are refused, odd ones are put in order."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from wheretolook.data.refusal import Refusal
+
+Parts = tuple[str, ...]
+
+JUNK_FOLDERS = {"__macosx", "@eadir", "$recycle.bin", ".git", ".ipynb_checkpoints", "system volume information"}
+JUNK_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store", ".directory"}
+# File systems allow 255 bytes a name; some room is left for the mark of a clash.
+LONGEST_NAME = 240
+DEEPEST = 32
+
+
+def safe_parts(name: str) -> Parts:
+    """The folders and the name of an archive's entry, once it is sure that they stay inside.
+
+    Backslashes count as separators (archives from Windows), and text is composed (NFC), so that the same archive gives
+    the same names on every system.
+
+    Raises:
+        Refusal: an absolute name, one with `..`, with a control character, too long or too deep.
+    """
+    plain = unicodedata.normalize("NFC", name).replace("\\", "/")
+    if plain.startswith("/") or re.match(r"[A-Za-z]:", plain):
+        raise Refusal(f"expected names inside the archive's own folder, found the absolute name {name!r}")
+    parts = tuple(part for part in plain.split("/") if part not in ("", "."))
+    if ".." in parts:
+        raise Refusal(f"expected names inside the archive's own folder, found {name!r}, which leaves it")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in plain):
+        raise Refusal(f"expected readable names, found a control character or half a character in {name!r}")
+    if len(parts) > DEEPEST or any(len(part.encode()) > LONGEST_NAME for part in parts):
+        raise Refusal(f"expected at most {DEEPEST} folders and {LONGEST_NAME} bytes a name, found {name[:80]!r}…")
+    return parts
+
+
+def is_junk(parts: Parts) -> bool:
+    """Whether a file was left by an operating system or a tool, and is no part of the data."""
+    folders, name = {part.lower() for part in parts[:-1]}, parts[-1].lower()
+    return bool(folders & JUNK_FOLDERS) or name in JUNK_FILES or name.startswith("._")
+
+
+def below_root(files: Iterable[Parts], root: str) -> dict[Parts, Parts]:
+    """The files of the folder `root` inside the archive, and their names from there on.
+
+    Args:
+        files: every file of the archive.
+        root: a folder inside it, with `/` between folders; '' takes the whole, without the folders that merely wrap it.
+
+    Raises:
+        Refusal: no file stands below `root`.
+    """
+    files = list(files)
+    if not root:
+        depth = _wrappers(files)
+        return {parts: parts[depth:] for parts in files}
+    head = safe_parts(root)
+    chosen = {parts: parts[len(head) :] for parts in files if parts[: len(head)] == head and len(parts) > len(head)}
+    if not chosen:
+        folders = sorted({"/".join(parts[:depth]) for parts in files for depth in (1, 2) if len(parts) > depth})
+        found = ", ".join(folders[:12]) + (", …" if len(folders) > 12 else "") if folders else "no folder"
+        raise Refusal(f"expected the folder {root!r} inside, found {found}; set `root` to one of these, or to ''")
+    return chosen
+
+
+def _wrappers(files: list[Parts]) -> int:
+    """How many leading folders hold nothing but the next one, down to the folders that tell files apart."""
+    depth = 0
+    while files and all(len(parts) > depth + 1 and parts[depth] == files[0][depth] for parts in files):
+        below = {parts[depth + 1] for parts in files if len(parts) > depth + 2}
+        if len(below) < 2 and not all(len(parts) > depth + 2 for parts in files):
+            break
+        depth += 1
+    return depth
+
+
+def without_clashes(files: Iterable[Parts]) -> dict[Parts, PurePosixPath]:
+    """A path for each file, such that no two are one where upper and lower case are.
+
+    Of names that differ by case alone, the first in code point order keeps its name; the others get `~2`, `~3`, ...
+    before the ending. The order of the archive has no say.
+
+    Raises:
+        Refusal: one name is a file and a folder.
+    """
+    given: dict[Parts, Parts] = {}
+    used: dict[Parts, set[str]] = {}
+    paths: dict[Parts, PurePosixPath] = {}
+    for parts in sorted(files):
+        parent: Parts = ()
+        for depth in range(1, len(parts) + 1):
+            key = parts[:depth] if depth < len(parts) else (*parts, "")
+            if depth < len(parts) and (*key, "") in given:
+                raise Refusal(f"expected one meaning for each name, found {'/'.join(key)!r} as a file and as a folder")
+            if key not in given:
+                given[key] = (*parent, _free_name(parts[depth - 1], used.setdefault(parent, set())))
+            parent = given[key]
+        paths[parts] = PurePosixPath(*parent)
+    return paths
+
+
+def _free_name(name: str, used: set[str]) -> str:
+    plain = PurePosixPath(name)
+    candidate, count = name, 1
+    while candidate.casefold() in used:
+        count += 1
+        candidate = f"{plain.stem}~{count}{plain.suffix}"
+    used.add(candidate.casefold())
+    return candidate

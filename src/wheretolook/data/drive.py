@@ -1,0 +1,136 @@
+"""Files of Google Drive, through gdown: watched, resumed, and each failure told apart."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import requests
+from tqdm import tqdm
+
+from wheretolook.data.attempts import Failure, Network, attempt
+from wheretolook.data.download_failures import RUN_AGAIN, check_space, disk_failure, network_failure
+from wheretolook.data.drive_failures import page_failure
+
+
+def drive_id(source: str) -> str:
+    """The id of the file that a Google Drive link leads to; '' for any other source."""
+    from gdown.parse_url import parse_url
+
+    return parse_url(source)[0] or "" if source.lower().startswith("https://") else ""
+
+
+def drive_link(identifier: str) -> str:
+    """The link of a Drive file."""
+    return f"https://drive.google.com/uc?id={identifier}"
+
+
+def drive_file(identifier: str, folder: Path, network: Network) -> bool:
+    """Bring a file of Google Drive, in as many attempts as `network` allows, each going on where the last one ended.
+
+    Args:
+        identifier: the file's id.
+        folder: holds what came so far, as gdown names it, and in the end `content`.
+        network: time-out, retries, pauses.
+
+    Returns:
+        Whether `folder/content` was joined of more than one piece. Its bytes are not to be believed before they
+        were hashed.
+
+    Raises:
+        Refusal: quota, private, missing, throttled, no network, too slow, cut short, no space; with what to do.
+    """
+    return attempt(lambda: _attempt(identifier, folder, network), drive_link(identifier), network)
+
+
+def _attempt(identifier: str, folder: Path, network: Network) -> bool:
+    import gdown
+
+    before = _kept(folder)
+    try:
+        _watched(identifier, folder, network)
+    except gdown.exceptions.FileURLRetrievalError as error:
+        raise page_failure(identifier, network) from error
+    except gdown.exceptions.DownloadCancelled as error:
+        found = f"a server too slow or silent: no block in {2 * network.timeout:g} s"
+        raise Failure(found, f"{RUN_AGAIN}, or raise `timeout`", heals=True) from error
+    except gdown.exceptions.DownloadError as error:
+        _drop_stuck(folder, before)
+        raise Failure("a file cut short", RUN_AGAIN, heals=True) from error
+    except requests.HTTPError as error:
+        raise page_failure(identifier, network) from error
+    except requests.RequestException as error:
+        raise network_failure(error, drive_link(identifier)) from error
+    except OSError as error:
+        raise disk_failure(error) or error from error
+    except (KeyError, ValueError, TypeError, AssertionError) as error:
+        # gdown reads headers and forms as Drive sends them; an answer of another make ends in one of these.
+        raise Failure("an answer that is not Drive's", "open the link in a browser; update gdown") from error
+    return before > 0
+
+
+def _kept(folder: Path) -> int:
+    """Bytes of earlier attempts."""
+    return sum(path.stat().st_size for path in folder.glob("content*.part"))
+
+
+def _drop_stuck(folder: Path, before: int) -> None:
+    # A server that doesn't go on from the kept part would refuse it for ever: begin anew.
+    if before and _kept(folder) == before:
+        for path in folder.glob("content*.part"):
+            path.unlink()
+
+
+def _watched(identifier: str, folder: Path, network: Network) -> None:
+    """Call gdown with a watch on its progress: its own time-out is of a single read, which a drip never exceeds."""
+    import gdown
+
+    cancel = threading.Event()
+    watch = _Watch(2 * network.timeout, cancel)
+    with tqdm(desc=identifier, unit="B", unit_scale=True, disable=None) as bar, watch:
+        gdown.download(
+            id=identifier,
+            output=str(folder / "content"),
+            quiet=True,
+            use_cookies=False,
+            resume=True,
+            timeout=network.timeout,
+            cancel=cancel,
+            progress=_progress(bar, watch, folder),
+        )
+
+
+def _progress(bar: tqdm, watch: "_Watch", folder: Path) -> Callable[[int, int | None], None]:
+    def advance(so_far: int, total: int | None) -> None:
+        watch.restart()
+        if bar.total is None and total is not None:
+            bar.total = total
+            check_space(folder, total - so_far)
+        bar.update(so_far - bar.n)
+
+    return advance
+
+
+class _Watch:
+    """Sets an event when `restart` wasn't called for some seconds."""
+
+    def __init__(self, seconds: float, event: threading.Event) -> None:
+        self._seconds, self._event = seconds, event
+        self._timer: threading.Timer | None = None
+
+    def restart(self) -> None:
+        """Begin to count anew."""
+        self._stop()
+        self._timer = threading.Timer(self._seconds, self._event.set)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _stop(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+
+    def __enter__(self) -> "_Watch":
+        self.restart()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()

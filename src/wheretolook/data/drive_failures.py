@@ -1,0 +1,61 @@
+"""Why Google Drive sent a page in place of a file: gdown has one message for all of it, so the page is read again."""
+
+from urllib.parse import urlsplit
+
+import requests
+
+from wheretolook.data.attempts import Failure, Network
+from wheretolook.data.download_failures import network_failure, retry_after, status_failure
+
+# Words of Drive's own pages, in lower case.
+QUOTA = ("quota exceeded", "too many users have viewed", "download quota")
+PRIVATE = ("you need access", "request access", "need permission", "sign in to continue", "accounts.google.com")
+MISSING = ("does not exist", "file not found", "error 404", "in the owner's trash")
+PAGE = 1 << 20  # bytes of a page that are read
+
+
+def page_failure(identifier: str, network: Network) -> Failure:
+    """Ask for a Drive file once more, and tell by the status and the words of the page why it isn't given."""
+    link = f"https://drive.google.com/uc?id={identifier}"
+    try:
+        with requests.get(link, stream=True, timeout=network.timeout) as response:
+            if failure := _by_status(response):
+                return failure
+            if "Content-Disposition" in response.headers:
+                return Failure("a page in place of the file, and the file right after", "run it again", heals=True)
+            words = next(response.iter_content(PAGE), b"").decode("utf-8", errors="replace").lower()
+    except requests.RequestException as error:
+        return network_failure(error, link)
+    return _by_words(words)
+
+
+def _by_status(response: requests.Response) -> Failure | None:
+    if response.status_code in (401, 403) or urlsplit(response.url).hostname == "accounts.google.com":
+        return _private()
+    if response.status_code in (404, 410):
+        return _missing()
+    if response.status_code == 429:
+        remedy = "wait an hour, or run it from another address; Drive counts downloads by address"
+        return Failure("Drive throttling this address (HTTP 429)", remedy, True, retry_after(response))
+    return status_failure(response)
+
+
+def _by_words(words: str) -> Failure:
+    if any(sign in words for sign in QUOTA):
+        remedy = "wait a day, or copy the file to another Drive account and use the copy's id (sha256 stays)"
+        return Failure("its download quota used up", remedy)
+    if any(sign in words for sign in PRIVATE):
+        return _private()
+    if any(sign in words for sign in MISSING):
+        return _missing()
+    return Failure("an HTML page in place of the file", "open the link in a browser; is it a file, and shared?")
+
+
+def _private() -> Failure:
+    remedy = "ask its owner to set General access to 'Anyone with the link'"
+    return Failure("a private file", remedy)
+
+
+def _missing() -> Failure:
+    remedy = "check the id; the file may be deleted, and a folder is given by its link, …/drive/folders/ID"
+    return Failure("no such file (HTTP 404)", remedy)
