@@ -39,7 +39,7 @@ class Maps:
     def open(self, method: str, layer: str) -> np.memmap:
         """Maps of all images, float32 (N, K, h, w), memory-mapped read-only.
 
-        K runs over `manifest["map_classes"]`; `class_column` and `true_class_maps` are the safe ways in.
+        K runs over `manifest["map_classes"]`, or is 1 where `knows_class` is false; `class_column` and `true_class_maps` are the safe ways in.
 
         Raises:
             Refusal: there are no such maps; the message lists those that exist.
@@ -48,6 +48,10 @@ class Maps:
             there = ", ".join(f"{m}.{y}" for m, y in self.names)
             raise Refusal(f"{self.folder}: expected maps {method}.{layer}, found {there}; name one of those")
         return np.load(self.folder / array_name(method, layer), mmap_mode="r")
+
+    def knows_class(self, method: str, layer: str) -> bool:
+        """Whether these maps differ between classes; those that do not (K = 1) stay out of tests about classes."""
+        return self.manifest["arrays"][array_name(method, layer)]["knows_class"]
 
     def head_logits(self) -> np.ndarray:
         """Logits of every trained head, float32 (N, H, classes); heads as in `manifest["heads"]`, first to last."""
@@ -80,7 +84,8 @@ class Maps:
             float32 (n, h, w), a copy.
         """
         maps = self.open(method, layer)
-        return np.asarray(maps[rows, self.columns(labels)[rows]])
+        columns = self.columns(labels) if self.knows_class(method, layer) else np.zeros(len(maps), dtype=np.int64)
+        return np.asarray(maps[rows, columns[rows]])
 
     def class_column(self, class_name: str) -> int:
         """Column of a named class.

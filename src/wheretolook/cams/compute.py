@@ -1,0 +1,129 @@
+"""Every method, every layer and every class of a batch, in one forward pass and at most one backward pass a class."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from wheretolook.cams.capture import capture
+from wheretolook.cams.engine import Engine
+from wheretolook.cams.layers import Layer
+from wheretolook.cams.layout import to_maps
+from wheretolook.cams.methods.method import Method, Needs
+from wheretolook.cams.perturb import ablated_logits, masked_logits
+from wheretolook.cams.steady import steady
+from wheretolook.data.refusal import Refusal
+
+Pair = tuple[str, str]
+Choice = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a batch gives, on the network's device.
+
+    Attributes:
+        maps: (method, layer) to (n, K, h, w) float32; K is 1 for a method that knows no class.
+        logits: (n, classes) float32.
+        head_logits: layer to (n, classes) float32, for each layer with a trained head.
+    """
+
+    maps: dict[Pair, Tensor]
+    logits: Tensor
+    head_logits: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class _Forward:
+    """One forward pass: its images, the layers' outputs as they came, as feature maps, and the logits."""
+
+    images: Tensor
+    outputs: dict[str, Tensor]
+    feature_maps: dict[str, Tensor]
+    logits: Tensor
+
+
+def compute(engine: Engine, images: Tensor, choose: Choice) -> Batch:
+    """Maps of a batch.
+
+    Args:
+        engine: what to take, and of which network.
+        images: (n, 3, H, W), normalised, on the network's device.
+        choose: which classes to explain in each image, out of the logits (n, classes): (n, K) int64.
+
+    Raises:
+        Refusal: a map that holds NaN or infinity.
+    """
+    with steady(engine.network, engine.precision, engine.backward):
+        forward = _run(engine, images.clone() if images.is_inference() else images.detach())
+        maps = _maps(engine, forward, choose(forward.logits.detach()))
+        heads = {y.name: y.head.logits(forward.feature_maps[y.name]) for y in engine.layers if y.head is not None}
+    for pair, values in maps.items():
+        if not bool(torch.isfinite(values).all()):
+            raise Refusal(
+                f"{'.'.join(pair)}: expected finite maps, found NaN or infinity; the network or an image has it"
+            )
+    final = next((heads[y.name] for y in engine.layers if y.head is not None and y.head.final), None)
+    return Batch(maps, (forward.logits.detach() if final is None else final).float(), heads)
+
+
+def _run(engine: Engine, images: Tensor) -> _Forward:
+    modules = {layer.name: layer.module for layer in engine.layers}
+    with capture(modules, {layer.name for layer in engine.layers if layer.altered}) as outputs:
+        logits = engine.network(images)
+    if outputs.altered():
+        raise RuntimeError(f"{outputs.altered()}: written over now, but not in the trial: the network is not steady")
+    feature_maps = {y.name: to_maps(outputs[y.name].detach(), y.layout) for y in engine.layers}
+    return _Forward(images, dict(outputs), feature_maps, logits)
+
+
+def _maps(engine: Engine, forward: _Forward, class_index: Tensor) -> dict[Pair, Tensor]:
+    """All maps (n, K, h, w), class by class: one class's gradients are gone before the next come."""
+    found: dict[Pair, list[Tensor]] = {(method.name, layer.name): [] for method, layer in engine.pairs}
+    perturbed = _perturbed(engine, forward, class_index)
+    explained = forward.logits.detach().float().gather(1, class_index)  # (n, K)
+    count = class_index.shape[1]
+    for k in range(count):
+        column = class_index[:, k]
+        gradients = _gradients(engine, forward, column, keep_graph=k + 1 < count)
+        for method, layer in engine.pairs:
+            if k and not method.knows_class:
+                continue
+            pair, feature_maps = (method.name, layer.name), forward.feature_maps[layer.name]
+            if method.needs is Needs.CLASS_WEIGHTS:
+                values = method.function(layer.head.pooled(feature_maps), layer.head.weight[column])
+            elif method.needs is Needs.GRADIENTS:
+                values = method.function(feature_maps, gradients[layer.name])
+            elif method.needs is Needs.NOTHING:
+                values = method.function(feature_maps)
+            else:
+                values = method.function(feature_maps, explained[:, k], perturbed[pair][:, k])
+            found[pair].append(values.float())
+    return {pair: torch.stack(values, 1) for pair, values in found.items()}
+
+
+def _gradients(engine: Engine, forward: _Forward, column: Tensor, keep_graph: bool) -> dict[str, Tensor]:
+    """Gradients (n, C, h, w) of each image's explained logit by the feature maps of each layer that is asked for."""
+    layers: list[Layer] = list({y.name: y for method, y in engine.pairs if method.needs is Needs.GRADIENTS}.values())
+    if not engine.backward:
+        return {y.name: y.head.gradients(forward.feature_maps[y.name], column) for y in layers}
+    outputs = [forward.outputs[y.name] for y in layers]
+    # Images do not meet in evaluation mode: the gradient of the sum is each image's own.
+    total = forward.logits.gather(1, column[:, None]).sum()
+    gradients = torch.autograd.grad(total, outputs, retain_graph=keep_graph, allow_unused=True)
+    for layer, gradient in zip(layers, gradients, strict=True):
+        if gradient is None:
+            raise Refusal(f"layer {layer.name}: expected to lead to the logits, but nothing flows back; name another")
+    return {y.name: to_maps(g, y.layout) for y, g in zip(layers, gradients, strict=True)}
+
+
+def _perturbed(engine: Engine, forward: _Forward, class_index: Tensor) -> dict[Pair, Tensor]:
+    """For each pair that asks for it, the explained logits with each channel masked or ablated: (n, K, C)."""
+    run = {Needs.MASKED_LOGITS: masked_logits, Needs.ABLATED_LOGITS: ablated_logits}
+    wanted: list[tuple[Method, Layer]] = [(m, y) for m, y in engine.pairs if m.forward_passes_a_channel]
+    with torch.no_grad():
+        return {
+            (m.name, y.name): run[m.needs](engine.network, y, forward.images, forward.feature_maps[y.name], class_index)
+            for m, y in wanted
+        }

@@ -1,0 +1,160 @@
+"""The maps of one model file on one set of prepared images: arrays, logits and their manifest."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wheretolook.cams.engine import Engine, build_engine
+from wheretolook.cams.manifest import FORMAT, LOGITS, array_name, map_classes_of
+from wheretolook.cams.ranks import Ranks
+from wheretolook.cams.stream import Work, create_arrays, fill_arrays, shapes
+from wheretolook.data.atomic import write_json
+from wheretolook.data.hashing import sha256_of
+from wheretolook.data.prepared import Prepared
+from wheretolook.data.refusal import Refusal
+from wheretolook.models.card import Card
+from wheretolook.models.checkpoint import load_model
+from wheretolook.models.inputs import to_input
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What an export takes.
+
+    Attributes:
+        methods: names of CAM methods.
+        layers: names of layers; None: all.
+        precision: "float32" or "bfloat16".
+        batch_size: images a forward pass.
+    """
+
+    methods: tuple[str, ...]
+    layers: tuple[str, ...] | None
+    precision: str
+    batch_size: int
+
+
+def export_maps(
+    model: Path, prepared: Prepared, folder: Path, choices: Choices, device: torch.device, ranks: Ranks
+) -> dict[str, Any]:
+    """Write the maps of every prepared image, and give their manifest.
+
+    Args:
+        model: the model file; its stem names it.
+        prepared: the images.
+        folder: where the arrays go; replaced as a whole, when all is done.
+        choices: what to take.
+        device: where the network runs.
+        ranks: the processes that share the work; each calls this function.
+
+    Returns:
+        The manifest, as it stands in `folder/manifest.json`.
+
+    Raises:
+        Refusal: the model's classes or input size are not those of the images, or an unknown method or layer.
+    """
+    network, card = load_model(model, device)
+    columns = match_classes(model, card, prepared.class_names)
+    check_size(model, card, prepared.images.shape[1])
+    size = (card.input_size, card.input_size)
+    engine = build_engine(network, choices.methods, choices.layers, size, choices.precision, card.trained_heads)
+    map_classes = map_classes_of(prepared.class_names)
+    every = map_classes == prepared.class_names
+    choose = partial(_every_class if every else _true_and_predicted, columns, prepared.labels)
+    work = Work(engine, _heads(card, engine), columns, choose, len(map_classes))
+    count = len(prepared.images)
+    with ranks.replacing_folder(folder) as scratch:
+        if ranks.rank == 0:
+            create_arrays(scratch, work, count)
+        ranks.wait()
+        fill_arrays(scratch, work, prepared.images, partial(_input, card, device), choices.batch_size, ranks)
+        ranks.wait()
+        manifest = {}
+        if ranks.rank == 0:
+            manifest = describe(model, card, prepared, choices, work) | {"arrays": pinned(scratch, work, count)}
+            write_json(scratch / "manifest.json", manifest)
+    return manifest
+
+
+def match_classes(model: Path, card: Card, class_names: tuple[str, ...]) -> np.ndarray:
+    """For each class of the data, in their order, which logit of the model is it: int64 (K,).
+
+    Raises:
+        Refusal: the model does not know exactly these classes.
+    """
+    if set(card.class_names) != set(class_names):
+        raise Refusal(
+            f"{model}: expected the classes of the data, {', '.join(class_names)}; "
+            f"found {', '.join(card.class_names)}; train it on these data, or bring images of its own classes"
+        )
+    return np.array([card.class_names.index(name) for name in class_names])
+
+
+def check_size(model: Path, card: Card, size: int) -> None:
+    """Refuse images of another size than the model's own: resized twice, they would not be what was explained."""
+    if card.input_size != size:
+        raise Refusal(
+            f"{model}: expected images of {card.input_size} pixels, found prepared ones of {size}; "
+            f"set prepare.size to {card.input_size}"
+        )
+
+
+def describe(model: Path, card: Card, prepared: Prepared, choices: Choices, work: Work) -> dict[str, Any]:
+    """The manifest, less its arrays. Columns follow the class order of the data, whatever the model's own."""
+    return {
+        "format": FORMAT,
+        "model": {
+            "name": model.stem,
+            "sha256": sha256_of(model),
+            "architecture": card.architecture,
+            "loss": card.loss,
+            "seed": card.training.get("seed"),
+        },
+        "data": {"sha256": prepared.sha256, "images": len(prepared.images)},
+        "class_names": list(prepared.class_names),
+        "map_classes": list(map_classes_of(prepared.class_names)),
+        "layers": [layer.name for layer in work.engine.layers],
+        "heads": list(work.heads),
+        "precision": choices.precision,
+    }
+
+
+def pinned(folder: Path, work: Work, count: int) -> dict[str, Any]:
+    """Each array by file name: what it is, and the sha256 of its bytes."""
+    about = {
+        array_name(m.name, y.name): {
+            "method": m.name,
+            "layer": y.name,
+            "units": m.units,
+            "knows_class": m.knows_class,
+        }
+        for m, y in work.engine.pairs
+    } | {LOGITS: {"units": "logits"}}
+    return {
+        name: about[name] | {"shape": list(shape), "dtype": "float32", "sha256": sha256_of(folder / name)}
+        for name, shape in shapes(work, count).items()
+    }
+
+
+def _heads(card: Card, engine: Engine) -> tuple[str, ...]:
+    """Trained heads of the layers that are looked at, and the network's own, first to last."""
+    looked_at = {layer.name for layer in engine.layers} | {card.layers[-1]}
+    return tuple(layer for layer in card.layers if layer in card.trained_heads and layer in looked_at)
+
+
+def _input(card: Card, device: torch.device, images: Tensor) -> Tensor:
+    return to_input(images.to(device, non_blocking=True), card.mean, card.std)
+
+
+def _every_class(columns: np.ndarray, labels: np.ndarray, logits: Tensor, rows: slice) -> Tensor:
+    return torch.from_numpy(columns).to(logits.device).expand(len(logits), -1)
+
+
+def _true_and_predicted(columns: np.ndarray, labels: np.ndarray, logits: Tensor, rows: slice) -> Tensor:
+    true = torch.from_numpy(columns[labels[rows]]).to(logits.device)
+    return torch.stack([true, logits.argmax(1)], 1)

@@ -1,0 +1,61 @@
+"""Export the class activation maps of one model on every prepared image."""
+
+from pathlib import Path
+
+import click
+
+from wheretolook.stage import StageCommand
+
+
+@click.command(cls=StageCommand)
+@click.argument("name")
+@click.option("--methods", multiple=True, required=True, help="CAM method; give it again for each one.")
+@click.option("--layers", required=True, help='"all", or names of layers with commas between them.')
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    required=True,
+    help="Of the forward and backward passes; maps are stored as float32.",
+)
+@click.option("--batch_size", type=click.IntRange(1), required=True, help="Images a forward pass.")
+@click.option(
+    "--device", envvar="WHERETOLOOK_DEVICE", default="", help='"cpu", "cuda", "mps"; empty: the best there is.'
+)
+@click.option("--models", type=click.Path(path_type=Path), default=Path("models"), show_default=True)
+@click.option("--prepared", type=click.Path(path_type=Path), default=Path("data/prepared"), show_default=True)
+@click.option("--cams", type=click.Path(path_type=Path), default=Path("data/cams"), show_default=True)
+@click.option("--exports", type=click.Path(path_type=Path), default=Path("reports/exports"), show_default=True)
+def main(
+    name: str,
+    methods: tuple[str, ...],
+    layers: str,
+    precision: str,
+    batch_size: int,
+    device: str,
+    models: Path,
+    prepared: Path,
+    cams: Path,
+    exports: Path,
+) -> None:
+    """Write the maps of model NAME: raw, signed, at each layer's own resolution, and a manifest that pins them."""
+    from wheretolook.cams.export import Choices, export_maps
+    from wheretolook.cams.ranks import joined
+    from wheretolook.data.atomic import write_text
+    from wheretolook.data.prepared import load_prepared
+    from wheretolook.models.device import choose_device, describe_device
+
+    names = None if layers == "all" else tuple(part.strip() for part in layers.split(","))
+    with joined() as ranks:
+        chosen = ranks.device(choose_device(device))
+        choices = Choices(methods, names, precision, batch_size)
+        manifest = export_maps(
+            models / f"{name}.safetensors", load_prepared(prepared), cams / name, choices, chosen, ranks
+        )
+        if ranks.rank == 0:
+            write_text(exports / f"{name}.json", (cams / name / "manifest.json").read_text(encoding="utf-8"))
+            images, arrays = manifest["data"]["images"], len(manifest["arrays"])
+            click.echo(f"export {name}: {images} images, {arrays} arrays, on {describe_device(chosen)}")
+
+
+if __name__ == "__main__":
+    main()
