@@ -1,0 +1,135 @@
+"""A state dict from elsewhere, and what has to be said of it before it can be one of our model files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wheretolook.data.atomic import replacing
+from wheretolook.data.refusal import Refusal
+from wheretolook.models.quarantine import Bounds, bounds_for, open_in_quarantine
+
+# Of images in 0..1: what torchvision's own weights were trained with.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a bare state dict doesn't say of itself.
+
+    Attributes:
+        architecture: "looknet", or a torchvision name.
+        arguments: keyword arguments of the architecture.
+        class_names: one for each logit, in the order of the network's outputs.
+        input_size: side of the square input, pixels.
+        mean: of each channel, of values in 0..1.
+        std: of each channel, of values in 0..1.
+    """
+
+    architecture: str
+    arguments: dict[str, Any]
+    class_names: tuple[str, ...]
+    input_size: int
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+
+def convert_foreign(path: Path, target: Path, description: Description, bounds: Bounds | None = None) -> None:
+    """Write a foreign state dict as a model file of this project.
+
+    Args:
+        path: .pt, .pth (a state dict, or a checkpoint that holds one) or safetensors without a card.
+        target: the final file, written whole or not at all.
+        description: what the file doesn't say.
+        bounds: of the process that opens the file; by default by the file's size.
+
+    Raises:
+        Refusal: it would run code, is no state dict, doesn't fit the architecture, or goes beyond the bounds.
+    """
+    with replacing(target) as scratch:
+        open_in_quarantine(
+            "convert", path, bounds or bounds_for(path), target=str(scratch), description=vars(description)
+        )
+
+
+def parse_arguments(text: str) -> dict[str, Any]:
+    """Keyword arguments written as "width=16,depth=4": whole numbers, numbers, true and false, or else text.
+
+    Raises:
+        Refusal: a part without `=`, or a name given twice.
+    """
+    arguments: dict[str, Any] = {}
+    for part in _parts(text):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not name.isidentifier() or name in arguments:
+            raise Refusal(f"arguments: expected names with values, each once, like width=16,depth=4; found {part!r}")
+        arguments[name] = _value(value)
+    return arguments
+
+
+def parse_classes(text: str) -> tuple[str, ...]:
+    """Class names written as "infected,uninfected", in the order of the network's outputs.
+
+    Raises:
+        Refusal: fewer than two, or one twice.
+    """
+    names = tuple(_parts(text))
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise Refusal(f"classes: expected two names or more, each once, like infected,uninfected; found {text!r}")
+    return names
+
+
+def parse_channels(name: str, text: str) -> tuple[float, float, float]:
+    """Three numbers written as "0.485,0.456,0.406".
+
+    Raises:
+        Refusal: not three numbers in 0..1, or a standard deviation of 0.
+    """
+    try:
+        numbers = tuple(float(part) for part in _parts(text))
+    except ValueError:
+        numbers = ()
+    if len(numbers) != 3 or not all((n > 0 or name == "mean") and 0 <= n <= 1 for n in numbers):
+        raise Refusal(f"{name}: expected three numbers in 0..1 (images are), like 0.485,0.456,0.406; found {text!r}")
+    return numbers
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _value(text: str) -> Any:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def describe(
+    entry: str, architecture: str, arguments: str, classes: str, input_size: int | None, mean: str, std: str
+) -> Description | None:
+    """The description that an entry of params.yaml gives in text; None where it gives nothing of the kind.
+
+    Raises:
+        Refusal: one part without the others that it needs, or one that can't be read.
+    """
+    if not any((architecture, arguments, classes, input_size, mean, std)):
+        return None
+    if not (architecture and classes and input_size):
+        given = {"architecture": architecture, "classes": classes, "input_size": input_size}
+        missing = ", ".join(key for key, value in given.items() if not value)
+        raise Refusal(
+            f"{entry}: expected architecture, classes and input_size together, as a foreign state dict needs them; "
+            f"{missing} is missing. A model file of this project needs none"
+        )
+    return Description(
+        architecture=architecture,
+        arguments=parse_arguments(arguments),
+        class_names=parse_classes(classes),
+        input_size=input_size,
+        mean=parse_channels("mean", mean) if mean else IMAGENET_MEAN,
+        std=parse_channels("std", std) if std else IMAGENET_STD,
+    )

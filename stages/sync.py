@@ -1,0 +1,58 @@
+"""Bring a model from Google Drive: its own bytes, checked, or a foreign state dict made into a model file."""
+
+from pathlib import Path
+
+import click
+
+from wheretolook.stage import StageCommand
+
+
+@click.command(cls=StageCommand)
+@click.argument("name")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), required=True,
+              help="Seconds without an answer, or without progress, after which an attempt has failed.")  # fmt: skip
+@click.option("--retries", type=click.IntRange(0), required=True,
+              help="Attempts after the first, for what can heal: 429, 5xx, a cut connection.")  # fmt: skip
+# An entry says only what its file needs: the options below are of one entry each, and may be left out.
+@click.option("--id", "identifier", default="", help="The file's id on Google Drive.")
+@click.option("--url", default="", help="In place of the id: the file's link, on Google Drive or anywhere else.")
+@click.option("--sha256", default="", help="Of the file. Left out, a run says the one that it sees.")
+@click.option("--architecture", default="", help="Of a foreign state dict: looknet, or a torchvision name.")
+@click.option("--arguments", default="", help="Of the architecture, like width=16,depth=4.")
+@click.option(
+    "--classes", default="", help="Of a foreign state dict, in the order of its outputs: infected,uninfected."
+)
+@click.option("--input_size", type=click.IntRange(1), help="Side of the images that it was trained on, pixels.")
+@click.option("--mean", default="", help="Of the channels of its input, in 0..1. [default: ImageNet's]")
+@click.option("--std", default="", help="Of the channels of its input, in 0..1. [default: ImageNet's]")
+@click.option("--models", type=click.Path(path_type=Path), default=Path("models"), show_default=True)
+@click.option("--cache", type=click.Path(path_type=Path), default=Path(".cache"), show_default=True)
+def sync(name: str, timeout: float, retries: int, identifier: str, url: str, sha256: str, models: Path, cache: Path,
+         **foreign: str | int | None) -> None:  # fmt: skip
+    """Bring the model NAME to models/NAME.safetensors."""
+    from wheretolook.data.attempts import Network
+    from wheretolook.data.obtain import Wanted, obtain
+    from wheretolook.models.admit import admit
+    from wheretolook.models.foreign import describe
+
+    source = link(name, identifier, url)
+    description = describe(f"drive.{name}", **foreign)
+    path = obtain(Wanted(source, sha256, f"drive.{name}.sha256"), cache, Network(timeout, retries))
+    card = admit(path, f"drive.{name} ({source})", models / f"{name}.safetensors", description)
+    click.echo(
+        f"{name}: {card.architecture}, {len(card.class_names)} classes, {path.stat().st_size:,} bytes, sha256 as pinned"
+    )
+
+
+def link(name: str, identifier: str, url: str) -> str:
+    """Where an entry's file is."""
+    from wheretolook.data.drive import drive_link
+    from wheretolook.data.refusal import Refusal
+
+    if bool(identifier) == bool(url):
+        raise Refusal(f"drive.{name}: expected one of id and url, found {'both' if url else 'neither'}")
+    return url or drive_link(identifier)
+
+
+if __name__ == "__main__":
+    sync()
