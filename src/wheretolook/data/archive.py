@@ -4,12 +4,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO
 
-from wheretolook.data.archive_entries import Entry, contents, entries
-from wheretolook.data.archive_names import Parts, below_root, is_junk, safe_parts, without_clashes
-from wheretolook.data.archive_streams import BLOCK
+from wheretolook.data.archive_entries import Entry, blocks, contents, entries
+from wheretolook.data.archive_plan import make_plan
 from wheretolook.data.atomic import replacing_folder
 from wheretolook.data.refusal import Refusal
 
@@ -35,6 +34,9 @@ class Limits:
         return min(self.bytes, max(self.free_bytes, self.ratio * archive.stat().st_size))
 
 
+LIMITS = Limits()
+
+
 @dataclass(frozen=True)
 class Unpacked:
     """What was done.
@@ -52,13 +54,14 @@ class Unpacked:
     renamed: dict[str, str]
 
 
-def unpack(archive: Path, folder: Path, root: str, limits: Limits = Limits()) -> Unpacked:
+def unpack(archive: Path, folder: Path, root: str, without: str = "", limits: Limits = LIMITS) -> Unpacked:
     """Unpack a zip or tar (plain, gz, bz2, xz, zst) to a folder, which is replaced as a whole.
 
     Args:
         archive: the file; its content tells its format, not its name.
         folder: the final folder; nothing stands there after an error but what stood there before.
         root: a folder inside the archive to take; '' for all of it, without folders that merely wrap the rest.
+        without: a folder inside the archive to leave out; '' for none.
         limits: what counts as absurd.
 
     Raises:
@@ -67,7 +70,8 @@ def unpack(archive: Path, folder: Path, root: str, limits: Limits = Limits()) ->
     most = limits.most(archive)
     with _about(archive):
         found = entries(archive, most)
-        plan = _plan(found, root, limits.files, most)
+        _check_sizes(found, limits.files, most)
+        plan = make_plan(found, root, without)
         total = sum(found[place].size for place in plan.paths)
         _check_space(folder, total)
         with replacing_folder(folder) as scratch:
@@ -75,42 +79,6 @@ def unpack(archive: Path, folder: Path, root: str, limits: Limits = Limits()) ->
                 if place in plan.paths:
                     _write(scratch / plan.paths[place], content, found[place])
     return Unpacked(len(plan.paths), total, plan.junk, plan.renamed)
-
-
-@dataclass(frozen=True)
-class _Plan:
-    paths: dict[int, PurePosixPath]
-    junk: tuple[str, ...]
-    renamed: dict[str, str]
-
-
-def _plan(found: list[Entry], root: str, most_files: int, most_bytes: int) -> _Plan:
-    """Where each entry goes, by its place in the archive; every entry is judged, also those that are left out."""
-    _check_sizes(found, most_files, most_bytes)
-    files: dict[Parts, int] = {}
-    junk = []
-    for place, entry in enumerate(found):
-        parts = safe_parts(entry.name)
-        if entry.kind == "folder" or not parts:
-            continue
-        if entry.kind != "file":
-            raise Refusal(f"expected files and folders only, found the {entry.kind} {entry.name!r}; pack it without")
-        if is_junk(parts):
-            junk.append(entry.name)
-        elif parts in files:
-            raise Refusal(f"expected one file of each name, found {entry.name!r} twice; pack it again")
-        else:
-            files[parts] = place
-    return _placed(files, root, tuple(junk))
-
-
-def _placed(files: dict[Parts, int], root: str, junk: tuple[str, ...]) -> _Plan:
-    if not files:
-        raise Refusal("expected files, found none; pack it again")
-    chosen = below_root(files, root)
-    paths = without_clashes(chosen.values())
-    renamed = {"/".join(below): str(paths[below]) for below in chosen.values() if paths[below].parts != below}
-    return _Plan({files[parts]: paths[below] for parts, below in chosen.items()}, junk, renamed)
 
 
 def _check_sizes(found: list[Entry], most_files: int, most_bytes: int) -> None:
@@ -133,7 +101,7 @@ def _check_space(folder: Path, needed: int) -> None:
 def _write(path: Path, content: BinaryIO, entry: Entry) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("xb") as file:
-        while block := content.read(BLOCK):
+        for block in blocks(content):
             file.write(block)
         written = file.tell()
     if written != entry.size:

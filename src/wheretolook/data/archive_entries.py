@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from wheretolook.data.archive_streams import Bounded, decompressed
+from wheretolook.data.archive_streams import BLOCK, Bounded, decompressed
 from wheretolook.data.refusal import Refusal
 
 # What zipfile, tarfile and the decompressors raise on bytes that aren't theirs.
@@ -61,6 +61,13 @@ def contents(archive: Path, most: int) -> Iterator[tuple[int, BinaryIO]]:
             yield from _zip_contents(archive)
         else:
             yield from _tar_contents(archive, most)
+
+
+def blocks(content: BinaryIO) -> Iterator[bytes]:
+    """The bytes of one content, block by block; damaged ones are refused."""
+    with readable():
+        while block := content.read(BLOCK):
+            yield block
 
 
 @contextmanager

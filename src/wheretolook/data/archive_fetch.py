@@ -1,23 +1,50 @@
-"""An archive from a path, a URL or Google Drive, unpacked to a folder."""
+"""Images, and masks where there are any, from an archive (path, URL, Drive) or from a folder on Google Drive."""
 
 from pathlib import Path
 
-from wheretolook.data.archive import Unpacked, unpack
+from wheretolook.data.archive import unpack
+from wheretolook.data.archive_entries import Entry
+from wheretolook.data.archive_plan import make_plan
 from wheretolook.data.attempts import Network
+from wheretolook.data.drive_folder import copy_listing, drive_folder_id, obtain_drive_folder
 from wheretolook.data.obtain import Wanted, obtain
+from wheretolook.data.refusal import Refusal
 
 
-def fetch_archive(wanted: Wanted, root: str, folder: Path, cache: Path, network: Network) -> Unpacked:
-    """Bring an archive, check it against its SHA-256, and unpack it.
+def fetch_archive(wanted: Wanted, root: str, masks: str, folder: Path, cache: Path, network: Network) -> None:
+    """Bring an archive, check it against its SHA-256, and unpack it to FOLDER/images and FOLDER/masks.
 
     Args:
         wanted: path, http(s) URL or Drive link of the archive, and its SHA-256.
-        root: a folder inside it to take; '' for all of it, without folders that merely wrap the rest.
-        folder: the final folder; replaced as a whole, or untouched.
+        root: the folder inside it that holds the class folders; '' finds it by itself.
+        masks: the folder inside it that holds the masks; '' for none.
+        folder: what stands there under `images` and `masks` is replaced, as a whole each, or untouched.
         cache: folder of the content cache, ".cache" in the pipeline.
         network: patience of a download.
 
     Raises:
         Refusal: it can't be had, holds other bytes, or is not to be unpacked.
     """
-    return unpack(obtain(wanted, cache, network), folder, root)
+    archive = obtain(wanted, cache, network)
+    try:
+        unpack(archive, folder / "images", root, without=masks)
+        if masks:
+            unpack(archive, folder / "masks", masks)
+    except Refusal as refusal:
+        raise Refusal(str(refusal).replace(str(archive), wanted.source)) from refusal
+
+
+def fetch_drive(wanted: Wanted, root: str, masks: str, folder: Path, cache: Path, network: Network) -> None:
+    """As `fetch_archive`, for a link of Google Drive: to an archive, or to a folder with the files themselves.
+
+    The SHA-256 of a folder is that of its listing: for each file a line of its own SHA-256, two spaces and its path,
+    sorted by path. A run without it says the one that it sees.
+    """
+    if not drive_folder_id(wanted.source):
+        fetch_archive(wanted, root, masks, folder, cache, network)
+        return
+    listing = obtain_drive_folder(wanted, cache, network)
+    found = [Entry(path, 0, "file") for _, path in listing]
+    copy_listing(listing, make_plan(found, root, without=masks), cache, folder / "images")
+    if masks:
+        copy_listing(listing, make_plan(found, masks), cache, folder / "masks")

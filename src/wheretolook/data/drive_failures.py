@@ -16,7 +16,15 @@ PAGE = 1 << 20  # bytes of a page that are read
 
 def page_failure(identifier: str, network: Network) -> Failure:
     """Ask for a Drive file once more, and tell by the status and the words of the page why it isn't given."""
-    link = f"https://drive.google.com/uc?id={identifier}"
+    return _failure(f"https://drive.google.com/uc?id={identifier}", network)
+
+
+def folder_failure(identifier: str, network: Network) -> Failure:
+    """The same for the page that lists a folder."""
+    return _failure(f"https://drive.google.com/embeddedfolderview?id={identifier}", network)
+
+
+def _failure(link: str, network: Network) -> Failure:
     try:
         with requests.get(link, stream=True, timeout=network.timeout) as response:
             if failure := _by_status(response):

@@ -105,6 +105,8 @@ def _transfer(wanted: Wanted, folder: Path, network: Network) -> Path:
 
     content = folder / "content"
     identifier = drive_id(wanted.source)
+    if "drive.google.com/drive/" in wanted.source:
+        raise Refusal(f"{wanted.source}: expected the link of a file, found that of a folder; open it, share the file")
     if identifier:
         bring = partial(drive_file, identifier, folder, network)
     else:

@@ -1,0 +1,62 @@
+"""What of a listing is taken, and where it goes: decided for every entry before a byte is written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from wheretolook.data.archive_entries import Entry
+from wheretolook.data.archive_names import Parts, below_root, is_junk, safe_parts, without_clashes
+from wheretolook.data.refusal import Refusal
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which entries are written.
+
+    Attributes:
+        paths: place among the entries to path in the folder.
+        junk: files left out, as operating systems leave them behind.
+        renamed: path below the root to path in the folder, where two differ by case alone.
+    """
+
+    paths: dict[int, PurePosixPath]
+    junk: tuple[str, ...]
+    renamed: dict[str, str]
+
+
+def make_plan(found: Sequence[Entry], root: str, without: str = "") -> Plan:
+    """Where each entry goes; every entry is judged, also those that are left out.
+
+    Args:
+        found: the entries.
+        root: a folder among them to take; '' for all, without folders that merely wrap the rest.
+        without: a folder among them to leave out; '' for none.
+
+    Raises:
+        Refusal: a name outside, a link, a device, a doubled name, no file at all, or none below `root`.
+    """
+    files: dict[Parts, int] = {}
+    junk = []
+    for place, entry in enumerate(found):
+        parts = safe_parts(entry.name)
+        if entry.kind == "folder" or not parts:
+            continue
+        if entry.kind != "file":
+            raise Refusal(f"expected files and folders only, found the {entry.kind} {entry.name!r}; pack it without")
+        if is_junk(parts):
+            junk.append(entry.name)
+        elif parts in files:
+            raise Refusal(f"expected one file of each name, found {entry.name!r} twice; pack it again")
+        else:
+            files[parts] = place
+    if not files:
+        raise Refusal("expected files, found none; pack it again")
+    left = safe_parts(without)
+    return _placed({parts: n for parts, n in files.items() if not left or parts[: len(left)] != left}, root, junk)
+
+
+def _placed(files: dict[Parts, int], root: str, junk: list[str]) -> Plan:
+    chosen = below_root(files, root)
+    paths = without_clashes(chosen.values())
+    renamed = {"/".join(below): str(paths[below]) for below in chosen.values() if paths[below].parts != below}
+    return Plan({files[parts]: paths[below] for parts, below in chosen.items()}, tuple(junk), renamed)

@@ -1,0 +1,128 @@
+"""A folder of Google Drive: listed through gdown, then fetched file by file, and pinned as a whole."""
+
+import json
+import re
+import shutil
+from functools import partial
+from pathlib import Path
+
+import requests
+from tqdm import tqdm
+
+from wheretolook.data.archive_entries import Entry
+from wheretolook.data.archive_plan import Plan, make_plan
+from wheretolook.data.atomic import replacing_folder, write_json, write_text
+from wheretolook.data.attempts import Failure, Network, attempt
+from wheretolook.data.cache import ContentCache
+from wheretolook.data.download_failures import network_failure
+from wheretolook.data.drive import drive_file
+from wheretolook.data.drive_failures import folder_failure
+from wheretolook.data.obtain import Wanted, check_digest, wrong_digest
+from wheretolook.data.refusal import Refusal
+
+LINK = re.compile(r"https://drive\.google\.com/drive/(?:u/\d+/)?folders/([-\w]+)")
+
+# Lines of "SHA-256, two spaces, path", sorted by path: the SHA-256 of that text pins the folder.
+Listing = list[tuple[str, str]]
+
+
+def drive_folder_id(source: str) -> str:
+    """The id of the folder that a Google Drive link leads to; '' for any other source."""
+    match = LINK.match(source)
+    return match[1] if match else ""
+
+
+def obtain_drive_folder(wanted: Wanted, cache: Path, network: Network) -> Listing:
+    """Bring every file of a Drive folder into the cache, or find all of them there.
+
+    Args:
+        wanted: the folder's link, and the SHA-256 of its listing.
+        cache: folder of the content cache.
+        network: patience of each download.
+
+    Returns:
+        (SHA-256, path) of each file, sorted by path.
+
+    Raises:
+        Refusal: the folder or one of its files can't be had, two files have one name, or the listing has another
+            SHA-256 than is wanted (or none is given; then the one seen is in the message).
+    """
+    check_digest(wanted)
+    store = ContentCache(cache)
+    if (listing := _cached(store, wanted.sha256)) is not None:
+        return listing
+    with store.partial(wanted.source, wanted.sha256) as folder:
+        resumed = (folder / "fetched.json").exists()
+        digest = _fetch(wanted, store, folder, network)
+        if resumed and digest != wanted.sha256:
+            # A file may have changed since the part that came before.
+            (folder / "fetched.json").unlink()
+            digest = _fetch(wanted, store, folder, network)
+        if digest != wanted.sha256:
+            raise wrong_digest(wanted, digest, "folder")
+    listing = _cached(store, digest)
+    assert listing is not None
+    return listing
+
+
+def _cached(store: ContentCache, digest: str) -> Listing | None:
+    path = store.get(digest)
+    if path is None:
+        return None
+    listing = [tuple(line.split("  ", 1)) for line in path.read_text(encoding="utf-8").splitlines()]
+    return listing if all(store.get(file) for file, _ in listing) else None
+
+
+def _fetch(wanted: Wanted, store: ContentCache, folder: Path, network: Network) -> str:
+    """Bring what is missing, one file after the other, and put the listing into the cache; its SHA-256."""
+    files = _list(wanted.source, network)
+    make_plan([Entry(path, 0, "file") for path in files], root="")
+    memory = folder / "fetched.json"
+    fetched = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else {}
+    for identifier in tqdm(files.values(), desc=folder.name[:8], unit="file", disable=None):
+        if not (identifier in fetched and store.get(fetched[identifier])):
+            scratch = folder / identifier
+            scratch.mkdir(exist_ok=True)
+            drive_file(identifier, scratch, network)
+            fetched[identifier] = store.put(scratch / "content").name
+            write_json(memory, fetched)
+    lines = sorted((path, fetched[identifier]) for path, identifier in files.items())
+    write_text(folder / "listing", "".join(f"{digest}  {path}\n" for path, digest in lines))
+    return store.put(folder / "listing").name
+
+
+def _list(source: str, network: Network) -> dict[str, str]:
+    """Path to id of every file, folders within folders included."""
+    files: dict[str, str] = {}
+    for found in attempt(partial(_listed, source, network), source, network):
+        if found.path in files:
+            raise Refusal(f"{source}: expected one file of each name, found two of {found.path!r}; rename one")
+        files[found.path] = found.id
+    if not files:
+        raise Refusal(f"{source}: expected a folder with files, found none; share it with 'Anyone with the link'")
+    return files
+
+
+def _listed(source: str, network: Network) -> list:
+    import gdown
+
+    try:
+        return gdown.download_folder(
+            id=drive_folder_id(source), quiet=True, use_cookies=False, skip_download=True, timeout=network.timeout
+        )
+    except gdown.exceptions.DownloadError as error:
+        raise folder_failure(drive_folder_id(source), network) from error
+    except requests.RequestException as error:
+        raise network_failure(error, source) from error
+    except RecursionError as error:
+        raise Failure("a folder inside itself", "give the link of an inner folder") from error
+
+
+def copy_listing(listing: Listing, plan: Plan, cache: Path, folder: Path) -> None:
+    """Copy the planned files of a listing out of the cache to a folder, which is replaced as a whole."""
+    store = ContentCache(cache)
+    with replacing_folder(folder) as scratch:
+        for place, path in plan.paths.items():
+            target = scratch / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(store.path(listing[place][0]), target)
