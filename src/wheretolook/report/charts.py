@@ -1,0 +1,156 @@
+"""Geometry of the page's line charts and interval charts; the template only writes it down as SVG."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A straight line from figures to pixels."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        """Pixel of a figure, to a tenth."""
+        return round(self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start), 1)
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A mark on an axis."""
+
+    at: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """One series: its path, its kind (a class of the style sheet), its name and where it ends."""
+
+    path: str
+    kind: str
+    label: str
+    end: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class LineChart:
+    """A chart of lines over a common axis."""
+
+    title: str
+    width: int
+    height: int
+    left: int
+    bottom: float
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    lines: tuple[Line, ...]
+
+
+def line_chart(
+    title: str, series: Sequence[tuple[str, str, Sequence[float], Sequence[float]]], y_high: float, y_digits: int = 1
+) -> LineChart:
+    """Lay out lines.
+
+    Args:
+        title: what a screen reader calls it.
+        series: (kind, label, xs, ys) each.
+        y_high: the top of the vertical axis, which starts at 0 (so that charts side by side share it).
+        y_digits: digits of its labels.
+    """
+    width, height, left, right, top, bottom = 260, 150, 34, 8, 8, 24
+    every_x = [x for _, _, xs, _ in series for x in xs]
+    low, high = min(every_x), max(every_x)
+    across = Scale(low, high if high > low else low + 1, left, width - right)
+    up = Scale(0, y_high, height - bottom, top)
+    return LineChart(
+        title=title,
+        width=width,
+        height=height,
+        left=left,
+        bottom=height - bottom,
+        x_ticks=tuple(Tick(across(x), f"{x:g}") for x in sorted({low, high})),
+        y_ticks=tuple(Tick(up(y), f"{y:.{y_digits}f}") for y in (0, y_high / 2, y_high)),
+        lines=tuple(_line(kind, label, [across(x) for x in xs], [up(y) for y in ys]) for kind, label, xs, ys in series),
+    )
+
+
+def _line(kind: str, label: str, xs: list[float], ys: list[float]) -> Line:
+    points = " L".join(f"{x:g} {y:g}" for x, y in zip(xs, ys, strict=True))
+    return Line(f"M{points}", kind, label, (xs[-1], ys[-1]))
+
+
+def round_up(value: float) -> float:
+    """The next figure above that reads well as the top of an axis: 1, 2, 2.5, 4, 5 or 8 times a power of ten."""
+    if value <= 0:
+        return 1.0
+    power = 10.0 ** np.floor(np.log10(value))
+    return float(next(step * power for step in (1, 2, 2.5, 4, 5, 8, 10) if step * power >= value * (1 - 1e-9)))
+
+
+@dataclass(frozen=True)
+class IntervalRow:
+    """One figure with its interval, and the nulls that stand beside it."""
+
+    label: str
+    note: str
+    y: float
+    at: float
+    low: float | None
+    high: float | None
+    nulls: tuple[tuple[str, float], ...]
+    said: str
+
+
+@dataclass(frozen=True)
+class IntervalChart:
+    """Figures with intervals below each other, over one axis."""
+
+    title: str
+    width: int
+    height: int
+    left: int
+    zero: float
+    x_ticks: tuple[Tick, ...]
+    rows: tuple[IntervalRow, ...]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A figure before it is laid out."""
+
+    label: str
+    note: str
+    mean: float
+    low: float | None
+    high: float | None
+    nulls: tuple[tuple[str, float], ...]
+    said: str
+
+
+def interval_chart(title: str, measured: Sequence[Measured]) -> IntervalChart:
+    """Lay out figures with their intervals and nulls from -1 (or 0, where nothing is below) to 1."""
+    width, left, right, step, top = 560, 178, 14, 26, 14
+    every = [x for row in measured for x in (row.mean, row.low, *(value for _, value in row.nulls)) if x is not None]
+    low = 0.0 if min(every) >= 0 else -0.5 if min(every) >= -0.5 else -1.0
+    across = Scale(low, 1, left, width - right)
+    rows = tuple(
+        IntervalRow(
+            label=row.label,
+            note=row.note,
+            y=top + step * (i + 0.5),
+            at=across(row.mean),
+            low=None if row.low is None else across(row.low),
+            high=None if row.high is None else across(row.high),
+            nulls=tuple((kind, across(value)) for kind, value in row.nulls),
+            said=row.said,
+        )
+        for i, row in enumerate(measured)
+    )
+    ticks = tuple(Tick(across(x), f"{x:g}".replace("-", "−")) for x in np.arange(low, 1.01, 0.25 if low == 0 else 0.5))
+    return IntervalChart(title, width, top + step * len(rows) + 26, left, across(0), ticks, rows)

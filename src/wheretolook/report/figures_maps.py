@@ -1,0 +1,126 @@
+"""The talk's pictures for print: images and their maps, every layer, and the classes over each other."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wheretolook.analysis.target import open_target
+from wheretolook.cams.store import Maps
+from wheretolook.data.prepared import Prepared
+from wheretolook.report.canvas import INK, bare, drawing, show_overlay, strength
+from wheretolook.report.gallery import Gallery
+from wheretolook.report.results import Results
+from wheretolook.report.views import View, overlays_of, views_of
+from wheretolook.report.words import percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+WRONG = "#b3261e"
+SCALE = "Red: for the true class, blue: against (contrast). Full colour: each model's own 99th percentile of |value|."
+
+
+def draw_images(path: Path, results: Results, prepared: Prepared, maps: Mapping[str, Maps], gallery: Gallery) -> None:
+    """Images across all models: of each class the one most agreed on and the one least, then what was got wrong."""
+    positions = telling(gallery, prepared.labels[gallery.rows], 2)
+    names = results.names
+    with drawing(path, 1.25 * (len(names) + 1), 1.5 * len(positions) + 0.3) as figure:
+        panels = figure.subplots(len(positions), len(names) + 1, squeeze=False)
+        for name, column in zip(names, panels.T[1:], strict=True):
+            _column_of_maps(column, name, prepared, maps[name], gallery, positions)
+        for axes, position in zip(panels[:, 0], positions, strict=True):
+            row = gallery.rows[position]
+            show_overlay(axes, prepared.images[row], None, 1)
+            axes.set_title(prepared.index["class_name"].iloc[row], fontsize=7)
+        figure.supxlabel(f"{gallery.method}, last layer. {SCALE}", fontsize=6)
+
+
+def telling(gallery: Gallery, labels: np.ndarray, wrong: int) -> list[int]:
+    """Positions in the gallery: for each class the least and the most disagreement, then up to `wrong` wrong images."""
+    apart = np.nan_to_num(gallery.disagreement, nan=1.0)
+    erred = np.any([scores.argmax(axis=1) != labels for scores in gallery.scores.values()], axis=0)
+    chosen: list[int] = []
+    for class_index in np.unique(labels):
+        right = np.flatnonzero((labels == class_index) & ~erred)
+        ordered = right[np.argsort(apart[right], kind="stable")]
+        chosen += list(dict.fromkeys(int(position) for position in (*ordered[:1], *ordered[-1:])))
+    return chosen + [int(position) for position in np.flatnonzero(erred)[:wrong]]
+
+
+def _column_of_maps(
+    column: np.ndarray, name: str, prepared: Prepared, stored: Maps, gallery: Gallery, positions: list[int]
+) -> None:
+    target = open_target(stored, gallery.method, stored.manifest["layers"][-1], prepared.labels)
+    values = target.true_class(gallery.rows)
+    limit = strength(values)
+    for axes, position in zip(column, positions, strict=True):
+        show_overlay(axes, prepared.images[gallery.rows[position]], values[position], limit)
+        scores = gallery.scores[name][position]
+        called = int(scores.argmax())
+        right = called == prepared.labels[gallery.rows[position]]
+        told = f"{prepared.class_names[called]} {percent(scores[called], 0)}{'' if right else ', wrong'}"
+        axes.set_title(f"{name}\n{told}", fontsize=7, color=INK if right else WRONG)
+
+
+def draw_layers(path: Path, results: Results, prepared: Prepared, maps: Mapping[str, Maps], gallery: Gallery) -> None:
+    """One image, every method and layer: models trained on their last head beside those trained on every head."""
+    position = telling(gallery, prepared.labels[gallery.rows], 0)[0]
+    views = views_of(maps)
+    depths = sorted({view.depth for view in views}, reverse=True)
+    methods = list(dict.fromkeys(view.method for view in views))
+    lines = [(method, name) for method in methods for name in results.names]
+    with drawing(path, 1.2 * len(depths) + 1.3, 1.25 * len(lines) + 0.3) as figure:
+        panels = figure.subplots(len(lines), len(depths), squeeze=False)
+        for axes in panels.flat:
+            bare(axes)
+        for view in views:
+            for name, layer in view.layers.items():
+                axes = panels[lines.index((view.method, name)), depths.index(view.depth)]
+                _panel(axes, prepared, maps[name], view.method, layer, gallery, position)
+        for axes, (method, name) in zip(panels[:, 0], lines, strict=True):
+            axes.set_ylabel(f"{name}\n{method}", rotation=0, ha="right", va="center", fontsize=7)
+        for axes, depth in zip(panels[0], depths, strict=True):
+            axes.set_title(next(view.label for view in views if view.depth == depth), fontsize=7)
+        figure.supxlabel(f"{prepared.index['image_id'].iloc[gallery.rows[position]]}. {SCALE}", fontsize=6)
+
+
+def _panel(
+    axes: "Axes", prepared: Prepared, stored: Maps, method: str, layer: str | None, gallery: Gallery, position: int
+) -> None:
+    if layer is None:
+        axes.text(0.5, 0.5, "head not\ntrained", ha="center", va="center", fontsize=6, transform=axes.transAxes)
+        return
+    values = open_target(stored, method, layer, prepared.labels).true_class(gallery.rows)
+    show_overlay(axes, prepared.images[gallery.rows[position]], values[position], strength(values))
+
+
+def draw_classes(path: Path, results: Results, maps: Mapping[str, Maps], comparison: Path, method: str) -> None:
+    """Mean maps of the classes over their mean images, model beside model; what sets them apart; the consensus."""
+    view: View = next(view for view in views_of(maps) if view.method == method and view.depth == 0)
+    made = overlays_of(view, results.overlays, comparison)
+    images = np.load(comparison / results.overlays["images"]["mean"]).round().clip(0, 255).astype(np.uint8)
+    columns = [
+        *((name, array) for name, array in made.models.items() if array is not None),
+        ("consensus", made.consensus),
+    ]
+    limit = max(float(np.abs(array).max()) for _, array in columns) or 1.0
+    with drawing(path, 1.3 * (len(columns) + 1) + 0.8, 1.4 * len(made.labels) + 0.4) as figure:
+        panels = figure.subplots(len(made.labels), len(columns) + 1, squeeze=False)
+        for row, label in enumerate(made.labels):
+            behind = images[row] if row < len(images) else np.full_like(images[0], 255)
+            show_overlay(panels[row, 0], behind, None, 1)
+            panels[row, 0].set_ylabel(_wrapped(label), rotation=0, ha="right", va="center", fontsize=7)
+            for axes, (name, array) in zip(panels[row, 1:], columns, strict=True):
+                show_overlay(axes, behind, array[row], limit)
+                axes.set_title(name if row == 0 else "", fontsize=7)
+        panels[0, 0].set_title("mean image", fontsize=7)
+        told = f"{method}, last layer; each model divided by its RMS over the {results.split} split"
+        figure.supxlabel(f"{told}; full colour at {limit:.2f} RMS everywhere.", fontsize=6)
+
+
+def _wrapped(label: str) -> str:
+    from textwrap import fill
+
+    return fill(label, 18)

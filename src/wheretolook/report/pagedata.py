@@ -1,0 +1,131 @@
+"""What the page's own script draws from: images, predictions and maps, packed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wheretolook.analysis.target import checked
+from wheretolook.cams.manifest import TRUE_AND_PREDICTED
+from wheretolook.cams.store import Maps
+from wheretolook.data.prepared import Prepared
+from wheretolook.report.colours import diverging, sequential
+from wheretolook.report.gallery import Gallery
+from wheretolook.report.packing import deflated, limit_cells, pack_maps, picture
+from wheretolook.report.results import Results
+from wheretolook.report.views import View, layer_labels, overlays_of, views_of
+
+
+@dataclass(frozen=True)
+class PageData:
+    """JSON for the script, and the packed blocks that it unpacks when a view needs them, by their element's id."""
+
+    described: dict[str, Any]
+    blocks: dict[str, str]
+
+
+def page_data(
+    results: Results, prepared: Prepared, maps: Mapping[str, Maps], gallery: Gallery, comparison: Path, cells: int
+) -> PageData:
+    """Pack everything that is drawn in the browser.
+
+    Args:
+        results: finished results.
+        prepared: images and masks.
+        maps: by model.
+        gallery: the images chosen.
+        comparison: the folder of the classes' mean maps.
+        cells: maps finer than this a side are averaged by area.
+    """
+    views = views_of(maps)
+    blocks: dict[str, str] = {}
+    described = {
+        "classNames": list(results.class_names),
+        "everyClass": all(tuple(stored.manifest["map_classes"]) != TRUE_AND_PREDICTED for stored in maps.values()),
+        "models": [_model(results, name) for name in results.names],
+        "layers": layer_labels(maps),
+        "views": [_view(view, maps, gallery, cells, blocks) for view in views],
+        "images": _images(results, prepared, gallery),
+        "size": int(prepared.images.shape[1]),
+        "cells": cells,
+        "total": gallery.total,
+        "split": results.split,
+        "method": gallery.method,
+        "colours": {"sequential": _table(sequential()), "diverging": _table(diverging())},
+        "overlays": {
+            "classes": results.overlays["classes"],
+            "images": _mean_images(results, comparison),
+            "counts": results.overlays["counts"],
+            "views": [_overlays(i, view, results, comparison, cells, blocks) for i, view in enumerate(views)],
+        },
+        "masks": prepared.masks is not None,
+    }
+    if prepared.masks is not None:
+        blocks["masks"] = deflated(np.ascontiguousarray(prepared.masks[gallery.rows]).tobytes())
+    return PageData(described, blocks)
+
+
+def _model(results: Results, name: str) -> dict[str, Any]:
+    result = results.models[name]
+    split = result["splits"].get(results.split) or {}
+    heads = {head: figures["accuracy"] for head, figures in split.get("heads", {}).items()}
+    return {"name": name, "loss": result["model"].get("loss"), "layers": result["layers"], "heads": heads}
+
+
+def _view(view: View, maps: Mapping[str, Maps], gallery: Gallery, cells: int, blocks: dict[str, str]) -> dict[str, Any]:
+    arrays = []
+    for number, (name, layer) in enumerate(view.layers.items()):
+        if layer is None:
+            arrays.append(None)
+            continue
+        stored = checked(np.asarray(maps[name].open(view.method, layer)[gallery.rows]))
+        packed = limit_cells(stored, cells)
+        block = f"maps-{number}-{view.method}-{view.depth}"
+        blocks[block] = pack_maps(packed)
+        shape = [int(size) for size in packed.shape[1:]]
+        arrays.append({"block": block, "shape": shape, "native": list(stored.shape[2:]), "layer": layer})
+    return {"method": view.method, "depth": view.depth, "label": view.label, "models": arrays}
+
+
+def _images(results: Results, prepared: Prepared, gallery: Gallery) -> list[dict[str, Any]]:
+    chosen = prepared.index.iloc[gallery.rows]
+    scores = np.stack([gallery.scores[name] for name in results.names], axis=1)
+    return [
+        {
+            "id": image_id,
+            "group": group,
+            "label": int(label),
+            "scores": [[round(float(score), 4) for score in of_model] for of_model in scores[i]],
+            "disagreement": round(float(apart), 4) if np.isfinite(apart) else None,
+            "picture": picture(np.asarray(prepared.images[gallery.rows[i]])),
+        }
+        for i, (image_id, group, label, apart) in enumerate(
+            zip(chosen["image_id"], chosen["group"], chosen["class_index"], gallery.disagreement, strict=True)
+        )
+    ]
+
+
+def _mean_images(results: Results, comparison: Path) -> list[str]:
+    mean = np.load(comparison / results.overlays["images"]["mean"])
+    return [picture(np.rint(image).clip(0, 255).astype(np.uint8)) for image in mean]
+
+
+def _overlays(
+    number: int, view: View, results: Results, comparison: Path, cells: int, blocks: dict[str, str]
+) -> dict[str, Any]:
+    made = overlays_of(view, results.overlays, comparison)
+    arrays = [*made.models.values(), made.consensus]
+    shapes: list[list[int] | None] = []
+    for column, array in enumerate(arrays):
+        # A row has its own scale, as an image has.
+        packed = None if array is None else limit_cells(array[:, None], cells)
+        shapes.append(None if packed is None else [int(size) for size in packed.shape[1:]])
+        if packed is not None:
+            blocks[f"overlays-{number}-{column}"] = pack_maps(packed)
+    return {"labels": list(made.labels), "shapes": shapes}
+
+
+def _table(colours: np.ndarray) -> list[int]:
+    return colours.reshape(-1).tolist()

@@ -1,0 +1,81 @@
+"""reports/plots/: the tables that `dvc plots` draws; long, so that dvc.yaml names no model."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from wheretolook.report.results import Results
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+EPOCH_FIGURES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
+
+
+def training_table(results: Results) -> "pd.DataFrame":
+    """One row for each model and epoch: model, epoch, and loss and accuracy on train and val."""
+    import pandas as pd
+
+    rows = [
+        {"model": name, "epoch": epoch["epoch"], **{key: epoch[key] for key in EPOCH_FIGURES}}
+        for name in results.names
+        for epoch in results.models[name]["history"]
+    ]
+    return pd.DataFrame(rows, columns=["model", "epoch", *EPOCH_FIGURES])
+
+
+def layers_table(results: Results) -> "pd.DataFrame":
+    """One row for each model, epoch and trained head: model, layer, epoch, val_loss, val_accuracy."""
+    import pandas as pd
+
+    rows = [
+        {"model": name, "layer": layer, "epoch": epoch["epoch"], **figures}
+        for name in results.names
+        for epoch in results.models[name]["history"]
+        for layer, figures in epoch.get("layers", {}).items()
+    ]
+    return pd.DataFrame(rows, columns=["model", "layer", "epoch", "val_loss", "val_accuracy"])
+
+
+def confusion_table(labels: "np.ndarray", predicted: "np.ndarray", class_names: tuple[str, ...]) -> "pd.DataFrame":
+    """One row for each image, as DVC's template wants it: actual, predicted (class names)."""
+    import numpy as np
+    import pandas as pd
+
+    names = np.asarray(class_names)
+    return pd.DataFrame({"actual": names[labels], "predicted": names[predicted]})
+
+
+def agreement_table(results: Results) -> "pd.DataFrame":
+    """The primary agreement, both ways round, so that it draws as a full matrix: model_a, model_b, class, pearson."""
+    import pandas as pd
+
+    columns = ["model_a", "model_b", "kind", "class_name", "images", "mean", "low", "high"]
+    rows = results.primary()[columns].rename(columns={"mean": "pearson"})
+    mirrored = rows.rename(columns={"model_a": "model_b", "model_b": "model_a"})[rows.columns]
+    order = {name: i for i, name in enumerate(results.names)}
+    both = pd.concat([rows, mirrored])
+    by = pd.DataFrame({"a": both["model_a"].map(order), "b": both["model_b"].map(order)}, index=both.index)
+    # A position, since the index doubles in `both`.
+    ordered = by.reset_index(drop=True).sort_values(["a", "b"], kind="stable").index
+    return both.iloc[ordered].reset_index(drop=True)
+
+
+def localisation_table(results: Results) -> "pd.DataFrame":
+    """One row for each model, map and class of the compared split: energy inside the evidence, and its area share."""
+    import pandas as pd
+
+    columns = ["area_share", "energy", "energy_low", "energy_high", "energy_ratio", "energy_ceiling", "pointing"]
+    return pd.DataFrame(
+        _located(results, columns), columns=["model", "method", "layer", "class_name", "evidence_images", *columns]
+    )
+
+
+def _located(results: Results, columns: list[str]) -> Iterable[dict[str, Any]]:
+    for name in results.names:
+        for key, by_split in (results.models[name]["localisation"] or {}).items():
+            method, layer = key.split(".", 1)
+            for class_name, row in by_split.get(results.split, {}).items():
+                if row["evidence_images"]:
+                    kept = {column: row[column] for column in ("evidence_images", *columns)}
+                    yield {"model": name, "method": method, "layer": layer, "class_name": class_name, **kept}

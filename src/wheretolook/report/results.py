@@ -1,0 +1,105 @@
+"""Everything that git tracks of finished results, read once: what every table, picture and page is made from."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wheretolook.data.refusal import Refusal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# A class may be called "NA" or "1": text stays text.
+TEXT = ("model_a", "model_b", "kind", "method", "layer_a", "layer_b", "split", "class_name", "subset", "figure")
+
+
+@dataclass(frozen=True)
+class Results:
+    """Results of the models that reports/names.json names, in its order; files of removed models are not read.
+
+    Attributes:
+        names: all models; `drive` those that came from Drive.
+        models: reports/models/NAME.json, by name (docs/results.md says what each figure means).
+        exports: manifests of the maps, by name.
+        agreement: every row of agreement.csv; NaN where a figure does not exist.
+        overlays: which array of data/comparison/ is what.
+        statements: what may be said about each class, or None where that was not asked.
+        audit: what was found in the data.
+        split: the split that models are compared on.
+    """
+
+    names: tuple[str, ...]
+    drive: tuple[str, ...]
+    models: dict[str, dict[str, Any]]
+    exports: dict[str, dict[str, Any]]
+    agreement: "pd.DataFrame"
+    overlays: dict[str, Any]
+    statements: dict[str, Any] | None
+    audit: dict[str, Any]
+    split: str
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """All classes, in the order of the class index."""
+        return tuple(self.audit["class_names"])
+
+    def primary(self, figure: str = "pearson", subset: str = "all") -> "pd.DataFrame":
+        """Rows of the agreement on which statements rest: CAMs of the last layer."""
+        rows = self.agreement
+        return rows[(rows["primary"] == 1) & (rows["figure"] == figure) & (rows["subset"] == subset)]
+
+
+def load_results(reports: Path, prepared: Path) -> Results:
+    """Read results.
+
+    Args:
+        reports: the folder of names.json, exports/, models/ and comparison/.
+        prepared: the folder of audit.json.
+
+    Raises:
+        Refusal: a file is missing or is no JSON; or a model's results belong to another model file than its maps.
+    """
+    import pandas as pd
+
+    names = _read(reports / "names.json", "check")
+    comparison = reports / "comparison"
+    agreement = comparison / "agreement.csv"
+    overlays = _read(comparison / "overlays.json", "compare")
+    if not agreement.is_file():
+        raise Refusal(f'{agreement}: expected the agreement of models; found none; run "dvc repro -f compare"')
+    statements = comparison / "statements.json"
+    results = Results(
+        names=tuple(names["models"]),
+        drive=tuple(names["drive"]),
+        models={name: _read(reports / "models" / f"{name}.json", f"score@{name}") for name in names["models"]},
+        exports={name: _read(reports / "exports" / f"{name}.json", f"export@{name}") for name in names["models"]},
+        agreement=pd.read_csv(agreement, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=[""]),
+        overlays=overlays,
+        statements=_read(statements, "compare") if statements.is_file() else None,
+        audit=_read(prepared / "audit.json", "prepare"),
+        split=overlays["split"],
+    )
+    _check_same_models(results)
+    return results
+
+
+def _check_same_models(results: Results) -> None:
+    """Refuse results and maps of two different files of one model."""
+    for name in results.names:
+        scored, exported = results.models[name]["model"]["sha256"], results.exports[name]["model"]["sha256"]
+        if scored != exported:
+            raise Refusal(
+                f"reports/models/{name}.json: expected results of the model that its maps are of ({exported[:12]}), "
+                f'found those of {scored[:12]}; run "dvc repro"'
+            )
+
+
+def _read(path: Path, stage: str) -> dict[str, Any]:
+    """One JSON file that a stage wrote."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Refusal(f'{path}: expected what {stage} writes; found no file; run "dvc repro -f {stage}"') from None
+    except ValueError as error:
+        raise Refusal(f'{path}: expected JSON; found {error}; run "dvc repro -f {stage}"') from error

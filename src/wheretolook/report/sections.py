@@ -1,0 +1,129 @@
+"""Tables of the page about the models: what each section's template shows, as text that is ready to print."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from wheretolook.report.charts import LineChart, line_chart, round_up
+from wheretolook.report.colours import sequential
+from wheretolook.report.metrics import localisation_of
+from wheretolook.report.results import Results
+from wheretolook.report.summary import evidence_of, loss_of, seed_of
+from wheretolook.report.words import NOTHING, number, percent, percent_span
+
+
+def model_rows(results: Results) -> list[dict[str, Any]]:
+    """The table of the models, on the compared split."""
+    return [_model_row(results, name) for name in results.names]
+
+
+def _model_row(results: Results, name: str) -> dict[str, Any]:
+    result = results.models[name]
+    figures = result["splits"].get(results.split) or {}
+    low, high = figures.get("balanced_accuracy_low"), figures.get("balanced_accuracy_high")
+    confusion = figures.get("confusion") or []
+    evidence = evidence_of(result, results.split)
+    return {
+        "name": name,
+        "loss": {"last": "last head", "every": "every head"}.get(loss_of(result), loss_of(result)),
+        "seed": seed_of(result),
+        "accuracy": percent(figures.get("accuracy")),
+        "balanced": NOTHING if low is None else f"{100 * low:.1f} to {100 * high:.1f} %",
+        "auroc": number(figures.get("auroc"), 3),
+        "ece": number(figures.get("ece"), 3),
+        "wrong": sum(map(sum, confusion)) - sum(row[k] for k, row in enumerate(confusion)),
+        "energy": percent(evidence.get("energy")),
+        "ratio": number(evidence.get("ratio"), 1),
+        "pointing": percent(evidence.get("pointing"), 0),
+    }
+
+
+def confusions(results: Results) -> list[dict[str, Any]]:
+    """A confusion matrix for each model; shade is the share of its row."""
+    return [
+        {"name": name, "rows": _confusion(results, figures["confusion"])}
+        for name in results.names
+        if (figures := results.models[name]["splits"].get(results.split))
+    ]
+
+
+def _confusion(results: Results, counts: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "cells": [shaded(f"{n:,}", n / max(1, sum(row))) for n in row]}
+        for name, row in zip(results.class_names, counts, strict=True)
+    ]
+
+
+def shaded(text: str, share: float) -> dict[str, str]:
+    """A cell whose background is the colour of a share (0 to 1), with ink that can be read on it."""
+    red, green, blue = (int(value) for value in sequential()[round(255 * min(1.0, max(0.0, share)))])
+    # Relative luminance (WCAG 2): above 0.18, black has the larger contrast.
+    linear = [(c / 255 / 12.92) if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)]
+    light = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.179
+    return {"text": text, "background": f"rgb({red} {green} {blue})", "ink": "#000" if light else "#fff"}
+
+
+def located(results: Results, layers: Sequence[str]) -> dict[str, Any] | None:
+    """Energy inside the evidence by method, model and layer; layers of models with fewer stand at the last."""
+    rows = [
+        {"method": method, "model": name, "cells": cells}
+        for method in _methods(results)
+        for name in results.names
+        if any(cells := _energy_cells(results, name, method, len(layers)))
+    ]
+    areas = [
+        row["area_share"]
+        for name in results.names
+        for row in localisation_of(results.models[name], results.split).values()
+        if row["evidence_images"]
+    ]
+    return {"layers": layers, "rows": rows, "area": percent_span(areas)} if rows and areas else None
+
+
+def _methods(results: Results) -> list[str]:
+    keys = {key.split(".", 1)[0] for name in results.names for key in results.models[name]["localisation"] or {}}
+    return sorted(keys, key=lambda method: (method != "cam", method))
+
+
+def _energy_cells(results: Results, name: str, method: str, count: int) -> list[dict[str, str] | None]:
+    result = results.models[name]
+    cells = [
+        _energy_cell(evidence_of(result, results.split, f"{method}.{layer}")) for layer in result["layers"][-count:]
+    ]
+    return [None] * (count - len(cells)) + cells
+
+
+def _energy_cell(evidence: dict[str, float]) -> dict[str, str] | None:
+    if not evidence:
+        return None
+    return {
+        "text": percent(evidence["energy"]),
+        "share": f"{evidence['energy']:.3f}",
+        "ceiling": percent(evidence["ceiling"], 0),
+    }
+
+
+def training_charts(results: Results) -> list[LineChart]:
+    """Loss by epoch on train and val, a chart for each model that carries its history."""
+    histories = {name: results.models[name]["history"] for name in results.names if results.models[name]["history"]}
+    losses = [epoch[key] for history in histories.values() for epoch in history for key in ("train_loss", "val_loss")]
+    top = round_up(max(losses)) if losses else 1.0
+    return [line_chart(name, _series(history), top, 2 if top < 1 else 1) for name, history in histories.items()]
+
+
+def _series(history: Sequence[dict[str, Any]]) -> list[tuple[str, str, list[float], list[float]]]:
+    epochs = [epoch["epoch"] for epoch in history]
+    return [(kind, kind, epochs, [epoch[f"{kind}_loss"] for epoch in history]) for kind in ("train", "val")]
+
+
+def head_rows(results: Results, layers: Sequence[str]) -> dict[str, Any] | None:
+    """Accuracy of each trained head on the compared split, where some model has more than one."""
+    if all(len(results.models[name]["heads"]) < 2 for name in results.names):
+        return None
+    return {"layers": layers, "rows": [_head_row(results, name, len(layers)) for name in results.names]}
+
+
+def _head_row(results: Results, name: str, count: int) -> dict[str, Any]:
+    result = results.models[name]
+    heads = (result["splits"].get(results.split) or {}).get("heads", {})
+    cells = [percent(heads[layer]["accuracy"]) if layer in heads else NOTHING for layer in result["layers"][-count:]]
+    return {"name": name, "loss": loss_of(result), "cells": [NOTHING] * (count - len(cells)) + cells}

@@ -1,0 +1,69 @@
+"""The page's agreement of models: a matrix and an interval chart for each class."""
+
+from typing import TYPE_CHECKING, Any
+
+from wheretolook.report.charts import IntervalChart, Measured, interval_chart
+from wheretolook.report.results import Results
+from wheretolook.report.sections import shaded
+from wheretolook.report.words import count, interval, number
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NULLS = {
+    "other": "maps of other images of the class",
+    "centre": "a blob at the centre",
+    "mean_map": "the model's own mean map",
+    "random": "networks of random weights",
+}
+# Each null has its own shape, since colour alone would not be read by everybody.
+SHAPES = {
+    "other": "M-4 -4L4 4M-4 4L4 -4",
+    "centre": "M0 -5V5M-5 0H5",
+    "mean_map": "M-4 -4H4V4H-4Z",
+    "random": "M0 -5L5 4H-5Z",
+}
+
+
+def agreements(results: Results) -> list[dict[str, Any]]:
+    """For each class with a pair of models: matrix rows and a chart; empty where there is one model."""
+    rows = results.primary()
+    parts = []
+    for class_name in results.class_names:
+        of_class = rows[rows["class_name"] == class_name]
+        if len(of_class):
+            parts.append(
+                {
+                    "class_name": class_name,
+                    "images": count(int(of_class["images"].max()), "image"),
+                    "rows": _matrix(results, of_class),
+                    "chart": _chart(class_name, of_class),
+                }
+            )
+    return parts
+
+
+def _matrix(results: Results, rows: "pd.DataFrame") -> list[dict[str, Any]]:
+    known = {(row.model_a, row.model_b): row.mean for row in rows[["model_a", "model_b", "mean"]].itertuples()}
+    known |= {(b, a): mean for (a, b), mean in known.items()}
+    return [{"name": a, "cells": [_cell(a == b, known.get((a, b))) for b in results.names]} for a in results.names]
+
+
+def _cell(same: bool, mean: float | None) -> dict[str, str]:
+    if same or mean is None or mean != mean:
+        return {"text": "" if same else "–", "background": "", "ink": ""}
+    return shaded(number(mean), mean)
+
+
+def _chart(class_name: str, rows: "pd.DataFrame") -> IntervalChart | None:
+    measured = [_measured(row) for row in rows.to_dict("records") if row["mean"] == row["mean"]]
+    return interval_chart(f"Agreement for {class_name}", measured) if measured else None
+
+
+def _measured(row: dict[str, Any]) -> Measured:
+    low, high = (None if row[key] != row[key] else float(row[key]) for key in ("low", "high"))
+    nulls = tuple((kind, float(row[kind])) for kind in NULLS if row[kind] == row[kind])
+    label = f"{row['model_a']}, {row['model_b']}"
+    beside = ", ".join(f"{NULLS[kind]} {number(value)}" for kind, value in nulls)
+    said = f"{label}: {number(row['mean'])} ({interval(low, high)}); {beside}"
+    return Measured(label, row["kind"], float(row["mean"]), low, high, nulls, said)

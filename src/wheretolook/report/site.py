@@ -1,0 +1,120 @@
+"""reports/site/index.html: one page, with its styles, scripts, pictures and maps inside, that opens from disk."""
+
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+from wheretolook.cams.store import Maps
+from wheretolook.report.colours import diverging, sequential
+from wheretolook.report.findings import findings_of
+from wheretolook.report.pagedata import PageData
+from wheretolook.report.results import Results
+from wheretolook.report.sections import confusions, head_rows, located, model_rows, training_charts
+from wheretolook.report.sections_agreement import NULLS, SHAPES, agreements
+from wheretolook.report.sections_data import audit_section, provenance_section
+from wheretolook.report.words import count, listed
+
+STYLES = ("style.css", "explore.css")
+# In the order in which one builds on another.
+SCRIPTS = ("unpack.js", "maps.js", "paint.js", "state.js", "gallery.js", "layers.js", "classes.js", "main.js")
+PARTS = {
+    "answers": "Answers",
+    "models": "Models",
+    "gallery": "Image by image",
+    "layers": "Layer by layer",
+    "classes": "Classes",
+    "agreement": "Agreement",
+    "training": "Training",
+    "data": "Data",
+    "provenance": "Provenance",
+}
+
+
+def page_of(results: Results, maps: Mapping[str, Maps], data: PageData) -> str:
+    """The whole page: the same text for the same inputs."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    templates = Environment(
+        loader=PackageLoader("wheretolook.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    inlined = {
+        "styles": Markup(_sources(STYLES)),
+        "scripts": Markup(_sources(SCRIPTS)),
+        "described": Markup(_json(data.described)),
+        "blocks": data.blocks,
+    }
+    return templates.get_template("page.html.j2").render(**_context(results, maps, data), **inlined)
+
+
+def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict[str, Any]:
+    layers = data.described["layers"]
+    split = results.audit["splits"][results.split]
+    located_rows = located(results, layers)
+    return {
+        "heading": listed(results.names),
+        "lead": _lead(results),
+        "parts": PARTS.items(),
+        "names": results.names,
+        "class_names": results.class_names,
+        "split": results.split,
+        "images": count(split["images"], "image"),
+        "statements": [],
+        "findings": findings_of(results),
+        "models": model_rows(results),
+        "has_evidence": located_rows is not None,
+        "confusions": confusions(results),
+        "located": located_rows,
+        "gallery_note": _gallery_note(data.described),
+        "agreements": agreements(results),
+        "null_labels": NULLS.items(),
+        "null_shapes": SHAPES,
+        "training": training_charts(results),
+        "heads": head_rows(results, layers),
+        "audit": audit_section(results.audit),
+        "provenance": provenance_section(results, maps),
+        "ramps": {"sequential": _ramp(sequential()), "diverging": _ramp(diverging())},
+    }
+
+
+def _lead(results: Results) -> str:
+    models = count(len(results.names), "image classifier")
+    images = count(results.audit["images"], "image")
+    return f"Class activation maps of {models}, over {images} of {listed(results.class_names)}."
+
+
+def _gallery_note(described: Mapping[str, Any]) -> str:
+    shown, total, split = len(described["images"]), described["total"], described["split"]
+    which = (
+        f"All {total} images of the {split} split."
+        if shown == total
+        else f"{shown} of the {total} images of the {split} split: first those that some model got wrong, the others "
+        "spread evenly over the classes."
+    )
+    apart = (
+        " Maps apart: 1 less the mean correlation of two models' maps "
+        f"({described['method']}, last layer, true class, as a contrast); 0 alike, 1 unrelated, 2 opposed."
+        if len(described["models"]) > 1
+        else ""
+    )
+    return which + apart
+
+
+def _sources(names: tuple[str, ...]) -> str:
+    folder = files("wheretolook.report") / "templates"
+    return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
+
+
+def _json(value: Any) -> str:
+    """JSON that may stand inside a script element: no "<" can end it."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _ramp(table: Any) -> str:
+    stops = ",".join(f"rgb({r} {g} {b})" for r, g, b in table[::15].tolist())
+    return f"linear-gradient(90deg,{stops})"

@@ -1,0 +1,43 @@
+// One image through all layers, models grouped by what their loss was laid on.
+
+const methodViews = () => described.views.filter((view) => view.method === viewNow().method);
+
+async function drawLayers(masks) {
+  const row = state.image, views = methodViews(), image = described.images[row];
+  const loaded = await Promise.all(views.map(loadView));
+  const limits = views.map((view, i) => limitsOf(view, loaded[i]));
+  const head = element("tr", {}, element("th", { scope: "col" }, `${described.classNames[image.label]}`),
+    ...views.map((view) => element("th", { scope: "col" }, view.depth === 0 ? `${view.label} (last)` : view.label)));
+  const order = described.models.map((_, index) => index).sort((a, b) => String(described.models[a].loss).localeCompare(String(described.models[b].loss)) || a - b);
+  const body = order.map((model) => {
+    const { name, loss, heads } = described.models[model];
+    const { right, text } = prediction(row, model);
+    return element("tr", {},
+      element("th", { scope: "row" }, name, element("small", {}, loss === "every" ? "loss on every layer" : loss === "last" ? "loss on the last layer" : ""), element("small", { class: right ? "" : "bad" }, text)),
+      ...views.map((view, i) => {
+        if (!loaded[i][model]) return element("td", {}, absent("no trained head here"));
+        const layer = view.models[model].layer;
+        const accuracy = view.method === "cam" && heads[layer] !== undefined ? [element("p", {}, `head right on ${percent(heads[layer])}`)] : [];
+        return element("td", {}, mapPicture(row, model, view, loaded[i], limits[i], masks), ...accuracy);
+      }));
+  });
+  control("layers-grid").replaceChildren(element("table", { class: "grid-table" }, element("thead", {}, head), element("tbody", {}, ...body)));
+}
+
+function showLayers(row) {
+  state.image = (row + imageCount) % imageCount;
+  control("layers-image").value = state.image;
+  return maskBytes().then(drawLayers);
+}
+
+function prepareLayers() {
+  fill(control("layers-image"), described.images.map((image, row) => [row, image.id]));
+  // A first image that shows something: of the first class, all models right, maps most alike.
+  const fits = described.images.map((_, row) => row).filter((row) => described.images[row].label === 0 && described.models.every((_, model) => prediction(row, model).right));
+  fits.sort((a, b) => (described.images[a].disagreement ?? 1) - (described.images[b].disagreement ?? 1) || a - b);
+  state.image = fits[0] ?? 0;
+  control("layers-image").value = state.image;
+  control("layers-image").addEventListener("input", (event) => showLayers(Number(event.target.value)));
+  control("layers-previous").addEventListener("click", () => showLayers(state.image - 1));
+  control("layers-next").addEventListener("click", () => showLayers(state.image + 1));
+}

@@ -1,0 +1,98 @@
+// Values to colours, and the small pieces of the page that hold a picture.
+
+const tables = {
+  signed: Uint8ClampedArray.from(described.colours.diverging),
+  positive: Uint8ClampedArray.from(described.colours.sequential),
+};
+
+// Bilinear between the middles of cells, on values (colours are looked up afterwards).
+function smoothed(values, h, w, size) {
+  const weights = (cells) => Array.from({ length: size }, (_, pixel) => {
+    const at = Math.min(cells - 1, Math.max(0, (pixel + 0.5) * cells / size - 0.5));
+    const low = Math.floor(at);
+    return [low, Math.min(low + 1, cells - 1), at - low];
+  });
+  const across = weights(w), result = new Float32Array(size * size), line = new Float32Array(w);
+  weights(h).forEach(([top, bottom, down], y) => {
+    for (let x = 0; x < w; x++) line[x] = values[top * w + x] * (1 - down) + values[bottom * w + x] * down;
+    for (let x = 0; x < size; x++) {
+      const [left, right, share] = across[x];
+      result[y * size + x] = line[left] * (1 - share) + line[right] * share;
+    }
+  });
+  return result;
+}
+
+// Draw values on a canvas; full colour at `limit`. Signed: blue, none, red; else none to most, what is below zero as none.
+function paint(canvas, values, h, w, limit, options) {
+  const smooth = options.smooth && h < described.size;
+  const [rows, columns] = smooth ? [described.size, described.size] : [h, w];
+  const drawn = smooth ? smoothed(values, h, w, described.size) : values;
+  canvas.width = columns;
+  canvas.height = rows;
+  canvas.classList.toggle("cells", !smooth);
+  const context = canvas.getContext("2d");
+  const pixels = context.createImageData(columns, rows);
+  const table = options.signed ? tables.signed : tables.positive;
+  for (let i = 0; i < drawn.length; i++) {
+    const unit = options.signed ? (drawn[i] / limit + 1) / 2 : drawn[i] / limit;
+    const row = 3 * Math.floor(Math.min(1, Math.max(0, unit)) * 255 + 0.5);
+    pixels.data.set([table[row], table[row + 1], table[row + 2], 255], 4 * i);
+  }
+  context.putImageData(pixels, 0, 0);
+}
+
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "class") made.className = value;
+    else if (value !== undefined) made.setAttribute(name, value);
+  }
+  made.append(...children);
+  return made;
+}
+
+const percent = (share) => `${(100 * share).toFixed(share > 0.995 && share < 1 ? 1 : 0)} %`;
+const figure = (value) => value.toPrecision(3).replace("-", "−");
+
+// Where a map is strongest, in words, for those who cannot see it.
+function strongest(values, h, w) {
+  let at = 0;
+  for (let i = 1; i < values.length; i++) if (values[i] > values[at]) at = i;
+  const third = (cell, cells, words) => words[Math.min(2, Math.floor(3 * (cell + 0.5) / cells))];
+  return `strongest ${third(Math.floor(at / w), h, ["at the top", "in the middle", "at the bottom"])}, `
+    + `${third(at % w, w, ["left", "centre", "right"])}`;
+}
+
+// Outlines of evidence (2) and mark (3), as a path over the pixels of the image.
+function outlinePath(mask, size, label) {
+  const inside = (x, y) => x >= 0 && y >= 0 && x < size && y < size && mask[y * size + x] === label;
+  let path = "";
+  for (let y = 0; y <= size; y++) for (let x = 0; x <= size; x++) {
+    if (inside(x, y) !== inside(x, y - 1)) path += `M${x} ${y}h1`;
+    if (inside(x, y) !== inside(x - 1, y)) path += `M${x} ${y}v1`;
+  }
+  return path;
+}
+
+const outlines = new Map();
+function outline(row, masks) {
+  const size = described.size;
+  if (!outlines.has(row)) {
+    const mask = masks.subarray(row * size * size, (row + 1) * size * size);
+    outlines.set(row, [["evidence", outlinePath(mask, size, 2)], ["mark", outlinePath(mask, size, 3)]]);
+  }
+  const drawing = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  drawing.setAttribute("class", "outline");
+  drawing.setAttribute("viewBox", `0 0 ${size} ${size}`);
+  drawing.setAttribute("aria-hidden", "true");
+  for (const [kind, path] of outlines.get(row)) {
+    for (const layer of path ? ["under", "over"] : []) {
+      const line = document.createElementNS("http://www.w3.org/2000/svg", "path");
+      line.setAttribute("class", `${kind} ${layer}`);
+      line.setAttribute("d", path);
+      drawing.append(line);
+    }
+  }
+  return drawing;
+}

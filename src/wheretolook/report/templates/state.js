@@ -1,0 +1,76 @@
+// What is shown, and the controls that change it.
+
+const targets = targetsOf();
+const state = { view: 0, target: targets[0], scale: "model", limit: 0, signed: true, smooth: true, page: 0, image: 0 };
+const control = (id) => document.getElementById(id);
+const viewNow = () => described.views[state.view];
+
+function fill(select, options) {
+  select.replaceChildren(...options.map(([value, label]) => element("option", { value }, label)));
+}
+
+function fillLayers() {
+  const method = control("method").value;
+  const wanted = viewNow().depth;
+  const views = described.views.map((view, index) => ({ ...view, index })).filter((view) => view.method === method);
+  fill(control("layer"), views.map((view) => [view.index, view.depth === 0 ? `${view.label} (last)` : view.label]));
+  const nearest = views.find((view) => view.depth === wanted) ?? views.find((view) => view.depth === 0) ?? views[0];
+  control("layer").value = nearest.index;
+  state.view = nearest.index;
+}
+
+const loadView = (view) => Promise.all(view.models.map((entry) => entry && loadMaps(entry.block, imageCount, entry.shape)));
+
+// Full colour for a map: what "Full colour at" says. Strengths are those of the view's own method, layer and target.
+function limitsOf(view, loaded) {
+  const own = loaded.map((maps, model) => maps && strengthOf(`${view.method}/${view.depth}/${model}/${state.target.id}`, maps, model, state.target));
+  const common = Math.max(...own.filter(Boolean));
+  return { own, common };
+}
+
+function limitFor(values, model, limits) {
+  if (state.scale === "image") return largest(values) || 1;
+  if (state.scale === "model") return limits.own[model];
+  return state.limit > 0 ? state.limit : limits.common;
+}
+
+function sayView(limits) {
+  const view = viewNow();
+  const full = { image: "each map's own largest value (strengths cannot be compared between pictures)",
+    model: "the value that 99 of 100 cells of the model's maps stay below",
+    fixed: `${figure(state.limit > 0 ? state.limit : limits.common)} for every picture` }[state.scale];
+  const native = view.models.find(Boolean).native;
+  const shape = view.models.find(Boolean).shape;
+  const averaged = native[0] > shape[1] ? `, averaged by area from ${native[0]} × ${native[1]} to ${shape[1]} × ${shape[2]} cells` : `, ${native[0]} × ${native[1]} cells`;
+  control("said").textContent = `Drawn: ${view.method} at ${view.label}${averaged}, of ${state.target.label}; `
+    + `${state.signed ? "evidence for in red, against in blue" : "only evidence for, negative values as none"}; full colour at ${full}.`;
+  const end = state.scale === "image" ? "largest" : state.scale === "model" ? "strength" : figure(state.limit > 0 ? state.limit : limits.common);
+  control("legend-low").textContent = state.signed ? `−${end}` : "0";
+  control("legend-high").textContent = state.signed ? `+${end}` : end;
+  control("legend-ramp").className = state.signed ? "" : "positive";
+}
+
+function listen(redraw) {
+  const explore = document.querySelector(".explore");
+  const on = (id, act) => control(id).addEventListener("input", () => { act(control(id)); redraw(); });
+  on("method", fillLayers);
+  on("layer", (select) => { state.view = Number(select.value); });
+  on("target", (select) => { state.target = targets.find((target) => target.id === select.value); });
+  on("scale", (select) => { state.scale = select.value; state.limit = 0; control("limit").value = ""; control("limit-label").hidden = select.value !== "fixed"; });
+  on("limit", (input) => { state.limit = Number(input.value); });
+  on("sign", (select) => { state.signed = select.value === "signed"; });
+  on("smooth", (select) => { state.smooth = select.value === "smooth"; });
+  for (const id of ["filter-class", "filter-right", "sort"]) on(id, () => { state.page = 0; });
+  control("opacity").addEventListener("input", (event) => explore.style.setProperty("--opacity", event.target.value / 100));
+  control("evidence").addEventListener("input", (event) => explore.classList.toggle("bare", !event.target.checked));
+}
+
+function prepareControls() {
+  fill(control("method"), [...new Set(described.views.map((view) => view.method))].map((method) => [method, method]));
+  state.view = described.views.findIndex((view) => view.method === described.method && view.depth === 0);
+  control("method").value = described.method;
+  fillLayers();
+  fill(control("target"), targets.map((target) => [target.id, target.label]));
+  for (const [index, name] of described.classNames.entries()) control("filter-class").append(element("option", { value: index }, name));
+  control("evidence-label").hidden = !described.masks;
+}

@@ -1,0 +1,120 @@
+"""What can be drawn side by side: one method at one depth of every model, and the classes' maps over each other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wheretolook.analysis.grid import to_grid
+from wheretolook.cams.store import Maps
+
+
+@dataclass(frozen=True)
+class View:
+    """One method at one depth.
+
+    Attributes:
+        method: for instance "cam".
+        depth: layers before the last: 0 the last one. Models of unequal depth meet at their last layers.
+        layers: layer by model, or None where a model has no such map (a head that was not trained has no CAM).
+        label: the layers' names, as the page shows them.
+    """
+
+    method: str
+    depth: int
+    layers: Mapping[str, str | None]
+    label: str
+
+
+def views_of(maps: Mapping[str, Maps]) -> list[View]:
+    """Every view that some model has a map for: CAM first, methods by name, layers from first to last."""
+    deepest = max(len(stored.manifest["layers"]) for stored in maps.values())
+    methods = sorted({m for stored in maps.values() for m, _ in stored.names}, key=lambda m: (m != "cam", m))
+    views = [_view(maps, method, depth) for method in methods for depth in reversed(range(deepest))]
+    return [view for view in views if any(view.layers.values())]
+
+
+def layer_labels(maps: Mapping[str, Maps]) -> list[str]:
+    """Name of each depth, first layer to last: the layer's own name, or all names that it has among the models."""
+    deepest = max(len(stored.manifest["layers"]) for stored in maps.values())
+    return [_label(maps, depth) for depth in reversed(range(deepest))]
+
+
+def _view(maps: Mapping[str, Maps], method: str, depth: int) -> View:
+    layers = {name: _layer(stored, depth) for name, stored in maps.items()}
+    there = {name: layer if (method, layer) in maps[name].names else None for name, layer in layers.items()}
+    return View(method, depth, there, _label(maps, depth))
+
+
+def _label(maps: Mapping[str, Maps], depth: int) -> str:
+    names = dict.fromkeys(layer for stored in maps.values() if (layer := _layer(stored, depth)))
+    return " / ".join(names)
+
+
+def _layer(stored: Maps, depth: int) -> str | None:
+    layers: Sequence[str] = stored.manifest["layers"]
+    return layers[-1 - depth] if depth < len(layers) else None
+
+
+@dataclass(frozen=True)
+class Overlays:
+    """The classes' mean maps of one view, in units of each model's own RMS over the split.
+
+    Attributes:
+        labels: what each row is: the classes, then what sets them apart.
+        models: by model (rows, h, w) float32, or None.
+        consensus: (rows, h, w) float32 on the coarsest grid: where all models that have the map agree in sign, the
+            value nearest to zero among them; elsewhere 0.
+    """
+
+    labels: tuple[str, ...]
+    models: Mapping[str, np.ndarray | None]
+    consensus: np.ndarray
+
+
+def overlays_of(view: View, described: Mapping[str, Any], folder: Path) -> Overlays:
+    """Mean maps of a view.
+
+    Args:
+        view: method and layers.
+        described: reports/comparison/overlays.json.
+        folder: data/comparison.
+    """
+    labels, matrix = _rows(described)
+    models: dict[str, np.ndarray | None] = {}
+    for name, layer in view.layers.items():
+        entry = described["models"][name].get(f"{view.method}.{layer}") if layer else None
+        models[name] = None if entry is None else _in_rms(np.load(folder / entry["mean"]), entry["rms"], matrix)
+    return Overlays(labels, models, _consensus([array for array in models.values() if array is not None]))
+
+
+def _in_rms(mean: np.ndarray, rms: float, matrix: np.ndarray) -> np.ndarray:
+    """Mean maps (classes, h, w) divided by the RMS, with the rows that set classes apart; an RMS of 0 is of zeros."""
+    return np.tensordot(matrix, mean / rms if rms > 0 else mean, axes=1).astype(np.float32)
+
+
+def _rows(described: Mapping[str, Any]) -> tuple[tuple[str, ...], np.ndarray]:
+    """Labels of the rows, and the matrix that makes them of the classes' mean maps.
+
+    Two classes: the contrast of one is the negative of the other's, so both maps of the true class add up to the
+    difference of one log-odds map between the two classes' images. More: each less the mean of the rest.
+    """
+    classes: Sequence[str] = described["classes"]
+    count = len(classes)
+    own = np.eye(count)
+    if count < 2:
+        return tuple(classes), own
+    if len(described["class_names"]) == 2:
+        apart = f"log-odds of {classes[0]}: its images less those of {classes[1]}"
+        return (*classes, apart), np.vstack([own, np.ones((1, 2))])
+    return (*classes, *(f"{name} less the rest" for name in classes)), np.vstack([own, own - (1 - own) / (count - 1)])
+
+
+def _consensus(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    grid = min(array.shape[1] for array in arrays), min(array.shape[2] for array in arrays)
+    stacked = np.stack([to_grid(array, grid) for array in arrays])
+    alike = (stacked > 0).all(axis=0) | (stacked < 0).all(axis=0)
+    nearest = np.take_along_axis(stacked, np.abs(stacked).argmin(axis=0)[None], axis=0)[0]
+    return np.where(alike, nearest, 0).astype(np.float32)

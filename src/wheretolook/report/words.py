@@ -1,0 +1,44 @@
+"""Numbers as words: the same figure reads the same in the summary, on the page and in a picture."""
+
+from collections.abc import Iterable
+
+NOTHING = "–"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """0.9733 as "97.3 %"; a figure that does not exist as a dash, never as 0."""
+    return NOTHING if value is None else f"{100 * value:.{digits}f} %"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A plain number, with a true minus sign."""
+    return NOTHING if value is None else f"{value:.{digits}f}".replace("-", "−")
+
+
+def interval(low: float | None, high: float | None, digits: int = 2) -> str:
+    """The two ends of an interval, or nothing where there is none."""
+    return "" if low is None or high is None else f"{number(low, digits)} to {number(high, digits)}"
+
+
+def span(values: Iterable[float], digits: int = 2) -> str:
+    """Smallest to largest of some figures; one figure where they read the same."""
+    ordered = sorted(values)
+    low, high = number(ordered[0], digits), number(ordered[-1], digits)
+    return low if low == high else f"{low} to {high}"
+
+
+def percent_span(values: Iterable[float], digits: int = 1) -> str:
+    """Smallest to largest share, in percent."""
+    return span((100 * value for value in values), digits) + " %"
+
+
+def count(number_of: int, noun: str) -> str:
+    """ "1 image", "2 images", "1,000 classes"."""
+    plural = noun + ("es" if noun.endswith("s") else "s")
+    return f"{number_of:,} {noun if number_of == 1 else plural}"
+
+
+def listed(words: Iterable[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last

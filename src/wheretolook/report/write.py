@@ -1,0 +1,86 @@
+"""Everything that the report consists of, written under one folder."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wheretolook.cams.store import Maps
+from wheretolook.data.atomic import replacing_folder, write_json, write_text
+from wheretolook.data.prepared import Prepared
+from wheretolook.report.datafile import data_of
+from wheretolook.report.figures_maps import draw_classes, draw_images, draw_layers
+from wheretolook.report.figures_results import draw_agreement, draw_confusion, draw_localisation, draw_training
+from wheretolook.report.gallery import Gallery
+from wheretolook.report.metrics import metrics_of
+from wheretolook.report.pagedata import page_data
+from wheretolook.report.plots import (
+    agreement_table,
+    confusion_table,
+    layers_table,
+    localisation_table,
+    training_table,
+)
+from wheretolook.report.results import Results
+from wheretolook.report.site import page_of
+from wheretolook.report.summary import summary_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def write_tables(
+    reports: Path, results: Results, prepared: Prepared, maps: Mapping[str, Maps], gallery: Gallery
+) -> None:
+    """metrics.json, summary.md, data.json and plots/."""
+    write_json(reports / "metrics.json", metrics_of(results))
+    write_text(reports / "summary.md", summary_of(results))
+    write_json(reports / "data.json", data_of(results, prepared, gallery))
+    rows = prepared.rows(results.split)
+    with replacing_folder(reports / "plots") as folder:
+        _write_csv(folder / "training.csv", training_table(results))
+        _write_csv(folder / "training_layers.csv", layers_table(results))
+        _write_csv(folder / "agreement.csv", agreement_table(results))
+        _write_csv(folder / "localisation.csv", localisation_table(results))
+        (folder / "confusion").mkdir()
+        for name, stored in maps.items():
+            predicted = stored.logits()[rows].argmax(axis=1)
+            table = confusion_table(prepared.labels[rows], predicted, prepared.class_names)
+            _write_csv(folder / "confusion" / f"{name}.csv", table)
+
+
+def write_figures(
+    reports: Path, results: Results, prepared: Prepared, maps: Mapping[str, Maps], gallery: Gallery, comparison: Path
+) -> None:
+    """figures/*.png."""
+    with replacing_folder(reports / "figures") as folder:
+        draw_images(folder / "images.png", results, prepared, maps, gallery)
+        draw_layers(folder / "layers.png", results, prepared, maps, gallery)
+        draw_classes(folder / "classes.png", results, maps, comparison, gallery.method)
+        draw_agreement(folder / "agreement.png", results)
+        draw_training(folder / "training.png", results)
+        draw_confusion(folder / "confusion.png", results)
+        draw_localisation(folder / "localisation.png", results)
+
+
+def write_site(
+    reports: Path,
+    results: Results,
+    prepared: Prepared,
+    maps: Mapping[str, Maps],
+    gallery: Gallery,
+    comparison: Path,
+    cells: int,
+) -> int:
+    """site/index.html.
+
+    Returns:
+        Its size in bytes.
+    """
+    page = page_of(results, maps, page_data(results, prepared, maps, gallery, comparison, cells))
+    with replacing_folder(reports / "site") as folder:
+        write_text(folder / "index.html", page)
+    return len(page.encode("utf-8"))
+
+
+def _write_csv(path: Path, table: "pd.DataFrame") -> None:
+    write_text(path, table.to_csv(index=False, lineterminator="\n"))

@@ -1,0 +1,45 @@
+"""Turn finished results into metrics, tables for plots, pictures and the page."""
+
+from pathlib import Path
+
+import click
+
+from wheretolook.stage import StageCommand
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command(cls=StageCommand)
+@click.option(
+    "--gallery_images", type=click.IntRange(1), required=True, help="Images of the compared split on the page."
+)
+@click.option("--gallery_cells", type=click.IntRange(1), required=True, help="Finer maps are averaged for the page.")
+@click.option("--reports", type=PATH, default=Path("reports"), show_default=True)
+@click.option("--prepared", type=PATH, default=Path("data/prepared"), show_default=True)
+@click.option("--cams", type=PATH, default=Path("data/cams"), show_default=True)
+@click.option("--comparison", type=PATH, default=Path("data/comparison"), show_default=True)
+def report(
+    gallery_images: int, gallery_cells: int, reports: Path, prepared: Path, cams: Path, comparison: Path
+) -> None:
+    """Write reports/: metrics.json, plots/, data.json, summary.md, figures/ and site/index.html."""
+    from wheretolook.cams.store import load_maps
+    from wheretolook.data.prepared import load_prepared
+    from wheretolook.report.gallery import make_gallery
+    from wheretolook.report.results import load_results
+    from wheretolook.report.write import write_figures, write_site, write_tables
+
+    results = load_results(reports, prepared)
+    data = load_prepared(prepared)
+    maps = {name: load_maps(cams / name, reports / "exports" / f"{name}.json") for name in results.names}
+    gallery = make_gallery(maps, data.labels, data.rows(results.split), gallery_images)
+    write_tables(reports, results, data, maps, gallery)
+    write_figures(reports, results, data, maps, gallery, comparison)
+    size = write_site(reports, results, data, maps, gallery, comparison, gallery_cells)
+    click.echo(
+        f"report: {len(maps)} models, {len(gallery.rows)} of {gallery.total} images of {results.split} on the page "
+        f"({size / 1e6:.1f} MB); open {reports / 'site' / 'index.html'}"
+    )
+
+
+if __name__ == "__main__":
+    report()

@@ -1,0 +1,192 @@
+"""Finished results, made up in seconds: the files that the report reads, in the layout of docs/results.md."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tests.report.fake_results import write_comparison, write_model
+from wheretolook.data.atomic import write_json
+from wheretolook.data.hashing import sha256_of
+from wheretolook.data.prepared import load_prepared
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class World:
+    """What the files say, for a test to hold the report against."""
+
+    root: Path
+    names: tuple[str, ...]
+    class_names: tuple[str, ...]
+    layers: tuple[str, ...]
+    labels: np.ndarray  # (N,) int64
+    split: np.ndarray  # (N,) str
+    spots: np.ndarray  # (N, 2) float, row and column of each image's evidence, 0 to 1
+
+
+def write_world(
+    root: Path,
+    names: Sequence[str] = ("last-0", "last-1", "every-0", "every-1"),
+    class_names: Sequence[str] = ("infected", "uninfected"),
+    per_class: int = 20,
+    size: int = 56,
+    grids: Sequence[int] = (28, 14, 7),
+    masks: bool = True,
+) -> World:
+    """Write data/, reports/ as the stages before the report leave them; half of the images are in the test split."""
+    rng = np.random.default_rng(7)
+    labels = np.repeat(np.arange(len(class_names)), per_class)
+    split = np.tile(["test", "train", "test", "val"], len(labels))[: len(labels)]
+    layers = tuple(f"block{i + 1}" for i in range(len(grids)))
+    world = World(
+        root, tuple(names), tuple(class_names), layers, labels, split, rng.uniform(0.3, 0.7, (len(labels), 2))
+    )
+    data_sha = _write_prepared(world, size, masks, rng)
+    for number, name in enumerate(names):
+        maps, logits, heads = _maps_of(world, name, grids, np.random.default_rng(100 + number))
+        _write_cams(world, name, number, maps, logits, heads, data_sha)
+        write_model(world, name, number, maps, logits, heads, masks)
+    write_comparison(world, size)
+    trained = [name for name in names if not name.startswith("drive")]
+    drive = [name for name in names if name.startswith("drive")]
+    write_json(root / "reports/names.json", {"models": list(names), "trained": trained, "drive": drive})
+    return world
+
+
+def blob(centre: np.ndarray, size: int, width: float) -> np.ndarray:
+    """(N, size, size) float32: a Gaussian of each image at its centre (rows, columns; 0 to 1)."""
+    at = (np.arange(size) + 0.5) / size
+    down = np.exp(-0.5 * ((at[None] - centre[:, :1]) / width) ** 2)
+    across = np.exp(-0.5 * ((at[None] - centre[:, 1:]) / width) ** 2)
+    return (down[:, :, None] * across[:, None, :]).astype(np.float32)
+
+
+def _write_prepared(world: World, size: int, masks: bool, rng: np.random.Generator) -> str:
+    folder = world.root / "data/prepared"
+    folder.mkdir(parents=True)
+    count = len(world.labels)
+    cell = blob(np.full((count, 2), 0.5), size, 0.3)[..., None] > 0.4
+    spot = blob(world.spots, size, 0.06)[..., None] * (world.labels == 0)[:, None, None, None]
+    images = (
+        np.where(cell, [218, 160, 168], [12, 10, 14]) - spot * [90, 110, 20] + rng.normal(0, 4, (count, size, size, 3))
+    )
+    np.save(folder / "images.npy", images.clip(0, 255).astype(np.uint8))
+    if masks:
+        np.save(folder / "masks.npy", np.where(spot[..., 0] > 0.5, 2, cell[..., 0]).astype(np.uint8))
+    of_class = [world.class_names[label] for label in world.labels]
+    index = pd.DataFrame(
+        {
+            "image_id": [f"{name}/{row:04d}.png" for row, name in enumerate(of_class)],
+            "class_name": of_class,
+            "class_index": world.labels,
+            "split": world.split,
+            "group": "",
+            "width": size,
+            "height": size,
+            "sha256": [f"{row:064x}" for row in range(count)],
+        }
+    )
+    index.to_csv(folder / "index.csv", index=False, lineterminator="\n")
+    _write_audit(world, folder, size, of_class)
+    return load_prepared(folder).sha256
+
+
+def _write_audit(world: World, folder: Path, size: int, of_class: list[str]) -> None:
+    nothing = {"sets": 0, "images": 0, "examples": []}
+    pair = [f"{of_class[0]}/0000.png", f"{of_class[0]}/0001.png"]
+    counts = {name: of_class.count(name) for name in world.class_names}
+    by_split = {
+        name: {split: int(((world.labels == k) & (world.split == split)).sum()) for split in SPLITS}
+        for k, name in enumerate(world.class_names)
+    }
+    share = 1 / len(counts)
+    audit = {
+        "class_names": list(world.class_names),
+        "images": len(of_class),
+        "files": len(of_class),
+        "classes": {
+            name: {"files": count, "unreadable": 0, "images": count, "splits": by_split[name]}
+            for name, count in counts.items()
+        },
+        "splits": {
+            split: {
+                "images": int((world.split == split).sum()),
+                "groups": 0,
+                "class_share": dict.fromkeys(counts, share),
+            }
+            for split in SPLITS
+        },
+        "unreadable": [],
+        "dropped_classes": {},
+        "ignored": {"count": 0, "examples": []},
+        "duplicates": {"sets": 1, "images": 2, "examples": [pair]},
+        "conflicts": nothing,
+        "groups": None,
+        "sizes": {side: {"least": size, "median": size, "most": size} for side in ("width", "height")},
+        "prepared": {"size": size, "fit": "stretch"},
+        "masks": None,
+        "sha256": {path.name: sha256_of(path) for path in sorted(folder.iterdir())},
+    }
+    write_json(folder / "audit.json", audit)
+
+
+def _maps_of(world: World, name: str, grids: Sequence[int], rng: np.random.Generator) -> tuple[dict, np.ndarray, list]:
+    """Maps that look at the evidence of class 0, with noise of each layer and seed; logits are their means."""
+    count, classes = len(world.labels), len(world.class_names)
+    heads = list(world.layers) if name.startswith("every") else [world.layers[-1]]
+    maps = {}
+    for layer, grid in zip(world.layers, grids, strict=True):
+        depth = 0.4 + 0.6 * (world.layers.index(layer) / max(1, len(grids) - 1))
+        shape = blob(world.spots, grid, 0.14) * (world.labels == 0)[:, None, None] * 60 * depth - 1.2
+        sign = np.where(np.arange(classes) == 0, 1, -1)[None, :, None, None]
+        noise = rng.normal(0, 2.5 / depth, (count, classes, grid, grid))
+        maps["gradcam", layer] = (shape[:, None] * sign / 8 + noise / 8).astype(np.float32)
+        if layer in heads:
+            maps["cam", layer] = (shape[:, None] * sign + noise).astype(np.float32)
+    logits = np.stack([maps["cam", layer].mean((2, 3)) for layer in heads], axis=1)
+    return maps, logits.astype(np.float32), heads
+
+
+def _write_cams(
+    world: World, name: str, number: int, maps: dict, logits: np.ndarray, heads: list, data_sha: str
+) -> None:
+    folder = world.root / "data/cams" / name
+    folder.mkdir(parents=True)
+    arrays = {}
+    for (method, layer), array in maps.items():
+        file = f"{method}.{layer}.npy"
+        np.save(folder / file, array)
+        arrays[file] = {"method": method, "layer": layer, "shape": list(array.shape), "units": "logits"}
+    np.save(folder / "logits.npy", logits)
+    arrays["logits.npy"] = {"shape": list(logits.shape), "units": "logits"}
+    for file, entry in arrays.items():
+        entry |= {"dtype": "float32", "sha256": sha256_of(folder / file)}
+    manifest = {
+        "format": 1,
+        "model": {
+            "name": name,
+            "sha256": f"{number + 1:064x}",
+            "architecture": "looknet",
+            "loss": name.split("-")[0],
+            "seed": number % 2,
+        },
+        "data": {"sha256": data_sha, "images": len(world.labels)},
+        "class_names": list(world.class_names),
+        "map_classes": list(world.class_names),
+        "layers": list(world.layers),
+        "heads": heads,
+        "precision": "float32",
+        "arrays": arrays,
+    }
+    write_json(folder / "manifest.json", manifest)
+    write_json(world.root / "reports/exports" / f"{name}.json", manifest)
+
+
+def read(path: Path) -> dict:
+    """JSON of a file."""
+    return json.loads(path.read_text(encoding="utf-8"))
