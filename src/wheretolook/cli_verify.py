@@ -1,0 +1,46 @@
+"""`wheretolook verify`: is everything still what the stages wrote?"""
+
+from pathlib import Path
+
+import click
+
+from wheretolook.stage import StageCommand
+
+SHOWN = 40
+
+
+@click.command(cls=StageCommand)
+@click.option(
+    "--allow-missing", is_flag=True, help="Outputs that are not here at all are no fault, as on a fresh clone."
+)
+@click.option(
+    "--root", type=click.Path(path_type=Path), default=Path(), show_default=True, help="The folder of dvc.yaml."
+)
+def verify(allow_missing: bool, root: Path) -> None:
+    """Read every byte of every output, and hold it against dvc.lock, the manifests and each other.
+
+    Found are: bytes that changed, files that are missing or too many; models trained on other data than the prepared;
+    maps of another model file or other data; arrays of another shape or type than their manifest says; results of
+    another model file; stages that last ran on something else than what the stage before them made.
+
+    DVC itself takes a file of the same size and time for the same file. This command does not. It ends with 1 if
+    anything is found, and says which commands put it right.
+    """
+    from wheretolook.pipeline.locked import read_lock
+    from wheretolook.verify.finding import remedies
+    from wheretolook.verify.verify import verify as verify_outputs
+
+    verified = verify_outputs(read_lock(root), allow_missing)
+    for finding in verified.findings[:SHOWN]:
+        click.echo(str(finding))
+    if len(verified.findings) > SHOWN:
+        click.echo(f"... and {len(verified.findings) - SHOWN} more")
+    read = f"{verified.files} files, {verified.size / 1e6:.1f} MB"
+    if not verified.findings:
+        click.echo(f"verify: {read}: everything is what the stages wrote")
+        return
+    click.echo("\nTo put it right:\n")
+    for command in remedies(verified.findings):
+        click.echo(f"  {command}")
+    click.echo()
+    raise click.ClickException(f"{len(verified.findings)} faults in {read}")

@@ -1,0 +1,107 @@
+"""What dvc.lock says of the pipeline's stages: which bytes went in, and which came out. No data is read."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wheretolook.data.refusal import Refusal
+
+if TYPE_CHECKING:
+    from dvc.stage import Stage
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A file or folder with the MD5 that DVC counts for it.
+
+    Attributes:
+        path: below the root, with slashes.
+        md5: 32 hexadecimal digits, with ".dir" behind them for a folder; empty if the stage has never run.
+        cached: whether DVC's cache keeps it (git keeps the others).
+    """
+
+    path: str
+    md5: str
+    cached: bool
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder."""
+        return self.md5.endswith(".dir")
+
+
+@dataclass(frozen=True)
+class LockedStage:
+    """A stage of the pipeline, `export@last-0`, as it last ran."""
+
+    name: str
+    inputs: tuple[Pin, ...]
+    outputs: tuple[Pin, ...]
+
+
+@dataclass(frozen=True)
+class Locked:
+    """The whole pipeline as it last ran.
+
+    Attributes:
+        root: the folder of dvc.yaml.
+        stages: those that dvc.yaml and params.yaml name now, an input's maker before its readers; not those of
+            removed models, whose entries DVC leaves in dvc.lock.
+        cache: the folder of DVC's cached files, by MD5.
+        is_ignored: whether .dvcignore leaves a file out of its folder's MD5.
+    """
+
+    root: Path
+    stages: tuple[LockedStage, ...]
+    cache: Path
+    is_ignored: Callable[[Path], bool]
+
+    def cached_copy(self, md5: str) -> Path:
+        """Where the cache keeps the file, or a folder's list of files, of this MD5; it may not be there."""
+        return self.cache / md5[:2] / md5[2:]
+
+
+def read_lock(root: Path) -> Locked:
+    """Read dvc.yaml, params.yaml and dvc.lock by DVC itself (about half a second).
+
+    Raises:
+        Refusal: no DVC project, or files that DVC cannot read.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(root)) as repo:
+            stages = [_locked(stage, root.resolve()) for stage in repo.index.stages]
+            cache, ignore = Path(repo.cache.local.path), repo.dvcignore
+    except DvcException as error:
+        raise Refusal(f"{root}: expected a DVC project with dvc.yaml and a whole dvc.lock; found: {error}") from error
+    return Locked(root, _in_order(stages), cache, lambda path: ignore.is_ignored_file(str(path.absolute())))
+
+
+def _locked(stage: "Stage", root: Path) -> LockedStage:
+    def pin(entry: object) -> Pin:
+        path = Path(entry.fs_path).relative_to(root).as_posix()
+        return Pin(path, entry.hash_info.value or "", entry.use_cache)
+
+    return LockedStage(
+        getattr(stage, "name", None) or stage.addressing, tuple(map(pin, stage.deps)), tuple(map(pin, stage.outs))
+    )
+
+
+def _in_order(stages: Sequence[LockedStage]) -> tuple[LockedStage, ...]:
+    """Makers before readers."""
+    by_name = {stage.name: stage for stage in stages}
+    makers = {pin.path: stage.name for stage in stages for pin in stage.outputs}
+    graph = {
+        stage.name: [maker for pin in stage.inputs for path, maker in makers.items() if overlap(pin.path, path)]
+        for stage in stages
+    }
+    return tuple(by_name[name] for name in TopologicalSorter(graph).static_order())
+
+
+def overlap(first: str, second: str) -> bool:
+    """Whether two paths are one, or one lies in the other."""
+    return f"{first}/".startswith(f"{second}/") or f"{second}/".startswith(f"{first}/")

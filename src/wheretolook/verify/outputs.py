@@ -1,0 +1,130 @@
+"""Every byte of every output against dvc.lock."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from wheretolook.pipeline.locked import Locked, Pin, overlap
+from wheretolook.verify.digests import Digest, digest, folder_md5
+from wheretolook.verify.finding import Finding
+
+Digests = Mapping[Path, Digest]
+
+
+def output_files(locked: Locked) -> list[Path]:
+    """All files that stand in the outputs, without those that .dvcignore names."""
+    paths = [locked.root / pin.path for stage in locked.stages for pin in stage.outputs]
+    files = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+    return [file for file in files if file.is_file() and not locked.is_ignored(file)]
+
+
+def check_outputs(locked: Locked, digests: Digests, allow_missing: bool) -> Iterator[Finding]:
+    """What of the outputs is not what the stages wrote.
+
+    Args:
+        locked: the pipeline.
+        digests: of `output_files`.
+        allow_missing: say nothing of outputs that are not here at all, as on a fresh clone.
+    """
+    for stage in locked.stages:
+        for pin in stage.outputs:
+            path = locked.root / pin.path
+            if not path.exists():
+                if not allow_missing:
+                    yield _missing(locked, pin, pin.path, stage.name)
+            elif not pin.md5:
+                yield Finding(
+                    pin.path, "an output that dvc.lock knows", "one that no run of the stage left", stage.name
+                )
+            elif pin.is_folder:
+                yield from _check_folder(locked, pin, digests, stage.name)
+            elif not path.is_file() or digests[path].md5 != pin.md5:
+                yield _changed(locked, pin, pin.path, pin.md5, digests.get(path), stage.name)
+
+
+def check_chain(locked: Locked, digests: Digests, broken: Collection[str]) -> Iterator[Finding]:
+    """Stages that last ran on something else than what the stages before them made last.
+
+    Args:
+        locked: the pipeline.
+        digests: of `output_files`.
+        broken: paths of which another finding tells.
+    """
+    made = {pin.path: pin.md5 for stage in locked.stages for pin in stage.outputs}
+    for stage in locked.stages:
+        for pin in stage.inputs:
+            if pin.path in made:
+                now = made[pin.path]
+            elif any(path.startswith(f"{pin.path}/") for path in made):
+                now = _folder_now(locked, pin.path, digests, broken)
+            else:
+                continue
+            if pin.md5 and now and pin.md5 != now:
+                expected, found = f"a run on {pin.path} as it is ({now[:12]})", f"one on {pin.md5[:12]}"
+                yield Finding(f"dvc.lock: {stage.name}", expected, found, stage.name)
+
+
+def _folder_now(locked: Locked, path: str, digests: Digests, broken: Collection[str]) -> str:
+    """MD5 of a folder of several outputs and of what removed models left; empty where it is damaged or not here."""
+    folder = locked.root / path
+    if not folder.is_dir() or any(overlap(path, other) for other in broken):
+        return ""
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and not locked.is_ignored(file)]
+    known = {file.relative_to(folder).as_posix(): digests.get(file) or digest(file) for file in files}
+    return folder_md5({name: found.md5 for name, found in known.items()})
+
+
+def _check_folder(locked: Locked, pin: Pin, digests: Digests, stage: str) -> Iterator[Finding]:
+    folder = locked.root / pin.path
+    found = {file.relative_to(folder).as_posix(): file for file in digests if file.is_relative_to(folder)}
+    if folder_md5({name: digests[file].md5 for name, file in found.items()}) == pin.md5:
+        return
+    listed = _listed(locked.cached_copy(pin.md5), pin.md5)
+    if listed is None:
+        hint = "" if pin.cached else f': "git status {pin.path}" may say which'
+        yield Finding(
+            pin.path,
+            f"md5 {pin.md5[:12]} of dvc.lock",
+            f"a file changed, too many or missing{hint}",
+            stage,
+            (pin.path,),
+        )
+        return
+    for name in sorted(listed.keys() | found.keys()):
+        path, file = f"{pin.path}/{name}", found.get(name)
+        if file is None:
+            yield _missing(locked, Pin(path, listed[name], pin.cached), path, stage)
+        elif name not in listed:
+            yield Finding(path, f"no such file in {pin.path}, by dvc.lock", "one", stage, (path,), "remove")
+        elif digests[file].md5 != listed[name]:
+            yield _changed(locked, pin, path, listed[name], digests[file], stage)
+
+
+def _listed(copy: Path, md5: str) -> dict[str, str] | None:
+    """MD5 of each file of a folder as its stage left it, by DVC's cache; None where that has no whole list."""
+    if not copy.is_file() or f"{digest(copy).md5}.dir" != md5:
+        return None
+    return {entry["relpath"]: entry["md5"] for entry in json.loads(copy.read_bytes())}
+
+
+def _missing(locked: Locked, pin: Pin, path: str, stage: str) -> Finding:
+    found = "nothing" if pin.md5 else "nothing: the stage never ran"
+    damaged, whole = _copy(locked, pin.md5) if pin.cached and pin.md5 else ((), False)
+    return Finding(path, "an output", found, stage, damaged, "checkout" if whole else "rerun")
+
+
+def _changed(locked: Locked, pin: Pin, path: str, md5: str, found: Digest | None, stage: str) -> Finding:
+    what = f"{found.md5[:12]}, {found.size} bytes" if found else "a folder"
+    damaged, whole = _copy(locked, md5) if pin.cached else ((), False)
+    return Finding(path, f"md5 {md5[:12]} of dvc.lock", what, stage, (path, *damaged), "checkout" if whole else "rerun")
+
+
+def _copy(locked: Locked, md5: str) -> tuple[tuple[str, ...], bool]:
+    """Damaged copies in the cache, to be removed, and whether there is a whole one."""
+    copy = locked.cached_copy(md5)
+    if not copy.is_file():
+        return (), False
+    if digest(copy).md5 != md5.removesuffix(".dir"):
+        return (str(copy),), False
+    inside = [_copy(locked, own) for own in (_listed(copy, md5) or {}).values()] if md5.endswith(".dir") else []
+    return tuple(path for damaged, _ in inside for path in damaged), all(whole for _, whole in inside)

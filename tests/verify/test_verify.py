@@ -1,0 +1,262 @@
+"""Nothing that has changed since the stages wrote it goes unseen."""
+
+import json
+import os
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tests.finished import finished_project
+from tests.pipeline.project import Project
+from wheretolook.cli_verify import verify as command
+from wheretolook.data.atomic import write_json
+from wheretolook.pipeline.locked import Locked, LockedStage, Pin, read_lock
+from wheretolook.verify.digests import digest, folder_md5
+from wheretolook.verify.finding import Finding, remedies
+from wheretolook.verify.outputs import output_files
+from wheretolook.verify.verify import verify
+
+FLIPS = 240
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return finished_project(tmp_path_factory.mktemp("verify"))
+
+
+@pytest.fixture(scope="module")
+def locked(project: Project) -> Locked:
+    return read_lock(project.root)
+
+
+@pytest.fixture
+def copy(project: Project, locked: Locked, tmp_path: Path) -> Locked:
+    """The same outputs in a folder of their own, to be spoilt."""
+    for folder in ("data", "models", "reports"):
+        shutil.copytree(project.root / folder, tmp_path / folder)
+    return replace(locked, root=tmp_path)
+
+
+def flip(path: Path, offset: int, bit: int) -> None:
+    """Change one bit in place, size and time kept: what DVC itself does not see."""
+    path.chmod(0o644)
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ (1 << bit)]))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def relocked(locked: Locked) -> Locked:
+    """As `dvc commit --force` would lock what stands there now, whether or not it belongs together."""
+
+    def pin(old: Pin) -> Pin:
+        path = locked.root / old.path
+        files = {f.relative_to(path).as_posix(): digest(f).md5 for f in path.rglob("*") if f.is_file()}
+        return replace(old, md5=folder_md5(files) if path.is_dir() else digest(path).md5)
+
+    stages = [replace(stage, inputs=(), outputs=tuple(map(pin, stage.outputs))) for stage in locked.stages]
+    return replace(locked, stages=tuple(stages))
+
+
+def edit_json(path: Path, change: Callable[[dict], None]) -> None:
+    value = json.loads(path.read_text(encoding="utf-8"))
+    change(value)
+    write_json(path, value)
+
+
+def only(findings: tuple[Finding, ...]) -> Finding:
+    assert len(findings) == 1, "\n".join(map(str, findings))
+    return findings[0]
+
+
+def test_a_finished_project_has_no_fault(locked: Locked) -> None:
+    verified = verify(locked)
+    assert verified.findings == ()
+    assert verified.files == len(output_files(locked)) > 60
+
+
+def test_a_bit_flipped_anywhere_in_any_output_is_found(copy: Locked) -> None:
+    files, chance = output_files(copy), random.Random(5)
+    places = [*files, *chance.choices(files, [file.stat().st_size for file in files], k=FLIPS - len(files))]
+    outputs = {pin.path for stage in copy.stages for pin in stage.outputs}
+    assert {file.relative_to(copy.root).parts[0] for file in files} == {"data", "models", "reports"}
+    for file in places:
+        offset, bit = chance.randrange(file.stat().st_size), chance.randrange(8)
+        flip(file, offset, bit)
+        path = file.relative_to(copy.root).as_posix()
+        found = [finding for finding in verify(copy).findings if f"{path}/".startswith(f"{finding.path}/")]
+        assert found, f"{path}: bit {bit} of byte {offset}"
+        assert found[0].path == path or found[0].path in outputs
+        flip(file, offset, bit)
+    assert len(places) >= 200
+    assert verify(copy).findings == ()
+
+
+def test_dvc_itself_does_not_see_a_bit_flipped_in_place(project: Project, locked: Locked) -> None:
+    file = project.root / "data/cams/last-0/cam.block2.npy"
+    flip(file, 200, 3)
+    assert "data/cams" not in project.dvc("status").stdout
+    finding = only(verify(locked).findings)
+    assert finding.path == "data/cams/last-0/cam.block2.npy"
+    assert finding.stage == "export@last-0"
+    flip(file, 200, 3)
+
+
+def test_the_commands_that_are_named_put_it_right(project: Project, locked: Locked) -> None:
+    (project.root / "data/cams/every-0/logits.npy").unlink()
+    array = project.root / "data/prepared/images.npy"
+    content = array.read_bytes()
+    array.unlink()  # it may be a link to the cache's copy
+    array.write_bytes(content[:-1] + b"x")
+    (project.root / "models/last-0.safetensors").unlink()
+    result = CliRunner().invoke(command, ["--root", str(project.root)])
+    assert result.exit_code == 1
+    commands = [line.strip() for line in result.output.splitlines() if line.startswith("  ")]
+    assert not [line for line in commands if "repro" in line], "all of it is in the cache"
+    for line in commands:
+        project.run("sh", "-c", line)
+    assert verify(locked).findings == ()
+
+
+def test_a_damaged_copy_in_the_cache_is_removed_before_the_stage_runs_again(copy: Locked, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    shutil.copytree(copy.cache, cache)
+    copy = replace(copy, cache=cache)
+    model = "models/every-0.safetensors"
+    spoilt = copy.cached_copy(digest(copy.root / model).md5)
+    flip(copy.root / model, 700, 0)
+    flip(spoilt, 700, 0)
+    commands = remedies(verify(copy).findings)
+    assert commands == [
+        f"rm -rf {model} {spoilt}",
+        "dvc repro --single-item --force train@every-0",
+        "dvc repro",
+    ]
+
+
+def test_a_file_too_many_is_found(copy: Locked) -> None:
+    (copy.root / "data/cams/last-0/left-over.npy").write_bytes(b"x")
+    finding = only(verify(copy).findings)
+    assert (finding.path, finding.remedy) == ("data/cams/last-0/left-over.npy", "remove")
+
+
+def test_a_scratch_file_that_dvc_ignores_is_no_fault(copy: Locked) -> None:
+    copy = replace(copy, is_ignored=lambda path: ".part-" in path.name)
+    (copy.root / "data/prepared/images.npy.part-77").write_bytes(b"x")
+    assert verify(copy).findings == ()
+
+
+def test_outputs_that_are_not_here_are_a_fault_unless_they_may_be(copy: Locked) -> None:
+    shutil.rmtree(copy.root / "data")
+    missing = {finding.path for finding in verify(copy).findings}
+    assert missing == {"data/raw", "data/prepared", "data/comparison", "data/cams/last-0", "data/cams/every-0"}
+    assert verify(copy, allow_missing=True).findings == ()
+
+
+def test_a_stage_that_ran_on_another_input_is_found(locked: Locked) -> None:
+    def older(stage: LockedStage) -> LockedStage:
+        moved = tuple(replace(p, md5="0" * 32) if p.path == "models/last-0.safetensors" else p for p in stage.inputs)
+        return replace(stage, inputs=moved) if stage.name == "export@last-0" else stage
+
+    finding = only(verify(replace(locked, stages=tuple(map(older, locked.stages)))).findings)
+    assert finding.stage == "export@last-0"
+    assert "models/last-0.safetensors" in finding.expected
+
+
+def test_a_comparison_of_other_manifests_is_found(locked: Locked) -> None:
+    def older(stage: LockedStage) -> LockedStage:
+        moved = tuple(replace(p, md5="0" * 32 + ".dir") if p.path == "reports/exports" else p for p in stage.inputs)
+        return replace(stage, inputs=moved) if stage.name == "compare" else stage
+
+    assert only(verify(replace(locked, stages=tuple(map(older, locked.stages)))).findings).stage == "compare"
+
+
+def spoil_model(root: Path) -> None:
+    shutil.copy(root / "models/every-0.safetensors", root / "models/last-0.safetensors")
+
+
+def spoil_shape(root: Path) -> None:
+    for manifest in (root / "data/cams/last-0/manifest.json", root / "reports/exports/last-0.json"):
+        edit_json(manifest, lambda value: value["arrays"]["cam.block2.npy"].update(shape=[24, 2, 5, 5]))
+
+
+def spoil_data(root: Path) -> None:
+    array = np.load(root / "data/prepared/images.npy") // 2
+    np.save(root / "data/prepared/images.npy", array)
+    edit_json(
+        root / "data/prepared/audit.json",
+        lambda value: value["sha256"].update({"images.npy": digest(root / "data/prepared/images.npy").sha256}),
+    )
+
+
+def spoil_length(root: Path) -> None:
+    with (root / "models/every-0.safetensors").open("ab") as file:
+        file.write(b"more")
+
+
+# What was spoilt, then locked again as if it were right; and which stages are to run again, for which file.
+RELATIONS = {
+    "maps and results of another model file": (
+        spoil_model,
+        {("data/cams/last-0/manifest.json", "export@last-0"), ("reports/models/last-0.json", "score@last-0")},
+    ),
+    "a copied manifest that differs": (
+        lambda root: edit_json(root / "reports/exports/last-0.json", lambda value: value.update(precision="bfloat16")),
+        {("reports/exports/last-0.json", "export@last-0")},
+    ),
+    "an array of another shape": (spoil_shape, {("data/cams/last-0/cam.block2.npy", "export@last-0")}),
+    "an array of other bytes": (
+        lambda root: np.save(root / "data/cams/last-0/logits.npy", np.load(root / "data/cams/last-0/logits.npy") + 1),
+        {("data/cams/last-0/logits.npy", "export@last-0")},
+    ),
+    "an array that no manifest names": (
+        lambda root: np.save(root / "data/cams/last-0/other.npy", np.zeros(3)),
+        {("data/cams/last-0/other.npy", "export@last-0")},
+    ),
+    "models and maps of other data": (
+        spoil_data,
+        {(f"models/{name}.safetensors", f"train@{name}") for name in ("last-0", "every-0")}
+        | {(f"data/cams/{name}/manifest.json", f"export@{name}") for name in ("last-0", "every-0")},
+    ),
+    "prepared data that their audit does not know": (
+        lambda root: np.save(root / "data/prepared/masks.npy", np.load(root / "data/prepared/masks.npy") * 0),
+        {("data/prepared/masks.npy", "prepare")},
+    ),
+    "a raw file that the index does not know": (
+        lambda root: (root / "data/raw/images/infected/0003.png").write_bytes(b"another"),
+        {("data/raw/images/infected/0003.png", "prepare")},
+    ),
+    "a raw file that is gone": (
+        lambda root: (root / "data/raw/images/infected/0003.png").unlink(),
+        {("data/raw/images/infected/0003.png", "prepare")},
+    ),
+    "a model longer than its header says": (
+        spoil_length,
+        {
+            ("models/every-0.safetensors", "train@every-0"),
+            ("data/cams/every-0/manifest.json", "export@every-0"),
+            ("reports/models/every-0.json", "score@every-0"),
+        },
+    ),
+    "a mean map of another shape": (
+        lambda root: np.save(root / "data/comparison/last-0/cam.block2.mean.npy", np.zeros((2, 3, 3), np.float32)),
+        {("data/comparison/last-0/cam.block2.mean.npy", "compare")},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", RELATIONS)
+def test_what_does_not_belong_together_is_found_though_each_byte_is_locked(copy: Locked, case: str) -> None:
+    spoil, expected = RELATIONS[case]
+    assert verify(relocked(copy)).findings == ()
+    spoil(copy.root)
+    assert {(finding.path, finding.stage) for finding in verify(relocked(copy)).findings} == expected
