@@ -1,0 +1,90 @@
+"""Agreement of every two models, streamed over their memory-mapped maps."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from wheretolook.analysis.agreement import agreement_rows
+from wheretolook.analysis.correlated import Images, Reader, correlated
+from wheretolook.analysis.grid import common_grid, to_grid
+from wheretolook.analysis.paired import PairedFigure
+from wheretolook.analysis.pairs import Comparison, comparisons
+from wheretolook.analysis.study import Study
+from wheretolook.analysis.subsets import class_members, subset_members
+from wheretolook.analysis.target import Target, open_target
+
+KEYS = ("model_a", "model_b", "kind", "primary", "method", "layer_a", "layer_b", "split", "class_name", "subset")
+Grid = tuple[int, int]
+
+
+def agreement_table(study: Study, resamples: int, seed: int) -> list[dict[str, Any]]:
+    """All rows of `agreement.csv`, primary ones first; every row has the same keys.
+
+    Args:
+        study: the models and images.
+        resamples: of each interval.
+        seed: of each interval.
+    """
+    rows = []
+    for comparison in tqdm(comparisons(study.maps), desc="agreement", unit="maps", disable=None):
+        targets = {
+            name: open_target(study.maps[name], comparison.method, layer, study.labels)
+            for name, layer in comparison.layers.items()
+        }
+        for grid, pairs in pairs_by_grid(comparison, targets).items():
+            for figure in _figures(study, targets, grid, pairs, comparison.primary):
+                rows += _rows(study, comparison, figure, pairs, resamples, seed)
+    return rows
+
+
+def pairs_by_grid(comparison: Comparison, targets: Mapping[str, Target]) -> dict[Grid, list[tuple[str, str]]]:
+    """Pairs of models by the grid that both can be brought to: the coarser of the two."""
+    found: dict[Grid, list[tuple[str, str]]] = {}
+    for a, b in comparison.pairs:
+        found.setdefault(common_grid(targets[a].grid, targets[b].grid), []).append((a, b))
+    return found
+
+
+def reader(targets: list[Target], rows: np.ndarray, grid: Grid) -> Reader:
+    """Maps of several models on one grid: positions (b,) in `rows` to (b, M, h * w) float32."""
+
+    def read(positions: np.ndarray) -> np.ndarray:
+        maps = [to_grid(target.true_class(rows[positions]), grid) for target in targets]
+        return np.stack(maps, axis=1).reshape(len(positions), len(targets), -1)
+
+    return read
+
+
+def _figures(
+    study: Study, targets: Mapping[str, Target], grid: Grid, pairs: list[tuple[str, str]], primary: bool
+) -> list[PairedFigure]:
+    members = list(dict.fromkeys(name for pair in pairs for name in pair))
+    numbers = [(members.index(a), members.index(b)) for a, b in pairs]
+    read = reader([targets[name] for name in members], study.rows, grid)
+    images = Images(study.labels[study.rows], study.groups[study.rows])
+    ranked = (False, True) if primary else (False,)
+    return [correlated(read, images, grid, len(members), numbers, each) for each in ranked]
+
+
+def _rows(
+    study: Study,
+    comparison: Comparison,
+    figure: PairedFigure,
+    pairs: list[tuple[str, str]],
+    resamples: int,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Rows of one figure, by class and subset."""
+    right = np.stack([study.right[name] for name in study.names], axis=1)
+    numbers = [(study.names.index(a), study.names.index(b)) for a, b in pairs]
+    groups, rows = study.groups[study.rows], []
+    for class_name, of_class in class_members(study.labels[study.rows], study.class_names):
+        for subset, members in subset_members(right, numbers).items():
+            found = agreement_rows(figure, members & of_class[:, None], groups, resamples, seed)
+            for (a, b), row in zip(pairs, found, strict=True):
+                about = (a, b, study.kind(a, b), int(comparison.primary), comparison.method)
+                where = (comparison.layers[a], comparison.layers[b], study.split, class_name, subset)
+                rows.append(dict(zip(KEYS, (*about, *where), strict=True)) | row)
+    return rows

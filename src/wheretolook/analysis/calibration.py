@@ -1,0 +1,23 @@
+"""Whether scores mean what they say: an image classified with a score of 0.8 should be right four times in five."""
+
+import numpy as np
+
+BINS = 15
+
+
+def expected_calibration_error(scores: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
+    """Expected calibration error of the winning class (Guo et al. 2017, arXiv:1706.04599, eq. 3).
+
+    Args:
+        scores: (n, K) float64, rows sum to 1.
+        labels: (n,) int64.
+        bins: bins of equal width over 0..1, each closed on the right.
+
+    Returns:
+        Mean over images of |accuracy - mean score| of the bin, 0..1.
+    """
+    winning = scores.max(axis=1)
+    right = scores.argmax(axis=1) == labels
+    inside = np.clip(np.ceil(winning * bins).astype(int) - 1, 0, bins - 1)
+    gaps = np.bincount(inside, weights=right - winning, minlength=bins)
+    return float(np.abs(gaps).sum() / len(labels))

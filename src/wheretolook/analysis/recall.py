@@ -1,0 +1,41 @@
+"""Balanced accuracy with an interval whose unit is the group."""
+
+import numpy as np
+
+from wheretolook.analysis.bootstrap import FEWEST_GROUPS, group_sums, resampling_weights
+
+
+def balanced_accuracy_interval(
+    right: np.ndarray, labels: np.ndarray, groups: np.ndarray, resamples: int, seed: int, level: float = 0.95
+) -> tuple[float, float] | None:
+    """Percentile bootstrap of groups for the mean recall of the classes that are there.
+
+    A class without a single error has no spread to draw from: its groups then count as trials, and the end of the
+    exact binomial interval (Clopper and Pearson 1934), (alpha / 2)^(1 / groups), bounds its recall from below.
+
+    Args:
+        right: (n,) bool, whether each image was classified right.
+        labels: (n,) int64.
+        groups: (n,) integers.
+        resamples: number of resamples.
+        seed: of the resampling.
+        level: of the interval.
+
+    Returns:
+        (low, high), or None with fewer than ten groups in a class.
+    """
+    classes, alpha = np.unique(labels), 1 - level
+    codes, count = np.unique(groups, return_inverse=True)[1], len(np.unique(groups))
+    member = labels[:, None] == classes
+    sizes, hits = group_sums(member, codes, count), group_sums(member & right[:, None], codes, count)
+    present = (sizes > 0).sum(axis=0)
+    if present.min(initial=0) < FEWEST_GROUPS:
+        return None
+    weights = resampling_weights(count, resamples, np.random.default_rng(seed))
+    drawn = (weights @ sizes, weights @ hits)
+    there = drawn[0] > 0  # a resample may miss a class of few groups
+    recalls = np.where(there, drawn[1] / np.maximum(drawn[0], 1), hits.sum(axis=0) / sizes.sum(axis=0))
+    flawless = hits.sum(axis=0) == sizes.sum(axis=0)
+    worst = np.where(flawless, (alpha / 2) ** (1 / present), recalls)
+    low = np.quantile(worst.mean(axis=1), alpha / 2)
+    return float(low), float(np.quantile(recalls.mean(axis=1), 1 - alpha / 2))

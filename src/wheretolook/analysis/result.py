@@ -1,0 +1,88 @@
+"""The whole of one model's result, `reports/models/NAME.json`, put together from its card, its maps and the data."""
+
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from wheretolook.analysis.groups import group_codes, has_groups
+from wheretolook.analysis.localise import localise
+from wheretolook.analysis.provenance import check_data
+from wheretolook.analysis.splits import group_scores, split_scores
+from wheretolook.analysis.target import open_target
+from wheretolook.cams.store import Maps
+from wheretolook.data.prepared import Prepared
+from wheretolook.models.card import Card
+
+FORMAT = 1
+SPLITS = ("train", "val", "test")
+
+
+def model_result(name: str, card: Card, maps: Maps, prepared: Prepared, resamples: int, seed: int) -> dict[str, Any]:
+    """Everything that arrays can say about one model.
+
+    Args:
+        name: of the model.
+        card: of the model.
+        maps: of the model.
+        prepared: the data that the maps were made from.
+        resamples: of each interval.
+        seed: of each interval.
+
+    Raises:
+        Refusal: the maps belong to other data.
+    """
+    check_data(maps, prepared)
+    splits = {split: rows for split in SPLITS if len(rows := prepared.rows(split))}
+    names = prepared.index["group"].to_numpy(dtype=str)
+    groups, labels, logits = group_codes(names), prepared.labels, maps.head_logits()
+    right = logits[:, -1].argmax(axis=1) == labels
+    return {
+        "format": FORMAT,
+        "name": name,
+        "model": describe(card, maps),
+        "class_names": list(prepared.class_names),
+        "layers": list(card.layers),
+        "heads": list(maps.manifest["heads"]),
+        "history": card.history,
+        "splits": {
+            split: split_scores(
+                logits[rows], maps.manifest["heads"], labels[rows], prepared.class_names, groups[rows], resamples, seed
+            )
+            for split, rows in splits.items()
+        },
+        "groups": {s: group_scores(right[r], groups[r], names[r], resamples, seed) for s, r in splits.items()}
+        if has_groups(names)
+        else None,
+        "localisation": localisation(maps, prepared, splits, groups, resamples, seed),
+        "faithfulness": None,
+    }
+
+
+def localisation(
+    maps: Maps, prepared: Prepared, splits: dict[str, np.ndarray], groups: np.ndarray, resamples: int, seed: int
+) -> dict[str, Any] | None:
+    """Localisation of every method and layer; None where there are no masks."""
+    if prepared.masks is None:
+        return None
+    found = {}
+    for method, layer in tqdm(maps.names, desc="localisation", unit="maps", disable=None):
+        target = open_target(maps, method, layer, prepared.labels)
+        found[f"{method}.{layer}"] = localise(
+            target, prepared.masks, splits, prepared.class_names, groups, resamples, seed
+        )
+    return found
+
+
+def describe(card: Card, maps: Maps) -> dict[str, Any]:
+    """What the model is, for those who read the result alone."""
+    return {
+        "architecture": card.architecture,
+        "arguments": card.arguments,
+        "loss": card.loss,
+        "seed": card.training.get("seed"),
+        "sha256": maps.manifest["model"]["sha256"],
+        "layers": list(card.layers),
+        "heads": list(card.trained_heads),
+        "trained_on": card.data.get("sha256"),
+    }

@@ -1,0 +1,51 @@
+"""Compare the models: classes over each other, and the agreement of every two models."""
+
+from pathlib import Path
+
+import click
+
+from wheretolook.stage import StageCommand
+
+
+@click.command(cls=StageCommand)
+@click.option("--split", type=click.Choice(["train", "val", "test"]), required=True, help="Whose images are compared.")
+@click.option("--resamples", type=click.IntRange(199), required=True, help="Resamples of each bootstrap interval.")
+@click.option("--seed", type=click.IntRange(0), required=True, help="Of all that is drawn at random.")
+@click.option("--prepared", type=click.Path(path_type=Path), default=Path("data/prepared"), show_default=True)
+@click.option("--names", type=click.Path(path_type=Path), default=Path("reports/names.json"), show_default=True)
+@click.option("--exports", type=click.Path(path_type=Path), default=Path("reports/exports"), show_default=True)
+@click.option("--cams", type=click.Path(path_type=Path), default=Path("data/cams"), show_default=True)
+@click.option("--arrays", type=click.Path(path_type=Path), default=Path("data/comparison"), show_default=True)
+@click.option("--reports", type=click.Path(path_type=Path), default=Path("reports/comparison"), show_default=True)
+def compare(
+    split: str,
+    resamples: int,
+    seed: int,
+    prepared: Path,
+    names: Path,
+    exports: Path,
+    cams: Path,
+    arrays: Path,
+    reports: Path,
+) -> None:
+    """Write reports/comparison/ and data/comparison/, laid out in docs/results.md."""
+    from wheretolook.analysis.agree import agreement_table
+    from wheretolook.analysis.overlays import write_overlays
+    from wheretolook.analysis.study import load_study
+    from wheretolook.analysis.tables import agreement_csv, agreement_json
+    from wheretolook.data.atomic import replacing_folder, write_json, write_text
+    from wheretolook.data.prepared import load_prepared
+
+    study = load_study(names, exports, cams, load_prepared(prepared), split)
+    with replacing_folder(arrays) as folder:
+        overlays = write_overlays(study, folder)
+    rows = agreement_table(study, resamples, seed)
+    with replacing_folder(reports) as folder:
+        write_text(folder / "agreement.csv", agreement_csv(rows))
+        write_json(folder / "agreement.json", agreement_json(study, rows))
+        write_json(folder / "overlays.json", overlays)
+    click.echo(f"compare: {len(study.names)} models on {len(study.rows)} {split} images: {len(rows)} rows of agreement")
+
+
+if __name__ == "__main__":
+    compare()

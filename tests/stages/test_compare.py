@@ -1,0 +1,108 @@
+"""Stage `compare`, on made-up maps."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tests.analysis.made import Made, make
+from wheretolook.data.prepared import load_prepared
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "stages"))
+from compare import compare
+
+OPTIONS = ["--split", "test", "--resamples", "199", "--seed", "0"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    made = make(tmp_path_factory.mktemp("compare"))
+    run(made)
+    return made
+
+
+def run(made: Made) -> None:
+    done = CliRunner().invoke(compare, [*OPTIONS, *made.compare_paths], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+
+
+def table(made: Made) -> list[dict[str, str]]:
+    with (made.root / "reports/comparison/agreement.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def rows_of(made: Made, **wanted: str) -> list[dict[str, str]]:
+    return [row for row in table(made) if all(row[key] == value for key, value in wanted.items())]
+
+
+def test_every_pair_has_a_primary_row_for_each_class(made: Made) -> None:
+    rows = rows_of(made, primary="1", subset="all", figure="pearson")
+    assert len(rows) == 3 * 3
+    assert {(row["model_a"], row["model_b"], row["kind"]) for row in rows} == {
+        ("last-0", "last-1", "seeds"),
+        ("last-0", "every-0", "recipes"),
+        ("last-1", "every-0", "recipes"),
+    }
+
+
+def test_agreement_is_numpys_own_correlation_of_the_contrasts(made: Made) -> None:
+    prepared = load_prepared(made.root / "data/prepared")
+    rows = [i for i in prepared.rows("test") if prepared.labels[i] == 0]
+    a, b = (np.load(made.root / f"data/cams/{name}/cam.block2.npy") for name in ("last-0", "last-1"))
+    wanted = np.mean([np.corrcoef((a[i, 0] - a[i, 1]).ravel(), (b[i, 0] - b[i, 1]).ravel())[0, 1] for i in rows])
+    found = rows_of(made, primary="1", model_b="last-1", class_name="infected", subset="all", figure="pearson")[0]
+    assert float(found["mean"]) == pytest.approx(wanted, abs=1e-5)
+    assert float(found["low"]) < wanted < float(found["high"])
+    assert int(found["images"]) == len(rows)
+
+
+def test_subsets_add_up_to_all(made: Made) -> None:
+    rows = rows_of(made, primary="1", model_a="last-0", model_b="last-1", class_name="*", figure="pearson")
+    counts = {row["subset"]: int(row["images"]) for row in rows}
+    assert counts["all"] == counts["both_right"] + counts["one_wrong"] + counts["both_wrong"]
+
+
+def test_gradcam_at_the_last_layer_is_no_second_vote_for_cam(made: Made) -> None:
+    assert {row["layer_a"] for row in rows_of(made, method="gradcam")} == {"block1"}
+
+
+def test_overlays_are_the_mean_and_spread_of_the_contrasts(made: Made) -> None:
+    about = json.loads((made.root / "reports/comparison/overlays.json").read_text(encoding="utf-8"))
+    entry = about["models"]["every-0"]["gradcam.block1"]
+    prepared = load_prepared(made.root / "data/prepared")
+    rows = [i for i in prepared.rows("test") if prepared.labels[i] == 1]
+    maps = np.load(made.root / "data/cams/every-0/gradcam.block1.npy")[rows]
+    stored = {key: np.load(made.root / "data/comparison" / entry[key])[1] for key in ("mean", "spread")}
+    np.testing.assert_allclose(stored["mean"], (maps[:, 1] - maps[:, 0]).mean(axis=0), atol=1e-7)
+    np.testing.assert_allclose(stored["spread"], (maps[:, 1] - maps[:, 0]).std(axis=0, ddof=1), rtol=1e-4)
+    assert about["counts"]["uninfected"] == len(rows)
+
+
+def test_model_that_is_no_longer_named_is_left_out(made: Made) -> None:
+    names = made.root / "reports/names.json"
+    before = names.read_text(encoding="utf-8")
+    names.write_text(json.dumps({"models": ["last-0", "last-1"], "trained": [], "drive": []}), encoding="utf-8")
+    run(made)
+    assert {row["model_b"] for row in table(made)} == {"last-1"}
+    assert not (made.root / "data/comparison/every-0").exists()
+    names.write_text(before, encoding="utf-8")
+    run(made)
+
+
+def test_run_twice_writes_the_same_bytes(made: Made) -> None:
+    files = sorted(p for f in ("reports/comparison", "data/comparison") for p in (made.root / f).rglob("*.*"))
+    before = [file.read_bytes() for file in files]
+    run(made)
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_missing_manifest_names_the_stage_that_writes_it(tmp_path: Path) -> None:
+    made = make(tmp_path, names=("last-0",), per_class=12)
+    (tmp_path / "reports/exports/last-0.json").unlink()
+    done = CliRunner().invoke(compare, [*OPTIONS, *made.compare_paths])
+    assert done.exit_code == 1
+    assert "dvc repro export@last-0" in done.output
