@@ -25,7 +25,7 @@ from wheretolook.stage import StageCommand
 @click.option("--prepared", type=click.Path(path_type=Path), default=Path("data/prepared"), show_default=True)
 @click.option("--cams", type=click.Path(path_type=Path), default=Path("data/cams"), show_default=True)
 @click.option("--exports", type=click.Path(path_type=Path), default=Path("reports/exports"), show_default=True)
-def main(
+def export(
     name: str,
     methods: tuple[str, ...],
     layers: str,
@@ -58,4 +58,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main()
+    export()
