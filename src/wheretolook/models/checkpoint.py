@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from wheretolook.data.atomic import replacing
@@ -34,7 +34,8 @@ def save_model(path: Path, network: Network, card: Card) -> None:
     state = {name: _stored(tensor) for name, tensor in network.state_dict().items()}
     _check_finite(path, state)
     with replacing(path) as scratch:
-        save_file(state, scratch, metadata={METADATA_KEY: card_to_json(card)})
+        # Not save_file, which gives a file that only its owner can read.
+        scratch.write_bytes(save(state, metadata={METADATA_KEY: card_to_json(card)}))
 
 
 def load_model(path: Path, device: torch.device) -> tuple[Network, Card]:

@@ -1,0 +1,32 @@
+"""The same seed gives the same bytes on the same machine."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Let PyTorch choose algorithms that give the same bits each time; as before when the block ends.
+
+    Must be entered before the first work on a CUDA device, since cuBLAS reads its workspace's size only then.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True)
+    # A help to find reads of memory that was never written: it costs a write of every new tensor.
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        torch.utils.deterministic.fill_uninitialized_memory = filled
+        torch.use_deterministic_algorithms(before)
+
+
+def mixed_seed(*numbers: int) -> int:
+    """One seed out of several numbers, such as a run's seed, the step and the process: 32 well-mixed bits."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

@@ -1,0 +1,76 @@
+"""Loss and accuracy of a network on a split, as training follows them."""
+
+from contextlib import AbstractContextManager
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wheretolook.data.prepared import Prepared
+from wheretolook.data.refusal import Refusal
+from wheretolook.models.history import Tally
+from wheretolook.models.inputs import Channels, to_input
+from wheretolook.models.objective import Objective, head_losses
+from wheretolook.models.ranks import Ranks
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def computing_in(precision: str, device: torch.device) -> AbstractContextManager:
+    """The context in which convolutions and linear layers compute in `precision`; weights stay float32."""
+    dtype = PRECISIONS[precision]
+    return torch.autocast(device.type, dtype, enabled=dtype is not torch.float32)
+
+
+def evaluate(
+    objective: Objective,
+    prepared: Prepared,
+    rows: np.ndarray,
+    normalisation: tuple[Channels, Channels],
+    precision: str,
+    batch_size: int,
+    ranks: Ranks,
+) -> Tally:
+    """Totals over the images `rows`, in evaluation mode; the network is in training mode after it.
+
+    Raises:
+        Refusal: a loss that is NaN or infinite.
+    """
+    labels, mine = prepared.labels, ranks.share(rows)
+    # Zeros for each head: a process without a share of the images counts as many heads as the others.
+    tally = Tally.empty(len(objective.layers))
+    objective.eval()
+    with torch.inference_mode():
+        for start in range(0, len(mine), batch_size):
+            batch = mine[start : start + batch_size]
+            images = to_input(torch.from_numpy(prepared.images[batch]).to(ranks.device), *normalisation)
+            with computing_in(precision, ranks.device):
+                logits = objective(images)
+            target = torch.from_numpy(labels[batch]).to(ranks.device)
+            losses = head_losses(logits, target)
+            check_losses(losses, objective.layers, prepared, batch, "validation")
+            tally.add(losses, logits, target)
+    objective.train()
+    return ranks.summed_tally(tally)
+
+
+def check_losses(losses: Tensor, layers: tuple[str, ...], prepared: Prepared, batch: np.ndarray, when: str) -> None:
+    """Refuse a loss that is NaN or infinite.
+
+    Args:
+        losses: (H, N), of each head and image.
+        layers: names of the heads.
+        prepared: names the images.
+        batch: (N,) rows.
+        when: the moment, for the message.
+    """
+    if bool(torch.isfinite(losses.sum())):
+        return
+    bad = ~torch.isfinite(losses).cpu().numpy()
+    heads = ", ".join(layer for layer, row in zip(layers, bad, strict=True) if row.any())
+    ids = prepared.index["image_id"]
+    raise Refusal(
+        f"{when}: expected a finite loss, found NaN or infinity in {heads} "
+        f"for {', '.join(ids.iloc[batch[bad.any(0)]])}; "
+        f"lower train.learning_rate, or set train.precision to float32 (the batch: {', '.join(ids.iloc[batch])})"
+    )

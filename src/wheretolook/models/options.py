@@ -1,0 +1,51 @@
+"""The options of a training, as params.yaml gives them."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How a network is trained.
+
+    Attributes:
+        architecture: "looknet", or the name of a torchvision classification network.
+        width: channels of looknet's first block; other architectures do not read it.
+        depth: looknet's number of blocks; other architectures do not read it.
+        loss: "last": cross entropy of the network's own logits; "every": mean over the heads of all layers.
+        seed: of all chance: first weights, order of the images, augmentation.
+        epochs: passes over the training images.
+        batch_size: images a step at most, over all processes together.
+        learning_rate: the highest of the one-cycle schedule.
+        weight_decay: of AdamW; biases and normalisation are left out.
+        augment: flips, quarter turns, shifts, light.
+        precision: "float32", or "bfloat16" (mixed; weights stay float32).
+        keep: "best" epoch by validation loss, or the "last".
+    """
+
+    architecture: str
+    width: int
+    depth: int
+    loss: str
+    seed: int
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    augment: bool
+    precision: str
+    keep: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The options that this training read."""
+        return {name: value for name, value in asdict(self).items() if self._reads(name)}
+
+    def arguments(self, input_size: int) -> dict[str, Any]:
+        """The keyword arguments of the architecture, for square images of `input_size` pixels."""
+        if self.architecture == "looknet":
+            return {"width": self.width, "depth": self.depth}
+        # A vision transformer learns one embedding for each place, so it is built for one size.
+        return {"image_size": input_size} if self.architecture.startswith("vit_") else {}
+
+    def _reads(self, name: str) -> bool:
+        return self.architecture == "looknet" or name not in ("width", "depth")

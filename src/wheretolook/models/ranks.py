@@ -1,0 +1,113 @@
+"""The processes of one run. One, unless torchrun started several; then they share the work by rank."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from wheretolook.data.refusal import Refusal
+from wheretolook.models.history import Tally, tally_from
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among those of the run.
+
+    Attributes:
+        rank: from 0; rank 0 writes and speaks.
+        count: how many processes there are.
+        local_rank: this process among those of its machine.
+        device: where this process works.
+    """
+
+    rank: int
+    count: int
+    local_rank: int
+    device: torch.device
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is no other process; then nothing of torch.distributed is touched."""
+        return self.count == 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes and speaks."""
+        return self.rank == 0
+
+    def share(self, items: Any) -> Any:
+        """This process's share of a sequence or an array: every count-th."""
+        return items[self.rank :: self.count]
+
+    def summed(self, values: Tensor) -> Tensor:
+        """The sum of a tensor over all processes."""
+        if self.alone:
+            return values
+        from torch import distributed
+
+        total = values.to(self.device, copy=True)
+        distributed.all_reduce(total)
+        return total.to(values.device)
+
+    def summed_tally(self, tally: Tally) -> Tally:
+        """The totals over all processes, which must have counted the same number of heads."""
+        return tally if self.alone else tally_from(self.summed(tally.as_tensor()))
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """The module, its gradients averaged over the processes.
+
+        On CUDA batch normalisation takes its statistics over the whole batch. Elsewhere PyTorch has no such thing: each
+        process normalises by its own share, and `average_statistics` brings the running ones together.
+        """
+        if self.alone:
+            return module
+        from torch.nn.parallel import DistributedDataParallel
+
+        if self.device.type == "cuda":
+            module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+            return DistributedDataParallel(module, device_ids=[self.device.index], broadcast_buffers=False)
+        return DistributedDataParallel(module, broadcast_buffers=False)
+
+    def average_statistics(self, module: nn.Module) -> None:
+        """Give every process the mean of all running statistics."""
+        if self.alone:
+            return
+        with torch.no_grad():
+            for buffer in module.buffers():
+                if buffer.is_floating_point():
+                    buffer.copy_(self.summed(buffer) / self.count)
+
+
+@contextmanager
+def joined_ranks(environment: Mapping[str, str], device: torch.device) -> Iterator[Ranks]:
+    """Join the processes that torchrun started; without torchrun this process is alone.
+
+    Args:
+        environment: of this process; torchrun says in it which one it is.
+        device: the chosen one; on CUDA without a number each process of a machine takes its own.
+
+    Raises:
+        Refusal: more processes on this machine than it has CUDA devices.
+    """
+    if "TORCHELASTIC_RUN_ID" not in environment:
+        yield Ranks(0, 1, 0, device)
+        return
+    rank, count, local = (int(environment[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    if device.type == "cuda" and device.index is None:
+        there = torch.cuda.device_count()
+        if local >= there:
+            raise Refusal(
+                f"torchrun: expected no more processes than CUDA devices on this machine, {there}; found "
+                f"process {local + 1}; lower --nproc-per-node in WTL_LAUNCH"
+            )
+        device = torch.device("cuda", local)
+    from torch import distributed
+
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Ranks(rank, count, local, device)
+    finally:
+        distributed.destroy_process_group()

@@ -1,0 +1,205 @@
+"""Training a network on prepared images: one step after the other, the same bytes each time."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from wheretolook.data.prepared import Prepared
+from wheretolook.data.refusal import Refusal
+from wheretolook.models.augment import jitter, move
+from wheretolook.models.batches import epoch_batches, steps_per_epoch
+from wheretolook.models.card import Card
+from wheretolook.models.determinism import mixed_seed
+from wheretolook.models.evaluate import check_losses, computing_in, evaluate
+from wheretolook.models.history import Tally, best_epoch, epoch_entry
+from wheretolook.models.inputs import channel_statistics, to_input
+from wheretolook.models.layered import Network
+from wheretolook.models.network import build_network
+from wheretolook.models.objective import Objective, head_losses
+from wheretolook.models.options import TrainingOptions
+from wheretolook.models.ranks import Ranks
+
+
+@dataclass
+class Progress:
+    """What changes from step to step, beside weights, optimiser and schedule.
+
+    Attributes:
+        step: steps done, over all epochs.
+        tally: totals of the running epoch.
+        history: the epochs that are done.
+        best: the state dict of the best epoch so far, where it is kept.
+    """
+
+    step: int
+    tally: Tally
+    history: list[dict[str, Any]]
+    best: dict[str, torch.Tensor] | None
+
+
+class Training:
+    """One training, advanced step by step.
+
+    All chance comes from the seed and the step's number, none from what ran before: a training that goes on from a
+    saved state meets the same order and the same augmentation as one that was never stopped.
+
+    Args:
+        prepared: images, labels and splits.
+        options: how to train.
+        ranks: the processes that share the work; rank and device of this one.
+
+    Raises:
+        Refusal: no training or validation images, more processes than images in a batch, images that are too small
+            for the network, or an architecture that isn't known.
+    """
+
+    def __init__(self, prepared: Prepared, options: TrainingOptions, ranks: Ranks):
+        self.prepared, self.options, self.ranks = prepared, options, ranks
+        self.rows, self.val_rows = prepared.rows("train"), prepared.rows("val")
+        _check(prepared, options, ranks, len(self.rows), len(self.val_rows))
+        self.labels = prepared.labels
+        self.mean, self.std = channel_statistics(prepared.images, self.rows)
+        torch.manual_seed(options.seed)
+        arguments = options.arguments(prepared.images.shape[1])
+        network = build_network(options.architecture, len(prepared.class_names), arguments)
+        network = network.to(ranks.device, memory_format=torch.channels_last).train()
+        self.objective = Objective(network, options.loss)
+        self.shared = ranks.wrap(self.objective)
+        self.epoch_steps = steps_per_epoch(len(self.rows), options.batch_size)
+        self.steps = options.epochs * self.epoch_steps
+        self.optimiser = _optimiser(self.objective, options)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimiser, options.learning_rate, total_steps=self.steps
+        )
+        self.progress = Progress(0, Tally.empty(len(self.objective.layers)), [], None)
+        self._epoch_batches: tuple[int, list[np.ndarray]] = (-1, [])
+
+    @property
+    def network(self) -> Network:
+        """The network as it is now."""
+        return self.objective.network
+
+    @property
+    def done(self) -> bool:
+        """Whether every step was made."""
+        return self.progress.step == self.steps
+
+    def advance(self) -> bool:
+        """Make one step; after an epoch's last, also evaluate. Gives whether an epoch ended.
+
+        Raises:
+            Refusal: a loss that is NaN or infinite; the weights are those before the step.
+        """
+        self._step()
+        self.progress.step += 1
+        if self.progress.step % self.epoch_steps:
+            return False
+        self._end_epoch()
+        return True
+
+    def finish(self) -> tuple[Network, Card]:
+        """The trained network in evaluation mode, of the epoch that is kept, and its card."""
+        if self.progress.best is not None:
+            self.network.load_state_dict(self.progress.best)
+        return self.network.eval(), self._card()
+
+    def _step(self) -> None:
+        epoch, number = divmod(self.progress.step, self.epoch_steps)
+        whole = self._batches(epoch)[number]
+        batch = self.ranks.share(whole)
+        seed = mixed_seed(self.options.seed, self.progress.step, self.ranks.rank)
+        # Dropout and stochastic depth draw from the global generator.
+        torch.manual_seed(seed)
+        labels = torch.from_numpy(self.labels[batch]).to(self.ranks.device)
+        inputs = self._inputs(batch, torch.Generator().manual_seed(seed))
+        with computing_in(self.options.precision, self.ranks.device):
+            logits = self.shared(inputs)
+        losses = head_losses(logits, labels)
+        check_losses(losses, self.objective.layers, self.prepared, batch, f"epoch {epoch + 1}, step {number + 1}")
+        self.progress.tally.add(losses, logits, labels)
+        # Processes average their gradients: each counts by its share of the batch.
+        loss = losses.mean(0).sum() * self.ranks.count / len(whole)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        self.schedule.step()
+
+    def _batches(self, epoch: int) -> list[np.ndarray]:
+        if self._epoch_batches[0] != epoch:
+            batches = epoch_batches(self.rows, self.options.batch_size, self.options.seed, epoch)
+            self._epoch_batches = (epoch, batches)
+        return self._epoch_batches[1]
+
+    def _inputs(self, batch: np.ndarray, generator: torch.Generator) -> torch.Tensor:
+        images = torch.from_numpy(self.prepared.images[batch]).to(self.ranks.device)
+        if not self.options.augment:
+            return to_input(images, self.mean, self.std)
+        return jitter(to_input(move(images, generator), self.mean, self.std), generator)
+
+    def _end_epoch(self) -> None:
+        progress, options = self.progress, self.options
+        self.ranks.average_statistics(self.network)
+        normalisation = (self.mean, self.std)
+        val = evaluate(
+            self.objective,
+            self.prepared,
+            self.val_rows,
+            normalisation,
+            options.precision,
+            options.batch_size,
+            self.ranks,
+        )
+        train = self.ranks.summed_tally(progress.tally)
+        progress.history.append(epoch_entry(len(progress.history) + 1, self.objective.layers, train, val))
+        progress.tally = Tally.empty(len(self.objective.layers))
+        if options.keep == "best" and best_epoch(progress.history) is progress.history[-1]:
+            progress.best = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
+
+    def _card(self) -> Card:
+        prepared, options = self.prepared, self.options
+        return Card(
+            architecture=options.architecture,
+            arguments=options.arguments(prepared.images.shape[1]),
+            class_names=prepared.class_names,
+            input_size=prepared.images.shape[1],
+            mean=self.mean,
+            std=self.std,
+            loss=options.loss,
+            layers=self.network.layer_names,
+            trained_heads=self.objective.layers,
+            data={"sha256": prepared.sha256, "images": len(self.rows)},
+            training=options.as_dict(),
+            history=self.progress.history,
+        )
+
+
+def _optimiser(objective: Objective, options: TrainingOptions) -> torch.optim.Optimizer:
+    trained = [parameter for parameter in objective.parameters() if parameter.requires_grad]
+    # Biases and normalisation scale or shift what weights compute: decay would only pull them from where they belong.
+    groups = [
+        {"params": [parameter for parameter in trained if parameter.ndim > 1], "weight_decay": options.weight_decay},
+        {"params": [parameter for parameter in trained if parameter.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=options.learning_rate)
+
+
+def _check(prepared: Prepared, options: TrainingOptions, ranks: Ranks, train: int, val: int) -> None:
+    for split, count in {"train": train, "val": val}.items():
+        if count == 0:
+            raise Refusal(
+                f"split {split} of the prepared data: expected images, found none; change the shares of prepare"
+            )
+    smallest = train // steps_per_epoch(train, options.batch_size)
+    if smallest < ranks.count:
+        raise Refusal(
+            f"batches of {smallest} images: expected one image or more for each of {ranks.count} processes; "
+            "raise train.batch_size or start fewer processes"
+        )
+    size = prepared.images.shape[1]
+    if options.architecture == "looknet" and size < 2**options.depth:
+        raise Refusal(
+            f"looknet of depth {options.depth}: expected images of {2**options.depth} pixels or more, since each block "
+            f"halves them; found {size}; lower train.depth, or raise prepare.size"
+        )

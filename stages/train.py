@@ -1,0 +1,61 @@
+"""Train one network on the prepared images and write it as a model file."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wheretolook.stage import StageCommand
+
+
+@click.command(cls=StageCommand)
+@click.argument("name")
+@click.option("--architecture", required=True, help='"looknet", or a torchvision network by name, like resnet18.')
+@click.option(
+    "--width", type=click.IntRange(1), required=True, help="Channels of looknet's first block; doubled by each."
+)
+@click.option(
+    "--depth", type=click.IntRange(1, 10), required=True, help="looknet's blocks; each halves the resolution."
+)
+@click.option(
+    "--loss", type=click.Choice(["last", "every"]), required=True, help="Train the last layer's head, or all."
+)
+@click.option("--seed", type=click.IntRange(0), required=True, help="Of first weights, order and augmentation.")
+@click.option("--epochs", type=click.IntRange(1), required=True, help="Passes over the training images.")
+@click.option("--batch_size", type=click.IntRange(1), required=True, help="Images a step, over all processes together.")
+@click.option("--learning_rate", type=click.FloatRange(0, min_open=True), required=True, help="Peak of the one cycle.")
+@click.option("--weight_decay", type=click.FloatRange(0), required=True, help="Of AdamW, on weights alone.")
+@click.option("--augment/--no-augment", required=True, help="Flips, quarter turns, shifts, light.")
+@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), required=True, help="What layers compute in.")
+@click.option("--keep", type=click.Choice(["best", "last"]), required=True, help="Which epoch, by validation loss.")
+@click.option("--device", envvar="WHERETOLOOK_DEVICE", default="", help="cpu, cuda, cuda:1, mps; empty: the best here.")
+@click.option("--prepared", type=click.Path(path_type=Path), default=Path("data/prepared"), show_default=True)
+@click.option("--models", type=click.Path(path_type=Path), default=Path("models"), show_default=True)
+def train(name: str, device: str, prepared: Path, models: Path, **options: Any) -> None:
+    """Train the network NAME on the prepared images; write MODELS/NAME.safetensors."""
+    from wheretolook.data.prepared import load_prepared
+    from wheretolook.models.checkpoint import save_model
+    from wheretolook.models.device import choose_device, describe_device
+    from wheretolook.models.history import best_epoch
+    from wheretolook.models.options import TrainingOptions
+    from wheretolook.models.ranks import joined_ranks
+    from wheretolook.models.run_training import train_network
+
+    data = load_prepared(prepared)
+    with joined_ranks(os.environ, choose_device(device)) as ranks:
+        if ranks.leads:
+            click.echo(f"train {name}: {ranks.count} x {describe_device(ranks.device)}")
+        network, card = train_network(data, TrainingOptions(**options), ranks, name)
+        if not ranks.leads:
+            return
+        save_model(models / f"{name}.safetensors", network, card)
+    best, images = best_epoch(card.history), card.data["images"]
+    click.echo(
+        f"train {name}: {card.architecture}, loss {card.loss}, {images} images, best of {len(card.history)} epochs: "
+        f"{best['epoch']}, validation loss {best['val_loss']:.4f}, accuracy {best['val_accuracy']:.4f}"
+    )
+
+
+if __name__ == "__main__":
+    train()
