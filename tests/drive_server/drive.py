@@ -1,7 +1,7 @@
 """Google Drive on loopback: a CONNECT proxy that ends TLS itself, so that an unmodified gdown talks to it."""
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,11 +15,12 @@ HOSTS = ("drive.google.com", "docs.google.com", "drive.usercontent.google.com", 
 
 @dataclass
 class Folder:
-    """A folder of Drive: names to ids, of files and of folders."""
+    """A folder of Drive: names to ids, of files and of folders; `statuses` are answered first."""
 
     name: str
     files: dict[str, str]
     folders: dict[str, str]
+    statuses: list[int] = field(default_factory=list)
 
 
 class Drive(Loopback):
@@ -50,7 +51,9 @@ class _DriveHandler(QuietHandler):
         if host not in HOSTS:
             return self.send_error(502)
         self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        self.server.owner.connections.discard(self.connection)
         self.connection = self.server.owner.tls.wrap_socket(self.connection, server_side=True)
+        self.server.owner.connections.add(self.connection)
         self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
         self.host, self.close_connection = host, False
         return None
@@ -96,6 +99,8 @@ class _DriveHandler(QuietHandler):
     def _send_folder(self, folder: Folder | None) -> None:
         if folder is None:
             return send_page(self, 404, pages.MISSING)
+        if folder.statuses:
+            return send_page(self, folder.statuses.pop(0), pages.OTHER)
         files = {name: f"https://drive.google.com/file/d/{i}/view?usp=drive_web" for name, i in folder.files.items()}
         folders = {name: f"https://drive.google.com/drive/folders/{i}" for name, i in folder.folders.items()}
         entries = [pages.ENTRY.format(link=link, name=name) for name, link in (folders | files).items()]

@@ -1,5 +1,6 @@
 """A server on loopback that stops by itself."""
 
+import contextlib
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +20,7 @@ class Loopback:
 
     def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
         self.tally = Tally()
+        self.connections: set[socket.socket] = set()
         self.server = _Server(("127.0.0.1", 0), handler)
         self.server.owner = self
         self.address = f"http://127.0.0.1:{self.server.server_address[1]}"
@@ -31,6 +33,10 @@ class Loopback:
     def __exit__(self, *_: object) -> None:
         self.tally.stop.set()
         self.server.shutdown()
+        # A client keeps its connection open for the next request: hang up, or its thread would wait for that.
+        for connection in list(self.connections):
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
         self.server.server_close()
         self._thread.join()
 
@@ -51,7 +57,12 @@ class QuietHandler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         self.request.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
+        self.server.owner.connections.add(self.request)
         super().setup()
+
+    def finish(self) -> None:
+        self.server.owner.connections.discard(self.connection)
+        super().finish()
 
     def log_message(self, *_: object) -> None:
         pass

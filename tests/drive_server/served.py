@@ -1,7 +1,6 @@
 """What a server of the tests gives out, and the ways in which it misbehaves."""
 
 import threading
-import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 
@@ -111,6 +110,7 @@ def _send_body(handler: BaseHTTPRequestHandler, served: Served, body: bytes, tal
         block = body[begin : min(begin + step, cut)]
         handler.wfile.write(block)
         tally.body_bytes += len(block)
-        time.sleep(served.drip)
+        if served.drip:
+            tally.stop.wait(served.drip)
     if cut < len(body) or served.claim:
         handler.close_connection = True

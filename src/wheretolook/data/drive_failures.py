@@ -1,8 +1,10 @@
 """Why Google Drive sent a page in place of a file: gdown has one message for all of it, so the page is read again."""
 
+import time
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 
 from wheretolook.data.attempts import Failure, Network
 from wheretolook.data.download_failures import network_failure, retry_after, status_failure
@@ -11,7 +13,8 @@ from wheretolook.data.download_failures import network_failure, retry_after, sta
 QUOTA = ("quota exceeded", "too many users have viewed", "download quota")
 PRIVATE = ("you need access", "request access", "need permission", "sign in to continue", "accounts.google.com")
 MISSING = ("does not exist", "file not found", "error 404", "in the owner's trash")
-PAGE = 1 << 20  # bytes of a page that are read
+LONGEST_PAGE = 1 << 20
+PAGE = "an HTML page in place of the file"
 
 
 def page_failure(identifier: str, network: Network) -> Failure:
@@ -21,20 +24,22 @@ def page_failure(identifier: str, network: Network) -> Failure:
 
 def folder_failure(identifier: str, network: Network) -> Failure:
     """The same for the page that lists a folder."""
-    return _failure(f"https://drive.google.com/embeddedfolderview?id={identifier}", network)
+    failure = _failure(f"https://drive.google.com/embeddedfolderview?id={identifier}", network)
+    # Asked for again, the list came: it was a passing fault.
+    return Failure("no list of the folder", "run it again", heals=True) if failure.found == PAGE else failure
 
 
 def _failure(link: str, network: Network) -> Failure:
     try:
-        with requests.get(link, stream=True, timeout=network.timeout) as response:
+        headers = {"Accept-Encoding": "identity"}
+        with requests.get(link, headers=headers, stream=True, timeout=network.timeout) as response:
             if failure := _by_status(response):
                 return failure
             if "Content-Disposition" in response.headers:
                 return Failure("a page in place of the file, and the file right after", "run it again", heals=True)
-            words = next(response.iter_content(PAGE), b"").decode("utf-8", errors="replace").lower()
+            return _by_words(_words(response, network.timeout))
     except requests.RequestException as error:
         return network_failure(error, link)
-    return _by_words(words)
 
 
 def _by_status(response: requests.Response) -> Failure | None:
@@ -48,6 +53,19 @@ def _by_status(response: requests.Response) -> Failure | None:
     return status_failure(response)
 
 
+def _words(response: requests.Response, seconds: float) -> str:
+    """As much of a page as comes in that time, in lower case."""
+    text, began = b"", time.monotonic()
+    try:
+        while len(text) < LONGEST_PAGE and time.monotonic() - began < seconds:
+            if not (block := response.raw.read1(1 << 14)):
+                break
+            text += block
+    except urllib3.exceptions.HTTPError:
+        pass  # what came is enough, or there is nothing to tell by
+    return text.decode("utf-8", errors="replace").lower()
+
+
 def _by_words(words: str) -> Failure:
     if any(sign in words for sign in QUOTA):
         remedy = "wait a day, or copy the file to another Drive account and use the copy's id (sha256 stays)"
@@ -56,7 +74,7 @@ def _by_words(words: str) -> Failure:
         return _private()
     if any(sign in words for sign in MISSING):
         return _missing()
-    return Failure("an HTML page in place of the file", "open the link in a browser; is it a file, and shared?")
+    return Failure(PAGE, "open the link in a browser; is it a file, and shared?")
 
 
 def _private() -> Failure:

@@ -3,22 +3,18 @@
 import json
 import re
 import shutil
-from functools import partial
 from pathlib import Path
 
-import requests
 from tqdm import tqdm
 
 from wheretolook.data.archive_entries import Entry
 from wheretolook.data.archive_plan import Plan, make_plan
 from wheretolook.data.atomic import replacing_folder, write_json, write_text
-from wheretolook.data.attempts import Failure, Network, attempt
+from wheretolook.data.attempts import Network
 from wheretolook.data.cache import ContentCache
-from wheretolook.data.download_failures import network_failure
 from wheretolook.data.drive import drive_file
-from wheretolook.data.drive_failures import folder_failure
+from wheretolook.data.drive_listing import list_drive_folder
 from wheretolook.data.obtain import Wanted, check_digest, wrong_digest
-from wheretolook.data.refusal import Refusal
 
 LINK = re.compile(r"https://drive\.google\.com/drive/(?:u/\d+/)?folders/([-\w]+)")
 
@@ -75,7 +71,7 @@ def _cached(store: ContentCache, digest: str) -> Listing | None:
 
 def _fetch(wanted: Wanted, store: ContentCache, folder: Path, network: Network) -> str:
     """Bring what is missing, one file after the other, and put the listing into the cache; its SHA-256."""
-    files = _list(wanted.source, network)
+    files = list_drive_folder(drive_folder_id(wanted.source), wanted.source, network)
     make_plan([Entry(path, 0, "file") for path in files], root="")
     memory = folder / "fetched.json"
     fetched = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else {}
@@ -89,33 +85,6 @@ def _fetch(wanted: Wanted, store: ContentCache, folder: Path, network: Network) 
     lines = sorted((path, fetched[identifier]) for path, identifier in files.items())
     write_text(folder / "listing", "".join(f"{digest}  {path}\n" for path, digest in lines))
     return store.put(folder / "listing").name
-
-
-def _list(source: str, network: Network) -> dict[str, str]:
-    """Path to id of every file, folders within folders included."""
-    files: dict[str, str] = {}
-    for found in attempt(partial(_listed, source, network), source, network):
-        if found.path in files:
-            raise Refusal(f"{source}: expected one file of each name, found two of {found.path!r}; rename one")
-        files[found.path] = found.id
-    if not files:
-        raise Refusal(f"{source}: expected a folder with files, found none; share it with 'Anyone with the link'")
-    return files
-
-
-def _listed(source: str, network: Network) -> list:
-    import gdown
-
-    try:
-        return gdown.download_folder(
-            id=drive_folder_id(source), quiet=True, use_cookies=False, skip_download=True, timeout=network.timeout
-        )
-    except gdown.exceptions.DownloadError as error:
-        raise folder_failure(drive_folder_id(source), network) from error
-    except requests.RequestException as error:
-        raise network_failure(error, source) from error
-    except RecursionError as error:
-        raise Failure("a folder inside itself", "give the link of an inner folder") from error
 
 
 def copy_listing(listing: Listing, plan: Plan, cache: Path, folder: Path) -> None:

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from wheretolook.data.attempts import Network
 from wheretolook.data.cache import ContentCache
@@ -49,6 +50,7 @@ def obtain(wanted: Wanted, cache: Path, network: Network) -> Path:
         return found
     if not is_remote(wanted.source):
         return _local(wanted)
+    _check_address(wanted.source)
     with store.partial(wanted.source, wanted.sha256) as folder:
         # Another process may have brought it while this one waited for the folder.
         return store.get(wanted.sha256) or _verified(_transfer(wanted, folder, network), wanted, store)
@@ -84,6 +86,15 @@ def wrong_digest(wanted: Wanted, seen: str, what: str = "file") -> Refusal:
         f"{wanted.source}: expected the SHA-256 {wanted.sha256} ({wanted.setting}), found {seen}: the {what} was "
         f"changed, or is another one. Ask who shared it; to accept the new one on purpose, write {paste} in params.yaml"
     )
+
+
+def _check_address(source: str) -> None:
+    try:
+        host = urlsplit(source).hostname
+    except ValueError:
+        host = None
+    if not host:
+        raise Refusal(f"{source}: expected an address like https://host/path/file, found no host in it; copy it anew")
 
 
 def _local(wanted: Wanted) -> Path:

@@ -1,0 +1,160 @@
+"""Folders of Google Drive: listed, fetched file by file, pinned as a whole; and archives that stand there."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.data.archives import TWO_CLASSES, tree, write_zip
+from tests.drive_server.drive import Drive, Folder
+from tests.drive_server.served import Served
+from wheretolook.data.archive_fetch import fetch_archive, fetch_drive
+from wheretolook.data.attempts import Network
+from wheretolook.data.drive import drive_link
+from wheretolook.data.obtain import Wanted
+from wheretolook.data.refusal import Refusal
+
+NETWORK = Network(timeout=5, retries=1, pause=0.001)
+
+
+def key(name: str) -> str:
+    return f"1{name:_<28}"
+
+
+LINK = f"https://drive.google.com/drive/folders/{key('top')}?usp=sharing"
+IMAGES = {"cells/healthy/1.png": b"three", "cells/infected/1.png": b"one", "cells/infected/2.png": b"two"}
+
+
+def listing_digest(files: dict[str, bytes]) -> str:
+    lines = (f"{hashlib.sha256(content).hexdigest()}  {path}\n" for path, content in sorted(files.items()))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@pytest.fixture
+def drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Drive]:
+    with Drive(tmp_path) as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        server.folders = {
+            key("top"): Folder("top", {}, {"cells": key("cells")}),
+            key("cells"): Folder("cells", {}, {"infected": key("infected"), "healthy": key("healthy")}),
+            key("infected"): Folder("infected", {"1.png": key("i1"), "2.png": key("i2")}, {}),
+            key("healthy"): Folder("healthy", {"1.png": key("h1")}, {}),
+        }
+        server.files = {key("i1"): Served(b"one"), key("i2"): Served(b"two"), key("h1"): Served(b"three")}
+        yield server
+
+
+def fetch(folder: Path, sha256: str, root: str = "", masks: str = "") -> dict[str, bytes]:
+    wanted = Wanted(LINK, sha256, "fetch.sha256")
+    fetch_drive(wanted, root, masks, folder / "raw", folder / "cache", NETWORK)
+    return tree(folder / "raw")
+
+
+def test_a_folder_comes_whole_and_needs_no_network_again(drive: Drive, tmp_path: Path) -> None:
+    expected = {f"images/{path.removeprefix('cells/')}": content for path, content in IMAGES.items()}
+    assert fetch(tmp_path, listing_digest(IMAGES)) == expected
+    asked = len(drive.tally.requests)
+    (tmp_path / "raw" / "images" / "healthy" / "1.png").unlink()
+    assert fetch(tmp_path, listing_digest(IMAGES)) == expected
+    assert len(drive.tally.requests) == asked
+
+
+def test_the_checksum_of_a_folder_is_printed_ready_to_paste(drive: Drive, tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match=f"the folder that came has {listing_digest(IMAGES)}"):
+        fetch(tmp_path, "")
+    asked = len(drive.tally.requests)
+    fetch(tmp_path, listing_digest(IMAGES))
+    assert len(drive.tally.requests) == asked
+
+
+def test_a_folder_in_which_one_file_changed_is_refused(drive: Drive, tmp_path: Path) -> None:
+    drive.files[key("i2")] = Served(b"TWO")
+    seen = listing_digest(IMAGES | {"cells/infected/2.png": b"TWO"})
+    with pytest.raises(Refusal, match=f"expected the SHA-256 {listing_digest(IMAGES)} .*found {seen}: the folder was"):
+        fetch(tmp_path, listing_digest(IMAGES))
+    assert not (tmp_path / "raw").exists()
+
+
+def test_what_came_before_a_failure_is_not_fetched_again(drive: Drive, tmp_path: Path) -> None:
+    drive.files[key("h1")] = Served(kind="quota")
+    with pytest.raises(Refusal, match="quota"):
+        fetch(tmp_path, listing_digest(IMAGES))
+    drive.files[key("h1")] = Served(b"three")
+    sent = drive.tally.body_bytes
+    fetch(tmp_path, listing_digest(IMAGES))
+    assert drive.tally.body_bytes == sent + len(b"three")
+
+
+def test_a_file_that_changed_between_two_runs_is_fetched_again(drive: Drive, tmp_path: Path) -> None:
+    drive.files[key("i1")] = Served(b"old")
+    drive.files[key("h1")] = Served(kind="quota")
+    with pytest.raises(Refusal, match="quota"):
+        fetch(tmp_path, listing_digest(IMAGES))
+    drive.files |= {key("i1"): Served(b"one"), key("h1"): Served(b"three")}
+    assert fetch(tmp_path, listing_digest(IMAGES))["images/infected/1.png"] == b"one"
+
+
+def test_masks_stand_beside_the_images(drive: Drive, tmp_path: Path) -> None:
+    drive.folders[key("top")].folders["masks"] = key("masks")
+    drive.folders[key("masks")] = Folder("masks", {}, {"infected": key("masked")})
+    drive.folders[key("masked")] = Folder("infected", {"1.png": key("m1")}, {})
+    drive.files[key("m1")] = Served(b"mask")
+    digest = listing_digest(IMAGES | {"masks/infected/1.png": b"mask"})
+    found = fetch(tmp_path, digest, root="cells", masks="masks")
+    assert found["masks/infected/1.png"] == b"mask"
+    assert sorted(found) == ["images/healthy/1.png", "images/infected/1.png", "images/infected/2.png",
+                             "masks/infected/1.png"]  # fmt: skip
+
+
+def test_names_that_would_leave_the_folder_do_not(drive: Drive, tmp_path: Path) -> None:
+    drive.folders[key("infected")].folders[".."] = key("above")
+    drive.folders[key("above")] = Folder("..", {"escaped.png": key("i1")}, {})
+    with pytest.raises(Refusal, match=r"found 'cells/infected/\.\./escaped\.png', which leaves it"):
+        fetch(tmp_path, listing_digest(IMAGES))
+    assert not list(tmp_path.rglob("escaped.png"))
+
+
+def test_two_files_of_one_name_are_told(drive: Drive, tmp_path: Path) -> None:
+    drive.folders[key("healthy")].files["A/1.png"] = key("h1")
+    drive.folders[key("healthy")].files["A_1.png"] = key("h2")
+    with pytest.raises(Refusal, match=r"found two of 'cells/healthy/A_1\.png'"):
+        fetch(tmp_path, listing_digest(IMAGES))
+
+
+def test_a_page_that_fails_once_is_asked_for_again(drive: Drive, tmp_path: Path) -> None:
+    drive.folders[key("cells")].statuses = [503]
+    fetch(tmp_path, listing_digest(IMAGES))
+
+
+def test_a_private_folder_and_an_empty_one_are_told(drive: Drive, tmp_path: Path) -> None:
+    drive.folders[key("top")] = Folder("top", {}, {})
+    with pytest.raises(Refusal, match="expected a folder with files, found none; share it"):
+        fetch(tmp_path, listing_digest(IMAGES))
+    del drive.folders[key("top")]
+    with pytest.raises(Refusal, match="no such file"):
+        fetch(tmp_path, listing_digest(IMAGES))
+
+
+def test_a_folder_inside_itself_is_told(drive: Drive, tmp_path: Path) -> None:
+    drive.folders[key("top")].folders["again"] = key("top")
+    with pytest.raises(Refusal, match="found 'again/' inside itself"):
+        fetch(tmp_path, listing_digest(IMAGES))
+
+
+def test_an_archive_on_drive_is_unpacked(drive: Drive, tmp_path: Path) -> None:
+    content = write_zip(tmp_path / "cells.zip", TWO_CLASSES).read_bytes()
+    drive.files[key("zip")] = Served(content, kind="virus scan")
+    wanted = Wanted(drive_link(key("zip")), hashlib.sha256(content).hexdigest(), "fetch.sha256")
+    fetch_drive(wanted, "", "", tmp_path / "raw", tmp_path / "cache", NETWORK)
+    assert sorted(tree(tmp_path / "raw")) == ["images/healthy/1.png", "images/infected/1.png", "images/infected/2.png"]
+
+
+def test_a_refused_archive_is_named_by_where_it_came_from(drive: Drive, tmp_path: Path) -> None:
+    content = write_zip(tmp_path / "bad.zip", [("../x.png", b"x")]).read_bytes()
+    drive.files[key("zip")] = Served(content)
+    wanted = Wanted(drive_link(key("zip")), hashlib.sha256(content).hexdigest(), "fetch.sha256")
+    with pytest.raises(Refusal, match=r"^https://drive\.google\.com/uc\?id=1zip_+: expected names inside"):
+        fetch_archive(wanted, "", "", tmp_path / "raw", tmp_path / "cache", NETWORK)
+    assert not (tmp_path / "raw" / "images").exists()
