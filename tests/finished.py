@@ -4,7 +4,7 @@ No stage has run: what the stages would leave is written by hand, under the proj
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +25,10 @@ SIZE = 16
 NAMES = ("last-0", "every-0")
 
 
-def finished_project(root: Path, names: Sequence[str] = NAMES, per_class: int = 12) -> Project:
-    """A git repository whose outputs are all there and committed to DVC and git."""
+def finished_project(
+    root: Path, names: Sequence[str] = NAMES, per_class: int = 12, change: Callable[[Path], None] | None = None
+) -> Project:
+    """A git repository whose outputs are all there, perhaps changed by `change(root)`, and committed to DVC and git."""
     project = Project(root)
     shutil.copytree(ROOT / ".dvc", root / ".dvc", ignore=shutil.ignore_patterns("tmp", "cache", "*.local"))
     for name in (".dvcignore", ".gitignore"):
@@ -34,9 +36,16 @@ def finished_project(root: Path, names: Sequence[str] = NAMES, per_class: int = 
     write_text(root / "dvc.yaml", yaml.safe_dump(without_code((ROOT / "dvc.yaml").read_text(encoding="utf-8"))))
     project.run("git", "init", "-q", "-b", "main")
     write_outputs(root, names, per_class)
+    if change:
+        change(root)
+    commit(project)
+    return project
+
+
+def commit(project: Project) -> None:
+    """Lock what stands there now as what the stages wrote, and commit it to git."""
     project.dvc("commit", "--force", "--quiet")
     project.commit("finished")
-    return project
 
 
 def without_code(text: str) -> dict:

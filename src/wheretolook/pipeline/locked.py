@@ -1,5 +1,6 @@
 """What dvc.lock says of the pipeline's stages: which bytes went in, and which came out. No data is read."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
@@ -58,13 +59,28 @@ class Locked:
     cache: Path
     is_ignored: Callable[[Path], bool]
 
+    def md5_of(self, path: str) -> str:
+        """MD5 of an output, or of a file in an output folder whose list the cache has; empty where neither is known."""
+        for pin in (pin for stage in self.stages for pin in stage.outputs):
+            if pin.path == path:
+                return pin.md5
+            if pin.is_folder and path.startswith(f"{pin.path}/"):
+                copy = self.cached_copy(pin.md5)
+                listed = json.loads(copy.read_bytes()) if copy.is_file() else []
+                return next((e["md5"] for e in listed if f"{pin.path}/{e['relpath']}" == path), "")
+        return ""
+
     def cached_copy(self, md5: str) -> Path:
         """Where the cache keeps the file, or a folder's list of files, of this MD5; it may not be there."""
         return self.cache / md5[:2] / md5[2:]
 
 
-def read_lock(root: Path) -> Locked:
+def read_lock(root: Path, commit: str = "") -> Locked:
     """Read dvc.yaml, params.yaml and dvc.lock by DVC itself (about half a second).
+
+    Args:
+        root: the folder of dvc.yaml.
+        commit: as they stand in this git commit; empty: as they stand in the folder.
 
     Raises:
         Refusal: no DVC project, or files that DVC cannot read.
@@ -73,8 +89,8 @@ def read_lock(root: Path) -> Locked:
     from dvc.repo import Repo
 
     try:
-        with Repo(str(root)) as repo:
-            stages = [_locked(stage, root.resolve()) for stage in repo.index.stages]
+        with Repo(str(root), rev=commit or None) as repo:
+            stages = [_locked(stage, Path(repo.root_dir)) for stage in repo.index.stages]
             cache, ignore = Path(repo.cache.local.path), repo.dvcignore
     except DvcException as error:
         raise Refusal(f"{root}: expected a DVC project with dvc.yaml and a whole dvc.lock; found: {error}") from error

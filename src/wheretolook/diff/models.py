@@ -1,0 +1,156 @@
+"""How one model differs from another, or from itself in another revision: its figures, its predictions, its maps."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from wheretolook.analysis.target import open_target
+from wheretolook.cams.manifest import LOGITS, array_name
+from wheretolook.cams.store import Maps
+from wheretolook.data.prepared import Prepared
+from wheretolook.data.refusal import Refusal
+from wheretolook.diff.drift import Drift, correlations, drift_of
+from wheretolook.diff.metrics import MetricChange, metric_changes
+from wheretolook.diff.shared import SPLIT, Shared, shared_images
+from wheretolook.diff.side import Side
+from wheretolook.report.gallery import shared_method
+
+METRICS = "reports/metrics.json"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What became of the predicted classes, in numbers of images.
+
+    Attributes:
+        images: compared.
+        changed: those whose predicted class is another; `fixed` of them were wrong and are right, `broken` the reverse.
+    """
+
+    images: int
+    changed: int
+    fixed: int
+    broken: int
+
+
+@dataclass(frozen=True)
+class Moved:
+    """One image: 1 less the correlation of its two maps, what each side takes it for, its place in `Shared`."""
+
+    image_id: str
+    class_name: str
+    drift: float
+    predicted_a: str
+    predicted_b: str
+    place: int
+
+
+@dataclass(frozen=True)
+class ModelChange:
+    """One model on both sides.
+
+    Attributes:
+        name_a, name_b: the model's name on each side.
+        metrics: every figure of either side.
+        predictions, drift: None where they could not be compared; `unknown` then says why.
+        method: of the maps, "cam" where both have it.
+        moved: the images whose maps moved most, the most first.
+        shared: which rows of the two sides are the same images; None where nothing was read.
+    """
+
+    name_a: str
+    name_b: str
+    metrics: tuple[MetricChange, ...]
+    predictions: Predictions | None = None
+    drift: Drift | None = None
+    method: str = ""
+    moved: tuple[Moved, ...] = ()
+    shared: Shared | None = None
+    unknown: str = ""
+
+    @property
+    def name(self) -> str:
+        """One name, or both."""
+        return self.name_a if self.name_a == self.name_b else f"{self.name_a} → {self.name_b}"
+
+
+def compare_model(a: Side, name_a: str, b: Side, name_b: str, count: int) -> ModelChange:
+    """Compare a model of one side with a model of the other.
+
+    Args:
+        a, b: the sides.
+        name_a, name_b: models of theirs.
+        count: images that moved most to be named.
+    """
+    metrics = metric_changes(a.read(METRICS)[name_a], b.read(METRICS)[name_b])
+    change = ModelChange(name_a, name_b, metrics)
+    first, second = a.manifest(name_a), b.manifest(name_b)
+    if first["arrays"] == second["arrays"] and first["data"] == second["data"]:
+        # The same bytes of the same images: nothing need be read, or fetched.
+        images = a.read(f"reports/models/{name_a}.json")["splits"][SPLIT]["images"]
+        return replace(change, predictions=Predictions(images, 0, 0, 0), drift=Drift(images, 0, 0.0, {}))
+    try:
+        return _compare_arrays(a, b, change, count)
+    except Refusal as refusal:
+        return replace(change, unknown=str(refusal))
+
+
+def _compare_arrays(a: Side, b: Side, change: ModelChange, count: int) -> ModelChange:
+    bare = {"a": Maps(a.root, a.manifest(change.name_a)), "b": Maps(b.root, b.manifest(change.name_b))}
+    method = shared_method(bare)
+    layers = {side: maps.manifest["layers"][-1] for side, maps in bare.items()}
+    maps_a = a.maps(change.name_a, [LOGITS, array_name(method, layers["a"])])
+    maps_b = b.maps(change.name_b, [LOGITS, array_name(method, layers["b"])])
+    shared = shared_images(a.prepared, b.prepared)
+    told = _Told(
+        class_names=_names(a.prepared, a.prepared.labels[shared.rows_a]),
+        predicted_a=_names(a.prepared, maps_a.logits()[shared.rows_a].argmax(axis=1)),
+        predicted_b=_names(b.prepared, maps_b.logits()[shared.rows_b].argmax(axis=1)),
+    )
+    values, valid = correlations(
+        open_target(maps_a, method, layers["a"], a.prepared.labels),
+        open_target(maps_b, method, layers["b"], b.prepared.labels),
+        shared,
+    )
+    drift = drift_of(values, valid, told.class_names)
+    return replace(
+        change,
+        predictions=told.predictions(),
+        drift=drift,
+        method=method,
+        moved=told.moved(a.prepared.index["image_id"].to_numpy()[shared.rows_a], values, valid, count),
+        shared=shared,
+        unknown="" if drift else "maps: expected some that vary, found constant ones alone",
+    )
+
+
+@dataclass(frozen=True)
+class _Told:
+    """Class names of the shared images, each (n,): the true one, and what each side takes it for."""
+
+    class_names: np.ndarray
+    predicted_a: np.ndarray
+    predicted_b: np.ndarray
+
+    def predictions(self) -> Predictions:
+        right_a, right_b = self.predicted_a == self.class_names, self.predicted_b == self.class_names
+        changed = int((self.predicted_a != self.predicted_b).sum())
+        return Predictions(len(right_a), changed, int((~right_a & right_b).sum()), int((right_a & ~right_b).sum()))
+
+    def moved(self, image_ids: np.ndarray, values: np.ndarray, valid: np.ndarray, count: int) -> tuple[Moved, ...]:
+        furthest = np.argsort(np.where(valid, values, np.inf), kind="stable")[: min(count, int(valid.sum()))]
+        return tuple(
+            Moved(
+                str(image_ids[i]),
+                str(self.class_names[i]),
+                float(1 - values[i]),
+                str(self.predicted_a[i]),
+                str(self.predicted_b[i]),
+                int(i),
+            )
+            for i in furthest
+        )
+
+
+def _names(prepared: Prepared, indices: np.ndarray) -> np.ndarray:
+    return np.array(prepared.class_names)[indices]

@@ -1,0 +1,122 @@
+"""One side of a difference: a finished state of the project, as it stands here or in a git revision."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from wheretolook.cams.bring import bring
+from wheretolook.cams.manifest import read_manifest
+from wheretolook.cams.store import Maps, check_array
+from wheretolook.data.prepared import Prepared, load_prepared
+from wheretolook.data.refusal import Refusal
+from wheretolook.pipeline.locked import read_lock
+from wheretolook.pipeline.revision import link_cached, resolve_revision, write_tracked
+
+WORKSPACE = "workspace"
+PREPARED = "data/prepared"
+ALWAYS = [f"{PREPARED}/{name}" for name in ("audit.json", "index.csv", "images.npy")]
+
+
+@dataclass(frozen=True)
+class Side:
+    """Results and data under one root; data are brought when they are asked for, file by file.
+
+    Attributes:
+        label: how it is called in tables: "workspace", or the revision.
+        root: the folder that holds `reports/` and `data/`.
+        fetch: brings files, by their paths below the root, and gives those that are nowhere.
+    """
+
+    label: str
+    root: Path
+    fetch: Callable[[Sequence[str]], list[str]]
+
+    @cached_property
+    def names(self) -> list[str]:
+        """All models, in the order of params.yaml."""
+        return self.read("reports/names.json")["models"]
+
+    def manifest(self, name: str) -> dict[str, Any]:
+        """What the maps of a model are."""
+        path = self.root / f"reports/exports/{name}.json"
+        if not path.is_file():
+            raise Refusal(f"{self.label}: expected reports/exports/{name}.json of a finished run, found no such file")
+        return read_manifest(path)
+
+    def read(self, path: str) -> Any:
+        """A JSON file that git tracks.
+
+        Raises:
+            Refusal: there is none.
+        """
+        file = self.root / path
+        if not file.is_file():
+            raise Refusal(f'{self.label}: expected {path} of a finished run, found no such file; run "dvc repro" there')
+        return json.loads(file.read_text(encoding="utf-8"))
+
+    @cached_property
+    def prepared(self) -> Prepared:
+        """The prepared data.
+
+        Raises:
+            Refusal: they are nowhere.
+        """
+        self._need(ALWAYS)
+        self._need([f"{PREPARED}/{name}" for name in self.read(f"{PREPARED}/audit.json")["sha256"]])
+        return load_prepared(self.root / PREPARED)
+
+    def maps(self, name: str, arrays: Sequence[str]) -> Maps:
+        """The maps of a model, of which only the arrays that are named are brought and checked.
+
+        Raises:
+            Refusal: one of them is nowhere, or not what the manifest pins.
+        """
+        maps = Maps(self.root / f"data/cams/{name}", self.manifest(name))
+        # One journey for all: asking DVC takes longer than a small file does.
+        self._need([*(f"data/cams/{name}/{array}" for array in arrays), *ALWAYS])
+        for array in arrays:
+            check_array(maps.folder / array, maps.manifest["arrays"][array])
+        return maps
+
+    def _need(self, paths: Sequence[str]) -> None:
+        missing = self.fetch(paths)
+        if missing:
+            raise Refusal(
+                f"{missing[0]} of {self.label}: expected it here, in DVC's cache or its remote; found it nowhere"
+            )
+
+
+@contextmanager
+def side_of(root: Path, word: str) -> Iterator[Side]:
+    """Open the folder itself ("workspace") or a git revision, of which a picture of links stands in a scratch folder.
+
+    Raises:
+        Refusal: no such revision, or no results in it.
+    """
+    if word == WORKSPACE:
+        yield Side(WORKSPACE, root, partial(_bring_here, root))
+        return
+    commit = resolve_revision(root, word)
+    with TemporaryDirectory(prefix="wheretolook-") as scratch:
+        write_tracked(root, commit, "reports", Path(scratch))
+        yield Side(_label(word, commit), Path(scratch), _bring_revision(root, commit, Path(scratch)))
+
+
+def _bring_revision(root: Path, commit: str, folder: Path) -> Callable[[Sequence[str]], list[str]]:
+    # Where nothing changed, the lock need not be read.
+    locked = cache(lambda: read_lock(root, commit))
+    return lambda paths: link_cached(locked(), commit, paths, folder)
+
+
+def _bring_here(root: Path, paths: Sequence[str]) -> list[str]:
+    missing = bring([root / path for path in paths])
+    return [path.relative_to(root).as_posix() for path in missing]
+
+
+def _label(word: str, commit: str) -> str:
+    return word if commit.startswith(word) else f"{word} ({commit[:7]})"

@@ -1,0 +1,84 @@
+"""A git revision as a folder: what git tracks of its results, and what DVC's cache or remote holds of its data."""
+
+import io
+import subprocess
+import tarfile
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from wheretolook.data.refusal import Refusal
+from wheretolook.pipeline.locked import Locked
+
+
+def resolve_revision(root: Path, name: str) -> str:
+    """The commit of a branch, a tag, `HEAD~1`, a part of a hash, or one of DVC's experiments.
+
+    Raises:
+        Refusal: git and DVC know no such revision.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.scm import RevError, resolve_rev
+
+    try:
+        with Repo(str(root)) as repo:
+            return resolve_rev(repo.scm, name)
+    except (RevError, DvcException) as error:
+        raise Refusal(f"{name}: expected a git revision or an experiment, found none ({error})") from error
+
+
+def write_tracked(root: Path, commit: str, path: str, folder: Path) -> None:
+    """Write what git tracks under `path` in a commit to `folder`.
+
+    Raises:
+        Refusal: the commit has no such path.
+    """
+    packed = subprocess.run(["git", "archive", commit, path], cwd=root, capture_output=True, check=False)
+    if packed.returncode:
+        found = packed.stderr.decode(errors="replace").strip()
+        raise Refusal(f"{commit[:12]}: expected {path}/ of a finished run in this commit; found: {found}")
+    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+
+
+def link_cached(locked: Locked, commit: str, paths: Sequence[str], folder: Path) -> list[str]:
+    """Put files of a commit's outputs into `folder` as links into DVC's cache, fetching into it what is not there.
+
+    Args:
+        locked: the pipeline in that commit.
+        commit: its hash.
+        paths: files of outputs, below the root.
+        folder: where they go, under their own paths.
+
+    Returns:
+        Those of `paths` that are nowhere.
+    """
+    missing = [path for path in paths if not _link(locked, path, folder)]
+    if missing:
+        _fetch(locked.root, commit, missing)
+    return [path for path in missing if not _link(locked, path, folder)]
+
+
+def _link(locked: Locked, path: str, folder: Path) -> bool:
+    md5 = locked.md5_of(path)
+    if not md5 or not locked.cached_copy(md5).is_file():
+        return False
+    link = folder / path
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.is_symlink():
+        link.symlink_to(locked.cached_copy(md5).absolute())
+    return True
+
+
+def _fetch(root: Path, commit: str, paths: Sequence[str]) -> None:
+    """Let DVC fetch files of a commit from its remote; what counts is what stands in the cache afterwards."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc_objects.errors import ObjectDBError
+
+    with suppress(DvcException, ObjectDBError, OSError), warnings.catch_warnings(), Repo(str(root)) as repo:
+        warnings.simplefilter("ignore", DeprecationWarning)  # DVC's own use of pygtrie
+        # In a commit, paths are below the root; an absolute one would be found nowhere.
+        repo.fetch(targets=list(paths), revs=[commit], workspace=False)

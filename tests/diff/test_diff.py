@@ -1,0 +1,223 @@
+"""A small change of known size, seen by `wheretolook diff` between two git revisions."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.finished import commit, finished_project, write_outputs
+from tests.pipeline.project import Project
+from wheretolook.cli_diff import diff
+from wheretolook.data.atomic import write_json
+from wheretolook.data.hashing import sha256_of
+from wheretolook.data.prepared import load_prepared
+
+LAST = "cam.block2.npy"
+
+
+def edit_array(root: Path, name: str, array: str, values: np.ndarray) -> None:
+    """Write an array of maps anew, and pin it."""
+    path, manifest = root / f"data/cams/{name}/{array}", root / f"data/cams/{name}/manifest.json"
+    np.save(path, values)
+    described = json.loads(manifest.read_text(encoding="utf-8"))
+    described["arrays"][array]["sha256"] = sha256_of(path)
+    write_json(manifest, described)
+    write_json(root / f"reports/exports/{name}.json", described)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The tag `base`; then every-0 sees 3 of its 12 test images the other way round, and gets one of those wrong.
+
+    last-0 stays as it was, last-1 is removed, every-1 is added.
+    """
+    names = ("last-0", "last-1", "every-0")
+    project = finished_project(tmp_path_factory.mktemp("diff"), names, change=change_all_right)
+    project.run("git", "tag", "base")
+    write_outputs(project.root, ("last-0", "every-1", "every-0"), 12)
+    change_all_right(project.root)
+    change_gaze(project.root)
+    commit(project)
+    return project
+
+
+def change_all_right(root: Path) -> None:
+    """Logits of every-0 by which each image is what it is."""
+    logits = np.load(root / "data/cams/every-0/logits.npy")
+    logits[:, -1] = np.eye(2)[load_prepared(root / "data/prepared").labels]
+    edit_array(root, "every-0", "logits.npy", logits)
+
+
+def change_gaze(root: Path) -> None:
+    """The first three test images' maps turned over, the second of them taken for the other class; two figures."""
+    maps, logits = np.load(root / "data/cams/every-0" / LAST), np.load(root / "data/cams/every-0/logits.npy")
+    moved = load_prepared(root / "data/prepared").rows("test")[:3]
+    maps[moved] *= -1
+    logits[moved[1], -1] = logits[moved[1], -1][::-1]
+    edit_array(root, "every-0", LAST, maps)
+    edit_array(root, "every-0", "logits.npy", logits)
+    metrics = json.loads((root / "reports/metrics.json").read_text(encoding="utf-8"))
+    metrics["every-0"]["test"] |= {"accuracy": 0.25, "log_loss": 2.5}
+    write_json(root / "reports/metrics.json", metrics)
+
+
+def run(project: Project, *words: str) -> Result:
+    return CliRunner().invoke(diff, [*words, "--root", str(project.root)])
+
+
+def read_diff(project: Project, *words: str) -> dict:
+    result = run(project, *words, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.output)
+
+
+@pytest.fixture(scope="module")
+def found(project: Project) -> dict:
+    return read_diff(project, "base", "HEAD", "--images", "4")
+
+
+def test_the_drift_is_one_less_the_mean_correlation(found: dict) -> None:
+    last, every = found["models"]
+    assert (last["name_a"], last["drift"]["mean"], last["predictions"]["changed"]) == ("last-0", 0, 0)
+    assert every["drift"]["mean"] == pytest.approx(2 * 3 / 12, abs=1e-6), "three of twelve correlate by -1, nine by 1"
+    assert every["drift"]["classes"] == pytest.approx({"infected": 2 * 3 / 6, "uninfected": 0}, abs=1e-6)
+    assert every["drift"]["images"] == 12
+
+
+def test_models_that_came_and_went_are_named(found: dict) -> None:
+    assert (found["added"], found["removed"]) == (["every-1"], ["last-1"])
+
+
+def test_a_changed_prediction_is_counted_once(found: dict) -> None:
+    assert found["models"][1]["predictions"] == {"images": 12, "changed": 1, "fixed": 0, "broken": 1}
+
+
+def test_the_images_that_moved_most_come_first_with_what_each_side_takes_them_for(found: dict) -> None:
+    moved = found["models"][1]["moved"]
+    assert [image["image_id"] for image in moved[:3]] == [f"infected/{i:04d}.png" for i in (0, 2, 4)]
+    assert [image["drift"] for image in moved] == pytest.approx([2, 2, 2, 0], abs=1e-6)
+    assert [image["predicted_b"] for image in moved[:3]] == ["infected", "uninfected", "infected"]
+    assert {image["predicted_a"] for image in moved[:3]} == {"infected"}
+
+
+def test_the_workspace_is_what_b_is_by_default(project: Project, found: dict) -> None:
+    assert read_diff(project, "base", "--images", "4")["models"] == found["models"]
+
+
+def test_the_other_way_round_a_broken_prediction_is_a_fixed_one(project: Project) -> None:
+    found = read_diff(project, "HEAD", "base")
+    assert found["models"][1]["predictions"]["fixed"] == 1
+    assert (found["added"], found["removed"]) == (["last-1"], ["every-1"])
+
+
+def test_a_revision_against_itself_reads_no_map(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wheretolook.diff.side.link_cached", lambda *_: pytest.fail("data were asked for"))
+    result = run(project, "HEAD", "main", "--max-drift", "0")
+    assert result.exit_code == 0
+    assert "Nothing changed." in result.output
+
+
+def test_two_models_of_one_tree_are_compared_with_their_agreement(project: Project) -> None:
+    result = run(project, "last-0", "every-0")
+    assert result.exit_code == 0
+    assert "last-0 → every-0" in result.output
+    assert "mean correlation" in result.output
+    assert "test.accuracy" in result.output
+
+
+def test_missing_maps_are_brought_from_the_cache(project: Project) -> None:
+    shutil.rmtree(project.root / "data/cams")
+    (project.root / "data/prepared/images.npy").unlink()
+    assert read_diff(project, "base")["models"][1]["drift"]["images"] == 12
+
+
+@pytest.fixture(scope="module")
+def written(project: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder with pictures and a page, and the Markdown."""
+    folder = tmp_path_factory.mktemp("written")
+    words = ("--md", "--images", "1", "--pictures", str(folder), "--html", str(folder / "page.html"))
+    result = run(project, "base", "HEAD", *words)
+    assert result.exit_code == 0, result.output
+    return folder, result.output
+
+
+def test_markdown_is_a_table_a_pull_request_can_show(written: tuple[Path, str]) -> None:
+    folder, text = written
+    assert re.search(r"^\| every-0 +\| 12 +\| 0\.5000 +\| 1 ", text, re.MULTILINE)
+    assert "|:---" in text
+    assert f"]({folder}/moved-every-0.png)" in text
+    assert (folder / "moved-every-0.png").read_bytes().startswith(b"\x89PNG")
+    assert not (folder / "moved-last-0.png").exists(), "maps that did not move need no picture"
+
+
+def test_the_page_stands_alone(written: tuple[Path, str]) -> None:
+    page = (written[0] / "page.html").read_text(encoding="utf-8")
+    assert "data:image/png;base64," in page
+    assert "0.5000" in page and "every-1" in page
+    assert 'src="http' not in page and 'href="http' not in page
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        (["--max-drift", "0.49"], "every-0: drift 0.5000"),
+        (["--max-drop", "test.accuracy=0.1"], "every-0: test.accuracy fell"),
+        (["--max-rise", "test.log_loss=0.1"], "every-0: test.log_loss rose"),
+    ],
+)
+def test_a_limit_that_is_not_kept_ends_with_1(project: Project, limits: list[str], told: str) -> None:
+    result = run(project, "base", "HEAD", *limits)
+    assert result.exit_code == 1
+    assert told in result.output
+    assert "last-0: drift" not in result.output
+
+
+def test_limits_that_are_kept_end_with_0(project: Project) -> None:
+    limits = ["--max-drift", "0.5", "--max-drop", "test.accuracy=1", "--max-rise", "test.log_loss=9"]
+    assert run(project, "base", "HEAD", *limits).exit_code == 0
+
+
+def test_a_misspelt_figure_is_no_passed_limit(project: Project) -> None:
+    result = run(project, "base", "HEAD", "--max-drop", "test.acuracy=0.1")
+    assert result.exit_code == 1
+    assert "test.accuracy" in result.output
+
+
+@pytest.mark.parametrize("limit", ["test.accuracy", "=0.1", "test.accuracy=-1", "test.accuracy=much"])
+def test_a_limit_of_another_form_is_a_wrong_use(project: Project, limit: str) -> None:
+    assert run(project, "base", "HEAD", "--max-drop", limit).exit_code == 2
+
+
+def test_what_is_no_revision_and_no_model_is_refused(project: Project) -> None:
+    assert "expected a git revision" in run(project, "nonsense", "HEAD").output
+    mixed = run(project, "last-0", "HEAD").output
+    assert "expected two models or two revisions" in mixed and "every-1" in mixed
+
+
+def test_without_maps_the_figures_are_compared_and_a_drift_limit_fails(project: Project, tmp_path: Path) -> None:
+    clone = Project(tmp_path / "clone")
+    subprocess.run(["git", "clone", "-q", str(project.root), str(clone.root)], check=True)
+    result = run(clone, "base", "HEAD", "--max-drift", "2")
+    assert result.exit_code == 1
+    assert "predictions and maps were not compared" in result.output
+    assert "test.accuracy" in result.output
+    assert "could not be measured" in result.output
+
+
+def test_a_clone_fetches_from_the_remote_only_what_it_compares(project: Project, tmp_path: Path) -> None:
+    remote = str(tmp_path / "remote")
+    project.dvc("remote", "add", "--local", "--default", "--force", "store", remote)
+    project.dvc("push", "--quiet", "--all-commits")
+    clone = Project(tmp_path / "clone")
+    subprocess.run(["git", "clone", "-q", str(project.root), str(clone.root)], check=True)
+    clone.dvc("remote", "add", "--local", "--default", "store", remote)
+    found = read_diff(clone, "base", "HEAD")
+    assert found["models"][1]["drift"]["mean"] == pytest.approx(0.5, abs=1e-6)
+    cached = {sha256_of(file) for file in (clone.root / ".dvc/cache/files").rglob("*") if file.is_file()}
+    arrays = json.loads((clone.root / "reports/exports/every-0.json").read_text(encoding="utf-8"))["arrays"]
+    assert {name for name, pinned in arrays.items() if pinned["sha256"] in cached} == {LAST, "logits.npy"}
