@@ -1,5 +1,6 @@
 """Export the class activation maps of one model on every prepared image."""
 
+import os
 from pathlib import Path
 
 import click
@@ -39,22 +40,20 @@ def export(
 ) -> None:
     """Write the maps of model NAME: raw, signed, at each layer's own resolution, and a manifest that pins them."""
     from wheretolook.cams.export import Choices, export_maps
-    from wheretolook.cams.ranks import joined
     from wheretolook.data.atomic import write_text
     from wheretolook.data.prepared import load_prepared
     from wheretolook.models.device import choose_device, describe_device
+    from wheretolook.models.ranks import joined_ranks
 
     names = None if layers == "all" else tuple(part.strip() for part in layers.split(","))
-    with joined() as ranks:
-        chosen = ranks.device(choose_device(device))
-        choices = Choices(methods, names, precision, batch_size)
-        manifest = export_maps(
-            models / f"{name}.safetensors", load_prepared(prepared), cams / name, choices, chosen, ranks
-        )
-        if ranks.rank == 0:
-            write_text(exports / f"{name}.json", (cams / name / "manifest.json").read_text(encoding="utf-8"))
-            images, arrays = manifest["data"]["images"], len(manifest["arrays"])
-            click.echo(f"export {name}: {images} images, {arrays} arrays, on {describe_device(chosen)}")
+    choices = Choices(methods, names, precision, batch_size)
+    with joined_ranks(os.environ, choose_device(device)) as ranks:
+        manifest = export_maps(models / f"{name}.safetensors", load_prepared(prepared), cams / name, choices, ranks)
+    if not ranks.leads:
+        return
+    write_text(exports / f"{name}.json", (cams / name / "manifest.json").read_text(encoding="utf-8"))
+    images, arrays = manifest["data"]["images"], len(manifest["arrays"])
+    click.echo(f"export {name}: {images} images, {arrays} arrays, on {ranks.count} x {describe_device(ranks.device)}")
 
 
 if __name__ == "__main__":

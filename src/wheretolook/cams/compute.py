@@ -27,11 +27,13 @@ class Batch:
         maps: (method, layer) to (n, K, h, w) float32; K is 1 for a method that knows no class.
         logits: (n, classes) float32.
         head_logits: layer to (n, classes) float32, for each layer with a trained head.
+        class_index: (n, K) int64, the classes that were chosen.
     """
 
     maps: dict[Pair, Tensor]
     logits: Tensor
     head_logits: dict[str, Tensor]
+    class_index: Tensor
 
 
 @dataclass(frozen=True)
@@ -49,15 +51,17 @@ def compute(engine: Engine, images: Tensor, choose: Choice) -> Batch:
 
     Args:
         engine: what to take, and of which network.
-        images: (n, 3, H, W), normalised, on the network's device.
+        images: (n, 3, H, W), normalised; they are brought to the network's device and type.
         choose: which classes to explain in each image, out of the logits (n, classes): (n, K) int64.
 
     Raises:
         Refusal: a map that holds NaN or infinity.
     """
     with steady(engine.network, engine.precision, engine.backward):
+        images = images.to(engine.device, engine.dtype)
         forward = _run(engine, images.clone() if images.is_inference() else images.detach())
-        maps = _maps(engine, forward, choose(forward.logits.detach()))
+        class_index = choose(forward.logits.detach())
+        maps = _maps(engine, forward, class_index)
         heads = {y.name: y.head.logits(forward.feature_maps[y.name]) for y in engine.layers if y.head is not None}
     for pair, values in maps.items():
         if not bool(torch.isfinite(values).all()):
@@ -65,7 +69,7 @@ def compute(engine: Engine, images: Tensor, choose: Choice) -> Batch:
                 f"{'.'.join(pair)}: expected finite maps, found NaN or infinity; the network or an image has it"
             )
     final = next((heads[y.name] for y in engine.layers if y.head is not None and y.head.final), None)
-    return Batch(maps, (forward.logits.detach() if final is None else final).float(), heads)
+    return Batch(maps, (forward.logits.detach() if final is None else final).float(), heads, class_index)
 
 
 def _run(engine: Engine, images: Tensor) -> _Forward:

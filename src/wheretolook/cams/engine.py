@@ -1,14 +1,17 @@
 """A network, tried once, and what maps are to be taken of it."""
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch import nn
 
-from wheretolook.cams.layers import Layer, probe_layers
+from wheretolook.cams.fold import fast_copy
+from wheretolook.cams.layers import Layer, probe_layers, random_images
 from wheretolook.cams.methods.method import Method, Needs
 from wheretolook.cams.registry import find_method
-from wheretolook.cams.steady import PRECISIONS
+from wheretolook.cams.steady import PRECISIONS, steady
 from wheretolook.data.refusal import Refusal
 
 
@@ -21,12 +24,18 @@ class Engine:
         layers: first to last.
         pairs: each (method, layer) to give.
         precision: "float32" or "bfloat16", of the forward and backward passes; maps are float32 in both.
+        class_count: logits of an image.
+        device: where the network is.
+        dtype: of its weights, and so of the images.
     """
 
     network: nn.Module
     layers: tuple[Layer, ...]
     pairs: tuple[tuple[Method, Layer], ...]
     precision: str
+    class_count: int
+    device: torch.device
+    dtype: torch.dtype
 
     @property
     def backward(self) -> bool:
@@ -41,6 +50,7 @@ def build_engine(
     size: tuple[int, int],
     precision: str = "float32",
     trained_heads: Sequence[str] | None = None,
+    fast: bool = False,
 ) -> Engine:
     """Try the network once on random images, and settle what is to be taken of it.
 
@@ -51,6 +61,7 @@ def build_engine(
         size: (H, W) of the images.
         precision: "float32" or "bfloat16".
         trained_heads: of a network of the project; None: heads that are not all zero.
+        fast: run a folded copy of the network. Worth its cost from some dozen images on; maps agree to 1e-5.
 
     Raises:
         Refusal: an unknown method, layer or precision; `cam` of layers of which none has a pooled linear head.
@@ -58,7 +69,8 @@ def build_engine(
     if precision not in PRECISIONS:
         raise Refusal(f'precision "{precision}": expected one of {", ".join(PRECISIONS)}')
     chosen = [find_method(name) for name in dict.fromkeys(methods)]
-    probed = probe_layers(network, layers, size, trained_heads)
+    network = _usable(network)
+    probed, class_count = probe_layers(network, layers, size, trained_heads)
     pairs = [(m, y) for m in chosen for y in probed if m.needs is not Needs.CLASS_WEIGHTS or y.head is not None]
     for method in chosen:
         if not any(m is method for m, _ in pairs):
@@ -66,4 +78,27 @@ def build_engine(
                 f"{method.name}: expected a layer with a trained linear head on its pooled feature maps, found none in "
                 f"{', '.join(layer.name for layer in probed)}; name another layer, or a method like gradcam"
             )
-    return Engine(network, tuple(probed), tuple(pairs), precision)
+    kind = random_images(network, size)
+    engine = Engine(network, tuple(probed), tuple(pairs), precision, class_count, kind.device, kind.dtype)
+    return _folded(engine, size) if fast else engine
+
+
+def _usable(network: nn.Module) -> nn.Module:
+    """The network, or a float32 copy of one in half precision, or a copy of one that was made in inference mode."""
+    kinds = {weight.dtype for weight in network.parameters()}
+    if kinds & {torch.float16, torch.bfloat16}:
+        return copy.deepcopy(network).float()
+    with torch.inference_mode(False):
+        return copy.deepcopy(network) if any(weight.is_inference() for weight in network.parameters()) else network
+
+
+def _folded(engine: Engine, size: tuple[int, int]) -> Engine:
+    """The same engine on a copy of its network that is faster to run."""
+    names = {module: name for name, module in engine.network.named_modules()}
+    paths = {layer.name: names[layer.module] for layer in engine.layers}
+    with steady(engine.network, "float32", gradients=False):
+        images = random_images(engine.network, size)
+        network = fast_copy(engine.network, images, set(paths.values()), engine.precision)
+    layers = {y.name: replace(y, module=network.get_submodule(paths[y.name])) for y in engine.layers}
+    pairs = tuple((method, layers[y.name]) for method, y in engine.pairs)
+    return replace(engine, network=network, layers=tuple(layers.values()), pairs=pairs)

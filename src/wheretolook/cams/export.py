@@ -11,7 +11,7 @@ from torch import Tensor
 
 from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.manifest import FORMAT, LOGITS, array_name, map_classes_of
-from wheretolook.cams.ranks import Ranks
+from wheretolook.cams.shared_folder import replacing_shared_folder, wait
 from wheretolook.cams.stream import Work, create_arrays, fill_arrays, shapes
 from wheretolook.data.atomic import write_json
 from wheretolook.data.hashing import sha256_of
@@ -20,6 +20,7 @@ from wheretolook.data.refusal import Refusal
 from wheretolook.models.card import Card
 from wheretolook.models.checkpoint import load_model
 from wheretolook.models.inputs import to_input
+from wheretolook.models.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,7 @@ class Choices:
     batch_size: int
 
 
-def export_maps(
-    model: Path, prepared: Prepared, folder: Path, choices: Choices, device: torch.device, ranks: Ranks
-) -> dict[str, Any]:
+def export_maps(model: Path, prepared: Prepared, folder: Path, choices: Choices, ranks: Ranks) -> dict[str, Any]:
     """Write the maps of every prepared image, and give their manifest.
 
     Args:
@@ -49,33 +48,34 @@ def export_maps(
         prepared: the images.
         folder: where the arrays go; replaced as a whole, when all is done.
         choices: what to take.
-        device: where the network runs.
-        ranks: the processes that share the work; each calls this function.
+        ranks: the processes that share the work; each calls this function, and runs the network on its device.
 
     Returns:
-        The manifest, as it stands in `folder/manifest.json`.
+        On rank 0 the manifest, as it stands in `folder/manifest.json`; elsewhere an empty one.
 
     Raises:
         Refusal: the model's classes or input size are not those of the images, or an unknown method or layer.
     """
-    network, card = load_model(model, device)
+    network, card = load_model(model, ranks.device)
     columns = match_classes(model, card, prepared.class_names)
     check_size(model, card, prepared.images.shape[1])
     size = (card.input_size, card.input_size)
-    engine = build_engine(network, choices.methods, choices.layers, size, choices.precision, card.trained_heads)
+    engine = build_engine(
+        network, choices.methods, choices.layers, size, choices.precision, card.trained_heads, fast=True
+    )
     map_classes = map_classes_of(prepared.class_names)
     every = map_classes == prepared.class_names
     choose = partial(_every_class if every else _true_and_predicted, columns, prepared.labels)
     work = Work(engine, _heads(card, engine), columns, choose, len(map_classes))
     count = len(prepared.images)
-    with ranks.replacing_folder(folder) as scratch:
-        if ranks.rank == 0:
+    with replacing_shared_folder(folder, ranks) as scratch:
+        if ranks.leads:
             create_arrays(scratch, work, count)
-        ranks.wait()
-        fill_arrays(scratch, work, prepared.images, partial(_input, card, device), choices.batch_size, ranks)
-        ranks.wait()
+        wait(ranks)
+        fill_arrays(scratch, work, prepared.images, partial(_input, card, ranks.device), choices.batch_size, ranks)
+        wait(ranks)
         manifest = {}
-        if ranks.rank == 0:
+        if ranks.leads:
             manifest = describe(model, card, prepared, choices, work) | {"arrays": pinned(scratch, work, count)}
             write_json(scratch / "manifest.json", manifest)
     return manifest

@@ -52,26 +52,45 @@ def linear_head(linear: nn.Linear, rectified: bool, final: bool) -> PooledHead:
     return PooledHead(weight, bias, rectified, final)
 
 
-def find_head(linears: list[nn.Linear], feature_maps: Tensor, logits: Tensor) -> PooledHead | None:
-    """The pooled linear head whose logits these are, if one of `linears` is: so that mean of the CAM + bias = logit.
+def linear_inputs(network: nn.Module, images: Tensor, logits: Tensor) -> list[tuple[nn.Linear, Tensor]]:
+    """Linear layers whose output is the network's own, each with its input (N, C), in a forward pass of `images`."""
+    found: list[tuple[nn.Linear, Tensor]] = []
+
+    def note(module: nn.Linear, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if inputs[0].ndim == 2 and output.shape == logits.shape and torch.equal(output, logits):
+            found.append((module, inputs[0]))
+
+    linears = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    handles = [linear.register_forward_hook(note) for linear in linears]
+    try:
+        network(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def find_head(linears: list[tuple[nn.Linear, Tensor]], feature_maps: Tensor) -> PooledHead | None:
+    """The head that pools these feature maps, if one does: then mean of the CAM + bias = logit, tried on these.
 
     Args:
-        linears: the candidates.
-        feature_maps: (N, C, h, w) of the layer, from a random input.
-        logits: (N, K) of the network, from the same.
+        linears: those that end in the network's logits, with what they were given.
+        feature_maps: (N, C, h, w) of the layer, from the same images.
     """
-    for linear in linears:
-        if (linear.in_features, linear.out_features) != (feature_maps.shape[1], logits.shape[1]):
-            continue
+    for linear, given in linears:
         for rectified in (False, True):
             head = linear_head(linear, rectified, final=True)
-            if holds(head, feature_maps, logits):
+            pooled = head.pooled(feature_maps).mean((2, 3))
+            # The logits alone would not do: a classifier that starts at zero fits any feature maps.
+            if (
+                pooled.shape == given.shape
+                and _close(pooled, given)
+                and _close(head.logits(feature_maps), linear(given))
+            ):
                 return head
     return None
 
 
-def holds(head: PooledHead, feature_maps: Tensor, logits: Tensor) -> bool:
-    """Whether the head gives these logits, to float32's accuracy."""
-    found = head.logits(feature_maps)
-    scale = max(1.0, float(logits.abs().max()))
-    return bool(torch.allclose(found, logits.to(found), rtol=0, atol=1e-4 * scale))
+def _close(found: Tensor, expected: Tensor) -> bool:
+    scale = max(1.0, float(expected.abs().max()))
+    return bool(torch.allclose(found.to(expected), expected, rtol=0, atol=1e-4 * scale))

@@ -1,14 +1,14 @@
 """Which layers a network has to look at, and what each of them gives: tried once, on a random input."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 import torch
 from torch import Tensor, nn
 
 from wheretolook.cams.capture import Captured, capture
-from wheretolook.cams.heads import PooledHead, find_head, holds, linear_head
+from wheretolook.cams.heads import PooledHead, find_head, linear_head, linear_inputs
 from wheretolook.cams.layout import Layout, guess_layout, to_maps
 from wheretolook.cams.steady import steady
 from wheretolook.data.refusal import Refusal
@@ -45,8 +45,8 @@ class Layer:
 
 def probe_layers(
     network: nn.Module, names: Sequence[str] | None, size: tuple[int, int], trained_heads: Sequence[str] | None
-) -> list[Layer]:
-    """Look at the layers of a network, first to last, with two random images.
+) -> tuple[list[Layer], int]:
+    """Look at the layers of a network with two random images: the layers, first to last, and the number of classes.
 
     Args:
         network: one of the project's, or any module that gives logits (N, K) for images (N, 3, H, W).
@@ -63,15 +63,16 @@ def probe_layers(
         modules = _modules(network, names, images)
         logits, captured = _run(network, modules, images)
         first_to_last = list(captured)
-        layouts = {name: guess_layout(captured[name], name) for name in first_to_last}
+        layouts = {name: _layout(network, captured[name], size, name) for name in first_to_last}
         altered = captured.altered()
         if altered:
             logits, captured = _run(network, modules, images, altered)
         maps = {name: to_maps(captured[name], layouts[name]) for name in first_to_last}
-        heads = _heads(network, maps, logits, trained_heads)
-    return [
+        heads = _heads(network, maps, images, logits, trained_heads)
+    layers = [
         Layer(n, modules[n], layouts[n], n in altered, tuple(maps[n].shape[2:]), heads.get(n)) for n in first_to_last
     ]
+    return layers, logits.shape[1]
 
 
 def random_images(network: nn.Module, size: tuple[int, int]) -> Tensor:
@@ -96,23 +97,25 @@ def _run(
 
 
 def _heads(
-    network: nn.Module, maps: dict[str, Tensor], logits: Tensor, trained: Sequence[str] | None
+    network: nn.Module, maps: dict[str, Tensor], images: Tensor, logits: Tensor, trained: Sequence[str] | None
 ) -> dict[str, PooledHead]:
+    """The trained pooled linear heads, each tried: of a network of the project as it names them, else searched for."""
     if not isinstance(network, Network):
-        linears = [module for module in network.modules() if isinstance(module, nn.Linear)]
-        found = {name: find_head(linears, feature_maps, logits) for name, feature_maps in maps.items()}
+        linears = linear_inputs(network, images, logits)
+        found = {name: find_head(linears, feature_maps) for name, feature_maps in maps.items()}
         return {name: head for name, head in found.items() if head is not None}
     heads = {}
     for name, linear in network.heads.items():
-        final = name == network.layer_names[-1]
-        if name not in maps or not (final or _is_trained(name, linear, trained)):
-            continue
-        head = linear_head(linear, rectified=False, final=final)
-        if final and not holds(head, maps[name], logits):
-            head = replace(head, rectified=True)
-        if not final or holds(head, maps[name], logits):
-            heads[name] = head
+        if name == network.layer_names[-1] and name in maps:
+            final = find_head(linear_inputs(network, images, logits), maps[name])
+            heads |= {} if final is None else {name: final}
+        elif name in maps and _is_trained(name, linear, trained):
+            heads[name] = linear_head(linear, rectified=False, final=False)
     return heads
+
+
+def _layout(network: nn.Module, output: object, size: tuple[int, int], name: str) -> Layout:
+    return Layout.CHANNELS_FIRST if isinstance(network, Network) else guess_layout(output, size, name)
 
 
 def _is_trained(name: str, linear: nn.Linear, trained: Sequence[str] | None) -> bool:
@@ -142,17 +145,14 @@ def _listed(network: nn.Module, name: str, there: dict[str, nn.Module], images: 
 
 
 def last_of_each_resolution(network: nn.Module, images: Tensor) -> list[str]:
-    """Of any module: the last of its parts that ends at each resolution, first to last."""
+    """Of any module: at each resolution the last of its outermost parts that end with it, first to last."""
     found: dict[int, str] = {}
     handles = []
 
     def note(name: str) -> Callable[[nn.Module, object, object], None]:
         def hook(module: nn.Module, inputs: object, output: object) -> None:
-            try:
-                places = to_maps(output, guess_layout(output, name)).shape[2:].numel()
-            except Refusal:
-                return
-            if places > 1:
+            places = _places(output, images, name)
+            if places > 1 and name.count(".") <= found.get(places, name).count("."):
                 found.pop(places, None)
                 found[places] = name
 
@@ -167,3 +167,16 @@ def last_of_each_resolution(network: nn.Module, images: Tensor) -> list[str]:
         for handle in handles:
             handle.remove()
     return list(found.values())
+
+
+def _places(output: object, images: Tensor, name: str) -> int:
+    """How many places an output has, one image each; 0 for what are no maps of the images."""
+    if not isinstance(output, Tensor) or output.ndim not in (3, 4) or len(output) != len(images):
+        return 0
+    size = tuple(images.shape[2:])
+    try:
+        h, w = to_maps(output, guess_layout(output, size, name)).shape[2:]
+    except Refusal:
+        return 0
+    stretched = h * size[1] / (w * size[0])  # 1 for maps; windows of an attention layer lie in no such order
+    return h * w if 0.5 < stretched < 2 else 0

@@ -1,7 +1,7 @@
 """How a layer's output lies in memory, and how it becomes feature maps (N, C, h, w)."""
 
 from enum import StrEnum
-from math import isqrt
+from math import isqrt, log
 
 from torch import Tensor
 
@@ -16,18 +16,25 @@ class Layout(StrEnum):
     TOKENS = "(N, tokens, C)"
 
 
-def guess_layout(output: object, layer: str) -> Layout:
-    """The layout of a layer's output, from its shape for a square image.
+def guess_layout(output: object, size: tuple[int, int], layer: str) -> Layout:
+    """The layout of a layer's output, from which of its dimensions have the proportion of the image.
+
+    Where both orders fit (as many channels as rows and columns), channels come first.
+
+    Args:
+        output: what the layer gave.
+        size: (H, W) of the images.
+        layer: for the message.
 
     Raises:
         Refusal: the output has no places: it is no tensor, or neither maps nor tokens of a square image.
     """
     shape = tuple(output.shape) if isinstance(output, Tensor) else ()
-    if len(shape) == 4 and (shape[2] == shape[3] or shape[1] != shape[2]):
-        return Layout.CHANNELS_FIRST
     if len(shape) == 4:
-        return Layout.CHANNELS_LAST
-    if len(shape) == 3 and isqrt(shape[1]) > 1:
+        proportion = log(size[0] / size[1])
+        first, last = abs(log(shape[2] / shape[3]) - proportion), abs(log(shape[1] / shape[2]) - proportion)
+        return Layout.CHANNELS_FIRST if first <= last else Layout.CHANNELS_LAST
+    if len(shape) == 3 and shape[1] > 1 and size[0] == size[1]:
         return Layout.TOKENS
     found = f"shape {shape}" if shape else type(output).__name__
     kinds = ", ".join(layout.value for layout in Layout)

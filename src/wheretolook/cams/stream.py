@@ -9,13 +9,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from wheretolook.cams.compute import Batch, compute
+from wheretolook.cams.compute import Batch
 from wheretolook.cams.engine import Engine
+from wheretolook.cams.halves import ChooseRows, compute_in_halves
 from wheretolook.cams.manifest import LOGITS, array_name
-from wheretolook.cams.ranks import Ranks
-from wheretolook.data.refusal import Refusal
-
-ChooseRows = Callable[[Tensor, slice], Tensor]
+from wheretolook.models.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -74,33 +72,12 @@ def fill_arrays(
     """
     arrays = {name: np.load(folder / name, mmap_mode="r+") for name in shapes(work, len(images))}
     blocks = [slice(start, min(start + batch_size, len(images))) for start in range(0, len(images), batch_size)]
-    for rows in tqdm(ranks.share(blocks), unit="batch", disable=None if ranks.rank == 0 else True):
+    for rows in tqdm(ranks.share(blocks), unit="batch", disable=None if ranks.leads else True):
         inputs = to_input(torch.from_numpy(np.array(images[rows])))
-        for part, batch in in_halves(work, inputs, rows):
+        for part, batch in compute_in_halves(work.engine, inputs, rows, work.choose):
             store(arrays, work, part, batch)
     for array in arrays.values():
         array.flush()
-
-
-def in_halves(work: Work, inputs: Tensor, rows: slice) -> list[tuple[slice, Batch]]:
-    """The maps of a batch, in one piece, or in halves of halves where a GPU's memory is too small for it.
-
-    Raises:
-        Refusal: even one image is too much.
-    """
-    try:
-        return [(rows, compute(work.engine, inputs, lambda logits: work.choose(logits, rows)))]
-    except torch.OutOfMemoryError as error:
-        if len(inputs) == 1:
-            raise Refusal(f"one image of {tuple(inputs.shape[1:])} does not fit into the device's memory") from error
-    torch.cuda.empty_cache()
-    middle = rows.start + len(inputs) // 2
-    halves = (slice(rows.start, middle), slice(middle, rows.stop))
-    return [found for half in halves for found in in_halves(work, inputs[_within(half, rows)], half)]
-
-
-def _within(part: slice, whole: slice) -> slice:
-    return slice(part.start - whole.start, part.stop - whole.start)
 
 
 def store(arrays: dict[str, np.ndarray], work: Work, rows: slice, batch: Batch) -> None:

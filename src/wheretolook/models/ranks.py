@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from wheretolook.data.refusal import Refusal
 from wheretolook.models.history import Tally, tally_from
+from wheretolook.models.orphans import end_with_parent
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ def joined_ranks(environment: Mapping[str, str], device: torch.device) -> Iterat
     if "TORCHELASTIC_RUN_ID" not in environment:
         yield Ranks(0, 1, 0, device)
         return
+    end_with_parent()
     rank, count, local = (int(environment[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     if device.type == "cuda" and device.index is None:
         there = torch.cuda.device_count()

@@ -1,0 +1,74 @@
+"""Which classes are explained in which image."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wheretolook.cams.halves import ChooseRows
+from wheretolook.cams.manifest import EVERY_CLASS_UP_TO
+from wheretolook.data.refusal import Refusal
+
+
+def choose_classes(
+    class_count: int,
+    count: int,
+    classes: Sequence[str | int] | None,
+    class_names: tuple[str, ...],
+    targets: Sequence[int] | np.ndarray | Tensor | None,
+) -> ChooseRows:
+    """How the classes to explain follow from what was asked for.
+
+    Args:
+        class_count: logits of an image.
+        count: N, images there are.
+        classes: the same for each image, names or indices; None: every class up to ten, beyond that the predicted.
+        class_names: of the logits, in their order; may be empty.
+        targets: instead of `classes`, class indices of each image: (N,) or (N, K).
+
+    Raises:
+        Refusal: an unknown class (the message lists those that exist), a wrong number of targets, or both given.
+    """
+    if classes is not None and targets is not None:
+        raise Refusal("classes and targets: expected one of them, found both")
+    if targets is not None:
+        return _of_targets(_checked_targets(targets, count, class_count))
+    if classes is not None:
+        return _of_classes([class_index(name, class_names, class_count) for name in classes])
+    if class_count <= EVERY_CLASS_UP_TO:
+        return _of_classes(list(range(class_count)))
+    return lambda logits, rows: logits.argmax(1, keepdim=True)
+
+
+def class_index(name: str | int, class_names: Sequence[str], count: int) -> int:
+    """Index of a class given by its name, or by its index.
+
+    Raises:
+        Refusal: there is no such class; the message lists those there are.
+    """
+    if name in class_names:
+        return list(class_names).index(name)
+    if isinstance(name, int) and 0 <= name < count:
+        return name
+    known = ", ".join(class_names) if class_names else f"0 to {count - 1} (no class names were given)"
+    raise Refusal(f"class {name!r}: expected one of {known}")
+
+
+def _checked_targets(targets: Sequence[int] | np.ndarray | Tensor, count: int, class_count: int) -> Tensor:
+    found = torch.as_tensor(targets)
+    found = found[:, None] if found.ndim == 1 else found
+    if found.ndim != 2 or len(found) != count or found.is_floating_point():
+        shape = f"{tuple(torch.as_tensor(targets).shape)} of {str(found.dtype).removeprefix('torch.')}"
+        raise Refusal(f"targets: expected ({count},) or ({count}, K) class indices, one row an image; found {shape}")
+    if found.numel() == 0 or int(found.min()) < 0 or int(found.max()) >= class_count:
+        raise Refusal(f"targets: expected class indices from 0 to {class_count - 1}, found {found.unique().tolist()}")
+    return found.long()
+
+
+def _of_targets(targets: Tensor) -> ChooseRows:
+    return lambda logits, rows: targets[rows].to(logits.device)
+
+
+def _of_classes(indices: list[int]) -> ChooseRows:
+    return lambda logits, rows: torch.tensor(indices, device=logits.device).expand(len(logits), -1)

@@ -1,0 +1,103 @@
+"""The library's way in: a network and images, to named arrays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from wheretolook.cams.choose import choose_classes
+from wheretolook.cams.compute import Batch
+from wheretolook.cams.engine import build_engine
+from wheretolook.cams.halves import compute_in_halves
+from wheretolook.data.refusal import Refusal
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Maps of some images.
+
+    Attributes:
+        maps: (method, layer) to float32 (N, K, h, w): raw, signed, at the layer's own resolution. K is 1 for a method
+            that knows no class.
+        logits: float32 (N, classes).
+        class_index: int64 (N, K): the class that each map of each image explains.
+    """
+
+    maps: dict[tuple[str, str], np.ndarray]
+    logits: np.ndarray
+    class_index: np.ndarray
+
+    def __getitem__(self, pair: tuple[str, str]) -> np.ndarray:
+        """Maps of a (method, layer), float32 (N, K, h, w)."""
+        return self.maps[pair]
+
+
+def explain(
+    network: nn.Module,
+    images: Tensor | np.ndarray,
+    methods: Sequence[str] = ("gradcam",),
+    layers: Sequence[str] | None = None,
+    classes: Sequence[str | int] | None = None,
+    *,
+    class_names: Sequence[str] = (),
+    targets: Sequence[int] | np.ndarray | Tensor | None = None,
+    batch_size: int = 64,
+    precision: str = "float32",
+    fast: bool = False,
+) -> Explanation:
+    """Maps of images, by several methods at several layers for several classes, in one forward pass.
+
+        network, card = load_model(Path("models/last-0.safetensors"), torch.device("cpu"))
+        found = explain(network, to_input(images, card.mean, card.std), ["cam", "gradcam"])
+        found["cam", "block4"]  # (N, K, 7, 7)
+
+    Args:
+        network: a network of the project, or any `nn.Module` that gives logits (N, classes). It is left as found.
+        images: (N, 3, H, W) float, normalised as the network expects.
+        methods: names as in the registry; `cam` is taken of layers with a pooled linear head.
+        layers: names; None: all layers of a network of the project; of another module, the last part at each
+            resolution.
+        classes: the same for each image: indices, or names where `class_names` are given. None: every class up to
+            ten; beyond that the predicted one.
+        class_names: of the logits, in their order.
+        targets: instead of `classes`, class indices of each image: (N,) or (N, K).
+        batch_size: images a forward pass.
+        precision: "float32" or "bfloat16".
+        fast: run a folded copy; worth it for many images.
+
+    Raises:
+        Refusal: an unknown method, layer or class, a wrong number of targets, images of another shape, NaN.
+    """
+    images = check_images(images)
+    engine = build_engine(network, methods, layers, tuple(images.shape[2:]), precision, fast=fast)
+    choose = choose_classes(engine.class_count, len(images), classes, tuple(class_names), targets)
+    parts: list[Batch] = []
+    for start in range(0, len(images), batch_size):
+        rows = slice(start, min(start + batch_size, len(images)))
+        parts += [batch for _, batch in compute_in_halves(engine, images[rows], rows, choose)]
+    return Explanation(
+        {pair: _joined([part.maps[pair] for part in parts]) for pair in parts[0].maps},
+        _joined([part.logits for part in parts]),
+        _joined([part.class_index for part in parts]),
+    )
+
+
+def check_images(images: Tensor | np.ndarray) -> Tensor:
+    """The images as a tensor (N, 3, H, W).
+
+    Raises:
+        Refusal: another shape, no image at all, integers.
+    """
+    images = torch.as_tensor(images)
+    if images.ndim != 4 or images.shape[1] != 3 or len(images) == 0 or not images.is_floating_point():
+        raise Refusal(
+            f"images: expected (N, 3, H, W) of floats, normalised, at least one; found {tuple(images.shape)} of "
+            f"{str(images.dtype).removeprefix('torch.')}; models.inputs.to_input makes them of (N, H, W, 3) uint8"
+        )
+    return images
+
+
+def _joined(parts: list[Tensor]) -> np.ndarray:
+    return torch.cat(parts).cpu().numpy()
