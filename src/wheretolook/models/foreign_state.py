@@ -107,8 +107,8 @@ def load_foreign(network: Network, state: dict[str, Tensor], path: Path, archite
         Refusal: names or shapes that don't fit; the first few of each, expected and found.
     """
     fresh = network.state_dict()
-    needed = {name: tensor for name, tensor in fresh.items() if not name.startswith("side_heads.")}
-    state = renamed(state, needed)
+    state = renamed(state, fresh)
+    needed = {name: tensor for name, tensor in fresh.items() if name in state or not name.startswith("side_heads.")}
     fitting = {name: _as(tensor, needed[name]) if name in needed else tensor for name, tensor in state.items()}
     # Counters of batch normalisation came with PyTorch 0.4.1, and have no say in a prediction.
     counters = {name: tensor for name, tensor in needed.items() if name.endswith("num_batches_tracked")}

@@ -1,0 +1,23 @@
+"""`wheretolook share`: a model file, checked, and the entry that brings it to others."""
+
+from pathlib import Path
+
+import click
+
+from wheretolook.stage import StageCommand
+
+
+@click.command(cls=StageCommand)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--name", default="", help="Of the entry in params.yaml.  [default: the file's own]")
+def share(model: Path, name: str) -> None:
+    """Check the file MODEL, and print the `drive:` entry and the steps that share it by Google Drive."""
+    from wheretolook.models.share import check_to_share, steps
+    from wheretolook.params import NAME
+
+    name = name or model.stem
+    if not NAME.fullmatch(name):
+        raise click.ClickException(
+            f"{name}: expected a letter, then letters, digits, '-' and '_' as a model's name; give one with --name"
+        )
+    click.echo(steps(check_to_share(model, name)), nl=False)

@@ -1,0 +1,163 @@
+"""State dicts from elsewhere: found in what holds them, fitted, or refused with what doesn't fit."""
+
+import os
+from collections import OrderedDict
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tests.models.made_models import foreign_state, small_network, write_model
+from wheretolook.data.refusal import Refusal
+from wheretolook.models.checkpoint import load_model
+from wheretolook.models.foreign_state import convert_state, read_state
+
+LOOKNET = {
+    "architecture": "looknet",
+    "arguments": {"width": 4, "depth": 2},
+    "class_names": ["infected", "uninfected"],
+    "input_size": 32,
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.2, 0.2, 0.2],
+}
+
+
+def saved(folder: Path, value: object) -> Path:
+    torch.save(value, folder / "foreign.pth")
+    return folder / "foreign.pth"
+
+
+def converted(path: Path, **changes: object) -> torch.nn.Module:
+    target = path.parent / "model.safetensors"
+    convert_state(path, target, LOOKNET | changes)
+    return load_model(target, torch.device("cpu"))[0]
+
+
+def same(network: torch.nn.Module, rounded: bool = False) -> bool:
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        return torch.allclose(
+            network(images), small_network()(images), rtol=1e-2 if rounded else 0, atol=1e-2 * rounded
+        )
+
+
+HOLDERS = {
+    "bare": lambda state: state,
+    "checkpoint": lambda state: {"epoch": 3, "state_dict": state, "optimizer": {"lr": 0.1}},
+    "model": lambda state: {"model": state},
+    "data parallel": lambda state: {f"module.{name}": tensor for name, tensor in state.items()},
+    "compiled": lambda state: {f"_orig_mod.{name}": tensor for name, tensor in state.items()},
+    "both": lambda state: {f"module._orig_mod.{name}": tensor for name, tensor in state.items()},
+    "parameters": lambda state: OrderedDict((name, torch.nn.Parameter(t, False)) for name, t in state.items()),
+    "other head": lambda state: {f"backbone.{name}": tensor for name, tensor in state.items()},
+    "no counters": lambda state: {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")},
+    "with the heads of ours": lambda _: dict(small_network().state_dict()),
+    "in double": lambda state: {k: v.double() if v.is_floating_point() else v for k, v in state.items()},
+}
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_a_state_dict_is_found_in_what_holds_it(holder: str, tmp_path: Path) -> None:
+    assert same(converted(saved(tmp_path, HOLDERS[holder](foreign_state()))))
+
+
+def test_half_precision_is_widened(tmp_path: Path) -> None:
+    state = {k: v.half() if v.is_floating_point() else v for k, v in foreign_state().items()}
+    network = converted(saved(tmp_path, state))
+    assert {p.dtype for p in network.parameters()} == {torch.float32}
+    assert same(network, rounded=True)
+
+
+def test_the_old_format_and_safetensors_are_read_too(tmp_path: Path) -> None:
+    torch.save(foreign_state(), tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    assert same(converted(tmp_path / "old.pt"))
+    save_file(foreign_state(), tmp_path / "foreign.safetensors")
+    assert same(converted(tmp_path / "foreign.safetensors"))
+
+
+def test_the_card_says_what_is_known_and_no_more(tmp_path: Path) -> None:
+    path = saved(tmp_path, foreign_state())
+    convert_state(path, tmp_path / "model.safetensors", LOOKNET)
+    card = load_model(tmp_path / "model.safetensors", torch.device("cpu"))[1]
+    assert (card.loss, card.layers, card.trained_heads) == ("last", ("block1", "block2"), ("block2",))
+    assert (card.class_names, card.input_size, card.mean) == (("infected", "uninfected"), 32, (0.5, 0.5, 0.5))
+    assert (card.data, card.training, card.history) == ({}, {}, [])
+
+
+def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
+    path = saved(tmp_path, foreign_state())
+    convert_state(path, tmp_path / "a", LOOKNET)
+    torch.manual_seed(5)
+    convert_state(path, tmp_path / "b", LOOKNET)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_what_does_not_fit_is_told_expected_and_found(tmp_path: Path) -> None:
+    state = foreign_state()
+    state["classifier.0.weight"] = torch.zeros(1000, 8)
+    state["extra"] = torch.zeros(1)
+    del state["classifier.0.bias"]
+    with pytest.raises(Refusal) as refused:
+        converted(saved(tmp_path, state))
+    message = str(refused.value)
+    assert "classifier.0.weight is float32 (1000, 8) instead of float32 (2, 8)" in message
+    assert "extra does not belong" in message
+    assert "classifier.0.bias is missing" in message
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    state = foreign_state()
+    state["classifier.0.bias"] = torch.tensor([0.0, float("nan")])
+    with pytest.raises(Refusal, match="finite"):
+        converted(saved(tmp_path, state))
+
+
+class _RunsCode:
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple:
+        return os.system, (f"touch {self.mark}",)
+
+
+@pytest.mark.parametrize("new_format", [True, False])
+@pytest.mark.parametrize("place", ["whole", "inside"])
+def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(place: str, new_format: bool, tmp_path: Path) -> None:
+    evil = _RunsCode(tmp_path / "ran")
+    value = evil if place == "whole" else {"state_dict": foreign_state(), "extra": evil}
+    torch.save(value, tmp_path / "evil.pth", _use_new_zipfile_serialization=new_format)
+    with pytest.raises(Refusal, match=r"would run other code .*asks for posix\.system\)\. Nothing was run"):
+        converted(tmp_path / "evil.pth")
+    assert not (tmp_path / "ran").exists()
+    # The careless way does run it: the test can fail.
+    torch.load(tmp_path / "evil.pth", weights_only=False)
+    assert (tmp_path / "ran").exists()
+
+
+def test_a_whole_network_is_refused_with_what_to_save_instead(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match=r"Ask who made it for the state dict alone: torch\.save\(model\.state_dict"):
+        read_state(saved(tmp_path, small_network()))
+
+
+NO_STATE = {
+    "a list": [1, 2],
+    "a tensor": torch.zeros(2),
+    "empty": {},
+    "no tensors": {"epoch": 1, "best": 0.5},
+    "numbers for names": {1: torch.zeros(1)},
+    "sparse": {"w": torch.zeros(2, 2).to_sparse()},
+    "complex": {"w": torch.zeros(2, dtype=torch.complex64)},
+}
+
+
+@pytest.mark.parametrize("case", NO_STATE)
+@pytest.mark.filterwarnings("ignore:.*[Ss]parse")
+def test_what_holds_no_state_dict_is_refused(case: str, tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match=r"expected (a state dict|tensors)"):
+        read_state(saved(tmp_path, NO_STATE[case]))
+
+
+def test_a_model_file_of_ours_is_no_other_format(tmp_path: Path) -> None:
+    assert set(read_state(write_model(tmp_path / "own.safetensors"))) == set(small_network().state_dict())

@@ -1,0 +1,109 @@
+"""Files that can't be trusted are opened in another process, with so much memory and time."""
+
+import os
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.models.made_models import small_card, small_network, write_model
+from wheretolook.data.refusal import Refusal
+from wheretolook.models.admit import admit, check_own
+from wheretolook.models.checkpoint import save_model
+from wheretolook.models.foreign import Description, convert_foreign
+from wheretolook.models.quarantine import MEBIBYTE, Bounds, bounds_for, verdict
+
+LOOKNET = Description("looknet", {"width": 4, "depth": 2}, ("infected", "uninfected"), 32)
+BOUNDS = Bounds(memory=256 * MEBIBYTE, seconds=20)
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to its memory")
+
+
+class _RunsCode:
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple:
+        return os.system, (f"touch {self.mark}",)
+
+
+def test_a_pickle_that_would_run_code_ends_as_a_refusal_and_nothing_ran(tmp_path: Path) -> None:
+    torch.save({"state_dict": _RunsCode(tmp_path / "ran")}, tmp_path / "evil.pth")
+    with pytest.raises(Refusal, match="Nothing was run"):
+        convert_foreign(tmp_path / "evil.pth", tmp_path / "out" / "m.safetensors", LOOKNET, BOUNDS)
+    assert not (tmp_path / "ran").exists()
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@linux_only
+def test_a_file_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.pth"
+    torch.save({"w": torch.zeros(100_000_000)}, tmp_path / "plain.pth")
+    with zipfile.ZipFile(tmp_path / "plain.pth") as plain, zipfile.ZipFile(path, "w") as packed:
+        for info in plain.infolist():
+            packed.writestr(info.filename, plain.read(info), zipfile.ZIP_DEFLATED, compresslevel=1)
+    assert path.stat().st_size < 2_000_000
+    with pytest.raises(Refusal, match="expected an answer within 256 MiB and 20 s, found one that asks for more"):
+        convert_foreign(path, tmp_path / "m.safetensors", LOOKNET, BOUNDS)
+    assert not (tmp_path / "m.safetensors").exists()
+
+
+def test_a_file_that_would_take_for_ever_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "slow.pth"
+    # A pickle that makes an empty list and drops it, ten million times.
+    path.write_bytes(b"\x80\x02" + b"]0" * 10_000_000 + b"N.")
+    with pytest.raises(Refusal, match="within 256 MiB and 1 s, found a reader that had to be ended"):
+        convert_foreign(path, tmp_path / "m.safetensors", LOOKNET, Bounds(256 * MEBIBYTE, 1))
+
+
+@pytest.mark.parametrize(
+    ("code", "errors", "says"),
+    [
+        (1, "Traceback\nRuntimeError: DefaultCPUAllocator: can't allocate memory", "asks for more memory"),
+        (1, "Traceback\nMemoryError", "asks for more memory"),
+        (1, "Traceback\nIndexError: pop from empty list", r"breaks its reader \(IndexError: pop from empty list\)"),
+        (1, "", "no word"),
+        (-9, "", r"signal 9"),
+        (-11, "", r"signal 11"),
+    ],
+)
+def test_every_way_to_end_is_a_refusal(code: int, errors: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match=says):
+        verdict(tmp_path / "x.pth", BOUNDS, code, "", errors)
+
+
+def test_a_file_of_ours_is_admitted_to_the_byte(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "own.safetensors")
+    card = admit(path, "drive.own", tmp_path / "models" / "own.safetensors", None)
+    assert (tmp_path / "models" / "own.safetensors").read_bytes() == path.read_bytes()
+    assert card == small_card()
+
+
+def test_a_card_whose_network_would_be_absurd_is_refused_before_it_is_built(tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    save_model(path, small_network(), small_card(arguments={"width": 10**9, "depth": 2}))
+    with pytest.raises(Refusal, match="arguments in the card: expected none above"):
+        check_own(path)
+
+
+def test_what_needs_a_description_says_so_and_what_has_one_too(tmp_path: Path) -> None:
+    torch.save(small_network().state_dict(), tmp_path / "foreign.pth")
+    with pytest.raises(Refusal, match=r"^drive\.f: expected a model file of this project, found one without a card"):
+        admit(tmp_path / "foreign.pth", "drive.f", tmp_path / "m.safetensors", None)
+    own = write_model(tmp_path / "own.safetensors")
+    with pytest.raises(Refusal, match="found a model file that describes itself; remove architecture"):
+        admit(own, "drive.own", tmp_path / "m.safetensors", LOOKNET)
+    assert not (tmp_path / "m.safetensors").exists()
+
+
+def test_bytes_beyond_the_tensors_are_refused(tmp_path: Path) -> None:
+    own = write_model(tmp_path / "own.safetensors")
+    own.write_bytes(own.read_bytes() + b"more")
+    with pytest.raises(Refusal, match=r"^drive\.own: not a whole safetensors file: .* beyond the tensors"):
+        admit(own, "drive.own", tmp_path / "m.safetensors", None)
+
+
+def test_bounds_grow_with_the_file(tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(bytes(8 * MEBIBYTE))
+    assert bounds_for(tmp_path / "large") == Bounds((1024 + 48) * MEBIBYTE, 32)

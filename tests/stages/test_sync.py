@@ -1,0 +1,122 @@
+"""Stage `sync`, and `wheretolook share`: a model goes to Drive and comes back."""
+
+import hashlib
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from tests.drive_server.drive import Drive
+from tests.drive_server.served import Served
+from tests.models.made_models import FOREIGN, foreign_state, small_network, write_model
+from wheretolook.cli_share import share
+from wheretolook.models.checkpoint import load_model
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "stages"))
+from sync import sync
+
+ID = "1AbCdEfGhIjKlMnOpQrStUvWxYz_0123-"
+SHARED = ["--timeout", "5", "--retries", "0"]
+
+
+@pytest.fixture
+def drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Drive]:
+    with Drive(tmp_path) as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.chdir(tmp_path)
+        yield server
+
+
+def run(*options: str) -> Result:
+    return CliRunner().invoke(sync, ["last-9", *SHARED, *options], catch_exceptions=False)
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_a_model_trained_here_and_shared_comes_back_to_the_byte(drive: Drive, tmp_path: Path) -> None:
+    path = write_model(tmp_path / "trained" / "last-0.safetensors")
+    told = CliRunner().invoke(share, [str(path)], catch_exceptions=False)
+    assert told.exit_code == 0
+    entry = re.search(r"drive:\n  (last-0):\n    id: FILE_ID\n    sha256: ([0-9a-f]{64})\n", told.output)
+    assert entry and entry[2] == digest(path.read_bytes())
+    assert "looknet for infected, uninfected; images of 32 x 32 pixels; trained on the last layer" in told.output
+
+    drive.files[ID] = Served(path.read_bytes(), kind="virus scan")
+    done = run("--id", ID, "--sha256", entry[2])
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert Path("models/last-9.safetensors").read_bytes() == path.read_bytes()
+
+    # Its output deleted, it comes back from the cache.
+    Path("models/last-9.safetensors").unlink()
+    asked = len(drive.tally.requests)
+    assert run("--id", ID, "--sha256", entry[2]).exit_code == 0
+    assert Path("models/last-9.safetensors").read_bytes() == path.read_bytes()
+    assert len(drive.tally.requests) == asked
+
+
+def test_a_foreign_state_dict_becomes_a_model_file(drive: Drive, tmp_path: Path) -> None:
+    torch.save({"state_dict": foreign_state()}, tmp_path / "foreign.pth")
+    content = (tmp_path / "foreign.pth").read_bytes()
+    drive.files[ID] = Served(content)
+    done = run("--url", f"https://drive.google.com/file/d/{ID}/view", "--sha256", digest(content), *FOREIGN)
+    assert done.exit_code == 0, done.output
+    network, card = load_model(Path("models/last-9.safetensors"), torch.device("cpu"))
+    assert card.class_names == ("infected", "uninfected")
+    images = torch.ones(1, 3, 32, 32)
+    assert torch.equal(network(images), small_network()(images))
+
+
+@pytest.mark.parametrize(
+    ("served", "options", "says"),
+    [
+        (Served(kind="quota"), ["--sha256", "0" * 64], "download quota used up"),
+        (Served(kind="private"), ["--sha256", "0" * 64], "a private file"),
+        (Served(b"other"), ["--sha256", "0" * 64], r"drive\.last-9\.sha256\), found " + digest(b"other")),
+        (Served(b"other"), [], r"write `sha256: " + digest(b"other") + "` in params.yaml"),
+        (Served(b"other"), ["--sha256", digest(b"other")], r"drive\.last-9 \(https://.*found one without a card"),
+        (Served(b"other"), ["--sha256", "abc"], "64 hexadecimal digits"),
+        (Served(b"other"), ["--sha256", "0" * 64, "--classes", "a,b"], "architecture, input_size is missing"),
+    ],
+)
+def test_each_failure_is_one_message_and_leaves_no_model(
+    served: Served, options: list[str], says: str, drive: Drive, tmp_path: Path
+) -> None:
+    drive.files[ID] = served
+    done = run("--id", ID, *options)
+    assert done.exit_code == 1
+    assert re.search(says, done.stderr)
+    assert not list(tmp_path.glob("models/*"))
+
+
+@pytest.mark.parametrize(("options", "found"), [([], "neither"), (["--id", ID, "--url", "https://a.b/c"], "both")])
+def test_an_entry_has_an_id_or_a_url(options: list[str], found: str, tmp_path: Path) -> None:
+    done = run(*options)
+    assert done.exit_code == 1
+    assert f"drive.last-9: expected one of id and url, found {found}" in done.stderr
+
+
+def test_a_shared_option_that_is_missing_is_an_error() -> None:
+    done = CliRunner().invoke(sync, ["last-9", "--timeout", "5", "--id", ID])
+    assert done.exit_code == 2
+    assert "Missing option '--retries'" in done.stderr
+
+
+def test_what_is_no_model_is_not_shared(tmp_path: Path) -> None:
+    torch.save(foreign_state(), tmp_path / "foreign.pth")
+    for path, says in ((tmp_path / "foreign.pth", "found another"), (tmp_path / "gone", "found nothing there")):
+        told = CliRunner().invoke(share, [str(path)])
+        assert told.exit_code == 1
+        assert says in told.stderr
+
+
+def test_a_name_that_params_would_not_take_is_not_proposed(tmp_path: Path) -> None:
+    told = CliRunner().invoke(share, [str(write_model(tmp_path / "2nd.best.safetensors"))])
+    assert told.exit_code == 1
+    assert "2nd.best: expected a letter" in told.stderr
