@@ -46,15 +46,15 @@ def load_model(path: Path, device: torch.device) -> tuple[Network, Card]:
         FileNotFoundError: no such file.
     """
     card = read_card(path)
-    # The weights come from the file: the global generator, which the random ones are drawn from, is left as it was.
-    with torch.random.fork_rng(devices=[]):
+    # All weights come from the file: random ones are neither made nor drawn from the global generator.
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
         network = build_network(card.architecture, len(card.class_names), card.arguments)
     if card.layers != network.layer_names:
         raise Refusal(f"{path}: expected the layers of {card.architecture}, {network.layer_names}; found {card.layers}")
     state = _read_state(path)
     check_fits(path, card.architecture, network.state_dict(), state)
     _check_finite(path, state)
-    network.load_state_dict(state)
+    network.load_state_dict(state, assign=True)
     return network.eval().to(device), card
 
 
@@ -87,7 +87,8 @@ def check_fits(path: Path, architecture: str, expected: dict[str, Tensor], found
 
 def _read_state(path: Path) -> dict[str, Tensor]:
     try:
-        return load_file(path)
+        # Copied, since weights in the mapped file lie at odd addresses: there, some kernels round in another order.
+        return {name: tensor.clone() for name, tensor in load_file(path).items()}
     except SafetensorError as error:
         raise Refusal(
             f"{path}: expected a whole safetensors file, found a broken one ({error}); fetch it again"
