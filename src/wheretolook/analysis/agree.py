@@ -9,8 +9,13 @@ from tqdm import tqdm
 from wheretolook.analysis.agreement import agreement_rows
 from wheretolook.analysis.correlated import Images, Reader, correlated
 from wheretolook.analysis.grid import common_grid, to_grid
+from wheretolook.analysis.mass import CENTRES
+from wheretolook.analysis.measured import measured
+from wheretolook.analysis.moments import RunningMoments
+from wheretolook.analysis.overlap import TOP_FIFTH
 from wheretolook.analysis.paired import PairedFigure
 from wheretolook.analysis.pairs import Comparison, comparisons
+from wheretolook.analysis.structure import STRUCTURE, WINDOW
 from wheretolook.analysis.study import Study
 from wheretolook.analysis.subsets import class_members, subset_members
 from wheretolook.analysis.target import Target, open_target
@@ -64,8 +69,23 @@ def _figures(
     numbers = [(members.index(a), members.index(b)) for a, b in pairs]
     read = reader([targets[name] for name in members], study.rows, grid)
     images = Images(study.labels[study.rows], study.groups[study.rows])
-    ranked = (False, True) if primary else (False,)
-    return [correlated(read, images, grid, len(members), numbers, each) for each in ranked]
+    found = [correlated(read, images, grid, len(members), numbers, ranked=False)]
+    if primary:
+        found.append(correlated(read, images, grid, len(members), numbers, ranked=True))
+        found += [measured(measure, read, images, grid, len(members), numbers) for measure in (TOP_FIFTH, CENTRES)]
+        if min(grid) >= WINDOW:
+            scaled = standardised(read, len(study.rows), len(members))
+            found.append(measured(STRUCTURE, scaled, images, grid, len(members), numbers))
+    return found
+
+
+def standardised(read: Reader, count: int, models: int) -> Reader:
+    """A reader whose maps have mean 0 and standard deviation 1 by model, over `count` images and all cells."""
+    moments = RunningMoments((models,))
+    for block in np.array_split(np.arange(count), max(1, count // 256)):
+        moments.add(read(block).transpose(0, 2, 1).reshape(-1, models))
+    mean, spread = moments.mean()[:, None], moments.spread()[:, None]
+    return lambda positions: (read(positions) - mean) / np.where(spread > 0, spread, 1)
 
 
 def _rows(

@@ -30,9 +30,9 @@ def whole_group_blocks(groups: np.ndarray, size: int) -> Iterator[np.ndarray]:
         (b,) int64 positions in `groups`, each once, group by group.
     """
     order = np.argsort(groups, kind="stable")
-    starts = np.flatnonzero(np.diff(groups[order], prepend=groups[order][:1] - 1)) if len(order) else []
+    starts = np.unique(groups[order], return_index=True)[1]
     begin = 0
-    for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
+    for start, end in zip(starts, np.append(starts[1:], len(order)), strict=False):
         if end - begin > size and start > begin:
             yield order[begin:start]
             begin = start

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 FEWEST_GROUPS = 10  # below, no bootstrap of groups says anything about their spread
+ROUNDING = 1e-6  # a spread below this share of the figures is that of float32
 CHUNK = 2**22  # elements of a block of resampling weights
 
 
@@ -41,7 +42,9 @@ def mean_intervals(
 
     Images of one group (a patient) are not exchangeable, so the mean is a ratio of group sums to group sizes, and its
     standard error, in the sample and in each resample, the linearised one. The interval is the bootstrap-t (Efron and
-    Tibshirani 1993, ch. 12.5), second-order exact for skewed figures such as correlations.
+    Tibshirani 1993, ch. 12.5), second-order exact for skewed figures such as correlations. Where resamples without any
+    spread are so many that they would decide its ends (figures that are nearly all equal, such as 29 hits of 30), it is
+    the percentile interval.
 
     Args:
         values: (n, F) float64; finite also where not valid.
@@ -61,15 +64,14 @@ def mean_intervals(
     squares = np.where(valid, (values - mean) ** 2, 0.0).sum(axis=0)
     residuals = sums - mean * sizes
     error = _standard_error((residuals**2).sum(axis=0), whole, present)
-    low, high = _studentised(residuals, sizes, present, resamples, seed, level)
+    error[error <= ROUNDING * np.abs(values).max(axis=0, initial=0)] = 0
+    low, high = _ends(residuals, sizes, present, error, resamples, seed, level)
     floor, ceiling = np.broadcast_to(np.asarray(bounds, dtype=np.float64).T.reshape(2, -1), (2, len(mean)))
-    with np.errstate(invalid="ignore"):  # 0 * inf, where all images agree: the interval is the mean
-        ends = [np.where(error > 0, mean - quantile * error, mean) for quantile in (high, low)]
     return Means(
         mean=mean,
         sd=np.sqrt(squares / np.maximum(images - 1, 1)),
-        low=np.clip(ends[0], floor, ceiling),
-        high=np.clip(ends[1], floor, ceiling),
+        low=np.clip(mean + low, floor, ceiling),
+        high=np.clip(mean + high, floor, ceiling),
         images=images.astype(np.int64),
         groups=present.astype(np.int64),
         bounded=present >= FEWEST_GROUPS,
@@ -93,29 +95,53 @@ def resampling_weights(count: int, draws: int, generator: np.random.Generator) -
     return np.bincount(drawn.ravel(), minlength=draws * count).reshape(draws, count).astype(np.float32)
 
 
-def _studentised(
-    residuals: np.ndarray, sizes: np.ndarray, present: np.ndarray, resamples: int, seed: int, level: float
+def _ends(
+    residuals: np.ndarray,
+    sizes: np.ndarray,
+    present: np.ndarray,
+    error: np.ndarray,
+    resamples: int,
+    seed: int,
+    level: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper quantile (F,) of (resampled mean - mean) / its standard error."""
+    """Ends of the intervals (F,), as distances from the mean."""
+    drift, ratio = _resampled(residuals, sizes, present, resamples, seed)
+    tail = max(round((resamples + 1) * (1 - level) / 2) - 1, 0)
+    unspread = np.isinf(ratio).sum(axis=0) > tail / 2
+    drift[:, error == 0] = 0
+    for table in (drift, ratio):
+        table.sort(axis=0)
+    with np.errstate(invalid="ignore"):  # inf * 0 where all images agree, which is not taken
+        low, high = (
+            np.where(unspread | (error == 0), drift[percentile], -ratio[quantile] * error)
+            for percentile, quantile in ((tail, -1 - tail), (-1 - tail, tail))
+        )
+    return low, high
+
+
+def _resampled(
+    residuals: np.ndarray, sizes: np.ndarray, present: np.ndarray, resamples: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of each resample, (resamples, F): its mean less the mean, and that over its own standard error."""
     generator = np.random.default_rng(seed)
     even = bool((sizes == sizes[:, :1]).all())  # every column counts the same images: sizes are one column
     size = sizes[:, :1] if even else sizes
     columns = [residuals, residuals**2, residuals * sizes, size, size**2]
     cut = np.cumsum([column.shape[1] for column in columns])[:-1]
     stacked = np.concatenate(columns, axis=1).astype(np.float32)
-    ratios = np.empty((resamples, residuals.shape[1]))
+    drifts, ratios = np.empty((2, resamples, residuals.shape[1]))
     step = max(1, CHUNK // len(sizes))
     for start in range(0, resamples, step):
         weights = resampling_weights(len(sizes), min(step, resamples - start), generator)
         drift, squares, cross, total, total2 = np.split((weights @ stacked).astype(np.float64), cut, axis=1)
         total = np.maximum(total, 1)
         drift = drift / total
-        error = _standard_error(np.maximum(squares - 2 * drift * cross + drift**2 * total2, 0), total, present)
+        spread = squares - 2 * drift * cross + drift**2 * total2
+        error = _standard_error(np.where(spread > ROUNDING * squares, spread, 0), total, present)
         with np.errstate(divide="ignore", invalid="ignore"):  # a resample of equal images: infinitely sure, or 0 / 0
             ratios[start : start + len(weights)] = np.where(drift == 0, 0.0, drift / error)
-    ratios.sort(axis=0)
-    tail = round((resamples + 1) * (1 - level) / 2) - 1
-    return ratios[max(tail, 0)], ratios[-1 - max(tail, 0)]
+        drifts[start : start + len(weights)] = drift
+    return drifts, ratios
 
 
 def _standard_error(squares: np.ndarray, total: np.ndarray, groups: np.ndarray) -> np.ndarray:
