@@ -55,8 +55,22 @@ from wheretolook.stage import StageCommand
     help="folder: a folder of evidence masks that mirrors the images' (same names, any suffix). archive, drive: such a folder"
     " inside. '' for none.",
 )
+# How a run is carried out is no parameter: these change no byte of what is fetched.
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=60,
+    show_default=True,
+    help="archive, drive: seconds without an answer or progress, after which an attempt has failed.",
+)
+@click.option(
+    "--retries", type=click.IntRange(0), default=4, show_default=True, help="archive, drive: attempts after the first."
+)
+@click.option(
+    "--cache", type=click.Path(path_type=Path), default=Path(".cache"), show_default=True, help="Of what was fetched."
+)
 @click.option("--raw", type=click.Path(path_type=Path), default=Path("data/raw"), show_default=True, help="Written.")
-def fetch(source: str, raw: Path, **options: Any) -> None:
+def fetch(source: str, raw: Path, timeout: float, retries: int, cache: Path, **options: Any) -> None:
     """Get the raw images: RAW/images/CLASS/FILE, and RAW/masks/CLASS/FILE where the source has evidence masks."""
     from wheretolook.data.atomic import replacing_folder
     from wheretolook.data.scan import scan_classes
@@ -73,6 +87,11 @@ def fetch(source: str, raw: Path, **options: Any) -> None:
             from wheretolook.data.folder import copy_class_folders
 
             copy_class_folders(given["path"], Path(given["masks"]) if given["masks"] else None, folder)
+        else:
+            from wheretolook.data.archive_fetch import fetch_outside
+            from wheretolook.data.attempts import Network
+
+            fetch_outside(given, folder, cache, Network(timeout, retries))
         scan = scan_classes(folder / "images")
     click.echo(f"{raw}: {len(scan.files)} images of {', '.join(scan.class_names)} from {source}")
 

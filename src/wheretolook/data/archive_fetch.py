@@ -1,11 +1,13 @@
 """Images, and masks where there are any, from an archive (path, URL, Drive) or from a folder on Google Drive."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from wheretolook.data.archive import unpack
 from wheretolook.data.archive_entries import Entry
 from wheretolook.data.archive_plan import make_plan
 from wheretolook.data.attempts import Network
+from wheretolook.data.drive import drive_link
 from wheretolook.data.drive_folder import copy_listing, drive_folder_id, obtain_drive_folder
 from wheretolook.data.obtain import Wanted, obtain
 from wheretolook.data.refusal import Refusal
@@ -48,3 +50,17 @@ def fetch_drive(wanted: Wanted, root: str, masks: str, folder: Path, cache: Path
     copy_listing(listing, make_plan(found, root, without=masks), cache, folder / "images")
     if masks:
         copy_listing(listing, make_plan(found, masks), cache, folder / "masks")
+
+
+def fetch_outside(given: Mapping[str, str], folder: Path, cache: Path, network: Network) -> None:
+    """Do what the sources `archive` and `drive` of stage `fetch` were asked for.
+
+    Args:
+        given: sha256, root, masks, and one of path, url and id.
+        folder: gets `images` and, where there are masks, `masks`.
+        cache: folder of the content cache.
+        network: patience of a download.
+    """
+    source = drive_link(given["id"]) if "id" in given else given.get("url") or str(given["path"])
+    wanted = Wanted(source, given["sha256"], "fetch.sha256")
+    fetch_drive(wanted, given["root"], given["masks"], folder, cache, network)

@@ -80,7 +80,8 @@ def wrong_digest(wanted: Wanted, seen: str, what: str = "file") -> Refusal:
     if not wanted.sha256:
         return Refusal(
             f"{wanted.source}: expected its SHA-256 in {wanted.setting}, found none; the {what} that came has {seen}. "
-            f"If you trust the source, write {paste} in params.yaml and run it again (no second download is needed)"
+            f"If you trust the source, write {paste} in params.yaml and run it again"
+            + (" (no second download is needed)" if is_remote(wanted.source) else "")
         )
     return Refusal(
         f"{wanted.source}: expected the SHA-256 {wanted.sha256} ({wanted.setting}), found {seen}: the {what} was "
