@@ -1,5 +1,6 @@
 """Finished results, made up in seconds: the files that the report reads, in the layout of docs/results.md."""
 
+import importlib.util
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from click import Command
 
 from tests.report.fake_results import write_comparison, write_model
 from wheretolook.data.atomic import write_json
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.prepared import load_prepared
 
+STAGE = Path(__file__).parents[2] / "stages/report.py"
 SPLITS = ("train", "val", "test")
 
 
@@ -148,6 +151,9 @@ def _maps_of(world: World, name: str, grids: Sequence[int], rng: np.random.Gener
         maps["gradcam", layer] = (shape[:, None] * sign / 8 + noise / 8).astype(np.float32)
         if layer in heads:
             maps["cam", layer] = (shape[:, None] * sign + noise).astype(np.float32)
+    hard = rng.permutation(count)[: max(1, count // 12)]
+    for array in maps.values():
+        array[hard] *= -1
     logits = np.stack([maps["cam", layer].mean((2, 3)) for layer in heads], axis=1)
     return maps, logits.astype(np.float32), heads
 
@@ -190,3 +196,34 @@ def _write_cams(
 def read(path: Path) -> dict:
     """JSON of a file."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_report(root: Path, images: int = 20, cells: int = 28) -> str:
+    """Run the report stage over made-up results, and give what it says."""
+    from click.testing import CliRunner
+
+    done = CliRunner().invoke(load_stage(), stage_options(root, images, cells), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def stage_options(root: Path, images: int = 20, cells: int = 28) -> list[str]:
+    """The stage's options, with every path under `root`."""
+    values = {
+        "gallery_images": images,
+        "gallery_cells": cells,
+        "reports": root / "reports",
+        "prepared": root / "data/prepared",
+        "cams": root / "data/cams",
+        "comparison": root / "data/comparison",
+    }
+    return [word for name, value in values.items() for word in (f"--{name}", str(value))]
+
+
+def load_stage() -> Command:
+    """The command of stages/report.py."""
+    spec = importlib.util.spec_from_file_location("report_stage", STAGE)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.report

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wheretolook.data.atomic import replacing
-from wheretolook.report.colours import colour
+from wheretolook.report.colours import colour, opacity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 INK, SOFT, ACCENT = "#1d1b19", "#5f5a54", "#8a1c5e"
 MODELS = ("#0b62a8", "#3d93d8", "#b4460f", "#e08a2b", "#1d7a55", "#7b4fa0", "#8f8a1a", "#6b6560")
-DOTS = 160
+# Charts are sharp at 160 dots an inch; pictures of maps hold no finer detail than 120 show, and are kept small.
+CHART, PICTURE = 160, 120
 STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 8,
@@ -35,7 +36,7 @@ STYLE = {
 
 
 @contextmanager
-def drawing(path: Path, width: float, height: float) -> Iterator["Figure"]:
+def drawing(path: Path, width: float, height: float, dots: int = CHART) -> Iterator["Figure"]:
     """Give an empty figure of a size in inches; write it to `path` as PNG at the end.
 
     No date, no version and nothing of the machine's own settings goes into the file.
@@ -45,7 +46,7 @@ def drawing(path: Path, width: float, height: float) -> Iterator["Figure"]:
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, "backend": "agg", **STYLE}):
-        figure = Figure(figsize=(width, height), dpi=DOTS, layout="constrained")
+        figure = Figure(figsize=(width, height), dpi=dots, layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
         with replacing(path) as scratch:
@@ -53,23 +54,36 @@ def drawing(path: Path, width: float, height: float) -> Iterator["Figure"]:
 
 
 def show_overlay(
-    axes: "Axes", image: np.ndarray, values: np.ndarray | None, limit: float, opacity: float = 0.65
+    axes: "Axes", image: np.ndarray, values: np.ndarray | None, limit: float, strongest: float = 0.75
 ) -> None:
-    """Draw a signed map over its image: red for, blue against, full colour at `limit`; cells as computed.
+    """Draw a signed map over its image: red for, blue against, full colour at `limit`.
 
     Args:
         axes: an empty panel.
         image: (H, W, 3) uint8.
         values: (h, w), or None for the image alone.
         limit: positive, in the units of the map.
-        opacity: of the map.
+        strongest: opacity where the map is strong; what is near zero is clear.
     """
     size = image.shape[0]
     axes.imshow(image, extent=(0, size, size, 0), interpolation="bilinear")
     if values is not None:
-        drawn = colour(np.clip(values / limit, -1, 1), signed=True)
-        axes.imshow(drawn, extent=(0, size, size, 0), interpolation="bicubic", alpha=opacity)
+        unit = to_pixels(values / limit, size)
+        axes.imshow(colour(unit, signed=True), extent=(0, size, size, 0), alpha=strongest * opacity(unit))
     bare(axes)
+
+
+def to_pixels(values: np.ndarray, size: int) -> np.ndarray:
+    """A map (h, w) drawn larger, (size, size): bilinear between the middles of its cells, on values, not colours."""
+    pixels = (np.arange(size) + 0.5) / size
+    for axis in (0, 1):
+        cells = values.shape[axis]
+        at = np.clip(pixels * cells - 0.5, 0, cells - 1)
+        low = np.floor(at).astype(int)
+        share = np.expand_dims(at - low, 1 - axis)
+        high = np.minimum(low + 1, cells - 1)
+        values = values.take(low, axis) * (1 - share) + values.take(high, axis) * share
+    return values
 
 
 def bare(axes: "Axes") -> None:

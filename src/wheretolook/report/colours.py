@@ -72,6 +72,18 @@ def colour(values: np.ndarray, signed: bool) -> np.ndarray:
     return (diverging() if signed else sequential())[rows]
 
 
+def opacity(values: np.ndarray) -> np.ndarray:
+    """How much of a map's colour covers its image: nothing at zero, three quarters at half strength, then all.
+
+    Args:
+        values: any shape, normalised as for `colour`.
+
+    Returns:
+        float, same shape, 0 to 1.
+    """
+    return 1.0 - (1.0 - np.minimum(1.0, np.abs(values))) ** 2
+
+
 def _table(lightness: np.ndarray, chroma: np.ndarray, hue: np.ndarray, count: int = 256) -> np.ndarray:
     """`count` colours at equal distances along a path of Oklab given by lightness, chroma and hue (degrees)."""
     angle = np.deg2rad(hue)

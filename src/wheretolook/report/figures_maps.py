@@ -9,7 +9,7 @@ import numpy as np
 from wheretolook.analysis.target import open_target
 from wheretolook.cams.store import Maps
 from wheretolook.data.prepared import Prepared
-from wheretolook.report.canvas import INK, bare, drawing, show_overlay, strength
+from wheretolook.report.canvas import INK, PICTURE, bare, drawing, show_overlay, strength
 from wheretolook.report.gallery import Gallery
 from wheretolook.report.results import Results
 from wheretolook.report.views import View, overlays_of, views_of
@@ -26,7 +26,7 @@ def draw_images(path: Path, results: Results, prepared: Prepared, maps: Mapping[
     """Images across all models: of each class the one most agreed on and the one least, then what was got wrong."""
     positions = telling(gallery, prepared.labels[gallery.rows], 2)
     names = results.names
-    with drawing(path, 1.25 * (len(names) + 1), 1.5 * len(positions) + 0.3) as figure:
+    with drawing(path, 1.25 * (len(names) + 1), 1.5 * len(positions) + 0.3, PICTURE) as figure:
         panels = figure.subplots(len(positions), len(names) + 1, squeeze=False)
         for name, column in zip(names, panels.T[1:], strict=True):
             _column_of_maps(column, name, prepared, maps[name], gallery, positions)
@@ -71,7 +71,7 @@ def draw_layers(path: Path, results: Results, prepared: Prepared, maps: Mapping[
     depths = sorted({view.depth for view in views}, reverse=True)
     methods = list(dict.fromkeys(view.method for view in views))
     lines = [(method, name) for method in methods for name in results.names]
-    with drawing(path, 1.2 * len(depths) + 1.3, 1.25 * len(lines) + 0.3) as figure:
+    with drawing(path, 1.2 * len(depths) + 1.3, 1.25 * len(lines) + 0.3, PICTURE) as figure:
         panels = figure.subplots(len(lines), len(depths), squeeze=False)
         for axes in panels.flat:
             bare(axes)
@@ -106,7 +106,7 @@ def draw_classes(path: Path, results: Results, maps: Mapping[str, Maps], compari
         ("consensus", made.consensus),
     ]
     limit = max(float(np.abs(array).max()) for _, array in columns) or 1.0
-    with drawing(path, 1.3 * (len(columns) + 1) + 0.8, 1.4 * len(made.labels) + 0.4) as figure:
+    with drawing(path, 1.3 * (len(columns) + 1) + 0.8, 1.4 * len(made.labels) + 0.4, PICTURE) as figure:
         panels = figure.subplots(len(made.labels), len(columns) + 1, squeeze=False)
         for row, label in enumerate(made.labels):
             behind = images[row] if row < len(images) else np.full_like(images[0], 255)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from wheretolook.report.charts import LineChart, line_chart, round_up
-from wheretolook.report.colours import sequential
 from wheretolook.report.metrics import localisation_of
 from wheretolook.report.results import Results
 from wheretolook.report.summary import evidence_of, loss_of, seed_of
@@ -48,18 +47,14 @@ def confusions(results: Results) -> list[dict[str, Any]]:
 
 def _confusion(results: Results, counts: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
     return [
-        {"name": name, "cells": [shaded(f"{n:,}", n / max(1, sum(row))) for n in row]}
-        for name, row in zip(results.class_names, counts, strict=True)
+        {
+            "name": name,
+            "cells": [
+                {"text": f"{n:,}", "share": f"{n / max(1, sum(row)):.3f}", "right": k == i} for k, n in enumerate(row)
+            ],
+        }
+        for i, (name, row) in enumerate(zip(results.class_names, counts, strict=True))
     ]
-
-
-def shaded(text: str, share: float) -> dict[str, str]:
-    """A cell whose background is the colour of a share (0 to 1), with ink that can be read on it."""
-    red, green, blue = (int(value) for value in sequential()[round(255 * min(1.0, max(0.0, share)))])
-    # Relative luminance (WCAG 2): above 0.18, black has the larger contrast.
-    linear = [(c / 255 / 12.92) if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)]
-    light = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.179
-    return {"text": text, "background": f"rgb({red} {green} {blue})", "ink": "#000" if light else "#fff"}
 
 
 def located(results: Results, layers: Sequence[str]) -> dict[str, Any] | None:

@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from wheretolook.report.charts import IntervalChart, Measured, interval_chart
 from wheretolook.report.results import Results
-from wheretolook.report.sections import shaded
-from wheretolook.report.words import count, interval, number
+from wheretolook.report.words import NOTHING, count, interval, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,8 +50,8 @@ def _matrix(results: Results, rows: "pd.DataFrame") -> list[dict[str, Any]]:
 
 def _cell(same: bool, mean: float | None) -> dict[str, str]:
     if same or mean is None or mean != mean:
-        return {"text": "" if same else "–", "background": "", "ink": ""}
-    return shaded(number(mean), mean)
+        return {"text": "" if same else NOTHING, "share": "0"}
+    return {"text": number(mean), "share": f"{max(0.0, mean):.3f}"}
 
 
 def _chart(class_name: str, rows: "pd.DataFrame") -> IntervalChart | None:

@@ -6,6 +6,7 @@ async function drawClasses() {
   const loaded = await Promise.all(shapes.map((shape, column) => shape && loadMaps(`overlays-${state.view}-${column}`, labels.length, shape)));
   const every = loaded.map((maps) => maps && labels.map((_, row) => valuesOf(maps, row, 0, false)));
   const own = every.map((rows) => rows && Math.max(...rows.map(largest)));
+  sayClasses(Math.max(...own.filter(Boolean)));
   const limit = (values, column) => ({ image: largest(values), model: own[column], fixed: Math.max(...own.filter(Boolean)) }[state.scale] || 1);
   const { classes, images, counts } = described.overlays;
   const body = labels.map((label, row) => {
@@ -15,10 +16,10 @@ async function drawClasses() {
     const cells = names.map((name, column) => {
       if (!loaded[column]) return element("td", {}, absent("no trained head here"));
       const values = every[column][row], { h, w } = loaded[column], canvas = element("canvas");
-      paint(canvas, values, h, w, limit(values, column), state);
+      paint(canvas, values, h, w, limit(values, column), { ...state, opaque: !behind });
       canvas.setAttribute("role", "img");
       canvas.setAttribute("aria-label", `${label}, ${name}: ${strongest(values, h, w)}`);
-      const made = element("div", { class: "stack" });
+      const made = element("div", { class: behind ? "stack" : "stack alone" });
       if (behind) made.append(element("img", { src: behind, alt: "" }));
       made.append(canvas);
       return element("td", {}, made, element("p", {}, `largest ${figure(largest(values))} RMS`));

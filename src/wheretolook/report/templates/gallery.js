@@ -40,7 +40,7 @@ function card(row, view, loaded, limits, masks) {
     ["Maps apart", image.disagreement === null ? "" : image.disagreement.toFixed(2)]];
   const open = element("button", { type: "button", "aria-label": `All layers of ${image.id}` }, "All layers");
   open.addEventListener("click", () => { showLayers(row); control("layers-title").focus(); });
-  const about = element("div", {}, element("h3", {}, image.id),
+  const about = element("div", {}, element("h3", {}, ...breakable(image.id)),
     element("dl", {}, ...facts.filter(([, value]) => value).map(([name, value]) => element("div", {}, element("dt", {}, `${name}: `), element("dd", {}, value)))), open);
   const original = element("figure", { class: "picture" }, stack(image.picture, null, row, masks, `Image ${image.id}`), element("figcaption", {}, element("b", {}, "image")));
   const pictures = described.models.map((model, index) => {
@@ -49,7 +49,7 @@ function card(row, view, loaded, limits, masks) {
     return element("figure", { class: right ? "picture" : "picture wrong" }, drawn,
       element("figcaption", {}, element("b", {}, model.name), element("span", {}, text)));
   });
-  return element("li", { class: "card" }, about, element("div", { class: "row" }, original, ...pictures));
+  return element("li", { class: "card", "data-image": image.id }, about, element("div", { class: "row" }, original, ...pictures));
 }
 
 function chosen() {

@@ -1,19 +1,22 @@
 // One image through all layers, models grouped by what their loss was laid on.
 
-const methodViews = () => described.views.filter((view) => view.method === viewNow().method);
+const methodViews = () => described.views.filter((view) => view.method === control("layers-method").value);
 
 async function drawLayers(masks) {
   const row = state.image, views = methodViews(), image = described.images[row];
   const loaded = await Promise.all(views.map(loadView));
   const limits = views.map((view, i) => limitsOf(view, loaded[i]));
-  const head = element("tr", {}, element("th", { scope: "col" }, `${described.classNames[image.label]}`),
+  sayLayers();
+  const head = element("tr", {}, element("th", { scope: "col" }, described.classNames[image.label]), element("th", { scope: "col" }, "image"),
     ...views.map((view) => element("th", { scope: "col" }, view.depth === 0 ? `${view.label} (last)` : view.label)));
-  const order = described.models.map((_, index) => index).sort((a, b) => String(described.models[a].loss).localeCompare(String(described.models[b].loss)) || a - b);
+  const losses = [...new Set(described.models.map((model) => model.loss))];
+  const order = losses.flatMap((loss) => described.models.map((_, index) => index).filter((index) => described.models[index].loss === loss));
   const body = order.map((model) => {
     const { name, loss, heads } = described.models[model];
     const { right, text } = prediction(row, model);
     return element("tr", {},
       element("th", { scope: "row" }, name, element("small", {}, loss === "every" ? "loss on every layer" : loss === "last" ? "loss on the last layer" : ""), element("small", { class: right ? "" : "bad" }, text)),
+      element("td", {}, stack(image.picture, null, row, masks, `Image ${image.id}`)),
       ...views.map((view, i) => {
         if (!loaded[i][model]) return element("td", {}, absent("no trained head here"));
         const layer = view.models[model].layer;
@@ -31,6 +34,12 @@ function showLayers(row) {
 }
 
 function prepareLayers() {
+  const methods = [...new Set(described.views.map((view) => view.method))];
+  fill(control("layers-method"), methods.map((method) => [method, method]));
+  // A method that every model has at every layer, so that both kinds of loss stand side by side.
+  const complete = (method) => described.views.filter((view) => view.method === method).every((view) => view.models.every(Boolean));
+  control("layers-method").value = methods.find(complete) ?? methods[0];
+  control("layers-method").addEventListener("input", () => showLayers(state.image));
   fill(control("layers-image"), described.images.map((image, row) => [row, image.id]));
   // A first image that shows something: of the first class, all models right, maps most alike.
   const fits = described.images.map((_, row) => row).filter((row) => described.images[row].label === 0 && described.models.every((_, model) => prediction(row, model).right));

@@ -28,6 +28,7 @@ function prepareTheme() {
   show();
 }
 
+if (matchMedia("(max-width: 52rem)").matches) control("view-details").open = false;
 prepareTheme();
 prepareControls();
 prepareLayers();

@@ -24,6 +24,7 @@ function smoothed(values, h, w, size) {
 }
 
 // Draw values on a canvas; full colour at `limit`. Signed: blue, none, red; else none to most, what is below zero as none.
+// Over an image, what is near zero is clear: at half strength, three quarters of the colour that the opacity allows.
 function paint(canvas, values, h, w, limit, options) {
   const smooth = options.smooth && h < described.size;
   const [rows, columns] = smooth ? [described.size, described.size] : [h, w];
@@ -35,12 +36,19 @@ function paint(canvas, values, h, w, limit, options) {
   const pixels = context.createImageData(columns, rows);
   const table = options.signed ? tables.signed : tables.positive;
   for (let i = 0; i < drawn.length; i++) {
-    const unit = options.signed ? (drawn[i] / limit + 1) / 2 : drawn[i] / limit;
-    const row = 3 * Math.floor(Math.min(1, Math.max(0, unit)) * 255 + 0.5);
-    pixels.data.set([table[row], table[row + 1], table[row + 2], 255], 4 * i);
+    const strength = options.signed ? drawn[i] / limit : Math.max(0, drawn[i] / limit);
+    const unit = Math.min(1, Math.max(0, options.signed ? (strength + 1) / 2 : strength));
+    const row = 3 * Math.floor(unit * 255 + 0.5);
+    pixels.data[4 * i] = table[row];
+    pixels.data[4 * i + 1] = table[row + 1];
+    pixels.data[4 * i + 2] = table[row + 2];
+    pixels.data[4 * i + 3] = options.opaque ? 255 : 255 * (1 - (1 - Math.min(1, Math.abs(strength))) ** 2);
   }
   context.putImageData(pixels, 0, 0);
 }
+
+// A name that may break after a slash.
+const breakable = (name) => name.split("/").flatMap((part, i) => (i ? ["/", document.createElement("wbr"), part] : [part]));
 
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -52,7 +60,8 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-const percent = (share) => `${(100 * share).toFixed(share > 0.995 && share < 1 ? 1 : 0)} %`;
+// With a space that does not break.
+const percent = (share) => `${(100 * share).toFixed(share > 0.995 && share < 1 ? 1 : 0)}\u00a0%`;
 const figure = (value) => value.toPrecision(3).replace("-", "−");
 
 // Where a map is strongest, in words, for those who cannot see it.

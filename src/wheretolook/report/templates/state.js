@@ -34,20 +34,38 @@ function limitFor(values, model, limits) {
   return state.limit > 0 ? state.limit : limits.common;
 }
 
+const strengthNow = (limits) => figure(state.limit > 0 ? state.limit : limits.common);
+const signSaid = () => (state.signed ? "red for, blue against" : "only what speaks for it, negative values as none");
+
+function sizeSaid(view) {
+  const { native, shape } = view.models.find(Boolean);
+  const averaged = native[0] > shape[1] ? `averaged by area from ${native[0]} × ${native[1]} to ` : "";
+  return `${averaged}${shape[1]} × ${shape[2]} cells`;
+}
+
+// What is drawn, in words beside the pictures: no view without its method, target and scale.
 function sayView(limits) {
   const view = viewNow();
-  const full = { image: "each map's own largest value (strengths cannot be compared between pictures)",
+  const full = { image: "each map's own largest value, so that strengths can't be compared between pictures",
     model: "the value that 99 of 100 cells of the model's maps stay below",
-    fixed: `${figure(state.limit > 0 ? state.limit : limits.common)} for every picture` }[state.scale];
-  const native = view.models.find(Boolean).native;
-  const shape = view.models.find(Boolean).shape;
-  const averaged = native[0] > shape[1] ? `, averaged by area from ${native[0]} × ${native[1]} to ${shape[1]} × ${shape[2]} cells` : `, ${native[0]} × ${native[1]} cells`;
-  control("said").textContent = `Drawn: ${view.method} at ${view.label}${averaged}, of ${state.target.label}; `
-    + `${state.signed ? "evidence for in red, against in blue" : "only evidence for, negative values as none"}; full colour at ${full}.`;
-  const end = state.scale === "image" ? "largest" : state.scale === "model" ? "strength" : figure(state.limit > 0 ? state.limit : limits.common);
+    fixed: `${strengthNow(limits)} in every picture` }[state.scale];
+  control("said").textContent = `Drawn: ${view.method} at ${view.label}, ${sizeSaid(view)}, of ${state.target.label}; ${signSaid()}; full colour at ${full}; near zero clear.`;
+  const end = state.scale === "image" ? "largest" : state.scale === "model" ? "strong" : strengthNow(limits);
   control("legend-low").textContent = state.signed ? `−${end}` : "0";
   control("legend-high").textContent = state.signed ? `+${end}` : end;
   control("legend-ramp").className = state.signed ? "" : "positive";
+}
+
+function sayLayers() {
+  const full = { image: "each map's own largest value", model: "what 99 of 100 cells of that model's maps at that layer stay below",
+    fixed: state.limit > 0 ? `${figure(state.limit)} in every picture` : "one value for all models at a layer" }[state.scale];
+  control("layers-said").textContent = `Drawn: ${control("layers-method").value} of ${state.target.label}; ${signSaid()}; full colour at ${full}.`;
+}
+
+function sayClasses(common) {
+  const view = viewNow();
+  const full = { image: "each map's own largest value", model: "the largest value of each model", fixed: `${figure(common)} RMS in every picture` }[state.scale];
+  control("classes-said").textContent = `Drawn: ${view.method} at ${view.label}, ${sizeSaid(view)}, true class as a contrast; ${signSaid()}; full colour at ${full}.`;
 }
 
 function listen(redraw) {

@@ -1,0 +1,69 @@
+"""One map drawn over its image, with Pillow: for the console, where matplotlib would take longer than the network."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from wheretolook.data.atomic import replacing
+from wheretolook.report.canvas import to_pixels
+from wheretolook.report.colours import colour, opacity
+
+SIDE = 448
+STRONGEST = 0.8
+PAPER, INK, SOFT = "#ffffff", "#1d1b19", "#5f5a54"
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """What one picture shows.
+
+    Attributes:
+        stem: file name without a suffix.
+        image: (S, S, 3) uint8, as the network saw it.
+        values: (h, w) float32, the raw map.
+        title: class, score, method and layer, in words.
+        units: of the map.
+    """
+
+    stem: str
+    image: np.ndarray
+    values: np.ndarray
+    title: str
+    units: str
+
+
+def write_overlay(folder: Path, overlay: Overlay) -> None:
+    """Write the picture as PNG and the raw map as `.npy`, each whole or not at all."""
+    with replacing(folder / f"{overlay.stem}.png") as scratch:
+        draw_overlay(overlay).save(scratch, format="PNG")
+    with replacing(folder / f"{overlay.stem}.npy") as scratch, scratch.open("wb") as file:
+        np.save(file, overlay.values)
+
+
+def draw_overlay(overlay: Overlay) -> Image.Image:
+    """The image with its map over it, red for the class and blue against, under a title: RGB, SIDE pixels wide or more.
+
+    Full colour stands at the largest absolute value of this map, which the line below the title names.
+    """
+    limit = float(np.abs(overlay.values).max()) or 1.0
+    size = max(SIDE, overlay.image.shape[0])
+    image = Image.fromarray(overlay.image).resize((size, size), Image.Resampling.BILINEAR)
+    unit = to_pixels(overlay.values / limit, size)
+    share = STRONGEST * opacity(unit)[:, :, None]
+    over = np.asarray(image) * (1 - share) + colour(unit, signed=True) * share
+    lines = ((overlay.title, 17, INK), (f"red for, blue against; full at {limit:.3g} {overlay.units}", 13, SOFT))
+    page = Image.new("RGB", (size, size + 54), PAPER)
+    page.paste(Image.fromarray(np.rint(over).astype(np.uint8)), (0, 54))
+    pen = ImageDraw.Draw(page)
+    for (text, points, ink), top in zip(lines, (6, 31), strict=True):
+        pen.text((8, top), text, fill=ink, font=_fitting(text, points, size - 16))
+    return page
+
+
+def _fitting(text: str, points: int, width: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font at `points`, or as much smaller as the text needs to fit."""
+    font = ImageFont.load_default(points)
+    length = font.getlength(text)
+    return font if length <= width else ImageFont.load_default(max(6, int(points * width / length)))

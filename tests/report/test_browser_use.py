@@ -1,0 +1,145 @@
+"""The page in a real browser: filters, keys, screen readers, themes, paper and phones; nothing asked of a network."""
+
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from tests.report.fake import World, read
+from tests.report.page import open_page
+
+OUTPUT = Path(__file__).parents[2] / "test-output"
+SIZES = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
+
+
+@pytest.fixture(scope="module")
+def output() -> Path:
+    """Where pictures of the page are kept for a person to look at."""
+    OUTPUT.mkdir(exist_ok=True)
+    return OUTPUT
+
+
+@pytest.mark.parametrize(("size", "scheme"), [("desktop", "light"), ("desktop", "dark"), ("phone", "light")])
+def test_axe_finds_nothing_serious_and_the_console_is_silent(browser, reports, output, size, scheme):
+    with open_page(browser, reports, viewport=SIZES[size], color_scheme=scheme) as page:
+        page.page.screenshot(path=output / f"report-{size}-{scheme}.png", full_page=True)
+        found = Axe().run(page.page).response["violations"]
+        assert [
+            (fault["id"], fault["nodes"][0]["html"]) for fault in found if fault["impact"] in ("serious", "critical")
+        ] == []
+        assert page.complaints == []
+        # The page itself, and addresses that hold their own content.
+        assert {url.split(":")[0] for url in page.requests} <= {"file", "data", "blob"}
+        assert [url for url in page.requests if url.startswith("file:")] == [page.address]
+
+
+def test_no_width_makes_the_page_scroll_sideways(browser, reports):
+    with open_page(browser, reports) as page:
+        for width in (320, 390, 768, 1280, 1920):
+            page.page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, width
+
+
+def test_filters_show_what_they_say(browser, reports, world: World):
+    told = {image["image_id"]: image for image in read(reports / "data.json")["gallery"]["images"]}
+
+    def wrong(image: str, name: str) -> bool:
+        scores = told[image]["scores"][name]
+        return world.class_names[scores.index(max(scores))] != told[image]["class_name"]
+
+    with open_page(browser, reports) as page:
+        assert page.text("#count") == "1 to 12 of 20"
+        page.choose(**{"filter-class": "1"})
+        assert {image.split("/")[0] for image in page.images()} == {"uninfected"}
+        page.choose(**{"filter-class": "", "filter-right": "wrong"})
+        assert set(page.images()) == {image for image in told if any(wrong(image, name) for name in world.names)}
+        page.choose(**{"filter-right": "wrong-1"})
+        assert set(page.images()) == {image for image in told if wrong(image, "last-1")}
+        page.choose(**{"filter-right": "right"})
+        assert page.text("#count").endswith(f"of {sum(not any(wrong(i, n) for n in world.names) for i in told)}")
+
+
+def test_wrong_predictions_are_said_in_words_and_marked(browser, reports):
+    with open_page(browser, reports) as page:
+        page.choose(**{"filter-right": "wrong"})
+        captions = page.page.locator(".picture.wrong figcaption").all_text_contents()
+        assert captions
+        assert all("✗ wrong: " in caption for caption in captions)
+
+
+def test_images_are_sorted_by_how_much_the_maps_disagree(browser, reports):
+    apart = {image["image_id"]: image["disagreement"] for image in read(reports / "data.json")["gallery"]["images"]}
+    by_disagreement = sorted(apart, key=lambda image: -apart[image])
+    with open_page(browser, reports) as page:
+        assert page.images() == by_disagreement[:12]
+        with page.redrawn():
+            page.page.click("#next")
+        assert page.images() == by_disagreement[12:]
+        page.choose(sort="alike")
+        assert page.images() == by_disagreement[::-1][:12]
+        page.choose(sort="data")
+        assert page.images() == list(apart)[:12]
+
+
+def test_everything_can_be_reached_and_used_by_keyboard(browser, reports):
+    with open_page(browser, reports) as page:
+        press, focus = page.page.keyboard.press, "document.activeElement.id || document.activeElement.textContent"
+        press("Tab")
+        assert page.evaluate(focus) == "To the answers"
+        reached = []
+        for _ in range(60):
+            press("Tab")
+            reached.append(page.evaluate(focus))
+        wanted = ["theme", "method", "layer", "target", "scale", "sign", "smooth", "opacity", "evidence"]
+        wanted += ["filter-class", "filter-right", "sort", "next", "All layers"]
+        assert [name for name in wanted if name not in reached] == []
+        page.page.focus("#sign")
+        with page.redrawn():
+            press("ArrowDown")
+        assert "negative values as none" in page.text("#said")
+
+
+def test_the_way_from_an_image_to_all_its_layers(browser, reports):
+    with open_page(browser, reports) as page:
+        image = page.images()[3]
+        page.page.click(f"[aria-label='All layers of {image}']")
+        assert page.evaluate("document.activeElement.id") == "layers-title"
+        assert page.evaluate("document.getElementById('layers-image').selectedOptions[0].text") == image
+        rows = page.page.locator("#layers-grid tbody tr")
+        assert rows.count() == 4
+        assert page.page.locator("#layers-grid canvas").count() == 4 * 3
+        page.page.select_option("#layers-method", "cam")
+        page.page.wait_for_function("document.querySelectorAll('#layers-grid .absent').length === 4")
+
+
+def test_every_picture_says_what_it_is(browser, reports):
+    with open_page(browser, reports) as page:
+        labels = page.evaluate("[...document.querySelectorAll('canvas')].map(c => c.getAttribute('aria-label'))")
+        assert len(labels) > 48
+        assert all(label and "strongest" in label for label in labels)
+        assert all(page.evaluate("[...document.querySelectorAll('svg.chart')].map(s => s.getAttribute('aria-label'))"))
+
+
+def test_the_theme_follows_the_system_until_it_is_chosen(browser, reports):
+    paper = "getComputedStyle(document.body).backgroundColor"
+    with open_page(browser, reports, color_scheme="dark") as page:
+        dark = page.evaluate(paper)
+        page.page.click("#theme")
+        assert page.evaluate(paper) != dark
+        page.page.click("#theme")
+        assert page.evaluate(paper) == dark
+
+
+def test_the_page_prints_with_its_pictures_and_without_its_controls(browser, reports, output):
+    with open_page(browser, reports) as page:
+        page.page.emulate_media(media="print")
+        assert not page.page.is_visible("#method")
+        assert page.page.is_visible("#said")
+        written = page.page.pdf(path=output / "report.pdf", format="A4", print_background=True)
+        assert written.startswith(b"%PDF")
+
+
+def test_without_scripts_the_answers_stand_and_the_rest_is_explained(browser, reports):
+    with open_page(browser, reports, java_script_enabled=False) as page:
+        assert page.page.locator(".findings li").count() >= 3
+        assert page.page.is_visible("noscript .warning")

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+
+from tests.report.fake import World
+from wheretolook.cams.store import load_maps
+from wheretolook.data.prepared import load_prepared
+from wheretolook.report.gallery import choose_rows, disagreement, make_gallery, softmax
+
+
+def test_images_that_some_model_got_wrong_come_first():
+    labels = np.repeat([0, 1], 50)
+    wrong = np.zeros(100, bool)
+    wrong[[7, 60, 99]] = True
+    chosen = choose_rows(labels, wrong, 11)
+    assert {7, 60, 99} <= set(chosen)
+    assert len(chosen) == 11
+    assert (labels[np.setdiff1d(chosen, [7, 60, 99])] == 0).sum() == 4
+
+
+def test_what_a_small_class_cannot_fill_the_others_share():
+    labels = np.array([0] * 2 + [1] * 50 + [2] * 50)
+    chosen = choose_rows(labels, np.zeros(102, bool), 22)
+    assert np.bincount(labels[chosen]).tolist() == [2, 10, 10]
+
+
+def test_a_gallery_as_large_as_the_split_holds_all_of_it_in_order():
+    chosen = choose_rows(np.array([1, 0, 1, 0]), np.array([False, True, False, False]), 9)
+    assert chosen.tolist() == [0, 1, 2, 3]
+
+
+def test_more_wrong_images_than_places_are_spread_over_the_split():
+    chosen = choose_rows(np.zeros(100, int), np.ones(100, bool), 4)
+    assert chosen.tolist() == [0, 25, 50, 75]
+
+
+def test_disagreement_is_one_less_the_mean_correlation_of_pairs():
+    rng = np.random.default_rng(0)
+    maps = [rng.normal(size=(5, 4, 4)).astype(np.float32) for _ in range(3)]
+    expected = [
+        1 - np.mean([np.corrcoef(maps[a][i].ravel(), maps[b][i].ravel())[0, 1] for a, b in ((0, 1), (0, 2), (1, 2))])
+        for i in range(5)
+    ]
+    np.testing.assert_allclose(disagreement(maps), expected, rtol=1e-6)
+
+
+def test_maps_of_unequal_size_meet_on_the_coarser_grid():
+    coarse = np.array([[[1.0, 2.0], [3.0, 5.0]]], np.float32)
+    fine = coarse.repeat(3, axis=1).repeat(3, axis=2)
+    np.testing.assert_allclose(disagreement([coarse, fine]), 0, atol=1e-6)
+
+
+def test_a_constant_map_has_no_correlation():
+    varied = np.arange(8, dtype=np.float32).reshape(2, 2, 2)
+    constant = np.ones((2, 2, 2), np.float32)
+    assert np.isnan(disagreement([varied, constant])).all()
+    # The pair that has one still counts.
+    np.testing.assert_allclose(disagreement([varied, constant, varied]), 0, atol=1e-6)
+
+
+def test_one_model_disagrees_with_nobody():
+    assert np.isnan(disagreement([np.ones((3, 2, 2), np.float32)])).all()
+
+
+def test_scores_are_safe_for_large_logits():
+    np.testing.assert_allclose(softmax(np.array([[1000.0, 1000.0], [0.0, np.log(3)]])), [[0.5, 0.5], [0.25, 0.75]])
+
+
+def test_a_gallery_tells_what_each_model_said(world: World):
+    prepared = load_prepared(world.root / "data/prepared")
+    maps = {name: load_maps(world.root / "data/cams" / name) for name in world.names}
+    gallery = make_gallery(maps, prepared.labels, prepared.rows("test"), 8)
+    assert gallery.total == 20
+    assert gallery.method == "cam"
+    assert len(gallery.rows) == 8
+    assert set(prepared.index["split"].iloc[gallery.rows]) == {"test"}
+    for name in world.names:
+        np.testing.assert_array_equal(
+            gallery.scores[name].argmax(axis=1), maps[name].logits()[gallery.rows].argmax(axis=1)
+        )
+
+
+@pytest.mark.parametrize("count", [1, 3, 20])
+def test_the_number_of_images_is_the_one_asked_for(world: World, count: int):
+    prepared = load_prepared(world.root / "data/prepared")
+    maps = {"last-0": load_maps(world.root / "data/cams/last-0")}
+    assert len(make_gallery(maps, prepared.labels, prepared.rows("test"), count).rows) == count

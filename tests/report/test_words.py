@@ -1,0 +1,42 @@
+import pytest
+
+from wheretolook.report.words import count, interval, listed, number, percent, percent_span, span
+
+
+def test_a_figure_that_does_not_exist_is_a_dash_and_never_zero():
+    assert percent(None) == number(None) == "–"
+    assert interval(None, 0.5) == ""
+
+
+def test_shares_read_in_percent():
+    assert percent(0.97333) == "97.3 %"
+    assert percent(0.5, 0) == "50 %"
+
+
+def test_negative_numbers_have_a_true_minus_sign():
+    assert number(-0.254) == "−0.25"
+    assert interval(-0.1, 0.2) == "−0.10 to 0.20"
+
+
+def test_a_span_of_figures_that_read_the_same_is_one_figure():
+    assert span([0.151, 0.149]) == "0.15"
+    assert span([0.9, 0.1]) == "0.10 to 0.90"
+    assert percent_span([0.973, 0.9]) == "90.0 to 97.3 %"
+
+
+COUNTS = [
+    (1, "image", "1 image"),
+    (0, "image", "0 images"),
+    (2, "class", "2 classes"),
+    (27558, "image", "27,558 images"),
+]
+
+
+@pytest.mark.parametrize(("how_many", "noun", "told"), COUNTS)
+def test_nouns_follow_their_count(how_many, noun, told):
+    assert count(how_many, noun) == told
+
+
+def test_lists_end_in_and():
+    assert listed(["a"]) == "a"
+    assert listed(["a", "b", "c"]) == "a, b and c"
