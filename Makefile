@@ -36,9 +36,11 @@ test: .venv/installed  ## every test
 	@echo "make: running every test (about five minutes on two cores)"
 	@python -m pytest
 
-lint: .venv/installed  ## ruff, and the lock file's promises
+lint: .venv/installed  ## ruff, and what GitHub says of the workflows
 	@ruff check .
 	@ruff format --check .
+	@check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@python .ci/actionlint.py
 
 format: .venv/installed  ## let ruff write
 	@ruff check --fix .

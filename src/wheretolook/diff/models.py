@@ -16,6 +16,7 @@ from wheretolook.diff.side import Side
 from wheretolook.report.gallery import shared_method
 
 METRICS = "reports/metrics.json"
+STILL = 1e-6  # the rounding of a correlation in float32: less is no move
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,8 @@ class _Told:
         return Predictions(len(right_a), changed, int((~right_a & right_b).sum()), int((right_a & ~right_b).sum()))
 
     def moved(self, image_ids: np.ndarray, values: np.ndarray, valid: np.ndarray, count: int) -> tuple[Moved, ...]:
-        furthest = np.argsort(np.where(valid, values, np.inf), kind="stable")[: min(count, int(valid.sum()))]
+        went = valid & (values < 1 - STILL)
+        furthest = np.argsort(np.where(went, values, np.inf), kind="stable")[: min(count, int(went.sum()))]
         return tuple(
             Moved(
                 str(image_ids[i]),
