@@ -4,7 +4,7 @@
 
 Trains one model of params.yaml on clean cells and on cells where 90 % of the infected bear a mark in a corner, then
 maps and scores both on sets that differ in who bears the mark: nobody, everybody, or the other class alone. Every step
-is the pipeline's own stage with the values of params.yaml. Prints a table, and the ratios that the shortcut should move.
+is a stage of the pipeline with the values of params.yaml. Prints a table, and the ratios that the mark should move.
 """
 
 import json
