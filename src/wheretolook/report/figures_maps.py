@@ -66,7 +66,8 @@ def _column_of_maps(
 
 def draw_layers(path: Path, results: Results, prepared: Prepared, maps: Mapping[str, Maps], gallery: Gallery) -> None:
     """One image, every method and layer: models trained on their last head beside those trained on every head."""
-    position = telling(gallery, prepared.labels[gallery.rows], 0)[0]
+    # Where no image was got right by all, one that was got wrong.
+    position = telling(gallery, prepared.labels[gallery.rows], 1)[0]
     views = views_of(maps)
     depths = sorted({view.depth for view in views}, reverse=True)
     methods = list(dict.fromkeys(view.method for view in views))
