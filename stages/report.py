@@ -26,6 +26,7 @@ def report(
     from wheretolook.data.prepared import load_prepared
     from wheretolook.report.gallery import make_gallery
     from wheretolook.report.results import load_results
+    from wheretolook.report.words import count
     from wheretolook.report.write import write_figures, write_site, write_tables
 
     results = load_results(reports, prepared)
@@ -35,10 +36,9 @@ def report(
     write_tables(reports, results, data, maps, gallery)
     write_figures(reports, results, data, maps, gallery, comparison)
     size = write_site(reports, results, data, maps, gallery, comparison, gallery_cells)
-    click.echo(
-        f"report: {len(maps)} models, {len(gallery.rows)} of {gallery.total} images of {results.split} on the page "
-        f"({size / 1e6:.1f} MB); open {reports / 'site' / 'index.html'}"
-    )
+    images = f"{len(gallery.rows)} of {gallery.total} images of {results.split}"
+    page = reports / "site" / "index.html"
+    click.echo(f"report: {count(len(maps), 'model')}, {images} on the page ({size / 1e6:.1f} MB); open {page}")
 
 
 if __name__ == "__main__":

@@ -11,9 +11,14 @@ import pandas as pd
 from click import Command
 
 from tests.report.fake_results import write_comparison, write_model
+from wheretolook.cams.store import load_maps
 from wheretolook.data.atomic import write_json
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.prepared import load_prepared
+from wheretolook.report.gallery import make_gallery
+from wheretolook.report.pagedata import page_data
+from wheretolook.report.results import load_results
+from wheretolook.report.site import page_of
 
 STAGE = Path(__file__).parents[2] / "stages/report.py"
 SPLITS = ("train", "val", "test")
@@ -227,3 +232,11 @@ def load_stage() -> Command:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.report
+
+
+def page_html(root: Path, images: int = 20, cells: int = 28) -> str:
+    """The page alone, of made-up results."""
+    results, prepared = load_results(root / "reports", root / "data/prepared"), load_prepared(root / "data/prepared")
+    maps = {name: load_maps(root / "data/cams" / name) for name in results.names}
+    gallery = make_gallery(maps, prepared.labels, prepared.rows(results.split), images)
+    return page_of(results, maps, page_data(results, prepared, maps, gallery, root / "data/comparison", cells))

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from wheretolook.analysis.agree import KEYS
+from wheretolook.analysis.agreement import FIGURE_COLUMNS
 from wheretolook.data.atomic import write_json
 
 NULLS = ("other", "centre", "mean_map", "random")
@@ -123,7 +125,9 @@ def write_comparison(world: Any, size: int) -> None:
     rows = [row for pair in pairs for row in _agreement(world, pair)]
     folder = world.root / "reports/comparison"
     folder.mkdir(parents=True)
-    pd.DataFrame(rows).to_csv(folder / "agreement.csv", index=False, lineterminator="\n")
+    pd.DataFrame(rows, columns=[*KEYS, *FIGURE_COLUMNS]).to_csv(
+        folder / "agreement.csv", index=False, lineterminator="\n"
+    )
     primary = [row for row in rows if row["primary"] == 1]
     write_json(
         folder / "agreement.json",

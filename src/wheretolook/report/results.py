@@ -66,15 +66,22 @@ def load_results(reports: Path, prepared: Path) -> Results:
     comparison = reports / "comparison"
     agreement = comparison / "agreement.csv"
     overlays = _read(comparison / "overlays.json", "compare")
+    missing = [name for name in names["models"] if name not in overlays["models"]]
+    if missing:
+        raise Refusal(
+            f'{comparison}: expected maps of {missing[0]} to be compared; found none; run "dvc repro -f compare"'
+        )
     if not agreement.is_file():
         raise Refusal(f'{agreement}: expected the agreement of models; found none; run "dvc repro -f compare"')
+    rows = pd.read_csv(agreement, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=[""])
+    named = rows["model_a"].isin(names["models"]) & rows["model_b"].isin(names["models"])
     statements = comparison / "statements.json"
     results = Results(
         names=tuple(names["models"]),
         drive=tuple(names["drive"]),
         models={name: _read(reports / "models" / f"{name}.json", f"score@{name}") for name in names["models"]},
         exports={name: _read(reports / "exports" / f"{name}.json", f"export@{name}") for name in names["models"]},
-        agreement=pd.read_csv(agreement, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=[""]),
+        agreement=rows[named].reset_index(drop=True),
         overlays=overlays,
         statements=_read(statements, "compare") if statements.is_file() else None,
         audit=_read(prepared / "audit.json", "prepare"),

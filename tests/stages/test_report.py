@@ -1,0 +1,100 @@
+"""Stage `report`, on made-up results."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tests.report.fake import STAGE, load_stage, stage_options, write_report, write_world
+
+WRITTEN = {
+    "metrics.json",
+    "data.json",
+    "summary.md",
+    "site/index.html",
+    "plots/agreement.csv",
+    "plots/confusion/every-0.csv",
+    "plots/confusion/last-0.csv",
+    "plots/localisation.csv",
+    "plots/training.csv",
+    "plots/training_layers.csv",
+    *(
+        f"figures/{n}.png"
+        for n in ("agreement", "classes", "confusion", "images", "layers", "localisation", "training")
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("report")
+    write_world(root, names=("last-0", "every-0"), per_class=8, size=32, grids=(8, 4))
+    return root
+
+
+def files_of(root: Path) -> dict[str, str]:
+    made = (root / "reports" / name for name in WRITTEN)
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in made}
+
+
+def run(root: Path, *extra: str) -> subprocess.CompletedProcess[str]:
+    """The stage in a process of its own, as DVC runs it."""
+    environment = {**os.environ, "PYTHONPATH": str(STAGE.parents[1] / "src")}
+    words = [sys.executable, str(STAGE), *stage_options(root), *extra]
+    return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=100)
+
+
+def test_the_same_inputs_give_the_same_bytes_in_another_process(root: Path):
+    told = write_report(root)
+    first = files_of(root)
+    done = run(root)
+    assert done.returncode == 0, done.stderr
+    assert files_of(root) == first
+    assert done.stdout == told
+    assert told.startswith("report: 2 models, 8 of 8 images of test on the page (0.")
+    assert told.rstrip().endswith("site/index.html")
+    assert done.stderr == ""
+
+
+def test_a_model_that_is_named_no_more_leaves_the_report_and_one_model_without_masks_makes_one(tmp_path: Path):
+    write_world(tmp_path, names=("last-0", "every-0"), per_class=4, size=16, grids=(4, 2), masks=False)
+    write_report(tmp_path)
+    (tmp_path / "reports/names.json").write_text('{"models": ["every-0"], "trained": ["every-0"], "drive": []}')
+    assert write_report(tmp_path).startswith("report: 1 model, 4 of 4 images")
+    assert [path.name for path in (tmp_path / "reports/plots/confusion").iterdir()] == ["every-0.csv"]
+    assert "last-0" not in (tmp_path / "reports/summary.md").read_text()
+    assert not (tmp_path / "reports/figures/localisation.png").exists()
+
+
+def test_maps_that_were_edited_are_refused_without_a_traceback(root: Path, tmp_path: Path):
+    copied = shutil.copytree(root, tmp_path / "edited")
+    maps = copied / "data/cams/last-0/cam.block2.npy"
+    maps.write_bytes(maps.read_bytes()[:-1] + b"\x01")
+    done = CliRunner().invoke(load_stage(), stage_options(copied))
+    assert done.exit_code == 1
+    assert "cam.block2.npy: expected sha256" in done.output
+    assert 'run "dvc repro -f export@last-0"' in done.output
+
+
+def test_an_option_that_is_missing_or_out_of_range_is_refused(root: Path):
+    runner, stage = CliRunner(), load_stage()
+    missing = runner.invoke(stage, stage_options(root)[2:])
+    assert missing.exit_code == 2
+    assert "Missing option '--gallery_images'" in missing.output
+    none = runner.invoke(stage, [*stage_options(root), "--gallery_images", "0"])
+    assert none.exit_code == 2
+
+
+def test_help_loads_nothing_heavy():
+    loaded = "import sys, runpy\nsys.argv = ['report.py', '--help']\n"
+    loaded += f"try:\n    runpy.run_path({str(STAGE)!r}, run_name='__main__')\nexcept SystemExit:\n    pass\n"
+    loaded += "print(sorted({'torch', 'pandas', 'matplotlib', 'numpy', 'jinja2', 'PIL'} & set(sys.modules)))"
+    environment = {**os.environ, "PYTHONPATH": str(STAGE.parents[1] / "src")}
+    done = subprocess.run([sys.executable, "-c", loaded], env=environment, capture_output=True, text=True, timeout=60)
+    assert "--gallery_images" in done.stdout
+    assert done.stdout.strip().endswith("[]")
