@@ -10,6 +10,12 @@ from wheretolook.stage import StageCommand
 @click.command(cls=StageCommand)
 @click.option("--split", type=click.Choice(["train", "val", "test"]), required=True, help="Whose images are compared.")
 @click.option("--resamples", type=click.IntRange(199), required=True, help="Resamples of each bootstrap interval.")
+@click.option(
+    "--margin",
+    type=click.FloatRange(0, 2),
+    required=True,
+    help="By how much agreement must exceed each null, in units of correlation, for a statement about a class.",
+)
 @click.option("--seed", type=click.IntRange(0), required=True, help="Of all that is drawn at random.")
 @click.option("--prepared", type=click.Path(path_type=Path), default=Path("data/prepared"), show_default=True)
 @click.option("--names", type=click.Path(path_type=Path), default=Path("reports/names.json"), show_default=True)
@@ -17,9 +23,11 @@ from wheretolook.stage import StageCommand
 @click.option("--cams", type=click.Path(path_type=Path), default=Path("data/cams"), show_default=True)
 @click.option("--arrays", type=click.Path(path_type=Path), default=Path("data/comparison"), show_default=True)
 @click.option("--reports", type=click.Path(path_type=Path), default=Path("reports/comparison"), show_default=True)
+@click.option("--page", type=click.Path(path_type=Path), default=Path("reports/statements.md"), show_default=True)
 def compare(
     split: str,
     resamples: int,
+    margin: float,
     seed: int,
     prepared: Path,
     names: Path,
@@ -27,10 +35,13 @@ def compare(
     cams: Path,
     arrays: Path,
     reports: Path,
+    page: Path,
 ) -> None:
-    """Write reports/comparison/ and data/comparison/, laid out in docs/results.md."""
+    """Write reports/comparison/, reports/statements.md and data/comparison/, laid out in docs/results.md."""
     from wheretolook.analysis.agree import agreement_table
     from wheretolook.analysis.overlays import write_overlays
+    from wheretolook.analysis.state import study_statements
+    from wheretolook.analysis.statement_text import statements_markdown
     from wheretolook.analysis.study import load_study
     from wheretolook.analysis.tables import agreement_csv, agreement_json
     from wheretolook.data.atomic import replacing_folder, write_json, write_text
@@ -40,10 +51,13 @@ def compare(
     with replacing_folder(arrays) as folder:
         overlays = write_overlays(study, folder)
     rows = agreement_table(study, resamples, seed)
+    said = study_statements(study, rows, margin, resamples, seed)
     with replacing_folder(reports) as folder:
         write_text(folder / "agreement.csv", agreement_csv(rows))
         write_json(folder / "agreement.json", agreement_json(study, rows))
         write_json(folder / "overlays.json", overlays)
+        write_json(folder / "statements.json", said)
+    write_text(page, statements_markdown(said))
     click.echo(f"compare: {len(study.names)} models on {len(study.rows)} {split} images: {len(rows)} rows of agreement")
 
 

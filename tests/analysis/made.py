@@ -33,7 +33,15 @@ class Made:
     @property
     def compare_paths(self) -> list[str]:
         paths = {"names": "reports/names.json", "exports": "reports/exports", "reports": "reports/comparison"}
-        return self._options({"prepared": "data/prepared", "cams": "data/cams", "arrays": "data/comparison"} | paths)
+        return self._options(
+            {
+                "prepared": "data/prepared",
+                "cams": "data/cams",
+                "arrays": "data/comparison",
+                "page": "reports/statements.md",
+            }
+            | paths
+        )
 
     def _options(self, paths: dict[str, str]) -> list[str]:
         return [word for key, path in paths.items() for word in (f"--{key}", str(self.root / path))]
@@ -44,7 +52,7 @@ def make(
     names: Sequence[str] = ("last-0", "last-1", "every-0"),
     per_class: int = 80,
     groups: int = 0,
-    noise: float = 0.3,
+    noise: float = 0.08,
 ) -> Made:
     """Two classes, half of the images in test; infected ones have a spot of evidence, which every model's maps mark.
 

@@ -15,7 +15,7 @@ from wheretolook.data.prepared import load_prepared
 sys.path.insert(0, str(Path(__file__).parents[2] / "stages"))
 from compare import compare
 
-OPTIONS = ["--split", "test", "--resamples", "199", "--seed", "0"]
+OPTIONS = ["--split", "test", "--resamples", "199", "--margin", "0.2", "--seed", "0"]
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +91,13 @@ def test_model_that_is_no_longer_named_is_left_out(made: Made) -> None:
     assert not (made.root / "data/comparison/every-0").exists()
     names.write_text(before, encoding="utf-8")
     run(made)
+
+
+def test_agreement_on_the_evidence_is_said(made: Made) -> None:
+    said = json.loads((made.root / "reports/comparison/statements.json").read_text(encoding="utf-8"))
+    holds = [each["statement"] for each in said["classes"]["infected"]["holds"]]
+    assert any(statement.endswith("look at the evidence.") for statement in holds)
+    assert "## uninfected" in (made.root / "reports/statements.md").read_text(encoding="utf-8")
 
 
 def test_run_twice_writes_the_same_bytes(made: Made) -> None:

@@ -33,11 +33,11 @@ def image_figures(maps: np.ndarray, regions: Regions) -> dict[str, np.ndarray]:
         energy, found["positive"] = energy_inside(maps, inside, known)
         found[region] = seen & (inside.sum(axis=(1, 2)) > 0)
         found[f"{region}.energy"] = energy
+        found[f"{region}.centre_energy"] = energy_inside(prior, inside, known)[0]
         found[f"{region}.area_share"] = np.where(seen, area_share(inside, np.where(seen[:, None, None], known, 1)), 0)
     evidence = regions.evidence
     found["negative_energy"], found["negative"] = energy_inside(-maps, evidence, known)
     found["energy_ceiling"] = energy_ceiling(evidence, known)
-    found["centre_energy"] = energy_inside(prior, evidence, known)[0]
     found["pointing"] = pointing_hits(maps, evidence, known)
     found["pointing_by_area"] = pointing_chance(evidence, known)
     found["centre_pointing"] = pointing_hits(prior, evidence, known)
@@ -60,7 +60,8 @@ def class_figures(found: dict[str, np.ndarray], groups: np.ndarray, resamples: i
         out[f"{region}_images"] = int(counts.sum())
         out |= {prefix + key: value for key, value in _region(found, region, counts, groups, resamples, seed).items()}
     counts = found["evidence"] & found["positive"]
-    for key in ("energy_ceiling", "pointing", "pointing_by_area", "centre_energy", "centre_pointing"):
+    out["centre_energy"] = _mean(found["evidence.centre_energy"], counts)
+    for key in ("energy_ceiling", "pointing", "pointing_by_area", "centre_pointing"):
         out[key] = _mean(found[key], counts)
     out["negative_energy"] = _mean(found["negative_energy"], found["evidence"] & found["negative"])
     return out

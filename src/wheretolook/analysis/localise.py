@@ -10,14 +10,14 @@ from wheretolook.analysis.regions import regions_on_grid
 from wheretolook.analysis.target import Target
 
 
-def stream_figures(target: Target, masks: np.ndarray) -> dict[str, np.ndarray]:
-    """Figures of every image (`image_figures`), in blocks.
+def stream_figures(target: Target, masks: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Figures of some images (`image_figures`), in blocks.
 
     Args:
         target: maps of one method and layer.
         masks: (N, S, S) uint8 labels, memory-mapped.
+        rows: (n,) int64, the images.
     """
-    rows = np.arange(len(masks))
     blocks = [
         image_figures(target.true_class(block), regions_on_grid(np.asarray(masks[block]), target.grid))
         for block in row_blocks(rows, 4 * 4 * int(np.prod(masks.shape[1:])))
@@ -45,7 +45,7 @@ def localise(
         resamples: for the intervals.
         seed: for the intervals.
     """
-    found = stream_figures(target, masks)
+    found = stream_figures(target, masks, np.arange(len(masks)))
     out: dict[str, dict[str, Any]] = {}
     for split, rows in splits.items():
         out[split] = {}

@@ -29,7 +29,7 @@ def balanced_accuracy_interval(
     member = labels[:, None] == classes
     sizes, hits = group_sums(member, codes, count), group_sums(member & right[:, None], codes, count)
     present = (sizes > 0).sum(axis=0)
-    if present.min(initial=0) < FEWEST_GROUPS:
+    if not len(present) or present.min() < FEWEST_GROUPS:
         return None
     weights = resampling_weights(count, resamples, np.random.default_rng(seed))
     drawn = (weights @ sizes, weights @ hits)

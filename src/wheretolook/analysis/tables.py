@@ -1,4 +1,4 @@
-"""The table of agreement as CSV, and its primary rows as JSON."""
+"""The table of agreement as CSV, and the rows that statements rest on as JSON."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ def agreement_csv(rows: list[dict[str, Any]]) -> str:
 
 
 def agreement_json(study: Study, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The primary rows and what they are of."""
+    """The primary rows over all images, and what they are of."""
     names = study.names
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
     return {
@@ -35,5 +35,5 @@ def agreement_json(study: Study, rows: list[dict[str, Any]]) -> dict[str, Any]:
         "split": study.split,
         "models": names,
         "pairs": [{"model_a": a, "model_b": b, "kind": study.kind(a, b)} for a, b in pairs],
-        "rows": [rounded(row) for row in rows if row["primary"]],
+        "rows": [rounded(row) for row in rows if row["primary"] and row["subset"] == "all"],
     }

@@ -1,0 +1,130 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wheretolook.analysis import rules
+from wheretolook.analysis.agreement import NULLS
+from wheretolook.analysis.places import Place, common_place, places_of
+from wheretolook.analysis.statement_text import statements_markdown
+from wheretolook.analysis.statements import Findings, statements
+
+MODELS = ("last-0", "last-1", "every-0")
+ABOVE = dict.fromkeys(MODELS, 0.9)
+
+
+def row(a: str, b: str, low: float | None = 0.4, random: bool = True) -> dict[str, Any]:
+    found = {"model_a": a, "model_b": b, "random": 0.1 if random else None}
+    return found | {f"excess_{null}_low": low if random or null != "random" else None for null in NULLS}
+
+
+def rows(low: float | None = 0.4, random: bool = True) -> list[dict[str, Any]]:
+    return [row(a, b, low, random) for i, a in enumerate(MODELS) for b in MODELS[i + 1 :]]
+
+
+def place(region: str, energy: float, area: float = 0.02) -> Place:
+    return Place(region, 40, energy, area, area, energy > 2 * area)
+
+
+PARASITE = {name: [place("evidence", 0.3), place("foreground", 0.9, 0.6)] for name in MODELS}
+
+
+def said(
+    found: list[dict[str, Any]] | None = None,
+    places: dict[str, list[Place]] = PARASITE,
+    low: dict[str, float | None] = ABOVE,
+    images: int = 40,
+    models: tuple[str, ...] = MODELS,
+) -> dict[str, Any]:
+    classes = [Findings("infected", images, rows() if found is None else found, places), Findings("un", 40, rows(), {})]
+    return statements(models, "test", low, classes, 0.2)["classes"]["infected"]
+
+
+def rules_that_hold(about: dict[str, Any]) -> list[str]:
+    return [each["rule"] for each in about["holds"]]
+
+
+def test_agreement_beyond_every_null_is_said_and_the_evidence_named() -> None:
+    about = said()
+    assert rules_that_hold(about) == [rules.AGREEMENT, rules.PLACE]
+    assert about["holds"][1]["statement"].endswith("look at the evidence.")
+    assert "In these 3 models, over 40 test images of infected" in about["holds"][0]["statement"]
+    assert [each["statement"].split()[-1] for each in about["must_not"]] == ["foreground."]
+
+
+@pytest.mark.parametrize("low", [0.5, 0.41, None])
+def test_one_model_at_chance_silences_all(low: float | None) -> None:
+    about = said(low=ABOVE | {"last-1": low})
+    assert about["holds"] == []
+    assert about["must_not"][0]["rule"] == rules.CHANCE
+    assert "last-1" in about["must_not"][0]["because"]
+
+
+def test_a_p_value_is_not_enough_the_excess_must_reach_the_margin() -> None:
+    weak = rows()
+    weak[1]["excess_mean_map_low"] = 0.19
+    about = said(weak)
+    assert about["holds"] == []
+    assert about["must_not"][0]["rule"] == rules.AGREEMENT
+    assert "last-0 and every-0, over the null 'mean_map'" in about["must_not"][0]["because"]
+
+
+def test_the_model_that_vetoes_is_named_by_leaving_it_out() -> None:
+    found = [row("last-0", "last-1", 0.5), row("last-0", "every-0", -0.1), row("last-1", "every-0", 0.1)]
+    assert said(found)["vetoes"] == {"last-0": 0.1, "last-1": -0.1, "every-0": 0.5}
+
+
+def test_few_images_silence() -> None:
+    assert said(images=19)["must_not"][0]["rule"] == rules.ENOUGH
+    assert said(rows(low=None))["must_not"][0]["rule"] == rules.ENOUGH
+
+
+def test_one_model_says_nothing_about_a_class() -> None:
+    about = said([], {"last-0": PARASITE["last-0"]}, models=("last-0",))
+    assert about["holds"] == []
+    assert about["must_not"][0]["rule"] == rules.ALONE
+
+
+def test_null_that_was_not_tested_is_told() -> None:
+    about = said(rows(random=False))
+    assert rules.AGREEMENT in rules_that_hold(about)
+    assert "not held against random weights" in about["holds"][0]["because"]
+
+
+def test_shortcut_names_the_mark_and_not_the_parasite_even_where_all_maps_are_alike() -> None:
+    bait = {name: [place("evidence", 0.05), place("mark", 0.6), place("foreground", 0.4, 0.6)] for name in MODELS}
+    about = said(rows(0.01), bait)
+    assert rules_that_hold(about) == [rules.MARK]
+    assert about["holds"][0]["statement"].endswith("look at the mark.")
+    assert any(each["statement"].endswith("look at the evidence.") for each in about["must_not"])
+
+
+def test_models_that_point_out_different_regions_have_no_common_place() -> None:
+    assert common_place(PARASITE | {"last-1": [place("mark", 0.5)]}) is None
+    assert common_place(PARASITE | {"last-1": [place("evidence", 0.03)]}) is None
+    assert common_place(PARASITE) == "evidence"
+
+
+def test_page_has_every_class_and_rule() -> None:
+    text = statements_markdown(
+        statements(MODELS, "test", ABOVE, [Findings("a", 40, rows(), {}), Findings("b", 9, [], {})], 0.2)
+    )
+    assert "## a" in text
+    assert "## b" in text
+    assert all(f"**{rule}**" in text for rule in rules.WORDS)
+
+
+def test_place_is_pointed_out_only_where_energy_is_twice_area_and_centre() -> None:
+    rng = np.random.default_rng(0)
+    count = 60
+    found = {"positive": np.ones(count, bool)}
+    for region, energy, area, centre in (
+        ("evidence", 0.3, 0.02, 0.1),
+        ("mark", 0.3, 0.02, 0.16),
+        ("foreground", 0.9, 0.6, 0.7),
+    ):
+        found |= {region: np.ones(count, bool), f"{region}.energy": energy + 0.02 * rng.normal(size=count)}
+        found |= {f"{region}.area_share": np.full(count, area), f"{region}.centre_energy": np.full(count, centre)}
+    places = places_of(found, np.arange(count), 199, 0)
+    assert [(p.region, p.pointed_out) for p in places] == [("evidence", True), ("mark", False), ("foreground", False)]
+    assert places[0].ratio == pytest.approx(15, rel=0.1)
