@@ -1,5 +1,6 @@
 """Zip and tar as one thing: entries that can be judged before a byte is written, then their contents, in order."""
 
+import errno
 import lzma
 import stat
 import tarfile
@@ -76,8 +77,8 @@ def readable() -> Iterator[None]:
     try:
         yield
     except (*DAMAGED, OSError) as error:
-        # An error of the system has a number; "not a gzipped file" and the like have none.
-        if isinstance(error, OSError) and error.errno is not None:
+        # An error of the disk has a number; "not a gzipped file" has none, and EINVAL is an offset below zero.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         said = str(error) or type(error).__name__
         found = f"one that is damaged, cut short or of an unknown kind ({said})"

@@ -1,0 +1,174 @@
+"""The loaders of what comes from outside: each takes bytes, and ends well or with a refusal."""
+
+import io
+import json
+import os
+import random
+import tempfile
+import traceback
+import zipfile
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tests.fuzzing import corpora
+from tests.fuzzing.mutations import (
+    SEEDS,
+    Change,
+    apply,
+    draw_changes,
+    mutated,
+    repair_png,
+    repair_tar,
+    repair_weights,
+)
+from wheretolook.data.refusal import Refusal
+
+
+@dataclass(frozen=True)
+class Target:
+    """A loader under test.
+
+    Attributes:
+        inputs: gives the mutated bytes.
+        load: takes them and a scratch folder, in which `room` is where it may write.
+        share: of all tries, in parts.
+    """
+
+    inputs: Callable[[], st.SearchStrategy[bytes]]
+    load: Callable[[bytes, Path], None]
+    share: int
+
+
+def run(target: Target, data: bytes) -> str:
+    """Load the bytes; "loaded" or "refused".
+
+    Raises:
+        AssertionError: a file stands where none may.
+        Exception: whatever the loader raised that is no refusal; that is an escape.
+    """
+    with tempfile.TemporaryDirectory(prefix="wheretolook-fuzz-") as folder:
+        scratch = Path(folder)
+        (scratch / "room").mkdir()
+        (scratch / "input").write_bytes(data)
+        try:
+            target.load(data, scratch)
+        except Refusal:
+            assert not list((scratch / "room").iterdir()), "a refused input left a file"
+            return "refused"
+        finally:
+            outside = {path.name for path in scratch.iterdir()} - {"room", "input"}
+            assert not outside, f"a file outside: {outside}"
+        return "loaded"
+
+
+def load_archive(_: bytes, scratch: Path) -> None:
+    from wheretolook.data.archive import Limits, unpack
+
+    unpack(scratch / "input", scratch / "room" / "raw", root="", limits=Limits(files=1000, free_bytes=1 << 22))
+
+
+def load_image(data: bytes, _: Path) -> None:
+    from wheretolook.data.decode import decode_image
+
+    image = decode_image(io.BytesIO(data))
+    assert image.mode == "RGB"
+
+
+def load_model_file(_: bytes, scratch: Path) -> None:
+    from wheretolook.models.admit import admit
+
+    with forked():
+        admit(scratch / "input", "input", scratch / "room" / "m.safetensors", None)
+
+
+def load_state(_: bytes, scratch: Path) -> None:
+    from wheretolook.models.foreign import Description, convert_foreign
+
+    looknet = Description("looknet", {"width": 4, "depth": 2}, ("infected", "uninfected"), 32)
+    with forked():
+        convert_foreign(scratch / "input", scratch / "room" / "m.safetensors", looknet)
+
+
+@contextmanager
+def forked():
+    """Let the quarantine fork this process, which has its libraries loaded, in place of starting one of two seconds.
+
+    The child does what the real one does, and its end is judged by the same function.
+    """
+    from wheretolook.models import admit, foreign, quarantine
+
+    kept = quarantine.open_in_quarantine
+    admit.open_in_quarantine = foreign.open_in_quarantine = _fork
+    try:
+        yield
+    finally:
+        admit.open_in_quarantine = foreign.open_in_quarantine = kept
+
+
+def _fork(task: str, path: Path, bounds: Any, **request: Any) -> dict[str, Any]:
+    from wheretolook.models.quarantine import verdict
+
+    request |= {"task": task, "path": str(path)}
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        if (child := os.fork()) == 0:
+            _child(request, output.fileno(), errors.fileno())
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        output.seek(0)
+        errors.seek(0)
+        return verdict(path, bounds, code, output.read().decode(), errors.read().decode(errors="replace"))
+
+
+def _child(request: dict[str, Any], output: int, errors: int) -> None:
+    from wheretolook.models.quarantine_child import answer, bound
+
+    code = 1
+    try:
+        os.dup2(errors, 2)
+        bound(1 << 28, 5)
+        os.write(output, json.dumps(answer(request)).encode())
+        code = 0
+    except BaseException:  # noqa: BLE001 -- as the interpreter ends a process: with a traceback and 1
+        os.write(errors, traceback.format_exc().encode())
+    finally:
+        os._exit(code)
+
+
+def states() -> st.SearchStrategy[bytes]:
+    """Half of the changes are to the pickle inside, packed again: to the bytes around it the reader is soon blind."""
+    originals = corpora.states()
+
+    def build(seed: int) -> bytes:
+        draw = random.Random(seed)
+        return _with_changed_pickle(draw.choice(originals), draw_changes(draw, 4))
+
+    return st.one_of(mutated(originals, lambda data: data), SEEDS.map(build))
+
+
+def _with_changed_pickle(data: bytes, chain: list[Change]) -> bytes:
+    if not zipfile.is_zipfile(io.BytesIO(data)):
+        return _changed(data, chain)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(packed, "w") as new:
+        for info in old.infolist():
+            content = old.read(info)
+            new.writestr(info.filename, _changed(content, chain) if info.filename.endswith("data.pkl") else content)
+    return packed.getvalue()
+
+
+def _changed(data: bytes, chain: list[Change]) -> bytes:
+    for change in chain:
+        data = apply(data, change)
+    return data
+
+
+TARGETS = {
+    "archives": Target(lambda: mutated(corpora.archives(), repair_tar), load_archive, 9),
+    "images": Target(lambda: mutated(corpora.images(), repair_png), load_image, 7),
+    "model files": Target(lambda: mutated(corpora.weights(), repair_weights), load_model_file, 4),
+    "state dicts": Target(states, load_state, 1),
+}
