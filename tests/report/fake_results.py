@@ -134,6 +134,7 @@ def write_comparison(world: Any, size: int) -> None:
         {"format": 1, "split": "test", "models": list(world.names), "pairs": pairs, "rows": primary},
     )
     _write_overlays(world)
+    _write_statements(world)
 
 
 def _agreement(world: Any, pair: dict[str, str]) -> list[dict[str, Any]]:
@@ -212,5 +213,36 @@ def _write_overlays(world: Any) -> None:
             "counts": {name: len(rows) for name, rows in zip(world.class_names, by_class, strict=True)},
             "images": {"mean": "images.mean.npy", "spread": "images.spread.npy"},
             "models": models,
+        },
+    )
+
+
+def _write_statements(world: Any) -> None:
+    def said(statement: str, rule: str, because: str) -> dict[str, str]:
+        return {"statement": statement, "rule": rule, "because": because}
+
+    first, *others = world.class_names
+    agree = f"In these {len(world.names)} models, over 10 test images of {{}}, the networks look at the same places."
+    nothing = {"images": 10, "excess_low": {}, "vetoes": {}, "places": {}}
+    holds = [said(agree.format(first), "agreement beyond every null", "the excess is +0.35 or more")]
+    write_json(
+        world.root / "reports/comparison/statements.json",
+        {
+            "format": 1,
+            "split": "test",
+            "models": list(world.names),
+            "margin": 0.2,
+            "rules": {"agreement beyond every null": "For every pair of models the correlation exceeds each null."},
+            "accuracy": {name: {"low": 0.9, "chance": 1 / len(world.class_names)} for name in world.names},
+            "must_not": [said("Networks trained so look there.", "six seeds", "the study is of these models")],
+            "classes": {first: {**nothing, "holds": holds, "must_not": []}}
+            | {
+                name: {
+                    **nothing,
+                    "holds": [],
+                    "must_not": [said(agree.format(name), "agreement beyond every null", "the excess is -0.10")],
+                }
+                for name in others
+            },
         },
     )

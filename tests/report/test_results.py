@@ -6,7 +6,7 @@ import pytest
 from tests.report.fake import World, read, write_world
 from wheretolook.data.atomic import write_json
 from wheretolook.data.refusal import Refusal
-from wheretolook.report.findings import findings_of
+from wheretolook.report.findings import findings_of, measured_findings
 from wheretolook.report.metrics import metrics_of
 from wheretolook.report.plots import agreement_table, confusion_table, layers_table, localisation_table, training_table
 from wheretolook.report.results import Results, load_results
@@ -143,7 +143,7 @@ def test_evidence_is_a_mean_over_images_not_over_classes():
 
 
 def test_findings_give_each_figure_with_its_measure(results: Results):
-    accuracy, evidence, agreement = findings_of(results)
+    *_, accuracy, evidence, agreement = findings_of(results)
     assert accuracy.endswith("of 20 images of the test split (4 models).")
     assert "lies inside the evidence, which covers 3.0 % of the image" in evidence
     assert "maps of other images of the class: 0.15" in agreement
@@ -151,7 +151,8 @@ def test_findings_give_each_figure_with_its_measure(results: Results):
 
 def test_the_summary_starts_with_the_findings_and_tables_every_model(results: Results):
     summary = summary_of(results)
-    assert summary.startswith("# Where to look?\n\n- Right on ")
+    assert summary.startswith("# Where to look?\n\n- In these 4 models, over 10 test images of infected")
+    assert "\n- About uninfected no statement holds (agreement beyond every null: the excess is -0.10).\n" in summary
     for name in results.names:
         assert f"\n| {name} | " in summary
     assert "| last-0, last-1 | seeds | infected | 10 | 0.8" in summary
@@ -162,6 +163,6 @@ def test_without_masks_and_with_one_model_nothing_is_made_up(tmp_path):
     results = load_results(tmp_path / "reports", tmp_path / "data/prepared")
     assert "localisation" not in metrics_of(results)["only"]
     assert "agreement" not in metrics_of(results)["only"]
-    assert len(findings_of(results)) == 1
+    assert len(measured_findings(results)) == 1
     assert len(agreement_table(results)) == len(localisation_table(results)) == 0
     assert "| only | " in summary_of(results)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from wheretolook.report.metrics import localisation_of
 from wheretolook.report.results import Results
+from wheretolook.report.sections_statements import statement_lines
 from wheretolook.report.words import count, listed, percent_span, span
 
 if TYPE_CHECKING:
@@ -12,7 +13,12 @@ if TYPE_CHECKING:
 
 
 def findings_of(results: Results) -> list[str]:
-    """How well the models do, where they look, whether they agree; no sentence where nothing was measured."""
+    """What may be said of each class; how well the models do, where they look, whether they agree."""
+    return [*statement_lines(results), *measured_findings(results)]
+
+
+def measured_findings(results: Results) -> list[str]:
+    """The same without the statements."""
     return [*_accuracy(results), *_evidence(results), *_agreement(results)]
 
 

@@ -7,12 +7,13 @@ from typing import Any
 
 from wheretolook.cams.store import Maps
 from wheretolook.report.colours import diverging, sequential
-from wheretolook.report.findings import findings_of
+from wheretolook.report.findings import measured_findings
 from wheretolook.report.pagedata import PageData
 from wheretolook.report.results import Results
 from wheretolook.report.sections import confusions, head_rows, located, model_rows, training_charts
 from wheretolook.report.sections_agreement import NULLS, SHAPES, agreements
 from wheretolook.report.sections_data import audit_section, provenance_section
+from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.words import count, listed
 
 STYLES = ("style.css", "explore.css")
@@ -64,8 +65,8 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "class_names": results.class_names,
         "split": results.split,
         "images": count(split["images"], "image"),
-        "statements": [],
-        "findings": findings_of(results),
+        "statements": statements_section(results),
+        "findings": measured_findings(results),
         "models": model_rows(results),
         "has_evidence": located_rows is not None,
         "confusions": confusions(results),

@@ -6,6 +6,7 @@ from typing import Any
 from wheretolook.report.findings import findings_of
 from wheretolook.report.metrics import localisation_of
 from wheretolook.report.results import Results
+from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.words import NOTHING, interval, number, percent
 
 MODELS = ("model", "loss", "seed", "accuracy", "balanced (95 %)", "AUROC", "ECE", "energy inside", "ratio")
@@ -18,6 +19,7 @@ def summary_of(results: Results) -> str:
     parts = [
         "# Where to look?",
         "\n".join(f"- {finding}" for finding in findings_of(results)),
+        *_statements(results),
         f"## Models, on the {results.split} split",
         _table(MODELS, _models(results)),
         "Energy is the share of a map's positive part inside the evidence mask, over all classes that have one; the "
@@ -28,6 +30,16 @@ def summary_of(results: Results) -> str:
         "nothing of the image: agreement counts as far as it exceeds each of them.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _statements(results: Results) -> Iterable[str]:
+    """What must not be said of each class: what holds stands among the findings."""
+    section = statements_section(results)
+    said = [(part["class_name"], each) for part in section["classes"] for each in part["must_not"]] if section else []
+    if said:
+        lines = (f'- {name}: "{each["statement"]}" ({each["rule"]}: {each["because"]})' for name, each in said)
+        yield "## Not to be said"
+        yield "\n".join(lines)
 
 
 def _models(results: Results) -> Iterable[Sequence[str]]:

@@ -1,0 +1,37 @@
+"""The page's first part: what may be said about each class and what must not, as `compare` found it."""
+
+from typing import Any
+
+from wheretolook.report.results import Results
+from wheretolook.report.words import count
+
+
+def statements_section(results: Results) -> dict[str, Any] | None:
+    """Statements in the order of the classes, and the rules behind them; None where none were asked for."""
+    found = results.statements
+    if found is None:
+        return None
+    classes = [
+        {
+            "class_name": name,
+            "images": count(found["classes"][name]["images"], "image"),
+            "holds": found["classes"][name]["holds"],
+            "must_not": found["classes"][name]["must_not"],
+        }
+        for name in results.class_names
+        if name in found["classes"]
+    ]
+    return {"classes": classes, "rules": found["rules"].items(), "must_not": found["must_not"]}
+
+
+def statement_lines(results: Results) -> list[str]:
+    """A sentence for each class: what holds, or that nothing does and why."""
+    section = statements_section(results)
+    return [line for part in section["classes"] for line in _lines(part)] if section else []
+
+
+def _lines(part: dict[str, Any]) -> list[str]:
+    if part["holds"]:
+        return [said["statement"] for said in part["holds"]]
+    why = part["must_not"][0] if part["must_not"] else {"rule": "no rule", "because": "nothing was measured"}
+    return [f"About {part['class_name']} no statement holds ({why['rule']}: {why['because']})."]
