@@ -72,12 +72,12 @@ def check_fits(path: Path, architecture: str, expected: dict[str, Tensor], found
         for name, tensor in expected.items()
         if name in found and _describe(found[name]) != _describe(tensor)
     ]
-    faults = [
-        ("is missing", [name for name in expected if name not in found]),
-        ("does not belong", [name for name in found if name not in expected]),
-        ("", other),
-    ]
-    told = "; ".join(f"{_first(names)} {word}".strip() for word, names in faults if names)
+    faults = {
+        "missing": [name for name in expected if name not in found],
+        "unknown": [name for name in found if name not in expected],
+        "of another shape or type": other,
+    }
+    told = "; ".join(f"{word}: {_first(names)}" for word, names in faults.items() if names)
     if told:
         raise Refusal(
             f"{path}: expected the weights of {architecture}, found others: {told}; "

@@ -30,8 +30,19 @@ def evaluate(
     precision: str,
     batch_size: int,
     ranks: Ranks,
+    when: str,
 ) -> Tally:
     """Totals over the images `rows`, in evaluation mode; the network is in training mode after it.
+
+    Args:
+        objective: the network and its trained heads.
+        prepared: images and labels.
+        rows: (n,) indices of the images.
+        normalisation: mean and standard deviation of each channel.
+        precision: "float32" or "bfloat16".
+        batch_size: images a pass.
+        ranks: the processes that share the images.
+        when: the moment, for the message of a refusal.
 
     Raises:
         Refusal: a loss that is NaN or infinite.
@@ -48,7 +59,7 @@ def evaluate(
                 logits = objective(images)
             target = torch.from_numpy(labels[batch]).to(ranks.device)
             losses = head_losses(logits, target)
-            check_losses(losses, objective.layers, prepared, batch, "validation")
+            check_losses(losses, objective.layers, prepared, batch, when)
             tally.add(losses, logits, target)
     objective.train()
     return ranks.summed_tally(tally)

@@ -141,18 +141,19 @@ class Training:
     def _end_epoch(self) -> None:
         progress, options = self.progress, self.options
         self.ranks.average_statistics(self.network)
-        normalisation = (self.mean, self.std)
+        epoch = len(progress.history) + 1
         val = evaluate(
             self.objective,
             self.prepared,
             self.val_rows,
-            normalisation,
+            (self.mean, self.std),
             options.precision,
             options.batch_size,
             self.ranks,
+            f"validation of epoch {epoch}",
         )
         train = self.ranks.summed_tally(progress.tally)
-        progress.history.append(epoch_entry(len(progress.history) + 1, self.objective.layers, train, val))
+        progress.history.append(epoch_entry(epoch, self.objective.layers, train, val))
         progress.tally = Tally.empty(len(self.objective.layers))
         if options.keep == "best" and best_epoch(progress.history) is progress.history[-1]:
             progress.best = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}

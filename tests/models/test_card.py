@@ -1,0 +1,65 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.models.small import card
+from wheretolook.data.refusal import Refusal
+from wheretolook.models.card import card_from_json, card_to_json
+from wheretolook.models.looknet import LookNet
+
+PLAIN = card(LookNet(2, width=4, depth=2))
+
+
+def text_with(**changes: object) -> str:
+    return json.dumps(json.loads(card_to_json(PLAIN)) | changes)
+
+
+def test_a_card_comes_back_as_it_was():
+    assert card_from_json(card_to_json(PLAIN), Path("x")) == PLAIN
+
+
+def test_the_order_of_keys_does_not_matter():
+    permuted = replace(PLAIN, arguments={"depth": 2, "width": 4}, data=dict(reversed(PLAIN.data.items())))
+    assert card_to_json(permuted) == card_to_json(PLAIN)
+    values = json.loads(card_to_json(PLAIN))
+    assert card_from_json(json.dumps(dict(reversed(values.items()))), Path("x")) == PLAIN
+
+
+def test_nan_is_an_error():
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        card_to_json(replace(PLAIN, history=[{"val_loss": float("nan")}]))
+
+
+@pytest.mark.parametrize("name", ["class_names", "history", "mean"])
+def test_a_missing_field_is_named(name: str):
+    values = json.loads(card_to_json(PLAIN))
+    del values[name]
+    with pytest.raises(Refusal, match=f"x: the card lacks {name}"):
+        card_from_json(json.dumps(values), Path("x"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": 7}, "expected a card of format 1, found 7"),
+        ({"class_names": ["cat"]}, "class_names in the card: expected two names or more"),
+        ({"class_names": ["cat", "cat"]}, "each once, found"),
+        ({"input_size": 0}, "input_size in the card: expected a number of pixels, found 0"),
+        ({"std": [0.1, 0.0, 0.1]}, "std in the card: expected three numbers above 0"),
+        ({"mean": [0.1, 0.2]}, "mean in the card: expected three numbers"),
+        ({"loss": "both"}, "loss in the card: expected last or every, found 'both'"),
+        ({"trained_heads": ["block9"]}, "trained_heads in the card: expected some of"),
+        ({"arguments": [1]}, "arguments in the card: expected a mapping"),
+    ],
+)
+def test_a_wrong_field_is_refused(changes: dict, message: str):
+    with pytest.raises(Refusal, match=message):
+        card_from_json(text_with(**changes), Path("x"))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "3"])
+def test_what_is_no_card_is_refused(text: str):
+    with pytest.raises(Refusal, match="x: expected a card"):
+        card_from_json(text, Path("x"))

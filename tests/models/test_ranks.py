@@ -1,0 +1,63 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from wheretolook.data.refusal import Refusal
+from wheretolook.models.ranks import Ranks, joined_ranks
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+SCRIPT = """
+import os, sys
+import torch
+from tests.models.small import OPTIONS, prepared
+from dataclasses import replace
+from pathlib import Path
+from wheretolook.models.checkpoint import save_model
+from wheretolook.models.ranks import joined_ranks
+from wheretolook.models.run_training import train_network
+
+with joined_ranks(os.environ, torch.device("cpu")) as ranks:
+    for run in ("first", "second"):
+        network, card = train_network(prepared(), replace(OPTIONS, loss="every"), ranks, "tiny")
+        # Each process writes its own, to show that all hold the same.
+        save_model(Path(sys.argv[1]) / f"{run}-{ranks.rank}.safetensors", network, card)
+"""
+
+
+def test_without_torchrun_a_process_is_alone_and_nothing_is_touched():
+    with joined_ranks({}, torch.device("cpu")) as ranks:
+        assert (ranks.rank, ranks.count, ranks.alone, ranks.leads) == (0, 1, True, True)
+        assert not torch.distributed.is_initialized()
+        assert ranks.summed(torch.ones(2)).tolist() == [1, 1]
+
+
+def test_the_shares_of_all_processes_are_the_whole():
+    items = np.arange(7)
+    shares = [Ranks(rank, 3, rank, torch.device("cpu")).share(items).tolist() for rank in range(3)]
+    assert shares == [[0, 3, 6], [1, 4], [2, 5]]
+
+
+def test_more_processes_than_cuda_devices_are_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    environment = {"TORCHELASTIC_RUN_ID": "x", "RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}
+    with (
+        pytest.raises(Refusal, match="no more processes than CUDA devices on this machine, 1; found process 2"),
+        joined_ranks(environment, torch.device("cuda")),
+    ):
+        pass
+
+
+def test_two_processes_under_torchrun_end_with_one_network_the_same_each_time(tmp_path: Path):
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": f"{root / 'src'}:{root}", "OMP_NUM_THREADS": "1"}
+    (tmp_path / "run.py").write_text(SCRIPT)
+    command = [*TORCHRUN, str(tmp_path / "run.py"), str(tmp_path)]
+    subprocess.run(command, check=True, env=environment, cwd=root, timeout=200)
+    files = [path.read_bytes() for path in tmp_path.glob("*.safetensors")]
+    assert len(files) == 4
+    assert len(set(files)) == 1

@@ -1,0 +1,143 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.models.small import ALONE, OPTIONS, prepared
+from wheretolook.data.refusal import Refusal
+from wheretolook.models.checkpoint import load_model, save_model
+from wheretolook.models.options import TrainingOptions
+from wheretolook.models.run_training import train_network
+from wheretolook.models.training import Training
+
+
+def trained_bytes(path: Path, options: TrainingOptions) -> bytes:
+    save_model(path, *train_network(prepared(), options, ALONE, "tiny"))
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        OPTIONS,
+        replace(OPTIONS, loss="every", precision="bfloat16"),
+        replace(OPTIONS, keep="last", augment=False),
+    ],
+    ids=["last", "every in bfloat16", "not augmented"],
+)
+def test_two_trainings_give_the_same_bytes(tmp_path: Path, options: TrainingOptions):
+    torch.manual_seed(99)
+    first = trained_bytes(tmp_path / "first", options)
+    torch.manual_seed(98)
+    assert trained_bytes(tmp_path / "second", options) == first
+
+
+def test_another_seed_gives_another_network(tmp_path: Path):
+    assert trained_bytes(tmp_path / "a", OPTIONS) != trained_bytes(tmp_path / "b", replace(OPTIONS, seed=1))
+
+
+@pytest.mark.parametrize("loss", ["last", "every"])
+def test_a_tiny_training_learns(loss: str):
+    options = replace(OPTIONS, epochs=15, loss=loss, width=8, augment=False)
+    _, card = train_network(prepared(120), options, ALONE, "tiny")
+    assert card.history[-1]["val_accuracy"] >= 0.9
+    assert card.history[-1]["train_loss"] < 0.5 * card.history[0]["train_loss"]
+
+
+def test_five_classes_are_as_good_as_two():
+    network, card = train_network(prepared(60, classes=5), OPTIONS, ALONE, "five")
+    assert card.class_names == tuple(f"class{k}" for k in range(5))
+    assert network(torch.zeros(1, 3, 16, 16)).shape == (1, 5)
+
+
+def test_loss_last_trains_the_last_head_alone():
+    network, card = train_network(prepared(), OPTIONS, ALONE, "tiny")
+    assert card.trained_heads == ("block2",)
+    assert list(card.history[0]["layers"]) == ["block2"]
+    assert not network.heads["block1"].weight.any()
+    assert network.heads["block2"].weight.any()
+
+
+def test_loss_every_trains_every_head():
+    network, card = train_network(prepared(), replace(OPTIONS, loss="every"), ALONE, "tiny")
+    assert card.trained_heads == ("block1", "block2")
+    assert list(card.history[0]["layers"]) == ["block1", "block2"]
+    assert all(head.weight.any() for head in network.heads.values())
+
+
+def test_the_card_describes_the_training(tmp_path: Path):
+    data = prepared()
+    network, card = train_network(data, OPTIONS, ALONE, "tiny")
+    path = tmp_path / "tiny.safetensors"
+    save_model(path, network, card)
+    _, read = load_model(path, ALONE.device)
+    assert read == card
+    assert card.arguments == {"width": 4, "depth": 2}
+    assert card.data == {"sha256": data.sha256, "images": 30}
+    assert card.training["seed"] == 0
+    assert card.training["learning_rate"] == 0.01
+    assert card.input_size == 16
+    assert np.allclose(card.mean, data.images[data.rows("train")].mean((0, 1, 2)) / 255)
+    assert [entry["epoch"] for entry in card.history] == [1, 2]
+
+
+def test_options_that_the_architecture_does_not_read_are_not_recorded():
+    assert {"width", "depth"}.isdisjoint(replace(OPTIONS, architecture="resnet18").as_dict())
+    assert replace(OPTIONS, architecture="vit_b_16").arguments(112) == {"image_size": 112}
+
+
+def test_the_best_epoch_is_kept_or_the_last():
+    """Before its last epoch the classifier is turned round, so that the best epoch isn't the last."""
+
+    def ruined(keep: str) -> tuple[torch.Tensor, list]:
+        training = Training(prepared(), replace(OPTIONS, epochs=3, keep=keep), ALONE)
+        while not training.done:
+            if training.advance() and len(training.progress.history) == 2:
+                training.network.classifier[-1].weight.data.neg_()
+        network, card = training.finish()
+        return network.classifier[-1].weight, card.history
+
+    best, history = ruined("best")
+    last, _ = ruined("last")
+    assert history[2]["val_loss"] > history[1]["val_loss"]
+    assert (best * last).sum() < 0
+
+
+def test_a_loss_that_is_no_number_is_named_with_epoch_step_head_and_images():
+    training = Training(prepared(), replace(OPTIONS, loss="every"), ALONE)
+    for _ in range(training.epoch_steps + 1):
+        training.advance()
+    training.network.side_heads["block1"].bias.data[0] = torch.nan
+    with pytest.raises(
+        Refusal, match=r"epoch 2, step 2: expected a finite loss, found NaN or infinity in block1 for class"
+    ):
+        training.advance()
+
+
+def test_a_validation_loss_that_is_no_number_is_named():
+    training = Training(prepared(), OPTIONS, ALONE)
+    while training.progress.step < training.epoch_steps - 1:
+        training.advance()
+    training._step()
+    training.network.classifier[-1].bias.data[0] = torch.inf
+    with pytest.raises(Refusal, match="validation of epoch 1: expected a finite loss"):
+        training._end_epoch()
+
+
+def test_a_split_without_images_is_refused():
+    data = prepared()
+    data.index["split"] = "train"
+    with pytest.raises(Refusal, match="split val of the prepared data: expected images, found none"):
+        train_network(data, OPTIONS, ALONE, "tiny")
+
+
+def test_a_network_deeper_than_the_images_is_refused():
+    with pytest.raises(Refusal, match="looknet of depth 5: expected images of 32 pixels or more"):
+        train_network(prepared(), replace(OPTIONS, depth=5), ALONE, "tiny")
+
+
+def test_pytorchs_determinism_is_as_before_after_a_training():
+    train_network(prepared(), replace(OPTIONS, epochs=1), ALONE, "tiny")
+    assert not torch.are_deterministic_algorithms_enabled()
