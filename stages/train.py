@@ -32,7 +32,8 @@ from wheretolook.stage import StageCommand
 @click.option("--device", envvar="WHERETOLOOK_DEVICE", default="", help="cpu, cuda, cuda:1, mps; empty: the best here.")
 @click.option("--prepared", type=click.Path(path_type=Path), default=Path("data/prepared"), show_default=True)
 @click.option("--models", type=click.Path(path_type=Path), default=Path("models"), show_default=True)
-def train(name: str, device: str, prepared: Path, models: Path, **options: Any) -> None:
+@click.option("--cache", type=click.Path(path_type=Path), default=Path(".cache/train"), show_default=True)
+def train(name: str, device: str, prepared: Path, models: Path, cache: Path, **options: Any) -> None:
     """Train the network NAME on the prepared images; write MODELS/NAME.safetensors."""
     from wheretolook.data.prepared import load_prepared
     from wheretolook.models.checkpoint import save_model
@@ -40,18 +41,22 @@ def train(name: str, device: str, prepared: Path, models: Path, **options: Any) 
     from wheretolook.models.history import best_epoch
     from wheretolook.models.options import TrainingOptions
     from wheretolook.models.ranks import joined_ranks
+    from wheretolook.models.resume import discard_states
     from wheretolook.models.run_training import train_network
 
     data = load_prepared(prepared)
     with joined_ranks(os.environ, choose_device(device)) as ranks:
+        say = click.echo if ranks.leads else lambda line: None
+        processes = "" if ranks.alone else f"{ranks.count} processes, each "
+        say(f"train {name}: {processes}on {describe_device(ranks.device)}")
+        network, card = train_network(data, TrainingOptions(**options), ranks, name, cache, say)
         if ranks.leads:
-            click.echo(f"train {name}: {ranks.count} x {describe_device(ranks.device)}")
-        network, card = train_network(data, TrainingOptions(**options), ranks, name)
-        if not ranks.leads:
-            return
-        save_model(models / f"{name}.safetensors", network, card)
+            save_model(models / f"{name}.safetensors", network, card)
+        ranks.wait()
+        if ranks.local_rank == 0:
+            discard_states(cache, name)
     best, images = best_epoch(card.history), card.data["images"]
-    click.echo(
+    say(
         f"train {name}: {card.architecture}, loss {card.loss}, {images} images, best of {len(card.history)} epochs: "
         f"{best['epoch']}, validation loss {best['val_loss']:.4f}, accuracy {best['val_accuracy']:.4f}"
     )

@@ -1,6 +1,8 @@
 """Small data and options to train on within a second."""
 
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ from wheretolook.models.card import Card
 from wheretolook.models.layered import Network
 from wheretolook.models.options import TrainingOptions
 from wheretolook.models.ranks import Ranks
+from wheretolook.models.run_training import train_network
 
 COLOURS = [(250, 90, 90), (90, 250, 90), (90, 90, 250), (250, 250, 90), (90, 250, 250)]
 ALONE = Ranks(0, 1, 0, torch.device("cpu"))
@@ -48,6 +51,12 @@ def prepared(count: int = 40, size: int = 16, classes: int = 2) -> Prepared:
         }
     )
     return Prepared(images, None, index, names, "0" * 64)
+
+
+def train(data: Prepared, options: TrainingOptions, cache: Path | None = None) -> tuple[Network, Card]:
+    """Train on the CPU; the states of what is not done lie in `cache`, or in a folder that is removed."""
+    with TemporaryDirectory() as scratch:
+        return train_network(data, options, ALONE, "tiny", cache or Path(scratch), lambda line: None)
 
 
 def card(network: Network, **changes: object) -> Card:

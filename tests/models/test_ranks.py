@@ -20,10 +20,34 @@ from pathlib import Path
 from wheretolook.models.checkpoint import save_model
 from wheretolook.models.ranks import joined_ranks
 from wheretolook.models.run_training import train_network
+from wheretolook.models.training import Training
+
+options, advance = replace(OPTIONS, loss="every"), Training.advance
+
+
+class Stopped(Exception):
+    pass
+
+
+def stop_after(steps):
+    def stopping(training):
+        if training.progress.step == steps:
+            raise Stopped
+        return advance(training)
+
+    Training.advance = stopping
+
 
 with joined_ranks(os.environ, torch.device("cpu")) as ranks:
-    for run in ("first", "second"):
-        network, card = train_network(prepared(), replace(OPTIONS, loss="every"), ranks, "tiny")
+    for run in ("first", "second", "resumed"):
+        cache = Path(sys.argv[1]) / run
+        if run == "resumed":
+            stop_after(6)
+            try:
+                train_network(prepared(), options, ranks, "tiny", cache, print)
+            except Stopped:
+                Training.advance = advance
+        network, card = train_network(prepared(), options, ranks, "tiny", cache, print)
         # Each process writes its own, to show that all hold the same.
         save_model(Path(sys.argv[1]) / f"{run}-{ranks.rank}.safetensors", network, card)
 """
@@ -52,12 +76,15 @@ def test_more_processes_than_cuda_devices_are_refused(monkeypatch: pytest.Monkey
         pass
 
 
-def test_two_processes_under_torchrun_end_with_one_network_the_same_each_time(tmp_path: Path):
+def test_two_processes_under_torchrun_end_with_one_network_the_same_each_time_stopped_or_not(tmp_path: Path):
     root = Path(__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": f"{root / 'src'}:{root}", "OMP_NUM_THREADS": "1"}
     (tmp_path / "run.py").write_text(SCRIPT)
     command = [*TORCHRUN, str(tmp_path / "run.py"), str(tmp_path)]
-    subprocess.run(command, check=True, env=environment, cwd=root, timeout=200)
+    done = subprocess.run(
+        command, check=True, env=environment, cwd=root, timeout=200, stdout=subprocess.PIPE, text=True
+    )
     files = [path.read_bytes() for path in tmp_path.glob("*.safetensors")]
-    assert len(files) == 4
+    assert len(files) == 6
+    assert "goes on after step 4 of 8" in done.stdout
     assert len(set(files)) == 1

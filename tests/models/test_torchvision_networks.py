@@ -6,11 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tests.models.small import ALONE, OPTIONS, prepared
+from tests.models.small import ALONE, OPTIONS, prepared, train
 from wheretolook.data.refusal import Refusal
 from wheretolook.models.checkpoint import load_model, save_model
 from wheretolook.models.network import build_network
-from wheretolook.models.run_training import train_network
 from wheretolook.models.torchvision_families import _adaptive_average
 from wheretolook.models.torchvision_networks import TorchvisionNetwork
 
@@ -97,7 +96,7 @@ def test_adaptive_averages_are_pytorchs(size: int):
 @pytest.mark.parametrize("architecture", ["resnet18", "regnet_y_400mf"])
 def test_a_training_gives_a_file_that_comes_back(architecture: str, tmp_path: Path):
     options = replace(OPTIONS, architecture=architecture, loss="every", epochs=1)
-    network, card = train_network(prepared(16, size=32), options, ALONE, "tiny")
+    network, card = train(prepared(16, size=32), options)
     save_model(tmp_path / "x.safetensors", network, card)
     loaded, _ = load_model(tmp_path / "x.safetensors", ALONE.device)
     assert card.trained_heads == network.layer_names

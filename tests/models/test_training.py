@@ -5,16 +5,15 @@ import numpy as np
 import pytest
 import torch
 
-from tests.models.small import ALONE, OPTIONS, prepared
+from tests.models.small import ALONE, OPTIONS, prepared, train
 from wheretolook.data.refusal import Refusal
 from wheretolook.models.checkpoint import load_model, save_model
 from wheretolook.models.options import TrainingOptions
-from wheretolook.models.run_training import train_network
 from wheretolook.models.training import Training
 
 
 def trained_bytes(path: Path, options: TrainingOptions) -> bytes:
-    save_model(path, *train_network(prepared(), options, ALONE, "tiny"))
+    save_model(path, *train(prepared(), options))
     return path.read_bytes()
 
 
@@ -41,19 +40,19 @@ def test_another_seed_gives_another_network(tmp_path: Path):
 @pytest.mark.parametrize("loss", ["last", "every"])
 def test_a_tiny_training_learns(loss: str):
     options = replace(OPTIONS, epochs=15, loss=loss, width=8, augment=False)
-    _, card = train_network(prepared(120), options, ALONE, "tiny")
+    _, card = train(prepared(120), options)
     assert card.history[-1]["val_accuracy"] >= 0.9
     assert card.history[-1]["train_loss"] < 0.5 * card.history[0]["train_loss"]
 
 
 def test_five_classes_are_as_good_as_two():
-    network, card = train_network(prepared(60, classes=5), OPTIONS, ALONE, "five")
+    network, card = train(prepared(60, classes=5), OPTIONS)
     assert card.class_names == tuple(f"class{k}" for k in range(5))
     assert network(torch.zeros(1, 3, 16, 16)).shape == (1, 5)
 
 
 def test_loss_last_trains_the_last_head_alone():
-    network, card = train_network(prepared(), OPTIONS, ALONE, "tiny")
+    network, card = train(prepared(), OPTIONS)
     assert card.trained_heads == ("block2",)
     assert list(card.history[0]["layers"]) == ["block2"]
     assert not network.heads["block1"].weight.any()
@@ -61,7 +60,7 @@ def test_loss_last_trains_the_last_head_alone():
 
 
 def test_loss_every_trains_every_head():
-    network, card = train_network(prepared(), replace(OPTIONS, loss="every"), ALONE, "tiny")
+    network, card = train(prepared(), replace(OPTIONS, loss="every"))
     assert card.trained_heads == ("block1", "block2")
     assert list(card.history[0]["layers"]) == ["block1", "block2"]
     assert all(head.weight.any() for head in network.heads.values())
@@ -69,7 +68,7 @@ def test_loss_every_trains_every_head():
 
 def test_the_card_describes_the_training(tmp_path: Path):
     data = prepared()
-    network, card = train_network(data, OPTIONS, ALONE, "tiny")
+    network, card = train(data, OPTIONS)
     path = tmp_path / "tiny.safetensors"
     save_model(path, network, card)
     _, read = load_model(path, ALONE.device)
@@ -130,14 +129,14 @@ def test_a_split_without_images_is_refused():
     data = prepared()
     data.index["split"] = "train"
     with pytest.raises(Refusal, match="split val of the prepared data: expected images, found none"):
-        train_network(data, OPTIONS, ALONE, "tiny")
+        train(data, OPTIONS)
 
 
 def test_a_network_deeper_than_the_images_is_refused():
     with pytest.raises(Refusal, match="looknet of depth 5: expected images of 32 pixels or more"):
-        train_network(prepared(), replace(OPTIONS, depth=5), ALONE, "tiny")
+        train(prepared(), replace(OPTIONS, depth=5))
 
 
 def test_pytorchs_determinism_is_as_before_after_a_training():
-    train_network(prepared(), replace(OPTIONS, epochs=1), ALONE, "tiny")
+    train(prepared(), replace(OPTIONS, epochs=1))
     assert not torch.are_deterministic_algorithms_enabled()

@@ -53,6 +53,26 @@ class Ranks:
         distributed.all_reduce(total)
         return total.to(values.device)
 
+    def agreed(self, *flags: bool) -> list[bool]:
+        """Each flag, as soon as any process has it set: so that all do the same at the same step."""
+        if self.alone:
+            return list(flags)
+        return [count > 0 for count in self.summed(torch.tensor(flags, dtype=torch.int64)).tolist()]
+
+    def wait(self) -> None:
+        """Until every process has come here."""
+        self.agreed(True)
+
+    def last_common(self, steps: list[int]) -> int:
+        """The highest step that every process has; 0 where there is none."""
+        if self.alone:
+            return max(steps, default=0)
+        from torch import distributed
+
+        everyones: list[list[int]] = [[] for _ in range(self.count)]
+        distributed.all_gather_object(everyones, steps)
+        return max(set.intersection(*map(set, everyones)), default=0)
+
     def summed_tally(self, tally: Tally) -> Tally:
         """The totals over all processes, which must have counted the same number of heads."""
         return tally if self.alone else tally_from(self.summed(tally.as_tensor()))

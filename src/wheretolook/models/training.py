@@ -86,6 +86,11 @@ class Training:
         """Whether every step was made."""
         return self.progress.step == self.steps
 
+    @property
+    def at_epoch_start(self) -> bool:
+        """Whether an epoch has just ended, and the next one not begun."""
+        return self.progress.step % self.epoch_steps == 0
+
     def advance(self) -> bool:
         """Make one step; after an epoch's last, also evaluate. Gives whether an epoch ended.
 
@@ -94,10 +99,29 @@ class Training:
         """
         self._step()
         self.progress.step += 1
-        if self.progress.step % self.epoch_steps:
-            return False
-        self._end_epoch()
-        return True
+        if self.at_epoch_start:
+            self._end_epoch()
+        return self.at_epoch_start
+
+    def state(self) -> dict[str, Any]:
+        """All that a training needs to go on: tensors, numbers and texts; the tensors are the live ones, no copies."""
+        progress, tally = self.progress, self.progress.tally
+        return {
+            "objective": self.objective.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "step": progress.step,
+            "tally": [tally.images, tally.loss, tally.correct],
+            "history": progress.history,
+            "best": progress.best,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self.objective.load_state_dict(state["objective"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.progress = Progress(state["step"], Tally(*state["tally"]), state["history"], state["best"])
 
     def finish(self) -> tuple[Network, Card]:
         """The trained network in evaluation mode, of the epoch that is kept, and its card."""

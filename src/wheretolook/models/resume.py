@@ -1,0 +1,100 @@
+"""The state of a training that isn't done, so that a killed one goes on, and ends with the bytes of one that wasn't."""
+
+import hashlib
+import io
+import json
+import platform
+import shutil
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from wheretolook.data import atomic, prepared, refusal
+from wheretolook.data.hashing import sha256_of
+from wheretolook.models.device import describe_device
+from wheretolook.models.training import Training
+
+# An epoch may take hours: no more than this is lost of it, and a step.
+SECONDS_BETWEEN = 90.0
+
+
+class Keeper:
+    """Saves and restores the state of one training; each process keeps its own.
+
+    The folder of a state is named by a hash of everything that the training's bytes depend on: options, data, code,
+    versions, device, threads and processes. So no training ever goes on from the state of another one.
+
+    Args:
+        cache: the folder for states; git ignores it.
+        name: the model's name.
+        training: the training, at its beginning.
+    """
+
+    def __init__(self, cache: Path, name: str, training: Training):
+        self.training = training
+        self.folder = cache / name / _key(training)
+        self._saved_at = time.monotonic()
+
+    def restore(self) -> int:
+        """Go on from the last step that every process has saved; gives that step, 0 where there is none."""
+        step = self.training.ranks.last_common(self._steps())
+        if step:
+            state = torch.load(self._path(step), map_location=self.training.ranks.device, weights_only=True)
+            self.training.restore(state)
+        return step
+
+    def due(self) -> bool:
+        """Whether so much time has passed since the last save that it is time for the next."""
+        return time.monotonic() - self._saved_at > SECONDS_BETWEEN
+
+    def save(self) -> None:
+        """Save the state, then remove older ones: at each moment every process has one of the same step."""
+        step = self.training.progress.step
+        # First into memory: torch.save into a full disk fails without saying so.
+        buffer = io.BytesIO()
+        torch.save(self.training.state(), buffer)
+        with atomic.replacing(self._path(step)) as scratch:
+            scratch.write_bytes(buffer.getbuffer())
+        self.training.ranks.wait()
+        for older in self._steps():
+            if older != step:
+                self._path(older).unlink()
+        self._saved_at = time.monotonic()
+
+    def _steps(self) -> list[int]:
+        return [int(path.name.split(".")[0]) for path in self.folder.glob(f"*.rank{self.training.ranks.rank}.pt")]
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"{step}.rank{self.training.ranks.rank}.pt"
+
+
+def discard_states(cache: Path, name: str) -> None:
+    """Remove the states of all trainings of this name, those with other options too: the model's file is written."""
+    shutil.rmtree(cache / name, ignore_errors=True)
+
+
+def _key(training: Training) -> str:
+    ranks = training.ranks
+    depends_on = {
+        "options": asdict(training.options),
+        "data": training.prepared.sha256,
+        "code": _code(),
+        "versions": [platform.python_version(), torch.__version__, np.__version__],
+        "device": describe_device(ranks.device),
+        "threads": torch.get_num_threads(),
+        "processes": ranks.count,
+    }
+    return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _code() -> dict[str, Any]:
+    """The hash of each file that training is made of."""
+    files = [
+        *Path(__file__).parent.glob("*.py"),
+        *(Path(str(module.__file__)) for module in (atomic, prepared, refusal)),
+    ]
+    return {path.name: sha256_of(path) for path in files}
