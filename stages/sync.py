@@ -15,7 +15,7 @@ from wheretolook.stage import StageCommand
               help="Attempts after the first, for what can heal: 429, 5xx, a cut connection.")  # fmt: skip
 # An entry says only what its file needs: the options below are of one entry each, and may be left out.
 @click.option("--id", "identifier", default="", help="The file's id on Google Drive.")
-@click.option("--url", default="", help="In place of the id: the file's link, on Google Drive or anywhere else.")
+@click.option("--url", default="", help="In place of the id: the file's link, on Google Drive or elsewhere, or a path.")
 @click.option("--sha256", default="", help="Of the file. Left out, a run says the one that it sees.")
 @click.option("--architecture", default="", help="Of a foreign state dict: looknet, or a torchvision name.")
 @click.option("--arguments", default="", help="Of the architecture, like width=16,depth=4.")

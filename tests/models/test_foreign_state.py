@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 from tests.models.made_models import foreign_state, small_network, write_model
 from wheretolook.data.refusal import Refusal
 from wheretolook.models.checkpoint import load_model
-from wheretolook.models.foreign_state import convert_state, read_state
+from wheretolook.models.foreign_file import read_foreign
+from wheretolook.models.foreign_state import convert_state, find_state
 
 LOOKNET = {
     "architecture": "looknet",
@@ -137,8 +138,8 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(place: str, ne
 
 
 def test_a_whole_network_is_refused_with_what_to_save_instead(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match=r"Ask who made it for the state dict alone: torch\.save\(model\.state_dict"):
-        read_state(saved(tmp_path, small_network()))
+    with pytest.raises(Refusal, match=r"ask who made it for the state dict alone: torch\.save\(model\.state_dict"):
+        read_foreign(saved(tmp_path, small_network()))
 
 
 NO_STATE = {
@@ -156,8 +157,52 @@ NO_STATE = {
 @pytest.mark.filterwarnings("ignore:.*[Ss]parse")
 def test_what_holds_no_state_dict_is_refused(case: str, tmp_path: Path) -> None:
     with pytest.raises(Refusal, match=r"expected (a state dict|tensors)"):
-        read_state(saved(tmp_path, NO_STATE[case]))
+        find_state(read_foreign(saved(tmp_path, NO_STATE[case])), tmp_path)
 
 
 def test_a_model_file_of_ours_is_no_other_format(tmp_path: Path) -> None:
-    assert set(read_state(write_model(tmp_path / "own.safetensors"))) == set(small_network().state_dict())
+    assert set(read_foreign(write_model(tmp_path / "own.safetensors"))) == set(small_network().state_dict())
+
+
+DAMAGED = {
+    "empty": (lambda _: b"", "another format; check the link"),
+    "a page": (lambda _: b"<!DOCTYPE html><html></html>", "another format; check the link"),
+    "text": (lambda _: b"hello world", "another format; check the link"),
+    "cut short": (lambda whole: whole[: len(whole) // 2], "a damaged one"),
+    "a zip of something else": (lambda _: b"PK\x03\x04" + bytes(99), "a damaged one"),
+    "half a pickle": (lambda _: b"\x80\x02]", "a damaged one"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_what_is_no_pt_file_or_half_of_one_is_told(case: str, tmp_path: Path) -> None:
+    change, says = DAMAGED[case]
+    path = saved(tmp_path, foreign_state())
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(Refusal, match=says):
+        read_foreign(path)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
+def test_a_torchscript_archive_is_told(tmp_path: Path) -> None:
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), str(tmp_path / "script.pt"))
+    with pytest.raises(Refusal, match="found a TorchScript archive; ask who made it for the state dict alone"):
+        read_foreign(tmp_path / "script.pt")
+
+
+def test_a_network_of_torchvision_keeps_its_predictions(tmp_path: Path) -> None:
+    from torchvision import models
+
+    torch.manual_seed(0)
+    original = models.mobilenet_v3_small(num_classes=3).eval()
+    path = saved(tmp_path, original.state_dict())
+    target = tmp_path / "model.safetensors"
+    description = LOOKNET | {
+        "architecture": "mobilenet_v3_small", "arguments": {}, "class_names": ["a", "b", "c"], "input_size": 64,
+    }  # fmt: skip
+    convert_state(path, target, description)
+    network, card = load_model(target, torch.device("cpu"))
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.allclose(network(images), original(images), atol=1e-5)
+    assert card.trained_heads == card.layers[-1:]

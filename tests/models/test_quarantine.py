@@ -39,20 +39,20 @@ def test_a_pickle_that_would_run_code_ends_as_a_refusal_and_nothing_ran(tmp_path
 @linux_only
 def test_a_file_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bomb.pth"
-    torch.save({"w": torch.zeros(100_000_000)}, tmp_path / "plain.pth")
+    torch.save({"w": torch.zeros(60_000_000)}, tmp_path / "plain.pth")
     with zipfile.ZipFile(tmp_path / "plain.pth") as plain, zipfile.ZipFile(path, "w") as packed:
         for info in plain.infolist():
             packed.writestr(info.filename, plain.read(info), zipfile.ZIP_DEFLATED, compresslevel=1)
-    assert path.stat().st_size < 2_000_000
-    with pytest.raises(Refusal, match="expected an answer within 256 MiB and 20 s, found one that asks for more"):
-        convert_foreign(path, tmp_path / "m.safetensors", LOOKNET, BOUNDS)
+    assert path.stat().st_size < 1_500_000
+    with pytest.raises(Refusal, match="expected an answer within 160 MiB and 20 s, found one that asks for more"):
+        convert_foreign(path, tmp_path / "m.safetensors", LOOKNET, Bounds(160 * MEBIBYTE, 20))
     assert not (tmp_path / "m.safetensors").exists()
 
 
 def test_a_file_that_would_take_for_ever_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "slow.pth"
-    # A pickle that makes an empty list and drops it, ten million times.
-    path.write_bytes(b"\x80\x02" + b"]0" * 10_000_000 + b"N.")
+    # A pickle that makes an empty list and drops it, six million times.
+    path.write_bytes(b"\x80\x02" + b"]0" * 6_000_000 + b"N.")
     with pytest.raises(Refusal, match="within 256 MiB and 1 s, found a reader that had to be ended"):
         convert_foreign(path, tmp_path / "m.safetensors", LOOKNET, Bounds(256 * MEBIBYTE, 1))
 
@@ -71,13 +71,6 @@ def test_a_file_that_would_take_for_ever_is_refused(tmp_path: Path) -> None:
 def test_every_way_to_end_is_a_refusal(code: int, errors: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(Refusal, match=says):
         verdict(tmp_path / "x.pth", BOUNDS, code, "", errors)
-
-
-def test_a_file_of_ours_is_admitted_to_the_byte(tmp_path: Path) -> None:
-    path = write_model(tmp_path / "own.safetensors")
-    card = admit(path, "drive.own", tmp_path / "models" / "own.safetensors", None)
-    assert (tmp_path / "models" / "own.safetensors").read_bytes() == path.read_bytes()
-    assert card == small_card()
 
 
 def test_a_card_whose_network_would_be_absurd_is_refused_before_it_is_built(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ RUN_AGAIN = "run it again: what came so far is kept and the rest is asked for"
 def network_failure(error: requests.RequestException, url: str) -> Failure:
     """An exception of requests, told apart: no network, no answer in time, a bad certificate, a bad address."""
     host = urlsplit(url).hostname or url
-    if isinstance(error, requests.exceptions.SSLError):
+    if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
         remedy = "check the clock and the certificates (REQUESTS_CA_BUNDLE); never switch the check off"
         return Failure(f"no trusted certificate of {host}", remedy)
     if isinstance(error, requests.exceptions.ProxyError):

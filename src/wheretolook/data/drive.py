@@ -16,7 +16,7 @@ def drive_id(source: str) -> str:
     """The id of the file that a Google Drive link leads to; '' for any other source."""
     from gdown.parse_url import parse_url
 
-    return parse_url(source)[0] or "" if source.lower().startswith("https://") else ""
+    return parse_url(source)[0] or "" if source.lower().startswith(("https://", "http://")) else ""
 
 
 def drive_link(identifier: str) -> str:

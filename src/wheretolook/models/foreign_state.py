@@ -1,25 +1,19 @@
 """Find the state dict in a foreign file, fit it to a network. Runs in the quarantine's own process only."""
 
-import pickle
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from wheretolook.data.refusal import Refusal
 from wheretolook.models.card import Card
 from wheretolook.models.checkpoint import check_fits, save_model
+from wheretolook.models.foreign_file import read_foreign
 from wheretolook.models.layered import Network
 from wheretolook.models.network import build_network
-from wheretolook.models.weights_file import check_weights_file, is_weights_file
 
-# Before it, loading with weights_only could be made to run code: CVE-2025-32434, CVE-2026-24747.
-SAFE_TORCH = (2, 10)
 # Under these names, training scripts keep the state dict beside the optimiser's.
 HOLDERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")
 # DataParallel and torch.compile put these before every name.
@@ -37,38 +31,12 @@ def convert_state(path: Path, target: Path, description: Mapping[str, Any]) -> d
     Raises:
         Refusal: it would run code, holds no state dict, or one that doesn't fit.
     """
-    state = without_wrappers(read_state(path))
+    state = without_wrappers(find_state(read_foreign(path), path))
     architecture, arguments = description["architecture"], description["arguments"]
     network = build_network(architecture, len(description["class_names"]), arguments)
     load_foreign(network, state, path, architecture)
     save_model(target, network, _card(network, description))
     return {"architecture": architecture, "tensors": len(state)}
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """The state dict of a .pt, .pth or safetensors file; nothing in it is run.
-
-    Raises:
-        Refusal: no such file, or one that would run code when loaded the careless way.
-    """
-    if is_weights_file(path):
-        check_weights_file(path)
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise Refusal(f"{path}: expected a safetensors file, found a broken one ({error})") from error
-    if tuple(int(part) for part in torch.__version__.split(".")[:2]) < SAFE_TORCH:
-        least = ".".join(map(str, SAFE_TORCH))
-        raise Refusal(f"{path}: expected torch {least} or later to open a .pt file, found {torch.__version__}; update")
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise Refusal(
-            f"{path}: expected tensors and nothing else, found a pickle that would run other code when loaded, or a "
-            f"damaged one ({_what_it_names(error)}). Nothing was run. Ask who made it for the state dict alone: "
-            "torch.save(model.state_dict(), ...), or better a safetensors file"
-        ) from error
-    return find_state(loaded, path)
 
 
 def find_state(loaded: Any, path: Path) -> dict[str, Tensor]:
@@ -150,10 +118,3 @@ def _card(network: Network, description: Mapping[str, Any]) -> Card:
         training={},
         history=[],
     )
-
-
-def _what_it_names(error: Exception) -> str:
-    """What the pickle asked for, out of PyTorch's long advice on how to allow it."""
-    asked = re.search(r"(?:GLOBAL|Unsupported \w+:?|function) ([\w.]+\.[\w.]+)", str(error))
-    lines = str(error).strip().splitlines()
-    return f"it asks for {asked[1]}" if asked else (lines[-1][:200] if lines else type(error).__name__)
