@@ -26,14 +26,18 @@ class Bounded:
         most: bytes that may be read or skipped in all.
     """
 
-    def __init__(self, stream: BinaryIO, most: int) -> None:
-        self._stream, self.most, self._ends = stream, most, 0
+    # `errors`: what the decompressor raises on damaged bytes, where that is a kind of its own.
+    def __init__(self, stream: BinaryIO, most: int, errors: tuple[type[Exception], ...] = ()) -> None:
+        self._stream, self.most, self._errors, self._ends = stream, most, errors, 0
 
     def read(self, size: int = -1) -> bytes:
         """Up to `BLOCK` bytes."""
         if not 0 <= size <= BLOCK:
             raise Refusal(f"expected headers of at most {BLOCK:,} bytes, found one that claims {size:,}")
-        data = self._stream.read(size)
+        try:
+            data = self._stream.read(size)
+        except self._errors as error:
+            raise EOFError(str(error)) from error
         self._check(self._stream.tell())
         self._ends = 0 if data or not size else self._ends + 1
         if self._ends > PATIENCE:
@@ -45,7 +49,10 @@ class Bounded:
         if position < 0 or whence:
             raise EOFError(f"a header that points to {position}")
         self._check(position)
-        return self._stream.seek(position)
+        try:
+            return self._stream.seek(position)
+        except self._errors as error:
+            raise EOFError(str(error)) from error
 
     def tell(self) -> int:
         """Bytes from the start."""
@@ -75,14 +82,13 @@ def decompressed(archive: Path, most: int) -> Iterator[Bounded]:
     with archive.open("rb") as file:
         head = file.read(6)
     kind = next((kind for magic, kind in MAGIC.items() if head.startswith(magic)), "")
-    with _opener(kind)(archive, "rb") as stream:
-        yield Bounded(stream, most if kind else archive.stat().st_size + (1 << 20))
-
-
-def _opener(kind: str):
     if kind == "zst":
-        return _zstandard().open
-    return {"gz": gzip.open, "xz": lzma.open, "bz2": bz2.open, "": open}[kind]
+        zstandard = _zstandard()
+        opener, errors = zstandard.open, (zstandard.ZstdError,)
+    else:
+        opener, errors = {"gz": gzip.open, "xz": lzma.open, "bz2": bz2.open, "": open}[kind], ()
+    with opener(archive, "rb") as stream:
+        yield Bounded(stream, most if kind else archive.stat().st_size + (1 << 20), errors)
 
 
 def _zstandard():
