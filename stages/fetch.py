@@ -64,7 +64,7 @@ from wheretolook.stage import StageCommand
     help="archive, drive: seconds without an answer or progress, after which an attempt has failed.",
 )
 @click.option(
-    "--retries", type=click.IntRange(0), default=4, show_default=True, help="archive, drive: attempts after the first."
+    "--retries", type=click.IntRange(0), default=5, show_default=True, help="archive, drive: attempts after the first."
 )
 @click.option(
     "--cache", type=click.Path(path_type=Path), default=Path(".cache"), show_default=True, help="Of what was fetched."

@@ -26,7 +26,7 @@ class Network:
 
     timeout: float
     retries: int
-    pause: float = 1.0
+    pause: float = 0.5
 
 
 class Failure(Exception):
