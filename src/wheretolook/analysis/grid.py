@@ -37,9 +37,19 @@ def to_grid(arrays: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """
     if arrays.shape[-2:] == tuple(shape):
         return arrays.astype(np.float32, copy=False)
+    if arrays.shape[-2] % shape[0] == 0 and arrays.shape[-1] % shape[1] == 0:
+        return block_means(arrays, shape)
     rows = area_weights(arrays.shape[-2], shape[0]).astype(np.float32)
     columns = area_weights(arrays.shape[-1], shape[1]).astype(np.float32)
     return rows @ (arrays.astype(np.float32, copy=False) @ columns.T)
+
+
+def block_means(arrays: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Means over whole blocks, where the coarse cells are made of whole fine cells: the same, and much faster."""
+    down, across = arrays.shape[-2] // shape[0], arrays.shape[-1] // shape[1]
+    blocks = arrays.reshape(*arrays.shape[:-2], shape[0], down, shape[1], across)
+    # Row by row first: the innermost sum then runs over memory in order.
+    return blocks.sum(axis=-3, dtype=np.float32).sum(axis=-1) / np.float32(down * across)
 
 
 def common_grid(first: tuple[int, int], second: tuple[int, int]) -> tuple[int, int]:

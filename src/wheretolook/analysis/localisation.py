@@ -8,6 +8,13 @@ from wheretolook.analysis.bootstrap import mean_intervals
 from wheretolook.analysis.centre import centre_prior
 from wheretolook.analysis.energy import area_share, energy_ceiling, energy_inside
 from wheretolook.analysis.pointing import pointing_chance, pointing_hits
+from wheretolook.analysis.ranking import (
+    THRESHOLDS,
+    area_under_roc,
+    average_precision,
+    rank_cells,
+    thresholded_iou,
+)
 from wheretolook.analysis.regions import Regions
 
 REGIONS = ("evidence", "mark", "foreground")
@@ -21,8 +28,9 @@ def image_figures(maps: np.ndarray, regions: Regions) -> dict[str, np.ndarray]:
         regions: of the same images on the same grid.
 
     Returns:
-        Name to (n,) float64, and to (n,) bool for what counts: `REGION`, whether the image has the region;
-        `positive` and `negative`, whether the map has such a part. Figures of what does not count are 0.
+        Name to (n,) float64 (`iou`: (n, T), for each of THRESHOLDS), and to (n,) bool for what counts: `REGION`,
+        whether the image has the region; `positive` and `negative`, whether the map has such a part. Figures of what
+        does not count are 0.
     """
     known = regions.known
     seen = known.sum(axis=(1, 2)) > 0
@@ -38,18 +46,29 @@ def image_figures(maps: np.ndarray, regions: Regions) -> dict[str, np.ndarray]:
     evidence = regions.evidence
     found["negative_energy"], found["negative"] = energy_inside(-maps, evidence, known)
     found["energy_ceiling"] = energy_ceiling(evidence, known)
+    there = found["evidence"]
+    ranking = rank_cells(maps[there], evidence[there], known[there])
+    for key, figure in (
+        ("iou", thresholded_iou),
+        ("pixel_auroc", area_under_roc),
+        ("average_precision", average_precision),
+    ):
+        found[key] = _spread_out(figure(ranking), there)
     found["pointing"] = pointing_hits(maps, evidence, known)
     found["pointing_by_area"] = pointing_chance(evidence, known)
     found["centre_pointing"] = pointing_hits(prior, evidence, known)
     return found
 
 
-def class_figures(found: dict[str, np.ndarray], groups: np.ndarray, resamples: int, seed: int) -> dict[str, Any]:
+def class_figures(
+    found: dict[str, np.ndarray], groups: np.ndarray, threshold: int | None, resamples: int, seed: int
+) -> dict[str, Any]:
     """Sum up the images of one class and split, as `docs/results.md` lays out.
 
     Args:
         found: of `image_figures`, n >= 1 images.
         groups: (n,) group of each image.
+        threshold: which of THRESHOLDS was chosen on other images; None: none was.
         resamples: for the intervals.
         seed: for the intervals.
     """
@@ -61,8 +80,18 @@ def class_figures(found: dict[str, np.ndarray], groups: np.ndarray, resamples: i
         out |= {prefix + key: value for key, value in _region(found, region, counts, groups, resamples, seed).items()}
     counts = found["evidence"] & found["positive"]
     out["centre_energy"] = _mean(found["evidence.centre_energy"], counts)
-    for key in ("energy_ceiling", "pointing", "pointing_by_area", "centre_pointing"):
+    for key in (
+        "energy_ceiling",
+        "pointing",
+        "pointing_by_area",
+        "centre_pointing",
+        "pixel_auroc",
+        "average_precision",
+    ):
         out[key] = _mean(found[key], counts)
+    chosen = threshold is not None and bool(counts.any())
+    out["iou"] = _mean(found["iou"][:, threshold], counts) if chosen else None
+    out["iou_threshold"] = float(THRESHOLDS[threshold]) if chosen else None
     out["negative_energy"] = _mean(found["negative_energy"], found["evidence"] & found["negative"])
     return out
 
@@ -87,6 +116,13 @@ def _region(
 
 def _ratio(region: str) -> str:
     return "energy_ratio" if region == "evidence" else "ratio"
+
+
+def _spread_out(values: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """Figures (m, ...) of the m images that are there, as (n, ...), 0 for the others."""
+    out = np.zeros((len(there), *values.shape[1:]))
+    out[there] = values
+    return out
 
 
 def _mean(values: np.ndarray, counts: np.ndarray) -> float | None:

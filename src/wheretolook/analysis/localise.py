@@ -1,57 +1,81 @@
 """Localisation of all maps of a model, streamed over memory-mapped maps and masks."""
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from wheretolook.analysis.blocks import row_blocks
 from wheretolook.analysis.localisation import class_figures, image_figures
+from wheretolook.analysis.ranking import best_threshold
 from wheretolook.analysis.regions import regions_on_grid
 from wheretolook.analysis.target import Target
 
+CHOSEN_ON = "val"  # the split on which the threshold of the IoU is chosen
+Figures = dict[str, np.ndarray]
 
-def stream_figures(target: Target, masks: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Figures of some images (`image_figures`), in blocks.
+
+@dataclass(frozen=True)
+class Sample:
+    """The images of a localisation.
+
+    Attributes:
+        masks: (N, S, S) uint8 labels, memory-mapped.
+        labels: (N,) int64, true class.
+        groups: (N,) int64, group of each image.
+        splits: split name to rows.
+        class_names: in class order.
+    """
+
+    masks: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray
+    splits: dict[str, np.ndarray]
+    class_names: tuple[str, ...]
+
+
+def stream_figures(targets: Mapping[str, Target], masks: np.ndarray, rows: np.ndarray) -> Iterator[tuple[str, Figures]]:
+    """Figures of some images (`image_figures`) for each of several maps; masks are brought to each grid once.
 
     Args:
-        target: maps of one method and layer.
+        targets: maps of any names.
         masks: (N, S, S) uint8 labels, memory-mapped.
         rows: (n,) int64, the images.
+
+    Yields:
+        Each name with its figures, those of one grid after the other.
     """
-    blocks = [
-        image_figures(target.true_class(block), regions_on_grid(np.asarray(masks[block]), target.grid))
-        for block in row_blocks(rows, 4 * 4 * int(np.prod(masks.shape[1:])))
-    ]
-    return {key: np.concatenate([block[key] for block in blocks]) for key in blocks[0]}
+    grids = dict.fromkeys(target.grid for target in targets.values())
+    for grid in grids:
+        alike = {name: target for name, target in targets.items() if target.grid == grid}
+        parts: dict[str, list[Figures]] = {name: [] for name in alike}
+        for block in row_blocks(rows, 4 * 4 * int(np.prod(masks.shape[1:]))):
+            regions = regions_on_grid(np.asarray(masks[block]), grid)
+            for name, target in alike.items():
+                parts[name].append(image_figures(target.true_class(block), regions))
+        for name, blocks in parts.items():
+            yield name, {key: np.concatenate([block[key] for block in blocks]) for key in blocks[0]}
 
 
-def localise(
-    target: Target,
-    masks: np.ndarray,
-    splits: dict[str, np.ndarray],
-    class_names: tuple[str, ...],
-    groups: np.ndarray,
-    resamples: int,
-    seed: int,
-) -> dict[str, dict[str, Any]]:
+def summarise(found: Figures, sample: Sample, resamples: int, seed: int) -> dict[str, dict[str, Any]]:
     """Localisation of one method and layer: SPLIT, then CLASS, then the figures of `class_figures`.
 
     Args:
-        target: the maps.
-        masks: (N, S, S) uint8 labels.
-        splits: split name to rows.
-        class_names: in class order.
-        groups: (N,) group of each image.
+        found: `image_figures` of all N images.
+        sample: the images.
         resamples: for the intervals.
         seed: for the intervals.
     """
-    found = stream_figures(target, masks, np.arange(len(masks)))
+    chosen = sample.splits.get(CHOSEN_ON, np.zeros(0, np.int64))
+    threshold = best_threshold(found["iou"][chosen[found["evidence"][chosen] & found["positive"][chosen]]])
     out: dict[str, dict[str, Any]] = {}
-    for split, rows in splits.items():
+    for split, rows in sample.splits.items():
         out[split] = {}
-        for k, name in enumerate(class_names):
-            chosen = rows[target.labels[rows] == k]
-            if len(chosen):
-                own = {key: values[chosen] for key, values in found.items()}
-                out[split][name] = class_figures(own, groups[chosen], resamples, seed)
+        for k, name in enumerate(sample.class_names):
+            images = rows[sample.labels[rows] == k]
+            if len(images):
+                own = {key: values[images] for key, values in found.items()}
+                at = None if split == "train" else threshold
+                out[split][name] = class_figures(own, sample.groups[images], at, resamples, seed)
     return out

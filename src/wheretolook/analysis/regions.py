@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wheretolook.analysis.grid import area_weights
+from wheretolook.analysis.grid import to_grid
 from wheretolook.data.labels import EVIDENCE, FOREGROUND, MARK, UNKNOWN
 
-LABELS = {"evidence": (EVIDENCE,), "mark": (MARK,), "foreground": (FOREGROUND, EVIDENCE)}
+LABELS = {"evidence": [EVIDENCE], "mark": [MARK], "foreground": [FOREGROUND, EVIDENCE]}
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,7 @@ def regions_on_grid(masks: np.ndarray, shape: tuple[int, int]) -> Regions:
         masks: (n, S, S) uint8 labels: 0 background, 1 foreground, 2 evidence, 3 mark, 255 unknown.
         shape: (h, w) of the map, at most (S, S).
     """
-    rows = area_weights(masks.shape[1], shape[0]).astype(np.float32)
-    columns = area_weights(masks.shape[2], shape[1]).astype(np.float32).T
-
-    def fraction(inside: np.ndarray) -> np.ndarray:
-        return rows @ (inside.astype(np.float32) @ columns)
-
     return Regions(
-        known=fraction(masks != UNKNOWN),
-        **{name: fraction(np.isin(masks, labels)) for name, labels in LABELS.items()},
+        known=to_grid(masks != UNKNOWN, shape),
+        **{name: to_grid(np.isin(masks, labels), shape) for name, labels in LABELS.items()},
     )

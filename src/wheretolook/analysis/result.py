@@ -6,7 +6,7 @@ import numpy as np
 from tqdm import tqdm
 
 from wheretolook.analysis.groups import group_codes, has_groups
-from wheretolook.analysis.localise import localise
+from wheretolook.analysis.localise import Sample, stream_figures, summarise
 from wheretolook.analysis.provenance import check_data
 from wheretolook.analysis.splits import group_scores, split_scores
 from wheretolook.analysis.target import open_target
@@ -54,24 +54,22 @@ def model_result(name: str, card: Card, maps: Maps, prepared: Prepared, resample
         "groups": {s: group_scores(right[r], groups[r], names[r], resamples, seed) for s, r in splits.items()}
         if has_groups(names)
         else None,
-        "localisation": localisation(maps, prepared, splits, groups, resamples, seed),
+        "localisation": None
+        if prepared.masks is None
+        else localisation(
+            maps, prepared, Sample(prepared.masks, labels, groups, splits, prepared.class_names), resamples, seed
+        ),
         "faithfulness": None,
     }
 
 
-def localisation(
-    maps: Maps, prepared: Prepared, splits: dict[str, np.ndarray], groups: np.ndarray, resamples: int, seed: int
-) -> dict[str, Any] | None:
-    """Localisation of every method and layer; None where there are no masks."""
-    if prepared.masks is None:
-        return None
-    found = {}
-    for method, layer in tqdm(maps.names, desc="localisation", unit="maps", disable=None):
-        target = open_target(maps, method, layer, prepared.labels)
-        found[f"{method}.{layer}"] = localise(
-            target, prepared.masks, splits, prepared.class_names, groups, resamples, seed
-        )
-    return found
+def localisation(maps: Maps, prepared: Prepared, sample: Sample, resamples: int, seed: int) -> dict[str, Any]:
+    """Localisation of every method and layer."""
+    targets = {f"{m}.{y}": open_target(maps, m, y, prepared.labels) for m, y in maps.names}
+    streamed = stream_figures(targets, sample.masks, np.arange(len(sample.masks)))
+    shown = tqdm(streamed, total=len(targets), desc="localisation", unit="maps", disable=None)
+    found = {name: summarise(figures, sample, resamples, seed) for name, figures in shown}
+    return {name: found[name] for name in targets}
 
 
 def describe(card: Card, maps: Maps) -> dict[str, Any]:

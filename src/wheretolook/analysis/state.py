@@ -48,7 +48,8 @@ def _places(study: Study, name: str, resamples: int, seed: int) -> list[list[Pla
     last = maps.manifest["layers"][-1]
     if study.prepared.masks is None or ("cam", last) not in maps.names:
         return []
-    found = stream_figures(open_target(maps, "cam", last, study.labels), study.prepared.masks, study.rows)
+    target = open_target(maps, "cam", last, study.labels)
+    (_, found), *_ = stream_figures({"cam": target}, study.prepared.masks, study.rows)
     labels, groups = study.labels[study.rows], study.groups[study.rows]
     return [
         places_of({key: values[labels == k] for key, values in found.items()}, groups[labels == k], resamples, seed)
