@@ -78,7 +78,7 @@ FAILURES = {
     "broken": (Served(statuses=[503] * 99), r"in trouble \(HTTP 503\), in 3 attempts; run it again later", 2),
     "inner error": (Served(statuses=[500] * 99), r"in trouble \(HTTP 500\), in 3 attempts", 2),
     "page": (Served(kind="page"), "an HTML page in place of the file; open the link in a browser", 0),
-    "cut": (Served(CONTENT, cuts=[1000] * 99), "cut short, in 3 attempts; run it again: what came so far is kept", 2),
+    "cut": (Served(CONTENT, cuts=[1000] * 99), "cut short, in 3 attempts; run it again: what came so far is kept", 0),
     "another": (Served(CONTENT[::-1]), f"expected the SHA-256 {digest(CONTENT)} .*found {digest(CONTENT[::-1])}", 0),
     "empty": (Served(b""), f"found {digest(b'')}", 0),
     "too large": (Served(CONTENT * 3, claim=1 << 60), "no space on the disk", 0),
@@ -144,12 +144,9 @@ def test_a_run_that_was_cut_is_continued_by_the_next(drive: Drive, tmp_path: Pat
 
 
 def test_cut_at_five_random_places_it_sends_little_twice(drive: Drive, tmp_path: Path) -> None:
-    content = random.Random(2).randbytes(48_000_000)
+    content = random.Random(2).randbytes(24_000_000)
     draw = random.Random(3)
-    # The first request of each resumed attempt is hung up on by gdown; its cut is never reached.
-    cuts = [draw.randrange(1_000_000, 9_000_000)]
-    for _ in range(4):
-        cuts += [len(content), draw.randrange(1_000_000, 9_000_000)]
+    cuts = [draw.randrange(1_000_000, 4_000_000) for _ in range(5)]
     drive.files[ID] = Served(content, cuts=cuts, etag='"v1"')
     assert get(tmp_path, replace(NETWORK, retries=5), digest(content)) == content
     assert drive.files[ID].cuts == []

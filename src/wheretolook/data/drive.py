@@ -1,7 +1,5 @@
 """Files of Google Drive, through gdown: watched, resumed, and each failure told apart."""
 
-import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import requests
@@ -10,6 +8,7 @@ from tqdm import tqdm
 from wheretolook.data.attempts import Failure, Network, attempt
 from wheretolook.data.download_failures import RUN_AGAIN, check_space, disk_failure, network_failure
 from wheretolook.data.drive_failures import page_failure
+from wheretolook.data.drive_patience import Patience
 
 
 def drive_id(source: str) -> str:
@@ -46,16 +45,17 @@ def _attempt(identifier: str, folder: Path, network: Network) -> bool:
     import gdown
 
     before = _kept(folder)
+    patience = Patience(network)
     try:
-        _watched(identifier, folder, network)
+        _download(identifier, folder, network, patience)
     except gdown.exceptions.FileURLRetrievalError as error:
         raise page_failure(identifier, network) from error
     except gdown.exceptions.DownloadCancelled as error:
-        found = f"a server too slow or silent: no block in {2 * network.timeout:g} s"
+        found = f"a server too slow or silent: no block in {patience.seconds:g} s"
         raise Failure(found, f"{RUN_AGAIN}, or raise `timeout`", heals=True) from error
     except gdown.exceptions.DownloadError as error:
         _drop_stuck(folder, before)
-        raise Failure("a file cut short", RUN_AGAIN, heals=True) from error
+        raise _cut_short(error, drive_link(identifier), patience.retried, network.retries) from error
     except requests.HTTPError as error:
         raise page_failure(identifier, network) from error
     except requests.RequestException as error:
@@ -65,7 +65,33 @@ def _attempt(identifier: str, folder: Path, network: Network) -> bool:
     except (KeyError, ValueError, TypeError, AssertionError) as error:
         # gdown reads headers and forms as Drive sends them; an answer of another make ends in one of these.
         raise Failure("an answer that is not Drive's", "open the link in a browser; update gdown") from error
-    return before > 0
+    return before > 0 or patience.retried > 0
+
+
+def _download(identifier: str, folder: Path, network: Network, patience: Patience) -> None:
+    import gdown
+
+    with tqdm(desc=identifier, unit="B", unit_scale=True, leave=False, disable=None) as bar, patience:
+
+        def advance(so_far: int, total: int | None) -> None:
+            patience.restart()
+            if bar.total is None and total is not None:
+                bar.total = total
+                check_space(folder, total - so_far)
+            bar.update(so_far - bar.n)
+
+        gdown.download(
+            id=identifier,
+            output=str(folder / "content"),
+            quiet=True,  # its own bar is drawn where there is no terminal, too
+            use_cookies=False,  # they would be written into the home folder
+            resume=True,
+            timeout=network.timeout,
+            # These are for cut connections, and go on from the very byte; answers like 429 are for the attempts here.
+            retries=network.retries,
+            cancel=patience,
+            progress=advance,
+        )
 
 
 def _kept(folder: Path) -> int:
@@ -80,57 +106,12 @@ def _drop_stuck(folder: Path, before: int) -> None:
             path.unlink()
 
 
-def _watched(identifier: str, folder: Path, network: Network) -> None:
-    """Call gdown with a watch on its progress: its own time-out is of a single read, which a drip never exceeds."""
-    import gdown
-
-    cancel = threading.Event()
-    watch = _Watch(2 * network.timeout, cancel)
-    with tqdm(desc=identifier, unit="B", unit_scale=True, disable=None) as bar, watch:
-        gdown.download(
-            id=identifier,
-            output=str(folder / "content"),
-            quiet=True,
-            use_cookies=False,
-            resume=True,
-            timeout=network.timeout,
-            cancel=cancel,
-            progress=_progress(bar, watch, folder),
-        )
-
-
-def _progress(bar: tqdm, watch: "_Watch", folder: Path) -> Callable[[int, int | None], None]:
-    def advance(so_far: int, total: int | None) -> None:
-        watch.restart()
-        if bar.total is None and total is not None:
-            bar.total = total
-            check_space(folder, total - so_far)
-        bar.update(so_far - bar.n)
-
-    return advance
-
-
-class _Watch:
-    """Sets an event when `restart` wasn't called for some seconds."""
-
-    def __init__(self, seconds: float, event: threading.Event) -> None:
-        self._seconds, self._event = seconds, event
-        self._timer: threading.Timer | None = None
-
-    def restart(self) -> None:
-        """Begin to count anew."""
-        self._stop()
-        self._timer = threading.Timer(self._seconds, self._event.set)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def _stop(self) -> None:
-        if self._timer:
-            self._timer.cancel()
-
-    def __enter__(self) -> "_Watch":
-        self.restart()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop()
+def _cut_short(error: Exception, link: str, retried: int, retries: int) -> Failure:
+    cause = error.__cause__
+    if isinstance(cause, requests.exceptions.ConnectionError | requests.exceptions.Timeout):
+        failure = network_failure(cause, link)
+    else:
+        failure = Failure("a file cut short", RUN_AGAIN, heals=True)
+    if retries and retried == retries:
+        return Failure(f"{failure.found}, in {retried + 1} attempts", failure.remedy)
+    return failure
