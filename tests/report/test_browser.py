@@ -149,16 +149,3 @@ def test_evidence_is_outlined_until_it_is_not_wanted(page: Page):
     assert page.evaluate(shown) > 0
     page.uncheck("evidence")
     assert page.evaluate(shown) == 0
-
-
-def test_the_outline_runs_around_the_mask(page: Page, world: World):
-    prepared = load_prepared(world.root / "data/prepared")
-    row = list(prepared.index["image_id"]).index("infected/0004.png")
-    mask = np.pad((prepared.masks[row] == 2).astype(int), 1)
-    edges = int(np.abs(np.diff(mask, axis=0)).sum() + np.abs(np.diff(mask, axis=1)).sum())
-    page.choose(**{"filter-class": "0", "sort": "alike"})
-    page.canvas("infected/0004.png", 0)
-    path = page.evaluate(
-        "document.querySelector('[data-image=\"infected/0004.png\"] .outline path.over').getAttribute('d')"
-    )
-    assert path.count("M") == edges

@@ -33,6 +33,14 @@ def test_packed_maps_hold_scales_and_steps_in_the_order_of_the_page():
     assert np.frombuffer(content[8:], np.int8).tolist() == [127, -127, 64, 127]
 
 
+def test_in_place_of_the_last_class_stands_the_sum_of_all():
+    maps = np.array([[[[127.0, -100.0]], [[-120.0, -100.0]]]], np.float32)
+    steps = np.frombuffer(zlib.decompress(base64.b64decode(pack_maps(maps)), wbits=-15)[4:], np.int8)
+    assert steps.tolist() == [127, -100, 7, 56]
+    # -200 wraps to 56, and 56 - (-100) wraps back to -100.
+    assert (steps[2:] - steps[:2]).tolist() == [-120, -100]
+
+
 def test_finer_maps_are_averaged_and_coarser_ones_left_alone():
     maps = np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4)
     np.testing.assert_array_equal(limit_cells(maps, 2)[0, 0], [[2.5, 4.5], [10.5, 12.5]])

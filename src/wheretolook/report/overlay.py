@@ -1,6 +1,7 @@
 """One map drawn over its image, with Pillow: for the console, where matplotlib would take longer than the network."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ def draw_overlay(overlay: Overlay) -> Image.Image:
     unit = to_pixels(overlay.values / limit, size)
     share = STRONGEST * opacity(unit)[:, :, None]
     over = np.asarray(image) * (1 - share) + colour(unit, signed=True) * share
-    lines = ((overlay.title, 17, INK), (f"red for, blue against; full at {limit:.3g} {overlay.units}", 13, SOFT))
+    lines = ((overlay.title, 16, INK), (f"red for, blue against; full at {limit:.3g} {overlay.units}", 12, SOFT))
     page = Image.new("RGB", (size, size + 54), PAPER)
     page.paste(Image.fromarray(np.rint(over).astype(np.uint8)), (0, 54))
     pen = ImageDraw.Draw(page)
@@ -63,7 +64,13 @@ def draw_overlay(overlay: Overlay) -> Image.Image:
 
 
 def _fitting(text: str, points: int, width: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The font at `points`, or as much smaller as the text needs to fit."""
-    font = ImageFont.load_default(points)
-    length = font.getlength(text)
-    return font if length <= width else ImageFont.load_default(max(6, int(points * width / length)))
+    """A font at `points`, or as much smaller as the text needs to fit."""
+    length = _font(points).getlength(text)
+    return _font(points if length <= width else max(6, int(points * width / length)))
+
+
+def _font(points: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font of the figures, which has Greek and Cyrillic too, found without importing matplotlib; else Pillow's."""
+    found = find_spec("matplotlib")
+    path = Path(found.origin).parent / "mpl-data/fonts/ttf/DejaVuSans.ttf" if found and found.origin else None
+    return ImageFont.truetype(path, points) if path and path.is_file() else ImageFont.load_default(points)

@@ -10,10 +10,12 @@ import numpy as np
 from wheretolook.analysis.target import checked
 from wheretolook.cams.manifest import TRUE_AND_PREDICTED
 from wheretolook.cams.store import Maps
+from wheretolook.data.labels import EVIDENCE, MARK
 from wheretolook.data.prepared import Prepared
 from wheretolook.report.colours import diverging, sequential
 from wheretolook.report.gallery import Gallery
-from wheretolook.report.packing import deflated, limit_cells, pack_maps, picture
+from wheretolook.report.outlines import outline
+from wheretolook.report.packing import limit_cells, pack_maps, picture
 from wheretolook.report.results import Results
 from wheretolook.report.views import View, layer_labels, overlays_of, views_of
 
@@ -62,8 +64,6 @@ def page_data(
         },
         "masks": prepared.masks is not None,
     }
-    if prepared.masks is not None:
-        blocks["masks"] = deflated(np.ascontiguousarray(prepared.masks[gallery.rows]).tobytes())
     return PageData(described, blocks)
 
 
@@ -98,13 +98,22 @@ def _images(results: Results, prepared: Prepared, gallery: Gallery) -> list[dict
             "group": group,
             "label": int(label),
             "scores": [[round(float(score), 4) for score in of_model] for of_model in scores[i]],
-            "disagreement": round(float(apart), 4) if np.isfinite(apart) else None,
+            "disagreement": round(float(apart), 6) if np.isfinite(apart) else None,
             "picture": picture(np.asarray(prepared.images[gallery.rows[i]])),
+            "outlines": _outlines(prepared, gallery.rows[i]),
         }
         for i, (image_id, group, label, apart) in enumerate(
             zip(chosen["image_id"], chosen["group"], chosen["class_index"], gallery.disagreement, strict=True)
         )
     ]
+
+
+def _outlines(prepared: Prepared, row: int) -> dict[str, str]:
+    """Paths around the evidence and the mark of an image, as far as it has them."""
+    if prepared.masks is None:
+        return {}
+    paths = {kind: outline(prepared.masks[row] == label) for kind, label in (("evidence", EVIDENCE), ("mark", MARK))}
+    return {kind: path for kind, path in paths.items() if path}
 
 
 def _mean_images(results: Results, comparison: Path) -> list[str]:

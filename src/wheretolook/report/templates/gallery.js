@@ -2,14 +2,10 @@
 
 const PER_PAGE = 12;
 
-function stack(picture, drawn, row, masks, label) {
-  const made = element("div", { class: "stack" }, element("img", { src: picture, alt: drawn ? "" : label }));
-  if (drawn) {
-    drawn.setAttribute("role", "img");
-    drawn.setAttribute("aria-label", label);
-    made.append(drawn);
-  }
-  if (masks) made.append(outline(row, masks));
+function stack(image, drawn, label) {
+  const made = element("div", { class: "stack" }, element("img", { src: image.picture, alt: drawn ? "" : label }));
+  if (drawn) made.append(drawn);
+  if (Object.keys(image.outlines).length) made.append(outline(image));
   return made;
 }
 
@@ -17,14 +13,12 @@ function absent(reason) {
   return element("div", { class: "stack" }, element("div", { class: "absent" }, reason));
 }
 
-function mapPicture(row, model, view, loaded, limits, masks) {
-  const image = described.images[row];
-  const values = valuesOf(loaded[model], row, columnOf(state.target, image, model), state.target.kind === "contrast");
-  const canvas = element("canvas");
-  const { h, w } = loaded[model];
+function drawMap(canvas, row, model, view, maps, limits) {
+  const image = described.images[row], { h, w } = maps;
+  const values = valuesOf(maps, row, columnOf(state.target, image, model), state.target.kind === "contrast");
   paint(canvas, values, h, w, limitFor(values, model, limits), state);
-  const label = `Map of ${described.models[model].name}, ${view.method} at ${view.models[model].layer}, for ${image.id}: ${strongest(values, h, w)}`;
-  return stack(image.picture, canvas, row, masks, label);
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", `Map of ${described.models[model].name}, ${view.method} at ${view.models[model].layer}, for ${image.id}: ${strongest(values, h, w)}`);
 }
 
 function prediction(row, model) {
@@ -34,7 +28,14 @@ function prediction(row, model) {
   return { right, text: `${right ? "✓" : "✗ wrong:"} ${described.classNames[called]} ${percent(image.scores[model][called])}` };
 }
 
-function card(row, view, loaded, limits, masks) {
+// A card is built once; a switch only paints its canvases anew.
+const cards = new Map();
+function card(row) {
+  if (!cards.has(row)) cards.set(row, buildCard(row));
+  return cards.get(row);
+}
+
+function buildCard(row) {
   const image = described.images[row];
   const facts = [["Class", described.classNames[image.label]], ["Group", image.group],
     ["Maps apart", image.disagreement === null ? "" : image.disagreement.toFixed(2)]];
@@ -42,14 +43,27 @@ function card(row, view, loaded, limits, masks) {
   open.addEventListener("click", () => { showLayers(row); control("layers-title").focus(); });
   const about = element("div", {}, element("h3", {}, ...breakable(image.id)),
     element("dl", {}, ...facts.filter(([, value]) => value).map(([name, value]) => element("div", {}, element("dt", {}, `${name}: `), element("dd", {}, value)))), open);
-  const original = element("figure", { class: "picture" }, stack(image.picture, null, row, masks, `Image ${image.id}`), element("figcaption", {}, element("b", {}, "image")));
-  const pictures = described.models.map((model, index) => {
+  const original = element("figure", { class: "picture" }, stack(image, null, `Image ${image.id}`), element("figcaption", {}, element("b", {}, "image")));
+  const slots = described.models.map((model, index) => {
     const { right, text } = prediction(row, index);
-    const drawn = loaded[index] ? mapPicture(row, index, view, loaded, limits, masks) : absent(`no ${view.method} here: this head was not trained`);
-    return element("figure", { class: right ? "picture" : "picture wrong" }, drawn,
+    const canvas = element("canvas"), missing = absent("");
+    const figure = element("figure", { class: right ? "picture" : "picture wrong" }, stack(image, canvas, ""), missing,
       element("figcaption", {}, element("b", {}, model.name), element("span", {}, text)));
+    return { canvas, missing, figure };
   });
-  return element("li", { class: "card", "data-image": image.id }, about, element("div", { class: "row" }, original, ...pictures));
+  const made = element("li", { class: "card", "data-image": image.id }, about, element("div", { class: "row" }, original, ...slots.map((slot) => slot.figure)));
+  return { made, slots };
+}
+
+function paintCard(row, view, loaded, limits) {
+  const { made, slots } = card(row);
+  slots.forEach(({ canvas, missing }, model) => {
+    canvas.parentElement.hidden = !loaded[model];
+    missing.hidden = Boolean(loaded[model]);
+    missing.firstChild.textContent = `no ${view.method} here: this head was not trained`;
+    if (loaded[model]) drawMap(canvas, row, model, view, loaded[model], limits);
+  });
+  return made;
 }
 
 function chosen() {
@@ -69,12 +83,12 @@ function sorted(rows) {
   return rows.sort((a, b) => by[control("sort").value](a, b) || a - b);
 }
 
-async function drawGallery(view, loaded, limits, masks) {
+function drawGallery(view, loaded, limits) {
   const rows = sorted(chosen());
   const pages = Math.max(1, Math.ceil(rows.length / PER_PAGE));
   state.page = Math.min(state.page, pages - 1);
   const first = state.page * PER_PAGE, shown = rows.slice(first, first + PER_PAGE);
-  control("cards").replaceChildren(...shown.map((row) => card(row, view, loaded, limits, masks)));
+  control("cards").replaceChildren(...shown.map((row) => paintCard(row, view, loaded, limits)));
   if (!shown.length) control("cards").append(element("li", { class: "empty" }, "No image is like this."));
   control("count").textContent = rows.length ? `${first + 1} to ${first + shown.length} of ${rows.length}` : "0 images";
   control("previous").disabled = state.page === 0;

@@ -2,7 +2,7 @@
 
 const methodViews = () => described.views.filter((view) => view.method === control("layers-method").value);
 
-async function drawLayers(masks) {
+async function drawLayers() {
   const row = state.image, views = methodViews(), image = described.images[row];
   const loaded = await Promise.all(views.map(loadView));
   const limits = views.map((view, i) => limitsOf(view, loaded[i]));
@@ -16,12 +16,14 @@ async function drawLayers(masks) {
     const { right, text } = prediction(row, model);
     return element("tr", {},
       element("th", { scope: "row" }, name, element("small", {}, loss === "every" ? "loss on every layer" : loss === "last" ? "loss on the last layer" : ""), element("small", { class: right ? "" : "bad" }, text)),
-      element("td", {}, stack(image.picture, null, row, masks, `Image ${image.id}`)),
+      element("td", {}, stack(image, null, `Image ${image.id}`)),
       ...views.map((view, i) => {
         if (!loaded[i][model]) return element("td", {}, absent("no trained head here"));
         const layer = view.models[model].layer;
         const accuracy = view.method === "cam" && heads[layer] !== undefined ? [element("p", {}, `head right on ${percent(heads[layer])}`)] : [];
-        return element("td", {}, mapPicture(row, model, view, loaded[i], limits[i], masks), ...accuracy);
+        const canvas = element("canvas");
+        drawMap(canvas, row, model, view, loaded[i][model], limits[i]);
+        return element("td", {}, stack(image, canvas, ""), ...accuracy);
       }));
   });
   control("layers-grid").replaceChildren(element("table", { class: "grid-table" }, element("thead", {}, head), element("tbody", {}, ...body)));
@@ -30,7 +32,7 @@ async function drawLayers(masks) {
 function showLayers(row) {
   state.image = (row + imageCount) % imageCount;
   control("layers-image").value = state.image;
-  return maskBytes().then(drawLayers);
+  return drawLayers();
 }
 
 function prepareLayers() {

@@ -1,18 +1,29 @@
 // Start: controls, a first drawing, then the rest of the maps while nobody waits.
 
-const maskBytes = () => (described.masks ? loadMasks() : Promise.resolve(null));
+// After the browser has painted; soon anyway in a tab that nobody looks at, where nothing is painted.
+const painted = () => Promise.race([
+  new Promise((resolve) => { requestAnimationFrame(() => setTimeout(resolve)); }),
+  new Promise((resolve) => { setTimeout(resolve, 200); }),
+]);
+const count = (name) => { document.documentElement.dataset[name] = String(1 + Number(document.documentElement.dataset[name] ?? 0)); };
 
+// The gallery first; layers and classes after the browser has shown it. A later switch overtakes.
+let latest = 0;
 async function draw() {
-  const view = viewNow();
-  const [loaded, masks] = await Promise.all([loadView(view), maskBytes()]);
-  if (view !== viewNow()) return; // another view was chosen meanwhile
+  const view = viewNow(), ticket = ++latest;
+  const loaded = await loadView(view);
+  if (ticket !== latest) return;
   const limits = limitsOf(view, loaded);
   sayView(limits);
-  await drawGallery(view, loaded, limits, masks);
-  performance.mark("gallery");
-  await Promise.all([drawLayers(masks), drawClasses()]);
-  performance.mark("drawn");
-  document.documentElement.dataset.drawn = String(1 + Number(document.documentElement.dataset.drawn ?? 0));
+  drawGallery(view, loaded, limits);
+  count("shown");
+  requestAnimationFrame(() => performance.mark("picture"));
+  for (const rest of [drawLayers, drawClasses]) {
+    await painted();
+    if (ticket !== latest) return;
+    await rest();
+  }
+  count("drawn");
 }
 
 function turnPage(by) {

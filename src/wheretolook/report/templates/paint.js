@@ -5,21 +5,34 @@ const tables = {
   positive: Uint8ClampedArray.from(described.colours.sequential),
 };
 
+// Which two cells a pixel lies between the middles of, and how far from the first.
+const betweens = new Map();
+function between(cells, size) {
+  const key = `${cells}/${size}`;
+  if (!betweens.has(key)) {
+    const low = new Uint16Array(size), high = new Uint16Array(size), share = new Float32Array(size);
+    for (let pixel = 0; pixel < size; pixel++) {
+      const at = Math.min(cells - 1, Math.max(0, ((pixel + 0.5) * cells) / size - 0.5));
+      low[pixel] = Math.floor(at);
+      high[pixel] = Math.min(low[pixel] + 1, cells - 1);
+      share[pixel] = at - low[pixel];
+    }
+    betweens.set(key, { low, high, share });
+  }
+  return betweens.get(key);
+}
+
 // Bilinear between the middles of cells, on values (colours are looked up afterwards).
 function smoothed(values, h, w, size) {
-  const weights = (cells) => Array.from({ length: size }, (_, pixel) => {
-    const at = Math.min(cells - 1, Math.max(0, (pixel + 0.5) * cells / size - 0.5));
-    const low = Math.floor(at);
-    return [low, Math.min(low + 1, cells - 1), at - low];
-  });
-  const across = weights(w), result = new Float32Array(size * size), line = new Float32Array(w);
-  weights(h).forEach(([top, bottom, down], y) => {
-    for (let x = 0; x < w; x++) line[x] = values[top * w + x] * (1 - down) + values[bottom * w + x] * down;
+  const down = between(h, size), across = between(w, size);
+  const result = new Float32Array(size * size), line = new Float32Array(w);
+  for (let y = 0; y < size; y++) {
+    const top = down.low[y] * w, bottom = down.high[y] * w, share = down.share[y];
+    for (let x = 0; x < w; x++) line[x] = values[top + x] * (1 - share) + values[bottom + x] * share;
     for (let x = 0; x < size; x++) {
-      const [left, right, share] = across[x];
-      result[y * size + x] = line[left] * (1 - share) + line[right] * share;
+      result[y * size + x] = line[across.low[x]] * (1 - across.share[x]) + line[across.high[x]] * across.share[x];
     }
-  });
+  }
   return result;
 }
 
@@ -73,31 +86,16 @@ function strongest(values, h, w) {
     + `${third(at % w, w, ["left", "centre", "right"])}`;
 }
 
-// Outlines of evidence (2) and mark (3), as a path over the pixels of the image.
-function outlinePath(mask, size, label) {
-  const inside = (x, y) => x >= 0 && y >= 0 && x < size && y < size && mask[y * size + x] === label;
-  let path = "";
-  for (let y = 0; y <= size; y++) for (let x = 0; x <= size; x++) {
-    if (inside(x, y) !== inside(x, y - 1)) path += `M${x} ${y}h1`;
-    if (inside(x, y) !== inside(x - 1, y)) path += `M${x} ${y}v1`;
-  }
-  return path;
-}
-
-const outlines = new Map();
-function outline(row, masks) {
-  const size = described.size;
-  if (!outlines.has(row)) {
-    const mask = masks.subarray(row * size * size, (row + 1) * size * size);
-    outlines.set(row, [["evidence", outlinePath(mask, size, 2)], ["mark", outlinePath(mask, size, 3)]]);
-  }
-  const drawing = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+// The outline of evidence and mark, over the pixels of the image.
+function outline(image) {
+  const space = "http://www.w3.org/2000/svg", size = described.size;
+  const drawing = document.createElementNS(space, "svg");
   drawing.setAttribute("class", "outline");
   drawing.setAttribute("viewBox", `0 0 ${size} ${size}`);
   drawing.setAttribute("aria-hidden", "true");
-  for (const [kind, path] of outlines.get(row)) {
-    for (const layer of path ? ["under", "over"] : []) {
-      const line = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  for (const [kind, path] of Object.entries(image.outlines)) {
+    for (const layer of ["under", "over"]) {
+      const line = document.createElementNS(space, "path");
       line.setAttribute("class", `${kind} ${layer}`);
       line.setAttribute("d", path);
       drawing.append(line);

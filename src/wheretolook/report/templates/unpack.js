@@ -27,11 +27,19 @@ function once(id, read) {
 // Maps of one model: map = steps * scale, with one scale for each image. shape: [classes, rows, columns].
 function loadMaps(id, count, shape) {
   const [classes, h, w] = shape;
-  return once(id, (bytes) => ({
-    classes, h, w,
-    scales: new Float32Array(bytes.buffer, 0, count),
-    steps: new Int8Array(bytes.buffer, 4 * count),
-  }));
+  return once(id, (bytes) => {
+    const steps = new Int8Array(bytes.buffer, 4 * count);
+    restoreLast(steps, count, classes, h * w);
+    return { classes, h, w, scales: new Float32Array(bytes.buffer, 0, count), steps };
+  });
 }
 
-const loadMasks = () => once("masks", (bytes) => bytes);
+// In place of the last class the sum of all was stored; eight-bit arithmetic wraps, so the difference is exact.
+function restoreLast(steps, count, classes, cells) {
+  for (let row = 0; row < count; row++) {
+    const last = (row * classes + classes - 1) * cells;
+    for (let k = row * classes * cells; k < last; k += cells) {
+      for (let cell = 0; cell < cells; cell++) steps[last + cell] -= steps[k + cell];
+    }
+  }
+}
