@@ -1,8 +1,12 @@
 """Files by http(s), from a real server on loopback: resumed, validated, and each failure told apart."""
 
 import hashlib
+import os
 import random
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,6 +83,26 @@ def test_a_run_that_gave_up_is_continued_by_the_next(web: Web, tmp_path: Path) -
     assert finished(tmp_path) == []
     assert get(web.url("a.zip"), tmp_path, ONCE) == CONTENT
     assert web.tally.ranges == ["", "bytes=100000-"]
+
+
+def test_a_download_that_was_killed_is_continued(web: Web, tmp_path: Path) -> None:
+    web.files["a.zip"] = Served(CONTENT, pause=0.05, etag='"v1"')
+    code = (
+        "from pathlib import Path; from wheretolook.data.attempts import Network;"
+        "from wheretolook.data.obtain import Wanted, obtain;"
+        f"wanted = Wanted({web.url('a.zip')!r}, {digest(CONTENT)!r}, '');"
+        f"obtain(wanted, Path({str(tmp_path / 'cache')!r}), Network(9, 0))"
+    )
+    source = Path(__file__).parents[2] / "src"
+    with subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(source)}) as child:
+        while sum(path.stat().st_size for path in tmp_path.rglob("content") if path.is_file()) < 100_000:
+            time.sleep(0.01)
+        child.kill()
+    assert finished(tmp_path) == []
+    web.files["a.zip"] = Served(CONTENT, etag='"v1"')
+    assert get(web.url("a.zip"), tmp_path) == CONTENT
+    start = int(web.tally.ranges[-1].removeprefix("bytes=").removesuffix("-"))
+    assert 100_000 <= start < len(CONTENT)
 
 
 def test_another_version_under_another_tag_is_not_joined_to_the_first(web: Web, tmp_path: Path) -> None:

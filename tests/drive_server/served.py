@@ -19,6 +19,7 @@ class Served:
         retry_after: the header that comes with those.
         cuts: of each request for the body in turn: bytes after which the connection is closed.
         drip: seconds of pause after each byte.
+        pause: seconds after each block.
         ranges: whether a Range is honoured.
         etag: of this content; "" for none.
         length: whether Content-Length is sent; without it the body ends with the connection.
@@ -33,6 +34,7 @@ class Served:
     retry_after: str = ""
     cuts: list[int] = field(default_factory=list)
     drip: float = 0.0
+    pause: float = 0.0
     ranges: bool = True
     etag: str = ""
     length: bool = True
@@ -110,7 +112,7 @@ def _send_body(handler: BaseHTTPRequestHandler, served: Served, body: bytes, tal
         block = body[begin : min(begin + step, cut)]
         handler.wfile.write(block)
         tally.body_bytes += len(block)
-        if served.drip:
-            tally.stop.wait(served.drip)
+        if served.drip or served.pause:
+            tally.stop.wait(served.drip or served.pause)
     if cut < len(body) or served.claim:
         handler.close_connection = True
