@@ -16,6 +16,12 @@ from wheretolook.stage import StageCommand
     required=True,
     help="By how much agreement must exceed each null, in units of correlation, for a statement about a class.",
 )
+@click.option(
+    "--aligned/--no-aligned",
+    required=True,
+    help="Whether all images show things at the same place, as aligned faces do; else regions of masks are compared.",
+)
+@click.option("--permutations", type=click.IntRange(199), required=True, help="Relabellings of each test of classes.")
 @click.option("--seed", type=click.IntRange(0), required=True, help="Of all that is drawn at random.")
 @click.option("--prepared", type=click.Path(path_type=Path), default=Path("data/prepared"), show_default=True)
 @click.option("--names", type=click.Path(path_type=Path), default=Path("reports/names.json"), show_default=True)
@@ -28,6 +34,8 @@ def compare(
     split: str,
     resamples: int,
     margin: float,
+    aligned: bool,
+    permutations: int,
     seed: int,
     prepared: Path,
     names: Path,
@@ -39,6 +47,7 @@ def compare(
 ) -> None:
     """Write reports/comparison/, reports/statements.md and data/comparison/, laid out in docs/results.md."""
     from wheretolook.analysis.agree import agreement_table
+    from wheretolook.analysis.class_differences import write_differences
     from wheretolook.analysis.overlays import write_overlays
     from wheretolook.analysis.state import study_statements
     from wheretolook.analysis.statement_text import statements_markdown
@@ -50,12 +59,14 @@ def compare(
     study = load_study(names, exports, cams, load_prepared(prepared), split)
     with replacing_folder(arrays) as folder:
         overlays = write_overlays(study, folder)
+        differences = write_differences(study, folder, aligned, permutations, seed)
     rows = agreement_table(study, resamples, seed)
     said = study_statements(study, rows, margin, resamples, seed)
     with replacing_folder(reports) as folder:
         write_text(folder / "agreement.csv", agreement_csv(rows))
         write_json(folder / "agreement.json", agreement_json(study, rows))
         write_json(folder / "overlays.json", overlays)
+        write_json(folder / "differences.json", differences)
         write_json(folder / "statements.json", said)
     write_text(page, statements_markdown(said))
     click.echo(f"compare: {len(study.names)} models on {len(study.rows)} {split} images: {len(rows)} rows of agreement")

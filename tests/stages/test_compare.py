@@ -15,7 +15,19 @@ from wheretolook.data.prepared import load_prepared
 sys.path.insert(0, str(Path(__file__).parents[2] / "stages"))
 from compare import compare
 
-OPTIONS = ["--split", "test", "--resamples", "199", "--margin", "0.2", "--seed", "0"]
+OPTIONS = [
+    "--split",
+    "test",
+    "--resamples",
+    "199",
+    "--margin",
+    "0.2",
+    "--no-aligned",
+    "--permutations",
+    "199",
+    "--seed",
+    "0",
+]
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +37,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return made
 
 
-def run(made: Made) -> None:
-    done = CliRunner().invoke(compare, [*OPTIONS, *made.compare_paths], catch_exceptions=False)
+def run(made: Made, aligned: bool = False) -> None:
+    options = ["--aligned" if option == "--no-aligned" and aligned else option for option in OPTIONS]
+    done = CliRunner().invoke(compare, [*options, *made.compare_paths], catch_exceptions=False)
     assert done.exit_code == 0, done.output
 
 
@@ -98,6 +111,36 @@ def test_agreement_on_the_evidence_is_said(made: Made) -> None:
     holds = [each["statement"] for each in said["classes"]["infected"]["holds"]]
     assert any(statement.endswith("look at the evidence.") for statement in holds)
     assert "## uninfected" in (made.root / "reports/statements.md").read_text(encoding="utf-8")
+
+
+def differences(made: Made) -> dict:
+    return json.loads((made.root / "reports/comparison/differences.json").read_text(encoding="utf-8"))
+
+
+def test_classes_differ_in_the_evidence_and_the_parts_add_up(made: Made) -> None:
+    found = differences(made)["models"]["last-0"]["classes"]
+    assert list(found) == ["infected"]
+    regions = {each["region"]: each for each in found["infected"]["regions"]}
+    assert regions["evidence"]["p"] <= 0.05
+    assert sum(each["share_of_difference"] for each in regions.values()) == pytest.approx(1)
+    assert sum(each["share_of_area"] for each in regions.values()) == pytest.approx(1)
+    assert "mark" not in regions
+
+
+def test_aligned_images_are_compared_cell_by_cell(tmp_path: Path) -> None:
+    made = make(tmp_path, per_class=60)
+    run(made, aligned=True)
+    found = differences(made)
+    entry = found["models"]["last-0"]
+    arrays = {key: np.load(tmp_path / "data/comparison" / file) for key, file in entry["arrays"].items()}
+    assert {key: array.shape for key, array in arrays.items()} == dict.fromkeys(("difference", "t", "p"), (1, 7, 7))
+    prepared = load_prepared(tmp_path / "data/prepared")
+    rows = prepared.rows("test")
+    maps = np.load(tmp_path / "data/cams/last-0/cam.block2.npy")[rows]
+    fixed, labels = (maps[:, 0] - maps[:, 1]) / 49, prepared.labels[rows]
+    wanted = fixed[labels == 0].mean(axis=0) - fixed[labels == 1].mean(axis=0)
+    np.testing.assert_allclose(arrays["difference"][0], wanted, atol=1e-6)
+    assert found["consensus"]["places_of_all"] <= min(found["consensus"]["places_without"].values())
 
 
 def test_run_twice_writes_the_same_bytes(made: Made) -> None:

@@ -1,0 +1,64 @@
+"""What each place of an image adds to a class's contrast of logits, bias aside: cells, or regions of the masks."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from wheretolook.analysis.blocks import row_blocks
+from wheretolook.analysis.regions import regions_on_grid
+from wheretolook.analysis.target import Target
+
+REGIONS = ("evidence", "mark", "foreground", "background", "unknown")
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """The contrast map of one class, for the images of all classes alike, summed by place.
+
+    Attributes:
+        values: (n, c) float32; a row sums to the contrast of logits less that of biases.
+        area: (n, c) float32, each place's share of the image.
+        names: of the places; empty where they are the cells of a grid.
+        grid: (h, w) of the cells; None where places are regions.
+    """
+
+    values: np.ndarray
+    area: np.ndarray
+    names: tuple[str, ...]
+    grid: tuple[int, int] | None
+
+
+def by_cell(target: Target, rows: np.ndarray, class_index: int) -> Contributions:
+    """Each cell's contribution, for images that show their things at the same place (faces that are aligned)."""
+    maps = np.concatenate([target.named_class(block, class_index) for block in _blocks(target, rows)])
+    values = maps.reshape(len(rows), -1) / np.float32(maps[0].size)
+    area = np.full((1, values.shape[1]), 1 / values.shape[1], dtype=np.float32)
+    return Contributions(values, np.broadcast_to(area, values.shape), (), target.grid)
+
+
+def by_region(target: Target, rows: np.ndarray, class_index: int, masks: np.ndarray) -> Contributions:
+    """Each region's contribution, for images whose things lie anywhere.
+
+    Regions don't overlap: `foreground` is what is neither evidence nor mark.
+
+    Args:
+        target: the maps.
+        rows: (n,) int64, images.
+        class_index: the class.
+        masks: (N, S, S) uint8 labels, memory-mapped.
+    """
+    values, areas = [], []
+    for block in row_blocks(rows, 4 * 4 * int(np.prod(masks.shape[1:]))):
+        regions = regions_on_grid(np.asarray(masks[block]), target.grid)
+        parts = [regions.evidence, regions.mark, regions.foreground - regions.evidence]
+        parts.append(regions.known - sum(parts))
+        parts.append(1 - regions.known)
+        area = np.stack(parts, axis=1)
+        maps = target.named_class(block, class_index)
+        values.append(np.einsum("nrhw,nhw->nr", area, maps) / np.float32(maps[0].size))
+        areas.append(area.mean(axis=(2, 3)))
+    return Contributions(np.concatenate(values), np.concatenate(areas), REGIONS, None)
+
+
+def _blocks(target: Target, rows: np.ndarray) -> list[np.ndarray]:
+    return list(row_blocks(rows, 4 * int(np.prod(target.array.shape[1:]))))
