@@ -60,7 +60,9 @@ def case(request):
     if "resnet18" in request.param:
         torch.manual_seed(0)
         network = livened(torchvision.models.resnet18(num_classes=4)).eval().to(dtype)
-        return Case(network, "fc", ["layer3", "layer4"], noise(size=40).to(dtype))
+        # Frozen: the peers' backward passes then stop short of the weights, which saves half of their time.
+        images = noise(size=33).to(dtype).requires_grad_()
+        return Case(network.requires_grad_(False), "fc", ["layer3", "layer4"], images)
     network = small_network().to(dtype)
     if dtype is torch.float32:
         nn.init.uniform_(network.head.weight, -0.1, 0.4)
@@ -117,8 +119,10 @@ def test_gradient_methods_are_torchcams(case, method, peer):
     ],
 )
 def test_gradient_methods_are_pytorch_grad_cams(case, method, peer):
+    if case.head == "fc" and method not in ("gradcam++", "hirescam"):
+        pytest.skip("on resnet18 torchcam's are enough")
     scaled = with_large_gradients(case) if method == "gradcam++" else case
-    for layer in case.layers:
+    for layer in case.layers[:1] if case.head == "fc" else case.layers:
         with peer(scaled.network, [scaled.network.get_submodule(layer)]) as extractor:
             expected = extractor(case.images, [ClassifierOutputTarget(k) for k in CLASSES])
         size = case.images.shape[2:]

@@ -10,13 +10,15 @@ from wheretolook.cams.halves import ChooseRows
 from wheretolook.cams.manifest import EVERY_CLASS_UP_TO
 from wheretolook.data.refusal import Refusal
 
+PREDICTED = "predicted"
+
 
 def choose_classes(
     class_count: int,
     count: int,
     classes: Sequence[str | int] | None,
     class_names: tuple[str, ...],
-    targets: Sequence[int] | np.ndarray | Tensor | None,
+    targets: Sequence[int] | np.ndarray | Tensor | str | None,
 ) -> ChooseRows:
     """How the classes to explain follow from what was asked for.
 
@@ -25,18 +27,20 @@ def choose_classes(
         count: N, images there are.
         classes: the same for each image, names or indices; None: every class up to ten, beyond that the predicted.
         class_names: of the logits, in their order; may be empty.
-        targets: instead of `classes`, class indices of each image: (N,) or (N, K).
+        targets: instead of `classes`, class indices of each image, (N,) or (N, K); or "predicted".
 
     Raises:
         Refusal: an unknown class (the message lists those that exist), a wrong number of targets, or both given.
     """
     if classes is not None and targets is not None:
         raise Refusal("classes and targets: expected one of them, found both")
-    if targets is not None:
+    if isinstance(targets, str) and targets != PREDICTED:
+        raise Refusal(f'targets: expected class indices or "{PREDICTED}", found "{targets}"')
+    if targets is not None and not isinstance(targets, str):
         return _of_targets(_checked_targets(targets, count, class_count))
     if classes is not None:
         return _of_classes([class_index(name, class_names, class_count) for name in classes])
-    if class_count <= EVERY_CLASS_UP_TO:
+    if targets is None and class_count <= EVERY_CLASS_UP_TO:
         return _of_classes(list(range(class_count)))
     return lambda logits, rows: logits.argmax(1, keepdim=True)
 

@@ -45,7 +45,7 @@ class Engine:
 
 def build_engine(
     network: nn.Module,
-    methods: Sequence[str],
+    methods: Sequence[str] | None,
     layers: Sequence[str] | None,
     size: tuple[int, int],
     precision: str = "float32",
@@ -56,7 +56,8 @@ def build_engine(
 
     Args:
         network: one of the project's, or any module that gives logits (N, K) for images (N, 3, H, W).
-        methods: names as in the registry. `cam` is taken of those layers that have a trained pooled linear head.
+        methods: names as in the registry. `cam` is taken of those layers that have a trained pooled linear head;
+            None: `cam` of those, `gradcam` of the others.
         layers: names; None: all.
         size: (H, W) of the images.
         precision: "float32" or "bfloat16".
@@ -68,19 +69,33 @@ def build_engine(
     """
     if precision not in PRECISIONS:
         raise Refusal(f'precision "{precision}": expected one of {", ".join(PRECISIONS)}')
-    chosen = [find_method(name) for name in dict.fromkeys(methods)]
+    for what, asked in (("methods", methods), ("layers", layers)):
+        if asked is not None and (len(asked) == 0 or isinstance(asked, str)):
+            raise Refusal(f"{what}: expected a list of names, found {asked!r}")
+    chosen = [find_method(name) for name in dict.fromkeys(methods or ())]
     network = _usable(network)
     probed, class_count = probe_layers(network, layers, size, trained_heads)
-    pairs = [(m, y) for m in chosen for y in probed if m.needs is not Needs.CLASS_WEIGHTS or y.head is not None]
-    for method in chosen:
-        if not any(m is method for m, _ in pairs):
-            raise Refusal(
-                f"{method.name}: expected a layer with a trained linear head on its pooled feature maps, found none in "
-                f"{', '.join(layer.name for layer in probed)}; name another layer, or a method like gradcam"
-            )
+    pairs = _best(probed) if methods is None else _pairs(chosen, probed)
     kind = random_images(network, size)
     engine = Engine(network, tuple(probed), tuple(pairs), precision, class_count, kind.device, kind.dtype)
     return _folded(engine, size) if fast else engine
+
+
+def _pairs(methods: list[Method], layers: list[Layer]) -> list[tuple[Method, Layer]]:
+    """Each method at each layer, where it can be had."""
+    pairs = [(m, y) for m in methods for y in layers if m.needs is not Needs.CLASS_WEIGHTS or y.head is not None]
+    for method in methods:
+        if not any(m is method for m, _ in pairs):
+            raise Refusal(
+                f"{method.name}: expected a layer with a trained linear head on its pooled feature maps, found none in "
+                f"{', '.join(layer.name for layer in layers)}; name another layer, or a method like gradcam"
+            )
+    return pairs
+
+
+def _best(layers: list[Layer]) -> list[tuple[Method, Layer]]:
+    """The exact method where there is one."""
+    return [(find_method("gradcam" if layer.head is None else "cam"), layer) for layer in layers]
 
 
 def _usable(network: nn.Module) -> nn.Module:

@@ -37,12 +37,13 @@ class Explanation:
 def explain(
     network: nn.Module,
     images: Tensor | np.ndarray,
-    methods: Sequence[str] = ("gradcam",),
+    methods: Sequence[str] | None = None,
     layers: Sequence[str] | None = None,
     classes: Sequence[str | int] | None = None,
     *,
     class_names: Sequence[str] = (),
-    targets: Sequence[int] | np.ndarray | Tensor | None = None,
+    targets: Sequence[int] | np.ndarray | Tensor | str | None = None,
+    trained_heads: Sequence[str] | None = None,
     batch_size: int = 64,
     precision: str = "float32",
     fast: bool = False,
@@ -56,13 +57,16 @@ def explain(
     Args:
         network: a network of the project, or any `nn.Module` that gives logits (N, classes). It is left as found.
         images: (N, 3, H, W) float, normalised as the network expects.
-        methods: names as in the registry; `cam` is taken of layers with a pooled linear head.
+        methods: names as in the registry; `cam` is taken of layers with a pooled linear head. None: `cam` of each
+            layer where it can be had, `gradcam` of the others.
         layers: names; None: all layers of a network of the project; of another module, the last part at each
             resolution.
         classes: the same for each image: indices, or names where `class_names` are given. None: every class up to
             ten; beyond that the predicted one.
         class_names: of the logits, in their order.
-        targets: instead of `classes`, class indices of each image: (N,) or (N, K).
+        targets: instead of `classes`, class indices of each image, (N,) or (N, K); or "predicted".
+        trained_heads: of a network of the project, layers whose heads were trained, as its card says; None: those
+            that are not all zero.
         batch_size: images a forward pass.
         precision: "float32" or "bfloat16".
         fast: run a folded copy; worth it for many images.
@@ -71,7 +75,7 @@ def explain(
         Refusal: an unknown method, layer or class, a wrong number of targets, images of another shape, NaN.
     """
     images = check_images(images)
-    engine = build_engine(network, methods, layers, tuple(images.shape[2:]), precision, fast=fast)
+    engine = build_engine(network, methods, layers, tuple(images.shape[2:]), precision, trained_heads, fast)
     choose = choose_classes(engine.class_count, len(images), classes, tuple(class_names), targets)
     parts: list[Batch] = []
     for start in range(0, len(images), batch_size):

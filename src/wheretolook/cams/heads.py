@@ -1,5 +1,7 @@
 """Pooled linear heads: where a logit is linear in a layer's feature maps, found out by trying."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -52,22 +54,21 @@ def linear_head(linear: nn.Linear, rectified: bool, final: bool) -> PooledHead:
     return PooledHead(weight, bias, rectified, final)
 
 
-def linear_inputs(network: nn.Module, images: Tensor, logits: Tensor) -> list[tuple[nn.Linear, Tensor]]:
-    """Linear layers whose output is the network's own, each with its input (N, C), in a forward pass of `images`."""
-    found: list[tuple[nn.Linear, Tensor]] = []
+@contextmanager
+def noting_linear(network: nn.Module) -> Iterator[list[tuple[nn.Linear, Tensor, Tensor]]]:
+    """Note each linear layer that runs inside the `with` on (N, C), with its input and its output."""
+    noted: list[tuple[nn.Linear, Tensor, Tensor]] = []
 
     def note(module: nn.Linear, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if inputs[0].ndim == 2 and output.shape == logits.shape and torch.equal(output, logits):
-            found.append((module, inputs[0]))
+        if inputs[0].ndim == 2:
+            noted.append((module, inputs[0], output))
 
-    linears = [module for module in network.modules() if isinstance(module, nn.Linear)]
-    handles = [linear.register_forward_hook(note) for linear in linears]
+    handles = [m.register_forward_hook(note) for m in network.modules() if isinstance(m, nn.Linear)]
     try:
-        network(images)
+        yield noted
     finally:
         for handle in handles:
             handle.remove()
-    return found
 
 
 def find_head(linears: list[tuple[nn.Linear, Tensor]], feature_maps: Tensor) -> PooledHead | None:

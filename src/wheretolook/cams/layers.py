@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from wheretolook.cams.capture import Captured, capture
-from wheretolook.cams.heads import PooledHead, find_head, linear_head, linear_inputs
+from wheretolook.cams.heads import PooledHead, find_head, linear_head, noting_linear
 from wheretolook.cams.layout import Layout, guess_layout, to_maps
 from wheretolook.cams.steady import steady
 from wheretolook.data.refusal import Refusal
@@ -46,7 +46,7 @@ class Layer:
 def probe_layers(
     network: nn.Module, names: Sequence[str] | None, size: tuple[int, int], trained_heads: Sequence[str] | None
 ) -> tuple[list[Layer], int]:
-    """Look at the layers of a network with two random images: the layers, first to last, and the number of classes.
+    """Try a network on an image of noise: its layers, first to last, and the number of classes.
 
     Args:
         network: one of the project's, or any module that gives logits (N, K) for images (N, 3, H, W).
@@ -59,55 +59,68 @@ def probe_layers(
         Refusal: a layer that does not exist (the message lists those that do), or that has no places.
     """
     with steady(network, "float32", gradients=False):
+        modules = _modules(network, names, size)
         images = random_images(network, size)
-        modules = _modules(network, names, images)
-        logits, captured = _run(network, modules, images)
-        first_to_last = list(captured)
-        layouts = {name: _layout(network, captured[name], size, name) for name in first_to_last}
-        altered = captured.altered()
+        trial = _try(network, modules, images)
+        altered = trial.outputs.altered()
         if altered:
-            logits, captured = _run(network, modules, images, altered)
-        maps = {name: to_maps(captured[name], layouts[name]) for name in first_to_last}
-        heads = _heads(network, maps, images, logits, trained_heads)
+            trial = _try(network, modules, images, altered)
+        layouts = {name: _layout(network, output, size, name) for name, output in trial.outputs.items()}
+        maps = {name: to_maps(output, layouts[name]) for name, output in trial.outputs.items()}
+        heads = _heads(network, maps, trial.ends, trained_heads)
     layers = [
-        Layer(n, modules[n], layouts[n], n in altered, tuple(maps[n].shape[2:]), heads.get(n)) for n in first_to_last
+        Layer(n, modules[n], layouts[n], n in altered, tuple(maps[n].shape[2:]), heads.get(n)) for n in trial.outputs
     ]
-    return layers, logits.shape[1]
+    return layers, trial.logits.shape[1]
 
 
-def random_images(network: nn.Module, size: tuple[int, int]) -> Tensor:
-    """Two images of noise (2, 3, H, W), always the same, on the network's device and in its type."""
+def random_images(network: nn.Module, size: tuple[int, int], count: int = 1) -> Tensor:
+    """Images of noise (count, 3, H, W), always the same, on the network's device and in its type."""
     weight = next(network.parameters(), torch.empty(0))
-    noise = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(count, 3, *size, generator=torch.Generator().manual_seed(0))
     return noise.to(weight)
 
 
-def _run(
-    network: nn.Module, modules: dict[str, nn.Module], images: Tensor, copied: Collection[str] = ()
-) -> tuple[Tensor, Captured]:
-    with capture(modules, copied) as captured:
+@dataclass(frozen=True)
+class _Trial:
+    """A forward pass of noise: the layers' outputs in the order in which they came, and the logits.
+
+    Attributes:
+        ends: linear layers whose output the logits are, each with its input (N, C).
+    """
+
+    outputs: Captured
+    logits: Tensor
+    ends: list[tuple[nn.Linear, Tensor]]
+
+
+def _try(network: nn.Module, modules: dict[str, nn.Module], images: Tensor, copied: Collection[str] = ()) -> _Trial:
+    with capture(modules, copied) as outputs, noting_linear(network) as linears:
         logits = network(images)
     if not isinstance(logits, Tensor) or logits.ndim != 2:
         found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise Refusal(f"{type(network).__name__}: expected logits (N, classes), found {found}")
-    missing = [name for name in modules if name not in captured]
+    missing = [name for name in modules if name not in outputs]
     if missing:
         raise Refusal(f"layer {missing[0]}: expected to run in a forward pass, but it does not; name another")
-    return logits, captured
+    ends = [(m, given) for m, given, found in linears if found.shape == logits.shape and torch.equal(found, logits)]
+    return _Trial(outputs, logits, ends)
 
 
 def _heads(
-    network: nn.Module, maps: dict[str, Tensor], images: Tensor, logits: Tensor, trained: Sequence[str] | None
+    network: nn.Module,
+    maps: dict[str, Tensor],
+    ends: list[tuple[nn.Linear, Tensor]],
+    trained: Sequence[str] | None,
 ) -> dict[str, PooledHead]:
     """The trained pooled linear heads, each tried: of a network of the project as it names them, else searched for."""
     if not isinstance(network, Network):
-        linears = linear_inputs(network, images, logits)
-        found = {name: find_head(linears, feature_maps) for name, feature_maps in maps.items()}
+        found = {name: find_head(ends, feature_maps) for name, feature_maps in maps.items()}
         return {name: head for name, head in found.items() if head is not None}
     heads = {}
     for name, linear in network.heads.items():
         if name == network.layer_names[-1] and name in maps:
-            final = find_head(linear_inputs(network, images, logits), maps[name])
+            final = find_head(ends, maps[name])
             heads |= {} if final is None else {name: final}
         elif name in maps and _is_trained(name, linear, trained):
             heads[name] = linear_head(linear, rectified=False, final=False)
@@ -122,32 +135,33 @@ def _is_trained(name: str, linear: nn.Linear, trained: Sequence[str] | None) -> 
     return bool(linear.weight.any()) if trained is None else name in trained
 
 
-def _modules(network: nn.Module, names: Sequence[str] | None, images: Tensor) -> dict[str, nn.Module]:
+def _modules(network: nn.Module, names: Sequence[str] | None, size: tuple[int, int]) -> dict[str, nn.Module]:
     if isinstance(network, Network):
         there = network.layer_modules()
         names = list(there) if names is None else names
         listed = list(there)
     else:
         there = {name: module for name, module in network.named_modules() if name}
-        names = last_of_each_resolution(network, images) if names is None else names
+        names = last_of_each_resolution(network, size) if names is None else names
         listed = []
     for name in names:
         if name not in there:
-            listed = listed or _listed(network, name, there, images)
+            listed = listed or _listed(network, name, there, size)
             raise Refusal(f'layer "{name}": expected one of {", ".join(listed)}')
     return {name: there[name] for name in dict.fromkeys(names)}
 
 
-def _listed(network: nn.Module, name: str, there: dict[str, nn.Module], images: Tensor) -> list[str]:
-    stages = last_of_each_resolution(network, images)
+def _listed(network: nn.Module, name: str, there: dict[str, nn.Module], size: tuple[int, int]) -> list[str]:
+    stages = last_of_each_resolution(network, size)
     near = [other for other in get_close_matches(name, there, n=_SHOWN) if other not in stages]
     return stages + near + ([f"... ({len(there)} modules)"] if len(there) > len(stages + near) else [])
 
 
-def last_of_each_resolution(network: nn.Module, images: Tensor) -> list[str]:
+def last_of_each_resolution(network: nn.Module, size: tuple[int, int]) -> list[str]:
     """Of any module: at each resolution the last of its outermost parts that end with it, first to last."""
     found: dict[int, str] = {}
     handles = []
+    images = random_images(network, size, count=2)
 
     def note(name: str) -> Callable[[nn.Module, object, object], None]:
         def hook(module: nn.Module, inputs: object, output: object) -> None:
