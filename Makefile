@@ -13,7 +13,7 @@ PYTHON ?= python3
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint format mend deps lock bench clean
+.PHONY: help repro test lint format mend deps lock bench fuzz clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ lock: .venv/installed  ## pin requirements.in anew, with hashes and without a ho
 
 bench: .venv/installed  ## measure the map engine against its peers
 	@python benchmarks/engine.py
+
+fuzz: .venv/installed  ## change archives, images and model files at random, and load them (minutes)
+	@python benchmarks/fuzz.py
 
 clean:  ## remove what the pipeline made (not DVC's cache, not the environment)
 	rm -rf data models reports/site .cache test-output

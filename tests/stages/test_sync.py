@@ -53,13 +53,6 @@ def test_a_model_trained_here_and_shared_comes_back_to_the_byte(drive: Drive, tm
     assert (done.exit_code, done.stderr) == (0, "")
     assert Path("models/last-9.safetensors").read_bytes() == path.read_bytes()
 
-    # Its output deleted, it comes back from the cache.
-    Path("models/last-9.safetensors").unlink()
-    asked = len(drive.tally.requests)
-    assert run("--id", ID, "--sha256", entry[2]).exit_code == 0
-    assert Path("models/last-9.safetensors").read_bytes() == path.read_bytes()
-    assert len(drive.tally.requests) == asked
-
 
 def test_a_foreign_state_dict_becomes_a_model_file(drive: Drive, tmp_path: Path) -> None:
     torch.save({"state_dict": foreign_state()}, tmp_path / "foreign.pth")
