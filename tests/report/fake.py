@@ -11,6 +11,7 @@ import pandas as pd
 from click import Command
 
 from tests.report.fake_results import write_comparison, write_model
+from wheretolook.cams.manifest import EVERY_CLASS_UP_TO, map_classes_of
 from wheretolook.cams.store import load_maps
 from wheretolook.data.atomic import write_json
 from wheretolook.data.hashing import sha256_of
@@ -172,7 +173,10 @@ def _write_cams(
     folder = world.root / "data/cams" / name
     folder.mkdir(parents=True)
     arrays = {}
+    pair = len(world.class_names) > EVERY_CLASS_UP_TO
+    columns = np.stack([world.labels, logits[:, -1].argmax(axis=1)], axis=1)[:, :, None, None]
     for (method, layer), array in maps.items():
+        array = np.take_along_axis(array, columns, axis=1) if pair else array
         file = f"{method}.{layer}.npy"
         np.save(folder / file, array)
         arrays[file] = {"method": method, "layer": layer, "shape": list(array.shape), "units": "logits"}
@@ -191,7 +195,7 @@ def _write_cams(
         },
         "data": {"sha256": data_sha, "images": len(world.labels)},
         "class_names": list(world.class_names),
-        "map_classes": list(world.class_names),
+        "map_classes": list(map_classes_of(world.class_names)),
         "layers": list(world.layers),
         "heads": heads,
         "precision": "float32",

@@ -8,6 +8,7 @@ import pandas as pd
 
 from wheretolook.analysis.agree import KEYS
 from wheretolook.analysis.agreement import FIGURE_COLUMNS
+from wheretolook.cams.manifest import EVERY_CLASS_UP_TO
 from wheretolook.data.atomic import write_json
 
 NULLS = ("other", "centre", "mean_map", "random")
@@ -195,8 +196,10 @@ def _write_overlays(world: Any) -> None:
         for file in sorted((root / "data/cams" / name).glob("*.*.npy")):
             method, layer = file.stem.split(".")
             maps = np.load(file)
-            true = maps[np.arange(len(maps)), world.labels]
-            contrast = true - (maps.sum(1) - true) / (maps.shape[1] - 1)
+            contrast = maps[:, 0]
+            if len(world.class_names) <= EVERY_CLASS_UP_TO:
+                true = maps[np.arange(len(maps)), world.labels]
+                contrast = true - (maps.sum(1) - true) / (maps.shape[1] - 1)
             entry = {"method": method, "layer": layer, "shape": [len(by_class), *maps.shape[2:]]}
             for kind, statistic in (("mean", mean), ("spread", spread)):
                 entry[kind] = f"{name}/{method}.{layer}.{kind}.npy"

@@ -65,11 +65,12 @@ def show_overlay(
         limit: positive, in the units of the map.
         strongest: opacity where the map is strong; what is near zero is clear.
     """
-    size = image.shape[0]
-    axes.imshow(image, extent=(0, size, size, 0), interpolation="bilinear")
+    drawn = image / 255
     if values is not None:
-        unit = to_pixels(values / limit, size)
-        axes.imshow(colour(unit, signed=True), extent=(0, size, size, 0), alpha=strongest * opacity(unit))
+        unit = to_pixels(values / limit, image.shape[0])
+        cover = strongest * opacity(unit)[..., None]
+        drawn = drawn * (1 - cover) + colour(unit, signed=True) / 255 * cover
+    axes.imshow(drawn, interpolation="bilinear")
     bare(axes)
 
 

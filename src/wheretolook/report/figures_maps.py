@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 WRONG = "#b3261e"
-SCALE = "Red: for the true class, blue: against (contrast). Full colour: each model's own 99th percentile of |value|."
+SCALE = "Red: for the true class, blue: against. Full colour: each model's own 99th percentile of |value|."
 
 
 def draw_images(path: Path, results: Results, prepared: Prepared, maps: Mapping[str, Maps], gallery: Gallery) -> None:

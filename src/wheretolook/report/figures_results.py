@@ -1,14 +1,17 @@
 """Figures of results for print: agreement, training, confusion, and energy inside the evidence."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wheretolook.report.canvas import ACCENT, INK, MODELS, SOFT, bare, drawing
-from wheretolook.report.colours import sequential
+from wheretolook.report.canvas import ACCENT, MODELS, SOFT, bare, drawing
 from wheretolook.report.results import Results
 from wheretolook.report.sections_agreement import NULLS
 from wheretolook.report.summary import evidence_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MARKERS = {"other": "x", "centre": "+", "mean_map": "s", "random": "^"}
 
@@ -60,22 +63,33 @@ def draw_training(path: Path, results: Results) -> None:
 def draw_confusion(path: Path, results: Results) -> None:
     """Counts of actual and predicted classes for each model; shade is the share of the row."""
     count = len(results.class_names)
-    width = max(1.5, 0.55 * count)
-    with drawing(path, (width + 0.4) * len(results.names) + 0.8, width + 0.9) as figure:
-        panels = figure.subplots(1, len(results.names), sharey=True, squeeze=False)[0]
-        for axes, name in zip(panels, results.names, strict=True):
+    columns = min(4, len(results.names))
+    lines = -(-len(results.names) // columns)
+    side = max(1.1, 0.45 * count)
+    with drawing(path, (side + 0.3) * columns + 1, (side + 0.9) * lines + 0.2) as figure:
+        panels = figure.subplots(lines, columns, squeeze=False)
+        for axes in panels.flat[len(results.names) :]:
+            axes.set_visible(False)
+        for axes, name in zip(panels.flat, results.names, strict=False):
             split = results.models[name]["splits"].get(results.split) or {}
-            counts = np.array(split.get("confusion") or np.zeros((count, count)))
-            share = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-            axes.imshow(sequential()[np.rint(share * 255).astype(int)])
-            for (row, column), value in np.ndenumerate(counts):
-                ink = INK if share[row, column] > 0.6 else "white"
-                axes.text(column, row, f"{int(value)}", ha="center", va="center", color=ink)
-            axes.set_xticks(range(count), results.class_names, rotation=30, ha="right")
-            axes.set_yticks(range(count), results.class_names)
-            axes.set_title(name)
-        panels[0].set_ylabel("actual")
+            _matrix(axes, name, np.array(split.get("confusion") or np.zeros((count, count), int)), results.class_names)
         figure.supxlabel(f"predicted, {results.split} split", fontsize=7)
+        figure.supylabel("actual", fontsize=7)
+
+
+def _matrix(axes: "Axes", name: str, counts: np.ndarray, class_names: tuple[str, ...]) -> None:
+    from matplotlib.colors import to_rgb
+
+    share = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    shade = 1 - 0.5 * share[..., None] * (1 - np.array(to_rgb(ACCENT)))
+    axes.imshow(shade)
+    for (row, column), value in np.ndenumerate(counts):
+        axes.text(column, row, f"{value}", ha="center", va="center", fontsize=7)
+    axes.set_xticks(range(len(class_names)), class_names, rotation=30, ha="right", fontsize=7)
+    axes.set_yticks(range(len(class_names)), class_names, fontsize=7)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_title(name)
 
 
 def draw_localisation(path: Path, results: Results) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wheretolook.cams.manifest import TRUE_AND_PREDICTED
 from wheretolook.data.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -43,6 +44,12 @@ class Results:
     def class_names(self) -> tuple[str, ...]:
         """All classes, in the order of the class index."""
         return tuple(self.audit["class_names"])
+
+    @property
+    def target(self) -> str:
+        """What is compared between models, in words; of more than ten classes no contrast is stored."""
+        pair = any(tuple(export["map_classes"]) == TRUE_AND_PREDICTED for export in self.exports.values())
+        return "true class" if pair else "true class, as a contrast"
 
     def primary(self, figure: str = "pearson", subset: str = "all") -> "pd.DataFrame":
         """Rows of the agreement on which statements rest: CAMs of the last layer."""

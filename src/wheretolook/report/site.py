@@ -71,7 +71,8 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "has_evidence": located_rows is not None,
         "confusions": confusions(results),
         "located": located_rows,
-        "gallery_note": _gallery_note(data.described),
+        "target": results.target,
+        "gallery_note": _gallery_note(results, data.described),
         "agreements": agreements(results),
         "null_labels": NULLS.items(),
         "null_shapes": SHAPES,
@@ -89,7 +90,7 @@ def _lead(results: Results) -> str:
     return f"Class activation maps of {models}, over {images} of {listed(results.class_names)}."
 
 
-def _gallery_note(described: Mapping[str, Any]) -> str:
+def _gallery_note(results: Results, described: Mapping[str, Any]) -> str:
     shown, total, split = len(described["images"]), described["total"], described["split"]
     which = (
         f"All {total} images of the {split} split."
@@ -99,7 +100,7 @@ def _gallery_note(described: Mapping[str, Any]) -> str:
     )
     apart = (
         " Maps apart: 1 less the mean correlation of two models' maps "
-        f"({described['method']}, last layer, true class, as a contrast); 0 alike, 1 unrelated, 2 opposed."
+        f"({described['method']}, last layer, {results.target}); 0 alike, 1 unrelated, 2 opposed."
         if len(described["models"]) > 1
         else ""
     )

@@ -23,7 +23,7 @@ def summary_of(results: Results) -> str:
         f"## Models, on the {results.split} split",
         _table(MODELS, _models(results)),
         "Energy is the share of a map's positive part inside the evidence mask, over all classes that have one; the "
-        "ratio divides it by the mask's share of the area. Maps: CAM of the last layer, true class, as a contrast.",
+        f"ratio divides it by the mask's share of the area. Maps: CAM of the last layer, {results.target}.",
         "## Agreement",
         _table(AGREEMENT, _agreement(results)),
         "r is the mean correlation of two models' maps of one image. Beside it, what r is against maps that know "
