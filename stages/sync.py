@@ -19,16 +19,15 @@ from wheretolook.stage import StageCommand
 @click.option("--sha256", default="", help="Of the file. Left out, a run says the one that it sees.")
 @click.option("--architecture", default="", help="Of a foreign state dict: looknet, or a torchvision name.")
 @click.option("--arguments", default="", help="Of the architecture, like width=16,depth=4.")
-@click.option(
-    "--classes", default="", help="Of a foreign state dict, in the order of its outputs: infected,uninfected."
-)
+# A list in params.yaml comes as the same option again and again.
+@click.option("--classes", multiple=True, help="Of a foreign state dict, in the order of its outputs: a list, or a,b.")
 @click.option("--input_size", type=click.IntRange(1), help="Side of the images that it was trained on, pixels.")
-@click.option("--mean", default="", help="Of the channels of its input, in 0..1. [default: ImageNet's]")
-@click.option("--std", default="", help="Of the channels of its input, in 0..1. [default: ImageNet's]")
+@click.option("--mean", multiple=True, help="Of the channels of its input, in 0..1. [default: ImageNet's]")
+@click.option("--std", multiple=True, help="Of the channels of its input, in 0..1. [default: ImageNet's]")
 @click.option("--models", type=click.Path(path_type=Path), default=Path("models"), show_default=True)
 @click.option("--cache", type=click.Path(path_type=Path), default=Path(".cache"), show_default=True)
 def sync(name: str, timeout: float, retries: int, identifier: str, url: str, sha256: str, models: Path, cache: Path,
-         **foreign: str | int | None) -> None:  # fmt: skip
+         **foreign: str | int | tuple[str, ...] | None) -> None:  # fmt: skip
     """Bring the model NAME to models/NAME.safetensors."""
     from wheretolook.data.attempts import Network
     from wheretolook.data.obtain import Wanted, obtain
@@ -36,7 +35,8 @@ def sync(name: str, timeout: float, retries: int, identifier: str, url: str, sha
     from wheretolook.models.foreign import describe
 
     source = link(name, identifier, url)
-    description = describe(f"drive.{name}", **foreign)
+    lists = {key: ",".join(value) for key, value in foreign.items() if isinstance(value, tuple)}
+    description = describe(f"drive.{name}", **foreign | lists)
     path = obtain(Wanted(source, sha256, f"drive.{name}.sha256"), cache, Network(timeout, retries))
     card = admit(path, f"drive.{name} ({source})", models / f"{name}.safetensors", description)
     click.echo(

@@ -8,8 +8,8 @@ from wheretolook.models.card import Card
 from wheretolook.models.checkpoint import save_model
 from wheretolook.models.looknet import LookNet
 
-FOREIGN = ["--architecture", "looknet", "--arguments", "width=4,depth=2", "--classes", "infected,uninfected",
-           "--input_size", "32"]  # fmt: skip
+FOREIGN = ["--architecture", "looknet", "--arguments", "width=4,depth=2", "--classes", "infected",
+           "--classes", "uninfected", "--input_size", "32"]  # fmt: skip
 
 
 def small_network(seed: int = 0) -> LookNet:

@@ -58,10 +58,12 @@ def test_a_foreign_state_dict_becomes_a_model_file(drive: Drive, tmp_path: Path)
     torch.save({"state_dict": foreign_state()}, tmp_path / "foreign.pth")
     content = (tmp_path / "foreign.pth").read_bytes()
     drive.files[ID] = Served(content)
-    done = run("--url", f"https://drive.google.com/file/d/{ID}/view", "--sha256", digest(content), *FOREIGN)
+    # A list in params.yaml comes as one option for each element.
+    means = ["--mean", "0.1", "--mean", "0.2", "--mean", "0.3"]
+    done = run("--url", f"https://drive.google.com/file/d/{ID}/view", "--sha256", digest(content), *FOREIGN, *means)
     assert done.exit_code == 0, done.output
     network, card = load_model(Path("models/last-9.safetensors"), torch.device("cpu"))
-    assert card.class_names == ("infected", "uninfected")
+    assert (card.class_names, card.mean) == (("infected", "uninfected"), (0.1, 0.2, 0.3))
     images = torch.ones(1, 3, 32, 32)
     assert torch.equal(network(images), small_network()(images))
 
