@@ -47,35 +47,48 @@ def confusion_table(labels: "np.ndarray", predicted: "np.ndarray", class_names: 
 
 
 def agreement_table(results: Results) -> "pd.DataFrame":
-    """The primary agreement, both ways round, so that it draws as a full matrix: model_a, model_b, class, pearson."""
+    """The primary agreement by class, both ways round, so that it draws as a full matrix.
+
+    Columns: model_a, model_b, kind, class_name, images, pearson, low, high, and the models' places among the names.
+    """
     import pandas as pd
 
     columns = ["model_a", "model_b", "kind", "class_name", "images", "mean", "low", "high"]
     rows = results.primary()[columns].rename(columns={"mean": "pearson"})
+    rows = rows[rows["class_name"] != "*"]
     mirrored = rows.rename(columns={"model_a": "model_b", "model_b": "model_a"})[rows.columns]
-    order = {name: i for i, name in enumerate(results.names)}
-    both = pd.concat([rows, mirrored])
-    by = pd.DataFrame({"a": both["model_a"].map(order), "b": both["model_b"].map(order)}, index=both.index)
-    # A position, since the index doubles in `both`.
-    ordered = by.reset_index(drop=True).sort_values(["a", "b"], kind="stable").index
-    return both.iloc[ordered].reset_index(drop=True)
+    both = pd.concat([rows, mirrored], ignore_index=True)
+    places = {name: place for place, name in enumerate(results.names)}
+    for side in ("a", "b"):
+        both[f"place_{side}"] = both[f"model_{side}"].map(places)
+    return both.sort_values(["place_a", "place_b"], kind="stable", ignore_index=True)
 
 
 def localisation_table(results: Results) -> "pd.DataFrame":
-    """One row for each model, map and class of the compared split: energy inside the evidence, and its area share."""
+    """One row for each model, map and class of the compared split: energy inside the evidence; depth 0 is the last."""
     import pandas as pd
 
     columns = ["area_share", "energy", "energy_low", "energy_high", "energy_ratio", "energy_ceiling", "pointing"]
     return pd.DataFrame(
-        _located(results, columns), columns=["model", "method", "layer", "class_name", "evidence_images", *columns]
+        _located(results, columns),
+        columns=["model", "method", "layer", "depth", "class_name", "evidence_images", *columns],
     )
 
 
 def _located(results: Results, columns: list[str]) -> Iterable[dict[str, Any]]:
     for name in results.names:
+        layers = results.models[name]["layers"]
         for key, by_split in (results.models[name]["localisation"] or {}).items():
             method, layer = key.split(".", 1)
+            depth = layers.index(layer) - len(layers) + 1
             for class_name, row in by_split.get(results.split, {}).items():
                 if row["evidence_images"]:
                     kept = {column: row[column] for column in ("evidence_images", *columns)}
-                    yield {"model": name, "method": method, "layer": layer, "class_name": class_name, **kept}
+                    yield {
+                        "model": name,
+                        "method": method,
+                        "layer": layer,
+                        "depth": depth,
+                        "class_name": class_name,
+                        **kept,
+                    }
