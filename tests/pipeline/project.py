@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,13 @@ class Project:
     """A git repository with the project's files, whose stages run in this test's own environment."""
 
     root: Path
+    variables: dict[str, str] = field(default_factory=dict)
 
     def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in the project; with `check`, an exit status other than 0 fails the test with its output."""
-        done = subprocess.run(words, cwd=self.root, env=environment(), capture_output=True, text=True, timeout=200)
+        done = subprocess.run(
+            words, cwd=self.root, env=environment() | self.variables, capture_output=True, text=True, timeout=200
+        )
         assert not check or done.returncode == 0, f"{words} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
         return done
 
