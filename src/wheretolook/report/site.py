@@ -100,7 +100,8 @@ def _gallery_note(results: Results, described: Mapping[str, Any]) -> str:
     )
     apart = (
         " Maps apart: 1 less the mean correlation of two models' maps "
-        f"({described['method']}, last layer, {results.target}); 0 alike, 1 unrelated, 2 opposed."
+        f"({described['method']}, last layer, {results.target}); 0 alike, 1 unrelated, 2 opposed. "
+        "Correlation is blind to strength: where every map is pale, the models found little, each in its own place."
         if len(described["models"]) > 1
         else ""
     )
