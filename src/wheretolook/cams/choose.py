@@ -38,6 +38,8 @@ def choose_classes(
         raise Refusal(f'targets: expected class indices or "{PREDICTED}", found "{targets}"')
     if targets is not None and not isinstance(targets, str):
         return _of_targets(_checked_targets(targets, count, class_count))
+    if classes is not None and len(classes) == 0:
+        raise Refusal("classes: expected at least one, found none")
     if classes is not None:
         return _of_classes([class_index(name, class_names, class_count) for name in classes])
     if targets is None and class_count <= EVERY_CLASS_UP_TO:

@@ -9,7 +9,7 @@ from torch import Tensor
 from wheretolook.cams.capture import capture
 from wheretolook.cams.engine import Engine
 from wheretolook.cams.layers import Layer
-from wheretolook.cams.layout import to_maps
+from wheretolook.cams.layout import Layout, to_maps
 from wheretolook.cams.methods.method import Method, Needs
 from wheretolook.cams.perturb import ablated_logits, masked_logits
 from wheretolook.cams.steady import steady
@@ -116,10 +116,20 @@ def _gradients(engine: Engine, forward: _Forward, column: Tensor, keep_graph: bo
     # Images do not meet in evaluation mode: the gradient of the sum is each image's own.
     total = forward.logits.gather(1, column[:, None]).sum()
     gradients = torch.autograd.grad(total, outputs, retain_graph=keep_graph, allow_unused=True)
-    for layer, gradient in zip(layers, gradients, strict=True):
-        if gradient is None:
-            raise Refusal(f"layer {layer.name}: expected to lead to the logits, but nothing flows back; name another")
-    return {y.name: to_maps(g, y.layout) for y, g in zip(layers, gradients, strict=True)}
+    return {y.name: _at_places(y, gradient) for y, gradient in zip(layers, gradients, strict=True)}
+
+
+def _at_places(layer: Layer, gradient: Tensor | None) -> Tensor:
+    """A gradient by the layer's output, as one by its feature maps (n, C, h, w)."""
+    if gradient is None:
+        raise Refusal(f"layer {layer.name}: expected to lead to the logits, but nothing flows back; name another")
+    maps = to_maps(gradient, layer.layout)
+    if layer.layout is Layout.TOKENS and bool(gradient.any()) and not bool(maps.any()):
+        raise Refusal(
+            f"layer {layer.name}: expected logits that depend on its places, found that only its class token leads on; "
+            "name an earlier layer, such as the last block but one"
+        )
+    return maps
 
 
 def _perturbed(engine: Engine, forward: _Forward, class_index: Tensor) -> dict[Pair, Tensor]:

@@ -1,0 +1,118 @@
+"""The library's way in: what it takes, what it gives, what it refuses."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.cams.small import noise, small_network
+from wheretolook.cams import halves
+from wheretolook.cams.explain import explain
+from wheretolook.cams.halves import compute_in_halves
+from wheretolook.data.refusal import Refusal
+
+NAMES = ("cat", "dog", "hen", "cow")
+
+
+def test_arrays_have_names_and_the_layers_own_resolution():
+    found = explain(small_network(), noise(5), ["gradcam", "activation"], ["stage1", "stage3"], batch_size=2)
+    assert {pair: maps.shape for pair, maps in found.maps.items()} == {
+        ("gradcam", "stage1"): (5, 4, 8, 8),
+        ("gradcam", "stage3"): (5, 4, 4, 4),
+        ("activation", "stage1"): (5, 1, 8, 8),
+        ("activation", "stage3"): (5, 1, 4, 4),
+    }
+    assert {maps.dtype for maps in found.maps.values()} == {np.dtype("float32")}
+    assert found.logits.shape == (5, 4)
+    assert found.class_index.tolist() == [[0, 1, 2, 3]] * 5
+
+
+def test_classes_are_named_or_numbered():
+    every = explain(small_network(), noise(), ["gradcam"], ["stage2"])["gradcam", "stage2"]
+    named = explain(small_network(), noise(), ["gradcam"], ["stage2"], ["hen", 0], class_names=NAMES)
+    assert named.class_index.tolist() == [[2, 0]] * 3
+    np.testing.assert_array_equal(named["gradcam", "stage2"], every[:, [2, 0]])
+
+
+def test_each_image_may_have_targets_of_its_own():
+    every = explain(small_network(), noise(), ["gradcam"], ["stage2"])["gradcam", "stage2"]
+    for targets in ([3, 0, 1], np.array([3, 0, 1]), torch.tensor([[3], [0], [1]])):
+        found = explain(small_network(), noise(), ["gradcam"], ["stage2"], targets=targets, batch_size=2)
+        np.testing.assert_allclose(found["gradcam", "stage2"][:, 0], every[range(3), [3, 0, 1]], atol=1e-6)
+
+
+def test_beyond_ten_classes_the_predicted_one_is_explained():
+    found = explain(small_network(classes=11), noise(), ["cam"], ["stage3"])
+    assert found.class_index.tolist() == found.logits.argmax(1)[:, None].tolist()
+    predicted = explain(small_network(), noise(), ["cam"], ["stage3"], targets="predicted")
+    assert predicted.class_index.tolist() == predicted.logits.argmax(1)[:, None].tolist()
+
+
+def test_images_may_be_a_numpy_array():
+    from_numpy = explain(small_network(), noise().numpy(), ["cam"], ["stage3"])
+    np.testing.assert_array_equal(
+        from_numpy["cam", "stage3"], explain(small_network(), noise(), ["cam"])["cam", "stage3"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"classes": ["pig"], "class_names": NAMES}, "class 'pig': expected one of cat, dog, hen, cow"),
+        ({"classes": ["pig"]}, r"class 'pig': expected one of 0 to 3 \(no class names were given\)"),
+        ({"classes": [4]}, "class 4: expected one of 0 to 3"),
+        ({"classes": [-1]}, "class -1: expected one of 0 to 3"),
+        ({"classes": []}, "classes: expected at least one"),
+        ({"targets": [0, 1]}, r"targets: expected \(3,\) or \(3, K\) class indices.* found \(2,\)"),
+        ({"targets": [0, 1, 4]}, r"targets: expected class indices from 0 to 3, found \[0, 1, 4\]"),
+        ({"targets": [0.0, 1.0, 1.0]}, "targets: expected .* of float32"),
+        ({"targets": "best"}, 'targets: expected class indices or "predicted", found "best"'),
+        ({"classes": [0], "targets": [0, 1, 2]}, "classes and targets: expected one of them, found both"),
+        ({"methods": ["cam", "gradcam2"]}, 'method "gradcam2": expected one of cam, gradcam'),
+        ({"methods": []}, r"methods: expected a list of names, found \[\]"),
+        ({"precision": "float16"}, 'precision "float16": expected one of float32, bfloat16'),
+    ],
+)
+def test_what_does_not_exist_is_refused(given, message):
+    with pytest.raises(Refusal, match=message):
+        explain(small_network(), noise(), **given)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        torch.zeros(0, 3, 8, 8),
+        torch.zeros(3, 8, 8),
+        torch.zeros(2, 8, 8, 3),
+        torch.zeros(2, 3, 8, 8, dtype=torch.uint8),
+    ],
+    ids=["none", "one", "channels last", "uint8"],
+)
+def test_images_of_another_form_are_refused_with_the_remedy(images):
+    with pytest.raises(Refusal, match=r"images: expected \(N, 3, H, W\) of floats, .*to_input"):
+        explain(small_network(), images)
+
+
+def test_a_batch_too_large_for_the_device_is_done_in_halves(monkeypatch):
+    done, whole = [], halves.compute
+
+    def crowded(engine, images, choose):
+        if len(images) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        done.append(len(images))
+        return whole(engine, images, choose)
+
+    expected = explain(small_network(), noise(7), ["gradcam"], targets=[0, 1, 2, 3, 0, 1, 2])
+    monkeypatch.setattr(halves, "compute", crowded)
+    found = explain(small_network(), noise(7), ["gradcam"], targets=[0, 1, 2, 3, 0, 1, 2])
+    assert done == [1, 2, 2, 2]
+    for pair, maps in expected.maps.items():
+        np.testing.assert_allclose(found[pair], maps, atol=1e-6)
+
+
+def test_one_image_too_large_for_the_device_is_refused(monkeypatch):
+    def full(engine, images, choose):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(halves, "compute", full)
+    with pytest.raises(Refusal, match=r"one image of \(3, 16, 16\) does not fit into the device's memory"):
+        compute_in_halves(None, noise(3), slice(0, 3), None)

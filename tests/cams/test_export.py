@@ -1,0 +1,158 @@
+"""What an export leaves: every array in the data's class order, pinned by a manifest; the same from two processes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.cams.made import write_model, write_prepared
+from wheretolook.cams import stream
+from wheretolook.cams.explain import explain
+from wheretolook.cams.export import Choices, export_maps
+from wheretolook.cams.store import load_maps
+from wheretolook.data.hashing import sha256_of
+from wheretolook.data.refusal import Refusal
+from wheretolook.models.inputs import to_input
+from wheretolook.models.ranks import Ranks
+
+ALONE = Ranks(0, 1, 0, torch.device("cpu"))
+CHOICES = Choices(("cam", "gradcam", "activation"), None, "float32", 4)
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def model(tmp_path):
+    path = tmp_path / "models/one.safetensors"
+    return path, write_model(path, loss="every")
+
+
+def inputs(prepared):
+    return to_input(torch.from_numpy(np.array(prepared.images)), (0.5,) * 3, (0.25,) * 3)
+
+
+def test_the_manifest_says_what_stands_there(tmp_path, model):
+    prepared = write_prepared(tmp_path / "prepared")
+    manifest = export_maps(model[0], prepared, tmp_path / "cams/one", CHOICES, ALONE)
+    assert json.loads((tmp_path / "cams/one/manifest.json").read_text()) == manifest
+    assert manifest["model"] == {
+        "name": "one",
+        "sha256": sha256_of(model[0]),
+        "architecture": "looknet",
+        "loss": "every",
+        "seed": 7,
+    }
+    assert manifest["data"] == {"sha256": prepared.sha256, "images": 10}
+    assert manifest["map_classes"] == manifest["class_names"] == ["cat", "dog"]
+    assert manifest["layers"] == manifest["heads"] == ["block1", "block2", "block3"]
+    files = {path.name for path in (tmp_path / "cams/one").iterdir()} - {"manifest.json"}
+    assert files == set(manifest["arrays"])
+    for name, about in manifest["arrays"].items():
+        array = np.load(tmp_path / "cams/one" / name)
+        assert (list(array.shape), str(array.dtype)) == (about["shape"], about["dtype"])
+        assert about["sha256"] == sha256_of(tmp_path / "cams/one" / name)
+    assert manifest["arrays"]["cam.block3.npy"]["shape"] == [10, 2, 4, 4]
+    assert manifest["arrays"]["activation.block3.npy"] | {"sha256": ""} == {
+        "method": "activation",
+        "layer": "block3",
+        "units": "activation",
+        "knows_class": False,
+        "shape": [10, 1, 4, 4],
+        "dtype": "float32",
+        "sha256": "",
+    }
+
+
+def test_maps_and_logits_are_those_of_the_network(tmp_path, model):
+    prepared = write_prepared(tmp_path / "prepared")
+    export_maps(model[0], prepared, tmp_path / "cams/one", CHOICES, ALONE)
+    maps, expected = load_maps(tmp_path / "cams/one"), explain(model[1], inputs(prepared), CHOICES.methods)
+    for pair in maps.names:
+        np.testing.assert_allclose(maps.open(*pair), expected[pair], rtol=0, atol=1e-5)
+    with torch.no_grad():
+        logits = model[1].layer_logits(inputs(prepared))
+    for i, (layer, values) in enumerate(logits.items()):
+        np.testing.assert_allclose(maps.head_logits()[:, i], values, rtol=0, atol=1e-5)
+        bias = model[1].heads[layer].bias.detach().numpy()
+        np.testing.assert_allclose(maps.open("cam", layer).mean((2, 3)) + bias, values, rtol=0, atol=1e-5)
+
+
+def test_columns_follow_the_datas_class_order_whatever_the_models(tmp_path, model):
+    prepared = write_prepared(tmp_path / "prepared")
+    export_maps(model[0], prepared, tmp_path / "one", CHOICES, ALONE)
+    write_model(tmp_path / "turned.safetensors", ("dog", "cat"), "every")
+    export_maps(tmp_path / "turned.safetensors", prepared, tmp_path / "turned", CHOICES, ALONE)
+    one, turned = load_maps(tmp_path / "one"), load_maps(tmp_path / "turned")
+    np.testing.assert_array_equal(turned.head_logits(), one.head_logits()[:, :, ::-1])
+    np.testing.assert_array_equal(turned.open("cam", "block3"), one.open("cam", "block3")[:, ::-1])
+    assert turned.class_names == ("cat", "dog")
+
+
+def test_beyond_ten_classes_the_true_and_the_predicted_are_stored(tmp_path):
+    names = tuple(f"class{k:02}" for k in range(12))
+    prepared = write_prepared(tmp_path / "prepared", names, 24)
+    network = write_model(tmp_path / "many.safetensors", names)
+    manifest = export_maps(tmp_path / "many.safetensors", prepared, tmp_path / "many", CHOICES, ALONE)
+    assert manifest["map_classes"] == ["true", "predicted"]
+    maps, labels = load_maps(tmp_path / "many"), prepared.labels
+    assert maps.logits().shape == (24, 12)
+    targets = np.stack([labels, maps.logits().argmax(1)], 1)
+    expected = explain(network, inputs(prepared), ["gradcam"], ["block2"], targets=targets)["gradcam", "block2"]
+    np.testing.assert_allclose(maps.open("gradcam", "block2"), expected, atol=1e-5)
+    rows = np.array([3, 1])
+    np.testing.assert_allclose(maps.true_class_maps("gradcam", "block2", labels, rows), expected[rows, 0], atol=1e-5)
+
+
+def test_exported_again_the_bytes_are_the_same(tmp_path, model):
+    prepared = write_prepared(tmp_path / "prepared")
+    first = export_maps(model[0], prepared, tmp_path / "one", CHOICES, ALONE)
+    assert export_maps(model[0], prepared, tmp_path / "one", CHOICES, ALONE) == first
+
+
+def test_an_export_that_fails_half_way_leaves_the_old_one(tmp_path, model, monkeypatch):
+    prepared = write_prepared(tmp_path / "prepared")
+    export_maps(model[0], prepared, tmp_path / "one", CHOICES, ALONE)
+    before = {path.name: sha256_of(path) for path in (tmp_path / "one").iterdir()}
+
+    def fails_at_the_second_batch(arrays, work, rows, batch):
+        if rows.start:
+            raise OSError("disk full")
+
+    monkeypatch.setattr(stream, "store", fails_at_the_second_batch)
+    with pytest.raises(OSError, match="disk full"):
+        export_maps(model[0], prepared, tmp_path / "one", CHOICES, ALONE)
+    assert {path.name: sha256_of(path) for path in (tmp_path / "one").iterdir()} == before
+    assert list(tmp_path.glob("*.part*")) == []
+
+
+def test_a_model_of_other_classes_is_refused(tmp_path, model):
+    prepared = write_prepared(tmp_path / "prepared", ("cat", "hen"))
+    with pytest.raises(Refusal, match=r"one\.safetensors: expected the classes of the data, cat, hen; found cat, dog"):
+        export_maps(model[0], prepared, tmp_path / "one", CHOICES, ALONE)
+
+
+def test_a_model_of_another_input_size_is_refused_with_the_remedy(tmp_path):
+    write_model(tmp_path / "large.safetensors", size=64)
+    with pytest.raises(
+        Refusal, match=r"expected images of 64 pixels, found prepared ones of 32; set prepare\.size to 64"
+    ):
+        export_maps(
+            tmp_path / "large.safetensors", write_prepared(tmp_path / "prepared"), tmp_path / "one", CHOICES, ALONE
+        )
+
+
+def test_two_processes_write_the_bytes_of_one(tmp_path, model):
+    write_prepared(tmp_path / "prepared")
+    options = {"methods": "gradcam", "layers": "all", "precision": "float32", "batch_size": "3", "device": "cpu"}
+    options |= {"models": str(model[0].parent), "prepared": str(tmp_path / "prepared")}
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    for name, launcher in {"one": [sys.executable], "two": torchrun}.items():
+        out = {"cams": str(tmp_path / name), "exports": str(tmp_path / name)}
+        words = [word for key, value in (options | out).items() for word in (f"--{key}", value)]
+        command = [*launcher, str(ROOT / "stages/export.py"), "one", *words]
+        subprocess.run(command, check=True, capture_output=True, cwd=ROOT, timeout=200)
+    one, two = ({p.name: p.read_bytes() for p in (tmp_path / name / "one").iterdir()} for name in ("one", "two"))
+    assert one == two

@@ -1,0 +1,162 @@
+"""Stored maps: read by name, checked against their manifest, brought by DVC where they are missing."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from wheretolook.cams.manifest import map_classes_of
+from wheretolook.cams.store import load_maps
+from wheretolook.data.atomic import write_json
+from wheretolook.data.hashing import sha256_of
+from wheretolook.data.refusal import Refusal
+
+SHAPES = {"cam.block2.npy": (4, 2, 2, 2), "gradcam.block1.npy": (4, 2, 4, 4), "activation.block1.npy": (4, 1, 4, 4)}
+
+
+def write_maps(folder, map_classes=("cat", "dog")):
+    folder.mkdir(parents=True)
+    arrays = {}
+    for name, shape in (SHAPES | {"logits.npy": (4, 1, 2)}).items():
+        np.save(folder / name, np.arange(np.prod(shape), dtype=np.float32).reshape(shape))
+        arrays[name] = {"shape": list(shape), "dtype": "float32", "sha256": sha256_of(folder / name), "units": "logits"}
+    for name in SHAPES:
+        method, layer, _ = name.split(".")
+        arrays[name] |= {"method": method, "layer": layer, "knows_class": method != "activation"}
+    manifest = {
+        "format": 1,
+        "model": {"name": folder.name},
+        "data": {"sha256": "0", "images": 4},
+        "class_names": ["cat", "dog"],
+        "map_classes": list(map_classes),
+        "layers": ["block1", "block2"],
+        "heads": ["block2"],
+        "precision": "float32",
+        "arrays": arrays,
+    }
+    write_json(folder / "manifest.json", manifest)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_maps(tmp_path / "last-0")
+
+
+def test_names_are_by_method_and_layers_from_first_to_last(folder):
+    assert load_maps(folder).names == [("activation", "block1"), ("cam", "block2"), ("gradcam", "block1")]
+
+
+def test_maps_are_mapped_read_only(folder):
+    maps = load_maps(folder).open("cam", "block2")
+    assert isinstance(maps, np.memmap) and maps.shape == (4, 2, 2, 2)
+    with pytest.raises(ValueError, match="read-only"):
+        maps[0] = 0
+
+
+def test_logits_are_those_of_the_last_head(folder):
+    maps = load_maps(folder)
+    np.testing.assert_array_equal(maps.logits(), maps.head_logits()[:, 0])
+
+
+def test_the_true_class_is_found_whatever_classes_are_stored(folder, tmp_path):
+    labels, rows = np.array([0, 1, 1, 0]), np.array([1, 3])
+    every, two = load_maps(folder), load_maps(write_maps(tmp_path / "two", ("true", "predicted")))
+    stored = every.open("cam", "block2")
+    np.testing.assert_array_equal(every.true_class_maps("cam", "block2", labels, rows), [stored[1, 1], stored[3, 0]])
+    np.testing.assert_array_equal(two.true_class_maps("cam", "block2", labels, rows), [stored[1, 0], stored[3, 0]])
+    classless = every.open("activation", "block1")
+    np.testing.assert_array_equal(every.true_class_maps("activation", "block1", labels, rows), classless[rows, 0])
+
+
+def test_columns_are_found_by_class_name(folder):
+    assert load_maps(folder).class_column("dog") == 1
+    with pytest.raises(Refusal, match="expected maps of class 'hen', found cat, dog; name one"):
+        load_maps(folder).class_column("hen")
+
+
+def test_every_class_is_stored_up_to_ten():
+    ten = tuple("abcdefghij")
+    assert map_classes_of(ten) == ten
+    assert map_classes_of((*ten, "k")) == ("true", "predicted")
+
+
+def test_maps_that_are_not_there_are_refused_with_those_that_are(folder):
+    with pytest.raises(
+        Refusal, match=r"expected maps cam\.block1, found activation\.block1, cam\.block2, gradcam\.block1"
+    ):
+        load_maps(folder).open("cam", "block1")
+
+
+def test_edited_maps_are_refused_with_the_remedy(folder):
+    np.save(folder / "cam.block2.npy", np.zeros((4, 2, 2, 2), dtype=np.float32))
+    with pytest.raises(
+        Refusal, match=r'cam\.block2\.npy: expected sha256 .* edited or stale; run "dvc repro -f export@last-0"'
+    ):
+        load_maps(folder)
+    assert load_maps(folder, verify=False).names
+
+
+def test_maps_are_held_against_the_manifest_that_git_tracks(folder, tmp_path):
+    tracked = tmp_path / "exports/last-0.json"
+    tracked.parent.mkdir()
+    shutil.copy(folder / "manifest.json", tracked)
+    np.save(folder / "cam.block2.npy", np.zeros((4, 2, 2, 2), dtype=np.float32))
+    with pytest.raises(Refusal, match="edited or stale"):
+        load_maps(folder, tracked)
+
+
+def test_a_missing_array_is_refused_with_the_remedy(folder):
+    (folder / "cam.block2.npy").unlink()
+    with pytest.raises(
+        Refusal, match=r'cam\.block2\.npy: expected maps, found no file.* run "dvc repro -f export@last-0"'
+    ):
+        load_maps(folder)
+
+
+def test_a_folder_without_a_manifest_is_refused(tmp_path):
+    with pytest.raises(Refusal, match=r'none: expected maps, found no manifest.json; run "dvc repro -f export@none"'):
+        load_maps(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m | {"format": 2}, "expected maps of format 1, found 2"),
+        (lambda m: {k: v for k, v in m.items() if k != "layers"}, "expected the keys arrays, .* found arrays"),
+        (lambda m: [m], "expected the keys .* found list"),
+    ],
+)
+def test_another_manifest_is_refused(folder, change, message):
+    path = folder / "manifest.json"
+    write_json(path, change(json.loads(path.read_text())))
+    with pytest.raises(Refusal, match=message):
+        load_maps(folder)
+
+
+def test_a_manifest_that_is_no_json_is_refused(folder):
+    (folder / "manifest.json").write_text("{")
+    with pytest.raises(Refusal, match=r'found no JSON .* run "dvc repro -f export@last-0"'):
+        load_maps(folder)
+
+
+def test_missing_arrays_come_out_of_dvcs_cache(tmp_path, monkeypatch):
+    """As on a clean clone: the folder is gone, and what git tracks says what it held."""
+
+    def dvc(*words):
+        subprocess.run(
+            [sys.executable, "-m", "dvc", *words], cwd=tmp_path, check=True, capture_output=True, timeout=100
+        )
+
+    dvc("init", "--no-scm", "--quiet")
+    folder = write_maps(tmp_path / "cams/last-0")
+    tracked = tmp_path / "last-0.json"
+    shutil.copy(folder / "manifest.json", tracked)
+    dvc("add", "--quiet", "cams/last-0")
+    (folder / "cam.block2.npy").unlink()
+    assert load_maps(folder, tracked).open("cam", "block2")[0, 0, 0, 1] == 1
+    shutil.rmtree(folder)
+    assert load_maps(folder, tracked).open("cam", "block2")[0, 0, 0, 1] == 1

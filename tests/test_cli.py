@@ -1,0 +1,142 @@
+"""`wheretolook` and `wheretolook look`, as a person types them."""
+
+import resource
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from tests.cams.made import SIZE, write_model
+from wheretolook.cli import COMMANDS, main
+from wheretolook.data.hashing import sha256_of
+
+
+@pytest.fixture
+def look(tmp_path):
+    """`wheretolook look` of two images of noise with a made-up model, whose every head is trained."""
+    write_model(tmp_path / "every.safetensors", loss="every")
+    write_model(tmp_path / "last.safetensors", loss="last")
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 40, 50, 3), dtype=np.uint8)
+    for name, image in zip(("a", "b"), pixels, strict=True):
+        Image.fromarray(image).save(tmp_path / f"{name}.png")
+
+    def look(*words, images=("a.png", "b.png"), model="every"):
+        paths = [str(tmp_path / name) for name in images]
+        options = ["--model", str(tmp_path / f"{model}.safetensors"), "--device", "cpu", "--out", str(tmp_path / "out")]
+        done = CliRunner().invoke(main, ["look", *paths, *options, *words])
+        return done, sorted(path.name for path in (tmp_path / "out").glob("*"))
+
+    return look
+
+
+def predicted(done):
+    """The predicted class of each image, from the table."""
+    return [line.split()[1] for line in done.output.splitlines()[1:3]]
+
+
+def test_the_last_layers_cam_of_the_predicted_class_is_the_default(look, tmp_path):
+    done, files = look()
+    assert done.exit_code == 0, done.output
+    a, b = predicted(done)
+    assert files == [f"a.cam.block3.{a}.npy", f"a.cam.block3.{a}.png", f"b.cam.block3.{b}.npy", f"b.cam.block3.{b}.png"]
+    values = np.load(tmp_path / "out" / files[0])
+    assert values.shape == (4, 4) and values.dtype == np.float32
+    with Image.open(tmp_path / "out" / files[1]) as picture:
+        assert picture.size == (448, 502)
+
+
+def test_the_table_gives_each_images_scores(look):
+    done, _ = look()
+    lines = done.output.splitlines()
+    assert lines[0].split() == ["image", "predicted", "cat", "dog"]
+    scores = [float(word) for word in lines[1].split()[2:]]
+    assert sum(scores) == pytest.approx(1, abs=2e-3)
+    assert lines[-1] == f"2 pictures and as many maps in {lines[-1].split()[-1]}"
+
+
+def test_every_layer_and_every_class(look):
+    _, files = look("--layer", "all", "--class", "all", images=("a.png",))
+    assert [name for name in files if name.endswith("npy")] == sorted(
+        f"a.cam.block{n}.{name}.npy" for n in (1, 2, 3) for name in ("cat", "dog")
+    )
+
+
+def test_a_layer_without_a_trained_head_gets_gradcam(look):
+    _, files = look("--layer", "block1", "--class", "dog", images=("a.png",), model="last")
+    assert files == ["a.gradcam.block1.dog.npy", "a.gradcam.block1.dog.png"]
+
+
+def test_methods_are_repeated_and_those_that_know_no_class_give_one_map(look):
+    words = ("--method", "layercam", "--method", "activation", "--class", "all")
+    _, files = look(*words, images=("a.png",))
+    expected = ["a.activation.block3.npy", "a.layercam.block3.cat.npy", "a.layercam.block3.dog.npy"]
+    assert [name for name in files if name.endswith("npy")] == expected
+
+
+def test_images_of_the_same_name_are_numbered(look, tmp_path):
+    (tmp_path / "other").mkdir()
+    Image.new("RGB", (SIZE, SIZE)).save(tmp_path / "other/a.png")
+    _, files = look("--class", "cat", images=("a.png", "other/a.png"))
+    assert [name for name in files if name.endswith("npy")] == ["a-1.cam.block3.cat.npy", "a-2.cam.block3.cat.npy"]
+
+
+def test_the_same_look_gives_the_same_bytes(look, tmp_path):
+    _, files = look()
+    before = [sha256_of(tmp_path / "out" / name) for name in files]
+    look()
+    assert [sha256_of(tmp_path / "out" / name) for name in files] == before
+
+
+@pytest.mark.parametrize(
+    ("words", "images", "message"),
+    [
+        (("--method", "gradcan"), ("a.png",), 'method "gradcan": expected one of cam, gradcam'),
+        (("--layer", "layer4"), ("a.png",), 'layer "layer4": expected one of block1, block2, block3'),
+        (("--class", "hen"), ("a.png",), "class 'hen': expected one of cat, dog"),
+        ((), ("every.safetensors",), "every.safetensors: no image"),
+        ((), ("none.png",), "No such file or directory"),
+        ((), (), "Missing argument 'IMAGE...'"),
+        (("--model", "none.safetensors"), ("a.png",), "No such file or directory: 'none.safetensors'"),
+        (("--fit", "squeeze"), ("a.png",), "'squeeze' is not one of 'stretch', 'pad', 'crop'"),
+    ],
+)
+def test_bad_input_ends_with_a_message_and_nothing_written(look, words, images, message):
+    done, files = look(*words, images=images)
+    assert done.exit_code != 0
+    assert message in done.output
+    assert "Traceback" not in done.output
+    assert files == []
+
+
+def test_an_image_given_as_a_model_is_refused(look, tmp_path):
+    done, _ = look("--model", str(tmp_path / "a.png"))
+    assert done.exit_code != 0
+    assert "a.png: expected a safetensors file" in done.output
+
+
+def used():
+    """Seconds of processor time that ended processes took: a machine that has other work to do does not matter."""
+    times = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return times.ru_utime + times.ru_stime
+
+
+@pytest.mark.parametrize("words", [["--help"], *([name, "--help"] for name in COMMANDS)], ids=" ".join)
+def test_help_is_quick_and_imports_nothing_heavy(words):
+    code = (
+        "import sys; from wheretolook.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'pandas', 'numpy', 'PIL', 'matplotlib', 'dvc'} & set(sys.modules)))"
+    )
+    before = used()
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Usage:") and done.stdout.splitlines()[-1] == "[]"
+    assert used() - before < 0.5
+
+
+def test_an_unknown_command_is_refused():
+    done = CliRunner().invoke(main, ["lok"])
+    assert done.exit_code == 2 and "No such command 'lok'" in done.output
