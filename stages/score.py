@@ -9,13 +9,32 @@ from wheretolook.stage import StageCommand
 
 @click.command(cls=StageCommand)
 @click.argument("name")
+@click.option(
+    "--faithfulness_images",
+    type=click.IntRange(0),
+    required=True,
+    help="Test images, equally many of each class, from which pixels are taken out to test the maps; 0: none.",
+)
 @click.option("--resamples", type=click.IntRange(199), required=True, help="Resamples of each bootstrap interval.")
 @click.option("--seed", type=click.IntRange(0), required=True, help="Of all that is drawn at random.")
+@click.option(
+    "--device", envvar="WHERETOLOOK_DEVICE", default="", help='"cpu", "cuda", "mps"; empty: the best there is.'
+)
 @click.option("--models", type=click.Path(path_type=Path), default=Path("models"), show_default=True)
 @click.option("--prepared", type=click.Path(path_type=Path), default=Path("data/prepared"), show_default=True)
 @click.option("--cams", type=click.Path(path_type=Path), default=Path("data/cams"), show_default=True)
 @click.option("--reports", type=click.Path(path_type=Path), default=Path("reports/models"), show_default=True)
-def score(name: str, resamples: int, seed: int, models: Path, prepared: Path, cams: Path, reports: Path) -> None:
+def score(
+    name: str,
+    faithfulness_images: int,
+    resamples: int,
+    seed: int,
+    device: str,
+    models: Path,
+    prepared: Path,
+    cams: Path,
+    reports: Path,
+) -> None:
     """Write reports/models/NAME.json, laid out in docs/results.md."""
     from wheretolook.analysis.result import model_result
     from wheretolook.cams.store import load_maps
@@ -23,8 +42,13 @@ def score(name: str, resamples: int, seed: int, models: Path, prepared: Path, ca
     from wheretolook.data.prepared import load_prepared
     from wheretolook.models.card import read_card
 
-    card = read_card(models / f"{name}.safetensors")
-    result = model_result(name, card, load_maps(cams / name), load_prepared(prepared), resamples, seed)
+    model, data, maps = models / f"{name}.safetensors", load_prepared(prepared), load_maps(cams / name)
+    faithfulness = None
+    if faithfulness_images:
+        from wheretolook.analysis.perturb import model_faithfulness
+
+        faithfulness = model_faithfulness(model, maps, data, device, faithfulness_images, resamples, seed)
+    result = model_result(name, read_card(model), maps, data, faithfulness, resamples, seed)
     write_json(reports / f"{name}.json", result)
     shown = [f"{split} {figures['accuracy']:.3f}" for split, figures in result["splits"].items()]
     click.echo(f"score: {name}: accuracy {', '.join(shown)}")

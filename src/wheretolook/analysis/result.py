@@ -18,14 +18,23 @@ FORMAT = 1
 SPLITS = ("train", "val", "test")
 
 
-def model_result(name: str, card: Card, maps: Maps, prepared: Prepared, resamples: int, seed: int) -> dict[str, Any]:
-    """Everything that arrays can say about one model.
+def model_result(
+    name: str,
+    card: Card,
+    maps: Maps,
+    prepared: Prepared,
+    faithfulness: dict[str, Any] | None,
+    resamples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Everything that is said about one model, as `docs/results.md` lays it out.
 
     Args:
         name: of the model.
         card: of the model.
         maps: of the model.
         prepared: the data that the maps were made from.
+        faithfulness: what running the network on perturbed images found, if it was run.
         resamples: of each interval.
         seed: of each interval.
 
@@ -59,7 +68,7 @@ def model_result(name: str, card: Card, maps: Maps, prepared: Prepared, resample
         else localisation(
             maps, prepared, Sample(prepared.masks, labels, groups, splits, prepared.class_names), resamples, seed
         ),
-        "faithfulness": None,
+        "faithfulness": faithfulness,
     }
 
 

@@ -77,6 +77,29 @@ def open_target(maps: Maps, method: str, layer: str, labels: np.ndarray) -> Targ
     return Target(array, np.asarray(labels, dtype=np.int64), every_class, about.get("knows_class", True))
 
 
+def open_primary(maps: Maps, labels: np.ndarray) -> tuple[str, str, Target]:
+    """The maps that stand for a model: CAMs of its last layer, or else those of the first method that knows classes.
+
+    Returns:
+        Method, layer, and the maps.
+
+    Raises:
+        Refusal: no method of the last layer knows classes.
+    """
+    last = maps.manifest["layers"][-1]
+    methods = [method for method, layer in maps.names if layer == last]
+    methods.sort(key=lambda method: method != "cam")
+    for method in methods:
+        target = open_target(maps, method, last, labels)
+        if target.knows_class:
+            return method, last, target
+    found = ", ".join(methods) or "none"
+    raise Refusal(
+        f"{maps.folder}: expected maps of the last layer, {last}, that differ by class; found {found}; "
+        "add cam or gradcam to export.methods"
+    )
+
+
 def checked(values: np.ndarray) -> np.ndarray:
     """The same maps, where all are finite.
 

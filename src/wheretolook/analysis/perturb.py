@@ -1,0 +1,108 @@
+"""Faithfulness of a model's primary maps: the one analysis that runs the network."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from wheretolook.analysis.faithfulness import class_faithfulness
+from wheretolook.analysis.groups import group_codes
+from wheretolook.analysis.imputation import fill_from_frame
+from wheretolook.analysis.provenance import check_data
+from wheretolook.analysis.removal import FRACTION
+from wheretolook.analysis.removed_images import choose_images, filled_images, pixels_of
+from wheretolook.analysis.target import Target, open_primary
+from wheretolook.cams.store import Maps
+from wheretolook.data.prepared import Prepared
+from wheretolook.models.card import Card
+from wheretolook.models.checkpoint import load_model
+from wheretolook.models.device import choose_device
+from wheretolook.models.inputs import to_input
+from wheretolook.models.network import Network
+
+BATCH = 64
+SPLIT = "test"
+
+
+def model_faithfulness(
+    model: Path, maps: Maps, prepared: Prepared, device: str, images: int, resamples: int, seed: int
+) -> dict[str, Any] | None:
+    """Scores after the first tenth of the pixels was taken out, by class (`docs/results.md`); None without test images.
+
+    Args:
+        model: the model file.
+        maps: its maps.
+        prepared: the data.
+        device: "" for the best there is, or a device's name.
+        images: at most as many, equally many of each class.
+        resamples: of each interval.
+        seed: of the choice of images, of random maps, of noise and of the intervals.
+
+    Raises:
+        Refusal: maps or model don't belong to the data, or no such device.
+    """
+    check_data(maps, prepared)
+    network, card = load_model(model, choose_device(device))
+    method, layer, target = open_primary(maps, prepared.labels)
+    found = faithfulness(network, card, target, prepared, images, resamples, seed)
+    return None if found is None else {"method": method, "layer": layer} | found
+
+
+def faithfulness(
+    network: Network, card: Card, target: Target, prepared: Prepared, images: int, resamples: int, seed: int
+) -> dict[str, Any] | None:
+    """The same, of a network in evaluation mode and maps that are open."""
+    groups = group_codes(prepared.index["group"].to_numpy(dtype=str))
+    rows = choose_images(prepared.labels, prepared.rows(SPLIT), images, len(prepared.class_names), seed)
+    if not len(rows):
+        return None
+    pictures, labels = np.asarray(prepared.images[rows]), prepared.labels[rows]
+    masks = None if prepared.masks is None else np.asarray(prepared.masks[rows])
+    pixels = pixels_of(target.true_class(rows), masks, labels, groups[rows], pictures.shape[1], seed)
+    total = sum(len(there) for there, _ in pixels.values())
+    filled = tqdm(filled_images(pictures, pixels, seed), total=total, desc="faithfulness", unit="image", disable=None)
+    columns = [card.class_names.index(name) for name in prepared.class_names]
+    logits = {kind: np.zeros((len(rows), len(columns))) for kind in pixels}
+    for batch in _batches(filled):
+        found = run(network, card, [image for _, _, image in batch])[:, columns]
+        for (kind, i, _), row in zip(batch, found, strict=True):
+            logits[kind][i] = row
+    logits["whole"], logits["filled"] = (
+        run(network, card, each)[:, columns] for each in (pictures, fill_from_frame(pictures))
+    )
+    out: dict[str, Any] = {"split": SPLIT, "fraction": FRACTION, "images": len(rows), "classes": {}}
+    for k, name in enumerate(prepared.class_names):
+        own = labels == k
+        # Evidence is a kind of its own only where every chosen image of the class has some.
+        kinds = [key for key in logits if key not in pixels or np.isin(np.flatnonzero(own), pixels[key][0]).all()]
+        if own.any():
+            chosen = {key: logits[key][own] for key in kinds}
+            out["classes"][name] = class_faithfulness(chosen, labels[own], groups[rows][own], resamples, seed)
+    return out
+
+
+@torch.inference_mode()
+def run(network: Network, card: Card, images: Iterable[np.ndarray]) -> np.ndarray:
+    """Logits (n, K) float64 of images (S, S, 3) of values 0 to 255, in batches; classes as on the card."""
+    device = next(network.parameters()).device
+    stacked = np.stack(list(images)).astype(np.float32)
+    parts = []
+    for start in range(0, len(stacked), BATCH):
+        inputs = to_input(torch.from_numpy(stacked[start : start + BATCH]).to(device), card.mean, card.std)
+        parts.append(network(inputs).double().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def _batches(items: Iterable[tuple[str, int, np.ndarray]]) -> Iterable[list[tuple[str, int, np.ndarray]]]:
+    """Lists of up to BATCH items, so that no more images than that are held."""
+    batch: list[tuple[str, int, np.ndarray]] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,80 @@
+"""Images with the pixels taken out that each kind of map marks first."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from wheretolook.analysis.centre import centre_prior
+from wheretolook.analysis.faithfulness import KINDS
+from wheretolook.analysis.imputation import LinearImputer
+from wheretolook.analysis.removal import FRACTION, enlarge, evidence_pixels, first_pixels
+from wheretolook.data.labels import EVIDENCE
+
+
+def choose_images(labels: np.ndarray, rows: np.ndarray, count: int, classes: int, seed: int) -> np.ndarray:
+    """Equally many images of each class, at most `count` in all, drawn from `rows`; ascending."""
+    generator = np.random.default_rng(seed)
+    chosen = [generator.permutation(rows[labels[rows] == k])[: max(1, count // classes)] for k in range(classes)]
+    return np.sort(np.concatenate(chosen))
+
+
+def partners(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """For each image another of its class, of another group where the class has one; (n,) int64."""
+    partner = np.arange(len(labels))
+    for k in np.unique(labels):
+        own = np.flatnonzero(labels == k)
+        own = own[np.argsort(groups[own], kind="stable")]
+        partner[own] = np.roll(own, len(own) // 2)
+    return partner
+
+
+def pixels_of(
+    maps: np.ndarray, masks: np.ndarray | None, labels: np.ndarray, groups: np.ndarray, side: int, seed: int
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Pixels that each kind of map takes out first.
+
+    Args:
+        maps: (n, h, w) contrasts of the true class.
+        masks: (n, S, S) uint8 labels, or None.
+        labels: (n,) int64.
+        groups: (n,) int64.
+        side: S.
+        seed: of the random maps, and of what decides between equal pixels.
+
+    Returns:
+        Kind to (m,) int64, the images it exists for, and (m, S, S) bool, the pixels.
+    """
+    everyone = np.arange(len(maps))
+    noise = np.random.default_rng(seed).normal(size=maps.shape)
+    found = {
+        "cam": maps,
+        "random": noise,
+        "other": maps[partners(labels, groups)],
+        "centre": np.broadcast_to(centre_prior(maps.shape[1:]), maps.shape),
+    }
+    out = {kind: (everyone, first_pixels(enlarge(each, side), FRACTION, seed)) for kind, each in found.items()}
+    inside = np.zeros((len(maps), side, side), bool) if masks is None else masks == EVIDENCE
+    there = np.flatnonzero(inside.any(axis=(1, 2)))
+    if len(there):
+        out["evidence"] = (there, evidence_pixels(inside[there], FRACTION, seed))
+    return {kind: out[kind] for kind in KINDS if kind in out}
+
+
+def filled_images(
+    images: np.ndarray, pixels: dict[str, tuple[np.ndarray, np.ndarray]], seed: int
+) -> Iterator[tuple[str, int, np.ndarray]]:
+    """Each image with each kind's pixels filled in.
+
+    Args:
+        images: (n, S, S, 3) uint8.
+        pixels: of `pixels_of`.
+        seed: of the noise, which is the same for all kinds of one image.
+
+    Yields:
+        Kind, image number, and (S, S, 3) float64, 0 to 255 (noise may leave that range a little).
+    """
+    imputer = LinearImputer(images.shape[1])
+    for kind, (there, missing) in pixels.items():
+        for i, gone in zip(there, missing, strict=True):
+            noise = np.random.default_rng([seed, int(i)]).normal(size=images.shape[1:])
+            yield kind, int(i), imputer.fill_noisily(images[i], gone, noise)

@@ -1,0 +1,54 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.analysis.made import SIZE, make
+from wheretolook.analysis.perturb import model_faithfulness, run
+from wheretolook.cams.store import load_maps
+from wheretolook.data.prepared import load_prepared
+from wheretolook.models.card import read_card
+from wheretolook.models.checkpoint import load_model, save_model
+from wheretolook.models.network import build_network
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made-up project whose model is a real, untrained network."""
+    root = tmp_path_factory.mktemp("perturb")
+    make(root, names=("last-0",), per_class=60)
+    torch.manual_seed(0)
+    path = root / "models/last-0.safetensors"
+    card = replace(read_card(path), arguments={"width": 4, "depth": 2})
+    save_model(path, build_network("looknet", 2, card.arguments), card)
+    return root
+
+
+def found(root: Path, images: int = 24) -> dict:
+    model, data = root / "models/last-0.safetensors", load_prepared(root / "data/prepared")
+    return model_faithfulness(model, load_maps(root / "data/cams/last-0"), data, "cpu", images, 199, 0)
+
+
+def test_every_class_has_every_kind_and_equally_many_images(root: Path) -> None:
+    result = found(root)
+    assert result["images"] == 24
+    assert (result["method"], result["layer"], result["split"]) == ("cam", "block2", "test")
+    infected, uninfected = (result["classes"][name] for name in ("infected", "uninfected"))
+    assert infected["images"] == uninfected["images"] == 12
+    assert set(infected["removed"]) == {"cam", "random", "other", "centre", "evidence"}
+    assert set(uninfected["removed"]) == {"cam", "random", "other", "centre"}
+    assert infected["gaps"]["random"]["score"]["low"] is None  # twelve images are too few for an interval
+
+
+def test_same_seed_gives_the_same_figures(root: Path) -> None:
+    assert found(root, 10) == found(root, 10)
+
+
+def test_network_reads_untouched_images_as_everywhere_else(root: Path) -> None:
+    network, card = load_model(root / "models/last-0.safetensors", torch.device("cpu"))
+    images = np.random.default_rng(0).integers(0, 256, (70, SIZE, SIZE, 3), dtype=np.uint8)
+    inputs = torch.from_numpy((images / 255 - 0.5) / 0.25).float().permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        np.testing.assert_allclose(run(network, card, images), network(inputs).numpy(), atol=1e-5)
