@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tests.report.fake_study import faithfulness, write_differences, write_statements
 from wheretolook.analysis.agree import KEYS
 from wheretolook.analysis.agreement import FIGURE_COLUMNS
 from wheretolook.cams.manifest import EVERY_CLASS_UP_TO
@@ -37,7 +38,7 @@ def write_model(world: Any, name: str, number: int, maps: dict, logits: np.ndarr
         "splits": {split: _split(world, split, logits, heads) for split in ("train", "val", "test")},
         "groups": None,
         "localisation": _localisation(world, maps, rng) if masks else None,
-        "faithfulness": None,
+        "faithfulness": faithfulness(world),
     }
     write_json(world.root / "reports/models" / f"{name}.json", result)
 
@@ -135,7 +136,8 @@ def write_comparison(world: Any, size: int) -> None:
         {"format": 1, "split": "test", "models": list(world.names), "pairs": pairs, "rows": primary},
     )
     _write_overlays(world)
-    _write_statements(world)
+    write_statements(world)
+    write_differences(world)
 
 
 def _agreement(world: Any, pair: dict[str, str]) -> list[dict[str, Any]]:
@@ -216,36 +218,5 @@ def _write_overlays(world: Any) -> None:
             "counts": {name: len(rows) for name, rows in zip(world.class_names, by_class, strict=True)},
             "images": {"mean": "images.mean.npy", "spread": "images.spread.npy"},
             "models": models,
-        },
-    )
-
-
-def _write_statements(world: Any) -> None:
-    def said(statement: str, rule: str, because: str) -> dict[str, str]:
-        return {"statement": statement, "rule": rule, "because": because}
-
-    first, *others = world.class_names
-    agree = f"In these {len(world.names)} models, over 10 test images of {{}}, the networks look at the same places."
-    nothing = {"images": 10, "excess_low": {}, "vetoes": {}, "places": {}}
-    holds = [said(agree.format(first), "agreement beyond every null", "the excess is +0.35 or more")]
-    write_json(
-        world.root / "reports/comparison/statements.json",
-        {
-            "format": 1,
-            "split": "test",
-            "models": list(world.names),
-            "margin": 0.2,
-            "rules": {"agreement beyond every null": "For every pair of models the correlation exceeds each null."},
-            "accuracy": {name: {"low": 0.9, "chance": 1 / len(world.class_names)} for name in world.names},
-            "must_not": [said("Networks trained so look there.", "six seeds", "the study is of these models")],
-            "classes": {first: {**nothing, "holds": holds, "must_not": []}}
-            | {
-                name: {
-                    **nothing,
-                    "holds": [],
-                    "must_not": [said(agree.format(name), "agreement beyond every null", "the excess is -0.10")],
-                }
-                for name in others
-            },
         },
     )

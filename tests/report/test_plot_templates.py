@@ -9,6 +9,7 @@ PLOTS = Path(__file__).parents[2] / ".dvc/plots"
 DRAWN = {
     "by_model": ("training.csv", {"epoch", "val_loss"}),
     "by_layer": ("localisation.csv", {"layer", "energy"}),
+    "by_removal": ("faithfulness.csv", {"removed_by", "score"}),
     "pairs": ("agreement.csv", {"model_a", "model_b"}),
 }
 

@@ -8,7 +8,14 @@ from wheretolook.data.atomic import write_json
 from wheretolook.data.refusal import Refusal
 from wheretolook.report.findings import findings_of, measured_findings
 from wheretolook.report.metrics import metrics_of
-from wheretolook.report.plots import agreement_table, confusion_table, layers_table, localisation_table, training_table
+from wheretolook.report.plots import (
+    agreement_table,
+    confusion_table,
+    faithfulness_table,
+    layers_table,
+    localisation_table,
+    training_table,
+)
 from wheretolook.report.results import Results, load_results
 from wheretolook.report.summary import evidence_of, summary_of
 
@@ -118,6 +125,14 @@ def test_localisation_has_a_row_for_each_map_with_evidence(results: Results):
     table = localisation_table(results)
     assert len(table) == 2 * (1 + 3) + 2 * (3 + 3)
     assert set(table["class_name"]) == {"infected"}
+
+
+def test_faithfulness_counts_only_where_something_can_be_taken_out(results: Results):
+    told = metrics_of(results)["last-0"]["faithfulness"]
+    assert told == {"infected": {"score_left": 0.08, **dict.fromkeys(told["infected"].keys() - {"score_left"}, 0.8)}}
+    table = faithfulness_table(results)
+    assert list(table["removed_by"][:5]) == ["cam", "evidence", "centre", "other", "random"]
+    assert len(table) == 4 * (5 + 1)
 
 
 def test_evidence_is_a_mean_over_images_not_over_classes():

@@ -20,6 +20,7 @@ WRITTEN = {
     "plots/agreement.csv",
     "plots/confusion/every-0.csv",
     "plots/confusion/last-0.csv",
+    "plots/faithfulness.csv",
     "plots/localisation.csv",
     "plots/training.csv",
     "plots/training_layers.csv",

@@ -40,8 +40,16 @@ def localisation_of(result: dict[str, Any], split: str) -> dict[str, dict[str, A
 
 
 def faithfulness_of(result: dict[str, Any]) -> dict[str, Any]:
-    """Numbers of the faithfulness by class, as far as there are any; no intervals, curves or counts."""
-    return _numbers((result.get("faithfulness") or {}).get("classes", {}))
+    """By class: the score left after removal by the model's own map, and its gaps; none where it is undefined."""
+    by_class = (result["faithfulness"] or {}).get("classes", {})
+    return {
+        class_name: {
+            "score_left": float(figures["removed"]["cam"]["score"]),
+            **{f"gap_{kind}": float(gap["score"]["mean"]) for kind, gap in figures["gaps"].items()},
+        }
+        for class_name, figures in by_class.items()
+        if not figures["undefined"]
+    }
 
 
 def agreement_with_others(results: Results, name: str) -> dict[str, float]:
@@ -54,9 +62,3 @@ def agreement_with_others(results: Results, name: str) -> dict[str, float]:
 
 def _floats(figures: dict[str, Any], keys: tuple[str, ...]) -> dict[str, float]:
     return {key: float(figures[key]) for key in keys if figures.get(key) is not None}
-
-
-def _numbers(tree: dict[str, Any]) -> dict[str, Any]:
-    """The floats of a tree of mappings."""
-    kept = {key: _numbers(value) if isinstance(value, dict) else value for key, value in tree.items()}
-    return {key: value for key, value in kept.items() if value != {} and isinstance(value, float | dict)}

@@ -75,6 +75,21 @@ def localisation_table(results: Results) -> "pd.DataFrame":
     )
 
 
+def faithfulness_table(results: Results) -> "pd.DataFrame":
+    """One row for each model, class and way of removal: what is left of the class's score; place orders the ways."""
+    import pandas as pd
+
+    ways = ("cam", "evidence", "centre", "other", "random")
+    rows = [
+        {"model": name, "class_name": class_name, "removed_by": way, "place": place, **figures["removed"][way]}
+        for name in results.names
+        for class_name, figures in (results.models[name]["faithfulness"] or {}).get("classes", {}).items()
+        for place, way in enumerate(ways)
+        if way in figures["removed"]
+    ]
+    return pd.DataFrame(rows, columns=["model", "class_name", "removed_by", "place", "score", "log_odds"])
+
+
 def _located(results: Results, columns: list[str]) -> Iterable[dict[str, Any]]:
     for name in results.names:
         layers = results.models[name]["layers"]

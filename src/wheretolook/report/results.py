@@ -26,6 +26,7 @@ class Results:
         agreement: every row of agreement.csv; NaN where a figure does not exist.
         overlays: which array of data/comparison/ is what.
         statements: what may be said about each class, or None where that was not asked.
+        differences: the test of each class against the rest, or None where that was not asked.
         audit: what was found in the data.
         split: the split that models are compared on.
     """
@@ -37,6 +38,7 @@ class Results:
     agreement: "pd.DataFrame"
     overlays: dict[str, Any]
     statements: dict[str, Any] | None
+    differences: dict[str, Any] | None
     audit: dict[str, Any]
     split: str
 
@@ -82,7 +84,6 @@ def load_results(reports: Path, prepared: Path) -> Results:
         raise Refusal(f'{agreement}: expected the agreement of models; found none; run "dvc repro -f compare"')
     rows = pd.read_csv(agreement, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=[""])
     named = rows["model_a"].isin(names["models"]) & rows["model_b"].isin(names["models"])
-    statements = comparison / "statements.json"
     results = Results(
         names=tuple(names["models"]),
         drive=tuple(names["drive"]),
@@ -90,7 +91,8 @@ def load_results(reports: Path, prepared: Path) -> Results:
         exports={name: _read(reports / "exports" / f"{name}.json", f"export@{name}") for name in names["models"]},
         agreement=rows[named].reset_index(drop=True),
         overlays=overlays,
-        statements=_read(statements, "compare") if statements.is_file() else None,
+        statements=_read_if_there(comparison / "statements.json"),
+        differences=_read_if_there(comparison / "differences.json"),
         audit=_read(prepared / "audit.json", "prepare"),
         split=overlays["split"],
     )
@@ -107,6 +109,10 @@ def _check_same_models(results: Results) -> None:
                 f"reports/models/{name}.json: expected results of the model that its maps are of ({exported[:12]}), "
                 f'found those of {scored[:12]}; run "dvc repro"'
             )
+
+
+def _read_if_there(path: Path) -> dict[str, Any] | None:
+    return _read(path, "compare") if path.is_file() else None
 
 
 def _read(path: Path, stage: str) -> dict[str, Any]:

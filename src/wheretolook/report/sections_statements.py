@@ -17,6 +17,7 @@ def statements_section(results: Results) -> dict[str, Any] | None:
             "images": count(found["classes"][name]["images"], "image"),
             "holds": found["classes"][name]["holds"],
             "must_not": found["classes"][name]["must_not"],
+            "veto": _veto(found["classes"][name], found["margin"]),
         }
         for name in results.class_names
         if name in found["classes"]
@@ -28,6 +29,14 @@ def statement_lines(results: Results) -> list[str]:
     """A sentence for each class: what holds, or that nothing does and why."""
     section = statements_section(results)
     return [line for part in section["classes"] for line in _lines(part)] if section else []
+
+
+def _veto(about: dict[str, Any], margin: float) -> str:
+    """Who alone stands against agreement: models without which the margin would be reached."""
+    if about["holds"]:
+        return ""
+    alone = [name for name, low in about["vetoes"].items() if low is not None and low >= margin]
+    return f"Without {' or '.join(alone)} the others would agree beyond every null." if alone else ""
 
 
 def _lines(part: dict[str, Any]) -> list[str]:

@@ -13,6 +13,8 @@ from wheretolook.report.results import Results
 from wheretolook.report.sections import confusions, head_rows, located, model_rows, training_charts
 from wheretolook.report.sections_agreement import NULLS, SHAPES, agreements
 from wheretolook.report.sections_data import audit_section, provenance_section
+from wheretolook.report.sections_differences import differences_section
+from wheretolook.report.sections_faithfulness import faithfulness_section
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.words import count, listed
 
@@ -26,6 +28,7 @@ PARTS = {
     "layers": "Layer by layer",
     "classes": "Classes",
     "agreement": "Agreement",
+    "faithfulness": "Faithfulness",
     "training": "Training",
     "data": "Data",
     "provenance": "Provenance",
@@ -57,10 +60,13 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
     layers = data.described["layers"]
     split = results.audit["splits"][results.split]
     located_rows = located(results, layers)
+    faithful = faithfulness_section(results)
     return {
         "heading": listed(results.names),
         "lead": _lead(results),
-        "parts": PARTS.items(),
+        "parts": [(part, title) for part, title in PARTS.items() if part != "faithfulness" or faithful],
+        "faithfulness": faithful,
+        "differences": differences_section(results),
         "names": results.names,
         "class_names": results.class_names,
         "split": results.split,
@@ -74,7 +80,7 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "target": results.target,
         "gallery_note": _gallery_note(results, data.described),
         "agreements": agreements(results),
-        "null_labels": NULLS.items(),
+        "null_labels": [(kind, NULLS[kind]) for kind in NULLS if results.primary()[kind].notna().any()],
         "null_shapes": SHAPES,
         "training": training_charts(results),
         "heads": head_rows(results, layers),

@@ -16,6 +16,7 @@ from wheretolook.report.pagedata import page_data
 from wheretolook.report.plots import (
     agreement_table,
     confusion_table,
+    faithfulness_table,
     layers_table,
     localisation_table,
     training_table,
@@ -41,6 +42,7 @@ def write_tables(
         _write_csv(folder / "training_layers.csv", layers_table(results))
         _write_csv(folder / "agreement.csv", agreement_table(results))
         _write_csv(folder / "localisation.csv", localisation_table(results))
+        _write_csv(folder / "faithfulness.csv", faithfulness_table(results))
         (folder / "confusion").mkdir()
         for name, stored in maps.items():
             predicted = stored.logits()[rows].argmax(axis=1)

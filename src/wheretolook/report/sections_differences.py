@@ -1,0 +1,97 @@
+"""The page's test of classes: which places differ between a class and the rest, in each model and in all of them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from wheretolook.report.results import Results
+from wheretolook.report.words import NOTHING, count, number, percent
+
+
+def differences_section(results: Results) -> dict[str, Any] | None:
+    """Tables of regions or of cells, and what the models have in common; None where classes were not tested."""
+    found = results.differences
+    if found is None:
+        return None
+    tables = [
+        _table(found, class_name)
+        for class_name in results.class_names
+        if any(class_name in model["classes"] for model in found["models"].values())
+    ]
+    return {
+        "reason": found["reason"],
+        "alpha": f"{found['alpha']:g}",
+        "permutations": f"{found['permutations']:,}",
+        "names": [name for name in results.names if name in found["models"]],
+        "tables": tables,
+        "consensus": _consensus(found["consensus"], found["alpha"]),
+    }
+
+
+def _table(found: Mapping[str, Any], class_name: str) -> dict[str, Any]:
+    """One class: a row for each region, or for the cells that say more and those that say less."""
+    own = {name: model["classes"][class_name] for name, model in found["models"].items()}
+    first = next(iter(own.values()))
+    regions = [region["region"] for region in first["regions"]] if "regions" in first else []
+    rows = [_region_row(region, own) for region in regions]
+    if "cells" in first:
+        rows = [_cell_row(side, own) for side in ("more", "less")]
+    return {
+        "class_name": class_name,
+        "against": f"{count(first['images'], 'image')} against {first['rest']:,} of the rest",
+        "differences": [number(each["difference"]) for each in own.values()],
+        "rows": rows,
+    }
+
+
+def _region_row(region: str, own: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    each = [next((row for row in model["regions"] if row["region"] == region), None) for model in own.values()]
+    area = next(row["share_of_area"] for row in each if row)
+    return {"name": region, "area": percent(area), "cells": [_cell(row) if row else {"share": NOTHING} for row in each]}
+
+
+def _cell(row: Mapping[str, Any]) -> dict[str, str]:
+    return {"share": percent(row["share_of_difference"]), "p": p_value(row["p"])}
+
+
+def _cell_row(side: str, own: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    each = [model["cells"][side] for model in own.values()]
+    return {
+        "name": f"cells that say {side}",
+        "area": "",
+        "cells": [
+            {
+                "share": percent(row["share_of_difference"]),
+                "p": f"{count(row['cells'], 'cell')}, {percent(row['share_of_area'])} of the area",
+            }
+            for row in each
+        ],
+    }
+
+
+def p_value(p: float | None) -> str:
+    """A p-value; none where too few relabellings exist."""
+    if p is None:
+        return "no p-value"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def _consensus(found: Mapping[str, Any] | None, alpha: float) -> str:
+    """What all models have in common, and who stands against it."""
+    if found is None:
+        return ""
+    places = found["places_of_all"]
+    more = {name: each for name, each in found["places_without"].items() if each is not None and each > places}
+    veto = "".join(f"; without {name} {each}" for name, each in more.items())
+    told = (
+        f"{found['wording'][:1].upper()}{found['wording'][1:]}: {count(places, 'place')} with p up to {alpha:g} in all"
+    )
+    return f"{told}{veto}.{_at_least(found, alpha)}"
+
+
+def _at_least(found: Mapping[str, Any], alpha: float) -> str:
+    """The same of most models, where places are regions (of cells the arrays hold it)."""
+    values = [p for of_class in found["p"]["at_least"].values() for p in of_class] if "regions" in found else []
+    if not values:
+        return ""
+    some = sum(p is not None and p <= alpha for p in values)
+    return f" In {found['most']} or more of {len(found['models'])}: {some} (partial conjunction)."

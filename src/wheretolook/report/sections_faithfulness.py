@@ -1,0 +1,81 @@
+"""The page's faithfulness: what is left of a class's score when the pixels that a map marks are taken out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from wheretolook.report.charts import IntervalChart, Measured, interval_chart
+from wheretolook.report.results import Results
+from wheretolook.report.words import count, interval, listed, number, percent
+
+KINDS = {
+    "evidence": "the evidence itself",
+    "centre": "the centre",
+    "other": "another image's map",
+    "random": "a random map",
+}
+# Each has its own shape, since colour alone would not be read by everybody.
+SHAPES = {
+    "evidence": "M0 -5L5 0L0 5L-5 0Z",
+    "centre": "M0 -5V5M-5 0H5",
+    "other": "M-4 -4L4 4M-4 4L4 -4",
+    "random": "M0 -5L5 4H-5Z",
+}
+
+
+def faithfulness_section(results: Results) -> dict[str, Any] | None:
+    """By class: a chart and a table of the scores left; None where no model was asked."""
+    found = {name: results.models[name]["faithfulness"] for name in results.names}
+    asked = {name: each for name, each in found.items() if each}
+    if not asked:
+        return None
+    first = next(iter(asked.values()))
+    parts = [_of_class(class_name, asked) for class_name in results.class_names]
+    return {
+        "share": percent(first["fraction"], 0),
+        "split": first["split"],
+        "method": first["method"],
+        "classes": [part for part in parts if part],
+        "kinds": KINDS.items(),
+        "shapes": SHAPES,
+    }
+
+
+def _of_class(class_name: str, asked: Mapping[str, dict[str, Any]]) -> dict[str, Any] | None:
+    own = {name: each["classes"][class_name] for name, each in asked.items() if class_name in each["classes"]}
+    if not own:
+        return None
+    undefined = [name for name, figures in own.items() if figures["undefined"]]
+    return {
+        "class_name": class_name,
+        "images": count(max(figures["images"] for figures in own.values()), "image"),
+        "undefined": listed(undefined) if undefined else "",
+        "chart": _chart(class_name, own),
+        "rows": [_row(name, figures) for name, figures in own.items()],
+    }
+
+
+def _chart(class_name: str, own: Mapping[str, dict[str, Any]]) -> IntervalChart:
+    return interval_chart(f"Score left for {class_name}", [_measured(name, each) for name, each in own.items()])
+
+
+def _measured(name: str, figures: dict[str, Any]) -> Measured:
+    removed = figures["removed"]
+    left = float(removed["cam"]["score"])
+    others = tuple((kind, float(removed[kind]["score"])) for kind in KINDS if kind in removed)
+    beside = ", ".join(f"{KINDS[kind]} {number(value)}" for kind, value in others)
+    return Measured(name, "", left, None, None, others, f"{name}: its own map {number(left)}; {beside}")
+
+
+def _row(name: str, figures: dict[str, Any]) -> dict[str, Any]:
+    gaps = figures["gaps"]
+    return {
+        "name": name,
+        "whole": number(figures["whole"]["score"]),
+        "left": number(figures["removed"]["cam"]["score"]),
+        "gaps": [_gap(gaps[kind]["score"]) if kind in gaps else "" for kind in KINDS],
+    }
+
+
+def _gap(gap: dict[str, float | None]) -> str:
+    known = interval(gap["low"], gap["high"])
+    return number(gap["mean"]) + (f" ({known})" if known else "")
