@@ -46,6 +46,7 @@ def write_world(
     size: int = 56,
     grids: Sequence[int] = (28, 14, 7),
     masks: bool = True,
+    blind: bool = False,
 ) -> World:
     """Write data/, reports/ as the stages before the report leave them; half of the images are in the test split."""
     rng = np.random.default_rng(7)
@@ -58,6 +59,8 @@ def write_world(
     data_sha = _write_prepared(world, size, masks, rng)
     for number, name in enumerate(names):
         maps, logits, heads = _maps_of(world, name, grids, np.random.default_rng(100 + number))
+        if blind:  # a method that knows no classes
+            maps["eigencam", layers[-1]] = np.abs(maps["cam", layers[-1]][:, :1])
         _write_cams(world, name, number, maps, logits, heads, data_sha)
         write_model(world, name, number, maps, logits, heads, masks)
     write_comparison(world, size)
@@ -176,10 +179,12 @@ def _write_cams(
     pair = len(world.class_names) > EVERY_CLASS_UP_TO
     columns = np.stack([world.labels, logits[:, -1].argmax(axis=1)], axis=1)[:, :, None, None]
     for (method, layer), array in maps.items():
-        array = np.take_along_axis(array, columns, axis=1) if pair else array
+        knows_class = array.shape[1] > 1
+        array = np.take_along_axis(array, columns, axis=1) if pair and knows_class else array
         file = f"{method}.{layer}.npy"
         np.save(folder / file, array)
         arrays[file] = {"method": method, "layer": layer, "shape": list(array.shape), "units": "logits"}
+        arrays[file]["knows_class"] = knows_class
     np.save(folder / "logits.npy", logits)
     arrays["logits.npy"] = {"shape": list(logits.shape), "units": "logits"}
     for file, entry in arrays.items():

@@ -199,7 +199,7 @@ def _write_overlays(world: Any) -> None:
             method, layer = file.stem.split(".")
             maps = np.load(file)
             contrast = maps[:, 0]
-            if len(world.class_names) <= EVERY_CLASS_UP_TO:
+            if maps.shape[1] > 1 and len(world.class_names) <= EVERY_CLASS_UP_TO:
                 true = maps[np.arange(len(maps)), world.labels]
                 contrast = true - (maps.sum(1) - true) / (maps.shape[1] - 1)
             entry = {"method": method, "layer": layer, "shape": [len(by_class), *maps.shape[2:]]}

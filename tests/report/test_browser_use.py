@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.report.fake import World, read
+from tests.report.fake import World, page_html, read, write_world
 from tests.report.page import open_page
 
 OUTPUT = Path(__file__).parents[2] / "test-output"
@@ -143,3 +143,15 @@ def test_without_scripts_the_answers_stand_and_the_rest_is_explained(browser, re
     with open_page(browser, reports, java_script_enabled=False) as page:
         assert page.page.locator(".findings li").count() >= 3
         assert page.page.is_visible("noscript .warning")
+
+
+def test_a_method_that_knows_no_classes_is_drawn_and_told_as_one(browser, tmp_path: Path):
+    write_world(tmp_path, names=("one", "two"), per_class=4, size=16, grids=(4, 2), blind=True)
+    page_file = tmp_path / "reports/site/index.html"
+    page_file.parent.mkdir()
+    page_file.write_text(page_html(tmp_path), encoding="utf-8")
+    with open_page(browser, tmp_path / "reports") as page:
+        page.choose(method="eigencam")
+        assert "eigencam at block2, 2 × 2 cells, which knows no classes; red for" in page.text("#said")
+        assert (page.canvas(page.images()[0], 0)[..., 3] > 0).any()
+        assert page.complaints == []

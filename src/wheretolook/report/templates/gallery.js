@@ -15,7 +15,7 @@ function absent(reason) {
 
 function drawMap(canvas, row, model, view, maps, limits) {
   const image = described.images[row], { h, w } = maps;
-  const values = valuesOf(maps, row, columnOf(state.target, image, model), state.target.kind === "contrast");
+  const values = valuesOf(maps, row, columnOf(state.target, image, model, maps), state.target.kind === "contrast");
   paint(canvas, values, h, w, limitFor(values, model, limits), state);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `Map of ${described.models[model].name}, ${view.method} at ${view.models[model].layer}, for ${image.id}: ${strongest(values, h, w)}`);

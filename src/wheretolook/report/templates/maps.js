@@ -24,7 +24,9 @@ function predictedOf(image, model) {
   return scores.indexOf(Math.max(...scores));
 }
 
-function columnOf(target, image, model) {
+// Which of an image's stored maps; a method that knows no classes has one.
+function columnOf(target, image, model, maps) {
+  if (maps.classes === 1) return 0;
   if (!described.everyClass) return target.of === "true" ? 0 : 1;
   if (target.of === "true") return image.label;
   return target.of === "predicted" ? predictedOf(image, model) : target.of;
@@ -62,7 +64,7 @@ function strengthOf(key, maps, model, target) {
     const every = new Float32Array(imageCount * cells);
     let most = 0;
     described.images.forEach((image, row) => {
-      const first = row * classes * cells, own = first + columnOf(target, image, model) * cells;
+      const first = row * classes * cells, own = first + columnOf(target, image, model, maps) * cells;
       for (let cell = 0; cell < cells; cell++) {
         let value = steps[own + cell];
         if (contrast) {

@@ -35,6 +35,7 @@ function limitFor(values, model, limits) {
 }
 
 const strengthNow = (limits) => figure(state.limit > 0 ? state.limit : limits.common);
+const ofSaid = (view) => (view.models.find(Boolean).shape[0] === 1 && described.classNames.length > 1 ? "which knows no classes" : `of ${state.target.label}`);
 const signSaid = () => (state.signed ? "red for, blue against" : "only what speaks for it, negative values as none");
 
 function sizeSaid(view) {
@@ -49,7 +50,7 @@ function sayView(limits) {
   const full = { image: "each map's own largest value, so that strengths can't be compared between pictures",
     model: "the value that 99 of 100 cells of the model's maps stay below",
     fixed: `${strengthNow(limits)} in every picture` }[state.scale];
-  control("said").textContent = `Drawn: ${view.method} at ${view.label}, ${sizeSaid(view)}, of ${state.target.label}; ${signSaid()}; full colour at ${full}; near zero clear.`;
+  control("said").textContent = `Drawn: ${view.method} at ${view.label}, ${sizeSaid(view)}, ${ofSaid(view)}; ${signSaid()}; full colour at ${full}; near zero clear.`;
   const end = state.scale === "image" ? "largest" : state.scale === "model" ? "strong" : strengthNow(limits);
   control("legend-low").textContent = state.signed ? `−${end}` : "0";
   control("legend-high").textContent = state.signed ? `+${end}` : end;
@@ -59,7 +60,7 @@ function sayView(limits) {
 function sayLayers() {
   const full = { image: "each map's own largest value", model: "what 99 of 100 cells of that model's maps at that layer stay below",
     fixed: state.limit > 0 ? `${figure(state.limit)} in every picture` : "one value for all models at a layer" }[state.scale];
-  control("layers-said").textContent = `Drawn: ${control("layers-method").value} of ${state.target.label}; ${signSaid()}; full colour at ${full}.`;
+  control("layers-said").textContent = `Drawn: ${control("layers-method").value}, ${ofSaid(methodViews()[0])}; ${signSaid()}; full colour at ${full}.`;
 }
 
 function sayClasses(common) {
