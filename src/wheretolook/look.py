@@ -11,8 +11,8 @@ import torch
 
 from wheretolook.cams.choose import PREDICTED
 from wheretolook.cams.explain import Explanation, explain
+from wheretolook.cams.files import ImageFiles
 from wheretolook.cams.registry import METHODS
-from wheretolook.data.decode import decode_image, to_square
 from wheretolook.models.checkpoint import load_model
 from wheretolook.models.device import choose_device
 from wheretolook.models.inputs import to_input
@@ -87,7 +87,7 @@ def look_at(
         Refusal: a file that is no image or no model; an unknown method, layer or class.
     """
     network, card = load_model(model, choose_device(device))
-    images = np.stack([to_square(decode_image(path), card.input_size, fit) for path in paths])
+    images = ImageFiles(paths, card.input_size, fit)[: len(paths)]
     inputs = to_input(torch.from_numpy(images), card.mean, card.std)
     names = None if "all" in layers else tuple(layers) or card.layers[-1:]
     wanted = card.class_names if "all" in classes else tuple(classes)

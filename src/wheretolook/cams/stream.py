@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from wheretolook.cams.compute import Batch
 from wheretolook.cams.engine import Engine
+from wheretolook.cams.files import ImageFiles
 from wheretolook.cams.halves import ChooseRows, compute_in_halves
 from wheretolook.cams.manifest import LOGITS, array_name
 from wheretolook.models.ranks import Ranks
@@ -53,7 +54,7 @@ def shapes(work: Work, count: int) -> dict[str, tuple[int, ...]]:
 def fill_arrays(
     folder: Path,
     work: Work,
-    images: np.ndarray,
+    images: np.ndarray | ImageFiles,
     to_input: Callable[[Tensor], Tensor],
     batch_size: int,
     ranks: Ranks,
@@ -65,7 +66,7 @@ def fill_arrays(
     Args:
         folder: where `create_arrays` was.
         work: what to take.
-        images: (N, H, W, 3) uint8, memory-mapped.
+        images: (N, H, W, 3) uint8, memory-mapped; or files.
         to_input: a block of images (n, H, W, 3) uint8, to the network's input on its device.
         batch_size: images a forward pass. On a GPU whose memory is too small the batch is halved.
         ranks: the processes that share the work.
