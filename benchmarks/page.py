@@ -3,7 +3,7 @@
     python benchmarks/page.py [--images 400] [--tries 5]
 
 Four made-up models with maps of every layer (56, 28, 14 and 7 cells a side, two classes), over 112-pixel images. Each
-figure is the median of several tries.
+figure is the median of several tries; all are kept in page.json beside this file.
 """
 
 import argparse
@@ -40,7 +40,7 @@ SWITCH = """([id, value]) => new Promise((done) => {
 
 
 def main() -> None:
-    """Build the page, open it some times, print the figures as JSON."""
+    """Build the page, open it some times, print and keep the figures."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=int, default=400)
     parser.add_argument("--tries", type=int, default=5)
@@ -51,9 +51,11 @@ def main() -> None:
         page = root / "reports/site/index.html"
         page.parent.mkdir()
         page.write_text(page_html(root, images=options.images), encoding="utf-8")
-        print(
-            json.dumps({"megabytes": page.stat().st_size / 1e6, **measure(root / "reports", options.tries)}, indent=2)
-        )
+        found = {"images": options.images, "megabytes": page.stat().st_size / 1e6}
+        found |= measure(root / "reports", options.tries)
+    text = json.dumps({name: round(value, 1) for name, value in found.items()}, indent=2) + "\n"
+    Path(__file__).with_suffix(".json").write_text(text, encoding="utf-8")
+    print(text, end="")
 
 
 def measure(reports: Path, tries: int) -> dict[str, float]:

@@ -157,8 +157,8 @@ def _maps_of(world: World, name: str, grids: Sequence[int], rng: np.random.Gener
         shape = blob(world.spots, grid, 0.14) * (world.labels == 0)[:, None, None] * 60 * depth - 1.2
         sign = np.where(np.arange(classes) == 0, 1, -1)[None, :, None, None]
         # What speaks for one class speaks against the others, as in a trained network.
-        noise = sign * rng.normal(0, 1.5 / depth, (count, 1, grid, grid))
-        noise = noise + rng.normal(0, 0.2 / depth, (count, classes, grid, grid))
+        noise = sign * _speckles(rng, count, grid) * 1.5 / depth
+        noise = noise + rng.normal(0, 0.1 / depth, (count, classes, grid, grid))
         maps["gradcam", layer] = (shape[:, None] * sign / 8 + noise / 8).astype(np.float32)
         if layer in heads:
             maps["cam", layer] = (shape[:, None] * sign + noise).astype(np.float32)
@@ -168,6 +168,12 @@ def _maps_of(world: World, name: str, grids: Sequence[int], rng: np.random.Gener
         array[2 * number :: 12] *= -1
     logits = np.stack([maps["cam", layer].mean((2, 3)) for layer in heads], axis=1)
     return maps, logits.astype(np.float32), heads
+
+
+def _speckles(rng: np.random.Generator, count: int, grid: int) -> np.ndarray:
+    """(N, 1, grid, grid): noise whose neighbours are alike, as in maps of real networks."""
+    coarse = -(-grid // 4)
+    return rng.normal(size=(count, 1, coarse, coarse)).repeat(4, axis=2).repeat(4, axis=3)[:, :, :grid, :grid]
 
 
 def _write_cams(

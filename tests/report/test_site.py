@@ -55,6 +55,13 @@ def test_one_model_and_no_masks_make_a_page_too(tmp_path: Path):
     assert "Energy inside" not in html
 
 
+def test_an_image_of_four_models_and_all_layers_takes_a_fortieth_of_a_megabyte(tmp_path: Path):
+    # So that a page of 400 images stays below ten megabytes.
+    write_world(tmp_path, per_class=20, size=112, grids=(56, 28, 14, 7))
+    large, small = (len(page_html(tmp_path, images=images)) for images in (20, 10))
+    assert (large - small) / 10 <= 25_000
+
+
 def test_more_than_two_classes_make_a_page_too(tmp_path: Path):
     write_world(tmp_path, names=("one", "two"), class_names=("a", "b", "c"), per_class=4, grids=(4, 2))
     assert "c less the rest" in page_html(tmp_path)

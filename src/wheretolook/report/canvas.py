@@ -97,4 +97,4 @@ def bare(axes: "Axes") -> None:
 
 def strength(values: np.ndarray) -> float:
     """Full colour for a set of maps, as the page has it: 99 of 100 cells stay below; 1 where all are zero."""
-    return float(np.quantile(np.abs(values), 0.99)) or 1.0
+    return float(np.quantile(np.abs(values), 0.99, method="lower")) or 1.0

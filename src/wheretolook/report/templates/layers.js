@@ -2,10 +2,16 @@
 
 const methodViews = () => described.views.filter((view) => view.method === control("layers-method").value);
 
-async function drawLayers() {
+async function drawLayers(overtaken = () => false) {
   const row = state.image, views = methodViews(), image = described.images[row];
   const loaded = await Promise.all(views.map(loadView));
-  const limits = views.map((view, i) => limitsOf(view, loaded[i]));
+  const limits = [];
+  for (const [i, view] of views.entries()) {
+    // A layer's strengths take some milliseconds: a switch need not wait for those of all.
+    if (i) await breath();
+    if (overtaken()) return;
+    limits.push(limitsOf(view, loaded[i]));
+  }
   sayLayers();
   const head = element("tr", {}, element("th", { scope: "col" }, described.classNames[image.label]), element("th", { scope: "col" }, "image"),
     ...views.map((view) => element("th", { scope: "col" }, view.depth === 0 ? `${view.label} (last)` : view.label)));

@@ -5,6 +5,7 @@ const painted = () => Promise.race([
   new Promise((resolve) => { requestAnimationFrame(() => setTimeout(resolve)); }),
   new Promise((resolve) => { setTimeout(resolve, 200); }),
 ]);
+const breath = () => new Promise((resolve) => { setTimeout(resolve); });
 const count = (name) => { document.documentElement.dataset[name] = String(1 + Number(document.documentElement.dataset[name] ?? 0)); };
 
 // The gallery first; layers and classes after the browser has shown it. A later switch overtakes.
@@ -21,8 +22,9 @@ async function draw() {
   for (const rest of [drawLayers, drawClasses]) {
     await painted();
     if (ticket !== latest) return;
-    await rest();
+    await rest(() => ticket !== latest);
   }
+  if (ticket !== latest) return;
   count("drawn");
 }
 
@@ -47,5 +49,8 @@ listen(draw);
 control("previous").addEventListener("click", () => turnPage(-1));
 control("next").addEventListener("click", () => turnPage(1));
 draw().then(async () => {
-  for (const view of described.views) await loadView(view);
+  for (const view of described.views) {
+    await breath();
+    await loadView(view);
+  }
 });

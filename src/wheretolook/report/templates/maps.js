@@ -86,7 +86,7 @@ function strengthOf(key, maps, model, target) {
 function quantile(values, most, share) {
   const bins = 4096, counts = new Uint32Array(bins + 1);
   for (const value of values) counts[Math.ceil((value / most) * bins) || 0]++;
-  let left = Math.ceil(share * values.length), bin = 0;
+  let left = Math.floor(share * (values.length - 1)) + 1, bin = 0;
   while (bin < bins && (left -= counts[bin]) > 0) bin++;
   return (bin / bins) * most;
 }
