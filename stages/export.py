@@ -20,6 +20,12 @@ from wheretolook.stage import StageCommand
 )
 @click.option("--batch_size", type=click.IntRange(1), required=True, help="Images a forward pass.")
 @click.option(
+    "--random_draws",
+    type=click.IntRange(0),
+    required=True,
+    help="Networks of random weights whose maps `compare` holds the models' agreement against; ten or more, or 0.",
+)
+@click.option(
     "--device", envvar="WHERETOLOOK_DEVICE", default="", help='"cpu", "cuda", "mps"; empty: the best there is.'
 )
 @click.option("--models", type=click.Path(path_type=Path), default=Path("models"), show_default=True)
@@ -32,6 +38,7 @@ def export(
     layers: str,
     precision: str,
     batch_size: int,
+    random_draws: int,
     device: str,
     models: Path,
     prepared: Path,
@@ -46,7 +53,7 @@ def export(
     from wheretolook.models.ranks import joined_ranks
 
     names = None if layers == "all" else tuple(part.strip() for part in layers.split(","))
-    choices = Choices(methods, names, precision, batch_size)
+    choices = Choices(methods, names, precision, batch_size, random_draws)
     with joined_ranks(os.environ, choose_device(device)) as ranks:
         manifest = export_maps(models / f"{name}.safetensors", load_prepared(prepared), cams / name, choices, ranks)
     if not ranks.leads:

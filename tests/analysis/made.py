@@ -162,7 +162,11 @@ def write_maps(made: Made, name: str, seed: int, noise: float) -> None:
         np.save(folder / file, array)
         method, _, layer = file.removesuffix(".npy").partition(".")
         about[file] = {"shape": list(array.shape), "dtype": "float32", "sha256": sha256_of(folder / file)}
-        about[file] |= {"method": method, "layer": layer} if layer else {}
+        about[file] |= {"method": method, "layer": layer, "knows_class": True} if layer else {}
+    rows = load_prepared(made.root / "data/prepared").rows("test")
+    np.save(folder / "random.npy", rng.normal(size=(3, len(rows), 7, 7)).astype(np.float32))
+    about["random.npy"] = {"method": "cam", "layer": "block2", "draws": 3, "rows": rows.tolist()}
+    about["random.npy"] |= {"sha256": sha256_of(folder / "random.npy")}
     manifest = {
         "format": 1,
         "model": {

@@ -147,6 +147,7 @@ def test_a_model_of_another_input_size_is_refused_with_the_remedy(tmp_path):
 def test_two_processes_write_the_bytes_of_one(tmp_path, model):
     write_prepared(tmp_path / "prepared")
     options = {"methods": "gradcam", "layers": "all", "precision": "float32", "batch_size": "3", "device": "cpu"}
+    options |= {"random_draws": "2"}
     options |= {"models": str(model[0].parent), "prepared": str(tmp_path / "prepared")}
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     for name, launcher in {"one": [sys.executable], "two": torchrun}.items():

@@ -15,6 +15,7 @@ from wheretolook.analysis.moments import RunningMoments
 from wheretolook.analysis.overlap import TOP_FIFTH
 from wheretolook.analysis.paired import PairedFigure
 from wheretolook.analysis.pairs import Comparison, comparisons
+from wheretolook.analysis.random_null import add_random_null
 from wheretolook.analysis.structure import STRUCTURE, WINDOW
 from wheretolook.analysis.study import Study
 from wheretolook.analysis.subsets import class_members, subset_members
@@ -41,6 +42,7 @@ def agreement_table(study: Study, resamples: int, seed: int) -> list[dict[str, A
         for grid, pairs in pairs_by_grid(comparison, targets).items():
             for figure in _figures(study, targets, grid, pairs, comparison.primary):
                 rows += _rows(study, comparison, figure, pairs, resamples, seed)
+    add_random_null(study, rows)
     return rows
 
 

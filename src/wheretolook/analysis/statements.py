@@ -130,7 +130,7 @@ def _weakest(rows: Sequence[Row]) -> str:
     ends = [(row[f"excess_{null}_low"], row["model_a"], row["model_b"], null) for row in rows for null in tested]
     low, a, b, null = min(end for end in ends if end[0] is not None)
     left_out = "" if len(tested) == len(NULLS) else "; not held against random weights: no such maps were exported"
-    return f"the excess is {low:+.2f} or more; least for {a} and {b}, over the null '{null}'{left_out}"
+    return f"the lowest lower end of the excess is {low:+.2f}, of {a} and {b} over the null '{null}'{left_out}"
 
 
 def vetoes_of(models: Sequence[str], rows: Sequence[Row], margin: float) -> dict[str, float | None]:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from wheretolook.cams.engine import Engine, build_engine
-from wheretolook.cams.manifest import FORMAT, LOGITS, array_name, map_classes_of
+from wheretolook.cams.manifest import FORMAT, LOGITS, RANDOM, array_name, map_classes_of
+from wheretolook.cams.random_weights import chosen_rows, random_maps
 from wheretolook.cams.shared_folder import replacing_shared_folder, wait
 from wheretolook.cams.stream import Work, create_arrays, fill_arrays, shapes
 from wheretolook.data.atomic import write_json
@@ -32,12 +33,14 @@ class Choices:
         layers: names of layers; None: all.
         precision: "float32" or "bfloat16".
         batch_size: images a forward pass.
+        random_draws: networks of random weights whose maps stand beside the model's, as a null.
     """
 
     methods: tuple[str, ...]
     layers: tuple[str, ...] | None
     precision: str
     batch_size: int
+    random_draws: int = 0
 
 
 def export_maps(model: Path, prepared: Prepared, folder: Path, choices: Choices, ranks: Ranks) -> dict[str, Any]:
@@ -76,7 +79,8 @@ def export_maps(model: Path, prepared: Prepared, folder: Path, choices: Choices,
         wait(ranks)
         manifest = {}
         if ranks.leads:
-            manifest = describe(model, card, prepared, choices, work) | {"arrays": pinned(scratch, work, count)}
+            arrays = pinned(scratch, work, count) | add_random_maps(scratch, card, prepared, choices, ranks)
+            manifest = describe(model, card, prepared, choices, work) | {"arrays": arrays}
             write_json(scratch / "manifest.json", manifest)
     return manifest
 
@@ -138,6 +142,29 @@ def pinned(folder: Path, work: Work, count: int) -> dict[str, Any]:
     return {
         name: about[name] | {"shape": list(shape), "dtype": "float32", "sha256": sha256_of(folder / name)}
         for name, shape in shapes(work, count).items()
+    }
+
+
+def add_random_maps(folder: Path, card: Card, prepared: Prepared, choices: Choices, ranks: Ranks) -> dict[str, Any]:
+    """Write maps of networks with random weights; give their entry, with the rows that they are of. No draws: none."""
+    rows = chosen_rows(prepared)
+    if not choices.random_draws or not len(rows):
+        return {}
+    maps = random_maps(card, prepared, rows, choices.random_draws, choices.batch_size, ranks.device)
+    if maps is None:
+        return {}
+    np.save(folder / RANDOM, maps)
+    return {
+        RANDOM: {
+            "method": "cam",
+            "layer": card.layers[-1],
+            "units": "logits, true class less the others' mean",
+            "draws": choices.random_draws,
+            "rows": rows.tolist(),
+            "shape": list(maps.shape),
+            "dtype": "float32",
+            "sha256": sha256_of(folder / RANDOM),
+        }
     }
 
 

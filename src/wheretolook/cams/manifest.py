@@ -10,6 +10,7 @@ FORMAT = 1
 EVERY_CLASS_UP_TO = 10
 TRUE_AND_PREDICTED = ("true", "predicted")
 LOGITS = "logits.npy"
+RANDOM = "random.npy"  # maps of networks with random weights
 
 KEYS = {"format", "model", "data", "class_names", "map_classes", "layers", "heads", "precision", "arrays"}
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from wheretolook.cams.bring import bring
-from wheretolook.cams.manifest import LOGITS, TRUE_AND_PREDICTED, array_name, read_manifest, remedy
+from wheretolook.cams.manifest import LOGITS, RANDOM, TRUE_AND_PREDICTED, array_name, read_manifest, remedy
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.refusal import Refusal
 
@@ -28,7 +28,8 @@ class Maps:
     def names(self) -> list[tuple[str, str]]:
         """Each (method, layer) there is, by method, layers from first to last."""
         layers = self.manifest["layers"]
-        found = [(a["method"], a["layer"]) for name, a in self.manifest["arrays"].items() if name != LOGITS]
+        arrays = self.manifest["arrays"]
+        found = [(a["method"], a["layer"]) for name, a in arrays.items() if name not in (LOGITS, RANDOM)]
         return sorted(found, key=lambda pair: (pair[0], layers.index(pair[1])))
 
     @property
@@ -53,6 +54,18 @@ class Maps:
     def knows_class(self, method: str, layer: str) -> bool:
         """Whether these maps differ between classes; those that do not (K = 1) stay out of tests about classes."""
         return self.manifest["arrays"][array_name(method, layer)]["knows_class"]
+
+    def random(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """CAMs of the last layer of networks with random weights, and the rows of the images that they are of.
+
+        Returns:
+            float32 (draws, n, h, w), memory-mapped, true class less the mean of the others, and int64 (n,); None where
+            none were exported.
+        """
+        about = self.manifest["arrays"].get(RANDOM)
+        if about is None:
+            return None
+        return np.load(self.folder / RANDOM, mmap_mode="r"), np.array(about["rows"], dtype=np.int64)
 
     def head_logits(self) -> np.ndarray:
         """Logits of every trained head, float32 (N, H, classes); heads as in `manifest["heads"]`, first to last."""

@@ -1,0 +1,113 @@
+"""Maps of networks that have learned nothing: the same architecture with random weights, as a null for every agreement.
+
+Whatever such a network marks comes from its architecture and the images alone (Adebayo et al. 2018, arXiv:1810.03292).
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from wheretolook.data.prepared import Prepared
+from wheretolook.models.card import Card
+from wheretolook.models.inputs import to_input
+from wheretolook.models.layered import Network
+from wheretolook.models.network import build_network
+
+SPLIT = "test"
+A_CLASS = 50  # images of a class at most
+ESTIMATED_ON = 64  # training images from which normalisation statistics are estimated anew
+
+
+def chosen_rows(prepared: Prepared) -> np.ndarray:
+    """Up to 50 test images of each class, evenly spread over the split: (n,) int64, ascending."""
+    rows, labels = prepared.rows(SPLIT), prepared.labels
+    of_class = [rows[labels[rows] == k] for k in range(len(prepared.class_names))]
+    spread = [own[np.unique(np.linspace(0, len(own) - 1, A_CLASS).round().astype(int))] for own in of_class if len(own)]
+    return np.sort(np.concatenate(spread)) if spread else np.zeros(0, dtype=np.int64)
+
+
+def random_maps(
+    card: Card, prepared: Prepared, rows: np.ndarray, draws: int, batch_size: int, device: torch.device
+) -> np.ndarray | None:
+    """Class activation maps of the last layer of networks with random weights.
+
+    Args:
+        card: of the model whose architecture is drawn anew.
+        prepared: the images.
+        rows: (n,) int64, images to take maps of.
+        draws: networks; draw d is seeded with d.
+        batch_size: images a forward pass.
+        device: where the networks run.
+
+    Returns:
+        (draws, n, h, w) float32, of the true class as a contrast (less the mean of the other classes' maps), in logit
+        units; None where the architecture has no pooled linear head.
+    """
+    found = []
+    for seed in tqdm(range(draws), desc="random weights", unit="network", disable=None):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = build_network(card.architecture, len(prepared.class_names), card.arguments)
+        head = network.final_head()
+        if head is None:
+            return None
+        network = network.eval().to(device)
+        estimate_statistics(network, _inputs(card, prepared, _training_rows(prepared), batch_size, device))
+        found.append(_maps(network, head, card, prepared, rows, batch_size, device))
+    return np.stack(found) if found else None
+
+
+@torch.inference_mode()
+def estimate_statistics(network: nn.Module, batches: Iterator[Tensor]) -> None:
+    """Estimate the running statistics of batch normalisation anew, over some batches; all else stays as it is."""
+    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    kept = [(module.momentum, module.training) for module in norms]
+    for module in norms:
+        module.reset_running_stats()
+        module.momentum = None  # a plain mean over the batches
+        module.train()
+    for batch in batches if norms else ():
+        network(batch)
+    for module, (momentum, training) in zip(norms, kept, strict=True):
+        module.momentum = momentum
+        module.train(training)
+
+
+@torch.inference_mode()
+def _maps(
+    network: Network,
+    head: nn.Linear,
+    card: Card,
+    prepared: Prepared,
+    rows: np.ndarray,
+    batch_size: int,
+    device: torch.device,
+) -> np.ndarray:
+    """Contrast maps (n, h, w) of one network."""
+    weights = head.weight.detach()
+    others = (weights.sum(dim=0, keepdim=True) - weights) / (len(weights) - 1)
+    contrast = (weights - others)[torch.from_numpy(prepared.labels[rows]).to(device)]
+    parts, start = [], 0
+    for batch in _inputs(card, prepared, rows, batch_size, device):
+        _, maps = network(batch, return_cam=True)
+        parts.append(torch.einsum("nchw,nc->nhw", maps.float(), contrast[start : start + len(batch)]).cpu().numpy())
+        start += len(batch)
+    return np.concatenate(parts)
+
+
+def _training_rows(prepared: Prepared) -> np.ndarray:
+    """Training images spread evenly over the split."""
+    rows = prepared.rows("train")
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(ESTIMATED_ON, len(rows))).round().astype(int))]
+
+
+def _inputs(
+    card: Card, prepared: Prepared, rows: np.ndarray, batch_size: int, device: torch.device
+) -> Iterator[Tensor]:
+    """Network inputs of some images, batch by batch."""
+    for start in range(0, len(rows), batch_size):
+        images = torch.from_numpy(np.array(prepared.images[rows[start : start + batch_size]])).to(device)
+        yield to_input(images, card.mean, card.std)

@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.analysis.made import make
+from wheretolook.analysis.correlation import correlate
+from wheretolook.analysis.random_null import add_random_null, largest_means
+from wheretolook.analysis.study import Study, load_study
+from wheretolook.data.prepared import load_prepared
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    root = tmp_path_factory.mktemp("random")
+    make(root, names=("last-0", "last-1"))
+    return opened(root)
+
+
+def opened(root: Path, split: str = "test") -> Study:
+    data = load_prepared(root / "data/prepared")
+    return load_study(root / "reports/names.json", root / "reports/exports", root / "data/cams", data, split)
+
+
+def row(**changes: object) -> dict:
+    base = {"model_a": "last-0", "model_b": "last-1", "primary": 1, "subset": "all", "figure": "pearson"}
+    return base | {"class_name": "infected", "mean": 0.9, "low": 0.8, "high": 0.95, "random": None} | changes
+
+
+def test_null_is_the_largest_mean_correlation_of_any_draw(study: Study) -> None:
+    maps = study.maps["last-0"]
+    draws, rows = maps.random()
+    rows_of = study.labels[rows] == 0
+    own = np.asarray(maps.open("cam", "block2"))[rows]
+    own = (own[:, 0] - own[:, 1])[rows_of].reshape(rows_of.sum(), -1)
+    means = [correlate(own, draw[rows_of].reshape(len(own), -1))[0].mean() for draw in draws]
+    assert largest_means(study, "last-0")["pearson", "infected"] == pytest.approx(np.abs(means).max(), abs=1e-6)
+
+
+def test_rows_are_held_against_the_larger_null_of_the_two_models(study: Study) -> None:
+    rows = [row(), row(primary=0), row(subset="both_right"), row(figure="iou"), row(mean=None)]
+    add_random_null(study, rows)
+    wanted = max(largest_means(study, name)["pearson", "infected"] for name in study.names)
+    assert rows[0]["random"] == pytest.approx(wanted)
+    assert rows[0]["excess_random_low"] == pytest.approx(0.8 - wanted)
+    assert [each["random"] for each in rows[1:]] == [None] * 4
+
+
+def test_split_without_random_maps_has_no_such_null(study: Study) -> None:
+    other = opened(study.maps["last-0"].folder.parents[2], "train")
+    assert largest_means(other, "last-0") is None
