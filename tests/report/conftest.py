@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.report.fake import World, write_report, write_world
+from tests.report.page import Page, open_page
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
@@ -25,9 +26,12 @@ def reports(world: World) -> Path:
     return world.root / "reports"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator:
-    """A headless Chromium; without one the tests are skipped, but never where CI must have it."""
+    """A headless Chromium; without one the tests are skipped, but never where CI must have it.
+
+    Closed with each module: Playwright leaves an event loop running, which other tests may trip over.
+    """
     found = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if found is None:
         if os.environ.get("CI"):
@@ -40,3 +44,17 @@ def browser() -> Iterator:
         running = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield running
         running.close()
+
+
+@pytest.fixture(scope="module")
+def opened(browser, reports: Path) -> Iterator[Page]:
+    """The page in a wide window, opened once."""
+    with open_page(browser, reports) as page:
+        yield page
+
+
+@pytest.fixture
+def page(opened: Page) -> Page:
+    """The same page, as it opens."""
+    opened.reload()
+    return opened

@@ -1,32 +1,13 @@
 """The page in a real browser: it draws what the arrays say, and anyone can use it."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
-import pytest
 
 from tests.report.fake import World
-from tests.report.page import Page, open_page
+from tests.report.page import Page
 from wheretolook.cams.store import load_maps
 from wheretolook.data.prepared import load_prepared
 from wheretolook.report.colours import colour, opacity
 from wheretolook.report.packing import quantise
-
-OUTPUT = Path(__file__).parents[2] / "test-output"
-
-
-@pytest.fixture(scope="module")
-def page(browser, reports: Path) -> Iterator[Page]:
-    with open_page(browser, reports) as page:
-        yield page
-
-
-@pytest.fixture(autouse=True)
-def fresh(request: pytest.FixtureRequest) -> None:
-    """Every test that looks at the page finds it as it opens."""
-    if "page" in request.fixturenames:
-        request.getfixturevalue("page").reload()
 
 
 def restored(world: World, name: str, method: str, layer: str) -> tuple[list[str], np.ndarray]:
