@@ -99,6 +99,15 @@ def test_shortcut_names_the_mark_and_not_the_parasite_even_where_all_maps_are_al
     assert any(each["statement"].endswith("look at the evidence.") for each in about["must_not"])
 
 
+def test_mark_comes_first_wherever_it_is_pointed_out_at_all() -> None:
+    bait = {name: [place("evidence", 0.3), place("mark", 0.1)] for name in MODELS}
+    about = said(places=bait)
+    assert [each["statement"].split()[-1] for each in about["holds"]] == ["image.", "mark."]
+    assert "mark comes before it" in about["must_not"][0]["because"]
+    bait["last-0"] = PARASITE["last-0"]
+    assert rules_that_hold(said(places=bait)) == [rules.AGREEMENT]
+
+
 def test_models_that_point_out_different_regions_have_no_common_place() -> None:
     assert common_place(PARASITE | {"last-1": [place("mark", 0.5)]}) is None
     assert common_place(PARASITE | {"last-1": [place("evidence", 0.03)]}) is None

@@ -63,11 +63,17 @@ def places_of(found: dict[str, np.ndarray], groups: np.ndarray, resamples: int, 
 def common_place(places: Mapping[str, list[Place]]) -> str | None:
     """The region that every model's maps point out before all others, or None.
 
+    A mark comes first wherever it is pointed out at all: a network that looks at a mark and at the evidence has not
+    been shown to need the evidence.
+
     Args:
         places: by model.
     """
-    first = {
-        max(pointed, key=lambda place: place.ratio).region if (pointed := [p for p in own if p.pointed_out]) else None
-        for own in places.values()
-    }
+    first = {_first([place for place in own if place.pointed_out]) for own in places.values()}
     return first.pop() if len(first) == 1 else None
+
+
+def _first(pointed_out: list[Place]) -> str | None:
+    """The mark, else the region with the largest energy for its area."""
+    order = sorted(pointed_out, key=lambda place: (place.region != "mark", -place.ratio))
+    return order[0].region if order else None

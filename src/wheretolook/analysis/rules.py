@@ -20,8 +20,8 @@ WORDS = {
     AGREEMENT: "For every pair of models, the correlation of their CAMs of the last layer (true class, as a contrast) "
     "exceeds each null by the margin: lower end of the 95 % interval of the excess, paired by image, drawn by group.",
     PLACE: "In every model the share of positive energy in the region is at least twice its share of area and twice "
-    "what a centre prior has there (lower ends of the 95 % intervals); of several such regions, the one with the "
-    "largest energy for its area is named.",
+    "what a centre prior has there (lower ends of the 95 % intervals); of several such regions a mark comes "
+    "first, then the one with the largest energy for its area.",
     MARK: "The same, for a mark that is no part of the thing: a warning about these networks, not a statement about "
     "the class. It needs no agreement beyond the nulls: a mark that stands in one place gives all images one map.",
     ALONE: "Whose view it is, the network's or the class's, takes two models or more to tell.",
