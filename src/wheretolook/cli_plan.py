@@ -7,7 +7,7 @@ import click
 from wheretolook.stage import StageCommand
 
 
-@click.command(cls=StageCommand)
+@click.command(cls=StageCommand, short_help="What `dvc repro` would run.")
 @click.option(
     "--root", type=click.Path(path_type=Path), default=Path(), show_default=True, help="The folder of dvc.yaml."
 )

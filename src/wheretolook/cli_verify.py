@@ -9,7 +9,7 @@ from wheretolook.stage import StageCommand
 SHOWN = 40
 
 
-@click.command(cls=StageCommand)
+@click.command(cls=StageCommand, short_help="Whether every output is still what the stages wrote.")
 @click.option(
     "--allow-missing", is_flag=True, help="Outputs that are not here at all are no fault, as on a fresh clone."
 )

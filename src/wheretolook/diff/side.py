@@ -119,4 +119,4 @@ def _bring_here(root: Path, paths: Sequence[str]) -> list[str]:
 
 
 def _label(word: str, commit: str) -> str:
-    return word if commit.startswith(word) else f"{word} ({commit[:7]})"
+    return commit[:7] if commit.startswith(word) else f"{word} ({commit[:7]})"
