@@ -15,6 +15,12 @@ from wheretolook.stage import StageCommand
     required=True,
     help="Test images, equally many of each class, from which pixels are taken out to test the maps; 0: none.",
 )
+@click.option(
+    "--sanity_draws",
+    type=click.IntRange(0),
+    required=True,
+    help="Times that weights are randomised from the top layer down to see that the maps change; ten or more, or 0.",
+)
 @click.option("--resamples", type=click.IntRange(199), required=True, help="Resamples of each bootstrap interval.")
 @click.option("--seed", type=click.IntRange(0), required=True, help="Of all that is drawn at random.")
 @click.option(
@@ -27,6 +33,7 @@ from wheretolook.stage import StageCommand
 def score(
     name: str,
     faithfulness_images: int,
+    sanity_draws: int,
     resamples: int,
     seed: int,
     device: str,
@@ -36,6 +43,7 @@ def score(
     reports: Path,
 ) -> None:
     """Write reports/models/NAME.json, laid out in docs/results.md."""
+    from wheretolook.analysis.probe import probe_model
     from wheretolook.analysis.result import model_result
     from wheretolook.cams.store import load_maps
     from wheretolook.data.atomic import write_json
@@ -43,12 +51,8 @@ def score(
     from wheretolook.models.card import read_card
 
     model, data, maps = models / f"{name}.safetensors", load_prepared(prepared), load_maps(cams / name)
-    faithfulness = None
-    if faithfulness_images:
-        from wheretolook.analysis.perturb import model_faithfulness
-
-        faithfulness = model_faithfulness(model, maps, data, device, faithfulness_images, resamples, seed)
-    result = model_result(name, read_card(model), maps, data, faithfulness, resamples, seed)
+    probed = probe_model(model, maps, data, device, faithfulness_images, sanity_draws, resamples, seed)
+    result = model_result(name, read_card(model), maps, data, probed, resamples, seed)
     write_json(reports / f"{name}.json", result)
     shown = [f"{split} {figures['accuracy']:.3f}" for split, figures in result["splits"].items()]
     click.echo(f"score: {name}: accuracy {', '.join(shown)}")

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from tests.analysis.made import SIZE, make
-from wheretolook.analysis.perturb import model_faithfulness, run
+from wheretolook.analysis.perturb import run
+from wheretolook.analysis.probe import probe_model
 from wheretolook.cams.store import load_maps
 from wheretolook.data.prepared import load_prepared
 from wheretolook.models.card import read_card
@@ -26,13 +27,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def found(root: Path, images: int = 24) -> dict:
+def found(root: Path, images: int = 24, draws: int = 0) -> dict:
     model, data = root / "models/last-0.safetensors", load_prepared(root / "data/prepared")
-    return model_faithfulness(model, load_maps(root / "data/cams/last-0"), data, "cpu", images, 199, 0)
+    return probe_model(model, load_maps(root / "data/cams/last-0"), data, "cpu", images, draws, 199, 0)
 
 
 def test_every_class_has_every_kind_and_equally_many_images(root: Path) -> None:
-    result = found(root)
+    result = found(root)["faithfulness"]
     assert result["images"] == 24
     assert (result["method"], result["layer"], result["split"]) == ("cam", "block2", "test")
     infected, uninfected = (result["classes"][name] for name in ("infected", "uninfected"))
@@ -52,3 +53,7 @@ def test_network_reads_untouched_images_as_everywhere_else(root: Path) -> None:
     inputs = torch.from_numpy((images / 255 - 0.5) / 0.25).float().permute(0, 3, 1, 2)
     with torch.inference_mode():
         np.testing.assert_allclose(run(network, card, images), network(inputs).numpy(), atol=1e-5)
+
+
+def test_nothing_is_run_where_nothing_is_asked_for(root: Path) -> None:
+    assert found(root, 0, 0) == {"faithfulness": None, "sanity": None}

@@ -1,7 +1,6 @@
 """Faithfulness of a model's primary maps: the one analysis that runs the network."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,15 +10,12 @@ from tqdm import tqdm
 from wheretolook.analysis.faithfulness import class_faithfulness
 from wheretolook.analysis.groups import group_codes
 from wheretolook.analysis.imputation import fill_from_frame
-from wheretolook.analysis.provenance import check_data
 from wheretolook.analysis.removal import FRACTION
 from wheretolook.analysis.removed_images import choose_images, filled_images, pixels_of
-from wheretolook.analysis.target import Target, open_primary
+from wheretolook.analysis.target import open_primary
 from wheretolook.cams.store import Maps
 from wheretolook.data.prepared import Prepared
 from wheretolook.models.card import Card
-from wheretolook.models.checkpoint import load_model
-from wheretolook.models.device import choose_device
 from wheretolook.models.inputs import to_input
 from wheretolook.models.network import Network
 
@@ -28,33 +24,20 @@ SPLIT = "test"
 
 
 def model_faithfulness(
-    model: Path, maps: Maps, prepared: Prepared, device: str, images: int, resamples: int, seed: int
+    network: Network, card: Card, maps: Maps, prepared: Prepared, images: int, resamples: int, seed: int
 ) -> dict[str, Any] | None:
     """Scores after the first tenth of the pixels was taken out, by class (`docs/results.md`); None without test images.
 
     Args:
-        model: the model file.
-        maps: its maps.
+        network: in evaluation mode.
+        card: of the model; its classes are those of the data, in any order.
+        maps: of the model.
         prepared: the data.
-        device: "" for the best there is, or a device's name.
         images: at most as many, equally many of each class.
         resamples: of each interval.
         seed: of the choice of images, of random maps, of noise and of the intervals.
-
-    Raises:
-        Refusal: maps or model don't belong to the data, or no such device.
     """
-    check_data(maps, prepared)
-    network, card = load_model(model, choose_device(device))
     method, layer, target = open_primary(maps, prepared.labels)
-    found = faithfulness(network, card, target, prepared, images, resamples, seed)
-    return None if found is None else {"method": method, "layer": layer} | found
-
-
-def faithfulness(
-    network: Network, card: Card, target: Target, prepared: Prepared, images: int, resamples: int, seed: int
-) -> dict[str, Any] | None:
-    """The same, of a network in evaluation mode and maps that are open."""
     groups = group_codes(prepared.index["group"].to_numpy(dtype=str))
     rows = choose_images(prepared.labels, prepared.rows(SPLIT), images, len(prepared.class_names), seed)
     if not len(rows):
@@ -73,7 +56,14 @@ def faithfulness(
     logits["whole"], logits["filled"] = (
         run(network, card, each)[:, columns] for each in (pictures, fill_from_frame(pictures))
     )
-    out: dict[str, Any] = {"split": SPLIT, "fraction": FRACTION, "images": len(rows), "classes": {}}
+    out: dict[str, Any] = {
+        "method": method,
+        "layer": layer,
+        "split": SPLIT,
+        "fraction": FRACTION,
+        "images": len(rows),
+        "classes": {},
+    }
     for k, name in enumerate(prepared.class_names):
         own = labels == k
         # Evidence is a kind of its own only where every chosen image of the class has some.

@@ -23,7 +23,7 @@ def model_result(
     card: Card,
     maps: Maps,
     prepared: Prepared,
-    faithfulness: dict[str, Any] | None,
+    probed: dict[str, Any],
     resamples: int,
     seed: int,
 ) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def model_result(
         card: of the model.
         maps: of the model.
         prepared: the data that the maps were made from.
-        faithfulness: what running the network on perturbed images found, if it was run.
+        probed: what running the network found (`probe_model`): `faithfulness` and `sanity`.
         resamples: of each interval.
         seed: of each interval.
 
@@ -68,7 +68,7 @@ def model_result(
         else localisation(
             maps, prepared, Sample(prepared.masks, labels, groups, splits, prepared.class_names), resamples, seed
         ),
-        "faithfulness": faithfulness,
+        **probed,
     }
 
 

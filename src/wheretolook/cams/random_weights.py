@@ -61,8 +61,14 @@ def random_maps(
 
 
 @torch.inference_mode()
-def estimate_statistics(network: nn.Module, batches: Iterator[Tensor]) -> None:
-    """Estimate the running statistics of batch normalisation anew, over some batches; all else stays as it is."""
+def estimate_statistics(network: nn.Module, batches: Iterator[Tensor], run: nn.Module | None = None) -> None:
+    """Estimate the running statistics of batch normalisation anew, over some batches; all else stays as it is.
+
+    Args:
+        network: whose statistics are estimated.
+        batches: of network inputs.
+        run: what reads the batches, where `network` is only a part of it.
+    """
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     kept = [(module.momentum, module.training) for module in norms]
     for module in norms:
@@ -70,7 +76,7 @@ def estimate_statistics(network: nn.Module, batches: Iterator[Tensor]) -> None:
         module.momentum = None  # a plain mean over the batches
         module.train()
     for batch in batches if norms else ():
-        network(batch)
+        (run or network)(batch)
     for module, (momentum, training) in zip(norms, kept, strict=True):
         module.momentum = momentum
         module.train(training)
