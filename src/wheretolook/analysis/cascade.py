@@ -75,7 +75,8 @@ def cascade(network: Network, card: Card, prepared: Prepared, rows: np.ndarray, 
     layers = list(network.layer_names)
     found: dict[str, list[np.ndarray]] = {"heads": [], **{layer: [] for layer in reversed(layers)}}
     for draw in tqdm(range(draws), desc="sanity", unit="network", disable=None):
-        part, fresh = deepcopy(network), _fresh(card, FIRST_SEED + draw).to(device)
+        part = deepcopy(network).to(memory_format=torch.channels_last)
+        fresh = _fresh(card, FIRST_SEED + draw).to(device)
         for depth, name in enumerate(found):
             below = layers[: len(layers) - depth]
             _copy_weights(part, fresh, below if depth < len(layers) else [])
@@ -88,10 +89,12 @@ def cascade(network: Network, card: Card, prepared: Prepared, rows: np.ndarray, 
 
 @contextmanager
 def frozen(network: Network, outputs: Mapping[str, Tensor]) -> Iterator[None]:
-    """Layers that give outputs known from before, instead of computing them again."""
+    """Layers that give outputs known from before, not computed again: `outputs` of the first layers, in order."""
     modules = network.layer_modules()
-    for layer, output in outputs.items():
-        modules[layer].forward = lambda *_, output=output: output.clone()
+    for i, (layer, output) in enumerate(outputs.items()):
+        # What reads the last of them may write over it.
+        kept = i < len(outputs) - 1
+        modules[layer].forward = lambda *_, output=output, kept=kept: output if kept else output.clone()
     try:
         yield
     finally:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from wheretolook.analysis.faithfulness import class_faithfulness
@@ -13,6 +14,7 @@ from wheretolook.analysis.imputation import fill_from_frame
 from wheretolook.analysis.removal import FRACTION
 from wheretolook.analysis.removed_images import choose_images, filled_images, pixels_of
 from wheretolook.analysis.target import open_primary
+from wheretolook.cams.fold import fast_copy
 from wheretolook.cams.store import Maps
 from wheretolook.data.prepared import Prepared
 from wheretolook.models.card import Card
@@ -42,6 +44,7 @@ def model_faithfulness(
     rows = choose_images(prepared.labels, prepared.rows(SPLIT), images, len(prepared.class_names), seed)
     if not len(rows):
         return None
+    fast = folded(network, card, np.asarray(prepared.images[rows[:2]]))
     pictures, labels = np.asarray(prepared.images[rows]), prepared.labels[rows]
     masks = None if prepared.masks is None else np.asarray(prepared.masks[rows])
     pixels = pixels_of(target.true_class(rows), masks, labels, groups[rows], pictures.shape[1], seed)
@@ -50,7 +53,7 @@ def model_faithfulness(
     columns = [card.class_names.index(name) for name in prepared.class_names]
     logits = {kind: np.zeros((len(rows), len(columns))) for kind in pixels}
     for batch in _batches(filled):
-        found = run(network, card, [image for _, _, image in batch])[:, columns]
+        found = run(fast, card, [image for _, _, image in batch])[:, columns]
         for (kind, i, _), row in zip(batch, found, strict=True):
             logits[kind][i] = row
     logits["whole"], logits["filled"] = (
@@ -75,7 +78,14 @@ def model_faithfulness(
 
 
 @torch.inference_mode()
-def run(network: Network, card: Card, images: Iterable[np.ndarray]) -> np.ndarray:
+def folded(network: Network, card: Card, images: np.ndarray) -> nn.Module:
+    """A copy of the network that gives the same logits sooner, tried on images (n, S, S, 3)."""
+    device = next(network.parameters()).device
+    return fast_copy(network, to_input(torch.from_numpy(images).to(device), card.mean, card.std), (), "float32")
+
+
+@torch.inference_mode()
+def run(network: nn.Module, card: Card, images: Iterable[np.ndarray]) -> np.ndarray:
     """Logits (n, K) float64 of images (S, S, 3) of values 0 to 255, in batches; classes as on the card."""
     device = next(network.parameters()).device
     stacked = np.stack(list(images)).astype(np.float32)

@@ -54,7 +54,7 @@ def random_maps(
         head = network.final_head()
         if head is None:
             return None
-        network = network.eval().to(device)
+        network = network.eval().to(device, memory_format=torch.channels_last)
         estimate_statistics(network, _inputs(card, prepared, _training_rows(prepared), batch_size, device))
         found.append(_maps(network, head, card, prepared, rows, batch_size, device))
     return np.stack(found) if found else None
