@@ -46,7 +46,7 @@ def compare(
     page: Path,
 ) -> None:
     """Write reports/comparison/, reports/statements.md and data/comparison/, laid out in docs/results.md."""
-    from wheretolook.analysis.agree import agreement_table
+    from wheretolook.analysis.agree import agreement_on, agreement_table
     from wheretolook.analysis.class_differences import write_differences
     from wheretolook.analysis.overlays import write_overlays
     from wheretolook.analysis.state import study_statements
@@ -61,10 +61,11 @@ def compare(
         overlays = write_overlays(study, folder)
         differences = write_differences(study, folder, aligned, permutations, seed)
     rows = agreement_table(study, resamples, seed)
+    train = agreement_on(study, "train", resamples, seed)
     said = study_statements(study, rows, margin, resamples, seed)
     with replacing_folder(reports) as folder:
         write_text(folder / "agreement.csv", agreement_csv(rows))
-        write_json(folder / "agreement.json", agreement_json(study, rows))
+        write_json(folder / "agreement.json", agreement_json(study, rows, train))
         write_json(folder / "overlays.json", overlays)
         write_json(folder / "differences.json", differences)
         write_json(folder / "statements.json", said)

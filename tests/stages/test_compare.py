@@ -150,6 +150,14 @@ def test_run_twice_writes_the_same_bytes(made: Made) -> None:
     assert [file.read_bytes() for file in files] == before
 
 
+def test_images_trained_on_stand_beside_those_held_out(made: Made) -> None:
+    found = json.loads((made.root / "reports/comparison/agreement.json").read_text(encoding="utf-8"))
+    train = found["rows_train"]
+    assert {row["split"] for row in train} == {"train"}
+    assert {row["figure"] for row in train} == {"pearson"}
+    assert {row["split"] for row in found["rows"]} == {"test"}
+
+
 def test_missing_manifest_names_the_stage_that_writes_it(tmp_path: Path) -> None:
     made = make(tmp_path, names=("last-0",), per_class=12)
     (tmp_path / "reports/exports/last-0.json").unlink()

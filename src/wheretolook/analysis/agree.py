@@ -1,6 +1,7 @@
 """Agreement of every two models, streamed over their memory-mapped maps."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,10 +41,25 @@ def agreement_table(study: Study, resamples: int, seed: int) -> list[dict[str, A
             for name, layer in comparison.layers.items()
         }
         for grid, pairs in pairs_by_grid(comparison, targets).items():
-            for figure in _figures(study, targets, grid, pairs, comparison.primary):
-                rows += _rows(study, comparison, figure, pairs, resamples, seed)
+            for figure in figures_of(study, targets, grid, pairs, comparison.primary):
+                rows += figure_rows(study, comparison, figure, pairs, resamples, seed)
     add_random_null(study, rows)
     return rows
+
+
+def agreement_on(study: Study, split: str, resamples: int, seed: int) -> list[dict[str, Any]]:
+    """Pearson's r of the primary maps on another split, by class: images trained on, to stand beside those held out."""
+    if not len(study.prepared.rows(split)):
+        return []
+    other = replace(study, split=split)
+    rows = []
+    for comparison in comparisons(other.maps):
+        if comparison.primary:
+            targets = {n: open_target(other.maps[n], "cam", y, other.labels) for n, y in comparison.layers.items()}
+            for grid, pairs in pairs_by_grid(comparison, targets).items():
+                for figure in figures_of(other, targets, grid, pairs, primary=False):
+                    rows += figure_rows(other, comparison, figure, pairs, resamples, seed)
+    return [row for row in rows if row["subset"] == "all"]
 
 
 def pairs_by_grid(comparison: Comparison, targets: Mapping[str, Target]) -> dict[Grid, list[tuple[str, str]]]:
@@ -64,9 +80,10 @@ def reader(targets: list[Target], rows: np.ndarray, grid: Grid) -> Reader:
     return read
 
 
-def _figures(
+def figures_of(
     study: Study, targets: Mapping[str, Target], grid: Grid, pairs: list[tuple[str, str]], primary: bool
 ) -> list[PairedFigure]:
+    """Pearson's r of every pair and image; of primary maps every other figure too (SSIM from 7 x 7 cells on)."""
     members = list(dict.fromkeys(name for pair in pairs for name in pair))
     numbers = [(members.index(a), members.index(b)) for a, b in pairs]
     read = reader([targets[name] for name in members], study.rows, grid)
@@ -90,7 +107,7 @@ def standardised(read: Reader, count: int, models: int) -> Reader:
     return lambda positions: (read(positions) - mean) / np.where(spread > 0, spread, 1)
 
 
-def _rows(
+def figure_rows(
     study: Study,
     comparison: Comparison,
     figure: PairedFigure,

@@ -26,8 +26,8 @@ def agreement_csv(rows: list[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
-def agreement_json(study: Study, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The primary rows over all images, and what they are of."""
+def agreement_json(study: Study, rows: list[dict[str, Any]], train: list[dict[str, Any]]) -> dict[str, Any]:
+    """The primary rows over all images, what they are of, and those of the split that was trained on."""
     names = study.names
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
     return {
@@ -36,4 +36,5 @@ def agreement_json(study: Study, rows: list[dict[str, Any]]) -> dict[str, Any]:
         "models": names,
         "pairs": [{"model_a": a, "model_b": b, "kind": study.kind(a, b)} for a, b in pairs],
         "rows": [rounded(row) for row in rows if row["primary"] and row["subset"] == "all"],
+        "rows_train": [rounded(row) for row in train],
     }

@@ -1,0 +1,108 @@
+"""How long the comparison takes, and how much memory, on made-up maps of full size.
+
+    python benchmarks/compare.py [--write]
+
+Ten models, 1,000 images, 14 x 14 cells: all 45 pairs with every figure, interval and null. And 40 arrays of 10,000 maps
+of 56 x 56 laid over each other. Writes benchmarks/compare.json with `--write`.
+"""
+
+import tempfile
+import threading
+import time
+from itertools import combinations
+from pathlib import Path
+
+import click
+import numpy as np
+
+from wheretolook.analysis.agree import figure_rows, figures_of, pairs_by_grid
+from wheretolook.analysis.overlays import moments_of_maps
+from wheretolook.analysis.pairs import Comparison
+from wheretolook.analysis.target import Target
+from wheretolook.data.atomic import write_json
+
+RESULT = Path(__file__).with_suffix(".json")
+MODELS, IMAGES, SIDE, RESAMPLES = 10, 1000, 14, 1999
+ARRAYS, MAPS, LARGE = 40, 10_000, 56
+
+
+class MadeUp:
+    """A study of random maps, with what the agreement asks of one."""
+
+    split, class_names = "test", ("infected", "uninfected")
+
+    def __init__(self) -> None:
+        generator = np.random.default_rng(0)
+        self.rows, self.groups = np.arange(IMAGES), np.arange(IMAGES)
+        self.labels = np.arange(IMAGES) % 2
+        self.names = [f"model-{i}" for i in range(MODELS)]
+        self.right = {name: generator.random(IMAGES) < 0.95 for name in self.names}
+        shape = (IMAGES, 2, SIDE, SIDE)
+        shared = generator.normal(size=shape)
+        maps = {name: (shared + generator.normal(size=shape)).astype(np.float32) for name in self.names}
+        self.targets = {name: Target(array, self.labels, True) for name, array in maps.items()}
+
+    def kind(self, first: str, second: str) -> str:
+        """One recipe all."""
+        return "seeds"
+
+
+def agreement_seconds() -> float:
+    """Seconds for every figure of every pair."""
+    study = MadeUp()
+    comparison = Comparison("cam", dict.fromkeys(study.names, "block4"), list(combinations(study.names, 2)), True)
+    start, rows = time.perf_counter(), 0
+    for grid, pairs in pairs_by_grid(comparison, study.targets).items():
+        for figure in figures_of(study, study.targets, grid, pairs, True):
+            rows += len(figure_rows(study, comparison, figure, pairs, RESAMPLES, 0))
+    assert rows == 45 * 5 * 3 * 4
+    return time.perf_counter() - start
+
+
+def aggregation_megabytes(folder: Path) -> float:
+    """Largest anonymous memory above the start, in MB, while 40 arrays are laid over each other, class by class."""
+    array = np.lib.format.open_memmap(folder / "maps.npy", "w+", np.float32, (MAPS, 2, LARGE, LARGE))
+    array[:] = np.random.default_rng(0).normal(size=(1, 2, LARGE, LARGE))
+    array.flush()
+    del array
+    labels = np.arange(MAPS) % 2
+    start, largest, done = anonymous_kilobytes(), 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal largest
+        while not done.wait(0.005):
+            largest = max(largest, anonymous_kilobytes())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    for _ in range(ARRAYS):
+        target = Target(np.load(folder / "maps.npy", mmap_mode="r"), labels, True)
+        for k in (0, 1):
+            moments = moments_of_maps(target, np.flatnonzero(labels == k))
+            moments.mean(), moments.spread()
+    done.set()
+    watcher.join()
+    return (largest - start) / 1024
+
+
+def anonymous_kilobytes() -> int:
+    """Memory that is this process's own: pages of mapped files, which the system may drop, don't count."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return int(next(line for line in lines if line.startswith("RssAnon")).split()[1])
+
+
+@click.command()
+@click.option("--write", is_flag=True, help="Keep the figures in benchmarks/compare.json.")
+def compare(write: bool) -> None:
+    """Measure both, and print them beside what was promised."""
+    with tempfile.TemporaryDirectory() as folder:
+        megabytes = aggregation_megabytes(Path(folder))
+    click.echo(f"{ARRAYS} arrays of {MAPS} x {LARGE} x {LARGE} over each other: {megabytes:.0f} MB (200 at most)")
+    seconds = agreement_seconds()
+    click.echo(f"agreement of {MODELS} models, {IMAGES} images, {SIDE} x {SIDE}: {seconds:.1f} s (15 at most)")
+    if write:
+        write_json(RESULT, {"agreement_seconds": seconds, "aggregation_megabytes": megabytes})
+
+
+if __name__ == "__main__":
+    compare()
