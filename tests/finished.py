@@ -20,6 +20,7 @@ from wheretolook.data.atomic import write_json, write_text
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.prepared import load_prepared
 from wheretolook.models.card import METADATA_KEY, Card, card_to_json
+from wheretolook.pipeline.locked import read_lock
 
 SIZE = 16
 NAMES = ("last-0", "every-0")
@@ -53,7 +54,7 @@ def without_code(text: str) -> dict:
     pipeline = yaml.safe_load(text)
     for stage in pipeline["stages"].values():
         body = stage.get("do", stage)
-        body["deps"] = [dep for dep in body["deps"] if not dep.endswith(".py")]
+        body["deps"] = [dep for dep in body["deps"] if not dep.startswith(("src/", "stages/"))]
     return pipeline
 
 
@@ -68,12 +69,10 @@ def write_outputs(root: Path, names: Sequence[str], per_class: int) -> World:
     data = _write_raw(root)
     for name in names:
         _write_model(world, name, data)
-    write_text(root / "reports/data.json", "{}\n")
-    write_text(root / "reports/summary.md", "# Where to look?\n")
-    write_text(root / "reports/site/index.html", "<!doctype html>\n")
-    write_text(root / "reports/plots/training.csv", "model,epoch\nlast-0,1\n")
-    write_text(root / "reports/figures/gallery.png", "no picture, but bytes")
     write_json(root / "reports/metrics.json", {name: _metrics(root, name) for name in names})
+    for output in (pin.path for stage in read_lock(root).stages for pin in stage.outputs):
+        if not (root / output).exists():  # nothing reads it here, but its bytes
+            write_text(root / (output if Path(output).suffix else f"{output}/stand-in"), output)
     return world
 
 

@@ -1,6 +1,6 @@
 """A difference as tables of text, the same for the terminal, a pull request and the page."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from wheretolook.diff.difference import Difference
@@ -10,7 +10,7 @@ from wheretolook.report.words import NOTHING, count, listed, number
 # Figures of images that were trained on, or chose the epoch, stand in the JSON alone.
 LEFT_OUT = ("train.", "val.")
 DRIFT = (
-    "drift: 1 less the mean correlation of an image's two maps (test split, last layer, true class, as a contrast): "
+    "Drift: 1 less the mean correlation of an image's two maps (test split, last layer, true class, as a contrast): "
     "0 the same gaze, 1 unrelated, 2 opposed."
 )
 
@@ -55,7 +55,7 @@ def _nothing(difference: Difference) -> bool:
 
 def _models(difference: Difference) -> Table:
     rows = [_model(model) for model in difference.models]
-    head = ("model", "images", "drift", "predictions changed", "wrong → right", "right → wrong")
+    head = ("model", "images", "drift", "most in class", "predictions changed", "wrong → right", "right → wrong")
     return Table("Maps and predictions", DRIFT, head, tuple(rows))
 
 
@@ -65,6 +65,7 @@ def _model(model: ModelChange) -> tuple[str, ...]:
         model.name,
         str(predictions.images) if predictions else NOTHING,
         number(drift.mean, 4) if drift else NOTHING,
+        _most(drift.classes) if drift else NOTHING,
         *(
             (str(n) for n in (predictions.changed, predictions.fixed, predictions.broken))
             if predictions
@@ -116,6 +117,12 @@ def _moved(difference: Difference) -> Table:
     ]
     head = ("model", "image", "class", "drift", "A takes it for", "B takes it for")
     return Table("Images whose maps moved most", "", head, tuple(rows))
+
+
+def _most(classes: Mapping[str, float]) -> str:
+    """The class whose maps moved most, with its drift."""
+    name = max(classes, key=lambda name: classes[name], default="")
+    return f"{name} {number(classes[name], 4)}" if name else NOTHING
 
 
 def _class(name: str) -> str:

@@ -13,7 +13,7 @@ def terminal_text(difference: Difference) -> str:
     """Aligned tables."""
     parts = [f"{difference.a} → {difference.b}", *sentences_of(difference)]
     for table in tables_of(difference):
-        parts += ["", f"{table.title}{': ' if table.note else ''}{table.note}", "", _table(table, "simple")]
+        parts += ["", table.title, *([table.note] if table.note else []), "", _table(table, "simple")]
     return "\n".join(parts) + "\n"
 
 
