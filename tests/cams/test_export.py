@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,11 @@ import torch
 from tests.cams.made import write_model, write_prepared
 from wheretolook.cams import stream
 from wheretolook.cams.explain import explain
-from wheretolook.cams.export import Choices, export_maps
+from wheretolook.cams.export import Choices, export_maps, recipe_of
 from wheretolook.cams.store import load_maps
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.refusal import Refusal
+from wheretolook.models.card import read_card
 from wheretolook.models.inputs import to_input
 from wheretolook.models.ranks import Ranks
 
@@ -44,6 +46,7 @@ def test_the_manifest_says_what_stands_there(tmp_path, model):
         "architecture": "looknet",
         "loss": "every",
         "seed": 7,
+        "recipe": recipe_of(read_card(model[0])),
     }
     assert manifest["data"] == {"sha256": prepared.sha256, "images": 10}
     assert manifest["map_classes"] == manifest["class_names"] == ["cat", "dog"]
@@ -142,6 +145,13 @@ def test_a_model_of_another_input_size_is_refused_with_the_remedy(tmp_path):
         export_maps(
             tmp_path / "large.safetensors", write_prepared(tmp_path / "prepared"), tmp_path / "one", CHOICES, ALONE
         )
+
+
+def test_recipe_is_all_but_the_seed(model):
+    card = read_card(model[0])
+    other = {key: replace(card, training=card.training | {key: 8}) for key in ("seed", "epochs")}
+    assert recipe_of(other["seed"]) == recipe_of(card)
+    assert recipe_of(other["epochs"]) != recipe_of(card)
 
 
 def test_two_processes_write_the_bytes_of_one(tmp_path, model):

@@ -1,5 +1,7 @@
 """The maps of one model file on one set of prepared images: arrays, logits and their manifest."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -118,6 +120,7 @@ def describe(model: Path, card: Card, prepared: Prepared, choices: Choices, work
             "architecture": card.architecture,
             "loss": card.loss,
             "seed": card.training.get("seed"),
+            "recipe": recipe_of(card),
         },
         "data": {"sha256": prepared.sha256, "images": len(prepared.images)},
         "class_names": list(prepared.class_names),
@@ -126,6 +129,13 @@ def describe(model: Path, card: Card, prepared: Prepared, choices: Choices, work
         "heads": list(work.heads),
         "precision": choices.precision,
     }
+
+
+def recipe_of(card: Card) -> str:
+    """What a model was made by, but for the seed: equal for models that differ in nothing else. 12 hexadecimal digits."""
+    training = {key: value for key, value in card.training.items() if key != "seed"}
+    recipe = [card.architecture, card.arguments, card.loss, card.input_size, training, card.data.get("sha256")]
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def pinned(folder: Path, work: Work, count: int) -> dict[str, Any]:
