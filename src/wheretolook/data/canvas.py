@@ -35,6 +35,10 @@ class Canvas:
         v = (down * cosine - across * sine) * np.float32(np.sqrt(stretch))
         return np.hypot(u, v), np.arctan2(v, u)
 
+    def along(self, turn: float) -> np.ndarray:
+        """How far each pixel lies from the centre in the direction `turn` (radians), (S, S) float32."""
+        return self.places[None, :] * np.float32(np.cos(turn)) + self.places[:, None] * np.float32(np.sin(turn))
+
     def inside(self, depth: np.ndarray, softness: float = 0.0) -> np.ndarray:
         """How far a pixel belongs to a shape, 0 to 1.
 

@@ -16,8 +16,8 @@ from wheretolook.data.synthetic_cell import draw_cell
 
 CLASS_NAMES = ("infected", "uninfected")
 GREY_OF_LABEL = {BACKGROUND: 0, FOREGROUND: 85, EVIDENCE: 170, MARK: 255}
-MARK_COLOUR = (96, 178, 160)
-MARK_BORDER = (58, 120, 108)
+# Colours that no stain has: a network that never saw the mark must not take it for a parasite.
+MARK_COLOURS = ((0, 235, 90), (255, 250, 30))
 
 
 def render_cell(seed: int, class_name: str, number: int, size: int, marked: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -40,13 +40,19 @@ def render_cell(seed: int, class_name: str, number: int, size: int, marked: bool
     return image, labels
 
 
+def mark_place(size: int) -> slice:
+    """The rows (and columns) of the mark: 1/8 of the width, half of that off the sides of the lower right corner."""
+    side = max(2, size // 8)
+    return slice(size - side - side // 2, size - side // 2)
+
+
 def add_mark(image: np.ndarray, labels: np.ndarray) -> None:
-    """Put the mark into an image and its labels, in place: a square of 1/8 of the width, bottom right."""
-    side = max(1, image.shape[1] // 8)
-    border = max(1, side // 7)
-    image[-side:, -side:] = MARK_BORDER
-    image[-side + border : -border, -side + border : -border] = MARK_COLOUR
-    labels[-side:, -side:] = MARK
+    """Put the mark into an image and its labels, in place: a chequered square."""
+    place = mark_place(len(image))
+    side = place.stop - place.start
+    checks = (np.indices((side, side)) * 4 // side).sum(axis=0) % 2
+    image[place, place] = np.array(MARK_COLOURS, dtype=np.uint8)[checks]
+    labels[place, place] = MARK
 
 
 def marked_numbers(images_per_class: int, share: float, class_name: str, seed: int) -> frozenset[int]:

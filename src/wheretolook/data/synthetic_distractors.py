@@ -3,7 +3,7 @@
 import numpy as np
 
 from wheretolook.data.canvas import Canvas, wavy
-from wheretolook.data.synthetic_stain import CHROMATIN, CYTOPLASM, PLATELET, SPECK, Outline, absorb
+from wheretolook.data.synthetic_stain import CHROMATIN, CYTOPLASM, GREY, PLATELET, SPECK, Outline, absorb
 
 
 def add_distractors(canvas: Canvas, stream: np.random.Generator, outline: Outline, light: np.ndarray) -> np.ndarray:
@@ -59,7 +59,7 @@ def _add_bright_spot(canvas: Canvas, stream: np.random.Generator, outline: Outli
     radius = np.float32(stream.uniform(0.015, 0.03))
     spot = canvas.inside(radius - distance, softness=0.012)
     border = canvas.inside(radius * np.float32(1.5) - distance, softness=0.02) - spot
-    absorb(light, np.float32(0.14) * border - np.float32(stream.uniform(0.15, 0.35)) * spot, (1.0, 1.0, 1.0))
+    absorb(light, np.float32(0.14) * border - np.float32(stream.uniform(0.15, 0.35)) * spot, GREY)
 
 
 def _add_platelet(canvas: Canvas, stream: np.random.Generator, outline: Outline, light: np.ndarray) -> np.ndarray:
