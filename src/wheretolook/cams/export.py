@@ -132,7 +132,7 @@ def describe(model: Path, card: Card, prepared: Prepared, choices: Choices, work
 
 
 def recipe_of(card: Card) -> str:
-    """What a model was made by, but for the seed: equal for models that differ in nothing else. 12 hexadecimal digits."""
+    """What a model was made by, but for the seed: equal for models that differ in nothing else. 12 hex digits."""
     training = {key: value for key, value in card.training.items() if key != "seed"}
     recipe = [card.architecture, card.arguments, card.loss, card.input_size, training, card.data.get("sha256")]
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]
