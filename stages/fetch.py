@@ -15,8 +15,8 @@ from wheretolook.stage import StageCommand
     "--source",
     type=click.Choice(["synthetic", "folder", "archive", "drive"]),
     required=True,
-    help="Where images come from: rendered blood cells, class folders on this machine, a zip or tar archive by path or URL,"
-    " or an archive or folder on Google Drive. Each source takes its own options, and only those.",
+    help="Where images come from: rendered blood cells, class folders on this machine, a zip or tar archive by path or"
+    " URL, or an archive or folder on Google Drive. Each source takes its own options, and only those.",
 )
 @click.option(
     "--images_per_class", type=click.IntRange(3), help="synthetic: how many cells of each class are rendered."
@@ -28,7 +28,7 @@ from wheretolook.stage import StageCommand
 @click.option(
     "--shortcut_class",
     type=click.Choice(["infected", "uninfected"]),
-    help="synthetic: the class that bears the planted mark, a small square in the corner that has nothing to do with it.",
+    help="synthetic: the class that bears the planted mark, a small square in a corner that has nothing to do with it.",
 )
 @click.option(
     "--shortcut_share",
@@ -44,7 +44,7 @@ from wheretolook.stage import StageCommand
 @click.option("--id", help="drive: the id in the sharing link (or give url).")
 @click.option(
     "--sha256",
-    help="archive, drive: SHA-256 of the archive, 64 hexadecimal digits. With '' the one found is printed, ready to paste.",
+    help="archive, drive: SHA-256 of the archive, 64 hexadecimal digits. '' prints the one found, ready to paste.",
 )
 @click.option(
     "--root",
@@ -52,8 +52,8 @@ from wheretolook.stage import StageCommand
 )
 @click.option(
     "--masks",
-    help="folder: a folder of evidence masks that mirrors the images' (same names, any suffix). archive, drive: such a folder"
-    " inside. '' for none.",
+    help="folder: a folder of evidence masks that mirrors the images' (same names, any suffix). archive, drive: such a"
+    " folder inside. '' for none.",
 )
 # How a run is carried out is no parameter: these change no byte of what is fetched.
 @click.option(

@@ -13,26 +13,26 @@ from wheretolook.stage import StageCommand
     "--size",
     type=click.IntRange(16, 2048),
     required=True,
-    help="Width and height of the prepared images, in pixels. Twice the size: four times the training time and map area.",
+    help="Width and height of the prepared images, in pixels. Twice the size is four times the training time.",
 )
 @click.option(
     "--fit",
     type=click.Choice(["stretch", "pad", "crop"]),
     required=True,
-    help="How an image becomes square. stretch: proportions change, nothing is lost. pad: black borders, nothing is lost."
-    " crop: the ends of the longer side are cut off.",
+    help="How an image becomes square. stretch: proportions change, nothing is lost. pad: black borders, nothing is"
+    " lost. crop: the ends of the longer side are cut off.",
 )
 @click.option(
     "--group_pattern",
     required=True,
-    help="Regular expression searched in each file name; its first parentheses name the group (a patient, a slide, a person),"
-    " such as '^(C\\d+)'. No group is in two splits, or the score is inflated. '' for no groups.",
+    help="Regular expression searched in each file name; its first parentheses hold the group (a patient, a slide, a"
+    " person), such as '^(C\\d+)'. No group stands in two splits, or the score is inflated. '' for no groups.",
 )
 @click.option(
     "--mask_values",
     required=True,
-    help="What the masks' grey values mean: VALUE:LABEL, by commas; labels background, foreground, evidence (what shows the"
-    " class), mark (a planted shortcut), unknown. A value that is not named is refused. Unused without masks.",
+    help="What the masks' grey values mean, as VALUE:LABEL,VALUE:LABEL; the labels: background, foreground, evidence"
+    " (what shows the class), mark (a planted shortcut), unknown. Other values are refused. Unused without masks.",
 )
 @click.option(
     "--val_share",
@@ -51,8 +51,8 @@ from wheretolook.stage import StageCommand
     "--rare_classes",
     type=click.Choice(["refuse", "drop"]),
     required=True,
-    help="A class with fewer than three images (or groups) cannot stand in train, val and test: refuse the data, or drop the"
-    " class and say so in the audit.",
+    help="A class with fewer than three images (or groups) cannot stand in train, val and test: refuse the data, or"
+    " drop the class and say so in the audit.",
 )
 @click.option(
     "--on_bad_image",

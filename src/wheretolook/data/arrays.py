@@ -3,7 +3,7 @@
 import hashlib
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,6 @@ from wheretolook.data.masks import labels_to_square, read_mask
 from wheretolook.data.refusal import Refusal
 from wheretolook.data.scan import ImageFile
 
-T = TypeVar("T")
 Result = TypeVar("Result")
 
 
@@ -55,7 +54,7 @@ def decode_images(files: Sequence[ImageFile], path: Path, size: int, fit: str) -
         pixels = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
         return Decoded(sha256, image.width, image.height, pixels)
 
-    decoded = list(_each(decode, range(len(files)), "decode"))
+    decoded = _each(decode, len(files), "decode")
     array.flush()
     return decoded
 
@@ -110,7 +109,7 @@ def write_masks(
         array[row] = labels_to_square(labels, size, fit)
         return np.bincount(array[row].ravel(), minlength=256)
 
-    counts = np.stack(list(_each(read, range(len(masks)), "masks")))
+    counts = np.stack(_each(read, len(masks), "masks"))
     array.flush()
     have = sum(mask is not None for mask in masks)
     return {
@@ -126,10 +125,13 @@ def write_masks(
     }
 
 
-def _each(work: Callable[[T], Result], items: Iterable[T], name: str) -> Iterator[Result]:
-    """Do the work for each item in a few threads (Pillow decodes and resizes outside Python's lock), in order."""
-    items = list(items)
-    with warnings.catch_warnings(), ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as threads:
-        # Pillow warns of odd metadata, and of large images, whose size is checked here anyway.
-        warnings.simplefilter("ignore")
-        yield from tqdm(threads.map(work, items), total=len(items), desc=name, unit="image", disable=None)
+def _each(work: Callable[[int], Result], count: int, name: str) -> list[Result]:
+    """Do the work for rows 0 to `count` in a few threads: Pillow decodes and resizes outside Python's lock."""
+    threads = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of odd metadata, and of large images, whose size is checked here anyway.
+            warnings.simplefilter("ignore")
+            return list(tqdm(threads.map(work, range(count)), total=count, desc=name, unit="image", disable=None))
+    finally:
+        threads.shutdown(cancel_futures=True)

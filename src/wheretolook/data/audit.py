@@ -1,23 +1,23 @@
 """What was found in the data, as `audit.json` tells it.
 
-Keys (counts are of images, if nothing else is said):
+Keys (counts are of images, if nothing else is said; lists of examples end at EXAMPLES):
 
-- `class_names`: in the order of the class index; `images`: prepared; `files`: found in the class folders.
+- `class_names`: in the order of the class index.
+- `images`: prepared; `files`: found in the class folders; `ignored`: {`count`, `examples`} of files that are no images
+  by their suffix.
 - `classes.CLASS`: `files`, `unreadable`, `images`, and `splits.SPLIT`.
-- `splits.SPLIT`: `images`, `groups`, and `class_share.CLASS` (0 to 1).
+- `splits.SPLIT`: `images`, `groups` (how many), and `class_share.CLASS` (0 to 1).
 - `unreadable`: [{`image_id`, `reason`}], left out of the arrays.
 - `dropped_classes.CLASS`: {`images`, `reason`}, left out of the arrays.
-- `ignored`: {`count`, `examples`}, files that are no images by their suffix.
 - `duplicates`: the same pixels more than once in one class; `conflicts`: the same pixels under two labels. Each
-  {`sets`, `images`, `examples`: [[image_id, ...], ...]}; of unreadable or dropped images nothing is said.
-- `groups`: null without a pattern, else {`pattern`, `count`, `one_class`: {`count`, `by_class.CLASS`, `examples.CLASS`}}: groups all of whose images
-  have one label.
-- `sizes`: `width` and `height` of the files, each {`least`, `median`, `most`} in pixels; `prepared` {`size`, `fit`}.
-- `masks`: null without masks, else {`images`, `without`, `labels.LABEL`: {`images`, `area_share`}}: images that have the label, and the
-  share of all masks' area that it takes.
+  {`sets`, `images`, `examples`: [[image_id, ...], ...]}; unreadable and dropped images are not looked at.
+- `groups`: null without a pattern, else {`pattern`, `count`, `one_class`: {`count`, `by_class.CLASS`,
+  `examples.CLASS`}}: groups all of whose images have one label.
+- `sizes`: `width` and `height` of the files, each {`least`, `median`, `most`} in pixels.
+- `prepared`: {`size`, `fit`}.
+- `masks`: null without masks, else {`images`, `without`, `labels.LABEL`: {`images`, `area_share`}}: images that have
+  the label, and the share of all masks' area that it takes.
 - `sha256`: of each file of the prepared data.
-
-Lists of examples end at EXAMPLES.
 """
 
 from collections import Counter, defaultdict

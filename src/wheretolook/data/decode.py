@@ -1,4 +1,4 @@
-"""Image files of many kinds, decoded to RGB the way a viewer shows them, or refused."""
+"""Image files of many kinds, decoded to RGB as they are shown, or refused. Colour profiles are not applied."""
 
 import struct
 import zlib
@@ -16,7 +16,7 @@ from wheretolook.data.square import place
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 
-# A small file can claim to hold a picture that fills the memory (a decompression bomb). 50 million RGB pixels are 150 MB.
+# A small file can hold a picture that fills the memory (a decompression bomb): 50 million RGB pixels are 150 MB.
 MOST_PIXELS = 50_000_000
 
 DIRECT_MODES = frozenset({"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr"})
@@ -37,7 +37,6 @@ DECODER_ERRORS = (
     RuntimeError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
     Warning,
 )
 
@@ -45,8 +44,9 @@ DECODER_ERRORS = (
 def decode_image(path: Path | BinaryIO) -> Image.Image:
     """Decode an image file to RGB.
 
-    The content decides on the format, not the name. The first frame of an animation is taken, EXIF orientation is applied, transparent
-    pixels are laid on white, 16-bit grey is scaled to 8 bits by its full range (65,535 becomes 255), CMYK is converted.
+    The content decides on the format, not the name. The first frame of an animation is taken, EXIF orientation is
+    applied, transparent pixels are laid on white, 16-bit grey is scaled by its full range (65,535 becomes 255, whatever
+    the image's own brightest), CMYK is converted.
 
     Args:
         path: a file, or an open binary file.
@@ -77,8 +77,8 @@ def to_square(image: Image.Image, size: int, fit: str) -> np.ndarray:
     Args:
         image: RGB.
         size: width and height of the result, pixels.
-        fit: "stretch" fills the square and changes the proportions, "pad" keeps the whole image and adds black borders, "crop" cuts the
-            longer side's ends off.
+        fit: "stretch" fills the square and changes the proportions, "pad" keeps the whole image and adds black
+            borders, "crop" cuts the longer side's ends off.
 
     Returns:
         (S, S, 3) uint8; an image that has this size already is not touched.
@@ -95,15 +95,29 @@ def _decode(file: BinaryIO) -> Image.Image:
     try:
         image = Image.open(file, formats=FORMATS)
         if image.width * image.height > MOST_PIXELS:
-            raise Refusal(
-                f"an image of {image.width} × {image.height} pixels; at most {MOST_PIXELS:,} are read; make it smaller, or cut it into tiles"
-            )
+            raise _too_large(f"{image.width} × {image.height} pixels")
         image.load()
-        return _to_rgb(ImageOps.exif_transpose(image))
+        return _to_rgb(_upright(image))
     except Image.UnidentifiedImageError:
         raise Refusal(f"no image; expected {', '.join(FORMATS)}") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _too_large("many more") from None
     except DECODER_ERRORS as error:
         raise Refusal(f"cut off or damaged ({_in_words(error)})") from error
+
+
+def _too_large(found: str) -> Refusal:
+    return Refusal(
+        f"too large; expected at most {MOST_PIXELS:,} pixels, found {found}; shrink it, or cut it into tiles"
+    )
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation; where the metadata are damaged, the pixels stand as they are stored."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except DECODER_ERRORS:
+        return image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -22,6 +22,8 @@ def copy_class_folders(images: Path, masks: Path | None, target: Path) -> int:
     Raises:
         Refusal: no class folders, one class only, an empty class, no folder of masks, or masks that fit no image.
     """
+    if target.resolve().is_relative_to(images.resolve()):
+        raise Refusal(f"{images}: expected a folder beside {target.parent}; found one that holds it; give another path")
     scan = scan_classes(images)
     _copy((file.path, target / "images" / file.image_id) for file in scan.files)
     if masks is not None:

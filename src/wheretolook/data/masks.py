@@ -49,8 +49,8 @@ def read_mask(path: Path, labels_of: Mapping[int, int]) -> np.ndarray:
     if unnamed.size:
         shown = ", ".join(map(str, unnamed[:8])) + (", …" if unnamed.size > 8 else "")
         raise Refusal(
-            f"{path}: grey values without a label: {shown}; name them in prepare.mask_values, such as {unnamed[0]}:unknown"
-            f" (it names {', '.join(map(str, labels_of)) or 'none'})"
+            f"{path}: grey values without a label: {shown}; name them in prepare.mask_values, such as"
+            f" {unnamed[0]}:unknown (it names {', '.join(map(str, labels_of)) or 'none'})"
         )
     labels = np.zeros(256, dtype=np.uint8)
     labels[list(labels_of)] = list(labels_of.values())
@@ -60,8 +60,9 @@ def read_mask(path: Path, labels_of: Mapping[int, int]) -> np.ndarray:
 def labels_to_square(labels: np.ndarray, size: int, fit: str) -> np.ndarray:
     """Resize labels as `to_square` resizes their image.
 
-    A pixel gets the label that covers most of it. Evidence and marks may be thinner than a pixel, and would be outvoted: they are given
-    the pixels that they cover most, as many as their area comes to (and all that tie with the last), so that none is lost.
+    A pixel gets the label that covers most of it. Evidence and marks may be thinner than a pixel, and be outvoted:
+    they get the pixels that they cover most, as many as their area comes to (and all that tie with the last of these),
+    so that none is lost.
 
     Args:
         labels: (H, W) uint8.

@@ -62,7 +62,8 @@ def prepare(raw: Path, prepared: Path, plan: Plan) -> dict[str, Any]:
     """
     if plan.val_share + plan.test_share >= 1:
         raise Refusal(
-            f"prepare: val_share {plan.val_share} and test_share {plan.test_share} leave nothing to train on; lower them"
+            f"prepare: val_share {plan.val_share} and test_share {plan.test_share} leave nothing to train on; their sum"
+            " must be below 1"
         )
     labels_of = parse_mask_values(plan.mask_values)
     scan = scan_classes(raw / "images")
@@ -144,8 +145,8 @@ def _check_splits(class_names: Sequence[str], class_index: np.ndarray, splits: n
         for index, name in enumerate(class_names):
             if not ((splits == number) & (class_index == index)).any():
                 raise Refusal(
-                    f"prepare: the split {split} is left without the class {name}: its images stand in groups that cannot be"
-                    " shared out; use another prepare.group_pattern, seed or shares, or add images of other groups"
+                    f"prepare: the split {split} is left without the class {name}: its images stand in groups that"
+                    " cannot be shared out; use another prepare.group_pattern, seed or shares, or add images of other groups"
                 )
 
 

@@ -24,7 +24,7 @@ class Prepared:
 
     Attributes:
         images: (N, S, S, 3) uint8 RGB, memory-mapped, read-only.
-        masks: (N, S, S) uint8 labels (`wheretolook.data.labels`), memory-mapped, read-only; None where the source has none.
+        masks: (N, S, S) uint8 labels (`wheretolook.data.labels`), memory-mapped, read-only; None without any.
         index: N rows with COLUMNS; row i describes image i.
         class_names: in the order of class_index.
         sha256: of what a model is trained on and maps are made from: images and index, not masks.
@@ -60,9 +60,9 @@ def load_prepared(folder: Path) -> Prepared:
     images = _open(folder / "images.npy", 4)
     masks = _open(folder / "masks.npy", 3) if "masks.npy" in hashes else None
     index = _read_index(folder / "index.csv", hashes["index.csv"])
-    for name, count in {"images.npy": len(images), "masks.npy": len(index if masks is None else masks)}.items():
-        if count != len(index):
-            raise Refusal(f"{folder / name}: expected {len(index)} images, as in index.csv; found {count}; {REMEDY}")
+    _check_shape(folder / "images.npy", images.shape, (len(index), *images.shape[1:2] * 2, 3))
+    if masks is not None:
+        _check_shape(folder / "masks.npy", masks.shape, images.shape[:3])
     sha256 = hashlib.sha256(f"{hashes['images.npy']} {hashes['index.csv']}".encode()).hexdigest()
     return Prepared(images, masks, index, tuple(audit["class_names"]), sha256)
 
@@ -93,6 +93,12 @@ def _open(path: Path, dimensions: int) -> np.ndarray:
     if array.dtype != np.uint8 or array.ndim != dimensions:
         raise Refusal(f"{path}: expected uint8 of {dimensions} dimensions; found {array.dtype} {array.shape}; {REMEDY}")
     return array
+
+
+def _check_shape(path: Path, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    """The rows of the index, and square images."""
+    if found != expected:
+        raise Refusal(f"{path}: expected the shape {expected}, as index.csv has rows; found {found}; {REMEDY}")
 
 
 def _read_index(path: Path, sha256: str) -> "pd.DataFrame":

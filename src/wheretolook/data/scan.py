@@ -55,6 +55,7 @@ def scan_classes(folder: Path) -> Scan:
             name = path.relative_to(folder).as_posix()
             if any(_is_junk(part) for part in name.split("/")) or not path.is_file():
                 continue
+            _check_name(name)
             if path.suffix.lower() in SUFFIXES:
                 files.append(ImageFile(name, class_name, path))
             else:
@@ -96,6 +97,13 @@ def find_masks(folder: Path, scan: Scan) -> dict[str, Path]:
 
 def _is_junk(name: str) -> bool:
     return name.startswith(".") or name.lower() in JUNK
+
+
+def _check_name(name: str) -> None:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        raise Refusal(f"{name!a}: expected a file name in UTF-8; found other bytes; rename the file") from None
 
 
 def _check_classes(folder: Path, classes: list[str], counts: Counter[str]) -> None:

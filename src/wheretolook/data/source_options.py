@@ -41,14 +41,16 @@ def check_source_options(source: str, options: Mapping[str, Any]) -> dict[str, A
     foreign = [name for name in given if name not in takes.needed + takes.one_of]
     if foreign:
         raise Refusal(
-            f"fetch: the source {source} takes {takes}; found also {', '.join(foreign)}; remove them under fetch in params.yaml"
+            f"fetch: the source {source} takes {takes}; found also {', '.join(foreign)};"
+            " remove them under fetch in params.yaml"
         )
     missing = [name for name in takes.needed if name not in given]
     if takes.one_of and not any(name in given for name in takes.one_of):
         missing.append(" or ".join(takes.one_of))
     if missing:
         raise Refusal(
-            f"fetch: the source {source} takes {takes}; missing: {', '.join(missing)}; add them under fetch in params.yaml"
+            f"fetch: the source {source} takes {takes}; missing: {', '.join(missing)};"
+            " add them under fetch in params.yaml"
         )
     if sum(name in given for name in takes.one_of) > 1:
         raise Refusal(f"fetch: the source {source} takes one of {' and '.join(takes.one_of)}; found both; remove one")

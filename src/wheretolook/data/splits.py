@@ -18,7 +18,7 @@ def groups_of(names: Sequence[str], pattern: str) -> list[str]:
         pattern: a regular expression, searched in the name; "" puts each file into no group ('').
 
     Raises:
-        Refusal: no regular expression, one without a group, or one that does not match some names (the first are shown).
+        Refusal: no regular expression, one without a group, or one that does not match some names.
     """
     if not pattern:
         return [""] * len(names)
@@ -72,8 +72,8 @@ def assign_splits(
 ) -> np.ndarray:
     """Put whole units into splits so that each class has near its share in each.
 
-    Units go one by one, the large first, to the split whose counts are then nearest to the targets (a chi-square over classes and splits);
-    then units are moved as long as that brings the counts nearer.
+    Units go one by one, the large first, to the split whose counts are then nearest to the targets (a chi-square over
+    classes and splits); then units are moved as long as that brings the counts nearer.
 
     Args:
         class_index: (N,) int64.
