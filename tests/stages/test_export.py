@@ -10,7 +10,14 @@ from click.testing import CliRunner
 from tests.cams.made import write_model, write_prepared
 
 ROOT = Path(__file__).parents[2]
-OPTIONS = {"methods": "gradcam", "layers": "all", "precision": "float32", "batch_size": "4", "random_draws": "0", "device": "cpu"}
+OPTIONS = {
+    "methods": "gradcam",
+    "layers": "all",
+    "precision": "float32",
+    "batch_size": "4",
+    "random_draws": "0",
+    "device": "cpu",
+}
 
 
 @pytest.fixture

@@ -145,8 +145,9 @@ def _check_splits(class_names: Sequence[str], class_index: np.ndarray, splits: n
         for index, name in enumerate(class_names):
             if not ((splits == number) & (class_index == index)).any():
                 raise Refusal(
-                    f"prepare: the split {split} is left without the class {name}: its images stand in groups that"
-                    " cannot be shared out; use another prepare.group_pattern, seed or shares, or add images of other groups"
+                    f"prepare: the split {split} is left without the class {name}: its images stand in groups"
+                    " that cannot be shared out; use another prepare.group_pattern, seed or shares, or add images of"
+                    " other groups"
                 )
 
 
