@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from tests.cams.small import noise, small_network
-from wheretolook.cams import halves
+from wheretolook.cams import parts
 from wheretolook.cams.explain import explain
-from wheretolook.cams.halves import compute_in_halves
 from wheretolook.data.refusal import Refusal
 
 NAMES = ("cat", "dog", "hen", "cow")
@@ -93,7 +92,7 @@ def test_images_of_another_form_are_refused_with_the_remedy(images):
 
 
 def test_a_batch_too_large_for_the_device_is_done_in_halves(monkeypatch):
-    done, whole = [], halves.compute
+    done, whole = [], parts.compute
 
     def crowded(engine, images, choose):
         if len(images) > 2:
@@ -102,7 +101,7 @@ def test_a_batch_too_large_for_the_device_is_done_in_halves(monkeypatch):
         return whole(engine, images, choose)
 
     expected = explain(small_network(), noise(7), ["gradcam"], targets=[0, 1, 2, 3, 0, 1, 2])
-    monkeypatch.setattr(halves, "compute", crowded)
+    monkeypatch.setattr(parts, "compute", crowded)
     found = explain(small_network(), noise(7), ["gradcam"], targets=[0, 1, 2, 3, 0, 1, 2])
     assert done == [1, 2, 2, 2]
     for pair, maps in expected.maps.items():
@@ -113,6 +112,22 @@ def test_one_image_too_large_for_the_device_is_refused(monkeypatch):
     def full(engine, images, choose):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(halves, "compute", full)
+    monkeypatch.setattr(parts, "compute", full)
     with pytest.raises(Refusal, match=r"one image of \(3, 16, 16\) does not fit into the device's memory"):
-        compute_in_halves(None, noise(3), slice(0, 3), None)
+        explain(small_network(), noise())
+
+
+def test_a_cpu_takes_a_large_batch_in_parts_it_is_fast_at(monkeypatch):
+    whole, done = parts.compute, []
+
+    def counted(engine, images, choose):
+        done.append(len(images))
+        return whole(engine, images, choose)
+
+    expected = explain(small_network(), noise(7), ["gradcam"], targets=[0, 1, 2, 3, 0, 1, 2])
+    monkeypatch.setattr(parts, "compute", counted)
+    monkeypatch.setattr(parts, "PIXELS_AT_ONCE", 3 * 16 * 16)
+    found = explain(small_network(), noise(7), ["gradcam"], targets=[0, 1, 2, 3, 0, 1, 2])
+    assert done == [3, 3, 1]
+    for pair, maps in expected.maps.items():
+        np.testing.assert_allclose(found[pair], maps, atol=1e-6)

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wheretolook.cams.halves import ChooseRows
 from wheretolook.cams.manifest import EVERY_CLASS_UP_TO
+from wheretolook.cams.parts import ChooseRows
 from wheretolook.data.refusal import Refusal
 
 PREDICTED = "predicted"

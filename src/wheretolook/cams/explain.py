@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from wheretolook.cams.choose import choose_classes
 from wheretolook.cams.compute import Batch
 from wheretolook.cams.engine import build_engine
-from wheretolook.cams.halves import compute_in_halves
+from wheretolook.cams.parts import compute_in_parts
 from wheretolook.data.refusal import Refusal
 
 
@@ -80,7 +80,7 @@ def explain(
     parts: list[Batch] = []
     for start in range(0, len(images), batch_size):
         rows = slice(start, min(start + batch_size, len(images)))
-        parts += [batch for _, batch in compute_in_halves(engine, images[rows], rows, choose)]
+        parts += [batch for _, batch in compute_in_parts(engine, images[rows], rows, choose)]
     return Explanation(
         {pair: _joined([part.maps[pair] for part in parts]) for pair in parts[0].maps},
         _joined([part.logits for part in parts]),

@@ -12,8 +12,8 @@ from tqdm import tqdm
 from wheretolook.cams.compute import Batch
 from wheretolook.cams.engine import Engine
 from wheretolook.cams.files import ImageFiles
-from wheretolook.cams.halves import ChooseRows, compute_in_halves
 from wheretolook.cams.manifest import LOGITS, array_name
+from wheretolook.cams.parts import ChooseRows, compute_in_parts
 from wheretolook.models.ranks import Ranks
 
 
@@ -75,7 +75,7 @@ def fill_arrays(
     blocks = [slice(start, min(start + batch_size, len(images))) for start in range(0, len(images), batch_size)]
     for rows in tqdm(ranks.share(blocks), unit="batch", disable=None if ranks.leads else True):
         inputs = to_input(torch.from_numpy(np.array(images[rows])))
-        for part, batch in compute_in_halves(work.engine, inputs, rows, work.choose):
+        for part, batch in compute_in_parts(work.engine, inputs, rows, work.choose):
             store(arrays, work, part, batch)
     for array in arrays.values():
         array.flush()

@@ -1,0 +1,55 @@
+"""A batch in parts: as many images at a time as are fastest on the device, and as fit into its memory."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from wheretolook.cams.compute import Batch, compute
+from wheretolook.cams.engine import Engine
+from wheretolook.data.refusal import Refusal
+
+ChooseRows = Callable[[Tensor, slice], Tensor]
+
+# Larger parts take their memory from the system anew at each layer, which costs a CPU a sixth of its time in float32.
+PIXELS_AT_ONCE = 32 * 112 * 112
+
+
+def compute_in_parts(engine: Engine, images: Tensor, rows: slice, choose: ChooseRows) -> list[tuple[slice, Batch]]:
+    """The maps of a batch: on a CPU in parts that it is fast at; on a GPU whole, or in halves where memory is short.
+
+    Args:
+        engine: what to take, and of which network.
+        images: (n, 3, H, W), normalised.
+        rows: which of all images these are.
+        choose: classes to explain, out of logits (n, classes) and the images' rows: (n, K) int64.
+
+    Returns:
+        The parts, each with its rows.
+
+    Raises:
+        Refusal: even one image is too much for the device's memory, or a map holds NaN.
+    """
+    step = len(images)
+    if engine.device.type == "cpu" and engine.precision == "float32":
+        step = max(1, PIXELS_AT_ONCE // images.shape[2:].numel())
+    found = []
+    for start in range(0, len(images), step):
+        part = images[start : start + step]
+        first = rows.start + start
+        found += _in_halves(engine, part, slice(first, first + len(part)), choose)
+    return found
+
+
+def _in_halves(engine: Engine, images: Tensor, rows: slice, choose: ChooseRows) -> list[tuple[slice, Batch]]:
+    try:
+        return [(rows, compute(engine, images, lambda logits: choose(logits, rows)))]
+    except torch.OutOfMemoryError as error:
+        if len(images) == 1:
+            raise Refusal(f"one image of {tuple(images.shape[1:])} does not fit into the device's memory") from error
+    # Outside the handler: the error holds on to the tensors that filled the memory.
+    torch.cuda.empty_cache()
+    half = len(images) // 2
+    middle = rows.start + half
+    first = _in_halves(engine, images[:half], slice(rows.start, middle), choose)
+    return first + _in_halves(engine, images[half:], slice(middle, rows.stop), choose)
