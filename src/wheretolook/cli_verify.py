@@ -27,6 +27,7 @@ def verify(allow_missing: bool, root: Path) -> None:
     anything is found, and says which commands put it right.
     """
     from wheretolook.pipeline.locked import read_lock
+    from wheretolook.report.words import count
     from wheretolook.verify.finding import remedies
     from wheretolook.verify.verify import verify as verify_outputs
 
@@ -43,4 +44,4 @@ def verify(allow_missing: bool, root: Path) -> None:
     for command in remedies(verified.findings):
         click.echo(f"  {command}")
     click.echo()
-    raise click.ClickException(f"{len(verified.findings)} faults in {read}")
+    raise click.ClickException(f"{count(len(verified.findings), 'fault')} in {read}")
