@@ -33,7 +33,7 @@ def test_a_moved_image_is_a_turned_and_shifted_one_whose_border_is_repeated():
         for across in range(2 * furthest + 1)
     }
     moved = move(torch.from_numpy(image).repeat(100, 1, 1, 1), generator()).numpy()
-    assert len({one.tobytes() for one in moved}) > 50
+    assert len({one.tobytes() for one in moved}) > 40
     assert all(one.tobytes() in ways for one in moved)
 
 

@@ -6,8 +6,8 @@ Chance is drawn on the CPU from the generator that is given, so that it is the s
 import torch
 from torch import Tensor
 
-# The furthest shift of an image, as a share of its side.
-SHIFT = 0.08
+# The furthest shift of an image, as a share of its side: small, so that what stands at the border stays in sight.
+SHIFT = 0.04
 # Each image's light, and the light of each of its channels, vary by so much up and down.
 LIGHT, TINT = 0.15, 0.05
 
