@@ -46,7 +46,7 @@ def decode_image(path: Path | BinaryIO) -> Image.Image:
 
     The content decides on the format, not the name. The first frame of an animation is taken, EXIF orientation is
     applied, transparent pixels are laid on white, 16-bit grey is scaled by its full range (65,535 becomes 255, whatever
-    the image's own brightest), CMYK is converted.
+    the image's own brightest), CMYK is converted. A file that lost its end mark alone, and no pixel, is read.
 
     Args:
         path: a file, or an open binary file.
