@@ -21,6 +21,8 @@ from wheretolook.pipeline.locked import read_lock
 
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/dvc.yml").read_text(encoding="utf-8"))
 JOB = WORKFLOW["jobs"]["pipeline"]
+# Forty seconds on two idle cores.
+pytestmark = pytest.mark.timeout(400)
 STEPS = {step["name"]: step["run"] for step in JOB["steps"] if "run" in step}
 
 
