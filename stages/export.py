@@ -49,12 +49,13 @@ def export(
     from wheretolook.cams.export import Choices, export_maps
     from wheretolook.data.atomic import write_text
     from wheretolook.data.prepared import load_prepared
+    from wheretolook.models.determinism import deterministic
     from wheretolook.models.device import choose_device, describe_device
     from wheretolook.models.ranks import joined_ranks
 
     names = None if layers == "all" else tuple(part.strip() for part in layers.split(","))
     choices = Choices(methods, names, precision, batch_size, random_draws)
-    with joined_ranks(os.environ, choose_device(device)) as ranks:
+    with deterministic(), joined_ranks(os.environ, choose_device(device)) as ranks:
         manifest = export_maps(models / f"{name}.safetensors", load_prepared(prepared), cams / name, choices, ranks)
     if not ranks.leads:
         return

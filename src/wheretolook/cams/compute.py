@@ -12,7 +12,6 @@ from wheretolook.cams.layers import Layer
 from wheretolook.cams.layout import Layout, to_maps
 from wheretolook.cams.methods.method import Method, Needs
 from wheretolook.cams.perturb import ablated_logits, masked_logits
-from wheretolook.cams.steady import steady
 from wheretolook.data.refusal import Refusal
 
 Pair = tuple[str, str]
@@ -57,8 +56,8 @@ def compute(engine: Engine, images: Tensor, choose: Choice) -> Batch:
     Raises:
         Refusal: a map that holds NaN or infinity.
     """
-    with steady(engine.network, engine.precision, engine.backward):
-        images = images.to(engine.device, engine.dtype)
+    with engine.steadied():
+        images = images.to(engine.device, engine.dtype, memory_format=engine.memory_format)
         forward = _run(engine, images.clone() if images.is_inference() else images.detach())
         class_index = choose(forward.logits.detach())
         maps = _maps(engine, forward, class_index)
@@ -113,9 +112,11 @@ def _gradients(engine: Engine, forward: _Forward, column: Tensor, keep_graph: bo
     if not engine.backward:
         return {y.name: y.head.gradients(forward.feature_maps[y.name], column) for y in layers}
     outputs = [forward.outputs[y.name] for y in layers]
-    # Images do not meet in evaluation mode: the gradient of the sum is each image's own.
-    total = forward.logits.gather(1, column[:, None]).sum()
-    gradients = torch.autograd.grad(total, outputs, retain_graph=keep_graph, allow_unused=True)
+    # Images do not meet in evaluation mode, so that one backward pass serves them all.
+    explained = torch.nn.functional.one_hot(column, forward.logits.shape[1]).to(forward.logits)
+    gradients = torch.autograd.grad(
+        forward.logits, outputs, grad_outputs=explained, retain_graph=keep_graph, allow_unused=True
+    )
     return {y.name: _at_places(y, gradient) for y, gradient in zip(layers, gradients, strict=True)}
 
 

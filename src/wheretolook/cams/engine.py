@@ -2,16 +2,17 @@
 
 import copy
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
-from wheretolook.cams.fold import fast_copy
+from wheretolook.cams.fold import fast_copy, faster_format
 from wheretolook.cams.layers import Layer, probe_layers, random_images
 from wheretolook.cams.methods.method import Method, Needs
 from wheretolook.cams.registry import find_method
-from wheretolook.cams.steady import PRECISIONS, steady
+from wheretolook.cams.steady import PRECISIONS, shielded, steady
 from wheretolook.data.refusal import Refusal
 
 
@@ -27,6 +28,8 @@ class Engine:
         class_count: logits of an image.
         device: where the network is.
         dtype: of its weights, and so of the images.
+        own: the network is a copy of our own, in evaluation mode and frozen once and for all.
+        memory_format: that images are brought to.
     """
 
     network: nn.Module
@@ -36,6 +39,14 @@ class Engine:
     class_count: int
     device: torch.device
     dtype: torch.dtype
+    own: bool = False
+    memory_format: torch.memory_format = torch.preserve_format
+
+    def steadied(self) -> AbstractContextManager[None]:
+        """Where the network may run."""
+        if self.own:
+            return shielded(self.device.type, self.precision, self.backward)
+        return steady(self.network, self.precision, self.backward)
 
     @property
     def backward(self) -> bool:
@@ -114,6 +125,14 @@ def _folded(engine: Engine, size: tuple[int, int]) -> Engine:
     with steady(engine.network, "float32", gradients=False):
         images = random_images(engine.network, size)
         network = fast_copy(engine.network, images, set(paths.values()), engine.precision)
+    network.eval().requires_grad_(False)
     layers = {y.name: replace(y, module=network.get_submodule(paths[y.name])) for y in engine.layers}
     pairs = tuple((method, layers[y.name]) for method, y in engine.pairs)
-    return replace(engine, network=network, layers=tuple(layers.values()), pairs=pairs)
+    return replace(
+        engine,
+        network=network,
+        layers=tuple(layers.values()),
+        pairs=pairs,
+        own=True,
+        memory_format=faster_format(engine.device, engine.precision),
+    )

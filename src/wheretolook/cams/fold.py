@@ -34,12 +34,13 @@ def fast_copy(network: nn.Module, images: Tensor, kept: Collection[str], precisi
         for module in fast.modules():
             if type(module) in (nn.Conv2d, nn.Linear):
                 module.to(torch.bfloat16)
-    return fast.to(memory_format=torch.channels_last) if _prefers_channels_last(images.device, precision) else fast
+    return fast.to(memory_format=faster_format(images.device, precision))
 
 
-def _prefers_channels_last(device: torch.device, precision: str) -> bool:
-    """On CPUs always; on GPUs where tensor cores do the work."""
-    return device.type == "cpu" or (device.type == "cuda" and precision == "bfloat16")
+def faster_format(device: torch.device, precision: str) -> torch.memory_format:
+    """Channels last on CPUs, and on GPUs where tensor cores do the work."""
+    last = device.type == "cpu" or (device.type == "cuda" and precision == "bfloat16")
+    return torch.channels_last if last else torch.contiguous_format
 
 
 def pairs(network: nn.Module, images: Tensor, kept: Collection[str] = ()) -> list[tuple[str, str]]:

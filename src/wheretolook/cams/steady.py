@@ -1,7 +1,7 @@
 """Run a network such that a map depends on its weights and the image alone, whatever state the network is in."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -11,29 +11,38 @@ PRECISIONS = ("float32", "bfloat16")
 
 @contextmanager
 def steady(network: nn.Module, precision: str, gradients: bool) -> Iterator[None]:
-    """Evaluation mode, weights without gradients, and neither `no_grad` nor `autocast` from outside.
+    """Evaluation mode, weights without gradients, and the modes of `shielded`.
 
     Args:
         network: left as it was found: each module's training flag, each weight's `requires_grad`.
-        precision: "float32": as the weights are; "bfloat16": automatic mixed precision.
-        gradients: whether a graph is recorded, for backward passes.
+        precision: as for `shielded`.
+        gradients: as for `shielded`.
     """
     training = {module: module.training for module in network.modules()}
     trainable = [weight for weight in network.parameters() if weight.requires_grad]
     kind = next((weight.device.type for weight in network.parameters()), "cpu")
-    with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.set_grad_enabled(gradients))
-        stack.enter_context(torch.autocast(kind, torch.bfloat16, enabled=precision == "bfloat16"))
-        stack.callback(_restore, training, trainable)
-        network.eval()
-        for weight in trainable:
-            weight.requires_grad_(False)
+    with shielded(kind, precision, gradients):
+        try:
+            network.eval()
+            for weight in trainable:
+                weight.requires_grad_(False)
+            yield
+        finally:
+            for module, flag in training.items():
+                module.training = flag
+            for weight in trainable:
+                weight.requires_grad_(True)
+
+
+@contextmanager
+def shielded(device_type: str, precision: str, gradients: bool) -> Iterator[None]:
+    """Neither `no_grad`, `inference_mode` nor `autocast` from outside.
+
+    Args:
+        device_type: "cpu", "cuda", "mps".
+        precision: "float32": as the weights are; "bfloat16": automatic mixed precision.
+        gradients: whether a graph is recorded, for backward passes.
+    """
+    autocast = torch.autocast(device_type, torch.bfloat16, enabled=precision == "bfloat16")
+    with torch.inference_mode(False), torch.set_grad_enabled(gradients), autocast:
         yield
-
-
-def _restore(training: dict[nn.Module, bool], trainable: list[nn.Parameter]) -> None:
-    for module, flag in training.items():
-        module.training = flag
-    for weight in trainable:
-        weight.requires_grad_(True)
