@@ -77,7 +77,8 @@ def prepare(raw: Path, prepared: Path, **options: Any) -> None:
             "unreadable": len(audit["unreadable"]),
             "duplicates": audit["duplicates"]["images"],
             "with two labels": audit["conflicts"]["images"],
-            "dropped classes": len(audit["dropped_classes"]),
+            "of dropped classes": sum(dropped["images"] for dropped in audit["dropped_classes"].values()),
+            "files that are no images": audit["ignored"]["count"],
         }.items()
         if count
     )

@@ -1,0 +1,70 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from wheretolook.data.audit import EXAMPLES, Row, audit_classes, audit_groups, audit_pixels, audit_rows, some
+from wheretolook.data.scan import ImageFile
+
+SPLITS = ("train", "val", "test")
+
+
+def row(number: int, class_name: str, pixels: str = "", split: str = "train", group: str = "") -> Row:
+    name = f"{class_name}/{number}.png"
+    return Row(name, class_name, 0, split, group, 10 + number, 20, "", pixels or f"own {class_name} {number}")
+
+
+def alike(rows: Sequence[Row]) -> tuple[list, list]:
+    found = audit_pixels(rows)
+    return found["duplicates"]["examples"], found["conflicts"]["examples"]
+
+
+def test_the_same_pixels_in_one_class_are_duplicates():
+    rows = [row(1, "a", "x"), row(2, "a", "x"), row(3, "a"), row(1, "b")]
+    assert alike(rows) == ([["a/1.png", "a/2.png"]], [])
+
+
+def test_the_same_pixels_under_two_labels_are_a_conflict_and_no_duplicate():
+    rows = [row(1, "a", "x"), row(2, "a", "x"), row(1, "b", "x")]
+    assert alike(rows) == ([], [["a/1.png", "a/2.png", "b/1.png"]])
+
+
+def test_sets_and_images_are_counted_beyond_the_examples():
+    rows = [row(number, "a", f"pixels {number // 2}") for number in range(100)]
+    found = audit_pixels(rows)["duplicates"]
+    assert (found["sets"], found["images"], len(found["examples"])) == (50, 100, EXAMPLES)
+
+
+def test_groups_of_one_class_are_counted_by_class():
+    rows = [row(1, "a", group="p1"), row(1, "b", group="p1"), row(2, "b", group="p2"), row(3, "b", group="p3")]
+    assert audit_groups(rows, "^(p)") == {
+        "pattern": "^(p)",
+        "count": 3,
+        "one_class": {"count": 2, "by_class": {"b": 2}, "examples": {"b": ["p2", "p3"]}},
+    }
+    assert audit_groups(rows, "") is None
+
+
+def test_splits_tell_images_groups_and_the_classes_shares():
+    rows = [row(n, name, split=split, group=f"p{n}") for n, name in enumerate("aaab") for split in SPLITS]
+    found = audit_rows(rows, SPLITS)
+    assert found["splits"]["val"] == {"images": 4, "groups": 4, "class_share": {"a": 0.75, "b": 0.25}}
+    assert found["class_names"] == ["a", "b"] and found["images"] == 12
+    assert found["sizes"] == {
+        "width": {"least": 10, "median": 11.5, "most": 13},
+        "height": {"least": 20, "median": 20, "most": 20},
+    }
+
+
+def test_classes_tell_what_became_of_every_file():
+    files = [ImageFile(f"{name}/{n}.png", name, Path()) for name in "ab" for n in range(3)]
+    rows = [row(n, "a", split=split) for n, split in enumerate(("train", "test"))]
+    found = audit_classes(files, {"a/2.png": "no image"}, rows, SPLITS)
+    assert found["a"] == {"files": 3, "unreadable": 1, "images": 2, "splits": {"train": 1, "val": 0, "test": 1}}
+    assert found["b"] == {"files": 3, "unreadable": 0, "images": 0, "splits": {"train": 0, "val": 0, "test": 0}}
+
+
+@pytest.mark.parametrize("count", [0, 3, 100])
+def test_some_gives_the_count_and_the_first(count: int):
+    names = [str(number) for number in range(count)]
+    assert some(names) == {"count": count, "examples": names[:EXAMPLES]}

@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import pytest
+
+from tests.data.made_classes import write_classes, write_image, write_mask
+from wheretolook.data.refusal import Refusal
+from wheretolook.data.scan import find_masks, scan_classes
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    return write_classes(tmp_path, {"b": 2, "a": 1}) / "images"
+
+
+def test_images_are_listed_by_path_and_classes_sorted(images: Path):
+    scan = scan_classes(images)
+    assert [file.image_id for file in scan.files] == ["a/p0_000.png", "b/p0_000.png", "b/p1_001.png"]
+    assert scan.class_names == ("a", "b") and scan.ignored == ()
+
+
+def test_images_in_subfolders_belong_to_the_class(images: Path):
+    write_image(images / "b" / "slide 1" / "x.JPG", 9)
+    assert scan_classes(images).files[-1].image_id == "b/slide 1/x.JPG"
+
+
+def test_junk_is_passed_over_in_silence_and_other_files_are_named(images: Path):
+    for name in ("a/Thumbs.db", "a/.DS_Store", "a/._p0.png", "a/__MACOSX/p0.png", "a/notes.txt", "readme.md"):
+        (images / name).parent.mkdir(exist_ok=True)
+        (images / name).write_bytes(b"junk")
+    (images / ".git").mkdir()
+    scan = scan_classes(images)
+    assert len(scan.files) == 3 and scan.class_names == ("a", "b")
+    assert scan.ignored == ("a/notes.txt",)
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ({}, "one folder of images for each class; found no folder"),
+        ({"a": 2}, "at least two class folders; found one, a"),
+        ({"a": 2, "empty": 0}, "expected images of the class empty; found none; remove the folder, or fill it"),
+        ({"empty": 0, "void": 0}, "in its folders empty, void; found none"),
+    ],
+)
+def test_what_no_classifier_can_be_trained_on_is_refused(counts: dict[str, int], message: str, tmp_path: Path):
+    write_classes(tmp_path, counts)
+    for name in counts:
+        (tmp_path / "images" / name).mkdir(parents=True, exist_ok=True)
+    (tmp_path / "images").mkdir(exist_ok=True)
+    with pytest.raises(Refusal, match=message):
+        scan_classes(tmp_path / "images")
+
+
+def test_a_missing_folder_is_refused(tmp_path: Path):
+    with pytest.raises(Refusal, match=r"nowhere: expected a folder .*; found no folder"):
+        scan_classes(tmp_path / "nowhere")
+
+
+def test_loose_images_are_pointed_out(tmp_path: Path):
+    write_image(tmp_path / "one.png", 0)
+    with pytest.raises(Refusal, match="but 1 loose images; sort them into folders"):
+        scan_classes(tmp_path)
+
+
+def test_a_name_that_is_not_utf_8_is_refused(images: Path):
+    try:
+        Path(f"{images}/a/cell_\udcff.png").write_bytes(b"x")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names alone")
+    with pytest.raises(Refusal, match=r"a/cell_\\udcff.png': expected a file name in UTF-8"):
+        scan_classes(images)
+
+
+class TestMasks:
+    def test_a_mask_belongs_to_the_image_of_the_same_path_whatever_its_suffix(self, images: Path, tmp_path: Path):
+        mask = write_mask(tmp_path / "masks/b/p1_001.bmp")
+        assert find_masks(tmp_path / "masks", scan_classes(images)) == {"b/p1_001.png": mask}
+
+    def test_without_a_folder_there_are_none(self, images: Path, tmp_path: Path):
+        assert find_masks(tmp_path / "masks", scan_classes(images)) == {}
+
+    def test_two_masks_for_one_image_are_refused(self, images: Path, tmp_path: Path):
+        write_mask(tmp_path / "masks/a/p0_000.png")
+        write_mask(tmp_path / "masks/a/p0_000.bmp")
+        with pytest.raises(Refusal, match=r"one mask for each image; p0_000\.bmp stands beside it"):
+            find_masks(tmp_path / "masks", scan_classes(images))
+
+    def test_masks_that_fit_no_image_are_refused_with_the_name_they_need(self, images: Path, tmp_path: Path):
+        write_mask(tmp_path / "masks/a/p0_000_mask.png")
+        with pytest.raises(Refusal, match=r"such as a/p0_000\.png; found a/p0_000_mask\.png"):
+            find_masks(tmp_path / "masks", scan_classes(images))

@@ -1,0 +1,83 @@
+"""Stage `prepare`."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.data.made_classes import write_classes, write_image
+from wheretolook.data.prepared import load_prepared
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "stages"))
+from prepare import prepare
+
+OPTIONS = {
+    "size": "16",
+    "fit": "stretch",
+    "group_pattern": "",
+    "mask_values": "",
+    "val_share": "0.2",
+    "test_share": "0.2",
+    "seed": "0",
+    "rare_classes": "refuse",
+    "on_bad_image": "error",
+}
+
+
+@pytest.fixture(autouse=True)
+def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return write_classes(Path("data/raw"), {"a": 10, "b": 10})
+
+
+def run(**change: str) -> Result:
+    words = [word for name, value in (OPTIONS | change).items() for word in (f"--{name}", value)]
+    return CliRunner().invoke(prepare, words, catch_exceptions=False)
+
+
+def test_it_writes_what_can_be_loaded_and_says_how_much():
+    result = run()
+    assert result.exit_code == 0
+    assert result.output == "data/prepared: 20 of 20 images (12 train, 4 val, 4 test); found: nothing odd\n"
+    assert load_prepared(Path("data/prepared")).images.shape == (20, 16, 16, 3)
+
+
+def test_what_was_found_is_said_in_one_line(raw: Path):
+    (raw / "images/a/p3_003.png").write_bytes(b"")
+    (raw / "images/a/twin.png").write_bytes((raw / "images/a/p0_000.png").read_bytes())
+    (raw / "images/a/other.png").write_bytes((raw / "images/b/p0_000.png").read_bytes())
+    write_image(raw / "images/c/only.png", 99)
+    result = run(on_bad_image="skip", rare_classes="drop")
+    assert "found: 1 unreadable, 2 duplicates, 2 with two labels, 1 of dropped classes" in result.output
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fit": "zoom"}, "'zoom' is not one of 'stretch', 'pad', 'crop'"),
+        ({"size": "8"}, "8 is not in the range 16<=x<=2048"),
+        ({"val_share": "0"}, "0 is not in the range 0<x<1"),
+        ({"test_share": "1"}, "1.0 is not in the range 0<x<1"),
+        ({"val_share": "0.5", "test_share": "0.5"}, "their sum must be below 1"),
+        ({"rare_classes": "keep"}, "'keep' is not one of 'refuse', 'drop'"),
+        ({"on_bad_image": "ignore"}, "'ignore' is not one of 'error', 'skip'"),
+        ({"group_pattern": "^(C"}, "no regular expression"),
+        ({"mask_values": "0:cell"}, "expected VALUE:LABEL"),
+    ],
+)
+def test_bad_options_are_refused_before_anything_is_written(change: dict[str, str], message: str):
+    result = run(**change)
+    assert result.exit_code != 0 and message in result.output and "Traceback" not in result.output
+    assert not Path("data/prepared").exists()
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_option_is_required(name: str):
+    words = [word for key, value in OPTIONS.items() if key != name for word in (f"--{key}", value)]
+    result = CliRunner().invoke(prepare, words)
+    assert result.exit_code == 2 and f"Missing option '--{name}'" in result.output
+
+
+def test_no_raw_data_is_refused():
+    assert "expected a folder with one folder of images for each class" in run(raw="elsewhere").output
