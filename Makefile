@@ -62,5 +62,8 @@ bench: .venv/installed  ## measure the map engine against its peers
 fuzz: .venv/installed  ## change archives, images and model files at random, and load them (minutes)
 	@python benchmarks/fuzz.py
 
+simulate: .venv/installed  ## hold the statistics against simulations whose truth is known (some minutes)
+	@python benchmarks/simulate.py
+
 clean:  ## remove what the pipeline made (not DVC's cache, not the environment)
 	rm -rf data models reports/site .cache test-output
