@@ -10,9 +10,7 @@ SHOWN = 40
 
 
 @click.command(cls=StageCommand, short_help="Whether every output is still what the stages wrote.")
-@click.option(
-    "--allow-missing", is_flag=True, help="Outputs that are not here at all are no fault, as on a fresh clone."
-)
+@click.option("--allow-missing", is_flag=True, help="Files that are not here are no fault, as on a fresh clone.")
 @click.option(
     "--root", type=click.Path(path_type=Path), default=Path(), show_default=True, help="The folder of dvc.yaml."
 )

@@ -162,6 +162,20 @@ def test_outputs_that_are_not_here_are_a_fault_unless_they_may_be(copy: Locked) 
     assert verify(copy, allow_missing=True).findings == ()
 
 
+def test_a_folder_of_which_some_files_are_here_may_be_so(copy: Locked) -> None:
+    (copy.root / "data/cams/last-0/manifest.json").unlink()
+    (copy.root / "data/raw/images/infected/0003.png").unlink()
+    assert len(verify(copy).findings) == 2
+    assert verify(copy, allow_missing=True).findings == ()
+
+
+def test_what_the_cache_lacks_is_asked_of_the_remote_before_a_stage_runs_again(copy: Locked, tmp_path: Path) -> None:
+    elsewhere = replace(copy, cache=tmp_path / "empty")
+    (copy.root / "models/last-0.safetensors").unlink()
+    assert "dvc repro --single-item --force train@last-0" in remedies(verify(elsewhere).findings)
+    assert remedies(verify(replace(elsewhere, has_remote=True)).findings) == ["dvc pull models/last-0.safetensors"]
+
+
 def test_a_stage_that_ran_on_another_input_is_found(locked: Locked) -> None:
     def older(stage: LockedStage) -> LockedStage:
         moved = tuple(replace(p, md5="0" * 32) if p.path == "models/last-0.safetensors" else p for p in stage.inputs)

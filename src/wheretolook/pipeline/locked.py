@@ -51,12 +51,14 @@ class Locked:
         stages: those that dvc.yaml and params.yaml name now, an input's maker before its readers; not those of
             removed models, whose entries DVC leaves in dvc.lock.
         cache: the folder of DVC's cached files, by MD5.
+        has_remote: whether what the cache lacks can be asked for elsewhere.
         is_ignored: whether .dvcignore leaves a file out of its folder's MD5.
     """
 
     root: Path
     stages: tuple[LockedStage, ...]
     cache: Path
+    has_remote: bool
     is_ignored: Callable[[Path], bool]
 
     def md5_of(self, path: str) -> str:
@@ -92,9 +94,10 @@ def read_lock(root: Path, commit: str = "") -> Locked:
         with Repo(str(root), rev=commit or None) as repo:
             stages = [_locked(stage, Path(repo.root_dir)) for stage in repo.index.stages]
             cache, ignore = Path(repo.cache.local.path), repo.dvcignore
+            has_remote = bool(repo.config["core"].get("remote"))
     except DvcException as error:
         raise Refusal(f"{root}: expected a DVC project with dvc.yaml and a whole dvc.lock; found: {error}") from error
-    return Locked(root, _in_order(stages), cache, lambda path: ignore.is_ignored_file(str(path.absolute())))
+    return Locked(root, _in_order(stages), cache, has_remote, lambda path: ignore.is_ignored_file(str(path.absolute())))
 
 
 def _locked(stage: "Stage", root: Path) -> LockedStage:

@@ -24,7 +24,7 @@ def check_arrays(tree: Tree, manifest: str, pinned: Mapping[str, Mapping[str, An
         if tree.has(path):
             yield from check_array(tree, path, manifest, expected)
         elif not (tree.root / path).exists() and path not in tree.broken:
-            yield Finding(path, f"an array that {manifest} names", "nothing", tree.maker(path))
+            yield Finding(path, f"an array that {manifest} names", "nothing", tree.maker(path), missing=True)
     for file in tree.digests:
         if file.parent == tree.root / folder and file.suffix == ".npy" and file.name not in pinned:
             path = f"{folder}/{file.name}"

@@ -43,4 +43,4 @@ def check_raw(tree: Tree, prepared: Prepared) -> Iterator[Finding]:
         if tree.has(path) and tree.sha256(path) != sha256:
             yield Finding(path, expected, tree.sha256(path)[:12], "prepare")
         elif path not in tree.broken and not (tree.root / path).exists():
-            yield Finding(path, expected, "nothing", "prepare")
+            yield Finding(path, expected, "nothing", "prepare", missing=True)

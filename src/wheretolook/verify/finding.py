@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+Remedy = Literal["rerun", "checkout", "pull", "remove"]
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -17,7 +19,9 @@ class Finding:
         stage: the stage that makes it.
         remove: damaged files, to be removed first: DVC takes a file of the same size and time for the same file, and
             never looks into its own cache again.
-        remedy: "rerun" the stage; "checkout", where DVC's cache has a whole copy; or "remove", where that is all.
+        remedy: "rerun" the stage; "checkout", where DVC's cache has a whole copy; "pull", where the remote may have
+            one; or "remove", where that is all.
+        missing: whether nothing stands there.
     """
 
     path: str
@@ -25,7 +29,8 @@ class Finding:
     found: str
     stage: str
     remove: tuple[str, ...] = ()
-    remedy: Literal["rerun", "checkout", "remove"] = "rerun"
+    remedy: Remedy = "rerun"
+    missing: bool = False
 
     def __str__(self) -> str:
         return f"{self.path}: expected {self.expected}, found {self.found} (stage {self.stage})"
@@ -33,12 +38,15 @@ class Finding:
 
 def remedies(findings: Sequence[Finding]) -> list[str]:
     """Commands for a shell that put it right: what is damaged goes, what is cached comes back, stages run again."""
-    remove = [path for finding in findings for path in finding.remove]
-    back = [finding.path for finding in findings if finding.remedy == "checkout"]
-    # `--force` alone would run all that comes before a stage, too.
     again = [finding.stage for finding in findings if finding.remedy == "rerun"]
-    commands = [("rm -rf", remove), ("dvc checkout", back), ("dvc repro --single-item --force", again)]
-    typed = [f"{command} {_words(words)}" for command, words in commands if words]
+    commands = {
+        "rm -rf": [path for finding in findings for path in finding.remove],
+        "dvc checkout": [finding.path for finding in findings if finding.remedy == "checkout"],
+        "dvc pull": [finding.path for finding in findings if finding.remedy == "pull"],
+        # `--force` alone would run all that comes before a stage, too.
+        "dvc repro --single-item --force": again,
+    }
+    typed = [f"{command} {_words(words)}" for command, words in commands.items() if words]
     return [*typed, *(["dvc repro"] if again else [])]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from wheretolook.pipeline.locked import Locked, Pin, overlap
 from wheretolook.verify.digests import Digest, digest, folder_md5
-from wheretolook.verify.finding import Finding
+from wheretolook.verify.finding import Finding, Remedy
 
 Digests = Mapping[Path, Digest]
 
@@ -18,20 +18,18 @@ def output_files(locked: Locked) -> list[Path]:
     return [file for file in files if file.is_file() and not locked.is_ignored(file)]
 
 
-def check_outputs(locked: Locked, digests: Digests, allow_missing: bool) -> Iterator[Finding]:
+def check_outputs(locked: Locked, digests: Digests) -> Iterator[Finding]:
     """What of the outputs is not what the stages wrote.
 
     Args:
         locked: the pipeline.
         digests: of `output_files`.
-        allow_missing: say nothing of outputs that are not here at all, as on a fresh clone.
     """
     for stage in locked.stages:
         for pin in stage.outputs:
             path = locked.root / pin.path
             if not path.exists():
-                if not allow_missing:
-                    yield _missing(locked, pin, pin.path, stage.name)
+                yield _missing(locked, pin, stage.name)
             elif not pin.md5:
                 yield Finding(
                     pin.path, "an output that dvc.lock knows", "one that no run of the stage left", stage.name
@@ -93,7 +91,7 @@ def _check_folder(locked: Locked, pin: Pin, digests: Digests, stage: str) -> Ite
     for name in sorted(listed.keys() | found.keys()):
         path, file = f"{pin.path}/{name}", found.get(name)
         if file is None:
-            yield _missing(locked, Pin(path, listed[name], pin.cached), path, stage)
+            yield _missing(locked, Pin(path, listed[name], pin.cached), stage)
         elif name not in listed:
             yield Finding(path, f"no such file in {pin.path}, by dvc.lock", "one", stage, (path,), "remove")
         elif digests[file].md5 != listed[name]:
@@ -107,24 +105,27 @@ def _listed(copy: Path, md5: str) -> dict[str, str] | None:
     return {entry["relpath"]: entry["md5"] for entry in json.loads(copy.read_bytes())}
 
 
-def _missing(locked: Locked, pin: Pin, path: str, stage: str) -> Finding:
+def _missing(locked: Locked, pin: Pin, stage: str) -> Finding:
     found = "nothing" if pin.md5 else "nothing: the stage never ran"
-    damaged, whole = _copy(locked, pin.md5) if pin.cached and pin.md5 else ((), False)
-    return Finding(path, "an output", found, stage, damaged, "checkout" if whole else "rerun")
+    damaged, remedy = _copy(locked, pin, pin.md5)
+    return Finding(pin.path, "an output", found, stage, damaged, remedy, missing=True)
 
 
 def _changed(locked: Locked, pin: Pin, path: str, md5: str, found: Digest | None, stage: str) -> Finding:
     what = f"{found.md5[:12]}, {found.size} bytes" if found else "a folder"
-    damaged, whole = _copy(locked, md5) if pin.cached else ((), False)
-    return Finding(path, f"md5 {md5[:12]} of dvc.lock", what, stage, (path, *damaged), "checkout" if whole else "rerun")
+    damaged, remedy = _copy(locked, pin, md5)
+    return Finding(path, f"md5 {md5[:12]} of dvc.lock", what, stage, (path, *damaged), remedy)
 
 
-def _copy(locked: Locked, md5: str) -> tuple[tuple[str, ...], bool]:
-    """Damaged copies in the cache, to be removed, and whether there is a whole one."""
+def _copy(locked: Locked, pin: Pin, md5: str) -> tuple[tuple[str, ...], Remedy]:
+    """Damaged copies in the cache, to be removed, and where a whole one may come from."""
+    if not pin.cached or not md5:
+        return (), "rerun"
     copy = locked.cached_copy(md5)
-    if not copy.is_file():
-        return (), False
-    if digest(copy).md5 != md5.removesuffix(".dir"):
-        return (str(copy),), False
-    inside = [_copy(locked, own) for own in (_listed(copy, md5) or {}).values()] if md5.endswith(".dir") else []
-    return tuple(path for damaged, _ in inside for path in damaged), all(whole for _, whole in inside)
+    damaged = copy.is_file() and digest(copy).md5 != md5.removesuffix(".dir")
+    if damaged or not copy.is_file():
+        return (str(copy),) if damaged else (), "pull" if locked.has_remote else "rerun"
+    inside = [_copy(locked, pin, own) for own in (_listed(copy, md5) or {}).values()] if md5.endswith(".dir") else []
+    whole = all(remedy == "checkout" for _, remedy in inside)
+    elsewhere: Remedy = "pull" if locked.has_remote else "rerun"
+    return tuple(path for paths, _ in inside for path in paths), "checkout" if whole else elsewhere

@@ -32,14 +32,18 @@ def verify(locked: Locked, allow_missing: bool = False) -> Verified:
 
     Args:
         locked: the pipeline (`read_lock`).
-        allow_missing: outputs that are not here at all are no finding, as on a fresh clone.
+        allow_missing: files that are not here are no finding, as on a fresh clone, which has some of them at most.
     """
     read = digests(output_files(locked))
-    findings = list(check_outputs(locked, read, allow_missing))
+    findings = list(check_outputs(locked, read))
     findings += check_chain(locked, read, [finding.path for finding in findings])
     findings += _relations(tree_of(locked, read, findings))
     first = {(finding.path, finding.stage): finding for finding in reversed(findings)}
-    kept = tuple(finding for finding in findings if first[finding.path, finding.stage] is finding)
+    kept = tuple(
+        finding
+        for finding in findings
+        if first[finding.path, finding.stage] is finding and not (allow_missing and finding.missing)
+    )
     return Verified(len(read), sum(found.size for found in read.values()), kept)
 
 
