@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import torch
@@ -87,10 +88,13 @@ class Ranks:
             return module
         from torch.nn.parallel import DistributedDataParallel
 
+        # Running statistics stay each process's own until they are averaged; PyTorch renames the option that says so.
+        known = signature(DistributedDataParallel).parameters
+        option = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
         if self.device.type == "cuda":
             module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
-            return DistributedDataParallel(module, device_ids=[self.device.index], broadcast_buffers=False)
-        return DistributedDataParallel(module, broadcast_buffers=False)
+            return DistributedDataParallel(module, device_ids=[self.device.index], **{option: False})
+        return DistributedDataParallel(module, **{option: False})
 
     def average_statistics(self, module: nn.Module) -> None:
         """Give every process the mean of all running statistics."""
