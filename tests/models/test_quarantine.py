@@ -51,8 +51,8 @@ def test_a_file_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_would_take_for_ever_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "slow.pth"
-    # A pickle that makes an empty list and drops it, six million times.
-    path.write_bytes(b"\x80\x02" + b"]0" * 6_000_000 + b"N.")
+    # A pickle that notes one None under one number, twelve million times.
+    path.write_bytes(b"\x80\x02N" + b"q\x00" * 12_000_000 + b".")
     with pytest.raises(Refusal, match="within 256 MiB and 1 s, found a reader that had to be ended"):
         convert_foreign(path, tmp_path / "m.safetensors", LOOKNET, Bounds(256 * MEBIBYTE, 1))
 

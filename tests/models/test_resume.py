@@ -1,5 +1,6 @@
 import os
 import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +40,14 @@ def kill_before(monkeypatch: pytest.MonkeyPatch, step: int, by: int | None = Non
 def trained_bytes(cache: Path, path: Path, options: TrainingOptions = THREE_EPOCHS) -> bytes:
     save_model(path, *train(prepared(), options, cache))
     return path.read_bytes()
+
+
+@pytest.fixture(autouse=True)
+def _heeded_interrupts() -> Iterator[None]:
+    """Whoever started the tests in the background may have had Ctrl-C ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="module")
