@@ -94,7 +94,7 @@ def test_maps_that_are_not_there_are_refused_with_those_that_are(folder):
 def test_edited_maps_are_refused_with_the_remedy(folder):
     np.save(folder / "cam.block2.npy", np.zeros((4, 2, 2, 2), dtype=np.float32))
     with pytest.raises(
-        Refusal, match=r'cam\.block2\.npy: expected sha256 .* edited or stale; run "dvc repro -f export@last-0"'
+        Refusal, match=r'cam\.block2\.npy: expected sha256 .* edited or stale; run "dvc repro -sf export@last-0"'
     ):
         load_maps(folder)
     assert load_maps(folder, verify=False).names
@@ -112,13 +112,13 @@ def test_maps_are_held_against_the_manifest_that_git_tracks(folder, tmp_path):
 def test_a_missing_array_is_refused_with_the_remedy(folder):
     (folder / "cam.block2.npy").unlink()
     with pytest.raises(
-        Refusal, match=r'cam\.block2\.npy: expected maps, found no file.* run "dvc repro -f export@last-0"'
+        Refusal, match=r'cam\.block2\.npy: expected maps, found no file.* run "dvc repro -sf export@last-0"'
     ):
         load_maps(folder)
 
 
 def test_a_folder_without_a_manifest_is_refused(tmp_path):
-    with pytest.raises(Refusal, match=r'none: expected maps, found no manifest.json; run "dvc repro -f export@none"'):
+    with pytest.raises(Refusal, match=r'none: expected maps, found no manifest.json; run "dvc repro -sf export@none"'):
         load_maps(tmp_path / "none")
 
 
@@ -139,7 +139,7 @@ def test_another_manifest_is_refused(folder, change, message):
 
 def test_a_manifest_that_is_no_json_is_refused(folder):
     (folder / "manifest.json").write_text("{")
-    with pytest.raises(Refusal, match=r'found no JSON .* run "dvc repro -f export@last-0"'):
+    with pytest.raises(Refusal, match=r'found no JSON .* run "dvc repro -sf export@last-0"'):
         load_maps(folder)
 
 

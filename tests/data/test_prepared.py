@@ -8,7 +8,7 @@ from wheretolook.data.prepare import Plan, prepare
 from wheretolook.data.prepared import load_prepared
 from wheretolook.data.refusal import Refusal
 
-REMEDY = 'run "dvc repro -f prepare"'
+REMEDY = 'run "dvc repro -sf prepare"'
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def test_an_edited_map_is_put_back(project: Project) -> None:
     options = arguments(project.read_params()["score"])
     alone = project.run("sh", "stages/launch", "stages/score.py", "last-0", *options, check=False)
     assert alone.returncode == 1
-    assert "cam.block4.npy: expected sha256" in alone.stderr and "dvc repro -f export@last-0" in alone.stderr
+    assert "cam.block4.npy: expected sha256" in alone.stderr and "dvc repro -sf export@last-0" in alone.stderr
     project.repro()
     assert path.read_bytes() == before
 

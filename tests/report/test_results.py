@@ -45,7 +45,7 @@ def copied(world: World, tmp_path):
 )
 def test_a_missing_file_names_the_stage_that_writes_it(copied, gone, stage):
     (copied / "reports" / gone).unlink()
-    with pytest.raises(Refusal, match=rf'{gone}: expected .* found .*run "dvc repro -f {stage}"'):
+    with pytest.raises(Refusal, match=rf'{gone}: expected .* found .*run "dvc repro -sf {stage}"'):
         load_results(copied / "reports", copied / "prepared")
 
 

@@ -79,7 +79,7 @@ def test_maps_that_were_edited_are_refused_without_a_traceback(root: Path, tmp_p
     done = CliRunner().invoke(load_stage(), stage_options(copied))
     assert done.exit_code == 1
     assert "cam.block2.npy: expected sha256" in done.output
-    assert 'run "dvc repro -f export@last-0"' in done.output
+    assert 'run "dvc repro -sf export@last-0"' in done.output
 
 
 def test_an_option_that_is_missing_or_out_of_range_is_refused(root: Path):

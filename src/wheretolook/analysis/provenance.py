@@ -18,5 +18,5 @@ def check_data(maps: Maps, prepared: Prepared) -> None:
         if expected != found:
             raise Refusal(
                 f"{maps.folder}: expected maps of {what} {expected}, found {found}; "
-                f'run "dvc repro -f export@{maps.folder.name}"'
+                f'run "dvc repro -sf export@{maps.folder.name}"'
             )

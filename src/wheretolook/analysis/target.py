@@ -70,7 +70,7 @@ def open_target(maps: Maps, method: str, layer: str, labels: np.ndarray) -> Targ
     if len(array) != len(labels):
         raise Refusal(
             f"{maps.folder}/{method}.{layer}.npy: expected {len(labels)} maps, found {len(array)}; "
-            f'run "dvc repro -f export@{maps.folder.name}"'
+            f'run "dvc repro -sf export@{maps.folder.name}"'
         )
     every_class = tuple(maps.manifest["map_classes"]) == maps.class_names
     about = maps.manifest["arrays"][array_name(method, layer)]
@@ -108,6 +108,6 @@ def checked(values: np.ndarray) -> np.ndarray:
     """
     if not np.isfinite(values).all():
         raise Refusal(
-            'maps: expected finite values, found NaN or infinity; run "dvc repro -f export@NAME" of that model'
+            'maps: expected finite values, found NaN or infinity; run "dvc repro -sf export@NAME" of that model'
         )
     return values

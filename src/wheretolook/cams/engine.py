@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from wheretolook.cams.fold import fast_copy, faster_format
+from wheretolook.cams.fold import fast_copy, faster_format, largest_output
 from wheretolook.cams.layers import Layer, probe_layers, random_images
 from wheretolook.cams.methods.method import Method, Needs
 from wheretolook.cams.registry import find_method
 from wheretolook.cams.steady import PRECISIONS, shielded, steady
 from wheretolook.data.refusal import Refusal
+
+# Beyond 32 MB the C library takes each tensor's memory from the system anew, whose cost is a third of the forward pass.
+ALLOCATED_FAST = 32 * 1024**2 - 4096
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Engine:
         dtype: of its weights, and so of the images.
         own: the network is a copy of our own, in evaluation mode and frozen once and for all.
         memory_format: that images are brought to.
+        at_once: images a forward pass at most; None: as many as there are.
     """
 
     network: nn.Module
@@ -41,6 +45,7 @@ class Engine:
     dtype: torch.dtype
     own: bool = False
     memory_format: torch.memory_format = torch.preserve_format
+    at_once: int | None = None
 
     def steadied(self) -> AbstractContextManager[None]:
         """Where the network may run."""
@@ -128,7 +133,7 @@ def _folded(engine: Engine, size: tuple[int, int]) -> Engine:
     network.eval().requires_grad_(False)
     layers = {y.name: replace(y, module=network.get_submodule(paths[y.name])) for y in engine.layers}
     pairs = tuple((method, layers[y.name]) for method, y in engine.pairs)
-    return replace(
+    engine = replace(
         engine,
         network=network,
         layers=tuple(layers.values()),
@@ -136,3 +141,6 @@ def _folded(engine: Engine, size: tuple[int, int]) -> Engine:
         own=True,
         memory_format=faster_format(engine.device, engine.precision),
     )
+    with engine.steadied():
+        at_once = max(1, ALLOCATED_FAST // largest_output(network, images)) if engine.device.type == "cpu" else None
+    return replace(engine, at_once=at_once)

@@ -70,6 +70,22 @@ def pairs(network: nn.Module, images: Tensor, kept: Collection[str] = ()) -> lis
     return [(convolutions[c], normalisations[n]) for c, n in once]
 
 
+def largest_output(network: nn.Module, images: Tensor) -> int:
+    """Bytes of the largest output of any part of the network, in a forward pass of these images."""
+    sizes = [images.nbytes]
+
+    def note(module: nn.Module, inputs: object, output: object) -> None:
+        sizes.append(output.nbytes if isinstance(output, Tensor) else 0)
+
+    handles = [module.register_forward_hook(note) for module in network.modules()]
+    try:
+        network(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return max(sizes)
+
+
 def _agree(expected: Tensor, found: Tensor) -> bool:
     scale = max(1.0, float(expected.abs().max()))
     return bool(torch.allclose(found, expected, rtol=0, atol=1e-4 * scale))

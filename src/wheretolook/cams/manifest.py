@@ -47,4 +47,4 @@ def read_manifest(path: Path) -> dict[str, Any]:
 def remedy(path: Path) -> str:
     """How the maps that `path` (a manifest or a folder of maps) belongs to are made again."""
     name = path.parent.name if path.name == "manifest.json" else path.stem if path.suffix == ".json" else path.name
-    return f'run "dvc repro -f export@{name}"'
+    return f'run "dvc repro -sf export@{name}"'

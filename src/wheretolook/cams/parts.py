@@ -11,9 +11,6 @@ from wheretolook.data.refusal import Refusal
 
 ChooseRows = Callable[[Tensor, slice], Tensor]
 
-# Larger parts take their memory from the system anew at each layer, which costs a CPU a sixth of its time in float32.
-PIXELS_AT_ONCE = 32 * 112 * 112
-
 
 def compute_in_parts(engine: Engine, images: Tensor, rows: slice, choose: ChooseRows) -> list[tuple[slice, Batch]]:
     """The maps of a batch: on a CPU in parts that it is fast at; on a GPU whole, or in halves where memory is short.
@@ -30,9 +27,7 @@ def compute_in_parts(engine: Engine, images: Tensor, rows: slice, choose: Choose
     Raises:
         Refusal: even one image is too much for the device's memory, or a map holds NaN.
     """
-    step = len(images)
-    if engine.device.type == "cpu" and engine.precision == "float32":
-        step = max(1, PIXELS_AT_ONCE // images.shape[2:].numel())
+    step = engine.at_once or len(images)
     found = []
     for start in range(0, len(images), step):
         part = images[start : start + step]

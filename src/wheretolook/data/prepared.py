@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("image_id", "class_name", "class_index", "split", "group", "width", "height", "sha256")
-REMEDY = 'run "dvc repro -f prepare"'
+REMEDY = 'run "dvc repro -sf prepare"'
 
 
 @dataclass(frozen=True)

@@ -78,10 +78,10 @@ def load_results(reports: Path, prepared: Path) -> Results:
     missing = [name for name in names["models"] if name not in overlays["models"]]
     if missing:
         raise Refusal(
-            f'{comparison}: expected maps of {missing[0]} to be compared; found none; run "dvc repro -f compare"'
+            f'{comparison}: expected maps of {missing[0]} to be compared; found none; run "dvc repro -sf compare"'
         )
     if not agreement.is_file():
-        raise Refusal(f'{agreement}: expected the agreement of models; found none; run "dvc repro -f compare"')
+        raise Refusal(f'{agreement}: expected the agreement of models; found none; run "dvc repro -sf compare"')
     rows = pd.read_csv(agreement, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=[""])
     named = rows["model_a"].isin(names["models"]) & rows["model_b"].isin(names["models"])
     results = Results(
@@ -120,6 +120,6 @@ def _read(path: Path, stage: str) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise Refusal(f'{path}: expected what {stage} writes; found no file; run "dvc repro -f {stage}"') from None
+        raise Refusal(f'{path}: expected what {stage} writes; found no file; run "dvc repro -sf {stage}"') from None
     except ValueError as error:
-        raise Refusal(f'{path}: expected JSON; found {error}; run "dvc repro -f {stage}"') from error
+        raise Refusal(f'{path}: expected JSON; found {error}; run "dvc repro -sf {stage}"') from error
