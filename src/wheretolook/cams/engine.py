@@ -15,8 +15,8 @@ from wheretolook.cams.registry import find_method
 from wheretolook.cams.steady import PRECISIONS, shielded, steady
 from wheretolook.data.refusal import Refusal
 
-# Beyond 32 MB the C library takes each tensor's memory from the system anew, whose cost is a third of the forward pass.
-ALLOCATED_FAST = 32 * 1024**2 - 4096
+# Larger tensors get their memory from the system anew each time, which costs a CPU up to a third of its time.
+ALLOCATED_FAST = 16 * 1024**2
 
 
 @dataclass(frozen=True)

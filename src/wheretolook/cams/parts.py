@@ -27,7 +27,8 @@ def compute_in_parts(engine: Engine, images: Tensor, rows: slice, choose: Choose
     Raises:
         Refusal: even one image is too much for the device's memory, or a map holds NaN.
     """
-    step = engine.at_once or len(images)
+    count = -(-len(images) // (engine.at_once or len(images)))
+    step = -(-len(images) // count)  # parts of one size
     found = []
     for start in range(0, len(images), step):
         part = images[start : start + step]
