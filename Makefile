@@ -33,8 +33,8 @@ repro: .venv/installed mend  ## run the pipeline: only the stages that something
 	@echo "make: the report is reports/site/index.html, its text reports/summary.md"
 
 test: .venv/installed  ## every test
-	@echo "make: running every test (about five minutes on two cores)"
-	@python -m pytest
+	@echo "make: running every test (three to five minutes on two cores)"
+	@python -m pytest --numprocesses 2 --dist loadfile
 
 lint: .venv/installed  ## ruff, and what GitHub says of the workflows
 	@ruff check .
