@@ -30,7 +30,8 @@ help:  ## this list
 
 repro: .venv/installed mend  ## run the pipeline: only the stages that something changed for
 	@dvc repro
-	@echo "make: the report is reports/site/index.html, its text reports/summary.md"
+	@echo "make: the report is reports/site/index.html, its text reports/summary.md. It begins:"
+	@sed -n '/^- /p' reports/summary.md | head -3
 
 test: .venv/installed  ## every test
 	@echo "make: running every test (three to five minutes on two cores)"

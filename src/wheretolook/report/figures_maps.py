@@ -33,8 +33,13 @@ def draw_images(path: Path, results: Results, prepared: Prepared, maps: Mapping[
         for axes, position in zip(panels[:, 0], positions, strict=True):
             row = gallery.rows[position]
             show_overlay(axes, prepared.images[row], None, 1)
-            axes.set_title(prepared.index["class_name"].iloc[row], fontsize=7)
+            axes.set_title(class_name := prepared.index["class_name"].iloc[row], fontsize=title_size(class_name))
         figure.supxlabel(f"{gallery.method}, last layer. {SCALE}", fontsize=6)
+
+
+def title_size(text: str) -> float:
+    """Points at which a title stays within its picture."""
+    return min(7.0, 7.0 * 19 / max(len(text), 1))
 
 
 def telling(gallery: Gallery, labels: np.ndarray, wrong: int) -> list[int]:
@@ -60,8 +65,8 @@ def _column_of_maps(
         scores = gallery.scores[name][position]
         called = int(scores.argmax())
         right = called == prepared.labels[gallery.rows[position]]
-        told = f"{prepared.class_names[called]} {percent(scores[called], 0)}{'' if right else ', wrong'}"
-        axes.set_title(f"{name}\n{told}", fontsize=7, color=INK if right else WRONG)
+        told = f"{'' if right else '✗ '}{prepared.class_names[called]} {percent(scores[called], 0)}"
+        axes.set_title(f"{name}\n{told}", fontsize=title_size(told), color=INK if right else WRONG)
 
 
 def draw_layers(path: Path, results: Results, prepared: Prepared, maps: Mapping[str, Maps], gallery: Gallery) -> None:
