@@ -1,8 +1,6 @@
-"""Image files, read as if they stood in one array: decoded by batch, on all cores."""
+"""Image files, read as if they stood in one array."""
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,13 +27,17 @@ class ImageFiles:
         return len(self.paths)
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        """Decode some images, (n, S, S, 3) uint8; decoders let other threads run.
+        """Decode some images, (n, S, S, 3) uint8.
 
         Raises:
             Refusal: a file is no image.
         """
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return np.stack(list(pool.map(self._read, self.paths[rows])))
+        return np.stack([self.read(path) for path in self.paths[rows]])
 
-    def _read(self, path: Path) -> np.ndarray:
+    def read(self, path: Path) -> np.ndarray:
+        """Decode one image, (S, S, 3) uint8.
+
+        Raises:
+            Refusal: the file is no image.
+        """
         return to_square(decode_image(path), self.size, self.fit)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from wheretolook.cams.ahead import read_ahead
 from wheretolook.cams.compute import Batch
 from wheretolook.cams.engine import Engine
 from wheretolook.cams.files import ImageFiles
@@ -73,8 +74,10 @@ def fill_arrays(
     """
     arrays = {name: np.load(folder / name, mmap_mode="r+") for name in shapes(work, len(images))}
     blocks = [slice(start, min(start + batch_size, len(images))) for start in range(0, len(images), batch_size)]
-    for rows in tqdm(ranks.share(blocks), unit="batch", disable=None if ranks.leads else True):
-        inputs = to_input(torch.from_numpy(np.array(images[rows])))
+    mine = ranks.share(blocks)
+    read = zip(mine, read_ahead(images, mine), strict=True)
+    for rows, block in tqdm(read, total=len(mine), unit="batch", disable=None if ranks.leads else True):
+        inputs = to_input(block)
         for part, batch in compute_in_parts(work.engine, inputs, rows, work.choose):
             store(arrays, work, part, batch)
     for array in arrays.values():
