@@ -133,3 +133,8 @@ def test_a_cpu_takes_a_large_batch_in_parts_it_is_fast_at(monkeypatch):
     assert done == [3, 3, 1]
     for pair, maps in expected.maps.items():
         np.testing.assert_allclose(found[pair], maps, atol=1e-5)
+
+
+def test_an_explanation_lists_its_maps():
+    found = explain(small_network(), noise(), ["gradcam", "activation"], ["stage1"])
+    assert list(found) == [("gradcam", "stage1"), ("activation", "stage1")]

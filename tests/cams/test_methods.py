@@ -71,6 +71,13 @@ def test_gradcam_plusplus_is_the_papers_fraction():
     np.testing.assert_allclose(found, (weights * maps).sum(1), rtol=1e-9)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gradcam_plusplus_counts_a_negative_gradient_as_nothing_where_the_papers_fraction_is_0_over_0(dtype):
+    maps = torch.tensor([[[[1.0, 3.0]]]], dtype=dtype)
+    gradients = torch.tensor([[[[-0.5, 0.5]]]], dtype=dtype)  # -0.5 times the sum of 4 is -2
+    np.testing.assert_allclose(gradcam_plusplus(maps, gradients), [[[0.125, 0.375]]])
+
+
 def test_activation_is_the_mean_over_channels():
     assert given(activation(MAPS)) == [[0.5, 2], [1, 0.5]]
 

@@ -1,6 +1,6 @@
 """The library's way in: a network and images, to named arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,10 @@ class Explanation:
     def __getitem__(self, pair: tuple[str, str]) -> np.ndarray:
         """Maps of a (method, layer), float32 (N, K, h, w)."""
         return self.maps[pair]
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Each (method, layer) that there are maps of."""
+        return iter(self.maps)
 
 
 def explain(

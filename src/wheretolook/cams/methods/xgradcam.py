@@ -19,8 +19,9 @@ def xgradcam(feature_maps: Tensor, gradients: Tensor) -> Tensor:
     Returns:
         (N, h, w), in logit units.
     """
-    sums = feature_maps.sum((2, 3), dtype=gradients.dtype)
-    products = (gradients * feature_maps).sum((2, 3))
+    dtype = torch.promote_types(gradients.dtype, torch.float32)
+    sums = feature_maps.sum((2, 3), dtype=dtype)
+    products = (gradients * feature_maps).sum((2, 3), dtype=dtype)
     return weighted_sum(feature_maps, torch.where(sums == 0, 0, products / torch.where(sums == 0, 1, sums)))
 
 
