@@ -15,6 +15,7 @@ def check(params: Path, names: Path) -> None:
     from wheretolook.data.atomic import write_json
     from wheretolook.params import read_params
 
+    click.echo(f"check: every value of {params}")
     values = read_params(params.read_text(encoding="utf-8"))
     for where, command, words in command_lines(values):
         accept(where, command, words)

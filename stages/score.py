@@ -51,11 +51,12 @@ def score(
     from wheretolook.models.card import read_card
 
     model, data, maps = models / f"{name}.safetensors", load_prepared(prepared), load_maps(cams / name)
+    click.echo(f"score {name}: {len(data.images)} images, {len(maps.names)} kinds of maps")
     probed = probe_model(model, maps, data, device, faithfulness_images, sanity_draws, resamples, seed)
     result = model_result(name, read_card(model), maps, data, probed, resamples, seed)
     write_json(reports / f"{name}.json", result)
     shown = [f"{split} {figures['accuracy']:.3f}" for split, figures in result["splits"].items()]
-    click.echo(f"score: {name}: accuracy {', '.join(shown)}")
+    click.echo(f"score {name}: accuracy {', '.join(shown)}")
 
 
 if __name__ == "__main__":

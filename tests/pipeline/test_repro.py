@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,12 +63,23 @@ def test_each_model_left_its_results(project: Project) -> None:
     assert (project.root / "data/cams/every-0/cam.block1.npy").exists()
 
 
+def said(output: str) -> dict[str, list[str]]:
+    """What each stage printed in a run of DVC, by the stage's name."""
+    runs = (run.splitlines() for run in output.split("Running stage ")[1:])
+    return {first.split("'")[1]: [line for line in lines[: lines.index("")] if line] for first, _, *lines in runs}
+
+
 @pytest.mark.timeout(240)
-def test_a_forced_run_writes_the_same_bytes(project: Project) -> None:
+def test_a_forced_run_writes_the_same_bytes_and_each_stage_says_what_it_does(project: Project) -> None:
     before = outputs(project)
     assert len(before) > 40
-    project.repro("--force")
+    lines = said(project.dvc("repro", "--force").stdout)
     assert outputs(project) == before
+    assert len(lines) == 11
+    for stage, (start, *_, end) in lines.items():
+        about = f"{stage.replace('@', ' ')}: "
+        assert start.startswith(about) and end.startswith(about), stage
+        assert re.search(r"\d", end), f"{stage} ends without a figure"
 
 
 def test_an_edited_map_is_put_back(project: Project) -> None:
