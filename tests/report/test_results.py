@@ -37,6 +37,7 @@ def copied(world: World, tmp_path):
     ("gone", "stage"),
     [
         ("names.json", "check"),
+        ("parameters.json", "check"),
         ("models/last-1.json", "score@last-1"),
         ("exports/every-0.json", "export@every-0"),
         ("comparison/overlays.json", "compare"),

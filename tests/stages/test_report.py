@@ -17,6 +17,7 @@ WRITTEN = {
     "data.json",
     "summary.md",
     "site/index.html",
+    "revision.json",
     "plots/agreement.csv",
     "plots/confusion/every-0.csv",
     "plots/confusion/last-0.csv",
