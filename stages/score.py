@@ -43,6 +43,9 @@ def score(
     reports: Path,
 ) -> None:
     """Write reports/models/NAME.json, laid out in docs/results.md."""
+    click.echo(
+        f"score {name}: pixels taken out of {faithfulness_images} images, {sanity_draws} draws of random weights"
+    )
     from wheretolook.analysis.probe import probe_model
     from wheretolook.analysis.result import model_result
     from wheretolook.cams.store import load_maps
@@ -51,7 +54,6 @@ def score(
     from wheretolook.models.card import read_card
 
     model, data, maps = models / f"{name}.safetensors", load_prepared(prepared), load_maps(cams / name)
-    click.echo(f"score {name}: {len(data.images)} images, {len(maps.names)} kinds of maps")
     probed = probe_model(model, maps, data, device, faithfulness_images, sanity_draws, resamples, seed)
     result = model_result(name, read_card(model), maps, data, probed, resamples, seed)
     write_json(reports / f"{name}.json", result)
