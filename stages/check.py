@@ -1,4 +1,4 @@
-"""Refuse what is wrong in params.yaml before anything runs; write the models' names for later stages."""
+"""Refuse what is wrong in params.yaml before anything runs; write names and values for later stages."""
 
 from pathlib import Path
 
@@ -10,16 +10,19 @@ from wheretolook.stage import StageCommand
 @click.command(cls=StageCommand)
 @click.option("--params", type=click.Path(path_type=Path), default=Path("params.yaml"), show_default=True)
 @click.option("--names", type=click.Path(path_type=Path), default=Path("reports/names.json"), show_default=True)
-def check(params: Path, names: Path) -> None:
+@click.option("--values", type=click.Path(path_type=Path), default=Path("reports/parameters.json"), show_default=True)
+def check(params: Path, names: Path, values: Path) -> None:
     """Check the sections, names and values of params.yaml, and that each stage would accept its options."""
     from wheretolook.data.atomic import write_json
     from wheretolook.params import read_params
 
-    values = read_params(params.read_text(encoding="utf-8"))
-    for where, command, words in command_lines(values):
+    click.echo(f"check: every value of {params}")
+    given = read_params(params.read_text(encoding="utf-8"))
+    for where, command, words in command_lines(given):
         accept(where, command, words)
-    trained, drive = list(values["models"]), list(values["drive"])
+    trained, drive = list(given["models"]), list(given["drive"])
     write_json(names, {"models": [*trained, *drive], "trained": trained, "drive": drive})
+    write_json(values, given)
     click.echo(f"check: {len(trained)} models to train, {len(drive)} from Drive")
 
 

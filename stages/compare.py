@@ -57,6 +57,7 @@ def compare(
     from wheretolook.data.prepared import load_prepared
 
     study = load_study(names, exports, cams, load_prepared(prepared), split)
+    click.echo(f"compare: {len(study.names)} models on {len(study.rows)} {split} images")
     with replacing_folder(arrays) as folder:
         overlays = write_overlays(study, folder)
         differences = write_differences(study, folder, aligned, permutations, seed)
@@ -70,7 +71,8 @@ def compare(
         write_json(folder / "differences.json", differences)
         write_json(folder / "statements.json", said)
     write_text(page, statements_markdown(said))
-    click.echo(f"compare: {len(study.names)} models on {len(study.rows)} {split} images: {len(rows)} rows of agreement")
+    hold = sum(len(of_class["holds"]) for of_class in said["classes"].values())
+    click.echo(f"compare: {len(rows)} rows of agreement; statements that hold: {hold}")
 
 
 if __name__ == "__main__":

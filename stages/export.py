@@ -55,13 +55,16 @@ def export(
 
     names = None if layers == "all" else tuple(part.strip() for part in layers.split(","))
     choices = Choices(methods, names, precision, batch_size, random_draws)
+    data = load_prepared(prepared)
     with deterministic(), joined_ranks(os.environ, choose_device(device)) as ranks:
-        manifest = export_maps(models / f"{name}.safetensors", load_prepared(prepared), cams / name, choices, ranks)
+        if ranks.leads:
+            what = f"{', '.join(methods)} of {'every layer' if names is None else layers}"
+            click.echo(f"export {name}: {what}, on {ranks.count} x {describe_device(ranks.device)}")
+        manifest = export_maps(models / f"{name}.safetensors", data, cams / name, choices, ranks)
     if not ranks.leads:
         return
     write_text(exports / f"{name}.json", (cams / name / "manifest.json").read_text(encoding="utf-8"))
-    images, arrays = manifest["data"]["images"], len(manifest["arrays"])
-    click.echo(f"export {name}: {images} images, {arrays} arrays, on {ranks.count} x {describe_device(ranks.device)}")
+    click.echo(f"export {name}: maps of {manifest['data']['images']} images in {len(manifest['arrays'])} arrays")
 
 
 if __name__ == "__main__":

@@ -77,6 +77,7 @@ def fetch(source: str, raw: Path, timeout: float, retries: int, cache: Path, **o
     from wheretolook.data.source_options import check_source_options
 
     given = check_source_options(source, options)
+    click.echo(f"fetch: {source} images into {raw}")
     with replacing_folder(raw) as folder:
         if source == "synthetic":
             from wheretolook.data.synthetic import write_cells
@@ -93,7 +94,7 @@ def fetch(source: str, raw: Path, timeout: float, retries: int, cache: Path, **o
 
             fetch_outside(given, folder, cache, Network(timeout, retries))
         scan = scan_classes(folder / "images")
-    click.echo(f"{raw}: {len(scan.files)} images of {', '.join(scan.class_names)} from {source}")
+    click.echo(f"fetch: {len(scan.files)} images of {', '.join(scan.class_names)}, in {raw}")
 
 
 if __name__ == "__main__":

@@ -69,6 +69,8 @@ def prepare(raw: Path, prepared: Path, **options: Any) -> None:
     from wheretolook.data.prepare import Plan
     from wheretolook.data.prepare import prepare as write_prepared
 
+    size, fit = options["size"], options["fit"]
+    click.echo(f"prepare: images of {raw}, each {size} x {size} pixels by {fit}")
     audit = write_prepared(raw, prepared, Plan(**options))
     splits = ", ".join(f"{split['images']} {name}" for name, split in audit["splits"].items())
     found = ", ".join(
@@ -82,7 +84,7 @@ def prepare(raw: Path, prepared: Path, **options: Any) -> None:
         }.items()
         if count
     )
-    click.echo(f"{prepared}: {audit['images']} of {audit['files']} images ({splits}); found: {found or 'nothing odd'}")
+    click.echo(f"prepare: {audit['images']} of {audit['files']} images ({splits}); found: {found or 'nothing odd'}")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ def report(
     from wheretolook.report.write import write_figures, write_site, write_tables
 
     results = load_results(reports, prepared)
+    click.echo(f"report: results of {count(len(results.names), 'model')}, tables, figures and the page")
     data = load_prepared(prepared)
     maps = {name: load_maps(cams / name, reports / "exports" / f"{name}.json") for name in results.names}
     gallery = make_gallery(maps, data.labels, data.rows(results.split), gallery_images)
@@ -38,7 +39,7 @@ def report(
     size = write_site(reports, results, data, maps, gallery, comparison, gallery_cells)
     images = f"{len(gallery.rows)} of {gallery.total} images of {results.split}"
     page = reports / "site" / "index.html"
-    click.echo(f"report: {count(len(maps), 'model')}, {images} on the page ({size / 1e6:.1f} MB); open {page}")
+    click.echo(f"report: {images} on the page ({size / 1e6:.1f} MB); open {page}")
 
 
 if __name__ == "__main__":

@@ -43,6 +43,9 @@ def score(
     reports: Path,
 ) -> None:
     """Write reports/models/NAME.json, laid out in docs/results.md."""
+    click.echo(
+        f"score {name}: pixels taken out of {faithfulness_images} images, {sanity_draws} draws of random weights"
+    )
     from wheretolook.analysis.probe import probe_model
     from wheretolook.analysis.result import model_result
     from wheretolook.cams.store import load_maps
@@ -55,7 +58,7 @@ def score(
     result = model_result(name, read_card(model), maps, data, probed, resamples, seed)
     write_json(reports / f"{name}.json", result)
     shown = [f"{split} {figures['accuracy']:.3f}" for split, figures in result["splits"].items()]
-    click.echo(f"score: {name}: accuracy {', '.join(shown)}")
+    click.echo(f"score {name}: accuracy {', '.join(shown)}")
 
 
 if __name__ == "__main__":

@@ -37,10 +37,12 @@ def sync(name: str, timeout: float, retries: int, identifier: str, url: str, sha
     source = link(name, identifier, url)
     lists = {key: ",".join(value) for key, value in foreign.items() if isinstance(value, tuple)}
     description = describe(f"drive.{name}", **foreign | lists)
+    click.echo(f"sync {name}: from {source}")
     path = obtain(Wanted(source, sha256, f"drive.{name}.sha256"), cache, Network(timeout, retries))
     card = admit(path, f"drive.{name} ({source})", models / f"{name}.safetensors", description)
     click.echo(
-        f"{name}: {card.architecture}, {len(card.class_names)} classes, {path.stat().st_size:,} bytes, sha256 as pinned"
+        f"sync {name}: {card.architecture}, {len(card.class_names)} classes, {path.stat().st_size:,} bytes, "
+        "sha256 as pinned"
     )
 
 

@@ -48,7 +48,9 @@ def train(name: str, device: str, prepared: Path, models: Path, cache: Path, **o
     with joined_ranks(os.environ, choose_device(device)) as ranks:
         say = click.echo if ranks.leads else lambda line: None
         processes = "" if ranks.alone else f"{ranks.count} processes, each "
-        say(f"train {name}: {processes}on {describe_device(ranks.device)}")
+        images, epochs = len(data.rows("train")), options["epochs"]
+        how_long = f"{epochs} epoch{'s' if epochs > 1 else ''}"
+        say(f"train {name}: {images} images, {how_long}, {processes}on {describe_device(ranks.device)}")
         network, card = train_network(data, TrainingOptions(**options), ranks, name, cache, say)
         if ranks.leads:
             save_model(models / f"{name}.safetensors", network, card)

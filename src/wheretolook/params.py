@@ -1,6 +1,7 @@
 """params.yaml as a whole: what DVC's templating would drop, double or misread without a word is refused here."""
 
 import difflib
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -112,6 +113,8 @@ def _check_scalars(where: str, values: Mapping[Any, Any]) -> None:
             if not isinstance(element, str | int | float | bool):
                 found = type(element).__name__
                 raise Refusal(f"params.yaml: {where}.{key}: expected text, a number, true or false, found {found}")
+            if isinstance(element, float) and not math.isfinite(element):
+                raise Refusal(f"params.yaml: {where}.{key}: expected a number, found {element}")
 
 
 def _check_lists(where: str, own: Mapping[str, Any], shared: Mapping[str, Any]) -> None:

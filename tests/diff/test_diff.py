@@ -196,9 +196,16 @@ def test_a_limit_of_another_form_is_a_wrong_use(project: Project, limit: str) ->
 
 
 def test_what_is_no_revision_and_no_model_is_refused(project: Project) -> None:
-    assert "expected a git revision" in run(project, "nonsense", "HEAD").output
+    assert "expected a model, a git revision or an experiment" in run(project, "nonsense", "HEAD").output
     mixed = run(project, "last-0", "HEAD").output
     assert "expected two models or two revisions" in mixed and "every-1" in mixed
+    assert "last-0 is a model, a second one is missing" in run(project, "last-0").output
+
+
+def test_outside_of_the_projects_folder_it_says_where_to_go(project: Project) -> None:
+    result = CliRunner().invoke(diff, ["HEAD", "--root", str(project.root / "reports")])
+    assert result.exit_code == 1
+    assert "expected a folder with dvc.yaml" in result.output
 
 
 def test_without_maps_the_figures_are_compared_and_a_drift_limit_fails(project: Project, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,12 +63,23 @@ def test_each_model_left_its_results(project: Project) -> None:
     assert (project.root / "data/cams/every-0/cam.block1.npy").exists()
 
 
+def said(output: str) -> dict[str, list[str]]:
+    """What stands below each stage's command in the output of a run of DVC, by the stage's name."""
+    runs = (run.splitlines() for run in output.split("Running stage ")[1:])
+    return {first.split("'")[1]: lines for first, _, *lines in runs}
+
+
 @pytest.mark.timeout(240)
-def test_a_forced_run_writes_the_same_bytes(project: Project) -> None:
+def test_a_forced_run_writes_the_same_bytes_and_each_stage_says_what_it_does(project: Project) -> None:
     before = outputs(project)
     assert len(before) > 40
-    project.repro("--force")
+    lines = said(project.dvc("repro", "--force").stdout)
     assert outputs(project) == before
+    assert len(lines) == 11
+    for stage, shown in lines.items():
+        own = [line for line in shown if line.startswith(f"{stage.replace('@', ' ')}: ")]
+        assert shown[0] == own[0] and len(own) > 1, f"{stage} does not say what it is about to do, and what came of it"
+        assert re.search(r"\d", own[-1]), f"{stage} ends without a figure"
 
 
 def test_an_edited_map_is_put_back(project: Project) -> None:

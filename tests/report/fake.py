@@ -67,7 +67,17 @@ def write_world(
     trained = [name for name in names if not name.startswith("drive")]
     drive = [name for name in names if name.startswith("drive")]
     write_json(root / "reports/names.json", {"models": list(names), "trained": trained, "drive": drive})
+    write_json(root / "reports/parameters.json", made_parameters(trained))
     return world
+
+
+def made_parameters(trained: Sequence[str]) -> dict[str, dict]:
+    """The values of params.yaml, a few of each section."""
+    models = {name: {"loss": name.split("-")[0], "seed": number} for number, name in enumerate(trained)}
+    sections: dict[str, dict] = {name: {} for name in ("prepare", "drive", "sync", "score", "compare", "report")}
+    fetch = {"source": "folder", "path": "images", "masks": ""}
+    export = {"methods": ["cam", "gradcam"], "layers": "all"}
+    return sections | {"fetch": fetch, "train": {"epochs": 7, "augment": True}, "models": models, "export": export}
 
 
 def blob(centre: np.ndarray, size: int, width: float) -> np.ndarray:

@@ -30,6 +30,7 @@ def write_model(world: Any, name: str, number: int, maps: dict, logits: np.ndarr
             "layers": list(world.layers),
             "heads": heads,
             "trained_on": "0" * 64,
+            "training": {} if name.startswith("drive") else {"epochs": 8, "augment": True, "seed": number % 2},
         },
         "class_names": list(world.class_names),
         "layers": list(world.layers),

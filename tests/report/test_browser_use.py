@@ -129,6 +129,9 @@ def test_the_page_prints_with_its_pictures_and_without_its_controls(browser, rep
         page.page.emulate_media(media="print")
         assert not page.page.is_visible("#method")
         assert page.page.is_visible("#said")
+        assert page.page.locator(".rules dd").first.bounding_box()["height"] > 0, "what is folded is printed, too"
+        widths = page.evaluate("[...document.querySelectorAll('#layers-grid .stack')].map(s => s.offsetWidth)")
+        assert max(widths) - min(width for width in widths if width) <= 2
         written = page.page.pdf(path=output / "report.pdf", format="A4", print_background=True)
         assert written.startswith(b"%PDF")
 

@@ -37,6 +37,7 @@ def copied(world: World, tmp_path):
     ("gone", "stage"),
     [
         ("names.json", "check"),
+        ("parameters.json", "check"),
         ("models/last-1.json", "score@last-1"),
         ("exports/every-0.json", "export@every-0"),
         ("comparison/overlays.json", "compare"),
@@ -158,16 +159,17 @@ def test_evidence_is_a_mean_over_images_not_over_classes():
 
 
 def test_findings_give_each_figure_with_its_measure(results: Results):
-    *_, accuracy, evidence, agreement = findings_of(results)
-    assert accuracy.endswith("of 20 images of the test split (4 models).")
-    assert "lies inside the evidence, which covers 3.0 % of the image" in evidence
-    assert "maps of other images of the class: 0.15" in agreement
+    _, accuracy, agreement, evidence = findings_of(results)
+    assert accuracy.startswith("The 4 models are right on ") and accuracy.endswith("of 20 images of the test split.")
+    assert "lies inside the evidence, which covers 3.0 % of the image: " in evidence
+    assert "maps of different images: 0.15" in agreement
 
 
 def test_the_summary_starts_with_the_findings_and_tables_every_model(results: Results):
     summary = summary_of(results)
-    assert summary.startswith("# Where to look?\n\n- In these 4 models, over 10 test images of infected")
-    assert "\n- About uninfected no statement holds (agreement beyond every null: the excess is -0.10).\n" in summary
+    assert summary.startswith("# Where to look?\n\n- What can be said of these 4 models: of infected, that they look")
+    assert '\n## What can be said\n\n- infected: "In these 4 models' in summary
+    assert "(agreement beyond every null: the excess is -0.10)" in summary.split("## Not to be said")[1]
     for name in results.names:
         assert f"\n| {name} | " in summary
     assert "| last-0, last-1 | seeds | infected | 10 | 0.8" in summary

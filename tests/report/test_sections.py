@@ -7,7 +7,7 @@ from wheretolook.report.sections_agreement import agreements
 from wheretolook.report.sections_data import audit_section
 from wheretolook.report.sections_differences import differences_section, p_value
 from wheretolook.report.sections_faithfulness import faithfulness_section
-from wheretolook.report.sections_statements import statement_lines, statements_section
+from wheretolook.report.sections_statements import statement_overview, statements_section
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +22,37 @@ def test_statements_stand_in_the_order_of_the_classes_with_who_vetoes_them(resul
     assert uninfected["veto"] == "Without every-1 the others would agree beyond every null."
 
 
-def test_a_class_of_which_nothing_holds_is_told_as_that(results: Results):
-    assert statement_lines(results)[1].startswith("About uninfected no statement holds (agreement beyond every null")
+def test_what_may_be_said_fits_one_sentence_that_also_tells_of_what_class_nothing(results: Results):
+    assert statement_overview(results) == (
+        "What can be said of these 4 models: of infected, that they look at the same places; "
+        "of uninfected, nothing (not met: agreement beyond every null)."
+    )
+
+
+def test_several_statements_about_a_class_are_told_in_one_breath(results: Results):
+    opening = "In these 4 models, over 10 test images of infected, the networks"
+    told = (
+        f"{opening} look at the same places.",
+        f"{opening} look at the evidence.",
+        "Networks like last-0 look there.",
+    )
+    holds = [{"statement": each, "rule": "a", "because": "b"} for each in told]
+    classes = {"infected": {**results.statements["classes"]["infected"], "holds": holds}}
+    of_three = Results(**{**vars(results), "statements": {**results.statements, "classes": classes}})
+    assert statement_overview(of_three) == (
+        "What can be said of these 4 models: of infected, that they look at the same places and at the evidence and "
+        "that networks like last-0 look there."
+    )
+
+
+def test_of_many_classes_the_sentence_names_those_of_which_something_holds(results: Results):
+    about = results.statements["classes"]
+    many = {f"c{number}": about["infected" if number == 2 else "uninfected"] for number in range(5)}
+    others = {
+        "audit": {**results.audit, "class_names": list(many)},
+        "statements": {**results.statements, "classes": many},
+    }
+    assert statement_overview(Results(**{**vars(results), **others})) == "Something can be said of 1 of 5 classes: c2."
 
 
 def test_wrong_predictions_are_counted(results: Results):

@@ -41,7 +41,9 @@ def run(tmp_path):
 def test_it_writes_maps_and_a_copy_of_their_manifest_and_says_so(run, tmp_path):
     done = run("one", "--methods", "cam")
     assert done.exit_code == 0, done.output
-    assert done.stdout.startswith("export one: 10 images, 5 arrays, on 1 x cpu")
+    first, last = done.stdout.splitlines()
+    assert first.startswith("export one: gradcam, cam of every layer, on 1 x cpu")
+    assert last == "export one: maps of 10 images in 5 arrays"
     assert (tmp_path / "exports/one.json").read_bytes() == (tmp_path / "cams/one/manifest.json").read_bytes()
     assert np.load(tmp_path / "cams/one/cam.block3.npy").shape == (10, 2, 4, 4)
 

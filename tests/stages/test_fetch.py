@@ -40,7 +40,10 @@ def hashes(folder: str) -> dict[str, str]:
 def test_synthetic_cells_are_rendered_into_class_folders_with_masks():
     result = run(SYNTHETIC)
     assert result.exit_code == 0
-    assert result.output == "data/raw: 8 images of infected, uninfected from synthetic\n"
+    assert result.output.splitlines() == [
+        "fetch: synthetic images into data/raw",
+        "fetch: 8 images of infected, uninfected, in data/raw",
+    ]
     assert len(list(Path("data/raw/images/infected").iterdir())) == 4
     assert len(list(Path("data/raw/masks/uninfected").iterdir())) == 4
 
@@ -58,7 +61,7 @@ def test_a_folder_takes_the_place_of_what_was_fetched_before():
     source = write_classes(Path("source"), {"a": 2, "b": 2})
     write_mask(source / "masks/a/p0_000.png")
     result = run({"source": "folder", "path": "source/images", "masks": "source/masks"})
-    assert result.output == "data/raw: 4 images of a, b from folder\n"
+    assert result.output.splitlines()[-1] == "fetch: 4 images of a, b, in data/raw"
     assert {name.split("/")[1] for name in hashes("data/raw")} == {"a", "b"}
     assert Path("data/raw/masks/a/p0_000.png").is_file()
 

@@ -39,7 +39,10 @@ def run(**change: str) -> Result:
 def test_it_writes_what_can_be_loaded_and_says_how_much():
     result = run()
     assert result.exit_code == 0
-    assert result.output == "data/prepared: 20 of 20 images (12 train, 4 val, 4 test); found: nothing odd\n"
+    assert result.output.splitlines() == [
+        "prepare: images of data/raw, each 16 x 16 pixels by stretch",
+        "prepare: 20 of 20 images (12 train, 4 val, 4 test); found: nothing odd",
+    ]
     assert load_prepared(Path("data/prepared")).images.shape == (20, 16, 16, 3)
 
 

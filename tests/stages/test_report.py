@@ -17,6 +17,7 @@ WRITTEN = {
     "data.json",
     "summary.md",
     "site/index.html",
+    "revision.json",
     "plots/agreement.csv",
     "plots/confusion/every-0.csv",
     "plots/confusion/last-0.csv",
@@ -57,8 +58,10 @@ def test_the_same_inputs_give_the_same_bytes_in_another_process(root: Path):
     assert done.returncode == 0, done.stderr
     assert files_of(root) == first
     assert done.stdout == told
-    assert told.startswith("report: 2 models, 8 of 8 images of test on the page (0.")
-    assert told.rstrip().endswith("site/index.html")
+    first, last = told.splitlines()
+    assert first == "report: results of 2 models, tables, figures and the page"
+    assert last.startswith("report: 8 of 8 images of test on the page (0.")
+    assert last.endswith("site/index.html")
     assert done.stderr == ""
 
 
@@ -66,7 +69,7 @@ def test_a_model_that_is_named_no_more_leaves_the_report_and_one_model_without_m
     write_world(tmp_path, names=("last-0", "every-0"), per_class=4, size=16, grids=(4, 2), masks=False)
     write_report(tmp_path)
     (tmp_path / "reports/names.json").write_text('{"models": ["every-0"], "trained": ["every-0"], "drive": []}')
-    assert write_report(tmp_path).startswith("report: 1 model, 4 of 4 images")
+    assert write_report(tmp_path).startswith("report: results of 1 model, ")
     assert [path.name for path in (tmp_path / "reports/plots/confusion").iterdir()] == ["every-0.csv"]
     assert "last-0" not in (tmp_path / "reports/summary.md").read_text()
     assert not (tmp_path / "reports/figures/localisation.png").exists()

@@ -47,7 +47,7 @@ def run(prepared: Path, models: Path, *more: str, without: str = "", **changes: 
 def test_a_model_file_is_written_and_the_device_is_said_aloud(prepared: Path, tmp_path: Path):
     result = run(prepared, tmp_path)
     assert result.exit_code == 0, result.output
-    assert re.search(r"train tiny: on cpu \(\d+ thread", result.output)
+    assert re.search(r"^train tiny: 30 images, 1 epoch, on cpu \(\d+ thread", result.output)
     assert re.search(r"looknet, loss last, 30 images, best of 1 epochs: 1, validation loss \d", result.output)
     assert read_card(tmp_path / "tiny.safetensors").class_names == ("class0", "class1")
 

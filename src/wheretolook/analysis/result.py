@@ -92,4 +92,5 @@ def describe(card: Card, maps: Maps) -> dict[str, Any]:
         "layers": list(card.layers),
         "heads": list(card.trained_heads),
         "trained_on": card.data.get("sha256"),
+        "training": card.training,
     }

@@ -51,6 +51,10 @@ def compare(root: Path, a: str, b: str, count: int) -> Iterator[Compared]:
     Raises:
         Refusal: one is neither, or the two are of different kinds; or results are missing.
     """
+    if not (root / "dvc.yaml").is_file():
+        raise Refusal(
+            f"{root}: expected a folder with dvc.yaml, found none; go to the project's folder, or give --root"
+        )
     with side_of(root, WORKSPACE) as here:
         models = here.names if (root / "reports/names.json").is_file() else []
         if a in models and b in models:
@@ -58,9 +62,8 @@ def compare(root: Path, a: str, b: str, count: int) -> Iterator[Compared]:
             return
     if a in models or b in models:
         model, other = (a, b) if a in models else (b, a)
-        raise Refusal(
-            f"{a} {b}: expected two models or two revisions; {model} is a model, {other} is none of {', '.join(models)}"
-        )
+        found = "a second one is missing" if other == WORKSPACE else f"{other} is none of {', '.join(models)}"
+        raise Refusal(f"{a} {b}: expected two models or two revisions; {model} is a model, {found}")
     with side_of(root, a) as first, side_of(root, b) as second:
         yield Compared(_sides(first, second, count), first, second)
 

@@ -87,7 +87,8 @@ class Side:
         missing = self.fetch(paths)
         if missing:
             raise Refusal(
-                f"{missing[0]} of {self.label}: expected it here, in DVC's cache or its remote; found it nowhere"
+                f"{missing[0]} of {self.label}: expected it here, in DVC's cache or its remote; found it nowhere; "
+                'run "dvc push" where it was made, or "dvc repro" in a checkout of that revision'
             )
 
 

@@ -115,6 +115,7 @@ class IntervalChart:
     width: int
     height: int
     left: int
+    middle: float
     zero: float
     x_ticks: tuple[Tick, ...]
     rows: tuple[IntervalRow, ...]
@@ -135,7 +136,9 @@ class Measured:
 
 def interval_chart(title: str, measured: Sequence[Measured]) -> IntervalChart:
     """Lay out figures with their intervals and nulls from -1 (or 0, where nothing is below) to 1."""
-    width, left, right, step, top = 560, 178, 14, 26, 14
+    width, right, step, top = 560, 14, 26, 14
+    # Room for the longest label, also in the larger letters of a narrow window.
+    left = min(300, max(178, 12 + 10 * max(len(row.label) for row in measured)))
     every = [x for row in measured for x in (row.mean, row.low, *(value for _, value in row.nulls)) if x is not None]
     low = 0.0 if min(every) >= 0 else -0.5 if min(every) >= -0.5 else -1.0
     across = Scale(low, 1, left, width - right)
@@ -153,4 +156,4 @@ def interval_chart(title: str, measured: Sequence[Measured]) -> IntervalChart:
         for i, row in enumerate(measured)
     )
     ticks = tuple(Tick(across(x), f"{x:g}".replace("-", "−")) for x in np.arange(low, 1.01, 0.25 if low == 0 else 0.5))
-    return IntervalChart(title, width, top + step * len(rows) + 26, left, across(0), ticks, rows)
+    return IntervalChart(title, width, top + step * len(rows) + 46, left, across((low + 1) / 2), across(0), ticks, rows)

@@ -27,6 +27,7 @@ class Results:
         overlays: which array of data/comparison/ is what.
         statements: what may be said about each class, or None where that was not asked.
         differences: the test of each class against the rest, or None where that was not asked.
+        parameters: every value of params.yaml, by section.
         audit: what was found in the data.
         split: the split that models are compared on.
     """
@@ -39,6 +40,7 @@ class Results:
     overlays: dict[str, Any]
     statements: dict[str, Any] | None
     differences: dict[str, Any] | None
+    parameters: dict[str, dict[str, Any]]
     audit: dict[str, Any]
     split: str
 
@@ -93,6 +95,7 @@ def load_results(reports: Path, prepared: Path) -> Results:
         overlays=overlays,
         statements=_read_if_there(comparison / "statements.json"),
         differences=_read_if_there(comparison / "differences.json"),
+        parameters=_read(reports / "parameters.json", "check"),
         audit=_read(prepared / "audit.json", "prepare"),
         split=overlays["split"],
     )

@@ -1,11 +1,8 @@
-"""What the page says about the data and about where everything comes from."""
+"""What the page says about the data."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from wheretolook.cams.store import Maps
-from wheretolook.report.results import Results
-from wheretolook.report.summary import loss_of
 from wheretolook.report.words import count, listed
 
 
@@ -50,31 +47,3 @@ def _sets(what: str, found: Mapping[str, Any]) -> str:
         return f"{what}: none found."
     first = listed(found["examples"][0]) if found["examples"] else ""
     return f"{what}: {count(found['images'], 'image')} in {count(found['sets'], 'set')}, for instance {first}."
-
-
-def provenance_section(results: Results, maps: Mapping[str, Maps]) -> dict[str, Any]:
-    """Each model by content, the data, and the versions of what made this page."""
-    return {"models": [_model(results, maps[name], name) for name in results.names], "lines": list(_lines(results))}
-
-
-def _model(results: Results, stored: Maps, name: str) -> dict[str, str]:
-    model = results.models[name]["model"]
-    arguments = ", ".join(f"{key} {value}" for key, value in sorted((model.get("arguments") or {}).items()))
-    methods = sorted({method for method, _ in stored.names})
-    return {
-        "name": name,
-        "network": f"{model['architecture']}{f' ({arguments})' if arguments else ''}",
-        "origin": "Google Drive" if name in results.drive else f"trained here, loss {loss_of(results.models[name])}",
-        "maps": f"{listed(methods)}, {results.exports[name]['precision']}",
-        "sha256": model["sha256"],
-    }
-
-
-def _lines(results: Results) -> Iterable[str]:
-    from importlib.metadata import version
-
-    hashes = results.audit["sha256"]
-    yield f"Images: SHA-256 {hashes['images.npy']}; index: {hashes['index.csv']}."
-    packages = ("dvc", "matplotlib", "numpy", "pillow", "scikit-learn", "scipy", "torch")
-    yield "This page was made beside " + listed(f"{name} {version(name)}" for name in packages) + "."
-    yield "Parameters: params.yaml of the same commit; every value of a stage stands in its command in dvc.lock."

@@ -1,9 +1,14 @@
 """The page's first part: what may be said about each class and what must not, as `compare` found it."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from wheretolook.report.results import Results
-from wheretolook.report.words import count
+from wheretolook.report.words import count, listed
+
+# In a statement about the models at hand, what follows is said of them.
+SUBJECT = ", the networks "
+TOLD_ONE_BY_ONE = 4
 
 
 def statements_section(results: Results) -> dict[str, Any] | None:
@@ -25,10 +30,18 @@ def statements_section(results: Results) -> dict[str, Any] | None:
     return {"classes": classes, "rules": found["rules"].items(), "must_not": found["must_not"]}
 
 
-def statement_lines(results: Results) -> list[str]:
-    """A sentence for each class: what holds, or that nothing does and why."""
+def statement_overview(results: Results) -> str:
+    """What may be said, in one sentence over all classes; empty where no statements were asked for."""
     section = statements_section(results)
-    return [line for part in section["classes"] for line in _lines(part)] if section else []
+    if section is None:
+        return ""
+    classes = section["classes"]
+    if len(classes) > TOLD_ONE_BY_ONE:
+        named = [part["class_name"] for part in classes if part["holds"]]
+        which = f": {listed(named)}" if named else ""
+        return f"Something can be said of {len(named)} of {len(classes)} classes{which}."
+    models = f"these {len(results.names)} models" if len(results.names) > 1 else "this model"
+    return f"What can be said of {models}: {'; '.join(map(_in_short, classes))}."
 
 
 def _veto(about: dict[str, Any], margin: float) -> str:
@@ -39,8 +52,18 @@ def _veto(about: dict[str, Any], margin: float) -> str:
     return f"Without {' or '.join(alone)} the others would agree beyond every null." if alone else ""
 
 
-def _lines(part: dict[str, Any]) -> list[str]:
+def _in_short(part: dict[str, Any]) -> str:
     if part["holds"]:
-        return [said["statement"] for said in part["holds"]]
-    why = part["must_not"][0] if part["must_not"] else {"rule": "no rule", "because": "nothing was measured"}
-    return [f"About {part['class_name']} no statement holds ({why['rule']}: {why['because']})."]
+        return f"of {part['class_name']}, that {' and that '.join(_subjects(part['holds']))}"
+    why = f" (not met: {part['must_not'][0]['rule']})" if part["must_not"] else ""
+    return f"of {part['class_name']}, nothing{why}"
+
+
+def _subjects(holds: list[dict[str, str]]) -> Iterator[str]:
+    """Once what is said of these networks, "they look at this and at that"; then each statement about others."""
+    of_these = [end.rstrip(".") for said in holds if (end := said["statement"].partition(SUBJECT)[2])]
+    if of_these:
+        yield f"they {listed([of_these[0], *(each.removeprefix('look ') for each in of_these[1:])])}"
+    for said in holds:
+        if SUBJECT not in said["statement"]:
+            yield said["statement"][:1].lower() + said["statement"][1:].rstrip(".")

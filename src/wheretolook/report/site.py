@@ -10,11 +10,13 @@ from wheretolook.report.colours import diverging, sequential
 from wheretolook.report.findings import measured_findings
 from wheretolook.report.pagedata import PageData
 from wheretolook.report.results import Results
+from wheretolook.report.revision import PLACE
 from wheretolook.report.sections import confusions, head_rows, located, model_rows, training_charts
 from wheretolook.report.sections_agreement import NULLS, SHAPES, agreements
-from wheretolook.report.sections_data import audit_section, provenance_section
+from wheretolook.report.sections_data import audit_section
 from wheretolook.report.sections_differences import differences_section
 from wheretolook.report.sections_faithfulness import faithfulness_section
+from wheretolook.report.sections_provenance import provenance_section
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.words import count, listed
 
@@ -36,7 +38,7 @@ PARTS = {
 
 
 def page_of(results: Results, maps: Mapping[str, Maps], data: PageData) -> str:
-    """The whole page: the same text for the same inputs."""
+    """The whole page, but for its git revision: the same text for the same inputs."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -86,6 +88,7 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "heads": head_rows(results, layers),
         "audit": audit_section(results.audit),
         "provenance": provenance_section(results, maps),
+        "revision": PLACE,
         "ramps": {"sequential": _ramp(sequential()), "diverging": _ramp(diverging())},
     }
 

@@ -33,13 +33,13 @@ def summary_of(results: Results) -> str:
 
 
 def _statements(results: Results) -> Iterable[str]:
-    """What must not be said of each class: what holds stands among the findings."""
+    """What may be said of each class, what must not, and why."""
     section = statements_section(results)
-    said = [(part["class_name"], each) for part in section["classes"] for each in part["must_not"]] if section else []
-    if said:
-        lines = (f'- {name}: "{each["statement"]}" ({each["rule"]}: {each["because"]})' for name, each in said)
-        yield "## Not to be said"
-        yield "\n".join(lines)
+    for title, key in (("What can be said", "holds"), ("Not to be said", "must_not")) if section else ():
+        said = [(part["class_name"], each) for part in section["classes"] for each in part[key]]
+        lines = [f'- {name}: "{each["statement"]}" ({each["rule"]}: {each["because"]})' for name, each in said]
+        yield f"## {title}"
+        yield "\n".join(lines) or "Nothing."
 
 
 def _models(results: Results) -> Iterable[Sequence[str]]:

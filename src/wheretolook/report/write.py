@@ -22,6 +22,7 @@ from wheretolook.report.plots import (
     training_table,
 )
 from wheretolook.report.results import Results
+from wheretolook.report.revision import name_revision
 from wheretolook.report.site import page_of
 from wheretolook.report.summary import summary_of
 
@@ -73,12 +74,13 @@ def write_site(
     comparison: Path,
     cells: int,
 ) -> int:
-    """site/index.html.
+    """site/index.html, and revision.json: which git revision it was made from.
 
     Returns:
         Its size in bytes.
     """
     page = page_of(results, maps, page_data(results, prepared, maps, gallery, comparison, cells))
+    page = name_revision(page, reports / "revision.json")
     with replacing_folder(reports / "site") as folder:
         write_text(folder / "index.html", page)
     return len(page.encode("utf-8"))
