@@ -13,7 +13,18 @@ from tests.analysis.made import Made, make
 sys.path.insert(0, str(Path(__file__).parents[2] / "stages"))
 from score import score
 
-OPTIONS = ["--faithfulness_images", "0", "--sanity_draws", "0", "--resamples", "199", "--seed", "0"]
+OPTIONS = [
+    "--faithfulness_images",
+    "0",
+    "--curve_steps",
+    "0",
+    "--sanity_draws",
+    "0",
+    "--resamples",
+    "199",
+    "--seed",
+    "0",
+]
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Sanity of every exported method and layer: their maps in one set of randomised networks, by the engine in one pass."""
+"""Sanity of every exported method and layer: all their maps of one set of randomised networks, by the engine."""
 
 from collections import defaultdict
 from typing import Any
