@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tests.report.fake_study import faithfulness, write_differences, write_statements
+from tests.report.fake_study import faithfulness, sanity, write_differences, write_statements
 from wheretolook.analysis.agree import KEYS
 from wheretolook.analysis.agreement import FIGURE_COLUMNS
 from wheretolook.cams.manifest import EVERY_CLASS_UP_TO
@@ -39,6 +39,7 @@ def write_model(world: Any, name: str, number: int, maps: dict, logits: np.ndarr
         "groups": None,
         "localisation": _localisation(world, maps, rng) if masks else None,
         "faithfulness": faithfulness(world),
+        "sanity": sanity(world, maps),
     }
     write_json(world.root / "reports/models" / f"{name}.json", result)
 

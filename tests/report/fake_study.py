@@ -109,3 +109,23 @@ def faithfulness(world: Any) -> dict[str, Any]:
         "images": 20,
         "classes": {name: figures(k == 0) for k, name in enumerate(world.class_names)},
     }
+
+
+def sanity(world: Any, maps: Any) -> dict[str, Any]:
+    """Sanity of every map: all pass but the Grad-CAMs of the first layer."""
+
+    def found(fails: bool) -> dict[str, Any]:
+        steps = ["heads", *reversed(world.layers)]
+        spearman = [0.6 - 0.4 * (i + 1) / len(steps) + 0.4 * fails for i in range(len(steps))]
+        return {
+            "images": 20,
+            "draws": 10,
+            "steps": [
+                {"randomised": name, "spearman": r, "least": r - 0.1, "most": r + 0.1}
+                for name, r in zip(steps, spearman, strict=True)
+            ],
+            "null": 0.3,
+            "passed": not fails,
+        }
+
+    return {f"{m}.{y}": found((m, y) == ("gradcam", world.layers[0])) for m, y in maps}

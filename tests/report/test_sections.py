@@ -2,12 +2,15 @@ import pytest
 
 from tests.report.fake import World
 from wheretolook.report.results import Results, load_results
+from wheretolook.report.sanity import fails_sanity, sanity_lines
 from wheretolook.report.sections import confusions, located, model_rows
 from wheretolook.report.sections_agreement import agreements
 from wheretolook.report.sections_data import audit_section
 from wheretolook.report.sections_differences import differences_section, p_value
 from wheretolook.report.sections_faithfulness import faithfulness_section
+from wheretolook.report.sections_sanity import sanity_section
 from wheretolook.report.sections_statements import statement_lines, statements_section
+from wheretolook.report.summary import summary_of
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +88,37 @@ def test_faithfulness_names_the_models_for_which_it_is_undefined(results: Result
     assert uninfected["undefined"] == "last-0, last-1, every-0 and every-1"
     assert infected["rows"][0]["gaps"] == ["0.80"] * 4
     assert uninfected["rows"][0]["gaps"] == [""] * 4
+
+
+def test_maps_that_fail_the_sanity_check_are_named_and_marked(results: Results):
+    section = sanity_section(results, ["block1", "block2", "block3"])
+    assert section["failing"]
+    fails = {
+        (row["method"], row["model"]): [bool(cell and cell["fails"]) for cell in row["cells"]]
+        for row in section["rows"]
+    }
+    assert fails["gradcam", "last-1"] == [True, False, False]
+    assert fails["cam", "every-0"] == [False, False, False]
+    assert [line.path[:2] for line in section["charts"][0].lines] == ["M3", "M3"]
+    assert fails_sanity(results, "last-0", "gradcam", "block1")
+    assert not fails_sanity(results, "last-0", "cam", "block3")
+    assert "- last-0: **fail:** gradcam.block1 (3 of 4 pass)" in summary_of(results)
+
+
+def test_without_a_null_nothing_is_decided(results: Results):
+    undecided = {
+        key: {**found, "passed": None, "null": None} for key, found in results.models["last-0"]["sanity"].items()
+    }
+    models = {**results.models, "last-0": {**results.models["last-0"], "sanity": undecided}}
+    other = Results(**{**vars(results), "models": models})
+    assert "- last-0: not decided, as no maps of random networks were exported" in list(sanity_lines(other))
+    assert not fails_sanity(other, "last-0", "gradcam", "block1")
+    assert (
+        sanity_section(
+            Results(**{**vars(results), "models": {n: {**m, "sanity": None} for n, m in models.items()}}), []
+        )
+        is None
+    )
 
 
 def test_the_audit_is_told_in_sentences(results: Results):

@@ -15,6 +15,7 @@ from wheretolook.report.sections_agreement import NULLS, SHAPES, agreements
 from wheretolook.report.sections_data import audit_section, provenance_section
 from wheretolook.report.sections_differences import differences_section
 from wheretolook.report.sections_faithfulness import faithfulness_section
+from wheretolook.report.sections_sanity import sanity_section
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.words import count, listed
 
@@ -29,6 +30,7 @@ PARTS = {
     "classes": "Classes",
     "agreement": "Agreement",
     "faithfulness": "Faithfulness",
+    "sanity": "Sanity",
     "training": "Training",
     "data": "Data",
     "provenance": "Provenance",
@@ -60,12 +62,12 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
     layers = data.described["layers"]
     split = results.audit["splits"][results.split]
     located_rows = located(results, layers)
-    faithful = faithfulness_section(results)
+    optional = {"faithfulness": faithfulness_section(results), "sanity": sanity_section(results, layers)}
     return {
         "heading": listed(results.names),
         "lead": _lead(results),
-        "parts": [(part, title) for part, title in PARTS.items() if part != "faithfulness" or faithful],
-        "faithfulness": faithful,
+        "parts": [(part, title) for part, title in PARTS.items() if optional.get(part, True)],
+        **optional,
         "differences": differences_section(results),
         "names": results.names,
         "class_names": results.class_names,

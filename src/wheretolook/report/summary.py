@@ -6,12 +6,18 @@ from typing import Any
 from wheretolook.report.findings import findings_of
 from wheretolook.report.metrics import localisation_of
 from wheretolook.report.results import Results
+from wheretolook.report.sanity import sanity_lines
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.words import NOTHING, interval, number, percent
 
 MODELS = ("model", "loss", "seed", "accuracy", "balanced (95 %)", "AUROC", "ECE", "energy inside", "ratio")
 NULLS = ("other images", "centre", "mean map", "random weights")
 AGREEMENT = ("models", "kind", "class", "images", "r (95 %)", *NULLS)
+
+SANITY = (
+    "A map passes if it falls, when the network's weights are random, to the level at which CAMs of random networks "
+    "resemble the trained network's. Maps that fail show the image or the architecture, and not what was learned."
+)
 
 
 def summary_of(results: Results) -> str:
@@ -29,6 +35,9 @@ def summary_of(results: Results) -> str:
         "r is the mean correlation of two models' maps of one image. Beside it, what r is against maps that know "
         "nothing of the image: agreement counts as far as it exceeds each of them.",
     ]
+    sane = list(sanity_lines(results))
+    if sane:
+        parts += ["## Sanity of the maps", "\n".join(sane), SANITY]
     return "\n\n".join(parts) + "\n"
 
 
