@@ -132,6 +132,9 @@ def test_figures_of_a_class_by_hand() -> None:
     }
     made = class_curves(figures, np.array([0, 0.5, 1]))
     assert made["deletion"] == pytest.approx([0.6, 0.3, 0.1])
+    assert made["undefined"] is False
+    kept = {**figures, "deletion": np.full((2, 3), 0.8)}
+    assert class_curves(kept, np.array([0, 0.5, 1]))["undefined"] is True
     assert made["deletion_auc"] == pytest.approx((0.4 + 0.25) / 2)
     assert made["insertion_auc"] == pytest.approx((0.6 + 0.35) / 2)
     assert (made["average_drop"], made["average_increase"]) == (pytest.approx(0.25), 0.5)

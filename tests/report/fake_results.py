@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tests.report.fake_study import faithfulness, sanity, write_differences, write_statements
+from tests.report.fake_study import curves, faithfulness, sanity, write_differences, write_statements
 from wheretolook.analysis.agree import KEYS
 from wheretolook.analysis.agreement import FIGURE_COLUMNS
 from wheretolook.cams.manifest import EVERY_CLASS_UP_TO
@@ -40,6 +40,7 @@ def write_model(world: Any, name: str, number: int, maps: dict, logits: np.ndarr
         "localisation": _localisation(world, maps, rng) if masks else None,
         "faithfulness": faithfulness(world),
         "sanity": sanity(world, maps),
+        "curves": curves(world, maps) if number == 0 else None,
     }
     write_json(world.root / "reports/models" / f"{name}.json", result)
 

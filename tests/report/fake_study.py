@@ -129,3 +129,24 @@ def sanity(world: Any, maps: Any) -> dict[str, Any]:
         }
 
     return {f"{m}.{y}": found((m, y) == ("gradcam", world.layers[0])) for m, y in maps}
+
+
+def curves(world: Any, maps: Any) -> dict[str, Any]:
+    """Classic curves of every map and of noise; undefined for all classes but the first."""
+    shares = [0.0, 0.5, 1.0]
+
+    def of_class(first: bool) -> dict[str, Any]:
+        return {
+            "images": 10,
+            "undefined": not first,
+            "deletion": [0.9, 0.3, 0.1 if first else 0.8],
+            "insertion": [0.1 if first else 0.8, 0.8, 0.9],
+            "deletion_auc": 0.4,
+            "insertion_auc": 0.65,
+            "average_drop": 0.2,
+            "average_increase": 0.3,
+        }
+
+    by_class = {name: of_class(k == 0) for k, name in enumerate(world.class_names)}
+    keys = [*(f"{m}.{y}" for m, y in maps), "random"]
+    return {"split": "test", "images": 20, "shares": shares, "maps": dict.fromkeys(keys, by_class)}

@@ -5,6 +5,7 @@ from wheretolook.report.results import Results, load_results
 from wheretolook.report.sanity import fails_sanity, sanity_lines
 from wheretolook.report.sections import confusions, located, model_rows
 from wheretolook.report.sections_agreement import agreements
+from wheretolook.report.sections_curves import curves_section
 from wheretolook.report.sections_data import audit_section
 from wheretolook.report.sections_differences import differences_section, p_value
 from wheretolook.report.sections_faithfulness import faithfulness_section
@@ -119,6 +120,16 @@ def test_without_a_null_nothing_is_decided(results: Results):
         )
         is None
     )
+
+
+def test_classic_curves_stand_only_of_the_models_that_were_asked(results: Results):
+    infected, uninfected = curves_section(results)["classes"]
+    assert {row["model"] for row in infected["rows"]} == {"last-0"}
+    assert [row["deletion"] for row in infected["rows"] if row["map"] == "random"] == ["0.400"]
+    assert (infected["undefined"], uninfected["undefined"]) == ("", "last-0")
+    assert [line.label for line in infected["charts"][0].lines] == ["deletion", "insertion"]
+    nobody = {name: {**result, "curves": None} for name, result in results.models.items()}
+    assert curves_section(Results(**{**vars(results), "models": nobody})) is None
 
 
 def test_the_audit_is_told_in_sentences(results: Results):

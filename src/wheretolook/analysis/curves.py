@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from wheretolook.analysis.faithfulness import KEPT
+
 
 def pixel_counts(pixels: int, steps: int) -> np.ndarray:
     """How many pixels are taken out (or put in) at each point of a curve: (T,) int64, 0 to `pixels`, T <= steps + 1.
@@ -65,9 +67,12 @@ def class_curves(found: dict[str, np.ndarray], shares: np.ndarray) -> dict[str, 
         found: `deletion` and `insertion` (n, T), and `masked` (n,): scores of the true class.
         shares: (T,) of the pixels.
     """
+    deletion = found["deletion"].mean(axis=0)
     drop, increase = drop_and_increase(found["deletion"][:, 0], found["masked"])
     return {
         "images": len(found["masked"]),
+        # With nothing but the fill, the class must lose its score, or there was nothing that could be taken out.
+        "undefined": bool(deletion[-1] > KEPT * deletion[0]),
         **{kind: found[kind].mean(axis=0).tolist() for kind in ("deletion", "insertion")},
         **{f"{kind}_auc": float(area_under(found[kind], shares).mean()) for kind in ("deletion", "insertion")},
         "average_drop": drop,

@@ -12,6 +12,7 @@ from wheretolook.report.pagedata import PageData
 from wheretolook.report.results import Results
 from wheretolook.report.sections import confusions, head_rows, located, model_rows, training_charts
 from wheretolook.report.sections_agreement import NULLS, SHAPES, agreements
+from wheretolook.report.sections_curves import curves_section
 from wheretolook.report.sections_data import audit_section, provenance_section
 from wheretolook.report.sections_differences import differences_section
 from wheretolook.report.sections_faithfulness import faithfulness_section
@@ -30,6 +31,7 @@ PARTS = {
     "classes": "Classes",
     "agreement": "Agreement",
     "faithfulness": "Faithfulness",
+    "curves": "Insertion and deletion",
     "sanity": "Sanity",
     "training": "Training",
     "data": "Data",
@@ -62,7 +64,11 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
     layers = data.described["layers"]
     split = results.audit["splits"][results.split]
     located_rows = located(results, layers)
-    optional = {"faithfulness": faithfulness_section(results), "sanity": sanity_section(results, layers)}
+    optional = {
+        "faithfulness": faithfulness_section(results),
+        "curves": curves_section(results),
+        "sanity": sanity_section(results, layers),
+    }
     return {
         "heading": listed(results.names),
         "lead": _lead(results),
