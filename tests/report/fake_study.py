@@ -150,3 +150,21 @@ def curves(world: Any, maps: Any) -> dict[str, Any]:
     by_class = {name: of_class(k == 0) for k, name in enumerate(world.class_names)}
     keys = [*(f"{m}.{y}" for m, y in maps), "random"]
     return {"split": "test", "images": 20, "shares": shares, "maps": dict.fromkeys(keys, by_class)}
+
+
+def groups(region: str) -> dict[str, Any]:
+    """Accuracy and energy by group, the same on every split."""
+
+    def summed(figure: str) -> dict[str, Any]:
+        ends = {f"{figure}_low": 0.7, f"{figure}_high": 0.9, "lowest": 0.5, "highest": 1.0, "spread": 0.1}
+        return {"groups": 12, figure: 0.8, **ends, "worst": [{"group": "P03", "images": 4, figure: 0.5}]}
+
+    by_split = summed("accuracy") | {"energy": {"region": region, **summed("energy")}}
+    return dict.fromkeys(("train", "val", "test"), by_split)
+
+
+def estimated(world: Any, maps: Any) -> dict[str, Any]:
+    """Energy on the estimated foreground."""
+    row = {"images": 10, "area_share": 0.4, "energy": 0.7, "energy_low": 0.6, "energy_high": 0.8, "ratio": 1.75}
+    by_split = dict.fromkeys(("train", "val", "test"), dict.fromkeys(world.class_names, row))
+    return {f"{m}.{y}": by_split for m, y in maps}

@@ -1,6 +1,7 @@
 import pytest
 
-from tests.report.fake import World
+from tests.report.fake import World, write_world
+from wheretolook.report.metrics import metrics_of
 from wheretolook.report.results import Results, load_results
 from wheretolook.report.sanity import fails_sanity, sanity_lines
 from wheretolook.report.sections import confusions, located, model_rows
@@ -9,6 +10,7 @@ from wheretolook.report.sections_curves import curves_section
 from wheretolook.report.sections_data import audit_section
 from wheretolook.report.sections_differences import differences_section, p_value
 from wheretolook.report.sections_faithfulness import faithfulness_section
+from wheretolook.report.sections_located import located_section
 from wheretolook.report.sections_sanity import sanity_section
 from wheretolook.report.sections_statements import statement_lines, statements_section
 from wheretolook.report.summary import summary_of
@@ -120,6 +122,36 @@ def test_without_a_null_nothing_is_decided(results: Results):
         )
         is None
     )
+
+
+def test_figures_of_where_maps_lie_stand_beside_what_they_are_held_against(results: Results):
+    section = located_section(results)
+    (part,) = section["classes"]
+    assert part["class_name"] == "infected"
+    first = part["rows"][0]
+    assert first["iou"] == "0.30 at 0.50"
+    assert (first["auroc"], first["precision"], first["pointing"]) == ("0.950", "0.600", "90 % (11 %; 20 %)")
+    assert first["foreground"] == "80.0 % of 50.0 %"
+    assert first["mark"] == "–"
+    assert section["foreground"] == []
+    assert [len(row["cells"]) for row in section["splits"]] == [3] * 4
+
+
+def test_groups_are_summed_up_and_the_worst_named(results: Results):
+    rows = located_section(results)["groups"]
+    assert [row["figure"] for row in rows[:2]] == ["accuracy", "energy in the evidence"]
+    assert rows[0]["worst"] == "P03 50 % of 4"
+    assert "| last-0 | accuracy | 12 | 80.0 % (70.0 to 90.0) |" in summary_of(results)
+
+
+def test_an_estimated_foreground_is_called_that_wherever_it_is_shown(tmp_path):
+    world = write_world(tmp_path, names=("one",), per_class=4, grids=(4, 2), masks=False)
+    bare = load_results(world.root / "reports", world.root / "data/prepared")
+    section = located_section(bare)
+    assert [row["energy"] for row in section["foreground"]] == ["70.0 % (60.0 to 80.0)"] * 2
+    assert section["groups"][1]["figure"] == "energy in the estimated foreground"
+    assert "## Energy on the estimated foreground" in summary_of(bare)
+    assert metrics_of(bare)["one"]["foreground_estimated"]["infected"] == {"energy": 0.7, "ratio": 1.75}
 
 
 def test_classic_curves_stand_only_of_the_models_that_were_asked(results: Results):

@@ -16,6 +16,7 @@ from wheretolook.report.sections_curves import curves_section
 from wheretolook.report.sections_data import audit_section, provenance_section
 from wheretolook.report.sections_differences import differences_section
 from wheretolook.report.sections_faithfulness import faithfulness_section
+from wheretolook.report.sections_located import located_section
 from wheretolook.report.sections_sanity import sanity_section
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.words import count, listed
@@ -26,6 +27,7 @@ SCRIPTS = ("unpack.js", "maps.js", "paint.js", "state.js", "gallery.js", "layers
 PARTS = {
     "answers": "Answers",
     "models": "Models",
+    "located": "Where maps lie",
     "gallery": "Image by image",
     "layers": "Layer by layer",
     "classes": "Classes",
@@ -85,6 +87,7 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "has_evidence": located_rows is not None,
         "confusions": confusions(results),
         "located": located_rows,
+        "located_figures": located_section(results),
         "target": results.target,
         "gallery_note": _gallery_note(results, data.described),
         "agreements": agreements(results),

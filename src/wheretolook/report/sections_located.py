@@ -1,0 +1,131 @@
+"""The page's figures of where a model's own maps lie: in the evidence, on the foreground, by split and by group."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from wheretolook.report.metrics import localisation_of
+from wheretolook.report.results import Results
+from wheretolook.report.words import NOTHING, number, percent
+
+SPLITS = ("train", "val", "test")
+
+
+def located_section(results: Results) -> dict[str, Any]:
+    """What of it there is: `classes`, `foreground`, `splits`, `groups`; each empty where nothing was measured."""
+    return {
+        "split": results.split,
+        "classes": [part for name in results.class_names if (part := _of_class(results, name))],
+        "foreground": list(_foreground(results)),
+        "splits": [_splits(results, name) for name in results.names],
+        "groups": [row for name in results.names for row in _groups(results, name)],
+    }
+
+
+def _of_class(results: Results, class_name: str) -> dict[str, Any] | None:
+    """All localisation figures of the primary maps of one class."""
+    rows = [
+        _figures(name, row, known_foreground=not results.models[name].get("foreground_estimated"))
+        for name in results.names
+        if (row := localisation_of(results.models[name], results.split).get(class_name)) and row["evidence_images"]
+    ]
+    return {"class_name": class_name, "rows": rows} if rows else None
+
+
+def _figures(name: str, row: dict[str, Any], known_foreground: bool) -> dict[str, str]:
+    at = row["iou_threshold"]
+    pointing, chance, centre = (percent(row[key], 0) for key in ("pointing", "pointing_by_area", "centre_pointing"))
+    return {
+        "name": name,
+        "images": str(row["evidence_images"]),
+        "area": percent(row["area_share"]),
+        "energy": _with_ends(row, "energy"),
+        "ceiling": percent(row["energy_ceiling"]),
+        "centre": percent(row["centre_energy"]),
+        "negative": percent(row["negative_energy"]),
+        "pointing": f"{pointing} ({chance}; {centre})",
+        "iou": number(row["iou"]) + ("" if at is None else f" at {at:.2f}"),
+        "auroc": number(row["pixel_auroc"], 3),
+        "precision": number(row["average_precision"], 3),
+        "foreground": _with_area(row["foreground_energy"] if known_foreground else None, row["foreground_area_share"]),
+        "mark": _with_area(row["mark_energy"], row["mark_area_share"]),
+    }
+
+
+def _foreground(results: Results) -> Iterable[dict[str, str]]:
+    """Energy of the primary maps on the estimated foreground, where no mask names one."""
+    for name in results.names:
+        for class_name, row in estimated_of(results, name).items():
+            yield {
+                "name": name,
+                "class_name": class_name,
+                "images": str(row["images"]),
+                "area": percent(row["area_share"]),
+                "energy": _with_ends(row, "energy"),
+                "ratio": number(row["ratio"]),
+            }
+
+
+def estimated_of(results: Results, name: str) -> dict[str, dict[str, Any]]:
+    """By class: energy of a model's primary maps on the estimated foreground; empty where masks name a foreground."""
+    result = results.models[name]
+    by_map = result.get("foreground_estimated") or {}
+    return by_map.get(f"cam.{result['layers'][-1]}", {}).get(results.split, {})
+
+
+def _splits(results: Results, name: str) -> dict[str, Any]:
+    """A model on what it was trained on beside what it was not: accuracy, calibration, energy inside the evidence."""
+    result = results.models[name]
+    cells = []
+    for split in SPLITS:
+        figures = result["splits"].get(split) or {}
+        rows = [row for row in localisation_of(result, split).values() if row["energy"] is not None]
+        images = sum(row["evidence_images"] for row in rows)
+        energy = sum(row["energy"] * row["evidence_images"] for row in rows) / images if images else None
+        cells.append(
+            {
+                "accuracy": percent(figures.get("accuracy")),
+                "ece": number(figures.get("ece"), 3),
+                "brier": number(figures.get("brier"), 3),
+                "energy": percent(energy),
+            }
+        )
+    return {"name": name, "cells": cells}
+
+
+def _groups(results: Results, name: str) -> Iterable[dict[str, str]]:
+    """Accuracy and energy by group: how far groups are apart, and which fared worst."""
+    found = (results.models[name].get("groups") or {}).get(results.split)
+    if not found:
+        return
+    for figure, summed, label in (
+        ("accuracy", found, "accuracy"),
+        ("energy", found.get("energy"), "energy"),
+    ):
+        if not summed:
+            continue
+        estimated = summed.get("region") == "foreground" and estimated_of(results, name)
+        where = f" in the {'estimated ' if estimated else ''}{summed['region']}" if "region" in summed else ""
+        known = interval(summed[f"{figure}_low"], summed[f"{figure}_high"], 3)
+        worst = (
+            f"{each['group'] or '(none)'} {percent(each[figure], 0)} of {each['images']}" for each in summed["worst"]
+        )
+        yield {
+            "name": name,
+            "figure": label + where,
+            "groups": str(summed["groups"]),
+            "mean": _with_ends(summed, figure),
+            "lowest": percent(summed["lowest"]),
+            "highest": percent(summed["highest"]),
+            "spread": NOTHING if summed["spread"] is None else percent(summed["spread"]),
+            "worst": ", ".join(worst),
+        }
+
+
+def _with_ends(row: dict[str, Any], figure: str) -> str:
+    """A share with its interval, in percent."""
+    low, high = row[f"{figure}_low"], row[f"{figure}_high"]
+    return percent(row[figure]) + ("" if low is None else f" ({100 * low:.1f} to {100 * high:.1f})")
+
+
+def _with_area(energy: float | None, area: float | None) -> str:
+    return NOTHING if energy is None else f"{percent(energy)} of {percent(area)}"
