@@ -97,21 +97,17 @@ def _groups(results: Results, name: str) -> Iterable[dict[str, str]]:
     found = (results.models[name].get("groups") or {}).get(results.split)
     if not found:
         return
-    for figure, summed, label in (
-        ("accuracy", found, "accuracy"),
-        ("energy", found.get("energy"), "energy"),
-    ):
-        if not summed:
+    for figure, summed in (("accuracy", found), ("energy", found.get("energy"))):
+        if not summed:  # no image of the split has the region
             continue
         estimated = summed.get("region") == "foreground" and estimated_of(results, name)
         where = f" in the {'estimated ' if estimated else ''}{summed['region']}" if "region" in summed else ""
-        known = interval(summed[f"{figure}_low"], summed[f"{figure}_high"], 3)
         worst = (
-            f"{each['group'] or '(none)'} {percent(each[figure], 0)} of {each['images']}" for each in summed["worst"]
+            f"{each['group'] or 'no group'} {percent(each[figure], 0)} of {each['images']}" for each in summed["worst"]
         )
         yield {
             "name": name,
-            "figure": label + where,
+            "figure": figure + where,
             "groups": str(summed["groups"]),
             "mean": _with_ends(summed, figure),
             "lowest": percent(summed["lowest"]),
