@@ -128,11 +128,13 @@ def test_figures_of_where_maps_lie_stand_beside_what_they_are_held_against(resul
     section = located_section(results)
     (part,) = section["classes"]
     assert part["class_name"] == "infected"
-    first = part["rows"][0]
-    assert first["iou"] == "0.30 at 0.50"
-    assert (first["auroc"], first["precision"], first["pointing"]) == ("0.950", "0.600", "90 % (11 %; 20 %)")
-    assert first["foreground"] == "80.0 % of 50.0 %"
-    assert first["mark"] == "–"
+    assert part["names"] == list(results.names)
+    first = {label: cells[0] for label, cells in part["lines"]}
+    assert first["IoU with the evidence, at one threshold chosen on val"] == "0.30 at 0.50"
+    assert (first["pixel AUROC"], first["average precision"]) == ("0.950", "0.600")
+    assert (first["points at the evidence"], first["a cell drawn at random does"]) == ("90 %", "11 %")
+    assert first["positive energy on the foreground"] == "80.0 % of 50.0 %"
+    assert "positive energy on the mark" not in first  # no image has one
     assert section["foreground"] == []
     assert [len(row["cells"]) for row in section["splits"]] == [3] * 4
 

@@ -8,6 +8,22 @@ from wheretolook.report.results import Results
 from wheretolook.report.words import NOTHING, number, percent
 
 SPLITS = ("train", "val", "test")
+FIGURES = {
+    "images": "images that have evidence",
+    "area": "share of the area that is evidence",
+    "energy": "positive energy inside the evidence (95 %)",
+    "ceiling": "the most that a map of this grid could have",
+    "centre": "what a blob at the centre has",
+    "negative": "negative energy inside the evidence",
+    "pointing": "points at the evidence",
+    "chance": "a cell drawn at random does",
+    "centre_points": "the centre does",
+    "iou": "IoU with the evidence, at one threshold chosen on val",
+    "auroc": "pixel AUROC",
+    "precision": "average precision",
+    "foreground": "positive energy on the foreground",
+    "mark": "positive energy on the mark",
+}
 
 
 def located_section(results: Results) -> dict[str, Any]:
@@ -23,17 +39,25 @@ def located_section(results: Results) -> dict[str, Any]:
 
 def _of_class(results: Results, class_name: str) -> dict[str, Any] | None:
     """All localisation figures of the primary maps of one class."""
-    rows = [
+    columns = [
         _figures(name, row, known_foreground=not results.models[name].get("foreground_estimated"))
         for name in results.names
         if (row := localisation_of(results.models[name], results.split).get(class_name)) and row["evidence_images"]
     ]
-    return {"class_name": class_name, "rows": rows} if rows else None
+    lines = [(label, [column[key] for column in columns]) for key, label in FIGURES.items()]
+    return (
+        {
+            "class_name": class_name,
+            "names": [column["name"] for column in columns],
+            "lines": [(label, cells) for label, cells in lines if any(cell != NOTHING for cell in cells)],
+        }
+        if columns
+        else None
+    )
 
 
 def _figures(name: str, row: dict[str, Any], known_foreground: bool) -> dict[str, str]:
     at = row["iou_threshold"]
-    pointing, chance, centre = (percent(row[key], 0) for key in ("pointing", "pointing_by_area", "centre_pointing"))
     return {
         "name": name,
         "images": str(row["evidence_images"]),
@@ -42,7 +66,9 @@ def _figures(name: str, row: dict[str, Any], known_foreground: bool) -> dict[str
         "ceiling": percent(row["energy_ceiling"]),
         "centre": percent(row["centre_energy"]),
         "negative": percent(row["negative_energy"]),
-        "pointing": f"{pointing} ({chance}; {centre})",
+        "pointing": percent(row["pointing"], 0),
+        "chance": percent(row["pointing_by_area"], 0),
+        "centre_points": percent(row["centre_pointing"], 0),
         "iou": number(row["iou"]) + ("" if at is None else f" at {at:.2f}"),
         "auroc": number(row["pixel_auroc"], 3),
         "precision": number(row["average_precision"], 3),
