@@ -108,6 +108,12 @@ def test_maps_that_fail_the_sanity_check_are_named_and_marked(results: Results):
     assert "- last-0: **fail:** gradcam.block1 (3 of 4 pass)" in summary_of(results)
 
 
+def test_the_summary_holds_the_map_between_the_evidence_and_noise(results: Results):
+    lines = summary_of(results).splitlines()
+    assert any(line.startswith("| last-0 | infected | ") and line.count("0.80") >= 2 for line in lines)
+    assert any(line.startswith("| last-0 | uninfected | ") and line.count("undefined") == 3 for line in lines)
+
+
 def test_without_a_null_nothing_is_decided(results: Results):
     undecided = {
         key: {**found, "passed": None, "null": None} for key, found in results.models["last-0"]["sanity"].items()

@@ -6,19 +6,13 @@ from typing import Any
 from wheretolook.report.findings import findings_of
 from wheretolook.report.metrics import localisation_of
 from wheretolook.report.results import Results
-from wheretolook.report.sanity import sanity_lines
-from wheretolook.report.sections_located import located_section
 from wheretolook.report.sections_statements import statements_section
+from wheretolook.report.summary_score import score_parts
 from wheretolook.report.words import NOTHING, interval, number, percent
 
 MODELS = ("model", "loss", "seed", "accuracy", "balanced (95 %)", "AUROC", "ECE", "energy inside", "ratio")
 NULLS = ("other images", "centre", "mean map", "random weights")
 AGREEMENT = ("models", "kind", "class", "images", "r (95 %)", *NULLS)
-
-SANITY = (
-    "A map passes if it falls, when the network's weights are random, to the level at which CAMs of random networks "
-    "resemble the trained network's. Maps that fail show the image or the architecture, and not what was learned."
-)
 
 
 def summary_of(results: Results) -> str:
@@ -36,24 +30,8 @@ def summary_of(results: Results) -> str:
         "r is the mean correlation of two models' maps of one image. Beside it, what r is against maps that know "
         "nothing of the image: agreement counts as far as it exceeds each of them.",
     ]
-    parts += _located(results)
-    sane = list(sanity_lines(results))
-    if sane:
-        parts += ["## Sanity of the maps", "\n".join(sane), SANITY]
+    parts += score_parts(results, _table)
     return "\n\n".join(parts) + "\n"
-
-
-def _located(results: Results) -> Iterable[str]:
-    """Tables of the estimated foreground, and by group, where there are such."""
-    section = located_section(results)
-    if section["foreground"]:
-        yield "## Energy on the estimated foreground"
-        head = ("model", "class", "images", "area (estimated)", "energy on it (estimated, 95 %)", "ratio")
-        yield _table(head, (tuple(row.values()) for row in section["foreground"]))
-    if section["groups"]:
-        yield "## By group"
-        head = ("model", "figure", "groups", "mean (95 %)", "lowest", "highest", "SD", "worst groups")
-        yield _table(head, (tuple(row.values()) for row in section["groups"]))
 
 
 def _statements(results: Results) -> Iterable[str]:
