@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from tests.analysis.made import SIZE, make
-from wheretolook.analysis.cascade import cascade, model_sanity
+from wheretolook.analysis.cascade import cascade, engine_for, model_sanity, network_inputs, true_class_maps
 from wheretolook.analysis.randomised import FIRST_SEED, Cascade, fresh_network, frozen
 from wheretolook.analysis.sanity import alikeness, largest_alikeness, sanity_result
+from wheretolook.analysis.target import open_target
 from wheretolook.cams.export import Choices, export_maps
 from wheretolook.cams.store import Maps, load_maps
 from wheretolook.data.prepared import load_prepared
@@ -69,6 +70,29 @@ def test_cascade_randomises_from_the_top_and_leaves_the_network_alone(made) -> N
     assert {len(r) for each in steps.values() for r in each.values()} == {3}
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     assert steps == cascade(network, card, maps, data, pairs, data.rows("test")[:6], 3, "")
+
+
+@pytest.mark.parametrize("count", [3, 12])
+def test_maps_in_the_cascade_are_the_ones_that_are_stored_before_anything_is_random(made, tmp_path, count) -> None:
+    """Of many classes not all maps are stored: both sides must mean the same by the map of the true class."""
+    _, card, data, _ = made
+    names = tuple(f"class {k:02}" for k in range(count))
+    index = data.index.assign(class_index=np.arange(len(data.index)) % count)
+    index["class_name"] = [names[k] for k in index["class_index"]]
+    data, card = replace(data, index=index, class_names=names), replace(card, class_names=names[::-1])
+    torch.manual_seed(5)
+    network = build_network("looknet", count, card.arguments).eval()
+    save_model(tmp_path / "many.safetensors", network, card)
+    methods = ("cam", "gradcam", "gradcam++", "layercam")
+    with joined_ranks({}, torch.device("cpu")) as ranks:
+        choices = Choices(methods, None, "float32", 32, 0)
+        export_maps(tmp_path / "many.safetensors", data, tmp_path / "maps", choices, ranks)
+    maps, rows = load_maps(tmp_path / "maps"), data.rows("test")[:12]
+    engine = engine_for(network, card, maps.names)
+    found = true_class_maps(engine, network_inputs(card, data, rows, torch.device("cpu")), card, data, rows)
+    for pair in maps.names:
+        stored = open_target(maps, *pair, data.labels).true_class(rows)
+        np.testing.assert_allclose(found[pair], stored, atol=1e-5 + 1e-4 * np.abs(stored).max(), err_msg=str(pair))
 
 
 def test_layer_by_layer_the_weights_become_those_of_a_fresh_network(made) -> None:

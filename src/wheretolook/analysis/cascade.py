@@ -103,11 +103,11 @@ def cascade(
         return found
     device = next(network.parameters()).device
     true = {pair: open_target(maps, *pair, prepared.labels).true_class(rows) for pair in pairs}
-    inputs = _input(card, prepared, rows, device)
+    inputs = network_inputs(card, prepared, rows, device)
     training = prepared.rows("train")
     training = training[:: max(1, len(training) // ESTIMATED_ON)][:ESTIMATED_ON]
-    random = Cascade(network, card, _input(card, prepared, training, device))
-    engine = _engine(random.network, card, pairs)
+    random = Cascade(network, card, network_inputs(card, prepared, training, device))
+    engine = engine_for(random.network, card, pairs)
     for draw in tqdm(range(draws), desc=told, unit="network", disable=None):
         for step in random.draw(draw):
             if last_step and step != random.steps[-1]:
@@ -139,11 +139,12 @@ def true_class_maps(
     return {pair: contrast(a, labels) if a.shape[1] > 1 else a[:, 0] for pair, a in arrays.items()}
 
 
-def _engine(network: Network, card: Card, pairs: list[Pair]) -> Engine:
-    """Built on the trained weights; it reads them where they are, so that it follows when they are randomised."""
+def engine_for(network: Network, card: Card, pairs: list[Pair]) -> Engine:
+    """What takes such maps; it reads the weights where they are, and so follows when they are randomised in place."""
     methods, layers = (list(dict.fromkeys(names)) for names in zip(*pairs, strict=True))
     return build_engine(network, methods, layers, (card.input_size, card.input_size), trained_heads=card.trained_heads)
 
 
-def _input(card: Card, prepared: Prepared, rows: np.ndarray, device: torch.device) -> Tensor:
+def network_inputs(card: Card, prepared: Prepared, rows: np.ndarray, device: torch.device) -> Tensor:
+    """Images (n, S, S, 3) of `rows` as the network takes them: (n, 3, S, S)."""
     return to_input(torch.from_numpy(np.array(prepared.images[rows])).to(device), card.mean, card.std)
