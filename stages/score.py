@@ -16,6 +16,13 @@ from wheretolook.stage import StageCommand
     help="Test images, equally many of each class, from which pixels are taken out to test the maps; 0: none.",
 )
 @click.option(
+    "--curve_steps",
+    type=click.IntRange(0),
+    required=True,
+    help="Steps of the classic insertion and deletion curves, with average drop and increase, over the same images; "
+    "0: none of these.",
+)
+@click.option(
     "--sanity_draws",
     type=click.IntRange(0),
     required=True,
@@ -33,6 +40,7 @@ from wheretolook.stage import StageCommand
 def score(
     name: str,
     faithfulness_images: int,
+    curve_steps: int,
     sanity_draws: int,
     resamples: int,
     seed: int,
@@ -54,7 +62,7 @@ def score(
     from wheretolook.models.card import read_card
 
     model, data, maps = models / f"{name}.safetensors", load_prepared(prepared), load_maps(cams / name)
-    probed = probe_model(model, maps, data, device, faithfulness_images, sanity_draws, resamples, seed)
+    probed = probe_model(model, maps, data, device, faithfulness_images, curve_steps, sanity_draws, resamples, seed)
     result = model_result(name, read_card(model), maps, data, probed, resamples, seed)
     write_json(reports / f"{name}.json", result)
     shown = [f"{split} {figures['accuracy']:.3f}" for split, figures in result["splits"].items()]

@@ -5,69 +5,122 @@ import pytest
 import torch
 
 from tests.analysis.made import SIZE, make
-from wheretolook.analysis.cascade import cascade, frozen, model_sanity
-from wheretolook.analysis.sanity import alikeness, sanity_result
-from wheretolook.cams.store import load_maps
+from wheretolook.analysis.cascade import cascade, engine_for, model_sanity, network_inputs, true_class_maps
+from wheretolook.analysis.randomised import FIRST_SEED, Cascade, fresh_network, frozen
+from wheretolook.analysis.sanity import alikeness, largest_alikeness, sanity_result
+from wheretolook.analysis.target import open_target
+from wheretolook.cams.export import Choices, export_maps
+from wheretolook.cams.store import Maps, load_maps
 from wheretolook.data.prepared import load_prepared
 from wheretolook.models.card import read_card
+from wheretolook.models.checkpoint import save_model
 from wheretolook.models.network import build_network
+from wheretolook.models.ranks import joined_ranks
 
 RNG = np.random.default_rng(0)
 MAPS = RNG.normal(size=(30, 5, 5)).astype(np.float32)
+METHODS = ("cam", "gradcam", "eigencam", "scorecam")
+WEIGHTS = ("blocks.block1.0.weight", "blocks.block2.0.weight", "classifier.0.weight")
+CHANGED = {"heads": (False, False, True), "block2": (False, True, True), "block1": (True, True, True)}
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory):
+    """An untrained network, saved as a model, and its maps by a fast, a gradient, a class-blind and a slow method."""
     root = tmp_path_factory.mktemp("cascade")
     make(root, names=("last-0",), per_class=40)
     card = replace(read_card(root / "models/last-0.safetensors"), arguments={"width": 4, "depth": 2})
     torch.manual_seed(3)
     network = build_network("looknet", 2, card.arguments).eval()
-    return root, network, card, load_prepared(root / "data/prepared")
+    save_model(root / "models/last-0.safetensors", network, card)
+    data, folder = load_prepared(root / "data/prepared"), root / "exported"
+    with joined_ranks({}, torch.device("cpu")) as ranks:
+        export_maps(root / "models/last-0.safetensors", data, folder, Choices(METHODS, None, "float32", 32, 2), ranks)
+    return network, card, data, load_maps(folder)
 
 
 def test_alikeness_counts_a_negative_like_its_positive_and_leaves_constant_maps_out() -> None:
     constant = np.where(np.arange(30)[:, None, None] < 10, 1, MAPS).astype(np.float32)
-    found = alikeness(MAPS, np.stack([MAPS, -MAPS, constant, np.ones_like(MAPS)]))
+    found = [alikeness(MAPS, each) for each in (MAPS, -MAPS, constant, np.ones_like(MAPS))]
     np.testing.assert_allclose(found, [1, 1, 1, 0], atol=1e-6)
 
 
-def test_method_whose_maps_stay_alike_fails() -> None:
-    null = MAPS, RNG.normal(size=(10, *MAPS.shape)).astype(np.float32)
+def test_null_is_that_of_the_draw_that_is_most_alike() -> None:
     noise = RNG.normal(size=(10, *MAPS.shape)).astype(np.float32)
-    stays = sanity_result(MAPS, {"heads": noise, "block1": np.stack([MAPS] * 10)}, null)
-    assert stays["passes"] is False
-    changes = sanity_result(MAPS, {"heads": np.stack([MAPS] * 10), "block1": noise * [[[[1.0]]]]}, null)
-    assert changes["steps"][0]["spearman"] == pytest.approx(1)
-    assert sanity_result(MAPS, {"heads": noise}, None)["passes"] is None
+    assert largest_alikeness(MAPS, noise) == max(alikeness(MAPS, each) for each in noise) < 0.3
+    assert largest_alikeness(MAPS, np.stack([*noise, MAPS])) == pytest.approx(1)
+
+
+def test_method_whose_maps_stay_alike_fails() -> None:
+    stays = sanity_result({"heads": [0.1, 0.1], "block1": [0.9, 0.5]}, 30, 0.3)
+    assert (stays["passed"], stays["images"], stays["draws"]) == (False, 30, 2)
+    changes = sanity_result({"heads": [1.0, 1.0], "block1": [0.1, 0.4]}, 30, 0.3)
+    assert changes["passed"] is True
+    assert changes["steps"][1] == {"randomised": "block1", "spearman": 0.25, "least": 0.1, "most": 0.4}
+    assert sanity_result({"heads": [0.1]}, 30, None)["passed"] is None
 
 
 def test_cascade_randomises_from_the_top_and_leaves_the_network_alone(made) -> None:
-    _, network, card, data = made
+    network, card, data, maps = made
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    steps = cascade(network, card, data, data.rows("test")[:6], 3)
-    assert list(steps) == ["heads", "block2", "block1"]
-    assert {maps.shape for maps in steps.values()} == {(3, 6, 7, 7)}
+    pairs = [("cam", "block2"), ("gradcam", "block1")]
+    steps = cascade(network, card, maps, data, pairs, data.rows("test")[:6], 3, "")
+    assert list(steps) == pairs
+    assert [list(each) for each in steps.values()] == [["heads", "block2", "block1"]] * 2
+    assert {len(r) for each in steps.values() for r in each.values()} == {3}
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
-    again = cascade(network, card, data, data.rows("test")[:6], 3)
-    assert all(np.array_equal(steps[name], again[name]) for name in steps)
+    assert steps == cascade(network, card, maps, data, pairs, data.rows("test")[:6], 3, "")
 
 
-def test_with_random_heads_the_feature_maps_are_still_the_trained_ones(made) -> None:
-    _, network, card, data = made
-    rows = data.rows("test")[:4]
-    maps = cascade(network, card, data, rows, 1)["heads"][0]
-    from wheretolook.analysis.cascade import FIRST_SEED, _fresh, _input
+@pytest.mark.parametrize("count", [3, 12])
+def test_maps_in_the_cascade_are_the_ones_that_are_stored_before_anything_is_random(made, tmp_path, count) -> None:
+    """Of many classes not all maps are stored: both sides must mean the same by the map of the true class."""
+    _, card, data, _ = made
+    names = tuple(f"class {k:02}" for k in range(count))
+    index = data.index.assign(class_index=np.arange(len(data.index)) % count)
+    index["class_name"] = [names[k] for k in index["class_index"]]
+    data, card = replace(data, index=index, class_names=names), replace(card, class_names=names[::-1])
+    torch.manual_seed(5)
+    network = build_network("looknet", count, card.arguments).eval()
+    save_model(tmp_path / "many.safetensors", network, card)
+    methods = ("cam", "gradcam", "gradcam++", "layercam")
+    with joined_ranks({}, torch.device("cpu")) as ranks:
+        choices = Choices(methods, None, "float32", 32, 0)
+        export_maps(tmp_path / "many.safetensors", data, tmp_path / "maps", choices, ranks)
+    maps, rows = load_maps(tmp_path / "maps"), data.rows("test")[:12]
+    engine = engine_for(network, card, maps.names)
+    found = true_class_maps(engine, network_inputs(card, data, rows, torch.device("cpu")), card, data, rows)
+    for pair in maps.names:
+        stored = open_target(maps, *pair, data.labels).true_class(rows)
+        np.testing.assert_allclose(found[pair], stored, atol=1e-5 + 1e-4 * np.abs(stored).max(), err_msg=str(pair))
 
-    weights = _fresh(card, FIRST_SEED).final_head().weight.detach()
+
+def test_layer_by_layer_the_weights_become_those_of_a_fresh_network(made) -> None:
+    network, card, *_ = made
+    trained, fresh = network.state_dict(), fresh_network(card, FIRST_SEED + 1).state_dict()
+    random = Cascade(network, card, torch.randn(8, 3, SIZE, SIZE))
+    list(random.draw(0))  # what a draw before has left behind does not matter
+    for step in random.draw(1):
+        found = random.network.state_dict()
+        for name, changed in zip(WEIGHTS, CHANGED[step], strict=True):
+            assert torch.equal(found[name], (fresh if changed else trained)[name]), (step, name)
+
+
+def test_normalisation_is_estimated_anew_on_what_the_random_layers_below_give(made) -> None:
+    network, card, *_ = made
+    images = torch.randn(8, 3, SIZE, SIZE)
+    random = Cascade(network, card, images)
+    *_, last = random.draw(0)
+    assert last == "block1"
+    normalisation = random.network.blocks["block1"][1]
     with torch.inference_mode():
-        features = network.feature_maps(_input(card, data, rows, torch.device("cpu")))["block2"]
-    contrast = (weights[0] - weights[1])[None] * torch.tensor(1 - 2 * data.labels[rows])[:, None]
-    np.testing.assert_allclose(maps, torch.einsum("nchw,nc->nhw", features, contrast.float()).numpy(), atol=1e-5)
+        reference = random.network.blocks["block1"][0](images)
+    torch.testing.assert_close(normalisation.running_mean, reference.mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(normalisation.running_var, reference.var((0, 2, 3)), rtol=1e-4, atol=1e-5)
 
 
 def test_frozen_layers_give_what_they_are_told_and_wake_up_again(made) -> None:
-    _, network, *_ = made
+    network, *_ = made
     images = torch.randn(2, 3, SIZE, SIZE)
     with torch.inference_mode():
         kept = network.feature_maps(images)
@@ -76,9 +129,36 @@ def test_frozen_layers_give_what_they_are_told_and_wake_up_again(made) -> None:
         assert not torch.equal(network.feature_maps(images * 0)["block2"], kept["block2"])
 
 
-def test_model_is_held_against_its_stored_maps_and_the_exported_null(made) -> None:
-    root, network, card, data = made
-    found = model_sanity(network, card, load_maps(root / "data/cams/last-0"), data, 2, 0)
-    assert found["images"] == 20
-    assert [step["randomised"] for step in found["steps"]] == ["heads", "block2", "block1"]
-    assert 0 < found["null"] < 1
+def test_every_exported_method_and_layer_is_held_against_the_primary_null(made) -> None:
+    network, card, data, maps = made
+    found = model_sanity(network, card, maps, data, 2, 0)
+    assert set(found) == {f"{m}.{y}" for m, y in maps.names}
+    assert len({entry["null"] for entry in found.values()}) == 1
+    assert 0 < found["cam.block2"]["null"] < 1
+    assert [step["randomised"] for step in found["cam.block2"]["steps"]] == ["heads", "block2", "block1"]
+    assert found["cam.block2"]["images"] == 20
+    # Equal but for a factor at a pooled linear head, and so are their ranks.
+    assert found["gradcam.block2"]["steps"] == found["cam.block2"]["steps"]
+    # What knows no class is not touched by random heads.
+    assert found["eigencam.block1"]["steps"][0]["spearman"] == pytest.approx(1, abs=1e-4)
+
+
+def test_slow_methods_are_asked_of_wholly_random_networks_and_few_images_alone(made) -> None:
+    network, card, data, maps = made
+    slow = model_sanity(network, card, maps, data, 2, 0)["scorecam.block1"]
+    assert ([step["randomised"] for step in slow["steps"]], slow["images"]) == (["block1"], 4)
+
+
+def test_method_that_shows_the_image_alone_fails(made) -> None:
+    """As Adebayo's edge detector: the first layer's strongest pattern is that of the image, whatever the weights."""
+    network, card, data, maps = made
+    found = model_sanity(network, card, maps, data, 2, 0)["eigencam.block1"]
+    assert found["steps"][-1]["spearman"] > found["null"]
+    assert found["passed"] is False
+
+
+def test_without_random_maps_nothing_passes_or_fails(made) -> None:
+    network, card, data, maps = made
+    arrays = {name: about for name, about in maps.manifest["arrays"].items() if name in ("cam.block2.npy",)}
+    found = model_sanity(network, card, Maps(maps.folder, {**maps.manifest, "arrays": arrays}), data, 1, 0)
+    assert found["cam.block2"]["passed"] is None

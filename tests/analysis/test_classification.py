@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
+from wheretolook.analysis.by_group import group_figures
 from wheretolook.analysis.calibration import expected_calibration_error
 from wheretolook.analysis.classification import brier_score, classification_scores, softmax
 from wheretolook.analysis.groups import group_codes, has_groups
 from wheretolook.analysis.recall import balanced_accuracy_interval
-from wheretolook.analysis.splits import group_scores
 
 
 def test_scores_by_hand() -> None:
@@ -81,7 +81,10 @@ def test_groups_that_fare_worst_come_first() -> None:
     names = np.repeat([f"P{i:02}" for i in range(12)], 5)
     right = np.ones(60, bool)
     right[5:8] = False
-    found = group_scores(right, group_codes(names), names, 199, 0)
+    found = group_figures("accuracy", right, group_codes(names), names, 199, 0)
     assert found["groups"] == 12
     assert found["worst"][0] == {"group": "P01", "images": 5, "accuracy": 0.4}
     assert found["accuracy_low"] < found["accuracy"] == 0.95
+    assert (found["lowest"], found["highest"]) == (0.4, 1.0)
+    assert found["spread"] == pytest.approx(np.std([0.4] + [1.0] * 11, ddof=1))
+    assert len(found["worst"]) == 5

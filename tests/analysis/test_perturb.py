@@ -27,9 +27,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def found(root: Path, images: int = 24, draws: int = 0) -> dict:
+def found(root: Path, images: int = 24, draws: int = 0, steps: int = 0) -> dict:
     model, data = root / "models/last-0.safetensors", load_prepared(root / "data/prepared")
-    return probe_model(model, load_maps(root / "data/cams/last-0"), data, "cpu", images, draws, 199, 0)
+    return probe_model(model, load_maps(root / "data/cams/last-0"), data, "cpu", images, steps, draws, 199, 0)
 
 
 def test_every_class_has_every_kind_and_equally_many_images(root: Path) -> None:
@@ -56,4 +56,4 @@ def test_network_reads_untouched_images_as_everywhere_else(root: Path) -> None:
 
 
 def test_nothing_is_run_where_nothing_is_asked_for(root: Path) -> None:
-    assert found(root, 0, 0) == {"faithfulness": None, "sanity": None}
+    assert found(root, 0, 0, 10) == {"faithfulness": None, "curves": None, "sanity": None}

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tests.report.fake_study import faithfulness, write_differences, write_statements
+from tests.report.fake_study import curves, estimated, faithfulness, groups, sanity, write_differences, write_statements
 from wheretolook.analysis.agree import KEYS
 from wheretolook.analysis.agreement import FIGURE_COLUMNS
 from wheretolook.cams.manifest import EVERY_CLASS_UP_TO
@@ -37,9 +37,12 @@ def write_model(world: Any, name: str, number: int, maps: dict, logits: np.ndarr
         "heads": heads,
         "history": [_epoch(epoch, heads, rng) for epoch in range(1, 9)],
         "splits": {split: _split(world, split, logits, heads) for split in ("train", "val", "test")},
-        "groups": None,
+        "groups": groups("evidence" if masks else "foreground"),
         "localisation": _localisation(world, maps, rng) if masks else None,
+        "foreground_estimated": None if masks else estimated(world, maps),
         "faithfulness": faithfulness(world),
+        "sanity": sanity(world, maps),
+        "curves": curves(world, maps) if number == 0 else None,
     }
     write_json(world.root / "reports/models" / f"{name}.json", result)
 

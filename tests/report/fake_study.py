@@ -109,3 +109,62 @@ def faithfulness(world: Any) -> dict[str, Any]:
         "images": 20,
         "classes": {name: figures(k == 0) for k, name in enumerate(world.class_names)},
     }
+
+
+def sanity(world: Any, maps: Any) -> dict[str, Any]:
+    """Sanity of every map: all pass but the Grad-CAMs of the first layer."""
+
+    def found(fails: bool) -> dict[str, Any]:
+        steps = ["heads", *reversed(world.layers)]
+        spearman = [0.6 - 0.4 * (i + 1) / len(steps) + 0.4 * fails for i in range(len(steps))]
+        return {
+            "images": 20,
+            "draws": 10,
+            "steps": [
+                {"randomised": name, "spearman": r, "least": r - 0.1, "most": r + 0.1}
+                for name, r in zip(steps, spearman, strict=True)
+            ],
+            "null": 0.3,
+            "passed": not fails,
+        }
+
+    return {f"{m}.{y}": found((m, y) == ("gradcam", world.layers[0])) for m, y in maps}
+
+
+def curves(world: Any, maps: Any) -> dict[str, Any]:
+    """Classic curves of every map and of noise; undefined for all classes but the first."""
+    shares = [0.0, 0.5, 1.0]
+
+    def of_class(first: bool) -> dict[str, Any]:
+        return {
+            "images": 10,
+            "undefined": not first,
+            "deletion": [0.9, 0.3, 0.1 if first else 0.8],
+            "insertion": [0.1 if first else 0.8, 0.8, 0.9],
+            "deletion_auc": 0.4,
+            "insertion_auc": 0.65,
+            "average_drop": 0.2,
+            "average_increase": 0.3,
+        }
+
+    by_class = {name: of_class(k == 0) for k, name in enumerate(world.class_names)}
+    keys = [*(f"{m}.{y}" for m, y in maps), "random"]
+    return {"split": "test", "images": 20, "shares": shares, "maps": dict.fromkeys(keys, by_class)}
+
+
+def groups(region: str) -> dict[str, Any]:
+    """Accuracy and energy by group, the same on every split."""
+
+    def summed(figure: str) -> dict[str, Any]:
+        ends = {f"{figure}_low": 0.7, f"{figure}_high": 0.9, "lowest": 0.5, "highest": 1.0, "spread": 0.1}
+        return {"groups": 12, figure: 0.8, **ends, "worst": [{"group": "P03", "images": 4, figure: 0.5}]}
+
+    by_split = summed("accuracy") | {"energy": {"region": region, **summed("energy")}}
+    return dict.fromkeys(("train", "val", "test"), by_split)
+
+
+def estimated(world: Any, maps: Any) -> dict[str, Any]:
+    """Energy on the estimated foreground."""
+    row = {"images": 10, "area_share": 0.4, "energy": 0.7, "energy_low": 0.6, "energy_high": 0.8, "ratio": 1.75}
+    by_split = dict.fromkeys(("train", "val", "test"), dict.fromkeys(world.class_names, row))
+    return {f"{m}.{y}": by_split for m, y in maps}

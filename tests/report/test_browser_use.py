@@ -152,3 +152,16 @@ def test_a_method_that_knows_no_classes_is_drawn_and_told_as_one(browser, tmp_pa
         assert "eigencam at block2, 2 × 2 cells, which knows no classes; red for" in page.text("#said")
         assert (page.canvas(page.images()[0], 0)[..., 3] > 0).any()
         assert page.complaints == []
+
+
+def test_maps_that_fail_the_sanity_check_are_marked_where_they_are_drawn(page: Page):
+    note = "#insane"
+    assert not page.page.is_visible(note)
+    assert page.page.locator("#cards .insane:visible").count() == 0
+    page.choose(method="gradcam")
+    page.choose(layer=page.layer_value("block1"))
+    assert page.text(note).startswith("gradcam at block1 fails the sanity check in last-0, last-1, every-0, every-1")
+    assert page.page.locator("#cards .insane:visible").count() == 4 * page.page.locator("#cards .card").count()
+    assert page.page.locator("#classes-grid .insane").count() > 0
+    page.choose(layer=page.layer_value("block3"))
+    assert not page.page.is_visible(note)

@@ -10,6 +10,8 @@ DRAWN = {
     "by_model": ("training.csv", {"epoch", "val_loss"}),
     "by_layer": ("localisation.csv", {"layer", "energy"}),
     "by_removal": ("faithfulness.csv", {"removed_by", "score"}),
+    "cascade": ("sanity.csv", {"randomised", "spearman"}),
+    "curves": ("curves.csv", {"share", "score"}),
     "pairs": ("agreement.csv", {"model_a", "model_b"}),
 }
 

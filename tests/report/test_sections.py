@@ -1,13 +1,19 @@
 import pytest
 
-from tests.report.fake import World
+from tests.report.fake import World, write_world
+from wheretolook.report.metrics import metrics_of
 from wheretolook.report.results import Results, load_results
+from wheretolook.report.sanity import fails_sanity, sanity_lines
 from wheretolook.report.sections import confusions, located, model_rows
 from wheretolook.report.sections_agreement import agreements
+from wheretolook.report.sections_curves import curves_section
 from wheretolook.report.sections_data import audit_section
 from wheretolook.report.sections_differences import differences_section, p_value
 from wheretolook.report.sections_faithfulness import faithfulness_section
+from wheretolook.report.sections_located import located_section
+from wheretolook.report.sections_sanity import sanity_section
 from wheretolook.report.sections_statements import statement_overview, statements_section
+from wheretolook.report.summary import summary_of
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +120,85 @@ def test_faithfulness_names_the_models_for_which_it_is_undefined(results: Result
     assert uninfected["undefined"] == "last-0, last-1, every-0 and every-1"
     assert infected["rows"][0]["gaps"] == ["0.80"] * 4
     assert uninfected["rows"][0]["gaps"] == [""] * 4
+
+
+def test_maps_that_fail_the_sanity_check_are_named_and_marked(results: Results):
+    section = sanity_section(results, ["block1", "block2", "block3"])
+    assert section["failing"]
+    fails = {
+        (row["method"], row["model"]): [bool(cell and cell["fails"]) for cell in row["cells"]]
+        for row in section["rows"]
+    }
+    assert fails["gradcam", "last-1"] == [True, False, False]
+    assert fails["cam", "every-0"] == [False, False, False]
+    assert [line.path[:2] for line in section["charts"][0].lines] == ["M3", "M3"]
+    assert fails_sanity(results, "last-0", "gradcam", "block1")
+    assert not fails_sanity(results, "last-0", "cam", "block3")
+    assert "- last-0: **fail:** gradcam.block1 (3 of 4 pass)" in summary_of(results)
+
+
+def test_the_summary_holds_the_map_between_the_evidence_and_noise(results: Results):
+    lines = summary_of(results).splitlines()
+    assert any(line.startswith("| last-0 | infected | ") and line.count("0.80") >= 2 for line in lines)
+    assert any(line.startswith("| last-0 | uninfected | ") and line.count("undefined") == 3 for line in lines)
+
+
+def test_without_a_null_nothing_is_decided(results: Results):
+    undecided = {
+        key: {**found, "passed": None, "null": None} for key, found in results.models["last-0"]["sanity"].items()
+    }
+    models = {**results.models, "last-0": {**results.models["last-0"], "sanity": undecided}}
+    other = Results(**{**vars(results), "models": models})
+    assert "- last-0: not decided, as no maps of random networks were exported" in list(sanity_lines(other))
+    assert not fails_sanity(other, "last-0", "gradcam", "block1")
+    assert (
+        sanity_section(
+            Results(**{**vars(results), "models": {n: {**m, "sanity": None} for n, m in models.items()}}), []
+        )
+        is None
+    )
+
+
+def test_figures_of_where_maps_lie_stand_beside_what_they_are_held_against(results: Results):
+    section = located_section(results)
+    (part,) = section["classes"]
+    assert part["class_name"] == "infected"
+    assert part["names"] == list(results.names)
+    first = {label: cells[0] for label, cells in part["lines"]}
+    assert first["IoU with the evidence, at one threshold chosen on val"] == "0.30 at 0.50"
+    assert (first["pixel AUROC"], first["average precision"]) == ("0.950", "0.600")
+    assert (first["points at the evidence"], first["a cell drawn at random does"]) == ("90 %", "11 %")
+    assert first["positive energy on the foreground"] == "80.0 % of 50.0 %"
+    assert "positive energy on the mark" not in first  # no image has one
+    assert section["foreground"] == []
+    assert [len(row["cells"]) for row in section["splits"]] == [3] * 4
+
+
+def test_groups_are_summed_up_and_the_worst_named(results: Results):
+    rows = located_section(results)["groups"]
+    assert [row["figure"] for row in rows[:2]] == ["accuracy", "energy in the evidence"]
+    assert rows[0]["worst"] == "P03 50 % of 4"
+    assert "| last-0 | accuracy | 12 | 80.0 % (70.0 to 90.0) |" in summary_of(results)
+
+
+def test_an_estimated_foreground_is_called_that_wherever_it_is_shown(tmp_path):
+    world = write_world(tmp_path, names=("one",), per_class=4, grids=(4, 2), masks=False)
+    bare = load_results(world.root / "reports", world.root / "data/prepared")
+    section = located_section(bare)
+    assert [row["energy"] for row in section["foreground"]] == ["70.0 % (60.0 to 80.0)"] * 2
+    assert section["groups"][1]["figure"] == "energy in the estimated foreground"
+    assert "## Energy on the estimated foreground" in summary_of(bare)
+    assert metrics_of(bare)["one"]["foreground_estimated"]["infected"] == {"energy": 0.7, "ratio": 1.75}
+
+
+def test_classic_curves_stand_only_of_the_models_that_were_asked(results: Results):
+    infected, uninfected = curves_section(results)["classes"]
+    assert {row["model"] for row in infected["rows"]} == {"last-0"}
+    assert [row["deletion"] for row in infected["rows"] if row["map"] == "random"] == ["0.400"]
+    assert (infected["undefined"], uninfected["undefined"]) == ("", "last-0")
+    assert [line.label for line in infected["charts"][0].lines] == ["deletion", "insertion"]
+    nobody = {name: {**result, "curves": None} for name, result in results.models.items()}
+    assert curves_section(Results(**{**vars(results), "models": nobody})) is None
 
 
 def test_the_audit_is_told_in_sentences(results: Results):

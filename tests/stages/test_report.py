@@ -21,8 +21,10 @@ WRITTEN = {
     "plots/agreement.csv",
     "plots/confusion/every-0.csv",
     "plots/confusion/last-0.csv",
+    "plots/curves.csv",
     "plots/faithfulness.csv",
     "plots/localisation.csv",
+    "plots/sanity.csv",
     "plots/training.csv",
     "plots/training_layers.csv",
     *(

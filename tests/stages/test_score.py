@@ -13,7 +13,18 @@ from tests.analysis.made import Made, make
 sys.path.insert(0, str(Path(__file__).parents[2] / "stages"))
 from score import score
 
-OPTIONS = ["--faithfulness_images", "0", "--sanity_draws", "0", "--resamples", "199", "--seed", "0"]
+OPTIONS = [
+    "--faithfulness_images",
+    "0",
+    "--curve_steps",
+    "0",
+    "--sanity_draws",
+    "0",
+    "--resamples",
+    "199",
+    "--seed",
+    "0",
+]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +44,20 @@ def test_result_has_every_section_and_map(made: Made) -> None:
     assert set(result["splits"]) == {"train", "val", "test"}
     assert set(result["splits"]["test"]["heads"]) == {"block1", "block2"}
     assert set(result["localisation"]) == {"cam.block1", "cam.block2", "gradcam.block1", "gradcam.block2"}
-    assert 30 <= result["groups"]["test"]["groups"] <= 40
+    assert result["foreground_estimated"] is None
+
+
+def test_accuracy_and_energy_are_summed_up_by_group_on_every_split(made: Made) -> None:
+    result = result_of(made, "last-0")
+    assert set(result["groups"]) == {"train", "val", "test"}
+    on_test = result["groups"]["test"]
+    assert 30 <= on_test["groups"] <= 40
+    assert on_test["accuracy"] == result["splits"]["test"]["accuracy"]
+    energy, infected = on_test["energy"], result["localisation"]["cam.block2"]["test"]["infected"]
+    assert energy["region"] == "evidence"
+    assert energy["energy"] == pytest.approx(infected["energy"])
+    assert energy["lowest"] == energy["worst"][0]["energy"] <= energy["energy"] <= energy["highest"]
+    assert len(energy["worst"]) == len(on_test["worst"]) == 5
 
 
 def test_maps_that_mark_the_evidence_have_many_times_its_area_in_energy(made: Made) -> None:

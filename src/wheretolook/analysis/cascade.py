@@ -1,143 +1,150 @@
-"""Weights randomised from the top layer down, and the maps that are left: runs the network."""
+"""Sanity of every exported method and layer: all their maps of one set of randomised networks, by the engine."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from copy import deepcopy
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
+from wheretolook.analysis.contrast import contrast
+from wheretolook.analysis.randomised import Cascade
 from wheretolook.analysis.removed_images import choose_images
-from wheretolook.analysis.sanity import sanity_result
+from wheretolook.analysis.sanity import alikeness, largest_alikeness, sanity_result
 from wheretolook.analysis.target import open_target
-from wheretolook.cams.random_weights import estimate_statistics
+from wheretolook.cams.compute import compute
+from wheretolook.cams.engine import Engine, build_engine
+from wheretolook.cams.manifest import EVERY_CLASS_UP_TO
+from wheretolook.cams.registry import METHODS
 from wheretolook.cams.store import Maps
 from wheretolook.data.prepared import Prepared
 from wheretolook.models.card import Card
 from wheretolook.models.inputs import to_input
 from wheretolook.models.layered import Network
-from wheretolook.models.network import build_network
 
 IMAGES, ESTIMATED_ON = 20, 32
+# A method that runs the network once for each channel is asked of these few alone, and of wholly random networks.
+IMAGES_OF_SLOW = 4
 SPLIT = "test"
-FIRST_SEED = 1000  # the null's networks are seeded from 0 on: these must be others
+Pair = tuple[str, str]
 
 
 def model_sanity(
     network: Network, card: Card, maps: Maps, prepared: Prepared, draws: int, seed: int
-) -> dict[str, Any] | None:
-    """Sanity of the CAMs of the last layer; None where there are none, or no test images.
-
-    Gradient methods that equal the CAM at a pooled linear head share its result.
+) -> dict[str, dict[str, Any]] | None:
+    """Sanity of every method and layer that was exported (`docs/results.md`); None without test images.
 
     Args:
-        network: in evaluation mode.
+        network: in evaluation mode; left as it is.
         card: of the model.
         maps: of the model.
         prepared: the data.
         draws: random networks.
         seed: of the choice of images.
+
+    Returns:
+        METHOD.LAYER to its result.
     """
-    last = maps.manifest["layers"][-1]
     rows = choose_images(prepared.labels, prepared.rows(SPLIT), IMAGES, len(prepared.class_names), seed)
-    if ("cam", last) not in maps.names or network.final_head() is None or not len(rows):
+    if not len(rows):
         return None
-    target = open_target(maps, "cam", last, prepared.labels)
-    steps = cascade(network, card, prepared, rows, draws)
-    random = maps.random()
-    null = None if random is None else (target.true_class(random[1]), np.asarray(random[0]))
-    return {"method": "cam", "layer": last} | sanity_result(target.true_class(rows), steps, null)
+    slow = {name for name, method in METHODS.items() if method.forward_passes_a_channel}
+    few = choose_images(prepared.labels, rows, IMAGES_OF_SLOW, len(prepared.class_names), seed)
+    quick = [pair for pair in maps.names if pair[0] not in slow]
+    rest = [pair for pair in maps.names if pair[0] in slow]
+    null = primary_null(maps, prepared)
+    found = cascade(network, card, maps, prepared, quick, rows, draws, "sanity")
+    found |= cascade(network, card, maps, prepared, rest, few, draws, "sanity of slow methods", last_step=True)
+    return {
+        f"{method}.{layer}": sanity_result(found[method, layer], len(few if method in slow else rows), null)
+        for method, layer in maps.names
+    }
 
 
-@torch.inference_mode()
-def cascade(network: Network, card: Card, prepared: Prepared, rows: np.ndarray, draws: int) -> dict[str, np.ndarray]:
-    """Contrast maps of the true class while ever more weights are random.
+def primary_null(maps: Maps, prepared: Prepared) -> float | None:
+    """Null (c) of the primary maps; None where the export left no maps of random networks."""
+    last, random = maps.manifest["layers"][-1], maps.random()
+    if random is None or ("cam", last) not in maps.names:
+        return None
+    draws, rows = random
+    return largest_alikeness(open_target(maps, "cam", last, prepared.labels).true_class(rows), draws)
+
+
+def cascade(
+    network: Network,
+    card: Card,
+    maps: Maps,
+    prepared: Prepared,
+    pairs: list[Pair],
+    rows: np.ndarray,
+    draws: int,
+    told: str,
+    last_step: bool = False,
+) -> dict[Pair, dict[str, list[float]]]:
+    """How alike maps stay while ever more weights are random.
 
     Args:
         network: left as it is.
         card: of the model.
+        maps: of the trained model.
         prepared: the images.
+        pairs: methods and layers; none: nothing is run.
         rows: (n,) int64, images to take maps of.
         draws: random networks.
+        told: what the progress bar is called.
+        last_step: only the last step, wholly random networks.
 
     Returns:
-        "heads", then each layer from the last to the first (and with the first what comes before it), to
-        (draws, n, h, w) float32.
+        (method, layer) to the steps, top first, each to the mean |Spearman| of each draw.
     """
+    found: dict[Pair, dict[str, list[float]]] = {pair: defaultdict(list) for pair in pairs}
+    if not pairs:
+        return found
     device = next(network.parameters()).device
-    training = prepared.rows("train")[:: max(1, len(prepared.rows("train")) // ESTIMATED_ON)][:ESTIMATED_ON]
-    inputs = [_input(card, prepared, each, device) for each in (rows, training)]
-    kept = [network.feature_maps(each) for each in inputs]
-    classes = torch.tensor([card.class_names.index(prepared.class_names[k]) for k in prepared.labels[rows]])
-    layers = list(network.layer_names)
-    found: dict[str, list[np.ndarray]] = {"heads": [], **{layer: [] for layer in reversed(layers)}}
-    for draw in tqdm(range(draws), desc="sanity", unit="network", disable=None):
-        part = deepcopy(network).to(memory_format=torch.channels_last)
-        fresh = _fresh(card, FIRST_SEED + draw).to(device)
-        for depth, name in enumerate(found):
-            below = layers[: len(layers) - depth]
-            _copy_weights(part, fresh, below if depth < len(layers) else [])
-            with frozen(part, {layer: kept[1][layer] for layer in below}):
-                estimate_statistics(_above(part, below), iter([inputs[1]]) if len(training) else iter(()), run=part)
-            with frozen(part, {layer: kept[0][layer] for layer in below}):
-                found[name].append(_contrast_maps(part, inputs[0], classes.to(device)))
-    return {name: np.stack(each) for name, each in found.items()}
+    true = {pair: open_target(maps, *pair, prepared.labels).true_class(rows) for pair in pairs}
+    inputs = network_inputs(card, prepared, rows, device)
+    training = prepared.rows("train")
+    training = training[:: max(1, len(training) // ESTIMATED_ON)][:ESTIMATED_ON]
+    random = Cascade(network, card, network_inputs(card, prepared, training, device))
+    engine = engine_for(random.network, card, pairs)
+    for draw in tqdm(range(draws), desc=told, unit="network", disable=None):
+        for step in random.draw(draw):
+            if last_step and step != random.steps[-1]:
+                continue
+            for pair, values in true_class_maps(engine, inputs, card, prepared, rows).items():
+                if pair in found:
+                    found[pair][step].append(alikeness(true[pair], values))
+    return {pair: dict(steps) for pair, steps in found.items()}
 
 
-@contextmanager
-def frozen(network: Network, outputs: Mapping[str, Tensor]) -> Iterator[None]:
-    """Layers that give outputs known from before, not computed again: `outputs` of the first layers, in order."""
-    modules = network.layer_modules()
-    for i, (layer, output) in enumerate(outputs.items()):
-        # What reads the last of them may write over it.
-        kept = i < len(outputs) - 1
-        modules[layer].forward = lambda *_, output=output, kept=kept: output if kept else output.clone()
-    try:
-        yield
-    finally:
-        for layer in outputs:
-            del modules[layer].forward
+def true_class_maps(
+    engine: Engine, inputs: Tensor, card: Card, prepared: Prepared, rows: np.ndarray
+) -> dict[Pair, np.ndarray]:
+    """Maps (n, h, w) of each image's true class as they are compared: contrasts, where maps of every class are stored.
 
-
-def _fresh(card: Card, seed: int) -> Network:
-    """A network with random weights; its side heads, which start at zero, too."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = build_network(card.architecture, len(card.class_names), card.arguments).eval()
-        for head in network.side_heads.values():
-            head.reset_parameters()
-    return network
-
-
-def _above(network: Network, below: list[str]) -> nn.ModuleList:
-    """Layers that are no longer the trained ones."""
-    return nn.ModuleList(module for layer, module in network.layer_modules().items() if layer not in below)
-
-
-def _copy_weights(network: Network, fresh: Network, below: list[str]) -> None:
-    """Copy random weights into all layers but those of `below`, and into what lies after them.
-
-    What comes before the first layer (a stem) is random only where `below` is empty.
+    Args:
+        engine: what to take, and of which network.
+        inputs: (n, 3, S, S).
+        card: of the model, whose logits the classes are chosen from.
+        prepared: the data.
+        rows: (n,) int64, of the same images.
     """
-    trained = {id(p) for layer in below for p in network.layer_modules()[layer].parameters()}
-    of_layers = {id(p) for module in network.layer_modules().values() for p in module.parameters()}
-    before = True
-    for weight, random in zip(network.parameters(), fresh.parameters(), strict=True):
-        before = before and id(weight) not in of_layers
-        if id(weight) not in trained and not (before and below):
-            weight.copy_(random)
+    columns = torch.tensor([card.class_names.index(name) for name in prepared.class_names], device=engine.device)
+    labels = prepared.labels[rows]
+    every = len(columns) <= EVERY_CLASS_UP_TO
+    chosen = columns.expand(len(rows), -1) if every else columns[torch.from_numpy(labels).to(columns.device)][:, None]
+    batch = compute(engine, inputs, lambda _: chosen)
+    arrays = {pair: values.cpu().numpy() for pair, values in batch.maps.items()}
+    return {pair: contrast(a, labels) if a.shape[1] > 1 else a[:, 0] for pair, a in arrays.items()}
 
 
-def _contrast_maps(network: Network, inputs: Tensor, classes: Tensor) -> np.ndarray:
-    """CAMs (n, h, w) of each image's class, less the mean of the other classes'."""
-    weights = network.final_head().weight
-    others = (weights.sum(dim=0, keepdim=True) - weights) / (len(weights) - 1)
-    _, maps = network(inputs, return_cam=True)
-    return torch.einsum("nchw,nc->nhw", maps.float(), (weights - others)[classes]).cpu().numpy()
+def engine_for(network: Network, card: Card, pairs: list[Pair]) -> Engine:
+    """What takes such maps; it reads the weights where they are, and so follows when they are randomised in place."""
+    methods, layers = (list(dict.fromkeys(names)) for names in zip(*pairs, strict=True))
+    return build_engine(network, methods, layers, (card.input_size, card.input_size), trained_heads=card.trained_heads)
 
 
-def _input(card: Card, prepared: Prepared, rows: np.ndarray, device: torch.device) -> Tensor:
+def network_inputs(card: Card, prepared: Prepared, rows: np.ndarray, device: torch.device) -> Tensor:
+    """Images (n, S, S, 3) of `rows` as the network takes them: (n, 3, S, S)."""
     return to_input(torch.from_numpy(np.array(prepared.images[rows])).to(device), card.mean, card.std)

@@ -77,7 +77,8 @@ def class_figures(
         prefix = "" if region == "evidence" else f"{region}_"
         counts = found[region] & found["positive"]
         out[f"{region}_images"] = int(counts.sum())
-        out |= {prefix + key: value for key, value in _region(found, region, counts, groups, resamples, seed).items()}
+        figures = region_figures(found, region, counts, groups, resamples, seed)
+        out |= {prefix + key: value for key, value in figures.items()}
     counts = found["evidence"] & found["positive"]
     out["centre_energy"] = _mean(found["evidence.centre_energy"], counts)
     for key in (
@@ -96,10 +97,19 @@ def class_figures(
     return out
 
 
-def _region(
+def region_figures(
     found: dict[str, np.ndarray], region: str, counts: np.ndarray, groups: np.ndarray, resamples: int, seed: int
 ) -> dict[str, float | None]:
-    """Area share, energy with its interval, and the ratio of the two means, of one region."""
+    """Area share, energy with its interval, and the ratio of the two means, of one region.
+
+    Args:
+        found: `REGION.energy` and `REGION.area_share` of `image_figures`, (n,) each.
+        region: its name.
+        counts: (n,) bool, images that count; where none does, every figure is None.
+        groups: (n,) group of each image.
+        resamples: for the interval.
+        seed: for the interval.
+    """
     energy, area = found[f"{region}.energy"], found[f"{region}.area_share"]
     if not counts.any():
         return dict.fromkeys(("area_share", "energy", "energy_low", "energy_high", _ratio(region)))

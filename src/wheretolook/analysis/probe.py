@@ -1,14 +1,16 @@
-"""What only running the network can tell: faithfulness and sanity of its primary maps."""
+"""What only running the network can tell: faithfulness and sanity of its maps."""
 
 from pathlib import Path
 from typing import Any
 
 from wheretolook.analysis.cascade import model_sanity
+from wheretolook.analysis.classic import model_curves
 from wheretolook.analysis.perturb import model_faithfulness
 from wheretolook.analysis.provenance import check_data
 from wheretolook.cams.store import Maps
 from wheretolook.data.prepared import Prepared
 from wheretolook.models.checkpoint import load_model
+from wheretolook.models.determinism import deterministic
 from wheretolook.models.device import choose_device
 
 
@@ -18,11 +20,12 @@ def probe_model(
     prepared: Prepared,
     device: str,
     faithfulness_images: int,
+    curve_steps: int,
     sanity_draws: int,
     resamples: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Load a model once and test its maps: keys `faithfulness` and `sanity` of `docs/results.md`.
+    """Load a model once and test its maps: keys `faithfulness`, `curves` and `sanity` of `docs/results.md`.
 
     Args:
         model: the model file.
@@ -30,6 +33,7 @@ def probe_model(
         prepared: the data.
         device: "" for the best there is, or a device's name.
         faithfulness_images: test images from which pixels are taken out; 0: none.
+        curve_steps: of the classic curves, over the same images; 0: none.
         sanity_draws: networks whose weights are randomised; 0: none.
         resamples: of each interval.
         seed: of all that is drawn at random.
@@ -37,13 +41,22 @@ def probe_model(
     Raises:
         Refusal: maps or model don't belong to the data, or no such device.
     """
-    if not (faithfulness_images or sanity_draws):
-        return {"faithfulness": None, "sanity": None}
-    check_data(maps, prepared)
-    network, card = load_model(model, choose_device(device))
-    return {
-        "faithfulness": model_faithfulness(network, card, maps, prepared, faithfulness_images, resamples, seed)
-        if faithfulness_images
-        else None,
-        "sanity": model_sanity(network, card, maps, prepared, sanity_draws, seed) if sanity_draws else None,
+    asked = {
+        "faithfulness": faithfulness_images > 0,
+        "curves": faithfulness_images > 0 and curve_steps > 0,
+        "sanity": sanity_draws > 0,
     }
+    found: dict[str, Any] = dict.fromkeys(asked)
+    if not any(asked.values()):
+        return found
+    check_data(maps, prepared)
+    with deterministic():
+        network, card = load_model(model, choose_device(device))
+        model_and_maps = network, card, maps, prepared
+        if asked["faithfulness"]:
+            found["faithfulness"] = model_faithfulness(*model_and_maps, faithfulness_images, resamples, seed)
+        if asked["curves"]:
+            found["curves"] = model_curves(*model_and_maps, faithfulness_images, curve_steps, seed)
+        if asked["sanity"]:
+            found["sanity"] = model_sanity(*model_and_maps, sanity_draws, seed)
+    return found

@@ -2,14 +2,12 @@
 
 from typing import Any
 
-import numpy as np
-from tqdm import tqdm
-
+from wheretolook.analysis.by_group import by_group
+from wheretolook.analysis.foreground_energy import estimate
 from wheretolook.analysis.groups import group_codes, has_groups
-from wheretolook.analysis.localise import Sample, stream_figures, summarise
+from wheretolook.analysis.localise import Sample, locate
 from wheretolook.analysis.provenance import check_data
-from wheretolook.analysis.splits import group_scores, split_scores
-from wheretolook.analysis.target import open_target
+from wheretolook.analysis.splits import split_scores
 from wheretolook.cams.store import Maps
 from wheretolook.data.prepared import Prepared
 from wheretolook.models.card import Card
@@ -34,7 +32,7 @@ def model_result(
         card: of the model.
         maps: of the model.
         prepared: the data that the maps were made from.
-        probed: what running the network found (`probe_model`): `faithfulness` and `sanity`.
+        probed: what running the network found (`probe_model`).
         resamples: of each interval.
         seed: of each interval.
 
@@ -45,6 +43,9 @@ def model_result(
     splits = {split: rows for split in SPLITS if len(rows := prepared.rows(split))}
     names = prepared.index["group"].to_numpy(dtype=str)
     groups, labels, logits = group_codes(names), prepared.labels, maps.head_logits()
+    sample = Sample(labels, groups, splits, prepared.class_names)
+    localisation, of_primary = locate(maps, prepared, sample, resamples, seed)
+    estimated, on_foreground = estimate(maps, prepared, sample, resamples, seed) or (None, None)
     right = logits[:, -1].argmax(axis=1) == labels
     return {
         "format": FORMAT,
@@ -60,25 +61,13 @@ def model_result(
             )
             for split, rows in splits.items()
         },
-        "groups": {s: group_scores(right[r], groups[r], names[r], resamples, seed) for s, r in splits.items()}
+        "groups": by_group(right, of_primary or on_foreground, sample, names, resamples, seed)
         if has_groups(names)
         else None,
-        "localisation": None
-        if prepared.masks is None
-        else localisation(
-            maps, prepared, Sample(prepared.masks, labels, groups, splits, prepared.class_names), resamples, seed
-        ),
+        "localisation": localisation,
+        "foreground_estimated": estimated,
         **probed,
     }
-
-
-def localisation(maps: Maps, prepared: Prepared, sample: Sample, resamples: int, seed: int) -> dict[str, Any]:
-    """Localisation of every method and layer."""
-    targets = {f"{m}.{y}": open_target(maps, m, y, prepared.labels) for m, y in maps.names}
-    streamed = stream_figures(targets, sample.masks, np.arange(len(sample.masks)))
-    shown = tqdm(streamed, total=len(targets), desc="localisation", unit="maps", disable=None)
-    found = {name: summarise(figures, sample, resamples, seed) for name, figures in shown}
-    return {name: found[name] for name in targets}
 
 
 def describe(card: Card, maps: Maps) -> dict[str, Any]:

@@ -100,6 +100,13 @@ def open_primary(maps: Maps, labels: np.ndarray) -> tuple[str, str, Target]:
     )
 
 
+def primary_name(maps: Maps) -> str | None:
+    """METHOD.LAYER of the maps that stand for a model; None where no method of the last layer knows classes."""
+    last = maps.manifest["layers"][-1]
+    methods = [method for method, layer in maps.names if layer == last and maps.knows_class(method, layer)]
+    return f"{min(methods, key=lambda method: (method != 'cam', method))}.{last}" if methods else None
+
+
 def checked(values: np.ndarray) -> np.ndarray:
     """The same maps, where all are finite.
 

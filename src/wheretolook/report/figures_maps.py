@@ -12,6 +12,7 @@ from wheretolook.data.prepared import Prepared
 from wheretolook.report.canvas import INK, PICTURE, bare, drawing, show_overlay, strength
 from wheretolook.report.gallery import Gallery
 from wheretolook.report.results import Results
+from wheretolook.report.sanity import MARK, fails_sanity
 from wheretolook.report.views import View, overlays_of, views_of
 from wheretolook.report.words import percent
 
@@ -29,7 +30,8 @@ def draw_images(path: Path, results: Results, prepared: Prepared, maps: Mapping[
     with drawing(path, 1.25 * (len(names) + 1), 1.5 * len(positions) + 0.3, PICTURE) as figure:
         panels = figure.subplots(len(positions), len(names) + 1, squeeze=False)
         for name, column in zip(names, panels.T[1:], strict=True):
-            _column_of_maps(column, name, prepared, maps[name], gallery, positions)
+            mark = _mark(results, name, gallery.method, maps[name].manifest["layers"][-1])
+            _column_of_maps(column, f"{name}{mark}", prepared, maps[name], gallery, positions)
         for axes, position in zip(panels[:, 0], positions, strict=True):
             row = gallery.rows[position]
             show_overlay(axes, prepared.images[row], None, 1)
@@ -85,11 +87,17 @@ def draw_layers(path: Path, results: Results, prepared: Prepared, maps: Mapping[
             for name, layer in view.layers.items():
                 axes = panels[lines.index((view.method, name)), depths.index(view.depth)]
                 _panel(axes, prepared, maps[name], view.method, layer, gallery, position)
+                axes.set_xlabel(_mark(results, name, view.method, layer).strip(), fontsize=6, color=WRONG)
         for axes, (method, name) in zip(panels[:, 0], lines, strict=True):
             axes.set_ylabel(f"{name}\n{method}", rotation=0, ha="right", va="center", fontsize=7)
         for axes, depth in zip(panels[0], depths, strict=True):
             axes.set_title(next(view.label for view in views if view.depth == depth), fontsize=7)
         figure.supxlabel(f"{prepared.index['image_id'].iloc[gallery.rows[position]]}. {SCALE}", fontsize=6)
+
+
+def _mark(results: Results, name: str, method: str, layer: str | None) -> str:
+    """What stands beside the name of maps that fail the sanity check."""
+    return f" ({MARK})" if fails_sanity(results, name, method, layer) else ""
 
 
 def _panel(
@@ -112,6 +120,7 @@ def draw_classes(path: Path, results: Results, maps: Mapping[str, Maps], compari
         ("consensus", made.consensus),
     ]
     limit = max(float(np.abs(array).max()) for _, array in columns) or 1.0
+    marks = {name: _mark(results, name, method, layer).replace(" ", "\n", 1) for name, layer in view.layers.items()}
     with drawing(path, 1.3 * (len(columns) + 1) + 0.8, 1.4 * len(made.labels) + 0.4, PICTURE) as figure:
         panels = figure.subplots(len(made.labels), len(columns) + 1, squeeze=False)
         for row, label in enumerate(made.labels):
@@ -120,7 +129,7 @@ def draw_classes(path: Path, results: Results, maps: Mapping[str, Maps], compari
             panels[row, 0].set_ylabel(_wrapped(label), rotation=0, ha="right", va="center", fontsize=7)
             for axes, (name, array) in zip(panels[row, 1:], columns, strict=True):
                 show_overlay(axes, behind, array[row], limit)
-                axes.set_title(name if row == 0 else "", fontsize=7)
+                axes.set_title(name + marks.get(name, "") if row == 0 else "", fontsize=7)
         panels[0, 0].set_title("mean image", fontsize=7)
         told = f"{method}, last layer; each model divided by its RMS over the {results.split} split"
         figure.supxlabel(f"{told}; full colour at {limit:.2f} RMS everywhere.", fontsize=6)

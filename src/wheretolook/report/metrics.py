@@ -27,6 +27,9 @@ def _model(results: Results, name: str) -> dict[str, Any]:
     agreement = agreement_with_others(results, name)
     if agreement:
         figures["agreement"] = agreement
+    estimated = (result.get("foreground_estimated") or {}).get(f"cam.{result['layers'][-1]}", {}).get(results.split)
+    if estimated:
+        figures["foreground_estimated"] = {k: _floats(row, ("energy", "ratio")) for k, row in estimated.items()}
     faithfulness = faithfulness_of(result)
     if faithfulness:
         figures["faithfulness"] = faithfulness

@@ -17,6 +17,7 @@ from wheretolook.report.gallery import Gallery
 from wheretolook.report.outlines import outline
 from wheretolook.report.packing import limit_cells, pack_maps, picture
 from wheretolook.report.results import Results
+from wheretolook.report.sanity import fails_sanity
 from wheretolook.report.views import View, layer_labels, overlays_of, views_of
 
 
@@ -48,7 +49,7 @@ def page_data(
         "everyClass": all(tuple(stored.manifest["map_classes"]) != TRUE_AND_PREDICTED for stored in maps.values()),
         "models": [_model(results, name) for name in results.names],
         "layers": layer_labels(maps),
-        "views": [_view(view, maps, gallery, cells, blocks) for view in views],
+        "views": [_view(view, results, maps, gallery, cells, blocks) for view in views],
         "images": _images(results, prepared, gallery),
         "size": int(prepared.images.shape[1]),
         "cells": cells,
@@ -74,7 +75,9 @@ def _model(results: Results, name: str) -> dict[str, Any]:
     return {"name": name, "loss": result["model"].get("loss"), "layers": result["layers"], "heads": heads}
 
 
-def _view(view: View, maps: Mapping[str, Maps], gallery: Gallery, cells: int, blocks: dict[str, str]) -> dict[str, Any]:
+def _view(
+    view: View, results: Results, maps: Mapping[str, Maps], gallery: Gallery, cells: int, blocks: dict[str, str]
+) -> dict[str, Any]:
     arrays = []
     for number, (name, layer) in enumerate(view.layers.items()):
         if layer is None:
@@ -86,6 +89,7 @@ def _view(view: View, maps: Mapping[str, Maps], gallery: Gallery, cells: int, bl
         blocks[block] = pack_maps(packed)
         shape = [int(size) for size in packed.shape[1:]]
         arrays.append({"block": block, "shape": shape, "native": list(stored.shape[2:]), "layer": layer})
+        arrays[-1]["fails"] = fails_sanity(results, name, view.method, layer)
     return {"method": view.method, "depth": view.depth, "label": view.label, "models": arrays}
 
 

@@ -13,10 +13,13 @@ from wheretolook.report.results import Results
 from wheretolook.report.revision import PLACE
 from wheretolook.report.sections import confusions, head_rows, located, model_rows, training_charts
 from wheretolook.report.sections_agreement import NULLS, SHAPES, agreements
+from wheretolook.report.sections_curves import curves_section
 from wheretolook.report.sections_data import audit_section
 from wheretolook.report.sections_differences import differences_section
 from wheretolook.report.sections_faithfulness import faithfulness_section
+from wheretolook.report.sections_located import located_section
 from wheretolook.report.sections_provenance import provenance_section
+from wheretolook.report.sections_sanity import sanity_section
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.words import count, listed
 
@@ -26,11 +29,14 @@ SCRIPTS = ("unpack.js", "maps.js", "paint.js", "state.js", "gallery.js", "layers
 PARTS = {
     "answers": "Answers",
     "models": "Models",
+    "located": "Where maps lie",
     "gallery": "Image by image",
     "layers": "Layer by layer",
     "classes": "Classes",
     "agreement": "Agreement",
     "faithfulness": "Faithfulness",
+    "curves": "Insertion and deletion",
+    "sanity": "Sanity",
     "training": "Training",
     "data": "Data",
     "provenance": "Provenance",
@@ -62,12 +68,16 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
     layers = data.described["layers"]
     split = results.audit["splits"][results.split]
     located_rows = located(results, layers)
-    faithful = faithfulness_section(results)
+    optional = {
+        "faithfulness": faithfulness_section(results),
+        "curves": curves_section(results),
+        "sanity": sanity_section(results, layers),
+    }
     return {
         "heading": listed(results.names),
         "lead": _lead(results),
-        "parts": [(part, title) for part, title in PARTS.items() if part != "faithfulness" or faithful],
-        "faithfulness": faithful,
+        "parts": [(part, title) for part, title in PARTS.items() if optional.get(part, True)],
+        **optional,
         "differences": differences_section(results),
         "names": results.names,
         "class_names": results.class_names,
@@ -79,6 +89,7 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "has_evidence": located_rows is not None,
         "confusions": confusions(results),
         "located": located_rows,
+        "located_figures": located_section(results),
         "target": results.target,
         "gallery_note": _gallery_note(results, data.described),
         "agreements": agreements(results),

@@ -7,6 +7,7 @@ from wheretolook.report.findings import findings_of
 from wheretolook.report.metrics import localisation_of
 from wheretolook.report.results import Results
 from wheretolook.report.sections_statements import statements_section
+from wheretolook.report.summary_score import score_parts
 from wheretolook.report.words import NOTHING, interval, number, percent
 
 MODELS = ("model", "loss", "seed", "accuracy", "balanced (95 %)", "AUROC", "ECE", "energy inside", "ratio")
@@ -29,6 +30,7 @@ def summary_of(results: Results) -> str:
         "r is the mean correlation of two models' maps of one image. Beside it, what r is against maps that know "
         "nothing of the image: agreement counts as far as it exceeds each of them.",
     ]
+    parts += score_parts(results, _table)
     return "\n\n".join(parts) + "\n"
 
 

@@ -21,6 +21,7 @@ from wheretolook.report.plots import (
     localisation_table,
     training_table,
 )
+from wheretolook.report.plots_score import curves_table, sanity_table
 from wheretolook.report.results import Results
 from wheretolook.report.revision import name_revision
 from wheretolook.report.site import page_of
@@ -44,6 +45,8 @@ def write_tables(
         _write_csv(folder / "agreement.csv", agreement_table(results))
         _write_csv(folder / "localisation.csv", localisation_table(results))
         _write_csv(folder / "faithfulness.csv", faithfulness_table(results))
+        _write_csv(folder / "sanity.csv", sanity_table(results))
+        _write_csv(folder / "curves.csv", curves_table(results))
         (folder / "confusion").mkdir()
         for name, stored in maps.items():
             predicted = stored.logits()[rows].argmax(axis=1)

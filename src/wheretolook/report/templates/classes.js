@@ -22,7 +22,8 @@ async function drawClasses() {
       const made = element("div", { class: behind ? "stack" : "stack alone" });
       if (behind) made.append(element("img", { src: behind, alt: "" }));
       made.append(canvas);
-      return element("td", {}, made, element("p", {}, `largest ${figure(largest(values))} RMS`));
+      const mark = column < described.models.length ? insaneMark(viewNow(), column) : [];
+      return element("td", {}, made, element("p", {}, `largest ${figure(largest(values))} RMS`), ...mark);
     });
     const mean = behind ? element("div", { class: "stack" }, element("img", { src: behind, alt: `Mean image of ${label}` })) : "";
     return element("tr", {}, element("th", { scope: "row" }, label, element("small", {}, count)), element("td", {}, mean), ...cells);

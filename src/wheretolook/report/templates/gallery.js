@@ -49,7 +49,7 @@ function buildCard(row) {
     const canvas = element("canvas"), missing = absent("");
     const figure = element("figure", { class: right ? "picture" : "picture wrong" }, stack(image, canvas, ""), missing,
       element("figcaption", {}, element("b", {}, model.name), element("span", {}, text)));
-    return { canvas, missing, figure };
+    return { canvas, missing, figure, mark: figure.querySelector("figcaption").appendChild(element("span", { class: "insane", hidden: "" }, "fails sanity")) };
   });
   const made = element("li", { class: "card", "data-image": image.id }, about, element("div", { class: "row" }, original, ...slots.map((slot) => slot.figure)));
   return { made, slots };
@@ -57,7 +57,8 @@ function buildCard(row) {
 
 function paintCard(row, view, loaded, limits) {
   const { made, slots } = card(row);
-  slots.forEach(({ canvas, missing }, model) => {
+  slots.forEach(({ canvas, missing, mark }, model) => {
+    mark.hidden = !insane(view, model);
     canvas.parentElement.hidden = !loaded[model];
     missing.hidden = Boolean(loaded[model]);
     missing.firstChild.textContent = `no ${view.method} here: this head was not trained`;

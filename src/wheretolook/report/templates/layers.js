@@ -29,7 +29,7 @@ async function drawLayers(overtaken = () => false) {
         const accuracy = view.method === "cam" && heads[layer] !== undefined ? [element("p", {}, `head right on ${percent(heads[layer])}`)] : [];
         const canvas = element("canvas");
         drawMap(canvas, row, model, view, loaded[i][model], limits[i]);
-        return element("td", {}, stack(image, canvas, ""), ...accuracy);
+        return element("td", {}, stack(image, canvas, ""), ...accuracy, ...insaneMark(view, model));
       }));
   });
   control("layers-grid").replaceChildren(element("table", { class: "grid-table" }, element("thead", {}, head), element("tbody", {}, ...body)));

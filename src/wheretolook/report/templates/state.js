@@ -44,6 +44,16 @@ function sizeSaid(view) {
   return `${averaged}${shape[1]} × ${shape[2]} cells`;
 }
 
+// Maps that stay alike when the weights are random are marked wherever they are drawn.
+const insane = (view, model) => Boolean(view.models[model]?.fails);
+const insaneMark = (view, model) => (insane(view, model) ? [element("span", { class: "insane" }, "fails sanity")] : []);
+
+function sayInsane(view) {
+  const names = described.models.map((model) => model.name).filter((_, model) => insane(view, model));
+  control("insane").hidden = !names.length;
+  control("insane").textContent = names.length ? `${view.method} at ${view.label} fails the sanity check in ${names.join(", ")}: maps of the same network with random weights resemble these more than CAMs of random networks do. They show the image, and not only what was learned.` : "";
+}
+
 // What is drawn, in words beside the pictures: no view without its method, target and scale.
 function sayView(limits) {
   const view = viewNow();
@@ -51,6 +61,7 @@ function sayView(limits) {
     model: "the value that 99 of 100 cells of the model's maps stay below",
     fixed: `${strengthNow(limits)} in every picture` }[state.scale];
   control("said").textContent = `Drawn: ${view.method} at ${view.label}, ${sizeSaid(view)}, ${ofSaid(view)}; ${signSaid()}; full colour at ${full}; near zero clear.`;
+  sayInsane(view);
   const end = state.scale === "image" ? "largest" : state.scale === "model" ? "strong" : strengthNow(limits);
   control("legend-low").textContent = state.signed ? `−${end}` : "0";
   control("legend-high").textContent = state.signed ? `+${end}` : end;

@@ -1,0 +1,95 @@
+"""A network whose weights are randomised from the top layer down: runs the network."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from wheretolook.cams.random_weights import estimate_statistics
+from wheretolook.models.card import Card
+from wheretolook.models.layered import Network
+from wheretolook.models.network import build_network
+
+FIRST_SEED = 1000  # the null's networks are seeded from 0 on: these must be others
+
+
+class Cascade:
+    """One network, randomised again and again in place: what was built on its modules and weights stays good.
+
+    Args:
+        network: trained, in evaluation mode; left as it is.
+        card: of the model.
+        training: (n, 3, S, S) inputs from which normalisation statistics are estimated anew; may be empty.
+
+    Attributes:
+        network: the copy.
+        steps: "heads", then each layer from the last to the first, and with the first what comes before it.
+    """
+
+    def __init__(self, network: Network, card: Card, training: Tensor) -> None:
+        self.network = deepcopy(network).to(memory_format=torch.channels_last)
+        self.steps = ("heads", *reversed(network.layer_names))
+        self._trained = {name: value.clone() for name, value in network.state_dict().items()}
+        self._card, self._training = card, training
+        with torch.no_grad():
+            self._kept = network.feature_maps(training) if len(training) else {}
+
+    def draw(self, number: int) -> Iterator[str]:
+        """Randomise one layer more at each step; gives the step's name, with the network as it is then."""
+        layers = list(self.network.layer_names)
+        self.network.load_state_dict(self._trained)
+        fresh = fresh_network(self._card, FIRST_SEED + number).to(next(self.network.parameters()).device)
+        for depth, step in enumerate(self.steps):
+            below = layers[: len(layers) - depth]
+            copy_weights(self.network, fresh, below)
+            batches = iter([self._training] if len(self._training) else [])
+            with frozen(self.network, {layer: self._kept[layer] for layer in below if self._kept}):
+                estimate_statistics(layers_above(self.network, below), batches, run=self.network)
+            yield step
+
+
+def fresh_network(card: Card, seed: int) -> Network:
+    """A network with random weights; its side heads, which start at zero, too."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = build_network(card.architecture, len(card.class_names), card.arguments).eval()
+        for head in network.side_heads.values():
+            head.reset_parameters()
+    return network
+
+
+@contextmanager
+def frozen(network: Network, outputs: Mapping[str, Tensor]) -> Iterator[None]:
+    """Layers that give outputs known from before, not computed again: `outputs` of the first layers, in order."""
+    modules = network.layer_modules()
+    for i, (layer, output) in enumerate(outputs.items()):
+        # What reads the last of them may write over it.
+        kept = i < len(outputs) - 1
+        modules[layer].forward = lambda *_, output=output, kept=kept: output if kept else output.clone()
+    try:
+        yield
+    finally:
+        for layer in outputs:
+            del modules[layer].forward
+
+
+def layers_above(network: Network, below: list[str]) -> nn.ModuleList:
+    """Layers that are no longer the trained ones."""
+    return nn.ModuleList(module for layer, module in network.layer_modules().items() if layer not in below)
+
+
+@torch.no_grad()
+def copy_weights(network: Network, fresh: Network, below: list[str]) -> None:
+    """Copy random weights into all layers but those of `below`, and into what lies after them.
+
+    What comes before the first layer (a stem) is random only where `below` is empty.
+    """
+    trained = {id(p) for layer in below for p in network.layer_modules()[layer].parameters()}
+    of_layers = {id(p) for module in network.layer_modules().values() for p in module.parameters()}
+    before = True
+    for weight, random in zip(network.parameters(), fresh.parameters(), strict=True):
+        before = before and id(weight) not in of_layers
+        if id(weight) not in trained and not (before and below):
+            weight.copy_(random)

@@ -1,0 +1,83 @@
+"""The summary's part of what `score` found: removal, foreground, groups and sanity."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from wheretolook.report.results import Results
+from wheretolook.report.sanity import sanity_lines
+from wheretolook.report.sections_located import located_section
+from wheretolook.report.words import NOTHING, interval, number, percent
+
+Table = Callable[[Sequence[str], Iterable[Sequence[str]]], str]
+REMOVAL = (
+    "model",
+    "class",
+    "whole",
+    "evidence out",
+    "own map out",
+    "random map out",
+    "random less own",
+    "own less evidence",
+)
+FOREGROUND = ("model", "class", "images", "area (estimated)", "energy on it (estimated, 95 %)", "ratio")
+GROUPS = ("model", "figure", "groups", "mean (95 %)", "lowest", "highest", "SD", "worst groups")
+SANITY = (
+    "A map passes if it falls, when the network's weights are random, to the level at which CAMs of random networks "
+    "resemble the trained network's. Maps that fail show the image or the architecture, and not only what was learned."
+)
+
+
+def score_parts(results: Results, table: Table) -> Iterable[str]:
+    """Headings, tables and notes, as far as there are such figures.
+
+    Args:
+        results: finished results.
+        table: makes Markdown of a head and rows.
+    """
+    removal = list(_removal(results))
+    if removal:
+        asked = next(found for name in results.names if (found := results.models[name]["faithfulness"]))
+        yield "## Score after removal"
+        yield table(REMOVAL, removal)
+        yield (
+            f"Mean score of the true class with the first {percent(asked['fraction'], 0)} of the pixels taken out; "
+            "differences are paired by image, with 95 % intervals. Undefined where an image without any evidence keeps "
+            "over half of its score."
+        )
+    located = located_section(results)
+    for title, head, rows in (
+        ("Energy on the estimated foreground", FOREGROUND, located["foreground"]),
+        ("By group", GROUPS, located["groups"]),
+    ):
+        if rows:
+            yield f"## {title}"
+            yield table(head, (tuple(row.values()) for row in rows))
+    sane = list(sanity_lines(results))
+    if sane:
+        yield from ("## Sanity of the maps", "\n".join(sane), SANITY)
+
+
+def _removal(results: Results) -> Iterable[tuple[str, ...]]:
+    for name in results.names:
+        for class_name, figures in (results.models[name]["faithfulness"] or {}).get("classes", {}).items():
+            removed, gaps = figures["removed"], figures["gaps"]
+            if figures["undefined"]:
+                yield name, class_name, number(figures["whole"]["score"]), *["undefined"] * 3, NOTHING, NOTHING
+                continue
+            left = (
+                number(removed[kind]["score"]) if kind in removed else NOTHING for kind in ("evidence", "cam", "random")
+            )
+            yield (
+                name,
+                class_name,
+                number(figures["whole"]["score"]),
+                *left,
+                *(_gap(gaps, k) for k in ("random", "evidence")),
+            )
+
+
+def _gap(gaps: dict, kind: str) -> str:
+    if kind not in gaps:
+        return NOTHING
+    gap = gaps[kind]["score"]
+    known = interval(gap["low"], gap["high"])
+    return number(gap["mean"]) + (f" ({known})" if known else "")
