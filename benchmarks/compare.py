@@ -54,7 +54,7 @@ def agreement_seconds() -> float:
     start, rows = time.perf_counter(), 0
     for grid, pairs in pairs_by_grid(comparison, study.targets).items():
         for figure in figures_of(study, study.targets, grid, pairs, True):
-            rows += len(figure_rows(study, comparison, figure, pairs, RESAMPLES, 0))
+            rows += len(figure_rows(study, comparison, figure, pairs, study.targets, RESAMPLES, 0))
     assert rows == 45 * 5 * 3 * 4
     return time.perf_counter() - start
 

@@ -22,7 +22,10 @@ from wheretolook.analysis.study import Study
 from wheretolook.analysis.subsets import class_members, subset_members
 from wheretolook.analysis.target import Target, open_target
 
-KEYS = ("model_a", "model_b", "kind", "primary", "method", "layer_a", "layer_b", "split", "class_name", "subset")
+KEYS = (
+    *("model_a", "model_b", "kind", "primary", "method", "layer_a", "layer_b", "contrast"),
+    *("split", "class_name", "subset"),
+)
 Grid = tuple[int, int]
 
 
@@ -42,7 +45,7 @@ def agreement_table(study: Study, resamples: int, seed: int) -> list[dict[str, A
         }
         for grid, pairs in pairs_by_grid(comparison, targets).items():
             for figure in figures_of(study, targets, grid, pairs, comparison.primary):
-                rows += figure_rows(study, comparison, figure, pairs, resamples, seed)
+                rows += figure_rows(study, comparison, figure, pairs, targets, resamples, seed)
     add_random_null(study, rows)
     return rows
 
@@ -58,7 +61,7 @@ def agreement_on(study: Study, split: str, resamples: int, seed: int) -> list[di
             targets = {n: open_target(other.maps[n], "cam", y, other.labels) for n, y in comparison.layers.items()}
             for grid, pairs in pairs_by_grid(comparison, targets).items():
                 for figure in figures_of(other, targets, grid, pairs, primary=False):
-                    rows += figure_rows(other, comparison, figure, pairs, resamples, seed)
+                    rows += figure_rows(other, comparison, figure, pairs, targets, resamples, seed)
     return [row for row in rows if row["subset"] == "all"]
 
 
@@ -112,6 +115,7 @@ def figure_rows(
     comparison: Comparison,
     figure: PairedFigure,
     pairs: list[tuple[str, str]],
+    targets: Mapping[str, Target],
     resamples: int,
     seed: int,
 ) -> list[dict[str, Any]]:
@@ -124,6 +128,7 @@ def figure_rows(
             found = agreement_rows(figure, members & of_class[:, None], groups, resamples, seed)
             for (a, b), row in zip(pairs, found, strict=True):
                 about = (a, b, study.kind(a, b), int(comparison.primary), comparison.method)
-                where = (comparison.layers[a], comparison.layers[b], study.split, class_name, subset)
+                contrasts = int(targets[a].contrasted and targets[b].contrasted)
+                where = (comparison.layers[a], comparison.layers[b], contrasts, study.split, class_name, subset)
                 rows.append(dict(zip(KEYS, (*about, *where), strict=True)) | row)
     return rows

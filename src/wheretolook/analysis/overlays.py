@@ -37,6 +37,7 @@ def write_overlays(study: Study, folder: Path) -> dict[str, Any]:
                 "method": method,
                 "layer": layer,
                 "shape": [len(rows_of), *target.grid],
+                "contrast": target.contrasted,
                 "rms": target.rms(study.rows),
                 **save_moments(folder, f"{name}/{method}.{layer}", moments),
             }

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wheretolook.cams.manifest import TRUE_AND_PREDICTED
 from wheretolook.data.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -49,9 +48,8 @@ class Results:
 
     @property
     def target(self) -> str:
-        """What is compared between models, in words; of more than ten classes no contrast is stored."""
-        pair = any(tuple(export["map_classes"]) == TRUE_AND_PREDICTED for export in self.exports.values())
-        return "true class" if pair else "true class, as a contrast"
+        """What is compared between models, in words: CAMs are linear in the class, so that they all have a contrast."""
+        return "true class, as a contrast"
 
     def primary(self, figure: str = "pearson", subset: str = "all") -> "pd.DataFrame":
         """Rows of the agreement on which statements rest: CAMs of the last layer."""
