@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from wheretolook.analysis.overlap import TOP_FIFTH
 from wheretolook.analysis.paired import PairedFigure
 from wheretolook.analysis.pairs import Comparison, comparisons
 from wheretolook.analysis.random_null import add_random_null
+from wheretolook.analysis.side_by_side import side_by_side
 from wheretolook.analysis.structure import STRUCTURE, WINDOW
 from wheretolook.analysis.study import Study
 from wheretolook.analysis.subsets import class_members, subset_members
@@ -91,14 +93,15 @@ def figures_of(
     numbers = [(members.index(a), members.index(b)) for a, b in pairs]
     read = reader([targets[name] for name in members], study.rows, grid)
     images = Images(study.labels[study.rows], study.groups[study.rows])
-    found = [correlated(read, images, grid, len(members), numbers, ranked=False)]
+    about = (images, grid, len(members), numbers)
+    wanted = [partial(correlated, read, *about, ranked=False)]
     if primary:
-        found.append(correlated(read, images, grid, len(members), numbers, ranked=True))
-        found += [measured(measure, read, images, grid, len(members), numbers) for measure in (TOP_FIFTH, CENTRES)]
+        wanted.append(partial(correlated, read, *about, ranked=True))
+        wanted += [partial(measured, measure, read, *about) for measure in (TOP_FIFTH, CENTRES)]
         if min(grid) >= WINDOW:
             scaled = standardised(read, len(study.rows), len(members))
-            found.append(measured(STRUCTURE, scaled, images, grid, len(members), numbers))
-    return found
+            wanted.append(partial(measured, STRUCTURE, scaled, *about))
+    return side_by_side(wanted)
 
 
 def standardised(read: Reader, count: int, models: int) -> Reader:
@@ -123,12 +126,16 @@ def figure_rows(
     right = np.stack([study.right[name] for name in study.names], axis=1)
     numbers = [(study.names.index(a), study.names.index(b)) for a, b in pairs]
     groups, rows = study.groups[study.rows], []
-    for class_name, of_class in class_members(study.labels[study.rows], study.class_names):
-        for subset, members in subset_members(right, numbers).items():
-            found = agreement_rows(figure, members & of_class[:, None], groups, resamples, seed)
-            for (a, b), row in zip(pairs, found, strict=True):
-                about = (a, b, study.kind(a, b), int(comparison.primary), comparison.method)
-                contrasts = int(targets[a].contrasted and targets[b].contrasted)
-                where = (comparison.layers[a], comparison.layers[b], contrasts, study.split, class_name, subset)
-                rows.append(dict(zip(KEYS, (*about, *where), strict=True)) | row)
+    parts = [
+        (class_name, subset, members & of_class[:, None])
+        for class_name, of_class in class_members(study.labels[study.rows], study.class_names)
+        for subset, members in subset_members(right, numbers).items()
+    ]
+    tables = side_by_side([partial(agreement_rows, figure, own, groups, resamples, seed) for *_, own in parts])
+    for (class_name, subset, _), found in zip(parts, tables, strict=True):
+        for (a, b), row in zip(pairs, found, strict=True):
+            about = (a, b, study.kind(a, b), int(comparison.primary), comparison.method)
+            contrasts = int(targets[a].contrasted and targets[b].contrasted)
+            where = (comparison.layers[a], comparison.layers[b], contrasts, study.split, class_name, subset)
+            rows.append(dict(zip(KEYS, (*about, *where), strict=True)) | row)
     return rows
