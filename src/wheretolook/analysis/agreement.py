@@ -59,7 +59,11 @@ def _intervals(
 ) -> Means:
     """Means of the figure, its nulls, and its excess over each null: columns one after the other, pair by pair."""
     there = members.any(axis=1)
-    parts = [figure.observed, *(figure.nulls[null] for null in nulls), *(figure.excess(null) for null in nulls)]
+    parts = [
+        figure.observed,
+        *(figure.nulls[null] for null in nulls),
+        *(figure.excess(null, members) for null in nulls),
+    ]
     low, high = figure.bounds
     bounds = [(low, high)] * (1 + len(nulls)) + [(low - high, high - low)] * len(nulls)
     values = np.concatenate([part.values[there] for part in parts], axis=1)
