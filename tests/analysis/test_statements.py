@@ -5,9 +5,10 @@ import pytest
 
 from wheretolook.analysis import rules
 from wheretolook.analysis.agreement import NULLS
+from wheretolook.analysis.claims import Findings
 from wheretolook.analysis.places import Place, common_place, places_of
 from wheretolook.analysis.statement_text import statements_markdown
-from wheretolook.analysis.statements import Findings, statements
+from wheretolook.analysis.statements import Witnesses, statements
 
 MODELS = ("last-0", "last-1", "every-0")
 ABOVE = dict.fromkeys(MODELS, 0.9)
@@ -37,7 +38,8 @@ def said(
     models: tuple[str, ...] = MODELS,
 ) -> dict[str, Any]:
     classes = [Findings("infected", images, rows() if found is None else found, places), Findings("un", 40, rows(), {})]
-    return statements(models, "test", low, classes, 0.2)["classes"]["infected"]
+    low = {name: low[name] for name in models}
+    return statements(Witnesses(models, low), "test", classes, 0.2)["classes"]["infected"]
 
 
 def rules_that_hold(about: dict[str, Any]) -> list[str]:
@@ -85,10 +87,21 @@ def test_one_model_says_nothing_about_a_class() -> None:
     assert about["must_not"][0]["rule"] == rules.ALONE
 
 
-def test_null_that_was_not_tested_is_told() -> None:
+def test_null_that_was_not_tested_silences() -> None:
     about = said(rows(random=False))
-    assert rules.AGREEMENT in rules_that_hold(about)
-    assert "not held against random weights" in about["holds"][0]["because"]
+    assert about["holds"] == []
+    assert about["must_not"][0]["rule"] == rules.EVERY_NULL
+
+
+def test_model_without_primary_maps_silences() -> None:
+    about = said([row("last-0", "last-1")])
+    assert (about["must_not"][0]["rule"], about["must_not"][0]["because"]) == (rules.MAPS, "none of every-0")
+
+
+def test_images_trained_on_make_no_statement() -> None:
+    found = statements(Witnesses(MODELS, ABOVE), "train", [Findings("a", 40, rows(), PARASITE)], 0.2)
+    assert found["classes"]["a"]["holds"] == []
+    assert found["classes"]["a"]["must_not"][0]["rule"] == rules.HELD_OUT
 
 
 def test_shortcut_names_the_mark_and_not_the_parasite_even_where_all_maps_are_alike() -> None:
@@ -115,9 +128,8 @@ def test_models_that_point_out_different_regions_have_no_common_place() -> None:
 
 
 def test_page_has_every_class_and_rule() -> None:
-    text = statements_markdown(
-        statements(MODELS, "test", ABOVE, [Findings("a", 40, rows(), {}), Findings("b", 9, [], {})], 0.2)
-    )
+    classes = [Findings("a", 40, rows(), {}), Findings("b", 9, [], {})]
+    text = statements_markdown(statements(Witnesses(MODELS, ABOVE), "test", classes, 0.2))
     assert "## a" in text
     assert "## b" in text
     assert all(f"**{rule}**" in text for rule in rules.WORDS)
