@@ -133,7 +133,8 @@ def write_comparison(world: Any, size: int) -> None:
     primary = [row for row in rows if row["primary"] == 1]
     write_json(
         folder / "agreement.json",
-        {"format": 1, "split": "test", "models": list(world.names), "pairs": pairs, "rows": primary},
+        {"format": 1, "split": "test", "models": list(world.names), "pairs": pairs, "rows": primary}
+        | {"rows_train": [row | {"split": "train", "mean": 0.99} for row in primary if row["figure"] == "pearson"]},
     )
     _write_overlays(world)
     write_statements(world)
@@ -158,7 +159,10 @@ def _agreement(world: Any, pair: dict[str, str]) -> list[dict[str, Any]]:
                     "subset": "all",
                     "figure": figure,
                     "images": 10,
-                    "groups": 10,
+                    "groups": 4,
+                    "group_lowest": 0.5,
+                    "group_highest": 0.9,
+                    "group_sd": 0.1,
                     "left_out": 0,
                     "mean": mean,
                     "sd": 0.1,

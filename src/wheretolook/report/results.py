@@ -23,6 +23,7 @@ class Results:
         models: reports/models/NAME.json, by name (docs/results.md says what each figure means).
         exports: manifests of the maps, by name.
         agreement: every row of agreement.csv; NaN where a figure does not exist.
+        train: agreement on the images trained on, as rows of agreement.json; empty where there is none.
         overlays: which array of data/comparison/ is what.
         statements: what may be said about each class, or None where that was not asked.
         differences: the test of each class against the rest, or None where that was not asked.
@@ -35,6 +36,7 @@ class Results:
     models: dict[str, dict[str, Any]]
     exports: dict[str, dict[str, Any]]
     agreement: "pd.DataFrame"
+    train: list[dict[str, Any]]
     overlays: dict[str, Any]
     statements: dict[str, Any] | None
     differences: dict[str, Any] | None
@@ -88,6 +90,7 @@ def load_results(reports: Path, prepared: Path) -> Results:
         models={name: _read(reports / "models" / f"{name}.json", f"score@{name}") for name in names["models"]},
         exports={name: _read(reports / "exports" / f"{name}.json", f"export@{name}") for name in names["models"]},
         agreement=rows[named].reset_index(drop=True),
+        train=(_read_if_there(comparison / "agreement.json") or {}).get("rows_train", []),
         overlays=overlays,
         statements=_read_if_there(comparison / "statements.json"),
         differences=_read_if_there(comparison / "differences.json"),

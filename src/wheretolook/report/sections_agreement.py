@@ -37,6 +37,7 @@ def agreements(results: Results) -> list[dict[str, Any]]:
                     "images": count(int(of_class["images"].max()), "image"),
                     "rows": _matrix(results, of_class),
                     "chart": _chart(class_name, of_class),
+                    "beside": _beside(results, class_name, of_class),
                 }
             )
     return parts
@@ -46,6 +47,35 @@ def _matrix(results: Results, rows: "pd.DataFrame") -> list[dict[str, Any]]:
     known = {(row.model_a, row.model_b): row.mean for row in rows[["model_a", "model_b", "mean"]].itertuples()}
     known |= {(b, a): mean for (a, b), mean in known.items()}
     return [{"name": a, "cells": [_cell(a == b, known.get((a, b))) for b in results.names]} for a in results.names]
+
+
+def _beside(results: Results, class_name: str, rows: "pd.DataFrame") -> dict[str, Any] | None:
+    """Each pair's agreement on the images trained on, and by group; None where there is neither."""
+    train = {(r["model_a"], r["model_b"]): r for r in results.train if r["class_name"] == class_name}
+    by_group = "group_lowest" in rows and bool(rows["group_lowest"].notna().any())
+    if not train and not by_group:
+        return None
+    pairs = []
+    for row in rows.astype(object).where(rows.notna(), None).to_dict("records"):
+        known = train.get((row["model_a"], row["model_b"]), {})
+        pairs.append(
+            {
+                "pair": f"{row['model_a']}, {row['model_b']}",
+                "kind": row["kind"],
+                "held_out": number(row["mean"]),
+                "train": number(known.get("mean")),
+                "groups": _by_group(row) if by_group else "",
+            }
+        )
+    return {"pairs": pairs, "by_group": by_group, "train": bool(train)}
+
+
+def _by_group(row: dict[str, Any]) -> str:
+    """How far the groups (patients) are apart."""
+    if row["group_lowest"] is None:
+        return NOTHING
+    lowest, highest, spread = (number(row[f"group_{key}"]) for key in ("lowest", "highest", "sd"))
+    return f"{row['groups']} groups: {lowest} to {highest}, SD {spread}"
 
 
 def _cell(same: bool, mean: float | None) -> dict[str, str]:

@@ -19,6 +19,7 @@ def differences_section(results: Results) -> dict[str, Any] | None:
     ]
     return {
         "reason": found["reason"],
+        "no_p_value": found.get("no_p_value") or "",
         "alpha": f"{found['alpha']:g}",
         "permutations": f"{found['permutations']:,}",
         "names": [name for name in results.names if name in found["models"]],
@@ -35,6 +36,7 @@ def _table(found: Mapping[str, Any], class_name: str) -> dict[str, Any]:
     rows = [_region_row(region, own) for region in regions]
     if "cells" in first:
         rows = [_cell_row(side, own) for side in ("more", "less")]
+        rows += [row for side in ("more", "less") if (row := _patch_row(side, own))]
     return {
         "class_name": class_name,
         "against": f"{count(first['images'], 'image')} against {first['rest']:,} of the rest",
@@ -54,18 +56,34 @@ def _cell(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _cell_row(side: str, own: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    each = [model["cells"][side] for model in own.values()]
+    each = [model["cells"][side] if model["cells"] else None for model in own.values()]
+    return {"name": f"cells that say {side}", "area": "", "cells": [_cells(row) for row in each]}
+
+
+def _cells(row: Mapping[str, Any] | None) -> dict[str, str]:
+    """Share of the difference, with the number of cells and their share of the area."""
+    if row is None:
+        return {"share": NOTHING, "p": p_value(None)}
+    area = f"{count(row['cells'], 'cell')}, {percent(row['share_of_area'])} of the area"
+    return {"share": percent(row["share_of_difference"]), "p": area}
+
+
+def _patch_row(side: str, own: Mapping[str, dict[str, Any]]) -> dict[str, Any] | None:
+    """The largest connected patch of such cells; None where no model has one."""
+    each = [(model["cells"] or {}).get(side, {}).get("patches", []) for model in own.values()]
+    if not any(each):
+        return None
     return {
-        "name": f"cells that say {side}",
+        "name": f"the largest patch that says {side}",
         "area": "",
-        "cells": [
-            {
-                "share": percent(row["share_of_difference"]),
-                "p": f"{count(row['cells'], 'cell')}, {percent(row['share_of_area'])} of the area",
-            }
-            for row in each
-        ],
+        "cells": [_patch(patches[0]) if patches else {"share": NOTHING} for patches in each],
     }
+
+
+def _patch(patch: Mapping[str, Any]) -> dict[str, str]:
+    rows, columns = (f"{first} to {last}" for first, last in (patch["rows"], patch["columns"]))
+    told = _cells(patch)
+    return {"share": told["share"], "p": f"rows {rows}, columns {columns}: {told['p']}"}
 
 
 def p_value(p: float | None) -> str:

@@ -1,7 +1,9 @@
 """The page's first part: what may be said about each class and what must not, as `compare` found it."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from wheretolook.analysis.statement_text import vetoes
 from wheretolook.report.results import Results
 from wheretolook.report.words import count
 
@@ -17,7 +19,7 @@ def statements_section(results: Results) -> dict[str, Any] | None:
             "images": count(found["classes"][name]["images"], "image"),
             "holds": found["classes"][name]["holds"],
             "must_not": found["classes"][name]["must_not"],
-            "veto": _veto(found["classes"][name], found["margin"]),
+            "veto": _veto(found["classes"][name], found["models"], found["margin"]),
         }
         for name in results.class_names
         if name in found["classes"]
@@ -31,12 +33,15 @@ def statement_lines(results: Results) -> list[str]:
     return [line for part in section["classes"] for line in _lines(part)] if section else []
 
 
-def _veto(about: dict[str, Any], margin: float) -> str:
-    """Who alone stands against agreement: models without which the margin would be reached."""
-    if about["holds"]:
-        return ""
-    alone = [name for name, low in about["vetoes"].items() if low is not None and low >= margin]
-    return f"Without {' or '.join(alone)} the others would agree beyond every null." if alone else ""
+def _veto(about: dict[str, Any], models: Sequence[str], margin: float) -> str:
+    """Leave one model out: how far each pulls the agreement down, and who alone stands against it."""
+    told = " ".join(vetoes(about, models)).strip()
+    lows = [low for low in about["excess_low"].values() if low is not None]
+    if lows and min(lows) >= margin:
+        return told
+    alone = [name for name in models if (low := about["vetoes"].get(name)) is not None and low >= margin]
+    against = f"Without {' or '.join(alone)} the others would agree beyond every null." if alone else ""
+    return f"{against} {told}".strip()
 
 
 def _lines(part: dict[str, Any]) -> list[str]:
