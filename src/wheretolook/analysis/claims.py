@@ -156,7 +156,7 @@ def _differences(models: Sequence[str], found: Findings, obstacle: Obstacle | No
     if obstacle is None and min(found.images, found.rest) < rules.FEWEST_IMAGES:
         obstacle = rules.ENOUGH, f"found {found.images} images, and {found.rest} of the rest"
     if not places:
-        why = found.untested or "no cell has p up to 0.05 in all models"
+        why = found.untested or "no cell has p up to 0.05 and twice its area's share in all models"
         return [Claim(f"{tell} at one place", "difference", False, *(obstacle or (rules.DIFFERENCE, why)))]
     marked = any(place.region == "mark" and _differs(place) for place in places)
     out = []
@@ -165,7 +165,8 @@ def _differences(models: Sequence[str], found: Findings, obstacle: Obstacle | No
         if obstacle is not None:
             claim = _forbidden(claim, obstacle)
         elif not _differs(place):
-            claim = _forbidden(claim, (rules.DIFFERENCE, claim.because))
+            why = "not at least twice its area's share" if place.p <= ALPHA else "not in all models"
+            claim = _forbidden(claim, (rules.DIFFERENCE, f"{claim.because}; {why}"))
         elif marked and place.region != "mark":
             claim = _forbidden(claim, (rules.DIFFERENCE, f"{claim.because}; the mark comes before it"))
         out.append(claim)

@@ -56,7 +56,7 @@ def differing_places(
     resamples: int,
     seed: int,
 ) -> list[Differing]:
-    """Regions of the masks, or connected patches of the cells that differ in all models.
+    """Regions of the masks, or connected patches of cells that differ in all models and hold twice their share.
 
     Args:
         tested: by model, on places that they share, with p-values.
@@ -75,7 +75,9 @@ def differing_places(
     if len(tests) >= FEWEST_SEEDS:
         p_seeds = places_over_seeds(np.stack([tested[m].test.difference[row] / (scale[m] or 1) for m in tested]))
     found = []
-    for place, region, chosen in _candidates(first.names, first.grid, largest, way):
+    concentrated = np.all([_concentrated(each.test.difference[row]) for each in tests], axis=0)
+    strong = (largest <= ALPHA) & (way > 0) & concentrated
+    for place, region, chosen in _candidates(first.names, first.grid, strong):
         if not first.area[:, chosen].any():
             continue
         shares, lows, area = {}, {}, 0.0
@@ -93,17 +95,18 @@ def differing_places(
     return found
 
 
+def _concentrated(difference: np.ndarray) -> np.ndarray:
+    """Which cells (c,) hold twice their share of the area: where all differ, as neighbours do, that is no place."""
+    return difference >= TWICE * difference.sum() / len(difference)
+
+
 def _candidates(
-    names: Sequence[str], grid: tuple[int, int] | None, p: np.ndarray, way: np.ndarray
+    names: Sequence[str], grid: tuple[int, int] | None, strong: np.ndarray
 ) -> list[tuple[str, str, np.ndarray]]:
-    """Words, region and places of each: every region of the masks, or patches of significant cells."""
+    """Words, region and places of each: every region of the masks, or patches of cells that are strong."""
     if grid is None:
         return [(WORDS[name], name, np.array([j])) for j, name in enumerate(names) if name in WORDS]
-    found = []
-    for sign in (1, -1):
-        found += patches_of(((p <= ALPHA) & (way == sign)).reshape(grid))
-    found.sort(key=lambda patch: -int(patch.sum()))
-    return [(_where(patch), "", np.flatnonzero(patch)) for patch in found]
+    return [(_where(patch), "", np.flatnonzero(patch)) for patch in patches_of(strong.reshape(grid))]
 
 
 def _where(patch: np.ndarray) -> str:
