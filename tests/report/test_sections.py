@@ -19,11 +19,10 @@ def test_statements_stand_in_the_order_of_the_classes_with_who_vetoes_them(resul
     infected, uninfected = statements_section(results)["classes"]
     assert infected["class_name"] == "infected"
     left_out = "without last-0 +0.10; without last-1 +0.10; without every-0 +0.10; without every-1 +0.30."
-    assert infected["veto"] == f"Lowest lower end of the excess over any null: +0.35 of all pairs; {left_out}"
-    assert uninfected["veto"] == (
-        "Without every-1 the others would agree beyond every null. "
-        f"Lowest lower end of the excess over any null: -0.10 of all pairs; {left_out}"
-    )
+    assert infected["veto"] == ""
+    assert infected["left_out"] == f"Lowest lower end of the excess over any null: +0.35 of all pairs; {left_out}"
+    assert uninfected["veto"] == "Without every-1 the others would agree beyond every null."
+    assert uninfected["left_out"].startswith("Lowest lower end of the excess over any null: -0.10 of all pairs; ")
 
 
 def test_a_class_of_which_nothing_holds_is_told_as_that(results: Results):
@@ -76,9 +75,9 @@ def test_cells_of_aligned_images_are_told_by_number_and_area(results: Results):
     tested = {"reason": None, "alpha": 0.05, "permutations": 999, "models": {"last-0": model}, "consensus": None}
     section = differences_section(Results(**{**vars(results), "differences": tested}))
     more, less, patch = section["tables"][0]["rows"]
-    assert more["cells"] == [{"share": "40.0 %", "p": "5 cells, 10.0 % of the area"}]
+    assert more["cells"] == [{"share": "40.0 %", "p": "5 cells, 10.0 % of area"}]
     assert less["cells"][0]["p"].startswith("1 cell,")
-    assert patch["cells"][0]["p"] == "rows 2 to 3, columns 1 to 2: 4 cells, 10.0 % of the area"
+    assert patch["cells"][0]["p"] == "rows 2 to 3, columns 1 to 2"
 
 
 def test_cells_without_a_p_value_are_told_as_that_and_why(results: Results):
@@ -94,7 +93,11 @@ def test_cells_without_a_p_value_are_told_as_that_and_why(results: Results):
 def test_training_images_and_groups_stand_beside_the_held_out(results: Results):
     part = agreements(results)[0]["beside"]
     pair = next(each for each in part["pairs"] if each["pair"] == "last-0, last-1")
-    assert (pair["kind"], pair["train"], pair["groups"]) == ("seeds", "0.99", "4 groups: 0.50 to 0.90, SD 0.10")
+    assert (pair["kind"], pair["train"], pair["groups"]) == (
+        "one recipe, other seeds",
+        "0.99",
+        "4 groups: 0.50 to 0.90, SD 0.10",
+    )
 
 
 def test_too_few_relabellings_give_no_p_value():
@@ -125,3 +128,10 @@ def test_the_audit_is_told_in_sentences(results: Results):
     assert "9 groups, none in two splits; 3 of them hold one class only." in told
     assert "Class rare was left out (1 image): too few" in told
     assert "Unreadable: a/b.png." in told
+
+
+def test_pairs_of_one_recipe_stand_apart_from_those_of_different_ones(results: Results):
+    charts = agreements(results)[0]["charts"]
+    assert [kind for kind, _ in charts] == ["one recipe, other seeds", "different recipes"]
+    assert sorted(row.label for row in charts[0][1].rows) == ["every-0, every-1", "last-0, last-1"]
+    assert results.primary()["kind"].tolist() == sorted(results.primary()["kind"], key=["seeds", "recipes"].index)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # A class may be called "NA" or "1": text stays text.
 TEXT = ("model_a", "model_b", "kind", "method", "layer_a", "layer_b", "split", "class_name", "subset", "figure")
+KINDS = ("seeds", "recipes", "drive")  # of pairs of models, which stand apart
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,10 @@ class Results:
         return "true class, as a contrast"
 
     def primary(self, figure: str = "pearson", subset: str = "all") -> "pd.DataFrame":
-        """Rows of the agreement on which statements rest: CAMs of the last layer."""
+        """Rows of the agreement on which statements rest: CAMs of the last layer, kind of pair by kind."""
         rows = self.agreement
-        return rows[(rows["primary"] == 1) & (rows["figure"] == figure) & (rows["subset"] == subset)]
+        chosen = rows[(rows["primary"] == 1) & (rows["figure"] == figure) & (rows["subset"] == subset)]
+        return chosen.sort_values("kind", key=lambda kind: kind.map(KINDS.index), kind="stable")
 
 
 def load_results(reports: Path, prepared: Path) -> Results:

@@ -64,7 +64,7 @@ def _cells(row: Mapping[str, Any] | None) -> dict[str, str]:
     """Share of the difference, with the number of cells and their share of the area."""
     if row is None:
         return {"share": NOTHING, "p": p_value(None)}
-    area = f"{count(row['cells'], 'cell')}, {percent(row['share_of_area'])} of the area"
+    area = f"{count(row['cells'], 'cell')}, {percent(row['share_of_area'])} of area"
     return {"share": percent(row["share_of_difference"]), "p": area}
 
 
@@ -82,8 +82,7 @@ def _patch_row(side: str, own: Mapping[str, dict[str, Any]]) -> dict[str, Any] |
 
 def _patch(patch: Mapping[str, Any]) -> dict[str, str]:
     rows, columns = (f"{first} to {last}" for first, last in (patch["rows"], patch["columns"]))
-    told = _cells(patch)
-    return {"share": told["share"], "p": f"rows {rows}, columns {columns}: {told['p']}"}
+    return {"share": percent(patch["share_of_difference"]), "p": f"rows {rows}, columns {columns}"}
 
 
 def p_value(p: float | None) -> str:

@@ -20,6 +20,7 @@ def statements_section(results: Results) -> dict[str, Any] | None:
             "holds": found["classes"][name]["holds"],
             "must_not": found["classes"][name]["must_not"],
             "veto": _veto(found["classes"][name], found["models"], found["margin"]),
+            "left_out": " ".join(vetoes(found["classes"][name], found["models"])).strip(),
         }
         for name in results.class_names
         if name in found["classes"]
@@ -34,14 +35,12 @@ def statement_lines(results: Results) -> list[str]:
 
 
 def _veto(about: dict[str, Any], models: Sequence[str], margin: float) -> str:
-    """Leave one model out: how far each pulls the agreement down, and who alone stands against it."""
-    told = " ".join(vetoes(about, models)).strip()
+    """Who alone stands against agreement: models without which the margin would be reached."""
     lows = [low for low in about["excess_low"].values() if low is not None]
     if lows and min(lows) >= margin:
-        return told
+        return ""
     alone = [name for name in models if (low := about["vetoes"].get(name)) is not None and low >= margin]
-    against = f"Without {' or '.join(alone)} the others would agree beyond every null." if alone else ""
-    return f"{against} {told}".strip()
+    return f"Without {' or '.join(alone)} the others would agree beyond every null." if alone else ""
 
 
 def _lines(part: dict[str, Any]) -> list[str]:
