@@ -18,11 +18,13 @@ import numpy as np
 from wheretolook.analysis.agree import figure_rows, figures_of, pairs_by_grid
 from wheretolook.analysis.overlays import moments_of_maps
 from wheretolook.analysis.pairs import Comparison
+from wheretolook.analysis.random_null import add_random_null, hold_against
 from wheretolook.analysis.target import Target
 from wheretolook.data.atomic import write_json
 
 RESULT = Path(__file__).with_suffix(".json")
 MODELS, IMAGES, SIDE, RESAMPLES = 10, 1000, 14, 1999
+DRAWS, RANDOM = 10, np.arange(100)  # random networks, and the images that they have maps of
 ARRAYS, MAPS, LARGE = 40, 10_000, 56
 
 
@@ -40,6 +42,7 @@ class MadeUp:
         shape = (IMAGES, 2, SIDE, SIDE)
         shared = generator.normal(size=shape)
         maps = {name: (shared + generator.normal(size=shape)).astype(np.float32) for name in self.names}
+        self.draws = generator.normal(size=(DRAWS, len(RANDOM), SIDE, SIDE)).astype(np.float32)
         self.targets = {name: Target(array, self.labels, True) for name, array in maps.items()}
 
     def kind(self, first: str, second: str) -> str:
@@ -51,11 +54,16 @@ def agreement_seconds() -> float:
     """Seconds for every figure of every pair."""
     study = MadeUp()
     comparison = Comparison("cam", dict.fromkeys(study.names, "block4"), list(combinations(study.names, 2)), True)
-    start, rows = time.perf_counter(), 0
+    start, rows = time.perf_counter(), []
     for grid, pairs in pairs_by_grid(comparison, study.targets).items():
         for figure in figures_of(study, study.targets, grid, pairs, True):
-            rows += len(figure_rows(study, comparison, figure, pairs, study.targets, RESAMPLES, 0))
-    assert rows == 45 * 5 * 3 * 4
+            rows += figure_rows(study, comparison, figure, pairs, study.targets, RESAMPLES, 0)
+    nulls = {
+        name: hold_against(RANDOM, target.true_class(RANDOM), study.draws) for name, target in study.targets.items()
+    }
+    add_random_null(study, rows, nulls)
+    assert len(rows) == 45 * 5 * 3 * 4
+    assert all(row["random"] is not None for row in rows if row["subset"] == "all")
     return time.perf_counter() - start
 
 

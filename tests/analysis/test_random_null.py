@@ -5,7 +5,7 @@ import pytest
 
 from tests.analysis.made import make
 from wheretolook.analysis.correlation import correlate
-from wheretolook.analysis.random_null import add_random_null, against_random
+from wheretolook.analysis.random_null import add_random_null, against_random, random_nulls
 from wheretolook.analysis.study import Study, load_study
 from wheretolook.data.prepared import load_prepared
 
@@ -44,7 +44,7 @@ def test_null_is_the_largest_mean_correlation_of_any_draw(study: Study) -> None:
 
 def test_rows_are_held_against_the_larger_null_of_the_two_models(study: Study) -> None:
     rows = [row(), row(primary=0), row(subset="both_wrong"), row(figure="ssam"), row(mean=None)]
-    add_random_null(study, rows)
+    add_random_null(study, rows, random_nulls(study))
     wanted = max(of_class(study, name) for name in study.names)
     assert rows[0]["random"] == pytest.approx(wanted)
     assert rows[0]["excess_random_low"] == pytest.approx(0.8 - wanted)
@@ -59,7 +59,7 @@ def test_split_without_random_maps_has_no_such_null(study: Study) -> None:
 def test_every_figure_has_the_null_and_that_of_a_distance_is_the_nearest(study: Study) -> None:
     rows = [row(figure=figure) for figure in ("spearman", "iou", "ssim", "distance")]
     rows.append(row(subset="both_right"))
-    add_random_null(study, rows)
+    add_random_null(study, rows, random_nulls(study))
     assert all(each["random"] is not None for each in rows)
     nearest = min(of_class(study, name, "distance") for name in study.names)
     distance = rows[3]

@@ -17,7 +17,7 @@ from wheretolook.analysis.moments import RunningMoments
 from wheretolook.analysis.overlap import TOP_FIFTH
 from wheretolook.analysis.paired import PairedFigure
 from wheretolook.analysis.pairs import Comparison, comparisons
-from wheretolook.analysis.random_null import add_random_null
+from wheretolook.analysis.random_null import add_random_null, random_nulls
 from wheretolook.analysis.side_by_side import side_by_side
 from wheretolook.analysis.structure import STRUCTURE, WINDOW
 from wheretolook.analysis.study import Study
@@ -48,7 +48,7 @@ def agreement_table(study: Study, resamples: int, seed: int) -> list[dict[str, A
         for grid, pairs in pairs_by_grid(comparison, targets).items():
             for figure in figures_of(study, targets, grid, pairs, comparison.primary):
                 rows += figure_rows(study, comparison, figure, pairs, targets, resamples, seed)
-    add_random_null(study, rows)
+    add_random_null(study, rows, random_nulls(study))
     return rows
 
 

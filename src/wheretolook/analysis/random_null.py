@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from wheretolook.analysis.correlation import correlate
 from wheretolook.analysis.mass import CENTRES
 from wheretolook.analysis.measure import Measure
 from wheretolook.analysis.overlap import TOP_FIFTH
+from wheretolook.analysis.side_by_side import side_by_side
 from wheretolook.analysis.structure import STRUCTURE, WINDOW
 from wheretolook.analysis.study import Study
 from wheretolook.analysis.subsets import FEWEST_IMAGES, class_members, subset_members
@@ -58,10 +60,15 @@ def against_random(study: Study, name: str) -> AgainstRandom | None:
     if not there.any() or maps.manifest["arrays"]["random.npy"]["layer"] != last:
         return None
     own = open_target(maps, "cam", last, study.labels).true_class(rows[there])
-    parts = [_figures(own, np.asarray(draw)[there]) for draw in draws]
+    return hold_against(rows[there], own, draws[:, there])
+
+
+def hold_against(rows: np.ndarray, own: np.ndarray, draws: np.ndarray) -> AgainstRandom:
+    """Every figure of maps (n, h, w) of the images `rows` (n,) with each draw's, (draws, n, h, w)."""
+    parts = side_by_side([partial(_figures, own, draw) for draw in draws])
     stacked = {key: [line for part in parts for line in part[key]] for key in parts[0]}
     values = {key: np.stack([value for value, _ in lines]) for key, lines in stacked.items()}
-    return AgainstRandom(rows[there], values, {key: np.stack([v for _, v in lines]) for key, lines in stacked.items()})
+    return AgainstRandom(rows, values, {key: np.stack([v for _, v in lines]) for key, lines in stacked.items()})
 
 
 def _figures(own: np.ndarray, other: np.ndarray) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
@@ -86,12 +93,16 @@ def _standardised(maps: np.ndarray) -> np.ndarray:
     return (maps - maps.mean()) / (maps.std() or 1)
 
 
-def add_random_null(study: Study, rows: Sequence[dict[str, Any]]) -> None:
+def random_nulls(study: Study) -> dict[str, AgainstRandom]:
+    """By name, of the models that have such maps."""
+    return {name: found for name in study.names if (found := against_random(study, name)) is not None}
+
+
+def add_random_null(study: Study, rows: Sequence[dict[str, Any]], nulls: Mapping[str, AgainstRandom]) -> None:
     """Fill in the null `random` of the primary rows: of the two models the one nearest to a random network.
 
     It is one figure for a class and subset, so that the excess and its interval are those of the mean, less it.
     """
-    nulls = {name: found for name in study.names if (found := against_random(study, name)) is not None}
     known: dict[tuple[str, str, bytes], float | None] = {}
     for row in rows:
         if not row["primary"] or row["mean"] is None or not {row["model_a"], row["model_b"]} <= nulls.keys():

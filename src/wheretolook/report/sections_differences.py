@@ -74,7 +74,7 @@ def _patch_row(side: str, own: Mapping[str, dict[str, Any]]) -> dict[str, Any] |
     if not any(each):
         return None
     return {
-        "name": f"the largest patch that says {side}",
+        "name": f"largest patch, {side}",
         "area": "",
         "cells": [_patch(patches[0]) if patches else {"share": NOTHING} for patches in each],
     }
