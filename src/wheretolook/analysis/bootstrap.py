@@ -126,15 +126,13 @@ def _ends(
     drift, ratio = _resampled(residuals, sizes, present, resamples, seed)
     tail = max(round((resamples + 1) * (1 - level) / 2) - 1, 0)
     unspread = np.isinf(ratio).sum(axis=0) > tail / 2
-    drift[:, error == 0] = 0
-    for table in (drift, ratio):
-        table.partition([tail, len(table) - 1 - tail], axis=0)
+    kth = [tail, len(ratio) - 1 - tail]
+    ratio.partition(kth, axis=0)
     with np.errstate(invalid="ignore"):  # inf * 0 where all images agree, which is not taken
-        low, high = (
-            np.where(unspread | (error == 0), drift[percentile], -ratio[quantile] * error)
-            for percentile, quantile in ((tail, -1 - tail), (-1 - tail, tail))
-        )
-    return low, high
+        low, high = (-ratio[k] * error for k in reversed(kth))
+    percentiles = np.partition(drift[:, unspread], kth, axis=0)
+    low[unspread], high[unspread] = percentiles[kth[0]], percentiles[kth[1]]
+    return np.where(error == 0, 0.0, low), np.where(error == 0, 0.0, high)
 
 
 def _resampled(
