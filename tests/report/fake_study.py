@@ -69,6 +69,7 @@ def write_differences(world: Any) -> None:
         "regions": ["evidence", "foreground"],
         "p": {"all": {first: [0.0001, 0.3]}, "at_least": {first: [0.0002, 0.04]}},
         "places_of_all": 1,
+        "places_of_most": 2,
         "places_without": dict.fromkeys(world.names, 1) | {world.names[-1]: 2},
     }
     write_json(

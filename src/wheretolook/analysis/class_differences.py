@@ -133,7 +133,10 @@ def _consensus(study: Study, found: dict[str, Difference], folder: Path) -> dict
         )
         for i, name in enumerate(names)
     }
-    out |= {"places_of_all": int((values["all"] <= ALPHA).sum()), "places_without": without}
+    counts = {
+        f"places_of_{key}": int((values[which] <= ALPHA).sum()) for key, which in (("all", "all"), ("most", "at_least"))
+    }
+    out |= counts | {"places_without": without}
     first = found[names[0]]
     cells = first.contributions[0].grid
     classes = [study.class_names[k] for k in first.classes]

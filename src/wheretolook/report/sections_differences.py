@@ -102,13 +102,9 @@ def _consensus(found: Mapping[str, Any] | None, alpha: float) -> str:
     told = (
         f"{found['wording'][:1].upper()}{found['wording'][1:]}: {count(places, 'place')} with p up to {alpha:g} in all"
     )
-    return f"{told}{veto}.{_at_least(found, alpha)}"
+    return f"{told}{veto}.{_at_least(found)}"
 
 
-def _at_least(found: Mapping[str, Any], alpha: float) -> str:
-    """The same of most models, where places are regions (of cells the arrays hold it)."""
-    values = [p for of_class in found["p"]["at_least"].values() for p in of_class] if "regions" in found else []
-    if not values:
-        return ""
-    some = sum(p is not None and p <= alpha for p in values)
-    return f" In {found['most']} or more of {len(found['models'])}: {some} (partial conjunction)."
+def _at_least(found: Mapping[str, Any]) -> str:
+    """The same of most models."""
+    return f" In {found['most']} or more of {len(found['models'])}: {found['places_of_most']} (partial conjunction)."
