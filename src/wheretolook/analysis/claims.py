@@ -158,7 +158,8 @@ def _differences(models: Sequence[str], found: Findings, obstacle: Obstacle | No
     if not places:
         why = found.untested or "no cell has p up to 0.05 and twice its area's share in all models"
         return [Claim(f"{tell} at one place", "difference", False, *(obstacle or (rules.DIFFERENCE, why)))]
-    marked = any(place.region == "mark" and _differs(place) for place in places)
+    # In one model is enough: where a network looks at a mark, the evidence has not been shown to be needed.
+    marked = any(low and low > 0 for place in places if place.region == "mark" for low in place.surplus_low.values())
     out = []
     for place in places:
         claim = Claim(f"{tell} at {place.place}", "difference", True, rules.DIFFERENCE, _shares(place), place.place)
