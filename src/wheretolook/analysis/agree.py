@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from wheretolook.analysis.agreement import agreement_rows
 from wheretolook.analysis.correlated import Images, Reader, correlated
+from wheretolook.analysis.counted_once import Compared, counted_once
 from wheretolook.analysis.grid import common_grid, to_grid
 from wheretolook.analysis.mass import CENTRES
 from wheretolook.analysis.measured import measured
@@ -39,12 +40,15 @@ def agreement_table(study: Study, resamples: int, seed: int) -> list[dict[str, A
         resamples: of each interval.
         seed: of each interval.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
+    before: list[Compared] = []
     for comparison in tqdm(comparisons(study.maps), desc="agreement", unit="maps", disable=None):
         targets = {
             name: open_target(study.maps[name], comparison.method, layer, study.labels)
             for name, layer in comparison.layers.items()
         }
+        before.append((comparison, targets))
+        comparison = counted_once(comparison, targets, before[:-1])
         for grid, pairs in pairs_by_grid(comparison, targets).items():
             for figure in figures_of(study, targets, grid, pairs, comparison.primary):
                 rows += figure_rows(study, comparison, figure, pairs, targets, resamples, seed)
