@@ -24,7 +24,7 @@ def statements_markdown(found: dict[str, Any]) -> str:
         for title, key in (("What holds", "holds"), ("What must not be said", "must_not")):
             said = [_line(each) for each in about[key]] or ["- nothing"]
             lines += [f"**{title}**", "", *said, ""]
-        lines += vetoes(about, found["models"]) or [""]
+        lines += vetoes(about, found["models"])
         lines.pop()
     lines += ["", "## The rules", "", *(f"- **{rule}**: {words}" for rule, words in found["rules"].items())]
     return "\n".join(lines) + "\n"
