@@ -34,7 +34,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Maps, Maps, np.n
 def test_contrast_of_a_linear_method_is_that_of_all_classes_stored(exported: tuple[Maps, Maps, np.ndarray]) -> None:
     few, every, labels = exported
     rows = np.array([0, 5, 12, 23])
-    assert LINEAR == ("cam", "gradcam", "xgradcam", "hirescam")
+    assert {"cam", "gradcam", "xgradcam", "hirescam"} <= set(LINEAR)
     for method, layer in ((m, y) for m, y in few.names if m in LINEAR):
         assert (few.open(method, layer).shape[1], every.open(method, layer).shape[1]) == (3, 12)
         found, wanted = (open_target(maps, method, layer, labels) for maps in (few, every))
