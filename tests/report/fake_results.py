@@ -9,6 +9,8 @@ import pandas as pd
 from tests.report.fake_study import faithfulness, write_differences, write_statements
 from wheretolook.analysis.agree import KEYS
 from wheretolook.analysis.agreement import FIGURE_COLUMNS
+from wheretolook.analysis.apart import apart_maps
+from wheretolook.analysis.target import Target
 from wheretolook.cams.manifest import EVERY_CLASS_UP_TO
 from wheretolook.data.atomic import write_json
 
@@ -210,6 +212,11 @@ def _write_overlays(world: Any) -> None:
             for kind, statistic in (("mean", mean), ("spread", spread)):
                 entry[kind] = f"{name}/{method}.{layer}.{kind}.npy"
                 np.save(folder / entry[kind], stacked(contrast, statistic))
+            entry["apart"] = None
+            if len(world.class_names) <= EVERY_CLASS_UP_TO:
+                entry["apart"] = f"{name}/{method}.{layer}.apart.npy"
+                target = Target(maps, world.labels, True, maps.shape[1] > 1)
+                np.save(folder / entry["apart"], apart_maps(target, by_class, range(len(by_class))))
             entry["rms"] = float(np.sqrt((contrast[world.split == "test"] ** 2).mean()))
             models[name][f"{method}.{layer}"] = entry
     write_json(
