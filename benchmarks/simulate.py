@@ -3,18 +3,24 @@
     python benchmarks/simulate.py [--runs 2000] [--write]
 
 The class test on maps without any difference (independent images, and images of patients), its power on a planted
-region, and how often the intervals of agreement hold the true mean. Writes benchmarks/simulate.json with `--write`; the
+region, how often the intervals of agreement and of its excess over other images hold the true mean, and how often the
+tests over seeds say too much. Writes benchmarks/simulate.json with `--write`; the
 tests run short forms of the same.
 """
 
 from collections.abc import Callable
+from functools import cache
+from itertools import combinations
 from pathlib import Path
 
 import click
 import numpy as np
 from tqdm import tqdm
 
+from wheretolook.analysis.agreement import agreement_rows
 from wheretolook.analysis.bootstrap import mean_intervals
+from wheretolook.analysis.correlated import Images, correlated
+from wheretolook.analysis.over_seeds import pairs_over_seeds, places_over_seeds
 from wheretolook.analysis.relabel import design_of
 from wheretolook.analysis.welch import place_test
 from wheretolook.data.atomic import write_json
@@ -23,6 +29,7 @@ RESULT = Path(__file__).with_suffix(".json")
 SIDE, PERMUTATIONS, RESAMPLES = 7, 999, 999
 PLANTED = np.zeros((SIDE, SIDE), dtype=bool)
 PLANTED[2:5, 2:5] = True
+PATTERN = np.random.default_rng(7).normal(size=SIDE**2)
 
 
 def smooth_maps(count: int, groups: np.ndarray, correlation: float, generator: np.random.Generator) -> np.ndarray:
@@ -72,6 +79,50 @@ def true_mean() -> float:
     return float((np.tanh(0.8 + 0.7 * nodes) * weights).sum() / weights.sum())
 
 
+def alike_maps(groups: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Maps of two models (n, 2, 49): a pattern of all images, stronger in some, one of each image, and noise."""
+    strength = generator.gamma(2.0, 0.5, groups.max() + 1)[groups][:, None]
+    shared = generator.normal(size=(len(groups), SIDE**2))
+    maps = [strength * PATTERN + shared + 0.7 * generator.normal(size=shared.shape) for _ in range(2)]
+    return np.stack(maps, axis=1).astype(np.float32)
+
+
+def excess_over_others(maps: np.ndarray, groups: np.ndarray, resamples: int, seed: int) -> dict[str, float]:
+    """Agreement of two models beyond other images, with its interval: a row of the table."""
+    images = Images(np.zeros(len(maps), dtype=np.int64), groups)
+    figure = correlated(lambda at: maps[at], images, (SIDE, SIDE), 2, [(0, 1)], ranked=False)
+    return agreement_rows(figure, np.ones((len(maps), 1), dtype=bool), groups, resamples, seed)[0]
+
+
+@cache
+def true_excess() -> float:
+    """The same over so many images that its error does not count."""
+    alone = np.arange(20_000)
+    maps = alike_maps(alone, np.random.default_rng(2**32))
+    return excess_over_others(maps, alone, 9, 0)["excess_other"]
+
+
+def covers_excess(count: int, grouped: bool, seed: int) -> bool:
+    """Whether the interval of the excess over other images, each of which counts in many pairs, holds the truth."""
+    groups = np.arange(count) // (4 if grouped else 1)
+    row = excess_over_others(alike_maps(groups, np.random.default_rng(seed)), groups, RESAMPLES, seed)
+    return row["excess_other_low"] <= true_excess() <= row["excess_other_high"]
+
+
+def seeds_overstate(seed: int) -> bool:
+    """Whether the lower end of six seeds' agreement lies above the truth: pairs that share a model vary together."""
+    generator = np.random.default_rng(seed)
+    models = generator.normal(0.3, 0.1, 6)
+    pairs = combinations(range(6), 2)
+    found = {(str(a), str(b)): (models[a] + models[b]) / 2 + generator.normal(0, 0.05) for a, b in pairs}
+    return pairs_over_seeds(found)[1] > 0.3
+
+
+def flips_reject(seed: int) -> bool:
+    """Whether the flips of six seeds' signs find a place where there is none."""
+    return bool(places_over_seeds(np.random.default_rng(seed).normal(size=(6, 9))).min() <= 0.05)
+
+
 STUDIES: dict[str, tuple[Callable[[int], bool], tuple[float, float]]] = {
     "class test, no difference, images independent: rejected": (lambda s: rejects(0, "alone", s), (0.035, 0.065)),
     "class test, no difference, patients of one class: rejected": (lambda s: rejects(0, "whole", s), (0.035, 0.065)),
@@ -81,6 +132,11 @@ STUDIES: dict[str, tuple[Callable[[int], bool], tuple[float, float]]] = {
     "interval, 200 images: holds the truth": (lambda s: covers(200, False, s), (0.93, 0.97)),
     "interval, 100 images of 25 patients: holds the truth": (lambda s: covers(100, True, s), (0.93, 0.97)),
     "interval, 200 images of 50 patients: holds the truth": (lambda s: covers(200, True, s), (0.93, 0.97)),
+    "excess over other images, 100 images: holds the truth": (lambda s: covers_excess(100, False, s), (0.93, 0.97)),
+    "excess over other images, 200 images: holds the truth": (lambda s: covers_excess(200, False, s), (0.93, 0.97)),
+    "excess over other images, 50 patients: holds the truth": (lambda s: covers_excess(200, True, s), (0.93, 0.97)),
+    "agreement over six seeds: lower end above the truth": (seeds_overstate, (0.0, 0.035)),
+    "signs of six seeds, no difference: rejected": (flips_reject, (0.0, 0.065)),
 }
 
 

@@ -60,10 +60,10 @@ def compare(
     click.echo(f"compare: {len(study.names)} models on {len(study.rows)} {split} images")
     with replacing_folder(arrays) as folder:
         overlays = write_overlays(study, folder)
-        differences = write_differences(study, folder, aligned, permutations, seed)
+        differences, tested = write_differences(study, folder, aligned, permutations, seed)
     rows = agreement_table(study, resamples, seed)
     train = agreement_on(study, "train", resamples, seed)
-    said = study_statements(study, rows, margin, resamples, seed)
+    said = study_statements(study, rows, tested, margin, resamples, seed)
     with replacing_folder(reports) as folder:
         write_text(folder / "agreement.csv", agreement_csv(rows))
         write_json(folder / "agreement.json", agreement_json(study, rows, train))

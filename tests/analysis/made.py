@@ -53,6 +53,7 @@ def make(
     per_class: int = 80,
     groups: int = 0,
     noise: float = 0.08,
+    draws: int = 10,
 ) -> Made:
     """Two classes, half of the images in test; infected ones have a spot of evidence, which every model's maps mark.
 
@@ -62,6 +63,7 @@ def make(
         per_class: images of each class.
         groups: number of groups over all images; 0: none.
         noise: of the maps, beside a signal of 1.
+        draws: random networks whose maps stand beside each model's.
     """
     rng = np.random.default_rng(0)
     labels = np.tile([0, 1], per_class).astype(np.int64)
@@ -69,7 +71,7 @@ def make(
     write_prepared(made, groups)
     for seed, name in enumerate(names):
         write_model(made, name, seed)
-        write_maps(made, name, seed, noise)
+        write_maps(made, name, seed, noise, draws)
     write_json(root / "reports/names.json", {"models": list(names), "trained": list(names), "drive": []})
     return made
 
@@ -141,7 +143,7 @@ def signal(made: Made, side: int) -> np.ndarray:
     return maps
 
 
-def write_maps(made: Made, name: str, seed: int, noise: float) -> None:
+def write_maps(made: Made, name: str, seed: int, noise: float, draws: int = 10) -> None:
     folder = made.root / "data/cams" / name
     folder.mkdir(parents=True)
     rng = np.random.default_rng(10 + seed)
@@ -164,8 +166,8 @@ def write_maps(made: Made, name: str, seed: int, noise: float) -> None:
         about[file] = {"shape": list(array.shape), "dtype": "float32", "sha256": sha256_of(folder / file)}
         about[file] |= {"method": method, "layer": layer, "knows_class": True} if layer else {}
     rows = load_prepared(made.root / "data/prepared").rows("test")
-    np.save(folder / "random.npy", rng.normal(size=(3, len(rows), 7, 7)).astype(np.float32))
-    about["random.npy"] = {"method": "cam", "layer": "block2", "draws": 3, "rows": rows.tolist()}
+    np.save(folder / "random.npy", rng.normal(size=(draws, len(rows), 7, 7)).astype(np.float32))
+    about["random.npy"] = {"method": "cam", "layer": "block2", "draws": draws, "rows": rows.tolist()}
     about["random.npy"] |= {"sha256": sha256_of(folder / "random.npy")}
     manifest = {
         "format": 1,

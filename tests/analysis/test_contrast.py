@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from wheretolook.analysis.contrast import contrast, contrast_logits
+from wheretolook.analysis.contrast import contrast, contrast_logits, contrast_with_mean
 
 MAPS = np.random.default_rng(0).normal(size=(5, 3, 4, 4)).astype(np.float32)
 
@@ -29,3 +29,9 @@ def test_contrast_map_averages_to_the_contrast_of_logits() -> None:
 def test_one_class_has_no_contrast() -> None:
     with pytest.raises(ValueError, match="two classes or more"):
         contrast(MAPS[:, :1], 0)
+
+
+def test_contrast_from_the_mean_is_that_from_all_classes() -> None:
+    maps = np.random.default_rng(0).normal(size=(6, 5, 2, 3)).astype(np.float32)
+    wanted = contrast(maps, 3)
+    np.testing.assert_allclose(contrast_with_mean(maps[:, 3], maps.mean(axis=1), 5), wanted, atol=1e-6)

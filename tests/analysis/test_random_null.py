@@ -5,7 +5,7 @@ import pytest
 
 from tests.analysis.made import make
 from wheretolook.analysis.correlation import correlate
-from wheretolook.analysis.random_null import add_random_null, largest_means
+from wheretolook.analysis.random_null import add_random_null, against_random, random_nulls
 from wheretolook.analysis.study import Study, load_study
 from wheretolook.data.prepared import load_prepared
 
@@ -22,6 +22,11 @@ def opened(root: Path, split: str = "test") -> Study:
     return load_study(root / "reports/names.json", root / "reports/exports", root / "data/cams", data, split)
 
 
+def of_class(study: Study, name: str, figure: str = "pearson", class_index: int = 0) -> float | None:
+    found = against_random(study, name)
+    return found.most_alike(figure, study.labels[found.rows] == class_index)
+
+
 def row(**changes: object) -> dict:
     base = {"model_a": "last-0", "model_b": "last-1", "primary": 1, "subset": "all", "figure": "pearson"}
     return base | {"class_name": "infected", "mean": 0.9, "low": 0.8, "high": 0.95, "random": None} | changes
@@ -34,13 +39,13 @@ def test_null_is_the_largest_mean_correlation_of_any_draw(study: Study) -> None:
     own = np.asarray(maps.open("cam", "block2"))[rows]
     own = (own[:, 0] - own[:, 1])[rows_of].reshape(rows_of.sum(), -1)
     means = [correlate(own, draw[rows_of].reshape(len(own), -1))[0].mean() for draw in draws]
-    assert largest_means(study, "last-0")["pearson", "infected"] == pytest.approx(np.abs(means).max(), abs=1e-6)
+    assert of_class(study, "last-0") == pytest.approx(np.abs(means).max(), abs=1e-6)
 
 
 def test_rows_are_held_against_the_larger_null_of_the_two_models(study: Study) -> None:
-    rows = [row(), row(primary=0), row(subset="both_right"), row(figure="iou"), row(mean=None)]
-    add_random_null(study, rows)
-    wanted = max(largest_means(study, name)["pearson", "infected"] for name in study.names)
+    rows = [row(), row(primary=0), row(subset="both_wrong"), row(figure="ssam"), row(mean=None)]
+    add_random_null(study, rows, random_nulls(study))
+    wanted = max(of_class(study, name) for name in study.names)
     assert rows[0]["random"] == pytest.approx(wanted)
     assert rows[0]["excess_random_low"] == pytest.approx(0.8 - wanted)
     assert [each["random"] for each in rows[1:]] == [None] * 4
@@ -48,4 +53,21 @@ def test_rows_are_held_against_the_larger_null_of_the_two_models(study: Study) -
 
 def test_split_without_random_maps_has_no_such_null(study: Study) -> None:
     other = opened(study.maps["last-0"].folder.parents[2], "train")
-    assert largest_means(other, "last-0") is None
+    assert against_random(other, "last-0") is None
+
+
+def test_every_figure_has_the_null_and_that_of_a_distance_is_the_nearest(study: Study) -> None:
+    rows = [row(figure=figure) for figure in ("spearman", "iou", "ssim", "distance")]
+    rows.append(row(subset="both_right"))
+    add_random_null(study, rows, random_nulls(study))
+    assert all(each["random"] is not None for each in rows)
+    nearest = min(of_class(study, name, "distance") for name in study.names)
+    distance = rows[3]
+    assert distance["random"] == pytest.approx(nearest)
+    assert distance["excess_random"] == pytest.approx(nearest - 0.9)
+    assert distance["excess_random_low"] == pytest.approx(nearest - 0.95)
+
+
+def test_fewer_than_ten_draws_are_no_null(tmp_path: Path) -> None:
+    make(tmp_path, names=("last-0",), draws=9)
+    assert against_random(opened(tmp_path), "last-0") is None

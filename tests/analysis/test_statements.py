@@ -5,9 +5,11 @@ import pytest
 
 from wheretolook.analysis import rules
 from wheretolook.analysis.agreement import NULLS
+from wheretolook.analysis.claims import Findings
+from wheretolook.analysis.differing import Differing
 from wheretolook.analysis.places import Place, common_place, places_of
 from wheretolook.analysis.statement_text import statements_markdown
-from wheretolook.analysis.statements import Findings, statements
+from wheretolook.analysis.statements import Witnesses, statements
 
 MODELS = ("last-0", "last-1", "every-0")
 ABOVE = dict.fromkeys(MODELS, 0.9)
@@ -37,7 +39,8 @@ def said(
     models: tuple[str, ...] = MODELS,
 ) -> dict[str, Any]:
     classes = [Findings("infected", images, rows() if found is None else found, places), Findings("un", 40, rows(), {})]
-    return statements(models, "test", low, classes, 0.2)["classes"]["infected"]
+    low = {name: low[name] for name in models}
+    return statements(Witnesses(models, low), "test", classes, 0.2)["classes"]["infected"]
 
 
 def rules_that_hold(about: dict[str, Any]) -> list[str]:
@@ -85,10 +88,21 @@ def test_one_model_says_nothing_about_a_class() -> None:
     assert about["must_not"][0]["rule"] == rules.ALONE
 
 
-def test_null_that_was_not_tested_is_told() -> None:
+def test_null_that_was_not_tested_silences() -> None:
     about = said(rows(random=False))
-    assert rules.AGREEMENT in rules_that_hold(about)
-    assert "not held against random weights" in about["holds"][0]["because"]
+    assert about["holds"] == []
+    assert about["must_not"][0]["rule"] == rules.EVERY_NULL
+
+
+def test_model_without_primary_maps_silences() -> None:
+    about = said([row("last-0", "last-1")])
+    assert (about["must_not"][0]["rule"], about["must_not"][0]["because"]) == (rules.MAPS, "none of every-0")
+
+
+def test_images_trained_on_make_no_statement() -> None:
+    found = statements(Witnesses(MODELS, ABOVE), "train", [Findings("a", 40, rows(), PARASITE)], 0.2)
+    assert found["classes"]["a"]["holds"] == []
+    assert found["classes"]["a"]["must_not"][0]["rule"] == rules.HELD_OUT
 
 
 def test_shortcut_names_the_mark_and_not_the_parasite_even_where_all_maps_are_alike() -> None:
@@ -115,9 +129,8 @@ def test_models_that_point_out_different_regions_have_no_common_place() -> None:
 
 
 def test_page_has_every_class_and_rule() -> None:
-    text = statements_markdown(
-        statements(MODELS, "test", ABOVE, [Findings("a", 40, rows(), {}), Findings("b", 9, [], {})], 0.2)
-    )
+    classes = [Findings("a", 40, rows(), {}), Findings("b", 9, [], {})]
+    text = statements_markdown(statements(Witnesses(MODELS, ABOVE), "test", classes, 0.2))
     assert "## a" in text
     assert "## b" in text
     assert all(f"**{rule}**" in text for rule in rules.WORDS)
@@ -137,3 +150,47 @@ def test_place_is_pointed_out_only_where_energy_is_twice_area_and_centre() -> No
     places = places_of(found, np.arange(count), 199, 0)
     assert [(p.region, p.pointed_out) for p in places] == [("evidence", True), ("mark", False), ("foreground", False)]
     assert places[0].ratio == pytest.approx(15, rel=0.1)
+
+
+def differing(region: str, share: float, p: float = 0.001, low: float = 0.1) -> Differing:
+    return Differing(f"the {region}", region, p, 0.05, dict.fromkeys(MODELS, share), dict.fromkeys(MODELS, low), None)
+
+
+def told(places: list[Differing], images: int = 40, low: dict[str, float | None] = ABOVE) -> dict[str, Any]:
+    found = Findings("infected", images, rows(), {}, 40, {MODELS: places}, "")
+    other = Findings("un", 40, rows(), {})
+    return statements(Witnesses(MODELS, low), "test", [found, other], 0.2)["classes"]["infected"]
+
+
+def differences_in(said_of: list[dict[str, str]]) -> list[str]:
+    return [each["statement"].split(" from the rest ")[1] for each in said_of if " from the rest " in each["statement"]]
+
+
+def test_place_of_the_difference_is_said_with_its_shares_in_these_models_over_images() -> None:
+    about = told([differing("evidence", 0.3), differing("foreground", 0.5, low=-0.1)])
+    assert differences_in(about["holds"]) == ["at the evidence."]
+    held = about["holds"][1]
+    assert held["statement"].startswith("In these 3 models, over 40 test images of infected and 40 of the rest, ")
+    assert held["because"].startswith("30 to 30 % of the difference of mean logits on 5 % of the area")
+    assert "not at least twice" in about["must_not"][0]["because"]
+
+
+def test_p_value_of_one_model_or_a_class_at_chance_or_few_images_forbid_the_difference() -> None:
+    for about, rule in (
+        (told([differing("evidence", 0.3, p=0.06)]), rules.DIFFERENCE),
+        (told([differing("evidence", 0.3)], low=ABOVE | {"last-0": 0.5}), rules.CHANCE),
+        (told([differing("evidence", 0.3)], images=19), rules.ENOUGH),
+    ):
+        assert differences_in(about["holds"]) == []
+        assert about["must_not"][-1]["rule"] == rule
+
+
+def test_mark_that_holds_the_difference_comes_before_the_evidence() -> None:
+    about = told([differing("evidence", 0.3), differing("mark", 0.5)])
+    assert differences_in(about["holds"]) == ["at the mark."]
+    in_one = Differing("the mark", "mark", 0.3, 0.05, dict.fromkeys(MODELS, 0.2), {"last-0": 0.1, "last-1": -0.1}, None)
+    assert differences_in(told([differing("evidence", 0.3), in_one])["holds"]) == []
+
+
+def test_no_place_at_all_is_told() -> None:
+    assert differences_in(told([])["must_not"]) == ["at one place."]

@@ -196,7 +196,9 @@ def _write_cams(
     columns = np.stack([world.labels, logits[:, -1].argmax(axis=1)], axis=1)[:, :, None, None]
     for (method, layer), array in maps.items():
         knows_class = array.shape[1] > 1
-        array = np.take_along_axis(array, columns, axis=1) if pair and knows_class else array
+        if pair and knows_class:
+            mean = array.mean(axis=1, keepdims=True)
+            array = np.concatenate([np.take_along_axis(array, columns, axis=1), mean], axis=1)
         file = f"{method}.{layer}.npy"
         np.save(folder / file, array)
         arrays[file] = {"method": method, "layer": layer, "shape": list(array.shape), "units": "logits"}

@@ -9,6 +9,8 @@ import pandas as pd
 from tests.report.fake_study import curves, estimated, faithfulness, groups, sanity, write_differences, write_statements
 from wheretolook.analysis.agree import KEYS
 from wheretolook.analysis.agreement import FIGURE_COLUMNS
+from wheretolook.analysis.apart import apart_maps
+from wheretolook.analysis.target import Target
 from wheretolook.cams.manifest import EVERY_CLASS_UP_TO
 from wheretolook.data.atomic import write_json
 
@@ -137,7 +139,8 @@ def write_comparison(world: Any, size: int) -> None:
     primary = [row for row in rows if row["primary"] == 1]
     write_json(
         folder / "agreement.json",
-        {"format": 1, "split": "test", "models": list(world.names), "pairs": pairs, "rows": primary},
+        {"format": 1, "split": "test", "models": list(world.names), "pairs": pairs, "rows": primary}
+        | {"rows_train": [row | {"split": "train", "mean": 0.99} for row in primary if row["figure"] == "pearson"]},
     )
     _write_overlays(world)
     write_statements(world)
@@ -162,7 +165,10 @@ def _agreement(world: Any, pair: dict[str, str]) -> list[dict[str, Any]]:
                     "subset": "all",
                     "figure": figure,
                     "images": 10,
-                    "groups": 10,
+                    "groups": 4,
+                    "group_lowest": 0.5,
+                    "group_highest": 0.9,
+                    "group_sd": 0.1,
                     "left_out": 0,
                     "mean": mean,
                     "sd": 0.1,
@@ -210,6 +216,11 @@ def _write_overlays(world: Any) -> None:
             for kind, statistic in (("mean", mean), ("spread", spread)):
                 entry[kind] = f"{name}/{method}.{layer}.{kind}.npy"
                 np.save(folder / entry[kind], stacked(contrast, statistic))
+            entry["apart"] = None
+            if len(world.class_names) <= EVERY_CLASS_UP_TO:
+                entry["apart"] = f"{name}/{method}.{layer}.apart.npy"
+                target = Target(maps, world.labels, True, maps.shape[1] > 1)
+                np.save(folder / entry["apart"], apart_maps(target, by_class, range(len(by_class))))
             entry["rms"] = float(np.sqrt((contrast[world.split == "test"] ** 2).mean()))
             models[name][f"{method}.{layer}"] = entry
     write_json(

@@ -15,7 +15,7 @@ def write_statements(world: Any) -> None:
     agree = f"In these {len(world.names)} models, over 10 test images of {{}}, the networks look at the same places."
     nothing = {
         "images": 10,
-        "excess_low": {},
+        "excess_low": {"other": -0.1, "random": None},
         "vetoes": dict.fromkeys(world.names, 0.1) | {world.names[-1]: 0.3},
         "places": {},
     }
@@ -30,7 +30,7 @@ def write_statements(world: Any) -> None:
             "rules": {"agreement beyond every null": "For every pair of models the correlation exceeds each null."},
             "accuracy": {name: {"low": 0.9, "chance": 1 / len(world.class_names)} for name in world.names},
             "must_not": [said("Networks trained so look there.", "six seeds", "the study is of these models")],
-            "classes": {first: {**nothing, "holds": holds, "must_not": []}}
+            "classes": {first: {**nothing, "excess_low": {"other": 0.35}, "holds": holds, "must_not": []}}
             | {
                 name: {
                     **nothing,
@@ -69,6 +69,7 @@ def write_differences(world: Any) -> None:
         "regions": ["evidence", "foreground"],
         "p": {"all": {first: [0.0001, 0.3]}, "at_least": {first: [0.0002, 0.04]}},
         "places_of_all": 1,
+        "places_of_most": 2,
         "places_without": dict.fromkeys(world.names, 1) | {world.names[-1]: 2},
     }
     write_json(

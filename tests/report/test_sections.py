@@ -24,8 +24,11 @@ def results(world: World) -> Results:
 def test_statements_stand_in_the_order_of_the_classes_with_who_vetoes_them(results: Results):
     infected, uninfected = statements_section(results)["classes"]
     assert infected["class_name"] == "infected"
+    left_out = "without last-0 +0.10; without last-1 +0.10; without every-0 +0.10; without every-1 +0.30."
     assert infected["veto"] == ""
+    assert infected["left_out"] == f"Lowest lower end of the excess over any null: +0.35 of all pairs; {left_out}"
     assert uninfected["veto"] == "Without every-1 the others would agree beyond every null."
+    assert uninfected["left_out"].startswith("Lowest lower end of the excess over any null: -0.10 of all pairs; ")
 
 
 def test_what_may_be_said_fits_one_sentence_that_also_tells_of_what_class_nothing(results: Results):
@@ -100,13 +103,36 @@ def test_differences_carry_shares_and_p_and_the_consensus(results: Results):
 
 def test_cells_of_aligned_images_are_told_by_number_and_area(results: Results):
     side = {"cells": 5, "share_of_difference": 0.4, "share_of_area": 0.1}
-    cells = {"images": 10, "rest": 12, "difference": 2.0, "cells": {"more": side, "less": {**side, "cells": 1}}}
+    more = side | {"patches": [side | {"rows": [2, 3], "columns": [1, 2], "cells": 4}]}
+    less = side | {"patches": [], "cells": 1}
+    cells = {"images": 10, "rest": 12, "difference": 2.0, "cells": {"more": more, "less": less}}
     model = {"places": "cells", "permutations": 999, "classes": {"infected": cells}}
     tested = {"reason": None, "alpha": 0.05, "permutations": 999, "models": {"last-0": model}, "consensus": None}
     section = differences_section(Results(**{**vars(results), "differences": tested}))
-    more, less = section["tables"][0]["rows"]
-    assert more["cells"] == [{"share": "40.0 %", "p": "5 cells, 10.0 % of the area"}]
+    more, less, patch = section["tables"][0]["rows"]
+    assert more["cells"] == [{"share": "40.0 %", "p": "5 cells, 10.0 % of area"}]
     assert less["cells"][0]["p"].startswith("1 cell,")
+    assert patch["cells"][0]["p"] == "rows 2 to 3, columns 1 to 2"
+
+
+def test_cells_without_a_p_value_are_told_as_that_and_why(results: Results):
+    cells = {"images": 10, "rest": 12, "difference": 2.0, "cells": None}
+    model = {"places": "cells", "permutations": 0, "classes": {"infected": cells}}
+    tested = {"reason": None, "no_p_value": "12 relabellings exist", "alpha": 0.05, "permutations": 999}
+    tested |= {"models": {"last-0": model}, "consensus": None}
+    section = differences_section(Results(**{**vars(results), "differences": tested}))
+    assert section["no_p_value"] == "12 relabellings exist"
+    assert [row["cells"][0]["p"] for row in section["tables"][0]["rows"]] == ["no p-value", "no p-value"]
+
+
+def test_training_images_and_groups_stand_beside_the_held_out(results: Results):
+    part = agreements(results)[0]["beside"]
+    pair = next(each for each in part["pairs"] if each["pair"] == "last-0, last-1")
+    assert (pair["kind"], pair["train"], pair["groups"]) == (
+        "one recipe, other seeds",
+        "0.99",
+        "4 groups: 0.50 to 0.90, SD 0.10",
+    )
 
 
 def test_too_few_relabellings_give_no_p_value():
@@ -216,3 +242,10 @@ def test_the_audit_is_told_in_sentences(results: Results):
     assert "9 groups, none in two splits; 3 of them hold one class only." in told
     assert "Class rare was left out (1 image): too few" in told
     assert "Unreadable: a/b.png." in told
+
+
+def test_pairs_of_one_recipe_stand_apart_from_those_of_different_ones(results: Results):
+    charts = agreements(results)[0]["charts"]
+    assert [kind for kind, _ in charts] == ["one recipe, other seeds", "different recipes"]
+    assert sorted(row.label for row in charts[0][1].rows) == ["every-0, every-1", "last-0, last-1"]
+    assert results.primary()["kind"].tolist() == sorted(results.primary()["kind"], key=["seeds", "recipes"].index)

@@ -67,11 +67,11 @@ def test_more_than_two_classes_make_a_page_too(tmp_path: Path):
     assert "c less the rest" in page_html(tmp_path)
 
 
-def test_of_more_than_ten_classes_no_contrast_is_promised(tmp_path: Path):
+def test_of_more_than_ten_classes_the_true_class_is_drawn_and_contrasts_are_compared(tmp_path: Path):
     write_world(tmp_path, names=("one", "two"), class_names=tuple("abcdefghijk"), per_class=4, grids=(4, 2))
     html = page_html(tmp_path, images=11)
     assert '"everyClass":false' in html
-    assert "(cam, last layer, true class); 0 alike" in html
+    assert "(cam, last layer, true class, as a contrast); 0 alike" in html
 
 
 def test_a_gallery_that_leaves_images_out_says_which(tmp_path: Path):

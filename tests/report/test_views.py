@@ -43,7 +43,9 @@ def test_cam_comes_first():
 def described(tmp_path) -> dict:
     np.save(tmp_path / "a.npy", np.array([[[2.0, -4.0]], [[6.0, 2.0]]], np.float32))
     np.save(tmp_path / "b.npy", np.array([[[1.0, 5.0]], [[9.0, 1.0]]], np.float32))
-    entry = {"mean": "a.npy", "rms": 2.0}, {"mean": "b.npy", "rms": 1.0}
+    np.save(tmp_path / "a2.npy", np.array([[[8.0, -2.0]]], np.float32))
+    np.save(tmp_path / "b2.npy", np.array([[[10.0, 6.0]]], np.float32))
+    entry = {"mean": "a.npy", "apart": "a2.npy", "rms": 2.0}, {"mean": "b.npy", "apart": "b2.npy", "rms": 1.0}
     return {
         "classes": ["sick", "well"],
         "class_names": ["sick", "well"],
@@ -62,7 +64,6 @@ def test_mean_maps_are_in_units_of_each_models_rms(described):
 
 
 def test_two_classes_are_set_apart_by_one_log_odds_map(described):
-    # The contrast of "well" is the negative of that of "sick", so sick(sick images) - sick(well images) is the sum.
     made = overlays_of(VIEW, described, described["folder"])
     assert made.labels[2] == "log-odds of sick: its images less those of well"
     np.testing.assert_array_equal(made.models["a"][2], [[4, -1]])
@@ -73,17 +74,25 @@ def test_consensus_is_the_value_nearest_to_zero_where_all_have_one_sign(describe
     np.testing.assert_array_equal(made.consensus, [[[1, 0]], [[3, 1]], [[4, 0]]])
 
 
-def test_more_classes_are_each_set_against_the_mean_of_the_rest(described):
+def test_more_classes_are_each_set_against_the_rest(described):
     np.save(described["folder"] / "c.npy", np.array([[[3.0]], [[5.0]], [[10.0]]], np.float32))
+    np.save(described["folder"] / "c2.npy", np.array([[[1.0]], [[2.0]], [[4.0]]], np.float32))
     three = {
         **described,
         "classes": ["r", "s", "t"],
         "class_names": ["r", "s", "t"],
-        "models": {"a": {"cam.x": {"mean": "c.npy", "rms": 1.0}}},
+        "models": {"a": {"cam.x": {"mean": "c.npy", "apart": "c2.npy", "rms": 2.0}}},
     }
     made = overlays_of(View("cam", 0, {"a": "x"}, "x"), three, described["folder"])
-    assert made.labels[3:] == ("r less the rest", "s less the rest", "t less the rest")
-    np.testing.assert_allclose(made.models["a"][3:, 0, 0], [3 - 7.5, 5 - 6.5, 10 - 4])
+    assert made.labels[3:] == tuple(f"{name} less the rest" for name in "rst")
+    np.testing.assert_allclose(made.models["a"][:, 0, 0], [1.5, 2.5, 5, 0.5, 1, 2])
+
+
+def test_classes_whose_maps_are_not_stored_for_every_image_are_not_set_apart(described):
+    entries = {name: {"cam.x": each["cam.x"] | {"apart": None}} for name, each in described["models"].items()}
+    made = overlays_of(VIEW, described | {"models": entries}, described["folder"])
+    assert made.labels == ("sick", "well")
+    assert made.models["a"].shape == (2, 1, 2)
 
 
 def test_a_model_without_the_layer_has_no_overlay_and_no_vote(described):

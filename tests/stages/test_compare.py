@@ -164,3 +164,51 @@ def test_missing_manifest_names_the_stage_that_writes_it(tmp_path: Path) -> None
     done = CliRunner().invoke(compare, [*OPTIONS, *made.compare_paths])
     assert done.exit_code == 1
     assert "dvc repro export@last-0" in done.output
+
+
+def test_groups_of_one_class_each_that_are_too_few_have_no_p_value_and_it_is_said(tmp_path: Path) -> None:
+    made = make(tmp_path, per_class=60, groups=6)  # each of the six holds images of one class alone
+    run(made)
+    found = differences(made)
+    assert (
+        found["no_p_value"] == "20 relabellings that keep groups together exist, fewer than 200: too few for a p-value"
+    )
+    assert found["models"]["last-0"]["permutations"] == 0
+    assert {each["p"] for each in found["models"]["last-0"]["classes"]["infected"]["regions"]} == {None}
+    assert found["consensus"] is None
+    said = json.loads((made.root / "reports/comparison/statements.json").read_text(encoding="utf-8"))
+    assert not any("from the rest" in each["statement"] for each in said["classes"]["infected"]["holds"])
+
+
+def test_agreement_by_group_is_of_the_groups_means(tmp_path: Path) -> None:
+    made = make(tmp_path, names=("last-0", "last-1"), groups=12)
+    run(made)
+    found = rows_of(made, primary="1", class_name="infected", subset="all", figure="pearson")[0]
+    prepared = load_prepared(made.root / "data/prepared")
+    rows = [i for i in prepared.rows("test") if prepared.labels[i] == 0]
+    a, b = (np.load(made.root / f"data/cams/{name}/cam.block2.npy") for name in ("last-0", "last-1"))
+    r = np.array([np.corrcoef((a[i, 0] - a[i, 1]).ravel(), (b[i, 0] - b[i, 1]).ravel())[0, 1] for i in rows])
+    groups = prepared.index["group"].to_numpy(dtype=str)[rows]
+    means = np.array([r[groups == group].mean() for group in np.unique(groups)])
+    assert int(found["groups"]) == len(means)
+    keys = ("group_lowest", "group_highest", "group_sd")
+    assert [float(found[key]) for key in keys] == pytest.approx([means.min(), means.max(), means.std(ddof=1)], abs=1e-5)
+
+
+def test_agreement_by_group_is_empty_without_groups(made: Made) -> None:
+    assert {row["group_lowest"] for row in table(made)} == {""}
+
+
+def test_fewer_than_twenty_images_are_only_counted(made: Made) -> None:
+    rows = [row for row in rows_of(made, primary="1", figure="pearson") if int(row["images"]) < 20]
+    assert {row["subset"] for row in rows} >= {"one_wrong", "both_wrong"}
+    assert {row[key] for row in rows for key in ("mean", "low", "other", "random", "excess_centre")} == {""}
+
+
+def test_a_model_from_drive_stands_apart(tmp_path: Path) -> None:
+    made = make(tmp_path, names=("last-0", "last-1", "last-2"))
+    names = {"models": ["last-0", "last-1", "last-2"], "trained": ["last-0", "last-1"], "drive": ["last-2"]}
+    (made.root / "reports/names.json").write_text(json.dumps(names), encoding="utf-8")
+    run(made)
+    kinds = {(row["model_a"], row["model_b"]): row["kind"] for row in table(made)}
+    assert kinds == {("last-0", "last-1"): "seeds", ("last-0", "last-2"): "drive", ("last-1", "last-2"): "drive"}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from tqdm import tqdm
 
 from wheretolook.analysis.agreement import agreement_rows
 from wheretolook.analysis.correlated import Images, Reader, correlated
+from wheretolook.analysis.counted_once import Compared, counted_once
 from wheretolook.analysis.grid import common_grid, to_grid
 from wheretolook.analysis.mass import CENTRES
 from wheretolook.analysis.measured import measured
@@ -16,13 +18,17 @@ from wheretolook.analysis.moments import RunningMoments
 from wheretolook.analysis.overlap import TOP_FIFTH
 from wheretolook.analysis.paired import PairedFigure
 from wheretolook.analysis.pairs import Comparison, comparisons
-from wheretolook.analysis.random_null import add_random_null
+from wheretolook.analysis.random_null import add_random_null, random_nulls
+from wheretolook.analysis.side_by_side import side_by_side
 from wheretolook.analysis.structure import STRUCTURE, WINDOW
 from wheretolook.analysis.study import Study
 from wheretolook.analysis.subsets import class_members, subset_members
 from wheretolook.analysis.target import Target, open_target
 
-KEYS = ("model_a", "model_b", "kind", "primary", "method", "layer_a", "layer_b", "split", "class_name", "subset")
+KEYS = (
+    *("model_a", "model_b", "kind", "primary", "method", "layer_a", "layer_b", "contrast"),
+    *("split", "class_name", "subset"),
+)
 Grid = tuple[int, int]
 
 
@@ -34,16 +40,19 @@ def agreement_table(study: Study, resamples: int, seed: int) -> list[dict[str, A
         resamples: of each interval.
         seed: of each interval.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
+    before: list[Compared] = []
     for comparison in tqdm(comparisons(study.maps), desc="agreement", unit="maps", disable=None):
         targets = {
             name: open_target(study.maps[name], comparison.method, layer, study.labels)
             for name, layer in comparison.layers.items()
         }
+        before.append((comparison, targets))
+        comparison = counted_once(comparison, targets, before[:-1])
         for grid, pairs in pairs_by_grid(comparison, targets).items():
             for figure in figures_of(study, targets, grid, pairs, comparison.primary):
-                rows += figure_rows(study, comparison, figure, pairs, resamples, seed)
-    add_random_null(study, rows)
+                rows += figure_rows(study, comparison, figure, pairs, targets, resamples, seed)
+    add_random_null(study, rows, random_nulls(study))
     return rows
 
 
@@ -58,7 +67,7 @@ def agreement_on(study: Study, split: str, resamples: int, seed: int) -> list[di
             targets = {n: open_target(other.maps[n], "cam", y, other.labels) for n, y in comparison.layers.items()}
             for grid, pairs in pairs_by_grid(comparison, targets).items():
                 for figure in figures_of(other, targets, grid, pairs, primary=False):
-                    rows += figure_rows(other, comparison, figure, pairs, resamples, seed)
+                    rows += figure_rows(other, comparison, figure, pairs, targets, resamples, seed)
     return [row for row in rows if row["subset"] == "all"]
 
 
@@ -88,14 +97,15 @@ def figures_of(
     numbers = [(members.index(a), members.index(b)) for a, b in pairs]
     read = reader([targets[name] for name in members], study.rows, grid)
     images = Images(study.labels[study.rows], study.groups[study.rows])
-    found = [correlated(read, images, grid, len(members), numbers, ranked=False)]
+    about = (images, grid, len(members), numbers)
+    wanted = [partial(correlated, read, *about, ranked=False)]
     if primary:
-        found.append(correlated(read, images, grid, len(members), numbers, ranked=True))
-        found += [measured(measure, read, images, grid, len(members), numbers) for measure in (TOP_FIFTH, CENTRES)]
+        wanted.append(partial(correlated, read, *about, ranked=True))
+        wanted += [partial(measured, measure, read, *about) for measure in (TOP_FIFTH, CENTRES)]
         if min(grid) >= WINDOW:
             scaled = standardised(read, len(study.rows), len(members))
-            found.append(measured(STRUCTURE, scaled, images, grid, len(members), numbers))
-    return found
+            wanted.append(partial(measured, STRUCTURE, scaled, *about))
+    return side_by_side(wanted)
 
 
 def standardised(read: Reader, count: int, models: int) -> Reader:
@@ -112,6 +122,7 @@ def figure_rows(
     comparison: Comparison,
     figure: PairedFigure,
     pairs: list[tuple[str, str]],
+    targets: Mapping[str, Target],
     resamples: int,
     seed: int,
 ) -> list[dict[str, Any]]:
@@ -119,11 +130,16 @@ def figure_rows(
     right = np.stack([study.right[name] for name in study.names], axis=1)
     numbers = [(study.names.index(a), study.names.index(b)) for a, b in pairs]
     groups, rows = study.groups[study.rows], []
-    for class_name, of_class in class_members(study.labels[study.rows], study.class_names):
-        for subset, members in subset_members(right, numbers).items():
-            found = agreement_rows(figure, members & of_class[:, None], groups, resamples, seed)
-            for (a, b), row in zip(pairs, found, strict=True):
-                about = (a, b, study.kind(a, b), int(comparison.primary), comparison.method)
-                where = (comparison.layers[a], comparison.layers[b], study.split, class_name, subset)
-                rows.append(dict(zip(KEYS, (*about, *where), strict=True)) | row)
+    parts = [
+        (class_name, subset, members & of_class[:, None])
+        for class_name, of_class in class_members(study.labels[study.rows], study.class_names)
+        for subset, members in subset_members(right, numbers).items()
+    ]
+    tables = side_by_side([partial(agreement_rows, figure, own, groups, resamples, seed) for *_, own in parts])
+    for (class_name, subset, _), found in zip(parts, tables, strict=True):
+        for (a, b), row in zip(pairs, found, strict=True):
+            about = (a, b, study.kind(a, b), int(comparison.primary), comparison.method)
+            contrasts = int(targets[a].contrasted and targets[b].contrasted)
+            where = (comparison.layers[a], comparison.layers[b], contrasts, study.split, class_name, subset)
+            rows.append(dict(zip(KEYS, (*about, *where), strict=True)) | row)
     return rows

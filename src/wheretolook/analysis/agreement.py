@@ -13,6 +13,7 @@ FIGURE_COLUMNS = (
     *("figure", "images", "groups", "left_out", "mean", "sd", "low", "high"),
     *NULLS,
     *(f"excess_{null}{end}" for null in NULLS for end in ("", "_low", "_high")),
+    *("group_lowest", "group_highest", "group_sd"),
 )
 Row = dict[str, Any]
 
@@ -43,8 +44,24 @@ def agreement_rows(
     for p, row in enumerate(rows):
         columns = dict(zip(names, range(p, len(names) * pairs, pairs), strict=True))
         if row["images"] >= FEWEST_IMAGES:
-            row |= _figures(means, columns)
+            row |= _figures(means, columns) | by_group(figure.observed.values[counted[:, p], p], groups[counted[:, p]])
     return rows
+
+
+def by_group(values: np.ndarray, groups: np.ndarray) -> dict[str, float]:
+    """Lowest, highest and standard deviation of the groups' means (n - 1); nothing where each image is a group.
+
+    Args:
+        values: (n,) figures of images.
+        groups: (n,) group of each.
+    """
+    codes = np.unique(groups, return_inverse=True)[1]
+    sizes = np.bincount(codes)
+    if len(sizes) == len(values) or len(sizes) < 2:
+        return {}
+    means = np.bincount(codes, weights=values) / sizes
+    lowest, highest, sd = float(means.min()), float(means.max()), float(means.std(ddof=1))
+    return {"group_lowest": lowest, "group_highest": highest, "group_sd": sd}
 
 
 def _counts(name: str, counted: np.ndarray, members: np.ndarray, groups: np.ndarray) -> Row:
@@ -59,7 +76,11 @@ def _intervals(
 ) -> Means:
     """Means of the figure, its nulls, and its excess over each null: columns one after the other, pair by pair."""
     there = members.any(axis=1)
-    parts = [figure.observed, *(figure.nulls[null] for null in nulls), *(figure.excess(null) for null in nulls)]
+    parts = [
+        figure.observed,
+        *(figure.nulls[null] for null in nulls),
+        *(figure.excess(null, members) for null in nulls),
+    ]
     low, high = figure.bounds
     bounds = [(low, high)] * (1 + len(nulls)) + [(low - high, high - low)] * len(nulls)
     values = np.concatenate([part.values[there] for part in parts], axis=1)

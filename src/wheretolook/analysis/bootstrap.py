@@ -1,6 +1,8 @@
 """Bootstrap-t intervals of means whose unit is the group, many figures at once."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -95,6 +97,22 @@ def resampling_weights(count: int, draws: int, generator: np.random.Generator) -
     return np.bincount(drawn.ravel(), minlength=draws * count).reshape(draws, count).astype(np.float32)
 
 
+def _weights_in_blocks(count: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """The weights of all resamples, in blocks that memory holds; where that is one block, it is drawn only once."""
+    step = max(1, CHUNK // count)
+    if step >= resamples:
+        yield _weights_at_once(count, resamples, seed)
+        return
+    generator = np.random.default_rng(seed)
+    for start in range(0, resamples, step):
+        yield resampling_weights(count, min(step, resamples - start), generator)
+
+
+@lru_cache(maxsize=2)
+def _weights_at_once(count: int, resamples: int, seed: int) -> np.ndarray:
+    return resampling_weights(count, resamples, np.random.default_rng(seed))
+
+
 def _ends(
     residuals: np.ndarray,
     sizes: np.ndarray,
@@ -108,31 +126,27 @@ def _ends(
     drift, ratio = _resampled(residuals, sizes, present, resamples, seed)
     tail = max(round((resamples + 1) * (1 - level) / 2) - 1, 0)
     unspread = np.isinf(ratio).sum(axis=0) > tail / 2
-    drift[:, error == 0] = 0
-    for table in (drift, ratio):
-        table.sort(axis=0)
+    kth = [tail, len(ratio) - 1 - tail]
+    ratio.partition(kth, axis=0)
     with np.errstate(invalid="ignore"):  # inf * 0 where all images agree, which is not taken
-        low, high = (
-            np.where(unspread | (error == 0), drift[percentile], -ratio[quantile] * error)
-            for percentile, quantile in ((tail, -1 - tail), (-1 - tail, tail))
-        )
-    return low, high
+        low, high = (-ratio[k] * error for k in reversed(kth))
+    percentiles = np.partition(drift[:, unspread], kth, axis=0)
+    low[unspread], high[unspread] = percentiles[kth[0]], percentiles[kth[1]]
+    return np.where(error == 0, 0.0, low), np.where(error == 0, 0.0, high)
 
 
 def _resampled(
     residuals: np.ndarray, sizes: np.ndarray, present: np.ndarray, resamples: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Of each resample, (resamples, F): its mean less the mean, and that over its own standard error."""
-    generator = np.random.default_rng(seed)
     even = bool((sizes == sizes[:, :1]).all())  # every column counts the same images: sizes are one column
     size = sizes[:, :1] if even else sizes
     columns = [residuals, residuals**2, residuals * sizes, size, size**2]
     cut = np.cumsum([column.shape[1] for column in columns])[:-1]
     stacked = np.concatenate(columns, axis=1).astype(np.float32)
     drifts, ratios = np.empty((2, resamples, residuals.shape[1]))
-    step = max(1, CHUNK // len(sizes))
-    for start in range(0, resamples, step):
-        weights = resampling_weights(len(sizes), min(step, resamples - start), generator)
+    start = 0
+    for weights in _weights_in_blocks(len(sizes), resamples, seed):
         drift, squares, cross, total, total2 = np.split((weights @ stacked).astype(np.float64), cut, axis=1)
         total = np.maximum(total, 1)
         drift = drift / total
@@ -141,6 +155,7 @@ def _resampled(
         with np.errstate(divide="ignore", invalid="ignore"):  # a resample of equal images: infinitely sure, or 0 / 0
             ratios[start : start + len(weights)] = np.where(drift == 0, 0.0, drift / error)
         drifts[start : start + len(weights)] = drift
+        start += len(weights)
     return drifts, ratios
 
 

@@ -1,5 +1,7 @@
 """How classes differ in every model's primary maps, and the models' consensus: `differences.json` and its arrays."""
 
+from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +11,35 @@ from tqdm import tqdm
 from wheretolook.analysis.consensus import directed_consensus
 from wheretolook.analysis.contributions import by_cell, by_region
 from wheretolook.analysis.differences import ALPHA, Difference, by_place, difference, found_cells, tested_classes
+from wheretolook.analysis.grid import common_grid
+from wheretolook.analysis.relabel import FEWEST, design_of
 from wheretolook.analysis.study import Study
-from wheretolook.analysis.target import open_target
+from wheretolook.analysis.target import Target, open_target
 
 FORMAT = 1
 
 
-def write_differences(study: Study, folder: Path, aligned: bool, permutations: int, seed: int) -> dict[str, Any]:
-    """Write the arrays of the differences, and give `differences.json` (docs/results.md).
+@dataclass(frozen=True)
+class Tested:
+    """The tests of a study.
+
+    Attributes:
+        models: by name, of those that were tested, on places that they share.
+        scale: root mean square of each one's maps over the split: the unit in which models are compared.
+        classes: indices of the classes that were held against the rest.
+        reason: why nothing was tested, or no p-value can be given; or empty.
+    """
+
+    models: dict[str, Difference]
+    scale: dict[str, float]
+    classes: list[int]
+    reason: str
+
+
+def write_differences(
+    study: Study, folder: Path, aligned: bool, permutations: int, seed: int
+) -> tuple[dict[str, Any], Tested]:
+    """Write the arrays of the differences; give `differences.json` (docs/results.md), and the tests.
 
     Args:
         study: models and images.
@@ -26,33 +49,52 @@ def write_differences(study: Study, folder: Path, aligned: bool, permutations: i
         seed: of the relabellings.
     """
     about: dict[str, Any] = {"format": FORMAT, "split": study.split, "aligned": aligned, "permutations": permutations}
-    about |= {"alpha": ALPHA, "models": {}, "consensus": None, "reason": None}
+    about |= {"alpha": ALPHA, "models": {}, "consensus": None, "reason": None, "no_p_value": None}
+    targets = _targets(study)
+    tested = Tested({}, {}, tested_classes(len(study.class_names)), _reason(study, targets, aligned))
+    if tested.reason:
+        return about | {"reason": tested.reason}, tested
+    design = design_of(study.labels[study.rows], study.groups[study.rows])
+    if not design.allows_a_p_value():
+        found = f"{np.exp(design.log_relabellings()):.0f} relabellings that keep groups together exist"
+        tested = replace(tested, reason=f"{found}, fewer than {FEWEST}: too few for a p-value")
+    grid = reduce(common_grid, (target.grid for target in targets.values()))
+    for name, target in tqdm(targets.items(), desc="differences", unit="model", disable=None):
+        tested.models[name] = _of_model(study, target, grid if aligned else None, permutations, seed)
+        tested.scale[name] = target.rms(study.rows)
+        about["models"][name] = _describe(study, name, tested.models[name], folder)
+    about["consensus"] = _consensus(study, tested.models, folder)
+    return about | {"no_p_value": tested.reason or None}, tested
+
+
+def _targets(study: Study) -> dict[str, Target]:
+    """The primary maps of the models that have them of every class."""
+    last = {name: maps.manifest["layers"][-1] for name, maps in study.maps.items()}
+    found = {
+        name: open_target(maps, "cam", last[name], study.labels)
+        for name, maps in study.maps.items()
+        if ("cam", last[name]) in maps.names
+    }
+    return {name: target for name, target in found.items() if target.every_class}
+
+
+def _reason(study: Study, targets: dict[str, Target], aligned: bool) -> str:
+    """Why classes cannot be tested; empty where they can."""
     if not aligned and study.prepared.masks is None:
-        return about | {"reason": "images are not aligned, and there are no masks: no places that they share"}
+        return "images are not aligned, and there are no masks: no places that they share"
     if len(set(study.labels[study.rows])) < len(study.class_names):
-        return about | {"reason": "a class has no images in the split"}
-    found = {}
-    for name in tqdm(study.names, desc="differences", unit="model", disable=None):
-        tested = _of_model(study, name, aligned, permutations, seed)
-        if tested is not None:
-            found[name] = tested
-            about["models"][name] = _describe(study, name, tested, folder)
-    about["consensus"] = _consensus(study, found, folder)
-    return about
+        return "a class has no images in the split"
+    if not targets:
+        return "no model has CAMs of its last layer of every class (of more than ten classes they are not stored)"
+    return ""
 
 
-def _of_model(study: Study, name: str, aligned: bool, permutations: int, seed: int) -> Difference | None:
-    """The test of one model; None where it has no primary maps of every class."""
-    maps = study.maps[name]
-    last = maps.manifest["layers"][-1]
-    if ("cam", last) not in maps.names:
-        return None
-    target = open_target(maps, "cam", last, study.labels)
-    if not target.every_class:
-        return None
-    masks = study.prepared.masks
+def _of_model(study: Study, target: Target, grid: tuple[int, int] | None, permutations: int, seed: int) -> Difference:
+    """The test of one model, on the cells of a grid or, without one, on the regions of the masks."""
     contributions = {
-        k: by_cell(target, study.rows, k) if aligned or masks is None else by_region(target, study.rows, k, masks)
+        k: by_region(target, study.rows, k, study.prepared.masks)
+        if grid is None
+        else by_cell(target, study.rows, k, grid)
         for k in tested_classes(len(study.class_names))
     }
     return difference(contributions, study.labels[study.rows], study.groups[study.rows], permutations, seed)
@@ -78,8 +120,7 @@ def _describe(study: Study, name: str, found: Difference, folder: Path) -> dict[
 def _consensus(study: Study, found: dict[str, Difference], folder: Path) -> dict[str, Any] | None:
     """Places at which all models, and at which most of them, differ the same way; None where they share no places."""
     tests = {name: each.test for name, each in found.items() if each.test.p is not None}
-    shapes = {found[name].contributions[0].grid for name in tests}
-    if len(tests) < 2 or len(shapes) > 1:
+    if len(tests) < 2:
         return None
     names = list(tests)
     p, t = (np.stack([getattr(test, key) for test in tests.values()]) for key in ("p", "t"))
@@ -92,8 +133,12 @@ def _consensus(study: Study, found: dict[str, Difference], folder: Path) -> dict
         )
         for i, name in enumerate(names)
     }
-    out |= {"places_of_all": int((values["all"] <= ALPHA).sum()), "places_without": without}
-    cells, first = shapes.pop(), found[names[0]]
+    counts = {
+        f"places_of_{key}": int((values[which] <= ALPHA).sum()) for key, which in (("all", "all"), ("most", "at_least"))
+    }
+    out |= counts | {"places_without": without}
+    first = found[names[0]]
+    cells = first.contributions[0].grid
     classes = [study.class_names[k] for k in first.classes]
     if cells:
         return out | {"arrays": {key: _save(folder, f"consensus.{key}.npy", v, cells) for key, v in values.items()}}

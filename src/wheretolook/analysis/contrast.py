@@ -24,8 +24,22 @@ def contrast(maps: np.ndarray, class_index: int | np.ndarray) -> np.ndarray:
     if count < 2:
         raise ValueError(f"a contrast needs the maps of two classes or more, found {count}")
     index = np.broadcast_to(np.asarray(class_index), len(maps))
+    if count == 2:
+        difference = maps[:, 0] - maps[:, 1]
+        return np.where(index[:, None, None] == 0, difference, -difference)
     own = maps[np.arange(len(maps)), index]
     return own - (maps.sum(axis=1) - own) / np.float32(count - 1)
+
+
+def contrast_with_mean(own: np.ndarray, mean: np.ndarray, count: int) -> np.ndarray:
+    """The same contrast, of a class's map and the mean over all classes' maps, itself among them.
+
+    Args:
+        own: (n, h, w) float32.
+        mean: (n, h, w) float32.
+        count: K >= 2 classes.
+    """
+    return (own - mean) * np.float32(count / (count - 1))
 
 
 def contrast_logits(logits: np.ndarray, class_index: int | np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wheretolook.analysis.blocks import row_blocks
+from wheretolook.analysis.grid import to_grid
 from wheretolook.analysis.regions import regions_on_grid
 from wheretolook.analysis.target import Target
 
@@ -28,12 +29,19 @@ class Contributions:
     grid: tuple[int, int] | None
 
 
-def by_cell(target: Target, rows: np.ndarray, class_index: int) -> Contributions:
-    """Each cell's contribution, for images that show their things at the same place (faces that are aligned)."""
-    maps = np.concatenate([target.named_class(block, class_index) for block in _blocks(target, rows)])
+def by_cell(target: Target, rows: np.ndarray, class_index: int, grid: tuple[int, int]) -> Contributions:
+    """Each cell's contribution, for images that show their things at the same place (faces that are aligned).
+
+    Args:
+        target: the maps.
+        rows: (n,) int64, images.
+        class_index: the class.
+        grid: (h, w), at most the maps' own: cells are averaged by area, which leaves the sum over them as it is.
+    """
+    maps = np.concatenate([to_grid(target.named_class(block, class_index), grid) for block in _blocks(target, rows)])
     values = maps.reshape(len(rows), -1) / np.float32(maps[0].size)
     area = np.full((1, values.shape[1]), 1 / values.shape[1], dtype=np.float32)
-    return Contributions(values, np.broadcast_to(area, values.shape), (), target.grid)
+    return Contributions(values, np.broadcast_to(area, values.shape), (), grid)
 
 
 def by_region(target: Target, rows: np.ndarray, class_index: int, masks: np.ndarray) -> Contributions:

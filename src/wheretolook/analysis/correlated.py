@@ -78,6 +78,7 @@ def correlated(
                 np.maximum(*both(found["mean_map"], pairs)), observed & np.logical_and(*both(valid["mean_map"], pairs))
             ),
         },
+        images.classes,
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import label
 
 from wheretolook.analysis.contributions import Contributions
 from wheretolook.analysis.relabel import design_of
@@ -72,15 +73,38 @@ def by_place(found: Difference, row: int) -> list[dict[str, Any]]:
     ]
 
 
-def found_cells(found: Difference, row: int) -> dict[str, dict[str, float | int | None]]:
-    """Cells that differ (p up to 0.05), with their share of the difference of mean logits and of the area, by way."""
-    test = found.test
-    total = float(test.difference[row].sum())
-    out: dict[str, dict[str, float | int | None]] = {}
+def found_cells(found: Difference, row: int) -> dict[str, dict[str, Any]] | None:
+    """Cells that differ (p up to 0.05), by way, and each connected patch of them; None where there is no p-value."""
+    test, grid = found.test, found.contributions[row].grid
+    if test.p is None or grid is None:
+        return None
+    out = {}
     for way, sign in (("more", 1), ("less", -1)):
-        chosen = (sign * test.t[row] > 0) & (np.ones_like(test.t[row]) if test.p is None else test.p[row] <= ALPHA)
-        chosen &= test.p is not None
-        part = float(test.difference[row][chosen].sum())
-        share = part / total if total else None
-        out[way] = {"cells": int(chosen.sum()), "share_of_difference": share, "share_of_area": float(chosen.mean())}
+        chosen = (sign * test.t[row] > 0) & (test.p[row] <= ALPHA)
+        out[way] = _shares(test.difference[row], chosen) | {
+            "patches": [
+                {"rows": _span(patch.any(axis=1)), "columns": _span(patch.any(axis=0))}
+                | _shares(test.difference[row], patch.ravel())
+                for patch in patches_of(chosen.reshape(grid))
+            ]
+        }
     return out
+
+
+def patches_of(chosen: np.ndarray) -> list[np.ndarray]:
+    """Connected patches of cells that touch by their sides, the largest first: (h, w) bool, of (h, w) bool."""
+    numbered, count = label(chosen)
+    return sorted((numbered == i for i in range(1, count + 1)), key=lambda patch: -int(patch.sum()))
+
+
+def _shares(difference: np.ndarray, chosen: np.ndarray) -> dict[str, float | int | None]:
+    """Share of the difference of mean logits, and of the area, of some cells."""
+    total = float(difference.sum())
+    share = float(difference[chosen].sum()) / total if total else None
+    return {"cells": int(chosen.sum()), "share_of_difference": share, "share_of_area": float(chosen.mean())}
+
+
+def _span(there: np.ndarray) -> list[int]:
+    """First and last row or column, counted from 1."""
+    numbers = np.flatnonzero(there) + 1
+    return [int(numbers[0]), int(numbers[-1])]

@@ -31,7 +31,10 @@ def distance(first: Features, second: Features) -> np.ndarray:
 def cross_distance(first: Features, second: Features) -> np.ndarray:
     """Distance of each of (b,) centres from each of (n,): (b, n)."""
     y, x = (first[0][:, None, i] - second[0][None, :, i] for i in (0, 1))
-    return np.hypot(y, x)
+    y *= y
+    x *= x
+    y += x
+    return np.sqrt(y, out=y)
 
 
 CENTRES = Measure(

@@ -36,7 +36,8 @@ def measured(
         for name, (found, counts) in _of_class(measure, maps, images.groups[at], prior, pairs).items():
             values[name][at], valid[name][at] = found, counts
     counted = {name: Counted(values[name], valid[name]) for name in names}
-    return PairedFigure(measure.name, counted.pop("observed"), counted, measure.more_is_alike, measure.bounds)
+    observed = counted.pop("observed")
+    return PairedFigure(measure.name, observed, counted, images.classes, measure.more_is_alike, measure.bounds)
 
 
 def _of_class(

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from wheretolook.analysis.apart import apart_maps
 from wheretolook.analysis.blocks import row_blocks
 from wheretolook.analysis.moments import RunningMoments
 from wheretolook.analysis.study import Study
@@ -24,7 +25,8 @@ def write_overlays(study: Study, folder: Path) -> dict[str, Any]:
     """
     labels = study.labels[study.rows]
     counts = {name: int((labels == k).sum()) for k, name in enumerate(study.class_names)}
-    rows_of = [study.rows[labels == k] for k, count in enumerate(counts.values()) if count >= FEWEST]
+    indices = [k for k, count in enumerate(counts.values()) if count >= FEWEST]
+    rows_of = [study.rows[labels == k] for k in indices]
     images = [moments_of_images(study.prepared.images, rows) for rows in rows_of]
     about = {"images": save_moments(folder, "images", images), "models": {}}
     for name, maps in tqdm(study.maps.items(), desc="overlays", unit="model", disable=None):
@@ -33,11 +35,16 @@ def write_overlays(study: Study, folder: Path) -> dict[str, Any]:
         for method, layer in maps.names:
             target = open_target(maps, method, layer, study.labels)
             moments = [moments_of_maps(target, rows) for rows in rows_of]
+            apart = apart_maps(target, rows_of, indices)
+            if apart is not None:
+                np.save(folder / f"{name}/{method}.{layer}.apart.npy", apart)
             about["models"][name][f"{method}.{layer}"] = {
                 "method": method,
                 "layer": layer,
                 "shape": [len(rows_of), *target.grid],
+                "contrast": target.contrasted,
                 "rms": target.rms(study.rows),
+                "apart": None if apart is None else f"{name}/{method}.{layer}.apart.npy",
                 **save_moments(folder, f"{name}/{method}.{layer}", moments),
             }
     kept = [name for name, count in counts.items() if count >= FEWEST]

@@ -1,5 +1,6 @@
 """Statements as a page of Markdown."""
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -15,14 +16,28 @@ def statements_markdown(found: dict[str, Any]) -> str:
         "",
         *(_line(said) for said in found["must_not"]),
     ]
+    if found["same"]:
+        left_out = ", ".join(f"{name} is the same file as {first}" for name, first in found["same"].items())
+        lines += ["", f"Each file counts once: {left_out}."]
     for name, about in found["classes"].items():
         lines += ["", f"## {name}", ""]
         for title, key in (("What holds", "holds"), ("What must not be said", "must_not")):
             said = [_line(each) for each in about[key]] or ["- nothing"]
             lines += [f"**{title}**", "", *said, ""]
+        lines += vetoes(about, found["models"])
         lines.pop()
     lines += ["", "## The rules", "", *(f"- **{rule}**: {words}" for rule, words in found["rules"].items())]
     return "\n".join(lines) + "\n"
+
+
+def vetoes(about: dict[str, Any], models: Sequence[str]) -> list[str]:
+    """Leave one model out, in their order: who pulls the agreement down, and how far."""
+    lows = [low for low in about["excess_low"].values() if low is not None]
+    without = {name: low for name in models if (low := about["vetoes"].get(name)) is not None}
+    if not lows or not without:
+        return []
+    left_out = "; ".join(f"without {name} {low:+.2f}" for name, low in without.items())
+    return [f"Lowest lower end of the excess over any null: {min(lows):+.2f} of all pairs; {left_out}.", ""]
 
 
 def _line(said: dict[str, str]) -> str:

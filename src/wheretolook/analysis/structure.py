@@ -1,5 +1,7 @@
 """Structural similarity of two maps (SSIM, Wang et al. 2004, doi:10.1109/TIP.2003.819861)."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from wheretolook.analysis.correlation import standardise
@@ -12,12 +14,15 @@ STABLE = ((0.01 * RANGE) ** 2, (0.03 * RANGE) ** 2)
 
 def windows(maps: np.ndarray) -> np.ndarray:
     """Mean over each window that lies inside the map: (..., h, w) to (..., h - 6, w - 6) float32."""
-    sides = maps.shape[-2:]
-    down, across = (
-        np.stack([np.roll(np.r_[np.ones(WINDOW), np.zeros(n - WINDOW)], i) for i in range(n - WINDOW + 1)]) / WINDOW
-        for n in sides
-    )
-    return down.astype(np.float32) @ maps @ across.T.astype(np.float32)
+    down, across = (_sliding_mean(n) for n in maps.shape[-2:])
+    return down @ maps @ across.T
+
+
+@lru_cache(maxsize=4)
+def _sliding_mean(side: int) -> np.ndarray:
+    """Means over each window of one side, as a matrix: (side - 6, side) float32."""
+    rows = [np.roll(np.r_[np.ones(WINDOW), np.zeros(side - WINDOW)], i) for i in range(side - WINDOW + 1)]
+    return (np.stack(rows) / WINDOW).astype(np.float32)
 
 
 def local_moments(maps: np.ndarray) -> Features:

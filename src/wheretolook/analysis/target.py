@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from wheretolook.analysis.blocks import row_blocks
-from wheretolook.analysis.contrast import contrast
-from wheretolook.cams.manifest import array_name
+from wheretolook.analysis.contrast import contrast, contrast_with_mean
+from wheretolook.cams.manifest import BEYOND, array_name, stores_every_class
 from wheretolook.cams.store import Maps
 from wheretolook.data.refusal import Refusal
 
@@ -18,15 +18,26 @@ class Target:
     Attributes:
         array: (N, K, h, w) float32, raw maps.
         labels: (N,) int64, true class of each stored image.
-        every_class: whether K runs over all classes. Else (more than ten classes) column 0 is the true class, no
-            contrast can be made, and the true class's own map is given instead.
+        every_class: whether K runs over all classes. Else (more than ten classes) column 0 is the true class, and
+            column 2, where there is one, the mean over all classes.
         knows_class: whether the method's maps differ by class at all; where not, the one map is given as it is.
+        class_count: all classes; only needed where their maps are not all stored.
     """
 
     array: np.ndarray
     labels: np.ndarray
     every_class: bool
     knows_class: bool = True
+    class_count: int = 0
+
+    @property
+    def contrasted(self) -> bool:
+        """Whether `true_class` gives contrasts.
+
+        Methods that know no class have none, and of more than ten classes neither have those that are not linear in
+        the class, such as gradcam++: the true class's own map stands in its place.
+        """
+        return self.knows_class and (self.every_class or self.array.shape[1] == len(BEYOND))
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -34,10 +45,13 @@ class Target:
         return self.array.shape[2], self.array.shape[3]
 
     def true_class(self, rows: np.ndarray) -> np.ndarray:
-        """Contrast maps of each image's true class: (n, h, w) float32 for `rows` (n,)."""
-        if not (self.every_class and self.knows_class):
+        """Contrast maps (else own maps) of each image's true class: (n, h, w) float32 for `rows` (n,)."""
+        if not self.contrasted:
             return checked(np.asarray(self.array[rows, 0]))
-        return checked(contrast(np.asarray(self.array[rows]), self.labels[rows]))
+        if self.every_class:
+            return checked(contrast(np.asarray(self.array[rows]), self.labels[rows]))
+        own, mean = self.array[rows, BEYOND.index("true")], self.array[rows, BEYOND.index("mean")]
+        return checked(contrast_with_mean(np.asarray(own), np.asarray(mean), self.class_count))
 
     def named_class(self, rows: np.ndarray, class_index: int) -> np.ndarray:
         """Contrast maps of one class for every image: (n, h, w) float32.
@@ -72,9 +86,10 @@ def open_target(maps: Maps, method: str, layer: str, labels: np.ndarray) -> Targ
             f"{maps.folder}/{method}.{layer}.npy: expected {len(labels)} maps, found {len(array)}; "
             f'run "dvc repro -sf export@{maps.folder.name}"'
         )
-    every_class = tuple(maps.manifest["map_classes"]) == maps.class_names
     about = maps.manifest["arrays"][array_name(method, layer)]
-    return Target(array, np.asarray(labels, dtype=np.int64), every_class, about.get("knows_class", True))
+    knows_class = about.get("knows_class", True)
+    every_class = stores_every_class(maps.manifest)
+    return Target(array, np.asarray(labels, dtype=np.int64), every_class, knows_class, len(maps.class_names))
 
 
 def open_primary(maps: Maps, labels: np.ndarray) -> tuple[str, str, Target]:

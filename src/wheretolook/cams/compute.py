@@ -23,7 +23,8 @@ class Batch:
     """What a batch gives, on the network's device.
 
     Attributes:
-        maps: (method, layer) to (n, K, h, w) float32; K is 1 for a method that knows no class.
+        maps: (method, layer) to (n, K, h, w) float32; K is 1 for a method that knows no class. Where the mean was asked
+            for, the last map of a method that is linear in the class is of the mean of all logits.
         logits: (n, classes) float32.
         head_logits: layer to (n, classes) float32, for each layer with a trained head.
         class_index: (n, K) int64, the classes that were chosen.
@@ -86,16 +87,18 @@ def _maps(engine: Engine, forward: _Forward, class_index: Tensor) -> dict[Pair, 
     found: dict[Pair, list[Tensor]] = {(method.name, layer.name): [] for method, layer in engine.pairs}
     perturbed = _perturbed(engine, forward, class_index)
     explained = forward.logits.detach().float().gather(1, class_index)  # (n, K)
-    count = class_index.shape[1]
-    for k in range(count):
-        column = class_index[:, k]
-        gradients = _gradients(engine, forward, column, keep_graph=k + 1 < count)
+    columns: list[Tensor | None] = [*class_index.unbind(1)]
+    if engine.with_mean and any(method.linear for method, _ in engine.pairs):
+        columns.append(None)  # the mean of all classes
+    for k, column in enumerate(columns):
+        gradients = _gradients(engine, forward, column, keep_graph=k + 1 < len(columns))
         for method, layer in engine.pairs:
-            if k and not method.knows_class:
+            if (k and not method.knows_class) or (column is None and not method.linear):
                 continue
             pair, feature_maps = (method.name, layer.name), forward.feature_maps[layer.name]
             if method.needs is Needs.CLASS_WEIGHTS:
-                values = method.function(layer.head.pooled(feature_maps), layer.head.weight[column])
+                weights = layer.head.class_weights(column, len(feature_maps))
+                values = method.function(layer.head.pooled(feature_maps), weights)
             elif method.needs is Needs.GRADIENTS:
                 values = method.function(feature_maps, gradients[layer.name])
             elif method.needs is Needs.NOTHING:
@@ -106,14 +109,17 @@ def _maps(engine: Engine, forward: _Forward, class_index: Tensor) -> dict[Pair, 
     return {pair: torch.stack(values, 1) for pair, values in found.items()}
 
 
-def _gradients(engine: Engine, forward: _Forward, column: Tensor, keep_graph: bool) -> dict[str, Tensor]:
+def _gradients(engine: Engine, forward: _Forward, column: Tensor | None, keep_graph: bool) -> dict[str, Tensor]:
     """Gradients (n, C, h, w) of each image's explained logit by the feature maps of each layer that is asked for."""
     layers: list[Layer] = list({y.name: y for method, y in engine.pairs if method.needs is Needs.GRADIENTS}.values())
     if not engine.backward:
         return {y.name: y.head.gradients(forward.feature_maps[y.name], column) for y in layers}
     outputs = [forward.outputs[y.name] for y in layers]
     # Images do not meet in evaluation mode, so that one backward pass serves them all.
-    explained = torch.nn.functional.one_hot(column, forward.logits.shape[1]).to(forward.logits)
+    if column is None:
+        explained = torch.full_like(forward.logits, 1 / forward.logits.shape[1])
+    else:
+        explained = torch.nn.functional.one_hot(column, forward.logits.shape[1]).to(forward.logits)
     gradients = torch.autograd.grad(
         forward.logits, outputs, grad_outputs=explained, retain_graph=keep_graph, allow_unused=True
     )

@@ -36,6 +36,7 @@ class Engine:
         own: the network is a copy of our own, in evaluation mode and frozen once and for all.
         memory_format: that images are brought to.
         at_once: images a forward pass at most; None: as many as there are.
+        with_mean: explain the mean of all logits too, with the methods that are linear in the class.
     """
 
     network: nn.Module
@@ -48,6 +49,7 @@ class Engine:
     own: bool = False
     memory_format: torch.memory_format = torch.preserve_format
     at_once: int | None = None
+    with_mean: bool = False
 
     def steadied(self) -> AbstractContextManager[None]:
         """Where the network may run."""

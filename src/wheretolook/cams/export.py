@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,9 @@ def export_maps(model: Path, prepared: Prepared, folder: Path, choices: Choices,
     map_classes = map_classes_of(prepared.class_names)
     every = map_classes == prepared.class_names
     choose = partial(_every_class if every else _true_and_predicted, columns, prepared.labels)
-    work = Work(engine, _heads(card, engine), columns, choose, len(map_classes))
+    engine = replace(engine, with_mean=not every)
+    map_count = len(map_classes) if every else len(map_classes) - 1
+    work = Work(engine, _heads(card, engine), columns, choose, map_count)
     count = len(prepared.images)
     with replacing_shared_folder(folder, ranks) as scratch:
         if ranks.leads:

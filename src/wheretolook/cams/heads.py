@@ -34,15 +34,21 @@ class PooledHead:
         pooled = self.pooled(feature_maps).mean((2, 3), dtype=dtype)
         return torch.nn.functional.linear(pooled, self.weight.to(dtype), self.bias.to(dtype))
 
-    def gradients(self, feature_maps: Tensor, class_index: Tensor) -> Tensor:
+    def class_weights(self, class_index: Tensor | None, count: int) -> Tensor:
+        """Weights (N, C) of a class of each of `count` images (N,); None: the mean over all classes."""
+        if class_index is None:
+            return self.weight.mean(0).expand(count, -1)
+        return self.weight[class_index]
+
+    def gradients(self, feature_maps: Tensor, class_index: Tensor | None) -> Tensor:
         """Gradient of the explained logits by the feature maps, without a backward pass: (N, C, h, w), a view.
 
         Args:
             feature_maps: (N, C, h, w), of a head that is not rectified.
-            class_index: (N,).
+            class_index: (N,); None: of the mean of all logits.
         """
         h, w = feature_maps.shape[2:]
-        gradients = self.weight[class_index] / (h * w)  # (N, C)
+        gradients = self.class_weights(class_index, len(feature_maps)) / (h * w)  # (N, C)
         return gradients[:, :, None, None].expand(-1, -1, h, w)
 
 

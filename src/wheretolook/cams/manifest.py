@@ -8,7 +8,7 @@ from wheretolook.data.refusal import Refusal
 
 FORMAT = 1
 EVERY_CLASS_UP_TO = 10
-TRUE_AND_PREDICTED = ("true", "predicted")
+BEYOND = ("true", "predicted", "mean")  # columns of maps of more classes; the mean is over the maps of all classes
 LOGITS = "logits.npy"
 RANDOM = "random.npy"  # maps of networks with random weights
 
@@ -16,8 +16,18 @@ KEYS = {"format", "model", "data", "class_names", "map_classes", "layers", "head
 
 
 def map_classes_of(class_names: tuple[str, ...]) -> tuple[str, ...]:
-    """What the K columns of a stored map are: every class up to ten, beyond that the true and the predicted one."""
-    return class_names if len(class_names) <= EVERY_CLASS_UP_TO else TRUE_AND_PREDICTED
+    """What the K columns of a stored map are: every class up to ten, beyond that the true and the predicted one.
+
+    Then a third column, the mean over all classes, makes a contrast of the first two: a class's map less the mean of
+    the others' is K / (K - 1) times what it is above the mean of all. Methods that are not linear in the class have no
+    such map, and two columns.
+    """
+    return class_names if len(class_names) <= EVERY_CLASS_UP_TO else BEYOND
+
+
+def stores_every_class(manifest: dict[str, Any]) -> bool:
+    """Whether the columns of its maps are all classes."""
+    return manifest["map_classes"] == manifest["class_names"]
 
 
 def array_name(method: str, layer: str) -> str:

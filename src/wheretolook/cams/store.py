@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from wheretolook.cams.bring import bring
-from wheretolook.cams.manifest import LOGITS, RANDOM, TRUE_AND_PREDICTED, array_name, read_manifest, remedy
+from wheretolook.cams.manifest import LOGITS, RANDOM, array_name, read_manifest, remedy, stores_every_class
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.refusal import Refusal
 
@@ -40,8 +40,8 @@ class Maps:
     def open(self, method: str, layer: str) -> np.memmap:
         """Maps of all images, float32 (N, K, h, w), memory-mapped read-only.
 
-        K runs over `manifest["map_classes"]`, or is 1 where `knows_class` is false; `class_column` and
-        `true_class_maps` are the safe ways in.
+        K runs over `manifest["map_classes"]` (of more than ten classes, a method that is not linear in the class has no
+        "mean"), or is 1 where `knows_class` is false; `class_column` and `true_class_maps` are the safe ways in.
 
         Raises:
             Refusal: there are no such maps; the message lists those that exist.
@@ -81,9 +81,9 @@ class Maps:
         Args:
             labels: int (N,), true class index of all stored images (`Prepared.labels`).
         """
-        if tuple(self.manifest["map_classes"]) == TRUE_AND_PREDICTED:
-            return np.zeros(len(labels), dtype=np.int64)
-        return np.asarray(labels, dtype=np.int64)
+        if stores_every_class(self.manifest):
+            return np.asarray(labels, dtype=np.int64)
+        return np.zeros(len(labels), dtype=np.int64)
 
     def true_class_maps(self, method: str, layer: str, labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Maps of the true class of some images, whatever classes are stored.

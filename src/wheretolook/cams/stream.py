@@ -14,6 +14,7 @@ from wheretolook.cams.compute import Batch
 from wheretolook.cams.engine import Engine
 from wheretolook.cams.files import ImageFiles
 from wheretolook.cams.manifest import LOGITS, array_name
+from wheretolook.cams.methods.method import Method
 from wheretolook.cams.parts import ChooseRows, compute_in_parts
 from wheretolook.models.ranks import Ranks
 
@@ -36,6 +37,10 @@ class Work:
     choose: ChooseRows
     map_count: int
 
+    def columns_of(self, method: Method) -> int:
+        """How many maps of an image the method gives."""
+        return self.map_count + (self.engine.with_mean and method.linear) if method.knows_class else 1
+
 
 def create_arrays(folder: Path, work: Work, count: int) -> None:
     """Create every array of the export at its full size, holes for now."""
@@ -46,8 +51,7 @@ def create_arrays(folder: Path, work: Work, count: int) -> None:
 def shapes(work: Work, count: int) -> dict[str, tuple[int, ...]]:
     """Shape of each array, by file name."""
     found: dict[str, tuple[int, ...]] = {
-        array_name(m.name, y.name): (count, work.map_count if m.knows_class else 1, *y.places)
-        for m, y in work.engine.pairs
+        array_name(m.name, y.name): (count, work.columns_of(m), *y.places) for m, y in work.engine.pairs
     }
     return found | {LOGITS: (count, len(work.heads), len(work.columns))}
 

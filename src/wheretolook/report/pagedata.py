@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from wheretolook.analysis.target import checked
-from wheretolook.cams.manifest import TRUE_AND_PREDICTED
+from wheretolook.cams.manifest import stores_every_class
 from wheretolook.cams.store import Maps
 from wheretolook.data.labels import EVIDENCE, MARK
 from wheretolook.data.prepared import Prepared
@@ -46,7 +46,7 @@ def page_data(
     blocks: dict[str, str] = {}
     described = {
         "classNames": list(results.class_names),
-        "everyClass": all(tuple(stored.manifest["map_classes"]) != TRUE_AND_PREDICTED for stored in maps.values()),
+        "everyClass": all(stores_every_class(stored.manifest) for stored in maps.values()),
         "models": [_model(results, name) for name in results.names],
         "layers": layer_labels(maps),
         "views": [_view(view, results, maps, gallery, cells, blocks) for view in views],
@@ -84,6 +84,8 @@ def _view(
             arrays.append(None)
             continue
         stored = checked(np.asarray(maps[name].open(view.method, layer)[gallery.rows]))
+        if not stores_every_class(maps[name].manifest):
+            stored = stored[:, :2]  # the true and the predicted class; the mean of all is for contrasts
         packed = limit_cells(stored, cells)
         block = f"maps-{number}-{view.method}-{view.depth}"
         blocks[block] = pack_maps(packed)

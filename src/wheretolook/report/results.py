@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wheretolook.cams.manifest import TRUE_AND_PREDICTED
 from wheretolook.data.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
 
 # A class may be called "NA" or "1": text stays text.
 TEXT = ("model_a", "model_b", "kind", "method", "layer_a", "layer_b", "split", "class_name", "subset", "figure")
+KINDS = ("seeds", "recipes", "drive")  # of pairs of models, which stand apart
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Results:
         models: reports/models/NAME.json, by name (docs/results.md says what each figure means).
         exports: manifests of the maps, by name.
         agreement: every row of agreement.csv; NaN where a figure does not exist.
+        train: agreement on the images trained on, as rows of agreement.json; empty where there is none.
         overlays: which array of data/comparison/ is what.
         statements: what may be said about each class, or None where that was not asked.
         differences: the test of each class against the rest, or None where that was not asked.
@@ -37,6 +38,7 @@ class Results:
     models: dict[str, dict[str, Any]]
     exports: dict[str, dict[str, Any]]
     agreement: "pd.DataFrame"
+    train: list[dict[str, Any]]
     overlays: dict[str, Any]
     statements: dict[str, Any] | None
     differences: dict[str, Any] | None
@@ -51,14 +53,14 @@ class Results:
 
     @property
     def target(self) -> str:
-        """What is compared between models, in words; of more than ten classes no contrast is stored."""
-        pair = any(tuple(export["map_classes"]) == TRUE_AND_PREDICTED for export in self.exports.values())
-        return "true class" if pair else "true class, as a contrast"
+        """What is compared between models, in words: CAMs are linear in the class, so that they all have a contrast."""
+        return "true class, as a contrast"
 
     def primary(self, figure: str = "pearson", subset: str = "all") -> "pd.DataFrame":
-        """Rows of the agreement on which statements rest: CAMs of the last layer."""
+        """Rows of the agreement on which statements rest: CAMs of the last layer, kind of pair by kind."""
         rows = self.agreement
-        return rows[(rows["primary"] == 1) & (rows["figure"] == figure) & (rows["subset"] == subset)]
+        chosen = rows[(rows["primary"] == 1) & (rows["figure"] == figure) & (rows["subset"] == subset)]
+        return chosen.sort_values("kind", key=lambda kind: kind.map(KINDS.index), kind="stable")
 
 
 def load_results(reports: Path, prepared: Path) -> Results:
@@ -92,6 +94,7 @@ def load_results(reports: Path, prepared: Path) -> Results:
         models={name: _read(reports / "models" / f"{name}.json", f"score@{name}") for name in names["models"]},
         exports={name: _read(reports / "exports" / f"{name}.json", f"export@{name}") for name in names["models"]},
         agreement=rows[named].reset_index(drop=True),
+        train=(_read_if_there(comparison / "agreement.json") or {}).get("rows_train", []),
         overlays=overlays,
         statements=_read_if_there(comparison / "statements.json"),
         differences=_read_if_there(comparison / "differences.json"),

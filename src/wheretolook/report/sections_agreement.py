@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from wheretolook.report.charts import IntervalChart, Measured, interval_chart
-from wheretolook.report.results import Results
+from wheretolook.report.results import KINDS, Results
 from wheretolook.report.words import NOTHING, count, interval, number
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ NULLS = {
     "mean_map": "the model's own mean map",
     "random": "networks of random weights",
 }
+KIND_WORDS = {"seeds": "one recipe, other seeds", "recipes": "different recipes", "drive": "with a model from Drive"}
 # Each null has its own shape, since colour alone would not be read by everybody.
 SHAPES = {
     "other": "M-4 -4L4 4M-4 4L4 -4",
@@ -36,7 +37,12 @@ def agreements(results: Results) -> list[dict[str, Any]]:
                     "class_name": class_name,
                     "images": count(int(of_class["images"].max()), "image"),
                     "rows": _matrix(results, of_class),
-                    "chart": _chart(class_name, of_class),
+                    "charts": [
+                        (KIND_WORDS[kind], _chart(class_name, kind, own))
+                        for kind in KINDS
+                        if len(own := of_class[of_class["kind"] == kind])
+                    ],
+                    "beside": _beside(results, class_name, of_class),
                 }
             )
     return parts
@@ -48,15 +54,44 @@ def _matrix(results: Results, rows: "pd.DataFrame") -> list[dict[str, Any]]:
     return [{"name": a, "cells": [_cell(a == b, known.get((a, b))) for b in results.names]} for a in results.names]
 
 
+def _beside(results: Results, class_name: str, rows: "pd.DataFrame") -> dict[str, Any] | None:
+    """Each pair's agreement on the images trained on, and by group; None where there is neither."""
+    train = {(r["model_a"], r["model_b"]): r for r in results.train if r["class_name"] == class_name}
+    by_group = "group_lowest" in rows and bool(rows["group_lowest"].notna().any())
+    if not train and not by_group:
+        return None
+    pairs = []
+    for row in rows.astype(object).where(rows.notna(), None).to_dict("records"):
+        known = train.get((row["model_a"], row["model_b"]), {})
+        pairs.append(
+            {
+                "pair": f"{row['model_a']}, {row['model_b']}",
+                "kind": KIND_WORDS[row["kind"]],
+                "held_out": number(row["mean"]),
+                "train": number(known.get("mean")),
+                "groups": _by_group(row) if by_group else "",
+            }
+        )
+    return {"pairs": pairs, "by_group": by_group, "train": bool(train)}
+
+
+def _by_group(row: dict[str, Any]) -> str:
+    """How far the groups (patients) are apart."""
+    if row["group_lowest"] is None:
+        return NOTHING
+    lowest, highest, spread = (number(row[f"group_{key}"]) for key in ("lowest", "highest", "sd"))
+    return f"{row['groups']} groups: {lowest} to {highest}, SD {spread}"
+
+
 def _cell(same: bool, mean: float | None) -> dict[str, str]:
     if same or mean is None or mean != mean:
         return {"text": "" if same else NOTHING, "share": "0"}
     return {"text": number(mean), "share": f"{max(0.0, mean):.3f}"}
 
 
-def _chart(class_name: str, rows: "pd.DataFrame") -> IntervalChart | None:
+def _chart(class_name: str, kind: str, rows: "pd.DataFrame") -> IntervalChart | None:
     measured = [_measured(row) for row in rows.to_dict("records") if row["mean"] == row["mean"]]
-    return interval_chart(f"Agreement for {class_name}", measured) if measured else None
+    return interval_chart(f"Agreement for {class_name}, {KIND_WORDS[kind]}", measured) if measured else None
 
 
 def _measured(row: dict[str, Any]) -> Measured:

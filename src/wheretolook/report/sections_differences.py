@@ -19,6 +19,7 @@ def differences_section(results: Results) -> dict[str, Any] | None:
     ]
     return {
         "reason": found["reason"],
+        "no_p_value": found.get("no_p_value") or "",
         "alpha": f"{found['alpha']:g}",
         "permutations": f"{found['permutations']:,}",
         "names": [name for name in results.names if name in found["models"]],
@@ -35,6 +36,7 @@ def _table(found: Mapping[str, Any], class_name: str) -> dict[str, Any]:
     rows = [_region_row(region, own) for region in regions]
     if "cells" in first:
         rows = [_cell_row(side, own) for side in ("more", "less")]
+        rows += [row for side in ("more", "less") if (row := _patch_row(side, own))]
     return {
         "class_name": class_name,
         "against": f"{count(first['images'], 'image')} against {first['rest']:,} of the rest",
@@ -54,18 +56,33 @@ def _cell(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _cell_row(side: str, own: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    each = [model["cells"][side] for model in own.values()]
+    each = [model["cells"][side] if model["cells"] else None for model in own.values()]
+    return {"name": f"cells that say {side}", "area": "", "cells": [_cells(row) for row in each]}
+
+
+def _cells(row: Mapping[str, Any] | None) -> dict[str, str]:
+    """Share of the difference, with the number of cells and their share of the area."""
+    if row is None:
+        return {"share": NOTHING, "p": p_value(None)}
+    area = f"{count(row['cells'], 'cell')}, {percent(row['share_of_area'])} of area"
+    return {"share": percent(row["share_of_difference"]), "p": area}
+
+
+def _patch_row(side: str, own: Mapping[str, dict[str, Any]]) -> dict[str, Any] | None:
+    """The largest connected patch of such cells; None where no model has one."""
+    each = [(model["cells"] or {}).get(side, {}).get("patches", []) for model in own.values()]
+    if not any(each):
+        return None
     return {
-        "name": f"cells that say {side}",
+        "name": f"largest patch, {side}",
         "area": "",
-        "cells": [
-            {
-                "share": percent(row["share_of_difference"]),
-                "p": f"{count(row['cells'], 'cell')}, {percent(row['share_of_area'])} of the area",
-            }
-            for row in each
-        ],
+        "cells": [_patch(patches[0]) if patches else {"share": NOTHING} for patches in each],
     }
+
+
+def _patch(patch: Mapping[str, Any]) -> dict[str, str]:
+    rows, columns = (f"{first} to {last}" for first, last in (patch["rows"], patch["columns"]))
+    return {"share": percent(patch["share_of_difference"]), "p": f"rows {rows}, columns {columns}"}
 
 
 def p_value(p: float | None) -> str:
@@ -85,13 +102,9 @@ def _consensus(found: Mapping[str, Any] | None, alpha: float) -> str:
     told = (
         f"{found['wording'][:1].upper()}{found['wording'][1:]}: {count(places, 'place')} with p up to {alpha:g} in all"
     )
-    return f"{told}{veto}.{_at_least(found, alpha)}"
+    return f"{told}{veto}.{_at_least(found)}"
 
 
-def _at_least(found: Mapping[str, Any], alpha: float) -> str:
-    """The same of most models, where places are regions (of cells the arrays hold it)."""
-    values = [p for of_class in found["p"]["at_least"].values() for p in of_class] if "regions" in found else []
-    if not values:
-        return ""
-    some = sum(p is not None and p <= alpha for p in values)
-    return f" In {found['most']} or more of {len(found['models'])}: {some} (partial conjunction)."
+def _at_least(found: Mapping[str, Any]) -> str:
+    """The same of most models."""
+    return f" In {found['most']} or more of {len(found['models'])}: {found['places_of_most']} (partial conjunction)."

@@ -1,8 +1,9 @@
 """The page's first part: what may be said about each class and what must not, as `compare` found it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from wheretolook.analysis.statement_text import vetoes
 from wheretolook.report.results import Results
 from wheretolook.report.words import count, listed
 
@@ -22,7 +23,8 @@ def statements_section(results: Results) -> dict[str, Any] | None:
             "images": count(found["classes"][name]["images"], "image"),
             "holds": found["classes"][name]["holds"],
             "must_not": found["classes"][name]["must_not"],
-            "veto": _veto(found["classes"][name], found["margin"]),
+            "veto": _veto(found["classes"][name], found["models"], found["margin"]),
+            "left_out": " ".join(vetoes(found["classes"][name], found["models"])).strip(),
         }
         for name in results.class_names
         if name in found["classes"]
@@ -44,11 +46,12 @@ def statement_overview(results: Results) -> str:
     return f"What can be said of {models}: {'; '.join(map(_in_short, classes))}."
 
 
-def _veto(about: dict[str, Any], margin: float) -> str:
+def _veto(about: dict[str, Any], models: Sequence[str], margin: float) -> str:
     """Who alone stands against agreement: models without which the margin would be reached."""
-    if about["holds"]:
+    lows = [low for low in about["excess_low"].values() if low is not None]
+    if lows and min(lows) >= margin:
         return ""
-    alone = [name for name, low in about["vetoes"].items() if low is not None and low >= margin]
+    alone = [name for name in models if (low := about["vetoes"].get(name)) is not None and low >= margin]
     return f"Without {' or '.join(alone)} the others would agree beyond every null." if alone else ""
 
 

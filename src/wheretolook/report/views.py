@@ -82,34 +82,30 @@ def overlays_of(view: View, described: Mapping[str, Any], folder: Path) -> Overl
         described: reports/comparison/overlays.json.
         folder: data/comparison.
     """
-    labels, matrix = _rows(described)
     models: dict[str, np.ndarray | None] = {}
+    apart = False
     for name, layer in view.layers.items():
         entry = described["models"][name].get(f"{view.method}.{layer}") if layer else None
-        models[name] = None if entry is None else _in_rms(np.load(folder / entry["mean"]), entry["rms"], matrix)
+        models[name] = None if entry is None else _in_rms(entry, folder)
+        apart |= entry is not None and entry["apart"] is not None
+    labels = _labels(view.method, described) if apart else tuple(described["classes"])
     return Overlays(labels, models, _consensus([array for array in models.values() if array is not None]))
 
 
-def _in_rms(mean: np.ndarray, rms: float, matrix: np.ndarray) -> np.ndarray:
-    """Mean maps (classes, h, w) divided by the RMS, with the rows that set classes apart; an RMS of 0 is of zeros."""
-    return np.tensordot(matrix, mean / rms if rms > 0 else mean, axes=1).astype(np.float32)
+def _in_rms(entry: Mapping[str, Any], folder: Path) -> np.ndarray:
+    """Mean maps of classes (rows, h, w) and what sets them apart, divided by the RMS; an RMS of 0 is of zeros."""
+    files = [entry["mean"], *([entry["apart"]] if entry["apart"] else [])]
+    maps = np.concatenate([np.load(folder / file) for file in files])
+    return (maps / entry["rms"] if entry["rms"] > 0 else maps).astype(np.float32)
 
 
-def _rows(described: Mapping[str, Any]) -> tuple[tuple[str, ...], np.ndarray]:
-    """Labels of the rows, and the matrix that makes them of the classes' mean maps.
-
-    Two classes: the contrast of one is the negative of the other's, so both maps of the true class add up to the
-    difference of one log-odds map between the two classes' images. More: each less the mean of the rest.
-    """
+def _labels(method: str, described: Mapping[str, Any]) -> tuple[str, ...]:
+    """What each row is: the classes, then one map over the images of a class less the same over the rest."""
     classes: Sequence[str] = described["classes"]
-    count = len(classes)
-    own = np.eye(count)
-    if count < 2:
-        return tuple(classes), own
-    if len(described["class_names"]) == 2:
-        apart = f"log-odds of {classes[0]}: its images less those of {classes[1]}"
-        return (*classes, apart), np.vstack([own, np.ones((1, 2))])
-    return (*classes, *(f"{name} less the rest" for name in classes)), np.vstack([own, own - (1 - own) / (count - 1)])
+    if len(classes) > 2:
+        return (*classes, *(f"{name} less the rest" for name in classes))
+    what = f"log-odds of {classes[0]}" if len(described["class_names"]) == 2 else classes[0]
+    return (*classes, f"{what}: its images less those of {classes[1]}")
 
 
 def _consensus(arrays: Sequence[np.ndarray]) -> np.ndarray:

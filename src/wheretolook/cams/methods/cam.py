@@ -21,4 +21,4 @@ def cam(feature_maps: Tensor, class_weights: Tensor) -> Tensor:
     return weighted_sum(feature_maps, class_weights)
 
 
-METHOD = Method("cam", Needs.CLASS_WEIGHTS, cam, "logits", "Zhou et al. 2016, arXiv:1512.04150")
+METHOD = Method("cam", Needs.CLASS_WEIGHTS, cam, "logits", "Zhou et al. 2016, arXiv:1512.04150", linear=True)

@@ -22,4 +22,4 @@ def gradcam(feature_maps: Tensor, gradients: Tensor) -> Tensor:
     return weighted_sum(feature_maps, gradients.mean((2, 3)))
 
 
-METHOD = Method("gradcam", Needs.GRADIENTS, gradcam, "logits", "Selvaraju et al. 2017, arXiv:1610.02391")
+METHOD = Method("gradcam", Needs.GRADIENTS, gradcam, "logits", "Selvaraju et al. 2017, arXiv:1610.02391", linear=True)

@@ -20,4 +20,6 @@ def hirescam(feature_maps: Tensor, gradients: Tensor) -> Tensor:
     return (gradients * feature_maps).sum(1)
 
 
-METHOD = Method("hirescam", Needs.GRADIENTS, hirescam, "logits", "Draelos and Carin 2020, arXiv:2011.08891")
+METHOD = Method(
+    "hirescam", Needs.GRADIENTS, hirescam, "logits", "Draelos and Carin 2020, arXiv:2011.08891", linear=True
+)

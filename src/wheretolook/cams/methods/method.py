@@ -32,6 +32,7 @@ class Method:
         function: feature maps and what it needs, to maps (N, h, w): raw, signed, neither rectified nor normalised.
         units: of a map's values.
         paper: where it comes from.
+        linear: the map of a mean of logits is the mean of their maps: one map then stands for the mean of classes.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Method:
     function: Callable[..., Tensor]
     units: str
     paper: str
+    linear: bool = False
 
     @property
     def knows_class(self) -> bool:

@@ -25,4 +25,4 @@ def xgradcam(feature_maps: Tensor, gradients: Tensor) -> Tensor:
     return weighted_sum(feature_maps, torch.where(sums == 0, 0, products / torch.where(sums == 0, 1, sums)))
 
 
-METHOD = Method("xgradcam", Needs.GRADIENTS, xgradcam, "logits", "Fu et al. 2020, arXiv:2008.02312")
+METHOD = Method("xgradcam", Needs.GRADIENTS, xgradcam, "logits", "Fu et al. 2020, arXiv:2008.02312", linear=True)
