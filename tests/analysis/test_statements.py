@@ -69,7 +69,7 @@ def test_a_p_value_is_not_enough_the_excess_must_reach_the_margin() -> None:
     about = said(weak)
     assert about["holds"] == []
     assert about["must_not"][0]["rule"] == rules.AGREEMENT
-    assert "last-0 and every-0 over the null 'mean_map'" in about["must_not"][0]["because"]
+    assert "last-0 and every-0 over each model's own mean map" in about["must_not"][0]["because"]
 
 
 def test_the_model_that_vetoes_is_named_by_leaving_it_out() -> None:

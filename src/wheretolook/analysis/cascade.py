@@ -1,6 +1,7 @@
 """Sanity of every exported method and layer: all their maps of one set of randomised networks, by the engine."""
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from wheretolook.analysis.contrast import contrast
+from wheretolook.analysis.contrast import contrast, contrast_with_mean
 from wheretolook.analysis.randomised import Cascade
 from wheretolook.analysis.removed_images import choose_images
 from wheretolook.analysis.sanity import alikeness, largest_alikeness, sanity_result
@@ -136,13 +137,22 @@ def true_class_maps(
     chosen = columns.expand(len(rows), -1) if every else columns[torch.from_numpy(labels).to(columns.device)][:, None]
     batch = compute(engine, inputs, lambda _: chosen)
     arrays = {pair: values.cpu().numpy() for pair, values in batch.maps.items()}
-    return {pair: contrast(a, labels) if a.shape[1] > 1 else a[:, 0] for pair, a in arrays.items()}
+    return {pair: _as_compared(array, labels, every, len(columns)) for pair, array in arrays.items()}
+
+
+def _as_compared(maps: np.ndarray, labels: np.ndarray, every: bool, classes: int) -> np.ndarray:
+    """As `Target.true_class` reads them: of all classes, of the true one and the mean, or of the true one alone."""
+    if maps.shape[1] == 1:
+        return maps[:, 0]
+    return contrast(maps, labels) if every else contrast_with_mean(maps[:, 0], maps[:, 1], classes)
 
 
 def engine_for(network: Network, card: Card, pairs: list[Pair]) -> Engine:
     """What takes such maps; it reads the weights where they are, and so follows when they are randomised in place."""
     methods, layers = (list(dict.fromkeys(names)) for names in zip(*pairs, strict=True))
-    return build_engine(network, methods, layers, (card.input_size, card.input_size), trained_heads=card.trained_heads)
+    size = (card.input_size, card.input_size)
+    engine = build_engine(network, methods, layers, size, trained_heads=card.trained_heads)
+    return replace(engine, with_mean=len(card.class_names) > EVERY_CLASS_UP_TO)
 
 
 def network_inputs(card: Card, prepared: Prepared, rows: np.ndarray, device: torch.device) -> Tensor:

@@ -13,6 +13,13 @@ from wheretolook.analysis.places import Place, common_place
 Row = Mapping[str, Any]
 Obstacle = tuple[str, str]  # a rule, and why it forbids
 
+NULL_WORDS = {
+    "other": "maps of other images of the class",
+    "centre": "a blob at the centre",
+    "mean_map": "each model's own mean map",
+    "random": "maps of random weights",
+}
+
 
 @dataclass(frozen=True)
 class Findings:
@@ -122,7 +129,14 @@ def weakest(rows: Sequence[Row]) -> str:
     """Words for the pair and null with the lowest lower end."""
     ends = [(row[f"excess_{null}_low"], row["model_a"], row["model_b"], null) for row in rows for null in NULLS]
     low, a, b, null = min(end for end in ends if end[0] is not None)
-    return f"the lowest lower end of the excess is {low:+.2f}, of {a} and {b} over the null '{null}'"
+    return (
+        f"smallest excess {signed(low)} at the lower end of its 95 % interval, of {a} and {b} over {NULL_WORDS[null]}"
+    )
+
+
+def signed(value: float) -> str:
+    """Two decimals, with a plus or a minus sign."""
+    return f"{value:+.2f}".replace("-", "−")
 
 
 def _regions(found: Findings, obstacle: Obstacle | None) -> list[Claim]:
@@ -133,7 +147,8 @@ def _regions(found: Findings, obstacle: Obstacle | None) -> list[Claim]:
     for region in dict.fromkeys(place.region for own in found.places.values() for place in own):
         own = {name: place for name, places in found.places.items() for place in places if place.region == region}
         ratios = [place.ratio for place in own.values()]
-        reason = f"energy over area share {min(ratios):.1f} to {max(ratios):.1f}"
+        span = " to ".join(dict.fromkeys((f"{min(ratios):.1f}", f"{max(ratios):.1f}")))
+        reason = f"{span} times the energy that its area has by chance"
         missing = [name for name, place in own.items() if not place.pointed_out]
         rule = rules.MARK if region == "mark" else rules.PLACE
         claim = Claim(f"look at the {region}", "place", True, rule, reason, region)
@@ -142,7 +157,8 @@ def _regions(found: Findings, obstacle: Obstacle | None) -> list[Claim]:
         elif obstacle is not None and (untrained or region == common):
             out.append(_forbidden(claim, obstacle))
         else:
-            why = f"not in {', '.join(missing)}" if missing else f"{common or 'another region'} comes before it"
+            where = "in any model" if len(missing) == len(own) else f"in {', '.join(missing)}"
+            why = f"not enough {where}" if missing else f"{common or 'another region'} comes before it"
             out.append(_forbidden(claim, (rules.PLACE, f"{reason}; {why}")))
     return out
 

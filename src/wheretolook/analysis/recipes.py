@@ -7,7 +7,7 @@ import numpy as np
 
 from wheretolook.analysis import rules
 from wheretolook.analysis.agreement import NULLS
-from wheretolook.analysis.claims import Claim, Findings
+from wheretolook.analysis.claims import NULL_WORDS, Claim, Findings, signed
 from wheretolook.analysis.differences import ALPHA
 from wheretolook.analysis.over_seeds import mean_over_seeds, pairs_over_seeds
 from wheretolook.analysis.pairs import NOT_THE_RECIPE
@@ -54,16 +54,16 @@ def over_seeds(claim: Claim, models: Sequence[str], found: Findings, margin: flo
     """
     if claim.kind == "agreement":
         low, null = min((_excess(found, null), null) for null in NULLS)
-        return low >= margin, f"lower end of the excess over seeds {low:+.2f}, over the null '{null}'"
+        return low >= margin, f"lower end over seeds of the excess {signed(low)}, over {NULL_WORDS[null]}"
     if claim.kind == "place":
         places = [next(p for p in found.places[name] if p.region == claim.region) for name in models]
         low = min(mean_over_seeds(np.array(values))[1] for values in _beyond(places))
-        return low > 0, f"lower end over seeds of energy beyond twice its share {low:+.3f}"
+        return low > 0, f"lower end over seeds of energy beyond twice its share {signed(low)}"
     place = next(each for each in found.differing[tuple(models)] if each.place == claim.region)
     shares = np.array([place.shares[name] for name in models])
     low = mean_over_seeds(shares)[1] - rules.TWICE * place.area
     sure = place.p_seeds is not None and place.p_seeds <= ALPHA
-    figures = f"p over seeds {place.p_seeds:.3f}; lower end of the share beyond twice its area {low:+.2f}"
+    figures = f"p over seeds {place.p_seeds:.3f}; lower end of the share beyond twice its area {signed(low)}"
     return sure and low > 0, figures
 
 
