@@ -217,6 +217,7 @@ def _write_overlays(world: Any) -> None:
                 entry[kind] = f"{name}/{method}.{layer}.{kind}.npy"
                 np.save(folder / entry[kind], stacked(contrast, statistic))
             entry["apart"] = None
+            entry["contrast"] = maps.shape[1] > 1 and len(world.class_names) <= EVERY_CLASS_UP_TO
             if len(world.class_names) <= EVERY_CLASS_UP_TO:
                 entry["apart"] = f"{name}/{method}.{layer}.apart.npy"
                 target = Target(maps, world.labels, True, maps.shape[1] > 1)

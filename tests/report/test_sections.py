@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from tests.report.fake import World, write_world
@@ -249,3 +251,13 @@ def test_pairs_of_one_recipe_stand_apart_from_those_of_different_ones(results: R
     assert [kind for kind, _ in charts] == ["one recipe, other seeds", "different recipes"]
     assert sorted(row.label for row in charts[0][1].rows) == ["every-0, every-1", "last-0, last-1"]
     assert results.primary()["kind"].tolist() == sorted(results.primary()["kind"], key=["seeds", "recipes"].index)
+
+
+def test_each_models_figures_stand_under_its_name(results: Results):
+    found = json.loads(json.dumps(results.differences))  # a copy: the made-up models share their figures
+    for number, name in enumerate(results.names):
+        found["models"][name]["classes"]["infected"]["difference"] = number + 0.25
+    section = differences_section(Results(**{**vars(results), "differences": found}))
+    assert list(found["models"]) == sorted(results.names) != list(results.names)
+    assert section["names"] == list(results.names)
+    assert section["tables"][0]["differences"] == ["0.25", "1.25", "2.25", "3.25"]

@@ -139,7 +139,9 @@ def _overlays(
         shapes.append(None if packed is None else [int(size) for size in packed.shape[1:]])
         if packed is not None:
             blocks[f"overlays-{number}-{column}"] = pack_maps(packed)
-    return {"labels": list(made.labels), "shapes": shapes}
+    there = [results.overlays["models"][name][f"{view.method}.{layer}"] for name, layer in view.layers.items() if layer]
+    contrast = all(entry["contrast"] for entry in there)
+    return {"labels": list(made.labels), "shapes": shapes, "contrast": contrast}
 
 
 def _table(colours: np.ndarray) -> list[int]:

@@ -12,25 +12,27 @@ def differences_section(results: Results) -> dict[str, Any] | None:
     found = results.differences
     if found is None:
         return None
+    # JSON has the models by name, the page in the order of params.yaml.
+    models = {name: found["models"][name] for name in results.names if name in found["models"]}
     tables = [
-        _table(found, class_name)
+        _table(models, class_name)
         for class_name in results.class_names
-        if any(class_name in model["classes"] for model in found["models"].values())
+        if any(class_name in model["classes"] for model in models.values())
     ]
     return {
         "reason": found["reason"],
         "no_p_value": found.get("no_p_value") or "",
         "alpha": f"{found['alpha']:g}",
         "permutations": f"{found['permutations']:,}",
-        "names": [name for name in results.names if name in found["models"]],
+        "names": list(models),
         "tables": tables,
         "consensus": _consensus(found["consensus"], found["alpha"]),
     }
 
 
-def _table(found: Mapping[str, Any], class_name: str) -> dict[str, Any]:
+def _table(models: Mapping[str, Any], class_name: str) -> dict[str, Any]:
     """One class: a row for each region, or for the cells that say more and those that say less."""
-    own = {name: model["classes"][class_name] for name, model in found["models"].items()}
+    own = {name: model["classes"][class_name] for name, model in models.items()}
     first = next(iter(own.values()))
     regions = [region["region"] for region in first["regions"]] if "regions" in first else []
     rows = [_region_row(region, own) for region in regions]

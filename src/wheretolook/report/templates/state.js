@@ -77,7 +77,7 @@ function sayLayers() {
 function sayClasses(common) {
   const view = viewNow();
   const full = { image: "each map's own largest value", model: "the largest value of each model", fixed: `${figure(common)} RMS in every picture` }[state.scale];
-  control("classes-said").textContent = `Drawn: ${view.method} at ${view.label}, ${sizeSaid(view)}, true class${described.everyClass ? ", as a contrast" : ""}; ${signSaid()}; full colour at ${full}.`;
+  control("classes-said").textContent = `Drawn: ${view.method} at ${view.label}, ${sizeSaid(view)}, true class${described.overlays.views[state.view].contrast ? ", as a contrast" : ""}; ${signSaid()}; full colour at ${full}.`;
 }
 
 function listen(redraw) {
