@@ -50,9 +50,10 @@ def _of_the_disk(error: OSError) -> str | None:
         from pathlib import Path
 
         needed = getattr(error, "needed", 0)
-        more = f"needed {_megabytes(needed)}" if needed else "needed more than what was free"
         if error.errno == errno.EFBIG:
+            more = f"needed {_megabytes(needed)}" if needed else "needed more"
             return f"{file}: longer than a file may be here: {more}; raise the limit (`ulimit -f`), {again}"
+        more = f"needed {_megabytes(needed)}" if needed else "needed more than what was free"
         kind = "quota" if error.errno == errno.EDQUOT else "disk"
         free = _megabytes(free_bytes(Path(str(file))))
         return (

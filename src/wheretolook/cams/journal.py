@@ -6,6 +6,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -98,5 +99,7 @@ def _discard(folder: Path) -> None:
     """Remove a state; renamed first, so that a kill never leaves the half of one that looks whole."""
     gone = folder.with_name(f"{folder.name}.gone")
     shutil.rmtree(gone, ignore_errors=True)
-    if folder.is_dir():
-        shutil.rmtree(folder.replace(gone), ignore_errors=True)
+    with suppress(OSError):
+        folder.replace(gone)
+    for left in (gone, folder):
+        shutil.rmtree(left, ignore_errors=True)

@@ -1,12 +1,13 @@
 """Room on the disk: taken before an array is filled, and named where it ran out."""
 
 import errno
+import math
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 # No space, no space in the quota, a file longer than the process may write.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -23,7 +24,8 @@ def naming(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno is None and "requested and" in str(error) and "written" in str(error):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+            number = errno.EFBIG if _is_limited() else errno.ENOSPC
+            raise OSError(number, os.strerror(number), str(path)) from error
         if error.filename is None and error.errno in (*FULL, errno.EIO, errno.EROFS):
             error.filename = str(path)
         raise
@@ -32,39 +34,47 @@ def naming(path: Path) -> Iterator[None]:
 def create_array(path: Path, shape: tuple[int, ...], dtype: Any) -> Any:
     """Create a `.npy` file of full size, open for writing: a `numpy.memmap` of zeros.
 
-    Its bytes are taken on the disk now. A mapped file of holes would meet a full disk in the midst of an assignment,
+    Its bytes are taken on the disk first. A mapped file of holes would meet a full disk in the midst of an assignment,
     and then the kernel ends the process by SIGBUS, without a word.
-
-    Raises:
-        OSError: no space.
-    """
-    from numpy.lib.format import open_memmap
-
-    array = open_memmap(path, mode="w+", dtype=dtype, shape=shape)
-    reserve(path, path.stat().st_size)
-    return array
-
-
-def reserve(path: Path, count: int) -> None:
-    """Take the first `count` bytes of a file on the disk, whatever stands in them; nothing where the system can't.
 
     Raises:
         OSError: no space; `needed` says how many bytes.
     """
-    if not count or not hasattr(os, "posix_fallocate"):
-        return
-    with path.open("r+b") as file:
-        try:
+    import numpy as np
+
+    dtype = np.dtype(dtype)
+    with path.open("wb") as file:
+        about = {"shape": shape, "fortran_order": False, "descr": np.lib.format.dtype_to_descr(dtype)}
+        np.lib.format.write_array_header_1_0(file, about)
+        file.flush()
+        reserve(file, path, file.tell() + math.prod(shape) * dtype.itemsize)
+    return np.load(path, mmap_mode="r+")
+
+
+def reserve(file: BinaryIO, path: Path, count: int) -> None:
+    """Have a file be `count` bytes long, and take them on the disk where the system can.
+
+    Raises:
+        OSError: no space; `needed` says how many bytes.
+    """
+    try:
+        if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, count)
-        except OSError as error:
-            if error.errno in FULL:
-                error.filename, error.needed = str(path), count  # type: ignore[attr-defined]
-                raise
-            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
-                raise
+        else:
+            file.truncate(count)
+    except OSError as error:
+        error.filename, error.needed = str(path), count  # type: ignore[attr-defined]
+        raise
 
 
 def free_bytes(path: Path) -> int:
     """Free space of the disk on which `path` stands, or would stand."""
     there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
     return shutil.disk_usage(there).free
+
+
+def _is_limited() -> bool:
+    """Whether this process may not write files of any length."""
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
