@@ -1,5 +1,7 @@
 """A killed export goes on where it was, and ends with the bytes of one that was never stopped."""
 
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from tests.cams.made import write_model, write_prepared
 from wheretolook.cams import journal, stream
 from wheretolook.cams.export import Choices, export_maps
 from wheretolook.data import atomic
+from wheretolook.data.refusal import Refusal
 from wheretolook.models.ranks import Ranks
 
 ALONE = Ranks(0, 1, 0, torch.device("cpu"))
@@ -109,3 +112,28 @@ def test_without_a_journal_nothing_is_kept(export, stored, monkeypatch, tmp_path
     monkeypatch.setattr(journal, "SECONDS_BETWEEN", 1000.0)
     kill_after(stored, 3, export)
     assert list((tmp_path / "cache").rglob("*.npy")) == []
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_once_it_finishes_the_batch_saves_and_says_how_to_go_on(export, stored, monkeypatch, by):
+    undisturbed, store = export("undisturbed"), stream.store
+    stored.clear()
+    monkeypatch.setattr(journal, "SECONDS_BETWEEN", 1000.0)
+
+    def interrupted(arrays, work, rows, batch):
+        if rows.start == 4:
+            os.kill(os.getpid(), by)
+        store(arrays, work, rows, batch)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with (
+            monkeypatch.context() as patch,
+            pytest.raises(Refusal, match=f"export: {by.name} after 3 of 5 batches; all"),
+        ):
+            patch.setattr(stream, "store", interrupted)
+            export("killed")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert export("killed") == undisturbed
+    assert stored == [0, 2, 4, 6, 8], "none was done twice"

@@ -5,6 +5,8 @@ import errno
 import io
 import os
 import resource
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -91,3 +93,17 @@ def _raising(number: int) -> Callable[..., None]:
         raise OSError(number, os.strerror(number))
 
     return fail
+
+
+@contextmanager
+def small_disk(folder: Path, kilobytes: int) -> Iterator[bool]:
+    """A disk of its own, empty, at `folder`; gives whether one could be had: only root may mount it."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
+    there = shutil.which("mount") is not None and not subprocess.run(mount, capture_output=True).returncode
+    try:
+        yield there
+    finally:
+        if there:
+            subprocess.run(["umount", str(folder)], check=True)
+        folder.rmdir()

@@ -74,8 +74,9 @@ class _Watch:
         threading.Thread(target=self._read, args=(dvc,), daemon=True).start()
 
     def _read(self, dvc: subprocess.Popen[str]) -> None:
-        for line in dvc.stdout:
-            if line.startswith("Running stage"):
-                self.last = line.split("'")[1]
-                self.running.set()
+        with dvc.stdout as lines:
+            for line in lines:
+                if line.startswith("Running stage"):
+                    self.last = line.split("'")[1]
+                    self.running.set()
         self.running.set()

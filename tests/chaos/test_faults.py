@@ -1,5 +1,9 @@
 """A disk, a memory or a GPU that fails: every stage says so, and leaves nothing half-written."""
 
+import os
+import resource
+import subprocess
+import sys
 from pathlib import Path
 from unittest import mock
 
@@ -8,6 +12,7 @@ import torch
 
 from tests.chaos import faults
 from tests.chaos.in_process import OUTPUTS, World, finished_world
+from tests.pipeline.code_dependencies import ROOT
 
 FAULTS = {
     "short files": (faults.short_files, "longer than a file may be here: needed more"),
@@ -105,9 +110,50 @@ def test_hardly_any_descriptors_are_a_message_too(ready: World):
     assert "too many open files" in done.output
 
 
-def test_arrays_take_their_space_before_they_are_filled(ready: World, tmp_path: Path):
+def test_arrays_take_their_space_before_they_are_filled(ready: World):
     """A mapped file of holes would meet a full disk as SIGBUS, without a word."""
     ready.clear("prepare")
     with faults.short_files(40_000):
         said = ready.run("prepare").output
     assert "decoded.npy: longer than a file may be here: needed 0.1 MB" in said
+
+
+@pytest.mark.parametrize(
+    ("stage", "option", "kilobytes", "message"),
+    [
+        ("prepare", "--prepared", 80, "decoded.npy: no space left on the disk: needed 0.1 MB, 0.1 MB free"),
+        ("export", "--cache", 40, "cam.block1.npy: no space left on the disk: needed 0.1 MB, 0.0 MB free"),
+        ("train", "--models", 4, "every-0.safetensors: no space left on the disk: needed more than what was free"),
+        ("train", "--cache", 8, ".rank0.pt: no space left on the disk: needed more than what was free"),
+        ("score", "--reports", 8, "every-0.json: no space left on the disk: needed more than what was free"),
+        ("compare", "--arrays", 8, "out: no space left on the disk: needed more than what was free"),
+        ("export", "--cams", 40, "out/every-0: no space left on the disk: needed more than what was free"),
+        ("fetch", "--raw", 40, "out: no space left on the disk: needed more than what was free"),
+    ],
+)
+def test_a_disk_that_is_really_full_is_a_message(ready: World, stage: str, option: str, kilobytes: int, message: str):
+    with faults.small_disk(ready.root / "disk", kilobytes) as there:
+        if not there:
+            pytest.skip("no disk can be mounted here")
+        done = ready.run(stage, option, "disk/out")
+        left = [path for path in (ready.root / "disk").rglob("*") if path.is_file()]
+    assert done.exit_code == 1, done.output
+    assert isinstance(done.exception, SystemExit), done.exception
+    assert message in done.output
+    assert left == []
+
+
+def test_short_of_memory_prepare_says_so_and_leaves_nothing(ready: World, tmp_path: Path):
+    words = [*ready.commands["prepare"][1], "--size", "2048", "--prepared", str(tmp_path / "prepared")]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "stages/prepare.py"), *words],
+        cwd=ready.root,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (700_000_000, 700_000_000)),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "memory is full: " in done.stderr and "close other programs" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []

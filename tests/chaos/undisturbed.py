@@ -41,9 +41,10 @@ def run_undisturbed(root: Path, models: Sequence[str]) -> Undisturbed:
     """Build the smallest project with these models in the empty folder `root`, and run it."""
     project = small_project(root, models)
     process, began = start_dvc(root), {}
-    for line in process.stdout:
-        if line.startswith("Running stage"):
-            began[line.split("'")[1]] = time.monotonic()
+    with process.stdout as lines:
+        for line in lines:
+            if line.startswith("Running stage"):
+                began[line.split("'")[1]] = time.monotonic()
     ended = time.monotonic()
     if process.wait():
         raise RuntimeError(f"dvc repro failed undisturbed:\n{project.dvc('repro', check=False).stderr}")

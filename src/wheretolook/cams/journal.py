@@ -44,12 +44,16 @@ class Journal:
         return rows.start in self._done
 
     def note(self, rows: slice, flush: Callable[[], None]) -> None:
-        """Note a finished block; from time to time have the arrays flushed, then write down what is done."""
+        """Note a finished block; from time to time, save."""
         self._done.add(rows.start)
         if time.monotonic() - self._saved_at > SECONDS_BETWEEN:
-            flush()
-            atomic.write_json(self._file, sorted(self._done))
-            self._saved_at = time.monotonic()
+            self.save(flush)
+
+    def save(self, flush: Callable[[], None]) -> None:
+        """Have the arrays flushed, then write down what is done: the other way round, a crash could make it a lie."""
+        flush()
+        atomic.write_json(self._file, sorted(self._done))
+        self._saved_at = time.monotonic()
 
 
 def state_folder(cache: Path, name: str, depends_on: dict[str, Any], ranks: Ranks) -> Path:

@@ -18,7 +18,9 @@ from wheretolook.cams.finite import SHOWN, NotFinite
 from wheretolook.cams.journal import Journal
 from wheretolook.cams.manifest import LOGITS, array_name
 from wheretolook.cams.parts import ChooseRows, Say, compute_in_parts
+from wheretolook.data.refusal import Refusal
 from wheretolook.data.space import create_array
+from wheretolook.models.interruption import noting_interruption
 from wheretolook.models.ranks import Ranks
 
 
@@ -81,19 +83,33 @@ def fill_arrays(
         journal: of this rank; blocks that it has are left as they are.
 
     Raises:
-        Refusal: NaN or infinity in a map or in logits, with the layer and the images.
+        Refusal: NaN or infinity in a map or in logits, with the layer and the images; or an interruption.
     """
     arrays = {name: np.load(folder / name, mmap_mode="r+") for name in shapes(work, len(images))}
     blocks = [slice(start, min(start + batch_size, len(images))) for start in range(0, len(images), batch_size)]
     mine = [rows for rows in ranks.share(blocks) if journal is None or not journal.has(rows)]
     say = _once(lambda line: tqdm.write(f"export: {line}", file=sys.stderr))
-    for rows in tqdm(mine, unit="batch", disable=None if ranks.leads else True):
-        inputs = to_input(torch.from_numpy(np.array(images[rows])))
-        for part, batch in _computed(work, inputs, rows, say):
-            store(arrays, work, part, batch)
-        if journal is not None:
-            journal.note(rows, partial(_flush, arrays))
+    with noting_interruption() as interruption:
+        for rows in tqdm(mine, unit="batch", disable=None if ranks.leads else True):
+            inputs = to_input(torch.from_numpy(np.array(images[rows])))
+            for part, batch in _computed(work, inputs, rows, say):
+                store(arrays, work, part, batch)
+            if journal is not None:
+                journal.note(rows, partial(_flush, arrays))
+            if interruption.signal:
+                _stop(journal, arrays, interruption.signal, len(blocks))
     _flush(arrays)
+
+
+def _stop(journal: Journal | None, arrays: dict[str, np.memmap], why: str, count: int) -> None:
+    """End in order, where somebody asked for it."""
+    if journal is None:
+        raise Refusal(f"export: {why}; nothing is saved")
+    journal.save(partial(_flush, arrays))
+    raise Refusal(
+        f"export: {why} after {len(journal)} of {count} batches; all of it is saved: the same command, or "
+        '"dvc repro", goes on from there'
+    )
 
 
 def _computed(work: Work, inputs: Tensor, rows: slice, say: Say) -> list[tuple[slice, Batch]]:

@@ -1,5 +1,6 @@
 """Write beside, then rename: nothing half-written ever stands under its final name."""
 
+import errno
 import glob
 import json
 import os
@@ -47,11 +48,11 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def move_folder(source: Path, path: Path) -> None:
-    """Move a finished folder to `path`, whole or not at all, from another disk too."""
+    """Move a finished folder of files to `path`, whole or not at all, from another disk too."""
     with naming(path):
         scratch = _scratch(path)
         try:
-            shutil.move(source, scratch)
+            _move_files(source, scratch)
             put_in_place(scratch, path)
         finally:
             _remove(scratch)
@@ -94,6 +95,18 @@ def remove_unfinished(folder: Path, name: str = "*") -> list[Path]:
     for left in found:
         _remove(left)
     return found
+
+
+def _move_files(source: Path, target: Path) -> None:
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        target.mkdir()
+        for file in sorted(source.iterdir()):
+            shutil.copyfile(file, target / file.name)
+        shutil.rmtree(source)
 
 
 def _scratch(path: Path) -> Path:

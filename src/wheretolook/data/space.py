@@ -26,7 +26,9 @@ def naming(path: Path) -> Iterator[None]:
         if error.errno is None and "requested and" in str(error) and "written" in str(error):
             number = errno.EFBIG if _is_limited() else errno.ENOSPC
             raise OSError(number, os.strerror(number), str(path)) from error
-        if error.filename is None and error.errno in (*FULL, errno.EIO, errno.EROFS):
+        # A copy names its source first.
+        unnamed = error.filename is None or error.filename2 is not None
+        if unnamed and error.errno in (*FULL, errno.EIO, errno.EROFS):
             error.filename = str(path)
         raise
 
