@@ -57,7 +57,7 @@ def export_maps(
         folder: where the arrays go; replaced as a whole, when all is done.
         choices: what to take.
         ranks: the processes that share the work; each calls this function, and runs the network on its device.
-        cache: the folder for exports that are not done: a killed one goes on. Emptied of this model's on success.
+        cache: the folder for exports that aren't done: a killed one goes on.
 
     Returns:
         On rank 0 the manifest, as it stands in `folder/manifest.json`; elsewhere an empty one.
@@ -80,9 +80,8 @@ def export_maps(
     depends_on = {"model": sha256_of(model), "data": prepared.sha256, "choices": asdict(choices)}
     state = state_folder(cache, model.stem, depends_on, ranks)
     with shared_state(state, folder, ranks, lambda new: create_arrays(new, work, count)) as maps:
-        journal = Journal(state, ranks.rank)
-        to_input = partial(_input, card, ranks.device)
-        fill_arrays(maps, work, prepared.images, to_input, choices.batch_size, ranks, journal)
+        put, done = partial(_input, card, ranks.device), Journal(state, ranks.rank)
+        fill_arrays(maps, work, prepared.images, put, choices.batch_size, ranks, done)
         wait(ranks)
         manifest = {}
         if ranks.leads:
