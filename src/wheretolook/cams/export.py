@@ -80,7 +80,7 @@ def export_maps(
     depends_on = {"model": sha256_of(model), "data": prepared.sha256, "choices": asdict(choices)}
     state = state_folder(cache, model.stem, depends_on, ranks)
     with shared_state(state, folder, ranks, lambda new: create_arrays(new, work, count)) as maps:
-        put, done = partial(_input, card, ranks.device), Journal(state, ranks.rank)
+        put, done = partial(_input, card, ranks.device), Journal(maps.parent, ranks.rank)
         fill_arrays(maps, work, prepared.images, put, choices.batch_size, ranks, done)
         wait(ranks)
         manifest = {}

@@ -16,14 +16,18 @@ from wheretolook.models.ranks import Ranks
 def shared_state(state: Path, path: Path, ranks: Ranks, create: Callable[[Path], None]) -> Iterator[Path]:
     """One folder for all ranks to fill; it replaces `path` when every rank has come to the end of the block.
 
+    Yields:
+        Where it is until then: `maps` in the state's folder.
+
     Args:
-        state: where the folder is kept until then; what a killed run left there is taken up again.
+        state: the state's folder, where rank 0 says it is; what a killed run left there is taken up again.
         path: the final name.
         ranks: the processes that share the work.
         create: fills a new folder with what all ranks then write into.
     """
     if ranks.device.type == "cuda":
         torch.cuda.set_device(ranks.device)  # what torch.distributed talks over
+    state = _told(state, ranks)
     try:
         if ranks.leads:
             prepare_state(state, create)
@@ -43,3 +47,11 @@ def wait(ranks: Ranks) -> None:
     """Wait until every rank is here."""
     if not ranks.alone:
         torch.distributed.barrier()
+
+
+def _told(path: Path, ranks: Ranks) -> Path:
+    """What rank 0 says: devices may differ between ranks, and with them what a state is named by."""
+    told = [path]
+    if not ranks.alone:
+        torch.distributed.broadcast_object_list(told)
+    return told[0]
