@@ -13,7 +13,7 @@ PYTHON ?= python3
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint format mend deps lock bench fuzz clean
+.PHONY: help repro test lint format mend deps lock bench fuzz simulate chaos clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST)
@@ -66,5 +66,11 @@ fuzz: .venv/installed  ## change archives, images and model files at random, and
 simulate: .venv/installed  ## hold the statistics against simulations whose truth is known (some minutes)
 	@python benchmarks/simulate.py
 
-clean:  ## remove what the pipeline made (not DVC's cache, not the environment)
-	rm -rf data models reports/site .cache test-output
+chaos: .venv/installed  ## kill the pipeline a hundred times at random, start two at once, and compare every byte (an hour)
+	@python benchmarks/chaos.py
+
+MADE := data models reports/site .cache test-output
+
+clean:  ## say what it frees, then remove what the pipeline made (not DVC's cache, not the environment)
+	@for made in $(MADE); do if [ -e $$made ]; then du -sh $$made; fi; done
+	rm -rf $(MADE)

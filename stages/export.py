@@ -32,6 +32,7 @@ from wheretolook.stage import StageCommand
 @click.option("--prepared", type=click.Path(path_type=Path), default=Path("data/prepared"), show_default=True)
 @click.option("--cams", type=click.Path(path_type=Path), default=Path("data/cams"), show_default=True)
 @click.option("--exports", type=click.Path(path_type=Path), default=Path("reports/exports"), show_default=True)
+@click.option("--cache", type=click.Path(path_type=Path), default=Path(".cache/export"), show_default=True)
 def export(
     name: str,
     methods: tuple[str, ...],
@@ -44,6 +45,7 @@ def export(
     prepared: Path,
     cams: Path,
     exports: Path,
+    cache: Path,
 ) -> None:
     """Write the maps of model NAME: raw, signed, at each layer's own resolution, and a manifest that pins them."""
     from wheretolook.cams.export import Choices, export_maps
@@ -60,7 +62,7 @@ def export(
         if ranks.leads:
             what = f"{', '.join(methods)} of {'every layer' if names is None else layers}"
             click.echo(f"export {name}: {what}, on {ranks.count} x {describe_device(ranks.device)}")
-        manifest = export_maps(models / f"{name}.safetensors", data, cams / name, choices, ranks)
+        manifest = export_maps(models / f"{name}.safetensors", data, cams / name, choices, ranks, cache)
     if not ranks.leads:
         return
     write_text(exports / f"{name}.json", (cams / name / "manifest.json").read_text(encoding="utf-8"))

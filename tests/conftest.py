@@ -2,7 +2,7 @@
 
 import pytest
 
-LONGEST_FIRST = ("tests/pipeline/test_repro.py", "tests/pipeline/test_ci.py")
+LONGEST_FIRST = ("tests/pipeline/test_repro.py", "tests/pipeline/test_ci.py", "tests/chaos/test_chaos.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,5 +1,6 @@
 """What a killed dvc leaves behind is mended; what is whole is left alone."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,17 @@ def test_a_cut_rwlock_is_removed(root: Path) -> None:
     (root / ".dvc" / "tmp" / "rwlock").write_text('{"data/raw": {"wri')
     assert len(mend(root)) == 1
     assert not (root / ".dvc" / "tmp" / "rwlock").exists()
+
+
+def test_unfinished_outputs_of_dead_processes_are_removed(root: Path) -> None:
+    dead, mine = root / "data" / "raw.part-4194305", root / "reports" / "models" / f"a.json.part-{os.getpid()}"
+    dead.mkdir(parents=True)
+    (dead / "file").touch()
+    mine.parent.mkdir(parents=True)
+    mine.touch()
+    (root / "data" / "cams").mkdir()
+    (root / "data" / "cams" / "a.part-4194305-old").mkdir()
+    assert mend(root) == [
+        "2 unfinished outputs of killed stages removed: data/cams/a.part-4194305-old, data/raw.part-4194305"
+    ]
+    assert not dead.exists() and mine.exists()

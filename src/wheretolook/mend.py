@@ -1,7 +1,8 @@
 """After a kill: put back what DVC had not finished writing. `make repro` calls it first; `make mend` calls it alone.
 
 DVC writes dvc.lock and .dvc/tmp/rwlock in place. Killed in that moment, it leaves them empty or cut, and from then on
-every command of DVC fails. stages/launch keeps the last whole dvc.lock in .dvc/tmp/dvc.lock.whole.
+every command of DVC fails. stages/launch keeps the last whole dvc.lock in .dvc/tmp/dvc.lock.whole. Killed by -9,
+a stage leaves its scratch files; the next one of its name removes them, and this does so at once.
 """
 
 import json
@@ -10,11 +11,13 @@ from pathlib import Path
 
 import yaml
 
-from wheretolook.data.atomic import write_text
+from wheretolook.data.atomic import remove_unfinished, write_text
+
+OUTPUTS = ("data", "models", "reports")
 
 
 def mend(root: Path) -> list[str]:
-    """Mend the locks of a DVC project.
+    """Mend the locks of a DVC project, and remove what killed stages left unfinished.
 
     Args:
         root: the folder of dvc.yaml.
@@ -35,6 +38,8 @@ def mend(root: Path) -> list[str]:
     if rwlock.exists() and not _is_json(rwlock):
         rwlock.unlink()
         done.append(".dvc/tmp/rwlock was cut short by a kill: removed")
+    if left := [file for top in OUTPUTS for file in _remove_below(root / top)]:
+        done.append(f"{len(left)} unfinished outputs of killed stages removed: {', '.join(sorted(left)[:3])}")
     return done
 
 
@@ -54,6 +59,12 @@ def _is_whole_stage(stage: object) -> bool:
         return False
     entries = [*(stage.get("deps") or []), *(stage.get("outs") or [])]
     return all(isinstance(entry, dict) and isinstance(entry.get("path"), str) for entry in entries)
+
+
+def _remove_below(top: Path) -> list[str]:
+    """Remove scratch files and folders of processes that are gone, at most two folders deep, where stages write."""
+    folders = [top, *top.glob("*/")] if top.is_dir() else []
+    return [str(left.relative_to(top.parent)) for folder in folders for left in remove_unfinished(folder)]
 
 
 def _is_json(path: Path) -> bool:

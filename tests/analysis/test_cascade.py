@@ -35,7 +35,8 @@ def made(tmp_path_factory: pytest.TempPathFactory):
     save_model(root / "models/last-0.safetensors", network, card)
     data, folder = load_prepared(root / "data/prepared"), root / "exported"
     with joined_ranks({}, torch.device("cpu")) as ranks:
-        export_maps(root / "models/last-0.safetensors", data, folder, Choices(METHODS, None, "float32", 32, 2), ranks)
+        choices = Choices(METHODS, None, "float32", 32, 2)
+        export_maps(root / "models/last-0.safetensors", data, folder, choices, ranks, root / "cache")
     return network, card, data, load_maps(folder)
 
 
@@ -86,7 +87,7 @@ def test_maps_in_the_cascade_are_the_ones_that_are_stored_before_anything_is_ran
     methods = ("cam", "gradcam", "gradcam++", "layercam")
     with joined_ranks({}, torch.device("cpu")) as ranks:
         choices = Choices(methods, None, "float32", 32, 0)
-        export_maps(tmp_path / "many.safetensors", data, tmp_path / "maps", choices, ranks)
+        export_maps(tmp_path / "many.safetensors", data, tmp_path / "maps", choices, ranks, tmp_path / "cache")
     maps, rows = load_maps(tmp_path / "maps"), data.rows("test")[:12]
     engine = engine_for(network, card, maps.names)
     found = true_class_maps(engine, network_inputs(card, data, rows, torch.device("cpu")), card, data, rows)

@@ -24,10 +24,10 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Maps, Maps, np.n
     prepared = write_prepared(folder / "prepared", CLASSES, 24)
     write_model(folder / "one.safetensors", CLASSES, "every")
     choices, alone = Choices((*LINEAR, *OTHERS), None, "float32", 16), Ranks(0, 1, 0, torch.device("cpu"))
-    export_maps(folder / "one.safetensors", prepared, folder / "few", choices, alone)
+    export_maps(folder / "one.safetensors", prepared, folder / "few", choices, alone, folder / "cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifest, "EVERY_CLASS_UP_TO", len(CLASSES))
-        export_maps(folder / "one.safetensors", prepared, folder / "all", choices, alone)
+        export_maps(folder / "one.safetensors", prepared, folder / "all", choices, alone, folder / "cache")
     return load_maps(folder / "few"), load_maps(folder / "all"), prepared.labels
 
 

@@ -54,7 +54,7 @@ def test_statistics_are_those_of_the_batches_and_nothing_else_changes():
 def test_export_leaves_them_beside_the_maps_and_the_reader_finds_them(made, tmp_path):
     model, prepared = made
     choices = Choices(("cam",), None, "float32", 8, random_draws=2)
-    export_maps(model, prepared, tmp_path / "cams/one", choices, Ranks(0, 1, 0, CPU))
+    export_maps(model, prepared, tmp_path / "cams/one", choices, Ranks(0, 1, 0, CPU), tmp_path / "cache")
     maps = load_maps(tmp_path / "cams/one")
     draws, rows = maps.random()
     assert draws.shape == (2, 24, 4, 4)
@@ -64,5 +64,6 @@ def test_export_leaves_them_beside_the_maps_and_the_reader_finds_them(made, tmp_
 
 def test_no_draws_leave_none(made, tmp_path):
     model, prepared = made
-    export_maps(model, prepared, tmp_path / "cams/one", Choices(("cam",), None, "float32", 8), Ranks(0, 1, 0, CPU))
+    choices = Choices(("cam",), None, "float32", 8)
+    export_maps(model, prepared, tmp_path / "cams/one", choices, Ranks(0, 1, 0, CPU), tmp_path / "cache")
     assert load_maps(tmp_path / "cams/one").random() is None

@@ -28,7 +28,7 @@ def run(tmp_path):
     spec = importlib.util.spec_from_file_location("export_stage", ROOT / "stages/export.py")
     stage = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(stage)
-    folders = {name: str(tmp_path / name) for name in ("models", "prepared", "cams", "exports")}
+    folders = {name: str(tmp_path / name) for name in ("models", "prepared", "cams", "exports", "cache")}
 
     def run(name="one", *more, **changed):
         options = {key: value for key, value in (OPTIONS | folders | changed).items() if value is not None}

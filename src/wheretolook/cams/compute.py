@@ -8,6 +8,7 @@ from torch import Tensor
 
 from wheretolook.cams.capture import capture
 from wheretolook.cams.engine import Engine
+from wheretolook.cams.finite import check_finite
 from wheretolook.cams.layers import Layer
 from wheretolook.cams.layout import Layout, to_maps
 from wheretolook.cams.methods.method import Method, Needs
@@ -55,7 +56,7 @@ def compute(engine: Engine, images: Tensor, choose: Choice) -> Batch:
         choose: which classes to explain in each image, out of the logits (n, classes): (n, K) int64.
 
     Raises:
-        Refusal: a map that holds NaN or infinity.
+        NotFinite: a map or logits that hold NaN or infinity.
     """
     with engine.steadied():
         images = images.to(engine.device, engine.dtype, memory_format=engine.memory_format)
@@ -63,11 +64,7 @@ def compute(engine: Engine, images: Tensor, choose: Choice) -> Batch:
         class_index = choose(forward.logits.detach())
         maps = _maps(engine, forward, class_index)
         heads = {y.name: y.head.logits(forward.feature_maps[y.name]) for y in engine.layers if y.head is not None}
-    for pair, values in maps.items():
-        if not bool(torch.isfinite(values).all()):
-            raise Refusal(
-                f"{'.'.join(pair)}: expected finite maps, found NaN or infinity; the network or an image has it"
-            )
+    check_finite({".".join(pair): values for pair, values in maps.items()} | {"logits": forward.logits.detach()})
     final = next((heads[y.name] for y in engine.layers if y.head is not None and y.head.final), None)
     return Batch(maps, (forward.logits.detach() if final is None else final).float(), heads, class_index)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from wheretolook.cams.engine import Engine, build_engine
+from wheretolook.cams.journal import Journal, state_folder
 from wheretolook.cams.manifest import FORMAT, LOGITS, RANDOM, array_name, map_classes_of
 from wheretolook.cams.random_weights import chosen_rows, random_maps
-from wheretolook.cams.shared_folder import replacing_shared_folder, wait
+from wheretolook.cams.shared_folder import shared_state, wait
 from wheretolook.cams.stream import Work, create_arrays, fill_arrays, shapes
 from wheretolook.data.atomic import write_json
 from wheretolook.data.hashing import sha256_of
@@ -45,7 +46,9 @@ class Choices:
     random_draws: int = 0
 
 
-def export_maps(model: Path, prepared: Prepared, folder: Path, choices: Choices, ranks: Ranks) -> dict[str, Any]:
+def export_maps(
+    model: Path, prepared: Prepared, folder: Path, choices: Choices, ranks: Ranks, cache: Path
+) -> dict[str, Any]:
     """Write the maps of every prepared image, and give their manifest.
 
     Args:
@@ -54,12 +57,13 @@ def export_maps(model: Path, prepared: Prepared, folder: Path, choices: Choices,
         folder: where the arrays go; replaced as a whole, when all is done.
         choices: what to take.
         ranks: the processes that share the work; each calls this function, and runs the network on its device.
+        cache: the folder for exports that aren't done: a killed one goes on.
 
     Returns:
         On rank 0 the manifest, as it stands in `folder/manifest.json`; elsewhere an empty one.
 
     Raises:
-        Refusal: the model's classes or input size are not those of the images, or an unknown method or layer.
+        Refusal: the model's classes or input size are not those of the images, an unknown method or layer, or NaN.
     """
     network, card = load_model(model, ranks.device)
     columns = match_classes(model, card, prepared.class_names)
@@ -73,19 +77,19 @@ def export_maps(model: Path, prepared: Prepared, folder: Path, choices: Choices,
     choose = partial(_every_class if every else _true_and_predicted, columns, prepared.labels)
     engine = replace(engine, with_mean=not every)
     map_count = len(map_classes) if every else len(map_classes) - 1
-    work = Work(engine, _heads(card, engine), columns, choose, map_count)
+    work = Work(engine, _heads(card, engine), columns, choose, map_count, list(prepared.index["image_id"]))
     count = len(prepared.images)
-    with replacing_shared_folder(folder, ranks) as scratch:
-        if ranks.leads:
-            create_arrays(scratch, work, count)
-        wait(ranks)
-        fill_arrays(scratch, work, prepared.images, partial(_input, card, ranks.device), choices.batch_size, ranks)
+    depends_on = {"model": sha256_of(model), "data": prepared.sha256, "choices": asdict(choices)}
+    state = state_folder(cache, model.stem, depends_on, ranks)
+    with shared_state(state, folder, ranks, lambda new: create_arrays(new, work, count)) as maps:
+        put, done = partial(_input, card, ranks.device), Journal(maps.parent, ranks.rank)
+        fill_arrays(maps, work, prepared.images, put, choices.batch_size, ranks, done)
         wait(ranks)
         manifest = {}
         if ranks.leads:
-            arrays = pinned(scratch, work, count) | add_random_maps(scratch, card, prepared, choices, ranks)
+            arrays = pinned(maps, work, count) | add_random_maps(maps, card, prepared, choices, ranks)
             manifest = describe(model, card, prepared, choices, work) | {"arrays": arrays}
-            write_json(scratch / "manifest.json", manifest)
+            write_json(maps / "manifest.json", manifest)
     return manifest
 
 

@@ -1,27 +1,46 @@
 """One folder that several processes fill together, and that appears under its name when all are done."""
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
-from wheretolook.data.atomic import replacing_folder
+from wheretolook.cams.journal import discard_unless_begun, prepare_state
+from wheretolook.data.atomic import move_folder
 from wheretolook.models.ranks import Ranks
 
 
 @contextmanager
-def replacing_shared_folder(path: Path, ranks: Ranks) -> Iterator[Path]:
-    """One scratch folder for all ranks; it replaces `path` when every rank has come to the end of the block."""
+def shared_state(state: Path, path: Path, ranks: Ranks, create: Callable[[Path], None]) -> Iterator[Path]:
+    """One folder for all ranks to fill; it replaces `path` when every rank has come to the end of the block.
+
+    Yields:
+        Where it is until then: `maps` in the state's folder.
+
+    Args:
+        state: the state's folder, where rank 0 says it is; what a killed run left there is taken up again.
+        path: the final name.
+        ranks: the processes that share the work.
+        create: fills a new folder with what all ranks then write into.
+    """
     if ranks.device.type == "cuda":
         torch.cuda.set_device(ranks.device)  # what torch.distributed talks over
-    if not ranks.leads:
-        yield _told(None, ranks)
+    state = _told(state, ranks)
+    try:
+        if ranks.leads:
+            prepare_state(state, create)
         wait(ranks)
-        return
-    with replacing_folder(path) as scratch:
-        yield _told(scratch, ranks)
+        yield state / "maps"
         wait(ranks)
+        if ranks.leads:
+            move_folder(state / "maps", path)
+            shutil.rmtree(state.parent, ignore_errors=True)
+        wait(ranks)
+    finally:
+        if ranks.leads:
+            discard_unless_begun(state)
 
 
 def wait(ranks: Ranks) -> None:
@@ -30,8 +49,8 @@ def wait(ranks: Ranks) -> None:
         torch.distributed.barrier()
 
 
-def _told(path: Path | None, ranks: Ranks) -> Path:
-    """What rank 0 says."""
+def _told(path: Path, ranks: Ranks) -> Path:
+    """What rank 0 says: devices may differ between ranks, and with them what a state is named by."""
     told = [path]
     if not ranks.alone:
         torch.distributed.broadcast_object_list(told)

@@ -1,7 +1,9 @@
 """Maps of many images: batch by batch from a memory-mapped array, in place into `.npy` opened for writing."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,14 @@ from wheretolook.cams.ahead import read_ahead
 from wheretolook.cams.compute import Batch
 from wheretolook.cams.engine import Engine
 from wheretolook.cams.files import ImageFiles
+from wheretolook.cams.finite import SHOWN, NotFinite
+from wheretolook.cams.journal import Journal
 from wheretolook.cams.manifest import LOGITS, array_name
 from wheretolook.cams.methods.method import Method
-from wheretolook.cams.parts import ChooseRows, compute_in_parts
+from wheretolook.cams.parts import ChooseRows, Say, compute_in_parts
+from wheretolook.data.refusal import Refusal
+from wheretolook.data.space import create_array
+from wheretolook.models.interruption import noting_interruption
 from wheretolook.models.ranks import Ranks
 
 
@@ -29,6 +36,7 @@ class Work:
         columns: (K,) of the network's logits, in the order in which classes are stored.
         choose: classes of images `rows` to explain, out of their logits (n, network's classes): (n, K) int64.
         map_count: how many classes that is.
+        image_ids: of all images, for what must be said of one; empty: their rows stand for them.
     """
 
     engine: Engine
@@ -36,6 +44,7 @@ class Work:
     columns: np.ndarray
     choose: ChooseRows
     map_count: int
+    image_ids: Sequence[str] = ()
 
     def columns_of(self, method: Method) -> int:
         """How many maps of an image the method gives."""
@@ -43,9 +52,9 @@ class Work:
 
 
 def create_arrays(folder: Path, work: Work, count: int) -> None:
-    """Create every array of the export at its full size, holes for now."""
+    """Create every array of the export at its full size, its space taken on the disk."""
     for name, shape in shapes(work, count).items():
-        np.lib.format.open_memmap(folder / name, mode="w+", dtype=np.float32, shape=shape).flush()
+        create_array(folder / name, shape, np.float32).flush()
 
 
 def shapes(work: Work, count: int) -> dict[str, tuple[int, ...]]:
@@ -63,6 +72,7 @@ def fill_arrays(
     to_input: Callable[[Tensor], Tensor],
     batch_size: int,
     ranks: Ranks,
+    journal: Journal | None = None,
 ) -> None:
     """Fill the arrays with the maps of this rank's share of the batches.
 
@@ -75,15 +85,55 @@ def fill_arrays(
         to_input: a block of images (n, H, W, 3) uint8, to the network's input on its device.
         batch_size: images a forward pass. On a GPU whose memory is too small the batch is halved.
         ranks: the processes that share the work.
+        journal: of this rank; blocks that it has are left as they are.
+
+    Raises:
+        Refusal: NaN or infinity in a map or in logits, with the layer and the images; or an interruption.
     """
     arrays = {name: np.load(folder / name, mmap_mode="r+") for name in shapes(work, len(images))}
     blocks = [slice(start, min(start + batch_size, len(images))) for start in range(0, len(images), batch_size)]
-    mine = ranks.share(blocks)
+    mine = [rows for rows in ranks.share(blocks) if journal is None or not journal.has(rows)]
     read = zip(mine, read_ahead(images, mine), strict=True)
-    for rows, block in tqdm(read, total=len(mine), unit="batch", disable=None if ranks.leads else True):
-        inputs = to_input(block)
-        for part, batch in compute_in_parts(work.engine, inputs, rows, work.choose):
-            store(arrays, work, part, batch)
+    say = _once(lambda line: tqdm.write(f"export: {line}", file=sys.stderr))
+    with noting_interruption() as interruption:
+        for rows, block in tqdm(read, total=len(mine), unit="batch", disable=None if ranks.leads else True):
+            for part, batch in _computed(work, to_input(block), rows, say):
+                store(arrays, work, part, batch)
+            if journal is not None:
+                journal.note(rows, partial(_flush, arrays))
+            if interruption.signal:
+                _stop(journal, arrays, interruption.signal, len(blocks))
+    _flush(arrays)
+
+
+def _stop(journal: Journal | None, arrays: dict[str, np.memmap], why: str, count: int) -> None:
+    """End in order, where somebody asked for it."""
+    if journal is None:
+        raise Refusal(f"export: {why}; nothing is saved")
+    journal.save(partial(_flush, arrays))
+    raise Refusal(
+        f"export: {why} after {len(journal)} of {count} batches; all of it is saved: the same command, or "
+        '"dvc repro", goes on from there'
+    )
+
+
+def _computed(work: Work, inputs: Tensor, rows: slice, say: Say) -> list[tuple[slice, Batch]]:
+    try:
+        return compute_in_parts(work.engine, inputs, rows, work.choose, say)
+    except NotFinite as error:
+        if not work.image_ids:
+            raise
+        names = [work.image_ids[place] for place in error.places[:SHOWN]]
+        raise NotFinite(error.what, error.places, names) from error
+
+
+def _once(say: Say) -> Say:
+    """Say each line but once: what is true of one batch is true of the next."""
+    said: set[str] = set()
+    return lambda line: None if line in said or said.add(line) else say(line)
+
+
+def _flush(arrays: dict[str, np.memmap]) -> None:
     for array in arrays.values():
         array.flush()
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
 from wheretolook.data.decode import decode_bytes, to_square
@@ -18,6 +17,7 @@ from wheretolook.data.labels import LABELS, UNKNOWN
 from wheretolook.data.masks import labels_to_square, read_mask
 from wheretolook.data.refusal import Refusal
 from wheretolook.data.scan import ImageFile
+from wheretolook.data.space import create_array
 
 Result = TypeVar("Result")
 
@@ -41,7 +41,7 @@ def decode_images(files: Sequence[ImageFile], path: Path, size: int, fit: str) -
         path: the .npy file that is written.
         size, fit: see `to_square`.
     """
-    array = open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(files), size, size, 3))
+    array = create_array(path, (len(files), size, size, 3), np.uint8)
 
     def decode(row: int) -> Decoded:
         content = files[row].path.read_bytes()
@@ -65,7 +65,7 @@ def keep_rows(path: Path, rows: np.ndarray, target: Path) -> None:
     if len(rows) == len(array):
         path.rename(target)
         return
-    kept = open_memmap(target, mode="w+", dtype=array.dtype, shape=(len(rows), *array.shape[1:]))
+    kept = create_array(target, (len(rows), *array.shape[1:]), array.dtype)
     for row, source in enumerate(rows):
         kept[row] = array[source]
     kept.flush()
@@ -95,7 +95,7 @@ def write_masks(
     Raises:
         Refusal: a mask that cannot be read, of another size, or with a value that has no label.
     """
-    array = open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(masks), size, size))
+    array = create_array(path, (len(masks), size, size), np.uint8)
 
     def read(row: int) -> np.ndarray:
         mask = masks[row]

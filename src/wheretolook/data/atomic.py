@@ -1,12 +1,16 @@
 """Write beside, then rename: nothing half-written ever stands under its final name."""
 
+import errno
+import glob
 import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from wheretolook.data.space import naming
 
 
 @contextmanager
@@ -19,32 +23,50 @@ def replacing(path: Path) -> Iterator[Path]:
     Yields:
         `NAME.part-PID` in the same folder. A file that stands there at the end of the block takes the final name.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f"{path.name}.part-{os.getpid()}")
-    scratch.unlink(missing_ok=True)
-    try:
-        yield scratch
-        with scratch.open("rb") as written:
-            os.fsync(written.fileno())
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with naming(path):
+        scratch = _scratch(path)
+        try:
+            yield scratch
+            with scratch.open("rb") as written:
+                os.fsync(written.fileno())
+            scratch.replace(path)
+        finally:
+            _remove(scratch)
 
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Give an empty scratch folder beside `path`; it replaces `path` on success and is removed after an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f"{path.name}.part-{os.getpid()}")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
-    try:
-        yield scratch
-        if path.exists():
-            shutil.rmtree(path)
+    with naming(path):
+        scratch = _scratch(path)
+        scratch.mkdir()
+        try:
+            yield scratch
+            put_in_place(scratch, path)
+        finally:
+            _remove(scratch)
+
+
+def move_folder(source: Path, path: Path) -> None:
+    """Move a finished folder of files to `path`, whole or not at all, from another disk too."""
+    with naming(path):
+        scratch = _scratch(path)
+        try:
+            _move_files(source, scratch)
+            put_in_place(scratch, path)
+        finally:
+            _remove(scratch)
+
+
+def put_in_place(scratch: Path, path: Path) -> None:
+    """Rename a finished folder to `path`. One that stands there goes aside first: it's never seen half removed."""
+    if path.exists():
+        aside = path.with_name(f"{path.name}.part-{os.getpid()}-old")
+        path.replace(aside)
         scratch.replace(path)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        _remove(aside)
+    else:
+        scratch.replace(path)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -60,3 +82,59 @@ def write_json(path: Path, value: Any) -> None:
         ValueError: a NaN or an infinity, which JSON cannot hold.
     """
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def remove_unfinished(folder: Path, name: str = "*") -> list[Path]:
+    """Remove what killed processes left under scratch names, `NAME.part-PID`; gives what it removed.
+
+    Args:
+        folder: looked through, not what is below it.
+        name: the final name, as a pattern.
+    """
+    found = [left for left in sorted(folder.glob(f"{name}.part-*")) if not _is_running(left)]
+    for left in found:
+        _remove(left)
+    return found
+
+
+def _move_files(source: Path, target: Path) -> None:
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        target.mkdir()
+        for file in sorted(source.iterdir()):
+            shutil.copyfile(file, target / file.name)
+        shutil.rmtree(source)
+
+
+def _scratch(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_unfinished(path.parent, glob.escape(path.name))
+    scratch = path.with_name(f"{path.name}.part-{os.getpid()}")
+    _remove(scratch)
+    return scratch
+
+
+def _is_running(scratch: Path) -> bool:
+    """Whether the process that the name names runs. Names with no number are not ours: left alone, as if it ran."""
+    number = scratch.name.rpartition(".part-")[2].removesuffix("-old")
+    if not number.isdigit():
+        return True
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if it's there and can be."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()

@@ -1,0 +1,84 @@
+"""What to tell a person when the machine failed: disk, memory, GPU. No torch: its errors go by their words."""
+
+import errno
+
+from wheretolook.data.space import FULL, free_bytes
+
+AGAIN = "the same command, or `dvc repro`, goes on from what is done"
+SPACE = "`make clean` says what outputs take, `dvc gc --workspace` drops old versions from DVC's cache"
+MEMORY = "close other programs, lower batch_size, or set a smaller size"
+
+
+def explained(error: Exception) -> str | None:
+    """One message for an error that the machine is to blame for; None for any other, a bug that keeps its trace.
+
+    Args:
+        error: whatever a stage raised.
+    """
+    if isinstance(error, OSError):
+        return _of_the_disk(error) or str(error)
+    if is_out_of_memory(error):
+        where = "the GPU's memory" if "CUDA" in str(error) else "memory"
+        return f"{where} is full: {_first_line(error)}; nothing is left half-written; {MEMORY}; {AGAIN}"
+    if is_gpu_failure(error):
+        return (
+            f"the GPU failed or was lost: {_first_line(error)}; nothing is left half-written; see `nvidia-smi`; "
+            f"{AGAIN}, and WHERETOLOOK_DEVICE=cpu runs it without a GPU"
+        )
+    return None
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out, the machine's or a GPU's, in Python, numpy, torch or while loading a library."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    words = str(error).lower()
+    if isinstance(error, ImportError):
+        return "cannot allocate memory" in words or "failed to map segment" in words
+    return isinstance(error, RuntimeError) and ("can't allocate memory" in words or "not enough memory" in words)
+
+
+def is_gpu_failure(error: Exception) -> bool:
+    """Whether CUDA, or a library on it, said that the device failed."""
+    words = ("CUDA error", "CUDNN_STATUS", "CUBLAS_STATUS", "cuFFT error", "NCCL error", "MPS backend")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+
+
+def _of_the_disk(error: OSError) -> str | None:
+    file, again = error.filename, f"then {AGAIN}"
+    if error.errno in FULL and file:
+        from pathlib import Path
+
+        needed = getattr(error, "needed", 0)
+        if error.errno == errno.EFBIG:
+            more = f"needed {_megabytes(needed)}" if needed else "needed more"
+            return f"{file}: longer than a file may be here: {more}; raise the limit (`ulimit -f`), {again}"
+        more = f"needed {_megabytes(needed)}" if needed else "needed more than what was free"
+        kind = "quota" if error.errno == errno.EDQUOT else "disk"
+        free = _megabytes(free_bytes(Path(str(file))))
+        return (
+            f"{file}: no space left on the {kind}: {more}, {free} free; nothing is left half-written; {SPACE}; {again}"
+        )
+    if error.errno == errno.EROFS:
+        return f"{file}: the disk is read-only; mount it for writing, or move the project, {again}"
+    if error.errno in (errno.EACCES, errno.EPERM) and file:
+        return (
+            f"{file}: no permission ({error.strerror}); give yourself the right (`ls -ld` shows whose it is), {again}"
+        )
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        named = f"{file}: " if file else ""
+        return f"{named}too many open files; raise the limit (`ulimit -n 4096`), {again}"
+    if error.errno == errno.EIO:
+        return f"{file or 'the disk'}: the disk failed (input/output error); look at it (`dmesg`), {again}"
+    if error.errno == errno.ENOMEM:
+        return f"memory is full: {error}; {MEMORY}; {AGAIN}"
+    return None
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else "no more was said"

@@ -1,0 +1,108 @@
+"""Who comes second to an output is told who came first; the kernel clears the lock of who is dead."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.code_dependencies import ROOT
+from wheretolook.data.refusal import Refusal
+from wheretolook.writers import LOCKS, key, only_writer
+
+STAGE = """
+import sys, time
+from pathlib import Path
+import click
+from wheretolook.stage import StageCommand
+
+@click.command(cls=StageCommand)
+@click.argument("name")
+@click.option("--seconds", type=float, default=0.0)
+@click.option("--models", type=click.Path(path_type=Path), default=Path("models"))
+def train(name, seconds, models):
+    click.echo("writes")
+    sys.stdout.flush()
+    time.sleep(seconds)
+
+train()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "stage.py").write_text(STAGE)
+    return tmp_path
+
+
+def start(folder: Path, *words: str, **variables: str) -> subprocess.Popen[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")} | variables
+    command = [sys.executable, "stage.py", *words]
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+@contextmanager
+def writing(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """A stage that holds its outputs, and is killed by -9 at the end of the block."""
+    process = start(folder, *words, "--seconds", "60")
+    try:
+        assert process.stdout.readline() == "writes\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_second_process_is_refused_and_told_the_firsts_id(folder: Path):
+    with writing(folder, "last-0") as first:
+        second = start(folder, "last-0")
+        said = second.communicate(timeout=30)[1]
+        assert second.returncode == 1
+        assert f"train last-0: expected to be the only writer of its outputs, found that process {first.pid} " in said
+        assert "Traceback" not in said
+        assert first.poll() is None, "the first goes on"
+    again = start(folder, "last-0")
+    assert again.communicate(timeout=30)[0] == "writes\n", "killed by -9, the first left nothing that holds others"
+
+
+def test_other_outputs_are_free(folder: Path):
+    with writing(folder, "last-0"):
+        for words in (["last-1"], ["last-0", "--models", "elsewhere"]):
+            assert start(folder, *words).communicate(timeout=30)[0] == "writes\n"
+
+
+def test_torchruns_workers_are_one_writer(folder: Path):
+    with writing(folder, "last-0"):
+        assert start(folder, "last-0", RANK="1").communicate(timeout=30)[0] == "writes\n"
+        assert "only writer" in start(folder, "last-0", RANK="0").communicate(timeout=30)[1]
+
+
+def test_a_stage_stopped_by_term_leaves_no_lock(folder: Path):
+    with writing(folder, "last-0") as first:
+        first.send_signal(signal.SIGTERM)
+        first.wait(10)
+        began = time.monotonic()
+        assert start(folder, "last-0").communicate(timeout=30)[0] == "writes\n"
+        assert time.monotonic() - began < 20
+
+
+def test_the_help_takes_no_lock(folder: Path):
+    assert "Usage" in start(folder, "--help").communicate(timeout=30)[0]
+    assert not (folder / LOCKS).exists()
+
+
+def test_a_key_names_stage_and_model_and_tells_paths_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    one, other = ({"name": "last-0", "models": Path(path), "epochs": 7} for path in ("models", "elsewhere"))
+    assert key("train", one).startswith("train-last-0-")
+    assert key("train", one) == key("train", one | {"epochs": 8}) != key("train", other)
+    refused = pytest.raises(Refusal, match=f"found that process {os.getpid()} writes them")
+    with only_writer("train", one, {}), refused, only_writer("train", one, {}):
+        pass
