@@ -35,7 +35,7 @@ repro: .venv/installed mend  ## run the pipeline: only the stages that something
 
 test: .venv/installed  ## every test
 	@echo "make: running every test (three to five minutes on two cores)"
-	@python -m pytest --numprocesses 2 --dist loadfile
+	@OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile
 
 lint: .venv/installed  ## ruff, and what GitHub says of the workflows
 	@ruff check .

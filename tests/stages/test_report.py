@@ -1,6 +1,7 @@
 """Stage `report`, on made-up results."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -75,6 +76,17 @@ def test_a_model_that_is_named_no_more_leaves_the_report_and_one_model_without_m
     assert [path.name for path in (tmp_path / "reports/plots/confusion").iterdir()] == ["every-0.csv"]
     assert "last-0" not in (tmp_path / "reports/summary.md").read_text()
     assert not (tmp_path / "reports/figures/localisation.png").exists()
+
+
+def test_a_model_whose_last_layers_maps_fail_the_sanity_check_is_marked_in_the_figures(root: Path, tmp_path: Path):
+    copied = shutil.copytree(root, tmp_path / "failing")
+    file = copied / "reports/models/last-0.json"
+    found = json.loads(file.read_text())
+    found["sanity"]["cam.block2"]["passed"] = False
+    file.write_text(json.dumps(found))
+    write_report(copied)
+    images = "reports/figures/images.png"
+    assert (copied / images).read_bytes() != (root / images).read_bytes()
 
 
 def test_maps_that_were_edited_are_refused_without_a_traceback(root: Path, tmp_path: Path):

@@ -13,18 +13,19 @@ def deterministic() -> Iterator[None]:
     """Let PyTorch choose algorithms that give the same bits each time; as before when the block ends.
 
     Must be entered before the first work on a CUDA device, since cuBLAS reads its workspace's size only then.
+    Set by the debug mode: `use_deterministic_algorithms` also imports PyTorch's compiler, a second or two, to tell it.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.are_deterministic_algorithms_enabled()
+    before = torch.get_deterministic_debug_mode()
     filled = torch.utils.deterministic.fill_uninitialized_memory
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")
     # A help to find reads of memory that was never written: it costs a write of every new tensor.
     torch.utils.deterministic.fill_uninitialized_memory = False
     try:
         yield
     finally:
         torch.utils.deterministic.fill_uninitialized_memory = filled
-        torch.use_deterministic_algorithms(before)
+        torch.set_deterministic_debug_mode(before)
 
 
 def mixed_seed(*numbers: int) -> int:

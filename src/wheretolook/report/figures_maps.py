@@ -31,7 +31,7 @@ def draw_images(path: Path, results: Results, prepared: Prepared, maps: Mapping[
         panels = figure.subplots(len(positions), len(names) + 1, squeeze=False)
         for name, column in zip(names, panels.T[1:], strict=True):
             mark = _mark(results, name, gallery.method, maps[name].manifest["layers"][-1])
-            _column_of_maps(column, f"{name}{mark}", prepared, maps[name], gallery, positions)
+            _column_of_maps(column, name, mark, prepared, maps[name], gallery, positions)
         for axes, position in zip(panels[:, 0], positions, strict=True):
             row = gallery.rows[position]
             show_overlay(axes, prepared.images[row], None, 1)
@@ -57,7 +57,7 @@ def telling(gallery: Gallery, labels: np.ndarray, wrong: int) -> list[int]:
 
 
 def _column_of_maps(
-    column: np.ndarray, name: str, prepared: Prepared, stored: Maps, gallery: Gallery, positions: list[int]
+    column: np.ndarray, name: str, mark: str, prepared: Prepared, stored: Maps, gallery: Gallery, positions: list[int]
 ) -> None:
     target = open_target(stored, gallery.method, stored.manifest["layers"][-1], prepared.labels)
     values = target.true_class(gallery.rows)
@@ -68,7 +68,7 @@ def _column_of_maps(
         called = int(scores.argmax())
         right = called == prepared.labels[gallery.rows[position]]
         told = f"{'' if right else '✗ '}{prepared.class_names[called]} {percent(scores[called], 0)}"
-        axes.set_title(f"{name}\n{told}", fontsize=title_size(told), color=INK if right else WRONG)
+        axes.set_title(f"{name}{mark}\n{told}", fontsize=title_size(told), color=INK if right else WRONG)
 
 
 def draw_layers(path: Path, results: Results, prepared: Prepared, maps: Mapping[str, Maps], gallery: Gallery) -> None:
