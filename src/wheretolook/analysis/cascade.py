@@ -24,7 +24,7 @@ from wheretolook.models.card import Card
 from wheretolook.models.inputs import to_input
 from wheretolook.models.layered import Network
 
-IMAGES, ESTIMATED_ON = 20, 32
+IMAGES, ESTIMATED_ON = 12, 32
 # A method that runs the network once for each channel is asked of these few alone, and of wholly random networks.
 IMAGES_OF_SLOW = 4
 SPLIT = "test"

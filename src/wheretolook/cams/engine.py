@@ -16,9 +16,9 @@ from wheretolook.cams.steady import PRECISIONS, shielded, steady
 from wheretolook.data.refusal import Refusal
 
 # A layer's output of this size stays in a processor's cache until the next layer reads it.
-CACHED = 6 * 1024**2
+CACHED = 9 * 1024**2
 # Larger tensors get their memory from the system anew each time, which costs a CPU up to a third of its time.
-ALLOCATED_FAST = 16 * 1024**2
+ALLOCATED_FAST = 24 * 1024**2
 
 
 @dataclass(frozen=True)
