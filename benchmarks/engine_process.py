@@ -73,11 +73,8 @@ def watch():
         peak = max(peak, int(re.search(r"RssAnon:\\s+(\\d+)", open("/proc/self/status").read())[1]))
 watcher = threading.Thread(target=watch, daemon=True)
 watcher.start()
-sys.argv = sys.argv[1:]
-try:
-    runpy.run_path(sys.argv[0], run_name="__main__")
-except SystemExit as end:
-    assert not end.code, end.code
+stage = runpy.run_path(sys.argv[1], run_name="stage")["export"]
+stage.main(sys.argv[2:], standalone_mode=False)
 done.set(); watcher.join()
 print("peak", peak)
 """

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from wheretolook.stage import StageCommand
+from wheretolook.stage import StageCommand, run_stage
 
 
 @click.command(cls=StageCommand)
@@ -70,4 +70,4 @@ def accept(where: str, command: click.Command, words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    check()
+    run_stage(check)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from wheretolook.stage import StageCommand
+from wheretolook.stage import StageCommand, run_stage
 
 
 @click.command(cls=StageCommand)
@@ -76,4 +76,4 @@ def compare(
 
 
 if __name__ == "__main__":
-    compare()
+    run_stage(compare)

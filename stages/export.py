@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from wheretolook.stage import StageCommand
+from wheretolook.stage import StageCommand, run_stage
 
 
 @click.command(cls=StageCommand)
@@ -70,4 +70,4 @@ def export(
 
 
 if __name__ == "__main__":
-    export()
+    run_stage(export)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from wheretolook.stage import StageCommand
+from wheretolook.stage import StageCommand, run_stage
 
 # Which options are needed depends on the source, so click cannot demand them: wheretolook.data.source_options does.
 
@@ -98,4 +98,4 @@ def fetch(source: str, raw: Path, timeout: float, retries: int, cache: Path, **o
 
 
 if __name__ == "__main__":
-    fetch()
+    run_stage(fetch)

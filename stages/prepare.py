@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from wheretolook.stage import StageCommand
+from wheretolook.stage import StageCommand, run_stage
 
 
 @click.command(cls=StageCommand)
@@ -88,4 +88,4 @@ def prepare(raw: Path, prepared: Path, **options: Any) -> None:
 
 
 if __name__ == "__main__":
-    prepare()
+    run_stage(prepare)

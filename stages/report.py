@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from wheretolook.stage import StageCommand
+from wheretolook.stage import StageCommand, run_stage
 
 PATH = click.Path(path_type=Path)
 
@@ -43,4 +43,4 @@ def report(
 
 
 if __name__ == "__main__":
-    report()
+    run_stage(report)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from wheretolook.stage import StageCommand
+from wheretolook.stage import StageCommand, run_stage
 
 
 @click.command(cls=StageCommand)
@@ -57,4 +57,4 @@ def link(name: str, identifier: str, url: str) -> str:
 
 
 if __name__ == "__main__":
-    sync()
+    run_stage(sync)

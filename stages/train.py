@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from wheretolook.stage import StageCommand
+from wheretolook.stage import StageCommand, run_stage
 
 
 @click.command(cls=StageCommand)
@@ -65,4 +65,4 @@ def train(name: str, device: str, prepared: Path, models: Path, cache: Path, **o
 
 
 if __name__ == "__main__":
-    train()
+    run_stage(train)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.analysis.made import SIZE, make
-from wheretolook.analysis.cascade import cascade, engine_for, model_sanity, network_inputs, true_class_maps
+from wheretolook.analysis.cascade import IMAGES, cascade, engine_for, model_sanity, network_inputs, true_class_maps
 from wheretolook.analysis.randomised import FIRST_SEED, Cascade, fresh_network, frozen
 from wheretolook.analysis.sanity import alikeness, largest_alikeness, sanity_result
 from wheretolook.analysis.target import open_target
@@ -137,7 +137,7 @@ def test_every_exported_method_and_layer_is_held_against_the_primary_null(made) 
     assert len({entry["null"] for entry in found.values()}) == 1
     assert 0 < found["cam.block2"]["null"] < 1
     assert [step["randomised"] for step in found["cam.block2"]["steps"]] == ["heads", "block2", "block1"]
-    assert found["cam.block2"]["images"] == 20
+    assert found["cam.block2"]["images"] == IMAGES
     # Equal but for a factor at a pooled linear head, and so are their ranks.
     assert found["gradcam.block2"]["steps"] == found["cam.block2"]["steps"]
     # What knows no class is not touched by random heads.
