@@ -37,11 +37,17 @@ def read_ahead(images: np.ndarray | ImageFiles, blocks: Sequence[slice]) -> Iter
         batch_size=None,
         num_workers=(os.cpu_count() or 1) if forks else 0,
         multiprocessing_context="fork" if forks else None,
+        worker_init_fn=_give_way if forks else None,
     )
     for block in loader:
         if isinstance(block, Refusal):
             raise block
         yield block
+
+
+def _give_way(worker: int) -> None:
+    """Decode while the network waits: one of its threads put off by a decoder holds up all the others."""
+    os.nice(19)
 
 
 class _Decoded(Dataset[Tensor | Refusal]):
