@@ -30,7 +30,7 @@ def test_statements_stand_in_the_order_of_the_classes_with_who_vetoes_them(resul
     assert infected["veto"] == ""
     assert infected["left_out"] == f"Lowest lower end of the excess over any null: +0.35 of all pairs; {left_out}"
     assert uninfected["veto"] == "Without every-1 the others would agree beyond every null."
-    assert uninfected["left_out"].startswith("Lowest lower end of the excess over any null: -0.10 of all pairs; ")
+    assert uninfected["left_out"].startswith("Lowest lower end of the excess over any null: −0.10 of all pairs; ")
 
 
 def test_what_may_be_said_fits_one_sentence_that_also_tells_of_what_class_nothing(results: Results):

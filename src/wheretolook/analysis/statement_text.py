@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from wheretolook.analysis.claims import signed
+
 
 def statements_markdown(found: dict[str, Any]) -> str:
     """The content of `statements.md`, from that of `statements.json`."""
@@ -36,8 +38,8 @@ def vetoes(about: dict[str, Any], models: Sequence[str]) -> list[str]:
     without = {name: low for name in models if (low := about["vetoes"].get(name)) is not None}
     if not lows or not without:
         return []
-    left_out = "; ".join(f"without {name} {low:+.2f}" for name, low in without.items())
-    return [f"Lowest lower end of the excess over any null: {min(lows):+.2f} of all pairs; {left_out}.", ""]
+    left_out = "; ".join(f"without {name} {signed(low)}" for name, low in without.items())
+    return [f"Lowest lower end of the excess over any null: {signed(min(lows))} of all pairs; {left_out}.", ""]
 
 
 def _line(said: dict[str, str]) -> str:
