@@ -13,6 +13,7 @@ from wheretolook.cams import journal, stream
 from wheretolook.cams.export import Choices, export_maps
 from wheretolook.data import atomic
 from wheretolook.data.refusal import Refusal
+from wheretolook.models import state_key
 from wheretolook.models.ranks import Ranks
 
 ALONE = Ranks(0, 1, 0, torch.device("cpu"))
@@ -83,7 +84,7 @@ def test_a_change_never_goes_on_from_the_old_state(export, stored, monkeypatch, 
     more = {"choices": replace(CHOICES, batch_size=5)} if changed == "choices" else {}
     more |= {"sha256": "1" * 64} if changed == "data" else {}
     if changed == "code":
-        monkeypatch.setattr(journal, "sha256_of", lambda path: "2" * 64)
+        monkeypatch.setattr(state_key, "sha256_of", lambda path: "2" * 64)
     if changed == "threads":
         monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
     export("killed", **more)

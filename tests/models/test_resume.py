@@ -9,7 +9,7 @@ import torch
 
 from tests.models.small import ALONE, OPTIONS, prepared, train
 from wheretolook.data.refusal import Refusal
-from wheretolook.models import resume
+from wheretolook.models import resume, state_key
 from wheretolook.models.checkpoint import save_model
 from wheretolook.models.options import TrainingOptions
 from wheretolook.models.resume import Keeper, discard_states
@@ -120,7 +120,7 @@ def test_a_change_never_goes_on_from_the_old_state(changed: str, tmp_path: Path,
     if changed == "data":
         data = replace(data, sha256="1" * 64)
     if changed == "code":
-        monkeypatch.setattr(resume, "sha256_of", lambda path: "2" * 64)
+        monkeypatch.setattr(state_key, "sha256_of", lambda path: "2" * 64)
     if changed == "threads":
         monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
     assert Keeper(tmp_path, "tiny", Training(data, options, ALONE)).restore() == 0

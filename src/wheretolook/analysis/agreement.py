@@ -8,7 +8,13 @@ from wheretolook.analysis.bootstrap import Means, mean_intervals
 from wheretolook.analysis.paired import PairedFigure
 from wheretolook.analysis.subsets import FEWEST_IMAGES
 
-NULLS = ("other", "centre", "mean_map", "random")
+# What agreement is held against, by the name in the tables, in words.
+NULLS = {
+    "other": "maps of other images of the class",
+    "centre": "a blob at the centre",
+    "mean_map": "each model's own mean map",
+    "random": "networks of random weights",
+}
 FIGURE_COLUMNS = (
     *("figure", "images", "groups", "left_out", "mean", "sd", "low", "high"),
     *NULLS,

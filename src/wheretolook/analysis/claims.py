@@ -13,13 +13,6 @@ from wheretolook.analysis.places import Place, common_place
 Row = Mapping[str, Any]
 Obstacle = tuple[str, str]  # a rule, and why it forbids
 
-NULL_WORDS = {
-    "other": "maps of other images of the class",
-    "centre": "a blob at the centre",
-    "mean_map": "each model's own mean map",
-    "random": "maps of random weights",
-}
-
 
 @dataclass(frozen=True)
 class Findings:
@@ -129,9 +122,7 @@ def weakest(rows: Sequence[Row]) -> str:
     """Words for the pair and null with the lowest lower end."""
     ends = [(row[f"excess_{null}_low"], row["model_a"], row["model_b"], null) for row in rows for null in NULLS]
     low, a, b, null = min(end for end in ends if end[0] is not None)
-    return (
-        f"smallest excess {signed(low)} at the lower end of its 95 % interval, of {a} and {b} over {NULL_WORDS[null]}"
-    )
+    return f"smallest excess {signed(low)} at the lower end of its 95 % interval, of {a} and {b} over {NULLS[null]}"
 
 
 def signed(value: float) -> str:

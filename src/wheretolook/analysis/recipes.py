@@ -7,7 +7,7 @@ import numpy as np
 
 from wheretolook.analysis import rules
 from wheretolook.analysis.agreement import NULLS
-from wheretolook.analysis.claims import NULL_WORDS, Claim, Findings, signed
+from wheretolook.analysis.claims import Claim, Findings, signed
 from wheretolook.analysis.differences import ALPHA
 from wheretolook.analysis.over_seeds import mean_over_seeds, pairs_over_seeds
 from wheretolook.analysis.pairs import NOT_THE_RECIPE
@@ -54,7 +54,7 @@ def over_seeds(claim: Claim, models: Sequence[str], found: Findings, margin: flo
     """
     if claim.kind == "agreement":
         low, null = min((_excess(found, null), null) for null in NULLS)
-        return low >= margin, f"lower end over seeds of the excess {signed(low)}, over {NULL_WORDS[null]}"
+        return low >= margin, f"lower end over seeds of the excess {signed(low)}, over {NULLS[null]}"
     if claim.kind == "place":
         places = [next(p for p in found.places[name] if p.region == claim.region) for name in models]
         low = min(mean_over_seeds(np.array(values))[1] for values in _beyond(places))

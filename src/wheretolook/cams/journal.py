@@ -1,8 +1,6 @@
 """Which blocks of an export are done, so that a killed one goes on, and ends with the bytes of one that wasn't."""
 
-import hashlib
 import json
-import platform
 import shutil
 import time
 from collections.abc import Callable
@@ -10,14 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from wheretolook.data import atomic
-from wheretolook.data.hashing import sha256_of
 from wheretolook.models import network
-from wheretolook.models.device import describe_device
 from wheretolook.models.ranks import Ranks
+from wheretolook.models.state_key import state_key
 
 # No more than this is lost by a kill, and a block.
 SECONDS_BETWEEN = 20.0
@@ -62,20 +56,12 @@ def state_folder(cache: Path, name: str, depends_on: dict[str, Any], ranks: Rank
     Args:
         cache: the folder for states; git ignores it.
         name: the model's name.
-        depends_on: model, data and parameters; code, versions, device, threads and processes are added here.
+        depends_on: model, data and parameters; `state_key` adds code, versions, device, threads and processes.
         ranks: the processes that share the work.
     """
     folders = (Path(__file__).parent, Path(__file__).parent / "methods", Path(network.__file__).parent)
-    files = [file for folder in folders for file in sorted(folder.glob("*.py"))]
-    whole = depends_on | {
-        "code": {f"{file.parent.name}/{file.name}": sha256_of(file) for file in files},
-        "versions": [platform.python_version(), torch.__version__, np.__version__],
-        "device": describe_device(ranks.device),
-        "threads": torch.get_num_threads(),
-        "processes": ranks.count,
-    }
-    digest = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:32]
-    return cache / name / digest
+    code = [file for folder in folders for file in folder.glob("*.py")]
+    return cache / name / state_key(depends_on, code, ranks)
 
 
 def prepare_state(folder: Path, create: Callable[[Path], None]) -> None:

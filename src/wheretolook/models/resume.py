@@ -1,21 +1,15 @@
 """The state of a training that isn't done, so that a killed one goes on, and ends with the bytes of one that wasn't."""
 
-import hashlib
 import io
-import json
-import platform
 import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
 from wheretolook.data import atomic, prepared, refusal
-from wheretolook.data.hashing import sha256_of
-from wheretolook.models.device import describe_device
+from wheretolook.models.state_key import state_key
 from wheretolook.models.training import Training
 
 # An epoch may take hours: no more than this is lost of it, and a step.
@@ -78,23 +72,9 @@ def discard_states(cache: Path, name: str) -> None:
 
 
 def _key(training: Training) -> str:
-    ranks = training.ranks
-    depends_on = {
-        "options": asdict(training.options),
-        "data": training.prepared.sha256,
-        "code": _code(),
-        "versions": [platform.python_version(), torch.__version__, np.__version__],
-        "device": describe_device(ranks.device),
-        "threads": torch.get_num_threads(),
-        "processes": ranks.count,
-    }
-    return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def _code() -> dict[str, Any]:
-    """The hash of each file that training is made of."""
-    files = [
+    depends_on = {"options": asdict(training.options), "data": training.prepared.sha256}
+    code = [
         *Path(__file__).parent.glob("*.py"),
         *(Path(str(module.__file__)) for module in (atomic, prepared, refusal)),
     ]
-    return {path.name: sha256_of(path) for path in files}
+    return state_key(depends_on, code, training.ranks)

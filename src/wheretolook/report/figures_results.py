@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wheretolook.analysis.agreement import NULLS
 from wheretolook.report.canvas import ACCENT, MODELS, SOFT, bare, drawing
 from wheretolook.report.results import Results
-from wheretolook.report.sections_agreement import NULLS
 from wheretolook.report.summary import evidence_of
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from wheretolook.analysis.agreement import NULLS
 from wheretolook.report.charts import IntervalChart, Measured, interval_chart
 from wheretolook.report.results import KINDS, Results
 from wheretolook.report.words import NOTHING, count, interval, number
@@ -9,12 +10,6 @@ from wheretolook.report.words import NOTHING, count, interval, number
 if TYPE_CHECKING:
     import pandas as pd
 
-NULLS = {
-    "other": "maps of other images of the class",
-    "centre": "a blob at the centre",
-    "mean_map": "the model's own mean map",
-    "random": "networks of random weights",
-}
 KIND_WORDS = {"seeds": "one recipe, other seeds", "recipes": "different recipes", "drive": "with a model from Drive"}
 # Each null has its own shape, since colour alone would not be read by everybody.
 SHAPES = {

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
+from wheretolook.analysis.agreement import NULLS
 from wheretolook.cams.store import Maps
 from wheretolook.report.colours import diverging, sequential
 from wheretolook.report.findings import measured_findings
@@ -12,7 +13,7 @@ from wheretolook.report.pagedata import PageData
 from wheretolook.report.results import Results
 from wheretolook.report.revision import PLACE
 from wheretolook.report.sections import confusions, head_rows, located, model_rows, training_charts
-from wheretolook.report.sections_agreement import NULLS, SHAPES, agreements
+from wheretolook.report.sections_agreement import SHAPES, agreements
 from wheretolook.report.sections_curves import curves_section
 from wheretolook.report.sections_data import audit_section
 from wheretolook.report.sections_differences import differences_section

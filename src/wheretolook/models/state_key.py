@@ -1,0 +1,34 @@
+"""A name for the state of work that isn't done: no other work, on other data, code or machine, has the same."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from wheretolook.data.hashing import sha256_of
+from wheretolook.models.device import describe_device
+from wheretolook.models.ranks import Ranks
+
+
+def state_key(depends_on: Mapping[str, Any], code: Iterable[Path], ranks: Ranks) -> str:
+    """A hash of all that the bytes of some work depend on: 32 hex digits.
+
+    Args:
+        depends_on: its parameters and inputs, as JSON can hold them; versions, device, threads and the number of
+            processes are added here.
+        code: the files that it is made of.
+        ranks: the processes that share it.
+    """
+    whole = dict(depends_on) | {
+        "code": {f"{file.parent.name}/{file.name}": sha256_of(file) for file in code},
+        "versions": [platform.python_version(), torch.__version__, np.__version__],
+        "device": describe_device(ranks.device),
+        "threads": torch.get_num_threads(),
+        "processes": ranks.count,
+    }
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:32]
