@@ -26,6 +26,13 @@ from wheretolook.stage import StageCommand, run_stage
     help="Networks of random weights whose maps `compare` holds the models' agreement against; ten or more, or 0.",
 )
 @click.option(
+    "--every_class_up_to",
+    type=click.IntRange(2),
+    required=True,
+    help="Classes up to which maps of every class are stored of every image; beyond, of the true and the predicted "
+    "class, a fraction of the space, and without the test of where a class differs from the rest.",
+)
+@click.option(
     "--device", envvar="WHERETOLOOK_DEVICE", default="", help='"cpu", "cuda", "mps"; empty: the best there is.'
 )
 @click.option("--models", type=click.Path(path_type=Path), default=Path("models"), show_default=True)
@@ -40,6 +47,7 @@ def export(
     precision: str,
     batch_size: int,
     random_draws: int,
+    every_class_up_to: int,
     device: str,
     models: Path,
     prepared: Path,
@@ -56,7 +64,7 @@ def export(
     from wheretolook.models.ranks import joined_ranks
 
     names = None if layers == "all" else tuple(part.strip() for part in layers.split(","))
-    choices = Choices(methods, names, precision, batch_size, random_draws)
+    choices = Choices(methods, names, precision, batch_size, random_draws, every_class_up_to)
     data = load_prepared(prepared)
     with deterministic(), joined_ranks(os.environ, choose_device(device)) as ranks:
         if ranks.leads:

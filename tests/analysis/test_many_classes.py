@@ -1,38 +1,45 @@
-"""Of more than ten classes three maps an image are stored, and give the contrast that all of them would."""
+"""Of many classes three maps an image are stored, and give the contrast that all of them would."""
+
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from tests.cams.made import write_model, write_prepared
+from wheretolook.analysis.class_differences import write_differences
+from wheretolook.analysis.study import Study
 from wheretolook.analysis.target import open_target
-from wheretolook.cams import manifest
 from wheretolook.cams.export import Choices, export_maps
 from wheretolook.cams.registry import METHODS
 from wheretolook.cams.store import Maps, load_maps
+from wheretolook.data.prepared import Prepared
 from wheretolook.models.ranks import Ranks
+from wheretolook.report.pagedata import shown_maps
 
 CLASSES = tuple(f"class{k:02}" for k in range(12))
 LINEAR = tuple(name for name, method in METHODS.items() if method.linear)
+Exported = tuple[Maps, Maps, Prepared]
 OTHERS = ("gradcam++", "layercam", "activation")
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Maps, Maps, np.ndarray]:
-    """Maps of 12 classes as they are stored, the same with every class stored, and the labels."""
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """Maps of 12 classes as they are stored, the same with every class stored, and the images."""
     folder = tmp_path_factory.mktemp("many")
     prepared = write_prepared(folder / "prepared", CLASSES, 24)
     write_model(folder / "one.safetensors", CLASSES, "every")
     choices, alone = Choices((*LINEAR, *OTHERS), None, "float32", 16), Ranks(0, 1, 0, torch.device("cpu"))
     export_maps(folder / "one.safetensors", prepared, folder / "few", choices, alone, folder / "cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(manifest, "EVERY_CLASS_UP_TO", len(CLASSES))
-        export_maps(folder / "one.safetensors", prepared, folder / "all", choices, alone, folder / "cache")
-    return load_maps(folder / "few"), load_maps(folder / "all"), prepared.labels
+    choices = replace(choices, every_class_up_to=len(CLASSES))
+    export_maps(folder / "one.safetensors", prepared, folder / "all", choices, alone, folder / "cache")
+    return load_maps(folder / "few"), load_maps(folder / "all"), prepared
 
 
-def test_contrast_of_a_linear_method_is_that_of_all_classes_stored(exported: tuple[Maps, Maps, np.ndarray]) -> None:
-    few, every, labels = exported
+def test_contrast_of_a_linear_method_is_that_of_all_classes_stored(exported: Exported) -> None:
+    few, every, prepared = exported
+    labels = prepared.labels
     rows = np.array([0, 5, 12, 23])
     assert {"cam", "gradcam", "xgradcam", "hirescam"} <= set(LINEAR)
     for method, layer in ((m, y) for m, y in few.names if m in LINEAR):
@@ -44,8 +51,9 @@ def test_contrast_of_a_linear_method_is_that_of_all_classes_stored(exported: tup
         np.testing.assert_allclose(found.true_class(rows) / scale, expected / scale, rtol=0, atol=2e-6)
 
 
-def test_other_methods_keep_the_true_classes_own_map_and_are_marked(exported: tuple[Maps, Maps, np.ndarray]) -> None:
-    few, every, labels = exported
+def test_other_methods_keep_the_true_classes_own_map_and_are_marked(exported: Exported) -> None:
+    few, every, prepared = exported
+    labels = prepared.labels
     for method, columns in (("gradcam++", 2), ("layercam", 2), ("activation", 1)):
         found, wanted = (open_target(maps, method, "block2", labels) for maps in (few, every))
         assert found.array.shape[1] == columns
@@ -53,3 +61,26 @@ def test_other_methods_keep_the_true_classes_own_map_and_are_marked(exported: tu
         assert wanted.contrasted == (method != "activation")
         own = wanted.array[np.arange(24), labels if method != "activation" else 0]
         np.testing.assert_allclose(found.true_class(np.arange(24)), own, atol=1e-6)
+
+
+def test_classes_are_tested_once_every_class_is_stored_and_the_reason_names_the_parameter(
+    exported: Exported, tmp_path: Path
+) -> None:
+    few, every, prepared = exported
+    (tmp_path / "one").mkdir()
+    of = lambda maps: Study({"one": maps}, (), prepared, "test")  # noqa: E731
+    refused, _ = write_differences(of(few), tmp_path, aligned=True, permutations=199, seed=0)
+    assert "all 12 classes (export.every_class_up_to" in refused["reason"]
+    found, tested = write_differences(of(every), tmp_path, aligned=True, permutations=199, seed=0)
+    assert found["reason"] is None
+    assert tested.classes == list(range(12))
+    assert set(found["models"]["one"]["classes"]) == set(CLASSES)
+
+
+def test_the_page_has_the_true_and_the_predicted_class_of_many_however_many_are_stored(exported: Exported) -> None:
+    few, every, prepared = exported
+    rows = np.arange(0, 24, 5)
+    for method, layer in few.names:
+        shown = [shown_maps(maps, method, layer, rows, prepared.labels) for maps in (few, every)]
+        assert shown[0].shape[1] == (2 if few.knows_class(method, layer) else 1)
+        np.testing.assert_allclose(*shown, rtol=0, atol=2e-6 * max(1.0, float(np.abs(shown[0]).max())))

@@ -16,6 +16,7 @@ OPTIONS = {
     "precision": "float32",
     "batch_size": "4",
     "random_draws": "0",
+    "every_class_up_to": "10",
     "device": "cpu",
 }
 

@@ -16,7 +16,7 @@ from wheretolook.analysis.sanity import alikeness, largest_alikeness, sanity_res
 from wheretolook.analysis.target import open_target
 from wheretolook.cams.compute import compute
 from wheretolook.cams.engine import Engine, build_engine
-from wheretolook.cams.manifest import EVERY_CLASS_UP_TO
+from wheretolook.cams.manifest import stores_every_class
 from wheretolook.cams.registry import METHODS
 from wheretolook.cams.store import Maps
 from wheretolook.data.prepared import Prepared
@@ -108,19 +108,20 @@ def cascade(
     training = prepared.rows("train")
     training = training[:: max(1, len(training) // ESTIMATED_ON)][:ESTIMATED_ON]
     random = Cascade(network, card, network_inputs(card, prepared, training, device))
-    engine = engine_for(random.network, card, pairs)
+    every = stores_every_class(maps.manifest)
+    engine = engine_for(random.network, card, pairs, every)
     for draw in tqdm(range(draws), desc=told, unit="network", disable=None):
         for step in random.draw(draw):
             if last_step and step != random.steps[-1]:
                 continue
-            for pair, values in true_class_maps(engine, inputs, card, prepared, rows).items():
+            for pair, values in true_class_maps(engine, inputs, card, prepared, rows, every).items():
                 if pair in found:
                     found[pair][step].append(alikeness(true[pair], values))
     return {pair: dict(steps) for pair, steps in found.items()}
 
 
 def true_class_maps(
-    engine: Engine, inputs: Tensor, card: Card, prepared: Prepared, rows: np.ndarray
+    engine: Engine, inputs: Tensor, card: Card, prepared: Prepared, rows: np.ndarray, every: bool
 ) -> dict[Pair, np.ndarray]:
     """Maps (n, h, w) of each image's true class as they are compared: contrasts, where maps of every class are stored.
 
@@ -130,10 +131,10 @@ def true_class_maps(
         card: of the model, whose logits the classes are chosen from.
         prepared: the data.
         rows: (n,) int64, of the same images.
+        every: whether the export has maps of every class.
     """
     columns = torch.tensor([card.class_names.index(name) for name in prepared.class_names], device=engine.device)
     labels = prepared.labels[rows]
-    every = len(columns) <= EVERY_CLASS_UP_TO
     chosen = columns.expand(len(rows), -1) if every else columns[torch.from_numpy(labels).to(columns.device)][:, None]
     batch = compute(engine, inputs, lambda _: chosen)
     arrays = {pair: values.cpu().numpy() for pair, values in batch.maps.items()}
@@ -147,12 +148,12 @@ def _as_compared(maps: np.ndarray, labels: np.ndarray, every: bool, classes: int
     return contrast(maps, labels) if every else contrast_with_mean(maps[:, 0], maps[:, 1], classes)
 
 
-def engine_for(network: Network, card: Card, pairs: list[Pair]) -> Engine:
+def engine_for(network: Network, card: Card, pairs: list[Pair], every: bool) -> Engine:
     """What takes such maps; it reads the weights where they are, and so follows when they are randomised in place."""
     methods, layers = (list(dict.fromkeys(names)) for names in zip(*pairs, strict=True))
     size = (card.input_size, card.input_size)
     engine = build_engine(network, methods, layers, size, trained_heads=card.trained_heads)
-    return replace(engine, with_mean=len(card.class_names) > EVERY_CLASS_UP_TO)
+    return replace(engine, with_mean=not every)
 
 
 def network_inputs(card: Card, prepared: Prepared, rows: np.ndarray, device: torch.device) -> Tensor:

@@ -85,7 +85,8 @@ def _reason(study: Study, targets: dict[str, Target], aligned: bool) -> str:
     if len(set(study.labels[study.rows])) < len(study.class_names):
         return "a class has no images in the split"
     if not targets:
-        return "no model has CAMs of its last layer of every class (of more than ten classes they are not stored)"
+        count = len(study.class_names)
+        return f"no model has CAMs of its last layer of all {count} classes (export.every_class_up_to stores them)"
     return ""
 
 

@@ -18,8 +18,8 @@ class Target:
     Attributes:
         array: (N, K, h, w) float32, raw maps.
         labels: (N,) int64, true class of each stored image.
-        every_class: whether K runs over all classes. Else (more than ten classes) column 0 is the true class, and
-            column 2, where there is one, the mean over all classes.
+        every_class: whether K runs over all classes. Else (too many: `export.every_class_up_to`) column 0 is the true
+            class, and column 2, where there is one, the mean over all classes.
         knows_class: whether the method's maps differ by class at all; where not, the one map is given as it is.
         class_count: all classes; only needed where their maps are not all stored.
     """
@@ -34,8 +34,8 @@ class Target:
     def contrasted(self) -> bool:
         """Whether `true_class` gives contrasts.
 
-        Methods that know no class have none, and of more than ten classes neither have those that are not linear in
-        the class, such as gradcam++: the true class's own map stands in its place.
+        Methods that know no class have none, and where not every class is stored, neither have those that are not
+        linear in the class, such as gradcam++: the true class's own map stands in its place.
         """
         return self.knows_class and (self.every_class or self.array.shape[1] == len(BEYOND))
 
@@ -61,7 +61,8 @@ class Target:
         """
         if not self.every_class:
             raise Refusal(
-                "maps of one class for every image: expected maps of all classes; more than ten are not stored"
+                f"maps of one class for every image: expected those of all {self.class_count} classes, found those of "
+                f"the true and the predicted one; set export.every_class_up_to to {self.class_count}"
             )
         return checked(contrast(np.asarray(self.array[rows]), class_index))
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.journal import Journal, state_folder
-from wheretolook.cams.manifest import FORMAT, LOGITS, RANDOM, array_name, map_classes_of
+from wheretolook.cams.manifest import EVERY_CLASS_UP_TO, FORMAT, LOGITS, RANDOM, array_name, map_classes_of
 from wheretolook.cams.random_weights import chosen_rows, random_maps
 from wheretolook.cams.shared_folder import shared_state, wait
 from wheretolook.cams.stream import Work, create_arrays, fill_arrays, shapes
@@ -37,6 +37,8 @@ class Choices:
         precision: "float32" or "bfloat16".
         batch_size: images a forward pass.
         random_draws: networks of random weights whose maps stand beside the model's, as a null.
+        every_class_up_to: so many classes at most have maps of every class in every image; of more, the true and the
+            predicted class have.
     """
 
     methods: tuple[str, ...]
@@ -44,6 +46,7 @@ class Choices:
     precision: str
     batch_size: int
     random_draws: int = 0
+    every_class_up_to: int = EVERY_CLASS_UP_TO
 
 
 def export_maps(
@@ -72,7 +75,7 @@ def export_maps(
     engine = build_engine(
         network, choices.methods, choices.layers, size, choices.precision, card.trained_heads, fast=True
     )
-    map_classes = map_classes_of(prepared.class_names)
+    map_classes = map_classes_of(prepared.class_names, choices.every_class_up_to)
     every = map_classes == prepared.class_names
     choose = partial(_every_class if every else _true_and_predicted, columns, prepared.labels)
     engine = replace(engine, with_mean=not every)
@@ -130,7 +133,7 @@ def describe(model: Path, card: Card, prepared: Prepared, choices: Choices, work
         },
         "data": {"sha256": prepared.sha256, "images": len(prepared.images)},
         "class_names": list(prepared.class_names),
-        "map_classes": list(map_classes_of(prepared.class_names)),
+        "map_classes": list(map_classes_of(prepared.class_names, choices.every_class_up_to)),
         "layers": [layer.name for layer in work.engine.layers],
         "heads": list(work.heads),
         "precision": choices.precision,

@@ -7,7 +7,7 @@ from typing import Any
 from wheretolook.data.refusal import Refusal
 
 FORMAT = 1
-EVERY_CLASS_UP_TO = 10
+EVERY_CLASS_UP_TO = 10  # where nobody says otherwise
 BEYOND = ("true", "predicted", "mean")  # columns of maps of more classes; the mean is over the maps of all classes
 LOGITS = "logits.npy"
 RANDOM = "random.npy"  # maps of networks with random weights
@@ -15,14 +15,14 @@ RANDOM = "random.npy"  # maps of networks with random weights
 KEYS = {"format", "model", "data", "class_names", "map_classes", "layers", "heads", "precision", "arrays"}
 
 
-def map_classes_of(class_names: tuple[str, ...]) -> tuple[str, ...]:
-    """What the K columns of a stored map are: every class up to ten, beyond that the true and the predicted one.
+def map_classes_of(class_names: tuple[str, ...], every_class_up_to: int = EVERY_CLASS_UP_TO) -> tuple[str, ...]:
+    """What the K columns of a stored map are: every class, or of more than so many the true and the predicted one.
 
     Then a third column, the mean over all classes, makes a contrast of the first two: a class's map less the mean of
     the others' is K / (K - 1) times what it is above the mean of all. Methods that are not linear in the class have no
     such map, and two columns.
     """
-    return class_names if len(class_names) <= EVERY_CLASS_UP_TO else BEYOND
+    return class_names if len(class_names) <= every_class_up_to else BEYOND
 
 
 def stores_every_class(manifest: dict[str, Any]) -> bool:

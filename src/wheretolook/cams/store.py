@@ -40,8 +40,8 @@ class Maps:
     def open(self, method: str, layer: str) -> np.memmap:
         """Maps of all images, float32 (N, K, h, w), memory-mapped read-only.
 
-        K runs over `manifest["map_classes"]` (of more than ten classes, a method that is not linear in the class has no
-        "mean"), or is 1 where `knows_class` is false; `class_column` and `true_class_maps` are the safe ways in.
+        K runs over `manifest["map_classes"]` (where these are not all classes, a method that is not linear in the class
+        has no "mean"), or is 1 where `knows_class` is false; `class_column` and `true_class_maps` are the safe ways in.
 
         Raises:
             Refusal: there are no such maps; the message lists those that exist.

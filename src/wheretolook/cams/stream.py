@@ -1,7 +1,8 @@
 """Maps of many images: batch by batch from a memory-mapped array, in place into `.npy` opened for writing."""
 
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from wheretolook.cams.ahead import read_ahead
 from wheretolook.cams.compute import Batch
 from wheretolook.cams.engine import Engine
 from wheretolook.cams.files import ImageFiles
@@ -20,6 +20,7 @@ from wheretolook.cams.journal import Journal
 from wheretolook.cams.manifest import LOGITS, array_name
 from wheretolook.cams.methods.method import Method
 from wheretolook.cams.parts import ChooseRows, Say, compute_in_parts
+from wheretolook.cams.workers import in_workers
 from wheretolook.data.refusal import Refusal
 from wheretolook.data.space import create_array
 from wheretolook.models.interruption import noting_interruption
@@ -93,17 +94,46 @@ def fill_arrays(
     arrays = {name: np.load(folder / name, mmap_mode="r+") for name in shapes(work, len(images))}
     blocks = [slice(start, min(start + batch_size, len(images))) for start in range(0, len(images), batch_size)]
     mine = [rows for rows in ranks.share(blocks) if journal is None or not journal.has(rows)]
-    read = zip(mine, read_ahead(images, mine), strict=True)
     say = _once(lambda line: tqdm.write(f"export: {line}", file=sys.stderr))
+
+    def fill(rows: slice, block: Tensor) -> None:
+        for part, batch in _computed(work, to_input(block), rows, say):
+            store(arrays, work, part, batch)
+
     with noting_interruption() as interruption:
-        for rows, block in tqdm(read, total=len(mine), unit="batch", disable=None if ranks.leads else True):
-            for part, batch in _computed(work, to_input(block), rows, say):
-                store(arrays, work, part, batch)
+        filled = _filled(images, mine, fill, work.engine)
+        for rows in tqdm(filled, total=len(mine), unit="batch", disable=None if ranks.leads else True):
             if journal is not None:
                 journal.note(rows, partial(_flush, arrays))
             if interruption.signal:
                 _stop(journal, arrays, interruption.signal, len(blocks))
     _flush(arrays)
+
+
+def _filled(
+    images: np.ndarray | ImageFiles, blocks: Sequence[slice], fill: Callable[[slice, Tensor], None], engine: Engine
+) -> Iterator[slice]:
+    """Fill block by block; give each that is done.
+
+    Files take as long to decode as maps to compute. On a CPU each core does both for a block of its own, where it may
+    (no backward pass in a fork); else other processes decode ahead of the network.
+    """
+    files = isinstance(images, ImageFiles)
+
+    def read(rows: slice) -> Tensor:
+        return torch.from_numpy(np.array(images[rows]))
+
+    def read_and_fill(rows: slice) -> slice:
+        fill(rows, read(rows))
+        return rows
+
+    if files and engine.device.type == "cpu" and not engine.backward:
+        yield from in_workers(read_and_fill, blocks, torch.get_num_threads())
+        return
+    ahead = in_workers(read, blocks, os.cpu_count() or 1, give_way=True) if files else map(read, blocks)
+    for rows, block in zip(blocks, ahead, strict=True):
+        fill(rows, block)
+        yield rows
 
 
 def _stop(journal: Journal | None, arrays: dict[str, np.memmap], why: str, count: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from wheretolook.analysis.target import checked
-from wheretolook.cams.manifest import stores_every_class
+from wheretolook.cams.manifest import EVERY_CLASS_UP_TO, stores_every_class
 from wheretolook.cams.store import Maps
 from wheretolook.data.labels import EVIDENCE, MARK
 from wheretolook.data.prepared import Prepared
@@ -46,10 +46,10 @@ def page_data(
     blocks: dict[str, str] = {}
     described = {
         "classNames": list(results.class_names),
-        "everyClass": all(stores_every_class(stored.manifest) for stored in maps.values()),
+        "everyClass": all(_has_every_class(stored) for stored in maps.values()),
         "models": [_model(results, name) for name in results.names],
         "layers": layer_labels(maps),
-        "views": [_view(view, results, maps, gallery, cells, blocks) for view in views],
+        "views": [_view(view, results, prepared, maps, gallery, cells, blocks) for view in views],
         "images": _images(results, prepared, gallery),
         "size": int(prepared.images.shape[1]),
         "cells": cells,
@@ -76,16 +76,20 @@ def _model(results: Results, name: str) -> dict[str, Any]:
 
 
 def _view(
-    view: View, results: Results, maps: Mapping[str, Maps], gallery: Gallery, cells: int, blocks: dict[str, str]
+    view: View,
+    results: Results,
+    prepared: Prepared,
+    maps: Mapping[str, Maps],
+    gallery: Gallery,
+    cells: int,
+    blocks: dict[str, str],
 ) -> dict[str, Any]:
     arrays = []
     for number, (name, layer) in enumerate(view.layers.items()):
         if layer is None:
             arrays.append(None)
             continue
-        stored = checked(np.asarray(maps[name].open(view.method, layer)[gallery.rows]))
-        if not stores_every_class(maps[name].manifest):
-            stored = stored[:, :2]  # the true and the predicted class; the mean of all is for contrasts
+        stored = checked(shown_maps(maps[name], view.method, layer, gallery.rows, prepared.labels))
         packed = limit_cells(stored, cells)
         block = f"maps-{number}-{view.method}-{view.depth}"
         blocks[block] = pack_maps(packed)
@@ -93,6 +97,22 @@ def _view(
         arrays.append({"block": block, "shape": shape, "native": list(stored.shape[2:]), "layer": layer})
         arrays[-1]["fails"] = fails_sanity(results, name, view.method, layer)
     return {"method": view.method, "depth": view.depth, "label": view.label, "models": arrays}
+
+
+def _has_every_class(maps: Maps) -> bool:
+    """Whether the page has maps of every class: of many it would grow beyond what a browser opens."""
+    return stores_every_class(maps.manifest) and len(maps.class_names) <= EVERY_CLASS_UP_TO
+
+
+def shown_maps(maps: Maps, method: str, layer: str, rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Maps of some images, (n, K, h, w): of every class, or of the true and the predicted one alone."""
+    stored = np.asarray(maps.open(method, layer)[rows])
+    if _has_every_class(maps) or not maps.knows_class(method, layer):
+        return stored
+    if not stores_every_class(maps.manifest):
+        return stored[:, :2]  # behind them stands the mean of all, for contrasts
+    shown = np.stack([labels[rows], maps.logits()[rows].argmax(axis=1)], axis=1)
+    return np.take_along_axis(stored, shown[:, :, None, None], axis=1)
 
 
 def _images(results: Results, prepared: Prepared, gallery: Gallery) -> list[dict[str, Any]]:
