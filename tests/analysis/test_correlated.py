@@ -1,12 +1,15 @@
 import numpy as np
 import pytest
 
+from wheretolook.analysis import measured as blockwise
+from wheretolook.analysis.blocks import whole_group_blocks
 from wheretolook.analysis.centre import centre_prior
 from wheretolook.analysis.correlated import Images, correlated
 from wheretolook.analysis.correlation import correlate
 from wheretolook.analysis.mass import CENTRES
 from wheretolook.analysis.measured import measured
 from wheretolook.analysis.overlap import TOP_FIFTH
+from wheretolook.analysis.paired import PairedFigure
 from wheretolook.analysis.structure import STRUCTURE
 
 RNG = np.random.default_rng(0)
@@ -83,6 +86,32 @@ def test_measures_of_one_map_twice_and_of_its_nulls(measure) -> None:
     assert found.nulls["centre"].values[i, 1] == pytest.approx(best_of(prior, prior), abs=1e-5)
     means = [maps[rest, m].mean(axis=0) for m in (a, b)]
     assert found.nulls["mean_map"].values[i, 1] == pytest.approx(best_of(*means), abs=1e-4)
+
+
+@pytest.mark.parametrize("measure", [TOP_FIFTH, CENTRES, STRUCTURE], ids=lambda measure: measure.name)
+def test_measures_of_a_class_in_many_blocks_are_those_of_one(measure, monkeypatch: pytest.MonkeyPatch) -> None:
+    maps = MAPS.copy()
+    maps[4, 1] = 2.5  # one that counts for nothing
+
+    def run() -> tuple[PairedFigure, int]:
+        most = 0
+
+        def read(positions: np.ndarray) -> np.ndarray:
+            nonlocal most
+            most = max(most, len(positions))
+            return maps[positions]
+
+        return measured(measure, read, IMAGES, GRID, 3, PAIRS), most
+
+    whole, at_once = run()
+    assert at_once == 15
+    monkeypatch.setattr(blockwise, "whole_group_blocks", lambda groups, size: whole_group_blocks(groups, 4))
+    found, at_once = run()
+    assert at_once <= 4
+    for name, counted in {"observed": whole.observed, **whole.nulls}.items():
+        again = found.observed if name == "observed" else found.nulls[name]
+        np.testing.assert_array_equal(again.valid, counted.valid)
+        np.testing.assert_allclose(again.values[again.valid], counted.values[counted.valid], rtol=0, atol=1e-6)
 
 
 def test_excess_of_a_distance_is_positive_where_maps_are_nearer_than_the_null() -> None:
