@@ -36,6 +36,7 @@ from wheretolook.stage import StageCommand, run_stage
 @click.option("--models", type=click.Path(path_type=Path), default=Path("models"), show_default=True)
 @click.option("--prepared", type=click.Path(path_type=Path), default=Path("data/prepared"), show_default=True)
 @click.option("--cams", type=click.Path(path_type=Path), default=Path("data/cams"), show_default=True)
+@click.option("--cache", type=click.Path(path_type=Path), default=Path(".cache/score"), show_default=True)
 @click.option("--reports", type=click.Path(path_type=Path), default=Path("reports/models"), show_default=True)
 def score(
     name: str,
@@ -48,6 +49,7 @@ def score(
     models: Path,
     prepared: Path,
     cams: Path,
+    cache: Path,
     reports: Path,
 ) -> None:
     """Write reports/models/NAME.json, laid out in docs/results.md."""
@@ -62,7 +64,8 @@ def score(
     from wheretolook.models.card import read_card
 
     model, data, maps = models / f"{name}.safetensors", load_prepared(prepared), load_maps(cams / name)
-    probed = probe_model(model, maps, data, device, faithfulness_images, curve_steps, sanity_draws, resamples, seed)
+    tests = faithfulness_images, curve_steps, sanity_draws
+    probed = probe_model(model, maps, data, device, *tests, resamples, seed, cache)
     result = model_result(name, read_card(model), maps, data, probed, resamples, seed)
     write_json(reports / f"{name}.json", result)
     shown = [f"{split} {figures['accuracy']:.3f}" for split, figures in result["splits"].items()]

@@ -6,7 +6,7 @@ from pytorch_grad_cam.metrics.road import NoisyLinearImputer
 from wheretolook.analysis.faithfulness import class_faithfulness, log_odds
 from wheretolook.analysis.imputation import LinearImputer, fill_from_frame
 from wheretolook.analysis.removal import enlarge, evidence_pixels, first_pixels
-from wheretolook.analysis.removed_images import choose_images, filled_images, partners, pixels_of
+from wheretolook.analysis.removed_images import choose_images, filled_images, partners, pixels_of, removals_of
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (3, 12, 12, 3), dtype=np.uint8)
@@ -102,5 +102,10 @@ def test_every_kind_is_filled_in_and_evidence_only_where_there_is_some() -> None
     masks[1, 2:4, 2:4] = 2
     maps = RNG.normal(size=(3, 4, 4)).astype(np.float32)
     pixels = pixels_of(maps, masks, np.array([0, 0, 0]), np.arange(3), 12, 0)
-    found = [(kind, i) for kind, i, _ in filled_images(IMAGES, pixels, 0)]
-    assert found == [(kind, i) for kind in ("cam", "random", "other", "centre") for i in range(3)] + [("evidence", 1)]
+    removals = removals_of(pixels)
+    filled = filled_images(LinearImputer(12), IMAGES, removals, 0)
+    for (_, i, gone), image in zip(removals, filled, strict=True):
+        np.testing.assert_array_equal((image != IMAGES[i]).any(axis=2) & ~gone, False)
+    assert [(kind, i) for kind, i, _ in removals] == [
+        (kind, i) for kind in ("cam", "random", "other", "centre") for i in range(3)
+    ] + [("evidence", 1)]

@@ -1,39 +1,22 @@
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from tests.analysis.made import SIZE, make
+from tests.analysis.made import SIZE
+from tests.analysis.untrained import make_untrained, probed
 from wheretolook.analysis.perturb import run
-from wheretolook.analysis.probe import probe_model
-from wheretolook.cams.store import load_maps
-from wheretolook.data.prepared import load_prepared
-from wheretolook.models.card import read_card
-from wheretolook.models.checkpoint import load_model, save_model
-from wheretolook.models.network import build_network
+from wheretolook.models.checkpoint import load_model
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A made-up project whose model is a real, untrained network."""
-    root = tmp_path_factory.mktemp("perturb")
-    make(root, names=("last-0",), per_class=60)
-    torch.manual_seed(0)
-    path = root / "models/last-0.safetensors"
-    card = replace(read_card(path), arguments={"width": 4, "depth": 2})
-    save_model(path, build_network("looknet", 2, card.arguments), card)
-    return root
-
-
-def found(root: Path, images: int = 24, draws: int = 0, steps: int = 0) -> dict:
-    model, data = root / "models/last-0.safetensors", load_prepared(root / "data/prepared")
-    return probe_model(model, load_maps(root / "data/cams/last-0"), data, "cpu", images, steps, draws, 199, 0)
+    return make_untrained(tmp_path_factory.mktemp("perturb"))
 
 
 def test_every_class_has_every_kind_and_equally_many_images(root: Path) -> None:
-    result = found(root)["faithfulness"]
+    result = probed(root)["faithfulness"]
     assert result["images"] == 24
     assert (result["method"], result["layer"], result["split"]) == ("cam", "block2", "test")
     infected, uninfected = (result["classes"][name] for name in ("infected", "uninfected"))
@@ -44,7 +27,7 @@ def test_every_class_has_every_kind_and_equally_many_images(root: Path) -> None:
 
 
 def test_same_seed_gives_the_same_figures(root: Path) -> None:
-    assert found(root, 10) == found(root, 10)
+    assert probed(root, 10) == probed(root, 10)
 
 
 def test_network_reads_untouched_images_as_everywhere_else(root: Path) -> None:
@@ -56,4 +39,4 @@ def test_network_reads_untouched_images_as_everywhere_else(root: Path) -> None:
 
 
 def test_nothing_is_run_where_nothing_is_asked_for(root: Path) -> None:
-    assert found(root, 0, 0, 10) == {"faithfulness": None, "curves": None, "sanity": None}
+    assert probed(root, 0, 0, 10) == {"faithfulness": None, "curves": None, "sanity": None}

@@ -1,6 +1,5 @@
 """Sanity of every exported method and layer: all their maps of one set of randomised networks, by the engine."""
 
-from collections import defaultdict
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from wheretolook.analysis.contrast import contrast, contrast_with_mean
+from wheretolook.analysis.pieces import Piece, made_anew
 from wheretolook.analysis.randomised import Cascade
 from wheretolook.analysis.removed_images import choose_images
 from wheretolook.analysis.sanity import alikeness, largest_alikeness, sanity_result
@@ -32,7 +32,7 @@ Pair = tuple[str, str]
 
 
 def model_sanity(
-    network: Network, card: Card, maps: Maps, prepared: Prepared, draws: int, seed: int
+    network: Network, card: Card, maps: Maps, prepared: Prepared, draws: int, seed: int, piece: Piece = made_anew
 ) -> dict[str, dict[str, Any]] | None:
     """Sanity of every method and layer that was exported (`docs/results.md`); None without test images.
 
@@ -43,6 +43,7 @@ def model_sanity(
         prepared: the data.
         draws: random networks.
         seed: of the choice of images.
+        piece: keeps what is done, network by network.
 
     Returns:
         METHOD.LAYER to its result.
@@ -55,8 +56,8 @@ def model_sanity(
     quick = [pair for pair in maps.names if pair[0] not in slow]
     rest = [pair for pair in maps.names if pair[0] in slow]
     null = primary_null(maps, prepared)
-    found = cascade(network, card, maps, prepared, quick, rows, draws, "sanity")
-    found |= cascade(network, card, maps, prepared, rest, few, draws, "sanity of slow methods", last_step=True)
+    found = cascade(network, card, maps, prepared, quick, rows, draws, "sanity", piece)
+    found |= cascade(network, card, maps, prepared, rest, few, draws, "sanity of slow methods", piece, last_step=True)
     return {
         f"{method}.{layer}": sanity_result(found[method, layer], len(few if method in slow else rows), null)
         for method, layer in maps.names
@@ -81,6 +82,7 @@ def cascade(
     rows: np.ndarray,
     draws: int,
     told: str,
+    piece: Piece = made_anew,
     last_step: bool = False,
 ) -> dict[Pair, dict[str, list[float]]]:
     """How alike maps stay while ever more weights are random.
@@ -93,15 +95,15 @@ def cascade(
         pairs: methods and layers; none: nothing is run.
         rows: (n,) int64, images to take maps of.
         draws: random networks.
-        told: what the progress bar is called.
+        told: what the progress bar is called, and the pieces.
+        piece: keeps what is done, network by network.
         last_step: only the last step, wholly random networks.
 
     Returns:
         (method, layer) to the steps, top first, each to the mean |Spearman| of each draw.
     """
-    found: dict[Pair, dict[str, list[float]]] = {pair: defaultdict(list) for pair in pairs}
     if not pairs:
-        return found
+        return {}
     device = next(network.parameters()).device
     true = {pair: open_target(maps, *pair, prepared.labels).true_class(rows) for pair in pairs}
     inputs = network_inputs(card, prepared, rows, device)
@@ -110,14 +112,21 @@ def cascade(
     random = Cascade(network, card, network_inputs(card, prepared, training, device))
     every = stores_every_class(maps.manifest)
     engine = engine_for(random.network, card, pairs, every)
-    for draw in tqdm(range(draws), desc=told, unit="network", disable=None):
+    steps = random.steps[-1:] if last_step else random.steps
+
+    def one(draw: int) -> dict[str, list[float]]:
+        found = {}
         for step in random.draw(draw):
-            if last_step and step != random.steps[-1]:
-                continue
-            for pair, values in true_class_maps(engine, inputs, card, prepared, rows, every).items():
-                if pair in found:
-                    found[pair][step].append(alikeness(true[pair], values))
-    return {pair: dict(steps) for pair, steps in found.items()}
+            if step in steps:
+                values = true_class_maps(engine, inputs, card, prepared, rows, every)
+                found[step] = [alikeness(true[pair], values[pair]) for pair in pairs]
+        return found
+
+    numbers = tqdm(range(draws), desc=told, unit="network", disable=None)
+    alike = [piece(f"{told} {draw}", lambda draw=draw: one(draw)) for draw in numbers]
+    return {
+        pair: {step: [found[step][i] for found in alike] for step in steps if alike} for i, pair in enumerate(pairs)
+    }
 
 
 def true_class_maps(

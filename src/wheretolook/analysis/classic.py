@@ -12,6 +12,7 @@ from wheretolook.analysis.centre import centre_prior
 from wheretolook.analysis.classification import softmax
 from wheretolook.analysis.curves import class_curves, pixel_counts, pixel_ranks, soft_masks
 from wheretolook.analysis.perturb import SPLIT, folded, run
+from wheretolook.analysis.pieces import Piece, made_anew
 from wheretolook.analysis.removal import enlarge
 from wheretolook.analysis.removed_images import choose_images
 from wheretolook.analysis.target import open_primary, open_target
@@ -22,7 +23,14 @@ from wheretolook.models.network import Network
 
 
 def model_curves(
-    network: Network, card: Card, maps: Maps, prepared: Prepared, images: int, steps: int, seed: int
+    network: Network,
+    card: Card,
+    maps: Maps,
+    prepared: Prepared,
+    images: int,
+    steps: int,
+    seed: int,
+    piece: Piece = made_anew,
 ) -> dict[str, Any] | None:
     """Insertion, deletion, average drop and increase by map and class (`docs/results.md`); None without test images.
 
@@ -36,6 +44,7 @@ def model_curves(
         images: at most as many, equally many of each class: those of `model_faithfulness`.
         steps: of each curve.
         seed: of the choice of images, of the random maps, and of what decides between equal pixels.
+        piece: keeps what is done: scores, map by map and block by block.
     """
     rows = choose_images(prepared.labels, prepared.rows(SPLIT), images, len(prepared.class_names), seed)
     if not len(rows):
@@ -47,7 +56,8 @@ def model_curves(
     shares, found = counts / counts[-1], {}
     named = dict(_maps(maps, prepared, rows, seed))
     for name, values in tqdm(named.items(), desc="insertion and deletion", unit="map", disable=None):
-        figures = map_curves(fast, card, pictures, own, values, counts, seed)
+        of_map = lambda block, make, name=name: piece(f"curves {name} {block}", make)  # noqa: E731
+        figures = map_curves(fast, card, pictures, own, values, counts, seed, of_map)
         found[name] = {
             class_name: class_curves({key: scores[labels == k] for key, scores in figures.items()}, shares)
             for k, class_name in enumerate(prepared.class_names)
@@ -64,6 +74,7 @@ def map_curves(
     maps: np.ndarray,
     counts: np.ndarray,
     seed: int,
+    piece: Piece = made_anew,
 ) -> dict[str, np.ndarray]:
     """Scores of each image's class while the pixels that its map marks first are taken out, or alone put in.
 
@@ -75,13 +86,14 @@ def map_curves(
         maps: (n, h, w), signed.
         counts: (T,) of `pixel_counts`.
         seed: decides between equal pixels.
+        piece: keeps what is done, block by block.
 
     Returns:
         `deletion` and `insertion`, (n, T) float64, and `masked` (n,), of the image times its map as a soft mask.
     """
     side, colour = pictures.shape[1], 255 * np.array(card.mean, dtype=np.float32)
-    scores = []
-    for block in row_blocks(np.arange(len(pictures)), 4 * 3 * side**2 * (2 * len(counts) + 1)):
+
+    def scores_of(block: np.ndarray) -> list[list[float]]:
         ranks = pixel_ranks(enlarge(maps[block], side), seed)
         masks = enlarge(soft_masks(maps[block]), side).astype(np.float32)
         first = ranks[:, None] < counts[:, None, None]  # (b, T, S, S)
@@ -89,7 +101,10 @@ def map_curves(
         altered = colour + (pictures[block][:, None] - colour) * shown
         logits = run(network, card, altered.reshape(-1, side, side, 3))
         own = np.repeat(classes[block], shown.shape[1])
-        scores.append(softmax(logits)[np.arange(len(own)), own].reshape(len(ranks), -1))
+        return softmax(logits)[np.arange(len(own)), own].reshape(len(ranks), -1).tolist()
+
+    blocks = row_blocks(np.arange(len(pictures)), 4 * 3 * side**2 * (2 * len(counts) + 1))
+    scores = [piece(f"from {block[0]}", lambda block=block: scores_of(block)) for block in blocks]
     deletion, insertion, masked = np.split(np.concatenate(scores), [len(counts), 2 * len(counts)], axis=1)
     return {"deletion": deletion, "insertion": insertion, "masked": masked[:, 0]}
 

@@ -1,6 +1,5 @@
 """Faithfulness of a model's primary maps: the one analysis that runs the network."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,10 @@ from tqdm import tqdm
 
 from wheretolook.analysis.faithfulness import class_faithfulness
 from wheretolook.analysis.groups import group_codes
-from wheretolook.analysis.imputation import fill_from_frame
+from wheretolook.analysis.imputation import LinearImputer, fill_from_frame
+from wheretolook.analysis.pieces import Piece, made_anew
 from wheretolook.analysis.removal import FRACTION
-from wheretolook.analysis.removed_images import choose_images, filled_images, pixels_of
+from wheretolook.analysis.removed_images import choose_images, filled_images, pixels_of, removals_of
 from wheretolook.analysis.target import open_primary
 from wheretolook.cams.fold import fast_copy
 from wheretolook.cams.store import Maps
@@ -26,7 +26,14 @@ SPLIT = "test"
 
 
 def model_faithfulness(
-    network: Network, card: Card, maps: Maps, prepared: Prepared, images: int, resamples: int, seed: int
+    network: Network,
+    card: Card,
+    maps: Maps,
+    prepared: Prepared,
+    images: int,
+    resamples: int,
+    seed: int,
+    piece: Piece = made_anew,
 ) -> dict[str, Any] | None:
     """Scores after the first tenth of the pixels was taken out, by class (`docs/results.md`); None without test images.
 
@@ -38,6 +45,7 @@ def model_faithfulness(
         images: at most as many, equally many of each class.
         resamples: of each interval.
         seed: of the choice of images, of random maps, of noise and of the intervals.
+        piece: keeps what is done: logits, batch by batch.
     """
     method, layer, target = open_primary(maps, prepared.labels)
     groups = group_codes(prepared.index["group"].to_numpy(dtype=str))
@@ -48,12 +56,15 @@ def model_faithfulness(
     pictures, labels = np.asarray(prepared.images[rows]), prepared.labels[rows]
     masks = None if prepared.masks is None else np.asarray(prepared.masks[rows])
     pixels = pixels_of(target.true_class(rows), masks, labels, groups[rows], pictures.shape[1], seed)
-    total = sum(len(there) for there, _ in pixels.values())
-    filled = tqdm(filled_images(pictures, pixels, seed), total=total, desc="faithfulness", unit="image", disable=None)
     columns = [card.class_names.index(name) for name in prepared.class_names]
     logits = {kind: np.zeros((len(rows), len(columns))) for kind in pixels}
-    for batch in _batches(filled):
-        found = run(fast, card, [image for _, _, image in batch])[:, columns]
+    removals, imputer = removals_of(pixels), LinearImputer(pictures.shape[1])
+    for start in tqdm(range(0, len(removals), BATCH), desc="faithfulness", unit="batch", disable=None):
+        batch = removals[start : start + BATCH]
+        found = piece(
+            f"faithfulness {start}",
+            lambda batch=batch: run(fast, card, filled_images(imputer, pictures, batch, seed))[:, columns].tolist(),
+        )
         for (kind, i, _), row in zip(batch, found, strict=True):
             logits[kind][i] = row
     logits["whole"], logits["filled"] = (
@@ -85,24 +96,12 @@ def folded(network: Network, card: Card, images: np.ndarray) -> nn.Module:
 
 
 @torch.inference_mode()
-def run(network: nn.Module, card: Card, images: Iterable[np.ndarray]) -> np.ndarray:
-    """Logits (n, K) float64 of images (S, S, 3) of values 0 to 255, in batches; classes as on the card."""
+def run(network: nn.Module, card: Card, images: np.ndarray) -> np.ndarray:
+    """Logits (n, K) float64 of images (n, S, S, 3) of values 0 to 255, in batches; classes as on the card."""
     device = next(network.parameters()).device
-    stacked = np.stack(list(images)).astype(np.float32)
+    stacked = images.astype(np.float32)
     parts = []
     for start in range(0, len(stacked), BATCH):
         inputs = to_input(torch.from_numpy(stacked[start : start + BATCH]).to(device), card.mean, card.std)
         parts.append(network(inputs).double().cpu().numpy())
     return np.concatenate(parts)
-
-
-def _batches(items: Iterable[tuple[str, int, np.ndarray]]) -> Iterable[list[tuple[str, int, np.ndarray]]]:
-    """Lists of up to BATCH items, so that no more images than that are held."""
-    batch: list[tuple[str, int, np.ndarray]] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -6,8 +6,10 @@ from typing import Any
 from wheretolook.analysis.cascade import model_sanity
 from wheretolook.analysis.classic import model_curves
 from wheretolook.analysis.perturb import model_faithfulness
+from wheretolook.analysis.pieces import kept_pieces
 from wheretolook.analysis.provenance import check_data
 from wheretolook.cams.store import Maps
+from wheretolook.data.hashing import sha256_of
 from wheretolook.data.prepared import Prepared
 from wheretolook.models.checkpoint import load_model
 from wheretolook.models.determinism import deterministic
@@ -24,6 +26,7 @@ def probe_model(
     sanity_draws: int,
     resamples: int,
     seed: int,
+    cache: Path,
 ) -> dict[str, Any]:
     """Load a model once and test its maps: keys `faithfulness`, `curves` and `sanity` of `docs/results.md`.
 
@@ -37,9 +40,10 @@ def probe_model(
         sanity_draws: networks whose weights are randomised; 0: none.
         resamples: of each interval.
         seed: of all that is drawn at random.
+        cache: the folder for what is done of a run that isn't: a killed one goes on.
 
     Raises:
-        Refusal: maps or model don't belong to the data, or no such device.
+        Refusal: maps or model don't belong to the data, no such device, or an interruption.
     """
     asked = {
         "faithfulness": faithfulness_images > 0,
@@ -50,13 +54,16 @@ def probe_model(
     if not any(asked.values()):
         return found
     check_data(maps, prepared)
-    with deterministic():
-        network, card = load_model(model, choose_device(device))
+    arguments = [faithfulness_images, curve_steps, sanity_draws, resamples, seed]
+    depends_on = {"model": sha256_of(model), "maps": maps.manifest, "data": prepared.sha256, "arguments": arguments}
+    chosen = choose_device(device)
+    with deterministic(), kept_pieces(cache, model.stem, depends_on, chosen) as piece:
+        network, card = load_model(model, chosen)
         model_and_maps = network, card, maps, prepared
         if asked["faithfulness"]:
-            found["faithfulness"] = model_faithfulness(*model_and_maps, faithfulness_images, resamples, seed)
+            found["faithfulness"] = model_faithfulness(*model_and_maps, faithfulness_images, resamples, seed, piece)
         if asked["curves"]:
-            found["curves"] = model_curves(*model_and_maps, faithfulness_images, curve_steps, seed)
+            found["curves"] = model_curves(*model_and_maps, faithfulness_images, curve_steps, seed, piece)
         if asked["sanity"]:
-            found["sanity"] = model_sanity(*model_and_maps, sanity_draws, seed)
+            found["sanity"] = model_sanity(*model_and_maps, sanity_draws, seed, piece)
     return found

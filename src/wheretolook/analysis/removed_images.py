@@ -1,7 +1,5 @@
 """Images with the pixels taken out that each kind of map marks first."""
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from wheretolook.analysis.centre import centre_prior
@@ -9,6 +7,8 @@ from wheretolook.analysis.faithfulness import KINDS
 from wheretolook.analysis.imputation import LinearImputer
 from wheretolook.analysis.removal import FRACTION, enlarge, evidence_pixels, first_pixels
 from wheretolook.data.labels import EVIDENCE
+
+Removal = tuple[str, int, np.ndarray]  # a kind of map, the number of an image, and (S, S) bool, the pixels
 
 
 def choose_images(labels: np.ndarray, rows: np.ndarray, count: int, classes: int, seed: int) -> np.ndarray:
@@ -60,21 +60,24 @@ def pixels_of(
     return {kind: out[kind] for kind in KINDS if kind in out}
 
 
-def filled_images(
-    images: np.ndarray, pixels: dict[str, tuple[np.ndarray, np.ndarray]], seed: int
-) -> Iterator[tuple[str, int, np.ndarray]]:
-    """Each image with each kind's pixels filled in.
+def filled_images(imputer: LinearImputer, images: np.ndarray, removals: list[Removal], seed: int) -> np.ndarray:
+    """Images with pixels filled in.
 
     Args:
+        imputer: for images of this size.
         images: (n, S, S, 3) uint8.
-        pixels: of `pixels_of`.
+        removals: m of them.
         seed: of the noise, which is the same for all kinds of one image.
 
-    Yields:
-        Kind, image number, and (S, S, 3) float64, 0 to 255 (noise may leave that range a little).
+    Returns:
+        (m, S, S, 3) float64, 0 to 255 (noise may leave that range a little).
     """
-    imputer = LinearImputer(images.shape[1])
-    for kind, (there, missing) in pixels.items():
-        for i, gone in zip(there, missing, strict=True):
-            noise = np.random.default_rng([seed, int(i)]).normal(size=images.shape[1:])
-            yield kind, int(i), imputer.fill_noisily(images[i], gone, noise)
+    noises = [np.random.default_rng([seed, i]).normal(size=images.shape[1:]) for _, i, _ in removals]
+    return np.stack(
+        [imputer.fill_noisily(images[i], gone, noise) for (_, i, gone), noise in zip(removals, noises, strict=True)]
+    )
+
+
+def removals_of(pixels: dict[str, tuple[np.ndarray, np.ndarray]]) -> list[Removal]:
+    """Each kind's pixels of each image that it exists for, from those of `pixels_of`."""
+    return [(kind, int(i), gone) for kind, found in pixels.items() for i, gone in zip(*found, strict=True)]
