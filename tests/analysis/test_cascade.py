@@ -109,6 +109,25 @@ def test_layer_by_layer_the_weights_become_those_of_a_fresh_network(made) -> Non
             assert torch.equal(found[name], (fresh if changed else trained)[name]), (step, name)
 
 
+def test_layers_of_a_torchvision_network_become_random_one_by_one_with_statistics_of_their_own(made) -> None:
+    _, card, *_ = made
+    torch.manual_seed(0)
+    network = build_network("resnet18", 2, {}).eval()
+    card = replace(card, architecture="resnet18", arguments={}, layers=network.layer_names)
+    trained, fresh = network.state_dict(), fresh_network(card, FIRST_SEED).state_dict()
+    random, changed = Cascade(network, card, torch.randn(4, 3, 64, 64)), []
+    parts = ["fc", "layer4", "layer3", "layer2", "layer1"]
+    for step, part in zip(random.draw(0), parts, strict=True):
+        changed.append(part)
+        found = random.network.state_dict()
+        for name in (name for name in trained if name.startswith("body.") and name.endswith("conv1.weight")):
+            anew = name.split(".")[1] in changed or len(changed) == len(parts)
+            assert torch.equal(found[name], (fresh if anew else trained)[name]), (step, name)
+        for name in (name for name in trained if name.startswith("body.") and name.endswith("running_mean")):
+            anew = name.split(".")[1] in changed or len(changed) == len(parts)
+            assert torch.equal(found[name], trained[name]) != anew, (step, name)
+
+
 def test_normalisation_is_estimated_anew_on_what_the_random_layers_below_give(made) -> None:
     network, card, *_ = made
     images = torch.randn(8, 3, SIZE, SIZE)

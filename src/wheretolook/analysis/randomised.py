@@ -1,6 +1,6 @@
 """A network whose weights are randomised from the top layer down: runs the network."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 
@@ -46,17 +46,18 @@ class Cascade:
             copy_weights(self.network, fresh, below)
             batches = iter([self._training] if len(self._training) else [])
             with frozen(self.network, {layer: self._kept[layer] for layer in below if self._kept}):
-                estimate_statistics(layers_above(self.network, below), batches, run=self.network)
+                estimate_statistics(normalisations_above(self.network, below), batches, run=self.network)
             yield step
 
 
 def fresh_network(card: Card, seed: int) -> Network:
-    """A network with random weights; its side heads, which start at zero, too."""
+    """A network with random weights; heads that start at zero, as side heads and a vision transformer's, too."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build_network(card.architecture, len(card.class_names), card.arguments).eval()
-        for head in network.side_heads.values():
-            head.reset_parameters()
+        for module in network.modules():
+            if isinstance(module, nn.Linear) and not module.weight.any():
+                module.reset_parameters()
     return network
 
 
@@ -75,9 +76,11 @@ def frozen(network: Network, outputs: Mapping[str, Tensor]) -> Iterator[None]:
             del modules[layer].forward
 
 
-def layers_above(network: Network, below: list[str]) -> nn.ModuleList:
-    """Layers that are no longer the trained ones."""
-    return nn.ModuleList(module for layer, module in network.layer_modules().items() if layer not in below)
+def normalisations_above(network: Network, below: list[str]) -> nn.ModuleList:
+    """Batch normalisation of all that is no longer trained."""
+    trained = set(_modules(network, below))
+    norms = (module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
+    return nn.ModuleList(module for module in norms if module not in trained)
 
 
 @torch.no_grad()
@@ -86,10 +89,16 @@ def copy_weights(network: Network, fresh: Network, below: list[str]) -> None:
 
     What comes before the first layer (a stem) is random only where `below` is empty.
     """
-    trained = {id(p) for layer in below for p in network.layer_modules()[layer].parameters()}
-    of_layers = {id(p) for module in network.layer_modules().values() for p in module.parameters()}
+    trained = {id(p) for module in _modules(network, below) for p in module.parameters(recurse=False)}
+    of_layers = {id(p) for m in _modules(network, network.layer_names) for p in m.parameters(recurse=False)}
     before = True
     for weight, random in zip(network.parameters(), fresh.parameters(), strict=True):
         before = before and id(weight) not in of_layers
         if id(weight) not in trained and not (before and below):
             weight.copy_(random)
+
+
+def _modules(network: Network, layers: Iterable[str]) -> Iterator[nn.Module]:
+    """Every module that takes part in computing some layers."""
+    parts = network.layer_parts()
+    return (module for layer in layers for part in parts[layer] for module in part.modules())

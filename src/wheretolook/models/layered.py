@@ -7,7 +7,8 @@ from torch import Tensor, nn
 class Network(nn.Module):
     """A classifier whose layers have names, feature maps and pooled linear heads.
 
-    A subclass sets `layer_names` and `side_heads`, and gives `layer_modules`, `final_head` and `trace`.
+    A subclass sets `layer_names` and `side_heads`, and gives `layer_modules`, `final_head` and `trace`; also
+    `layer_parts`, where the former hold no weights.
 
     Attributes:
         layer_names: the layers, first to last; no dots in the names.
@@ -21,6 +22,10 @@ class Network(nn.Module):
     def layer_modules(self) -> dict[str, nn.Module]:
         """The module of each layer whose output is the layer's feature maps (N, C, h, w): for hooks."""
         raise NotImplementedError
+
+    def layer_parts(self) -> dict[str, list[nn.Module]]:
+        """The modules that compute each layer from the one before, and hold its weights."""
+        return {layer: [module] for layer, module in self.layer_modules().items()}
 
     def final_head(self) -> nn.Linear | None:
         """The linear classifier on the last layer's pooled feature maps; None where the network ends otherwise."""

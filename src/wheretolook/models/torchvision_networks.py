@@ -39,6 +39,10 @@ class TorchvisionNetwork(Network):
         """What gives each layer's feature maps; all that follows is computed from them."""
         return dict(self.views.items())
 
+    def layer_parts(self) -> dict[str, list[nn.Module]]:
+        """The parts of torchvision's network that lead to each layer."""
+        return {layer: [self.body.get_submodule(name) for name in names] for layer, names in self.cut.items()}
+
     def final_head(self) -> nn.Linear | None:
         """The classifier, where it is linear on the last layer's pooled feature maps."""
         return self.family.final_head(self.body)
