@@ -3,9 +3,9 @@
     python benchmarks/simulate.py [--runs 2000] [--write]
 
 The class test on maps without any difference (independent images, and images of patients), its power on a planted
-region, how often the intervals of agreement and of its excess over other images hold the true mean, and how often the
-tests over seeds say too much. Writes benchmarks/simulate.json with `--write`; the
-tests run short forms of the same.
+region, whether a region that one class alone has is blamed for what lies elsewhere, how often the intervals of
+agreement and of its excess over other images hold the true mean, and how often the tests over seeds say too much.
+Writes benchmarks/simulate.json with `--write`; the tests run short forms of the same.
 """
 
 from collections.abc import Callable
@@ -19,11 +19,17 @@ from tqdm import tqdm
 
 from wheretolook.analysis.agreement import agreement_rows
 from wheretolook.analysis.bootstrap import mean_intervals
+from wheretolook.analysis.contributions import by_region
 from wheretolook.analysis.correlated import Images, correlated
+from wheretolook.analysis.differences import difference
+from wheretolook.analysis.differing import differing_places
 from wheretolook.analysis.over_seeds import pairs_over_seeds, places_over_seeds
+from wheretolook.analysis.regions import regions_on_grid
 from wheretolook.analysis.relabel import design_of
+from wheretolook.analysis.target import Target
 from wheretolook.analysis.welch import place_test
 from wheretolook.data.atomic import write_json
+from wheretolook.data.labels import EVIDENCE, FOREGROUND
 
 RESULT = Path(__file__).with_suffix(".json")
 SIDE, PERMUTATIONS, RESAMPLES = 7, 999, 999
@@ -123,11 +129,39 @@ def flips_reject(seed: int) -> bool:
     return bool(places_over_seeds(np.random.default_rng(seed).normal(size=(6, 9))).min() <= 0.05)
 
 
+def blames_evidence(level: float, effect: float, seed: int) -> bool:
+    """Whether the evidence is said to tell two classes apart, 100 images each.
+
+    The evidence lies in cells of one class alone; the network has a level all over each cell, of either class.
+
+    Args:
+        level: of the maps on the cell, the same in both classes.
+        effect: of the class, beyond that: on the evidence where it is above 0, else, by its size, on the background.
+        seed: of places, noise and relabellings.
+    """
+    generator = np.random.default_rng(seed)
+    labels, side = np.repeat([0, 1], 100), 4 * SIDE
+    masks = np.zeros((200, side, side), dtype=np.uint8)
+    masks[:, 4:-4, 4:-4] = FOREGROUND
+    for mask, (y, x) in zip(masks[:100], generator.integers(6, side - 10, (100, 2)), strict=True):
+        mask[y : y + 4, x : x + 4] = EVIDENCE
+    regions, own = regions_on_grid(masks, (SIDE, SIDE)), (labels == 0)[:, None, None]
+    maps = level * regions.foreground + 0.3 * smooth_maps(200, np.arange(200), 0.0, generator).reshape(200, SIDE, SIDE)
+    maps += effect * regions.evidence if effect > 0 else -effect * own * (1 - regions.foreground)
+    target = Target(np.stack([maps, -maps], axis=1).astype(np.float32) / 2, labels, every_class=True)
+    found = by_region(target, np.arange(200), 0, masks)
+    tested = difference({0: found}, labels, np.arange(200), PERMUTATIONS, seed)
+    places = differing_places({"one": tested}, 0, {"one": 1.0}, labels == 0, np.arange(200), RESAMPLES, seed)
+    return any(p.region == "evidence" and p.p <= 0.05 and p.beyond_its_area for p in places)
+
+
 STUDIES: dict[str, tuple[Callable[[int], bool], tuple[float, float]]] = {
     "class test, no difference, images independent: rejected": (lambda s: rejects(0, "alone", s), (0.035, 0.065)),
     "class test, no difference, patients of one class: rejected": (lambda s: rejects(0, "whole", s), (0.035, 0.065)),
     "class test, no difference, patients of both: rejected": (lambda s: rejects(0, "mixed", s), (0.035, 0.065)),
     "class test, region of 0.5 SD, 100 images a class: found": (lambda s: rejects(0.5, "alone", s), (0.8, 1.0)),
+    "class at the background, evidence in one class alone: blamed": (lambda s: blames_evidence(3, -2, s), (0, 0.05)),
+    "class at the evidence: found": (lambda s: blames_evidence(3, 2, s), (0.8, 1.0)),
     "interval, 100 images: holds the truth": (lambda s: covers(100, False, s), (0.93, 0.97)),
     "interval, 200 images: holds the truth": (lambda s: covers(200, False, s), (0.93, 0.97)),
     "interval, 100 images of 25 patients: holds the truth": (lambda s: covers(100, True, s), (0.93, 0.97)),

@@ -97,6 +97,16 @@ def test_images_are_drawn_equally_from_the_classes_and_partners_are_of_the_class
     assert (groups[other] != groups)[labels == 0].all()
 
 
+def test_partners_are_of_another_group_however_unequal_groups_are_and_one_image_has_none() -> None:
+    labels, groups = np.array([0, 0, 0, 0, 1]), np.array([7, 7, 7, 8, 9])
+    other = partners(labels, groups)
+    np.testing.assert_array_equal(other[:3], 3)
+    assert other[3] in (0, 1, 2)
+    assert other[4] == 4
+    maps = RNG.normal(size=(5, 4, 4)).astype(np.float32)
+    np.testing.assert_array_equal(pixels_of(maps, None, labels, groups, 12, 0)["other"][0], [0, 1, 2, 3])
+
+
 def test_every_kind_is_filled_in_and_evidence_only_where_there_is_some() -> None:
     masks = np.zeros((3, 12, 12), np.uint8)
     masks[1, 2:4, 2:4] = 2

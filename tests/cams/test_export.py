@@ -164,7 +164,7 @@ def test_recipe_is_all_but_the_seed(model):
 def test_two_processes_write_the_bytes_of_one(tmp_path, model):
     write_prepared(tmp_path / "prepared")
     options = {"methods": "gradcam", "layers": "all", "precision": "float32", "batch_size": "3", "device": "cpu"}
-    options |= {"random_draws": "2"}
+    options |= {"random_draws": "2", "every_class_up_to": "10"}
     options |= {"models": str(model[0].parent), "prepared": str(tmp_path / "prepared")}
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     for name, launcher in {"one": [sys.executable], "two": torchrun}.items():

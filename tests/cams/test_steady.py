@@ -10,6 +10,7 @@ from torch import nn
 
 from tests.cams.small import noise, small_network
 from wheretolook.cams.explain import explain
+from wheretolook.cams.steady import shielded
 from wheretolook.data.refusal import Refusal
 
 METHODS = ["cam", "gradcam", "layercam", "activation"]
@@ -132,3 +133,11 @@ def test_the_global_generator_is_left_alone(network):
     state = torch.get_rng_state()
     explain(network, noise(), METHODS, LAYERS, fast=True)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_on_cuda_float32_is_no_tf32_inside_and_what_it_was_after(before, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", before)
+    with shielded("cuda", "float32", gradients=False):
+        assert not torch.backends.cudnn.allow_tf32
+    assert torch.backends.cudnn.allow_tf32 is before

@@ -76,6 +76,15 @@ def test_more_processes_than_cuda_devices_are_refused(monkeypatch: pytest.Monkey
         pass
 
 
+def test_one_cuda_device_for_several_processes_is_refused():
+    environment = {"TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}
+    with (
+        pytest.raises(Refusal, match='device "cuda:1": expected "cuda", of which each of the 2 processes takes one'),
+        joined_ranks(environment, torch.device("cuda:1")),
+    ):
+        pass
+
+
 def test_two_processes_under_torchrun_end_with_one_network_the_same_each_time_stopped_or_not(tmp_path: Path):
     root = Path(__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": f"{root / 'src'}:{root}", "OMP_NUM_THREADS": "1"}

@@ -12,7 +12,7 @@ from wheretolook.analysis.contrast import contrast, contrast_with_mean
 from wheretolook.analysis.pieces import Piece, made_anew
 from wheretolook.analysis.randomised import Cascade
 from wheretolook.analysis.removed_images import choose_images
-from wheretolook.analysis.sanity import alikeness, largest_alikeness, sanity_result
+from wheretolook.analysis.sanity import FEWEST_DRAWS, alikeness, largest_alikeness, sanity_result
 from wheretolook.analysis.target import open_target
 from wheretolook.cams.compute import compute
 from wheretolook.cams.engine import Engine, build_engine
@@ -48,29 +48,38 @@ def model_sanity(
     Returns:
         METHOD.LAYER to its result.
     """
-    rows = choose_images(prepared.labels, prepared.rows(SPLIT), IMAGES, len(prepared.class_names), seed)
+    random = maps.random()
+    # Of the images that the null is of, so that it and what is held against it are means over the same.
+    there = prepared.rows(SPLIT) if random is None else random[1]
+    rows = choose_images(prepared.labels, there, IMAGES, len(prepared.class_names), seed)
     if not len(rows):
         return None
     slow = {name for name, method in METHODS.items() if method.forward_passes_a_channel}
     few = choose_images(prepared.labels, rows, IMAGES_OF_SLOW, len(prepared.class_names), seed)
     quick = [pair for pair in maps.names if pair[0] not in slow]
     rest = [pair for pair in maps.names if pair[0] in slow]
-    null = primary_null(maps, prepared)
+    null, null_of_few = (primary_null(maps, prepared, chosen) for chosen in (rows, few))
     found = cascade(network, card, maps, prepared, quick, rows, draws, "sanity", piece)
     found |= cascade(network, card, maps, prepared, rest, few, draws, "sanity of slow methods", piece, last_step=True)
     return {
-        f"{method}.{layer}": sanity_result(found[method, layer], len(few if method in slow else rows), null)
+        f"{method}.{layer}": sanity_result(found[method, layer], len(few), null_of_few)
+        if method in slow
+        else sanity_result(found[method, layer], len(rows), null)
         for method, layer in maps.names
     }
 
 
-def primary_null(maps: Maps, prepared: Prepared) -> float | None:
-    """Null (c) of the primary maps; None where the export left no maps of random networks."""
+def primary_null(maps: Maps, prepared: Prepared, rows: np.ndarray) -> float | None:
+    """Null (c) of the primary maps over some images that it was exported for.
+
+    None where the export left no maps of random networks, or of fewer than FEWEST_DRAWS.
+    """
     last, random = maps.manifest["layers"][-1], maps.random()
-    if random is None or ("cam", last) not in maps.names:
+    if random is None or ("cam", last) not in maps.names or len(random[0]) < FEWEST_DRAWS:
         return None
-    draws, rows = random
-    return largest_alikeness(open_target(maps, "cam", last, prepared.labels).true_class(rows), draws)
+    draws, there = random
+    own = open_target(maps, "cam", last, prepared.labels).true_class(rows)
+    return largest_alikeness(own, draws[:, np.searchsorted(there, rows)])
 
 
 def cascade(

@@ -106,7 +106,7 @@ def _disagreement(found: Findings, margin: float) -> Obstacle | None:
     """The rule that the models' agreement breaks, if it breaks one."""
     low = lowest(found.rows, "random")
     if low is None:
-        return rules.EVERY_NULL, "not held against random weights: no such maps were exported, or too few"
+        return rules.EVERY_NULL, "not held against random weights: no such maps of this split, or too few draws"
     if min(each for null in NULLS if (each := lowest(found.rows, null)) is not None) < margin:
         return rules.AGREEMENT, weakest(found.rows)
     return None

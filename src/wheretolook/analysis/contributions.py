@@ -10,6 +10,8 @@ from wheretolook.analysis.regions import regions_on_grid
 from wheretolook.analysis.target import Target
 
 REGIONS = ("evidence", "mark", "foreground", "background", "unknown")
+# What a region lies in: the first of these that an image has. A mark was put on the picture, not on the thing.
+SURROUNDINGS = {"evidence": ("foreground", "background"), "mark": ("background", "foreground")}
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ def by_cell(target: Target, rows: np.ndarray, class_index: int, grid: tuple[int,
 def by_region(target: Target, rows: np.ndarray, class_index: int, masks: np.ndarray) -> Contributions:
     """Each region's contribution, for images whose things lie anywhere.
 
-    Regions don't overlap: `foreground` is what is neither evidence nor mark.
+    Regions don't overlap: `foreground` is what is neither evidence nor mark. What evidence and mark contribute is what
+    they have beyond their surroundings (`beyond_surroundings`).
 
     Args:
         target: the maps.
@@ -63,9 +66,34 @@ def by_region(target: Target, rows: np.ndarray, class_index: int, masks: np.ndar
         parts.append(1 - regions.known)
         area = np.stack(parts, axis=1)
         maps = target.named_class(block, class_index)
-        values.append(np.einsum("nrhw,nhw->nr", area, maps) / np.float32(maps[0].size))
         areas.append(area.mean(axis=(2, 3)))
+        found = np.einsum("nrhw,nhw->nr", area, maps) / np.float32(maps[0].size)
+        values.append(beyond_surroundings(found, areas[-1]))
     return Contributions(np.concatenate(values), np.concatenate(areas), REGIONS, None)
+
+
+def beyond_surroundings(values: np.ndarray, area: np.ndarray) -> np.ndarray:
+    """Contributions of regions, those of evidence and mark less what as large a part of their surroundings has.
+
+    Images of the rest have no evidence, and so no contribution of it. Were it counted from zero, it would tell the
+    classes apart also for a network that has one and the same level all over a cell, infected or not: a CAM's zero is
+    arbitrary, as the bias is no part of it. What is taken off stays with the surroundings, so that sums stay the same.
+
+    Args:
+        values: (n, 5), as in REGIONS.
+        area: (n, 5), shares of the image.
+    """
+    out = values.copy()
+    for region, around in SURROUNDINGS.items():
+        left = np.ones(len(values), dtype=bool)
+        for place in (REGIONS.index(name) for name in around):
+            there = left & (area[:, place] > 0)
+            level = values[there, place] / area[there, place]
+            moved = level * area[there, REGIONS.index(region)]
+            out[there, REGIONS.index(region)] -= moved
+            out[there, place] += moved
+            left &= ~there
+    return out
 
 
 def _blocks(target: Target, rows: np.ndarray) -> list[np.ndarray]:

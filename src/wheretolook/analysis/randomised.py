@@ -12,7 +12,7 @@ from wheretolook.models.card import Card
 from wheretolook.models.layered import Network
 from wheretolook.models.network import build_network
 
-FIRST_SEED = 1000  # the null's networks are seeded from 0 on: these must be others
+FIRST_SEED = 200_000  # neither a model's nor those of the null's networks
 
 
 class Cascade:

@@ -12,19 +12,31 @@ Removal = tuple[str, int, np.ndarray]  # a kind of map, the number of an image, 
 
 
 def choose_images(labels: np.ndarray, rows: np.ndarray, count: int, classes: int, seed: int) -> np.ndarray:
-    """Equally many images of each class, at most `count` in all, drawn from `rows`; ascending."""
+    """Equally many images of each class, at least one and else `count` in all, drawn from `rows`; ascending."""
     generator = np.random.default_rng(seed)
     chosen = [generator.permutation(rows[labels[rows] == k])[: max(1, count // classes)] for k in range(classes)]
     return np.sort(np.concatenate(chosen))
 
 
 def partners(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """For each image another of its class, of another group where the class has one; (n,) int64."""
+    """For each image another of its class: of another group where the class has one; itself where it is alone.
+
+    Args:
+        labels: (n,) int64.
+        groups: (n,) int64.
+
+    Returns:
+        (n,) int64.
+    """
     partner = np.arange(len(labels))
     for k in np.unique(labels):
         own = np.flatnonzero(labels == k)
         own = own[np.argsort(groups[own], kind="stable")]
-        partner[own] = np.roll(own, len(own) // 2)
+        for place, i in enumerate(own):
+            # From the other half of the class on, so that partners are spread over it.
+            others = np.roll(own, -place - max(1, len(own) // 2))
+            elsewhere = others[groups[others] != groups[i]]
+            partner[i] = elsewhere[0] if len(elsewhere) else others[0]
     return partner
 
 
@@ -44,19 +56,23 @@ def pixels_of(
     Returns:
         Kind to (m,) int64, the images it exists for, and (m, S, S) bool, the pixels.
     """
-    everyone = np.arange(len(maps))
+    everyone, partner = np.arange(len(maps)), partners(labels, groups)
     noise = np.random.default_rng(seed).normal(size=maps.shape)
     found = {
         "cam": maps,
         "random": noise,
-        "other": maps[partners(labels, groups)],
+        "other": maps[partner],
         "centre": np.broadcast_to(centre_prior(maps.shape[1:]), maps.shape),
     }
-    out = {kind: (everyone, first_pixels(enlarge(each, side), FRACTION, seed)) for kind, each in found.items()}
+    there = dict.fromkeys(found, everyone) | {"other": np.flatnonzero(partner != everyone)}
+    out = {
+        kind: (there[kind], first_pixels(enlarge(each[there[kind]], side), FRACTION, seed))
+        for kind, each in found.items()
+        if len(there[kind])
+    }
     inside = np.zeros((len(maps), side, side), bool) if masks is None else masks == EVIDENCE
-    there = np.flatnonzero(inside.any(axis=(1, 2)))
-    if len(there):
-        out["evidence"] = (there, evidence_pixels(inside[there], FRACTION, seed))
+    if len(seen := np.flatnonzero(inside.any(axis=(1, 2)))):
+        out["evidence"] = (seen, evidence_pixels(inside[seen], FRACTION, seed))
     return {kind: out[kind] for kind in KINDS if kind in out}
 
 

@@ -23,7 +23,8 @@ WORDS = {
     "a map of a network that has learned nothing explains nothing.",
     ENOUGH: f"The split holds {FEWEST_IMAGES} images of the class or more, of ten groups or more.",
     AGREEMENT: "For every pair of models, the correlation of their CAMs of the last layer (true class, as a contrast) "
-    "exceeds each null by the margin: lower end of the 95 % interval of the excess, paired by image, drawn by group.",
+    "exceeds each null by the margin: lower end of the 95 % interval of the excess, paired by image, drawn by group. "
+    "The null of random weights is one figure, the highest mean of any draw.",
     PLACE: "In every model the share of positive energy in the region is at least twice its share of area and twice "
     "what a centre prior has there (lower ends of the 95 % intervals); of several such regions a mark comes "
     "first, then the one with the largest energy for its area.",
@@ -32,11 +33,13 @@ WORDS = {
     ALONE: "Whose view it is, the network's or the class's, takes two models or more to tell.",
     HELD_OUT: "The images are of a split that the networks were not trained on.",
     MAPS: "Every model has CAMs of its last layer, which alone make statements.",
-    EVERY_NULL: "Agreement was held against every null: random weights take ten draws or more (export.random_draws).",
+    EVERY_NULL: "Agreement was held against every null: random weights take ten draws or more (export.random_draws), "
+    "and are drawn for images of the test split alone.",
     DIFFERENCE: "At a place the class and the rest differ in every model, the same way (largest p of the models up to "
     "0.05, labels permuted by group, adjusted for all places), and in every model the place holds at least twice the "
-    "share of the difference of mean logits that its share of the area would be (lower end of the 95 % interval); of "
-    "several such regions a mark comes first.",
+    "share of the difference of mean logits that its share of the area would be (lower end of the 95 % interval). "
+    "Evidence and marks, which the rest has none of, count by what they have beyond their surroundings; of several "
+    "such regions a mark comes first.",
     RECIPE: f"A sentence about all networks trained so takes {FEWEST_SEEDS} seeds or more of one recipe, and a test "
     "over seeds.",
     SEEDS: "What holds in each model of one recipe holds over its seeds too: the models are the sample. Agreement: a "

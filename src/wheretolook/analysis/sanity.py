@@ -10,6 +10,8 @@ import numpy as np
 
 from wheretolook.analysis.correlation import correlate
 
+FEWEST_DRAWS = 10  # random networks; the largest figure of fewer says little
+
 
 def alikeness(true: np.ndarray, randomised: np.ndarray) -> float:
     """Mean |Spearman| over images between maps (n, h, w) of a trained and of a random network.

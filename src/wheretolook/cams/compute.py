@@ -36,6 +36,15 @@ class Batch:
     head_logits: dict[str, Tensor]
     class_index: Tensor
 
+    def to(self, device: str) -> "Batch":
+        """The same, elsewhere: on a GPU, the maps of many batches would fill what the next one needs."""
+        return Batch(
+            {pair: maps.to(device) for pair, maps in self.maps.items()},
+            self.logits.to(device),
+            {layer: logits.to(device) for layer, logits in self.head_logits.items()},
+            self.class_index.to(device),
+        )
+
 
 @dataclass(frozen=True)
 class _Forward:

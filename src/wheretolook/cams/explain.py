@@ -84,7 +84,7 @@ def explain(
     parts: list[Batch] = []
     for start in range(0, len(images), batch_size):
         rows = slice(start, min(start + batch_size, len(images)))
-        parts += [batch for _, batch in compute_in_parts(engine, images[rows], rows, choose)]
+        parts += [batch.to("cpu") for _, batch in compute_in_parts(engine, images[rows], rows, choose)]
     return Explanation(
         {pair: _joined([part.maps[pair] for part in parts]) for pair in parts[0].maps},
         _joined([part.logits for part in parts]),
@@ -108,4 +108,4 @@ def check_images(images: Tensor | np.ndarray) -> Tensor:
 
 
 def _joined(parts: list[Tensor]) -> np.ndarray:
-    return torch.cat(parts).cpu().numpy()
+    return torch.cat(parts).numpy()

@@ -66,11 +66,13 @@ def export_maps(
         On rank 0 the manifest, as it stands in `folder/manifest.json`; elsewhere an empty one.
 
     Raises:
-        Refusal: the model's classes or input size are not those of the images, an unknown method or layer, or NaN.
+        Refusal: the model's classes or input size are not those of the images, an unknown method or layer, no
+            last layer, or NaN.
     """
     network, card = load_model(model, ranks.device)
     columns = match_classes(model, card, prepared.class_names)
     check_size(model, card, prepared.images.shape[1])
+    check_last_layer(card, choices.layers)
     size = (card.input_size, card.input_size)
     engine = build_engine(
         network, choices.methods, choices.layers, size, choices.precision, card.trained_heads, fast=True
@@ -116,6 +118,16 @@ def check_size(model: Path, card: Card, size: int) -> None:
         raise Refusal(
             f"{model}: expected images of {card.input_size} pixels, found prepared ones of {size}; "
             f"set prepare.size to {card.input_size}"
+        )
+
+
+def check_last_layer(card: Card, layers: tuple[str, ...] | None) -> None:
+    """Refuse to leave out the last layer: its maps stand for the model, and statements rest on nothing else."""
+    last = card.layers[-1]
+    if layers is not None and last not in layers:
+        raise Refusal(
+            f"export.layers: expected the last layer, {last}, among them, since statements rest on its maps; found "
+            f'{", ".join(layers)}; add it, or write "all"'
         )
 
 

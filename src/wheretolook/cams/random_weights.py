@@ -18,6 +18,7 @@ from wheretolook.models.network import build_network
 
 SPLIT = "test"
 A_CLASS = 50  # images of a class at most
+FIRST_SEED = 100_000  # no model's: what a model began with is none of those that have nothing to do with it
 ESTIMATED_ON = 64  # training images from which normalisation statistics are estimated anew
 
 
@@ -38,7 +39,7 @@ def random_maps(
         card: of the model whose architecture is drawn anew.
         prepared: the images.
         rows: (n,) int64, images to take maps of.
-        draws: networks; draw d is seeded with d.
+        draws: networks; draw d is seeded with FIRST_SEED + d.
         batch_size: images a forward pass.
         device: where the networks run.
 
@@ -47,9 +48,9 @@ def random_maps(
         units; None where the architecture has no pooled linear head.
     """
     found = []
-    for seed in tqdm(range(draws), desc="random weights", unit="network", disable=None):
+    for draw in tqdm(range(draws), desc="random weights", unit="network", disable=None):
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.manual_seed(FIRST_SEED + draw)
             network = build_network(card.architecture, len(prepared.class_names), card.arguments)
         head = network.final_head()
         if head is None:

@@ -25,8 +25,6 @@ def shared_state(state: Path, path: Path, ranks: Ranks, create: Callable[[Path],
         ranks: the processes that share the work.
         create: fills a new folder with what all ranks then write into.
     """
-    if ranks.device.type == "cuda":
-        torch.cuda.set_device(ranks.device)  # what torch.distributed talks over
     state = _told(state, ranks)
     try:
         if ranks.leads:

@@ -40,9 +40,23 @@ def shielded(device_type: str, precision: str, gradients: bool) -> Iterator[None
 
     Args:
         device_type: "cpu", "cuda", "mps".
-        precision: "float32": as the weights are; "bfloat16": automatic mixed precision.
+        precision: "float32": as the weights are, on CUDA without TF32; "bfloat16": automatic mixed precision.
         gradients: whether a graph is recorded, for backward passes.
     """
     autocast = torch.autocast(device_type, torch.bfloat16, enabled=precision == "bfloat16")
-    with torch.inference_mode(False), torch.set_grad_enabled(gradients), autocast:
+    with torch.inference_mode(False), torch.set_grad_enabled(gradients), autocast, _whole_float32(device_type):
         yield
+
+
+@contextmanager
+def _whole_float32(device_type: str) -> Iterator[None]:
+    """On CUDA, convolutions in float32 as it is stored: PyTorch's default there is TF32, with 10 bits of 23."""
+    if device_type != "cuda":
+        yield
+        return
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from inspect import signature
 from typing import Any
 
@@ -12,6 +13,9 @@ from torch import Tensor, nn
 from wheretolook.data.refusal import Refusal
 from wheretolook.models.history import Tally, tally_from
 from wheretolook.models.orphans import end_with_parent
+
+# Rank 0 hashes arrays and runs random networks while the others wait for it.
+PATIENCE = timedelta(hours=6)
 
 
 @dataclass(frozen=True)
@@ -115,25 +119,40 @@ def joined_ranks(environment: Mapping[str, str], device: torch.device) -> Iterat
         device: the chosen one; on CUDA without a number each process of a machine takes its own.
 
     Raises:
-        Refusal: more processes on this machine than it has CUDA devices.
+        Refusal: more processes on this machine than it has CUDA devices, or one device named for several.
     """
     if "TORCHELASTIC_RUN_ID" not in environment:
         yield Ranks(0, 1, 0, device)
         return
     end_with_parent()
     rank, count, local = (int(environment[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-    if device.type == "cuda" and device.index is None:
-        there = torch.cuda.device_count()
-        if local >= there:
-            raise Refusal(
-                f"torchrun: expected no more processes than CUDA devices on this machine, {there}; found "
-                f"process {local + 1}; lower --nproc-per-node in WTL_LAUNCH"
-            )
-        device = torch.device("cuda", local)
+    if device.type == "cuda":
+        device = _own_device(device, local, count)
+        torch.cuda.set_device(device)  # what torch.distributed talks over
     from torch import distributed
 
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield Ranks(rank, count, local, device)
     finally:
         distributed.destroy_process_group()
+
+
+def _own_device(device: torch.device, local: int, count: int) -> torch.device:
+    """The CUDA device of one of several processes.
+
+    Raises:
+        Refusal: more processes on this machine than it has devices, or one device named for several.
+    """
+    if device.index is not None and count > 1:
+        raise Refusal(
+            f'device "{device}": expected "cuda", of which each of the {count} processes takes one, found one for all; '
+            "set WHERETOLOOK_DEVICE=cuda"
+        )
+    there = torch.cuda.device_count()
+    if local >= there:
+        raise Refusal(
+            f"torchrun: expected no more processes than CUDA devices on this machine, {there}; found "
+            f"process {local + 1}; lower --nproc-per-node in WTL_LAUNCH"
+        )
+    return torch.device("cuda", local) if device.index is None else device

@@ -37,7 +37,8 @@ class Keeper:
         """Go on from the last step that every process has saved; gives that step, 0 where there is none."""
         step = self.training.ranks.last_common(self._steps())
         if step:
-            state = torch.load(self._path(step), map_location=self.training.ranks.device, weights_only=True)
+            # Onto the CPU: each part knows where it belongs, and AdamW's counters belong there.
+            state = torch.load(self._path(step), map_location="cpu", weights_only=True)
             self.training.restore(state)
         return step
 
