@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wheretolook.analysis.classification import softmax
 from wheretolook.analysis.grid import common_grid, to_grid
 from wheretolook.analysis.target import open_target
 from wheretolook.cams.store import Maps
@@ -107,12 +108,6 @@ def disagreement(maps: list[np.ndarray]) -> np.ndarray:
     known = np.isfinite(each)
     total = np.where(known, each, 0).sum(axis=0)
     return 1 - np.divide(total, known.sum(axis=0), out=np.full(each.shape[1], np.nan), where=known.any(axis=0))
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Scores (n, K) float64 of logits (n, K)."""
-    raised = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return raised / raised.sum(axis=1, keepdims=True)
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
