@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from wheretolook.data.refusal import Refusal
+from wheretolook.models.weights_file import weights_metadata
 
 # The one key of the file's metadata: safetensors writes several keys in random order.
 METADATA_KEY = "wheretolook"
 FORMAT = 1
 LOSSES = ("last", "every")
-# Safetensors itself takes no longer header.
-_LONGEST_HEADER = 100_000_000
 # Of each epoch, and in it of each trained head.
 EPOCH_FIGURES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
@@ -102,30 +101,13 @@ def read_card(path: Path) -> Card:
     Raises:
         Refusal: no safetensors file, no card in it, or a card that does not hold what it should.
     """
-    metadata = _header(path).get("__metadata__")
-    text = metadata.get(METADATA_KEY) if isinstance(metadata, dict) else None
-    if not isinstance(text, str):
+    text = weights_metadata(path).get(METADATA_KEY)
+    if text is None:
         raise Refusal(
             f'{path}: expected a model of this project, found a safetensors file without a "{METADATA_KEY}" card; '
             "a foreign file needs its architecture and classes: add it under drive in params.yaml"
         )
     return card_from_json(text, path)
-
-
-def _header(path: Path) -> dict[str, Any]:
-    """The JSON header of a safetensors file: eight bytes of length (little endian), then the text."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        text = file.read(length) if length <= _LONGEST_HEADER else b""
-    try:
-        header = json.loads(text)
-    except ValueError:
-        header = None
-    if not isinstance(header, dict):
-        raise Refusal(
-            f"{path}: expected a safetensors file, found another format or a cut file; train or fetch it again"
-        )
-    return header
 
 
 def _check_heads(card: Card, source: Path) -> None:
