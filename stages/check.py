@@ -12,7 +12,7 @@ from wheretolook.stage import StageCommand, run_stage
 @click.option("--names", type=click.Path(path_type=Path), default=Path("reports/names.json"), show_default=True)
 @click.option("--values", type=click.Path(path_type=Path), default=Path("reports/parameters.json"), show_default=True)
 def check(params: Path, names: Path, values: Path) -> None:
-    """Check the sections, names and values of params.yaml, and that each stage would accept its options."""
+    """Check the sections, names and values of params.yaml: what a stage would refuse, whatever its data, is refused."""
     from wheretolook.data.atomic import write_json
     from wheretolook.params import read_params
 
@@ -56,17 +56,24 @@ def command_lines(values: dict[str, dict]) -> list[tuple[str, click.Command, lis
 
 
 def accept(where: str, command: click.Command, words: list[str]) -> None:
-    """Parse a stage's options without running it.
+    """Parse a stage's options and check their values, without running it.
 
     Raises:
-        Refusal: an option that the stage doesn't know, a missing one, a wrong type or range.
+        Refusal: an option that the stage doesn't know, a missing one, a wrong type or range, or a value that it would
+            refuse itself.
     """
     from wheretolook.data.refusal import Refusal
+    from wheretolook.values import check_values
 
     try:
-        command.make_context(command.name, list(words))
+        context = command.make_context(command.name, list(words))
     except click.UsageError as error:
         raise Refusal(f"params.yaml: {where}: {error.format_message()}") from error
+    try:
+        check_values(str(command.name), context.params)
+    except Refusal as refusal:
+        named = str(refusal).startswith(tuple(where.split(" and ")))
+        raise Refusal(f"params.yaml: {refusal}" if named else f"params.yaml: {where}: {refusal}") from refusal
 
 
 if __name__ == "__main__":

@@ -57,13 +57,14 @@ def export(
 ) -> None:
     """Write the maps of model NAME: raw, signed, at each layer's own resolution, and a manifest that pins them."""
     from wheretolook.cams.export import Choices, export_maps
+    from wheretolook.cams.layer_names import parse_layers
     from wheretolook.data.atomic import write_text
     from wheretolook.data.prepared import load_prepared
     from wheretolook.models.determinism import deterministic
     from wheretolook.models.device import choose_device, describe_device
     from wheretolook.models.ranks import joined_ranks
 
-    names = None if layers == "all" else tuple(part.strip() for part in layers.split(","))
+    names = parse_layers(layers)
     choices = Choices(methods, names, precision, batch_size, random_draws, every_class_up_to)
     data = load_prepared(prepared)
     with deterministic(), joined_ranks(os.environ, choose_device(device)) as ranks:

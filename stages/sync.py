@@ -30,30 +30,18 @@ def sync(name: str, timeout: float, retries: int, identifier: str, url: str, sha
          **foreign: str | int | tuple[str, ...] | None) -> None:  # fmt: skip
     """Bring the model NAME to models/NAME.safetensors."""
     from wheretolook.data.attempts import Network
-    from wheretolook.data.obtain import Wanted, obtain
+    from wheretolook.data.obtain import obtain
     from wheretolook.models.admit import admit
-    from wheretolook.models.foreign import describe
+    from wheretolook.models.entry import read_entry
 
-    source = link(name, identifier, url)
-    lists = {key: ",".join(value) for key, value in foreign.items() if isinstance(value, tuple)}
-    description = describe(f"drive.{name}", **foreign | lists)
-    click.echo(f"sync {name}: from {source}")
-    path = obtain(Wanted(source, sha256, f"drive.{name}.sha256"), cache, Network(timeout, retries))
-    card = admit(path, f"drive.{name} ({source})", models / f"{name}.safetensors", description)
+    wanted, description = read_entry(name, {"identifier": identifier, "url": url, "sha256": sha256, **foreign})
+    click.echo(f"sync {name}: from {wanted.source}")
+    path = obtain(wanted, cache, Network(timeout, retries))
+    card = admit(path, f"drive.{name} ({wanted.source})", models / f"{name}.safetensors", description)
     click.echo(
         f"sync {name}: {card.architecture}, {len(card.class_names)} classes, {path.stat().st_size:,} bytes, "
         "sha256 as pinned"
     )
-
-
-def link(name: str, identifier: str, url: str) -> str:
-    """Where an entry's file is."""
-    from wheretolook.data.drive import drive_link
-    from wheretolook.data.refusal import Refusal
-
-    if bool(identifier) == bool(url):
-        raise Refusal(f"drive.{name}: expected one of id and url, found {'both' if url else 'neither'}")
-    return url or drive_link(identifier)
 
 
 if __name__ == "__main__":

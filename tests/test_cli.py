@@ -114,7 +114,7 @@ def test_bad_input_ends_with_a_message_and_nothing_written(look, words, images, 
 def test_an_image_given_as_a_model_is_refused(look, tmp_path):
     done, _ = look("--model", str(tmp_path / "a.png"))
     assert done.exit_code != 0
-    assert "a.png: expected a safetensors file" in done.output
+    assert "a.png: not a whole safetensors file" in done.output
 
 
 def used():

@@ -1,9 +1,15 @@
 """What a killed dvc leaves behind is mended; what is whole is left alone."""
 
 import os
+import subprocess
+import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from dvc.fs import LocalFileSystem
+from dvc.lock import Lock, LockError
+from dvc.rwlock import rwlock
 
 from wheretolook.mend import is_whole_lock, mend
 
@@ -77,3 +83,82 @@ def test_unfinished_outputs_of_dead_processes_are_removed(root: Path) -> None:
         "2 unfinished outputs of killed stages removed: data/cams/a.part-4194305-old, data/raw.part-4194305"
     ]
     assert not dead.exists() and mine.exists()
+
+
+def dvc_reads_or_writes(root: Path) -> AbstractContextManager[object]:
+    """What DVC holds while it works; by its own code."""
+    return Lock(str(root / ".dvc/tmp/lock"))
+
+
+def dvc_edits_rwlock(root: Path) -> AbstractContextManager[object]:
+    return Lock(str(root / ".dvc/tmp/rwlock.lock"))
+
+
+def dvc_waits_for_a_stage(root: Path) -> AbstractContextManager[object]:
+    """What DVC leaves standing while a stage runs."""
+    return rwlock(str(root / ".dvc/tmp"), LocalFileSystem(), "dvc repro", ["params.yaml"], ["data/raw"], False)
+
+
+@pytest.mark.parametrize("busy", [dvc_reads_or_writes, dvc_edits_rwlock, dvc_waits_for_a_stage])
+def test_nothing_is_touched_under_a_running_dvc(root: Path, busy) -> None:
+    (root / "dvc.lock").write_text("sch")
+    left = root / "data" / "raw.part-4194305"
+    left.mkdir(parents=True)
+    with busy(root):
+        (told,) = mend(root)
+        assert told.startswith("nothing was touched: ") and told.endswith("; wait until it ends")
+        assert (root / "dvc.lock").read_text() == "sch" and left.exists()
+    assert len(mend(root)) == 2, "as soon as it has ended"
+    assert (root / "dvc.lock").read_text() == WHOLE
+
+
+def test_a_cut_rwlock_is_left_alone_as_long_as_a_process_that_it_names_runs(root: Path) -> None:
+    file = root / ".dvc/tmp/rwlock"
+    with dvc_waits_for_a_stage(root):
+        whole = file.read_text()
+        file.write_text(whole[: whole.index("}") + 1])
+        assert f"process {os.getpid()}, a dvc, waits" in mend(root)[0] and file.exists()
+        file.write_text(whole)
+
+
+def test_no_dvc_begins_while_locks_are_mended(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def put_back(path: Path, text: str) -> None:
+        tried.append(path.name)
+        with pytest.raises(LockError):
+            Lock(str(root / ".dvc/tmp/lock"))._do_lock()
+
+    monkeypatch.setattr("wheretolook.mend.write_text", put_back)
+    (root / "dvc.lock").write_text("sch")
+    mend(root)
+    assert tried == ["dvc.lock"]
+
+
+@pytest.mark.parametrize("pid", [4194305, 10**30])
+def test_what_a_killed_dvc_left_is_no_running_dvc(root: Path, pid: int) -> None:
+    (root / "dvc.lock").write_text("sch")
+    (root / ".dvc/tmp/lock").write_text(f" {pid}\n")
+    (root / ".dvc/tmp/rwlock").write_text(f'{{"write": {{"data/raw": {{"pid": {pid}, "cmd": "dvc repro"}}}}}}')
+    assert len(mend(root)) == 1
+    assert (root / "dvc.lock").read_text() == WHOLE
+
+
+def test_another_process_that_got_a_dead_dvcs_number_is_no_dvc(root: Path) -> None:
+    file = root / ".dvc/tmp/rwlock"
+    file.write_text(f'{{"write": {{"data/raw": {{"pid": {os.getpid()}, "cmd": "dvc repro"}}}}}}')
+    assert "waits for a stage" in mend(root)[0]
+    os.utime(file, (0, 0))
+    assert mend(root) == []
+
+
+def test_a_dead_dvc_that_nobody_has_asked_for_is_dead(root: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as dead:
+        os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
+        (root / ".dvc/tmp/rwlock").write_text(f'{{"read": {{"a": [{{"pid": {dead.pid}, "cmd": "dvc repro"}}]}}}}')
+        assert mend(root) == []
+
+
+def test_outside_of_a_project_no_lock_is_left(tmp_path: Path) -> None:
+    assert mend(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []

@@ -9,10 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from tests.pipeline.code_dependencies import ROOT
+from wheretolook.cli import COMMANDS, main
+from wheretolook.command import Command
 from wheretolook.data.refusal import Refusal
+from wheretolook.stage import StageCommand
 from wheretolook.writers import LOCKS, key, only_writer
 
 STAGE = """
@@ -106,3 +111,17 @@ def test_a_key_names_stage_and_model_and_tells_paths_apart(tmp_path: Path, monke
     refused = pytest.raises(Refusal, match=f"found that process {os.getpid()} writes them")
     with only_writer("train", one, {}), refused, only_writer("train", one, {}):
         pass
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_that_is_no_stage_takes_no_lock(name: str):
+    command = main.get_command(click.Context(main), name)
+    assert isinstance(command, Command) and not isinstance(command, StageCommand)
+
+
+def test_a_command_outside_the_pipeline_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    for words in (["share", "none.safetensors"], ["verify"], ["diff", "a", "b"]):
+        done = CliRunner().invoke(main, words)
+        assert done.exit_code == 1 and done.output.startswith("Error: "), done.output
+    assert list(tmp_path.iterdir()) == []

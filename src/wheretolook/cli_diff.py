@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from wheretolook.stage import StageCommand
+from wheretolook.command import Command
 
 FILE = click.Path(path_type=Path)
 
@@ -22,7 +22,7 @@ class Limit(click.ParamType):
         return metric, click.FloatRange(0).convert(limit, param, ctx)
 
 
-@click.command(cls=StageCommand, short_help="What changed between two models, or two revisions.")
+@click.command(cls=Command, short_help="What changed between two models, or two revisions.")
 @click.argument("a")
 @click.argument("b", default="workspace")
 @click.option("--md", "form", flag_value="md", help="Markdown, for a pull request.")

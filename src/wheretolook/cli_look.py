@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from wheretolook.stage import StageCommand
+from wheretolook.command import Command
 
 FILE = click.Path(path_type=Path)
 
 
-@click.command(cls=StageCommand)
+@click.command(cls=Command)
 @click.argument("images", nargs=-1, required=True, type=FILE, metavar="IMAGE...")
 @click.option("--model", required=True, type=FILE, help="A model file, NAME.safetensors.")
 @click.option(

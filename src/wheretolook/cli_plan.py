@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from wheretolook.stage import StageCommand
+from wheretolook.command import Command
 
 
-@click.command(cls=StageCommand, short_help="What `dvc repro` would run.")
+@click.command(cls=Command, short_help="What `dvc repro` would run.")
 @click.option(
     "--root", type=click.Path(path_type=Path), default=Path(), show_default=True, help="The folder of dvc.yaml."
 )

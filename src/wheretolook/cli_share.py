@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from wheretolook.stage import StageCommand
+from wheretolook.command import Command
 
 
-@click.command(cls=StageCommand)
+@click.command(cls=Command)
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--name", default="", help="Of the entry in params.yaml.  [default: the file's own]")
 def share(model: Path, name: str) -> None:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from wheretolook.stage import StageCommand
+from wheretolook.command import Command
 
 SHOWN = 40
 
 
-@click.command(cls=StageCommand, short_help="Whether every output is still what the stages wrote.")
+@click.command(cls=Command, short_help="Whether every output is still what the stages wrote.")
 @click.option("--allow-missing", is_flag=True, help="Files that are not here are no fault, as on a fresh clone.")
 @click.option(
     "--root", type=click.Path(path_type=Path), default=Path(), show_default=True, help="The folder of dvc.yaml."

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from wheretolook.analysis.classification import softmax
 from wheretolook.cams.choose import PREDICTED
 from wheretolook.cams.explain import Explanation, explain
 from wheretolook.cams.files import ImageFiles
@@ -38,8 +39,7 @@ class Looked:
     @property
     def scores(self) -> np.ndarray:
         """(N, classes), softmax of the logits."""
-        powers = np.exp(self.found.logits - self.found.logits.max(1, keepdims=True))
-        return powers / powers.sum(1, keepdims=True)
+        return softmax(self.found.logits)
 
     def overlays(self) -> Iterator[Overlay]:
         """Each picture: image by image, then by method and layer, then by class."""

@@ -12,19 +12,27 @@ from pathlib import Path
 import yaml
 
 from wheretolook.data.atomic import remove_unfinished, write_text
+from wheretolook.pipeline.running import without_dvc
 
 OUTPUTS = ("data", "models", "reports")
 
 
 def mend(root: Path) -> list[str]:
-    """Mend the locks of a DVC project, and remove what killed stages left unfinished.
+    """Mend the locks of a DVC project, and remove what killed stages left unfinished; nothing under a running dvc.
+
+    What a dvc is writing just now looks like what a kill has cut.
 
     Args:
         root: the folder of dvc.yaml.
 
     Returns:
-        A sentence for each thing that was done; empty if all was whole.
+        A sentence for each thing that was done, or for why nothing was; empty if all was whole.
     """
+    with without_dvc(root / ".dvc" / "tmp") as running:
+        return [f"nothing was touched: {running}; wait until it ends"] if running else _mend(root)
+
+
+def _mend(root: Path) -> list[str]:
     done = []
     lock, kept = root / "dvc.lock", root / ".dvc" / "tmp" / "dvc.lock.whole"
     if lock.exists() and not is_whole_lock(lock):

@@ -1,4 +1,4 @@
-"""What every stage command shares: one writer at a time, and how it shows what went wrong."""
+"""What every stage shares: one writer at a time, and a quick end."""
 
 import os
 import sys
@@ -6,30 +6,18 @@ from typing import Any, NoReturn
 
 import click
 
-from wheretolook.data.refusal import Refusal
+from wheretolook.command import Command, showing_failures
 
 
-class StageCommand(click.Command):
-    """A click command that shows a `Refusal` or a failure of the machine as one message, without a traceback.
-
-    Use: `@click.command(cls=StageCommand)`. Any other exception is a bug and keeps its traceback.
-    """
+class StageCommand(Command):
+    """A command that writes outputs, and is the only one that writes them. Use: `@click.command(cls=StageCommand)`."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the stage, as the only one that writes its outputs."""
-        from wheretolook.failures import explained
         from wheretolook.writers import only_writer
 
-        try:
-            with only_writer(str(self.name), ctx.params, os.environ):
-                return super().invoke(ctx)
-        except Refusal as error:
-            raise click.ClickException(str(error)) from error
-        except (OSError, MemoryError, ImportError, RuntimeError) as error:
-            message = explained(error)
-            if message is None:
-                raise
-            raise click.ClickException(message) from error
+        with showing_failures(), only_writer(str(self.name), ctx.params, os.environ):
+            return super().invoke(ctx)
 
 
 def run_stage(command: click.Command) -> NoReturn:

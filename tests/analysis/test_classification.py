@@ -30,6 +30,7 @@ def test_three_classes_and_a_missing_one() -> None:
 
 def test_softmax_takes_large_logits() -> None:
     np.testing.assert_array_equal(softmax(np.array([[1e4, 0.0]], dtype=np.float32)), [[1, 0]])
+    np.testing.assert_allclose(softmax(np.array([[1000.0, 1000.0], [0.0, np.log(3)]])), [[0.5, 0.5], [0.25, 0.75]])
 
 
 def test_calibration_error_is_the_gap_of_score_and_accuracy() -> None:

@@ -62,22 +62,6 @@ def test_logits_are_those_of_the_last_head(folder):
     np.testing.assert_array_equal(maps.logits(), maps.head_logits()[:, 0])
 
 
-def test_the_true_class_is_found_whatever_classes_are_stored(folder, tmp_path):
-    labels, rows = np.array([0, 1, 1, 0]), np.array([1, 3])
-    every, two = load_maps(folder), load_maps(write_maps(tmp_path / "two", ("true", "predicted", "mean")))
-    stored = every.open("cam", "block2")
-    np.testing.assert_array_equal(every.true_class_maps("cam", "block2", labels, rows), [stored[1, 1], stored[3, 0]])
-    np.testing.assert_array_equal(two.true_class_maps("cam", "block2", labels, rows), [stored[1, 0], stored[3, 0]])
-    classless = every.open("activation", "block1")
-    np.testing.assert_array_equal(every.true_class_maps("activation", "block1", labels, rows), classless[rows, 0])
-
-
-def test_columns_are_found_by_class_name(folder):
-    assert load_maps(folder).class_column("dog") == 1
-    with pytest.raises(Refusal, match="expected maps of class 'hen', found cat, dog; name one"):
-        load_maps(folder).class_column("hen")
-
-
 def test_every_class_is_stored_up_to_ten():
     ten = tuple("abcdefghij")
     assert map_classes_of(ten) == ten

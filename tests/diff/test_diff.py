@@ -202,6 +202,21 @@ def test_what_is_no_revision_and_no_model_is_refused(project: Project) -> None:
     assert "last-0 is a model, a second one is missing" in run(project, "last-0").output
 
 
+def test_a_model_that_no_report_has_seen_yet_is_refused_with_the_remedy(project: Project) -> None:
+    names = project.root / "reports/names.json"
+    before = names.read_text(encoding="utf-8")
+    named = json.loads(before)
+    named["models"].append("every-2")
+    names.write_text(json.dumps(named), encoding="utf-8")
+    try:
+        result = run(project, "every-0", "every-2")
+    finally:
+        names.write_text(before, encoding="utf-8")
+    assert result.exit_code == 1
+    assert "workspace: reports/metrics.json: expected figures of every-2, found those of every-0, " in result.output
+    assert 'run "dvc repro"' in result.output
+
+
 def test_outside_of_the_projects_folder_it_says_where_to_go(project: Project) -> None:
     result = CliRunner().invoke(diff, ["HEAD", "--root", str(project.root / "reports")])
     assert result.exit_code == 1

@@ -12,12 +12,20 @@ from wheretolook.models.looknet import LookNet
 PLAIN = card(LookNet(2, width=4, depth=2))
 
 
+FIGURES = {"train_loss": 0.5, "train_accuracy": 0.75, "val_loss": 1, "val_accuracy": 0.5}
+EPOCH = {"epoch": 1} | FIGURES | {"layers": {"block2": FIGURES}}
+
+
 def text_with(**changes: object) -> str:
     return json.dumps(json.loads(card_to_json(PLAIN)) | changes)
 
 
 def test_a_card_comes_back_as_it_was():
     assert card_from_json(card_to_json(PLAIN), Path("x")) == PLAIN
+
+
+def test_a_history_comes_back_as_it_was():
+    assert card_from_json(text_with(history=[EPOCH]), Path("x")).history == [EPOCH]
 
 
 def test_the_order_of_keys_does_not_matter():
@@ -51,6 +59,15 @@ def test_a_missing_field_is_named(name: str):
         ({"mean": [0.1, 0.2]}, "mean in the card: expected three numbers"),
         ({"loss": "both"}, "loss in the card: expected last or every, found 'both'"),
         ({"trained_heads": ["block9"]}, "trained_heads in the card: expected some of"),
+        ({"trained_heads": ["block1"]}, "expected some of block1, block2, block2 among them, found block1"),
+        ({"mean": [10**400, 0, 0]}, "mean in the card: expected three numbers"),
+        ({"history": [EPOCH, {}]}, "history in the card, entry 2: expected epoch as a finite number, found None"),
+        ({"history": [EPOCH | {"train_loss": "low"}]}, "expected train_loss as a finite number, found 'low'"),
+        ({"history": [EPOCH | {"val_loss": float("nan")}]}, "expected val_loss as a finite number, found nan"),
+        ({"history": [EPOCH | {"val_accuracy": True}]}, "expected val_accuracy as a finite number, found True"),
+        ({"history": [EPOCH | {"layers": [1]}]}, r"figures by trained head \(block2\) under layers, found \[1\]"),
+        ({"history": [EPOCH | {"layers": {"block1": FIGURES}}]}, "figures by trained head"),
+        ({"history": [EPOCH | {"layers": {"block2": {}}}]}, "expected train_loss of block2 as a finite number"),
         ({"arguments": [1]}, "arguments in the card: expected a mapping"),
     ],
 )
@@ -59,7 +76,7 @@ def test_a_wrong_field_is_refused(changes: dict, message: str):
         card_from_json(text_with(**changes), Path("x"))
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "3"])
+@pytest.mark.parametrize("text", ["{", "[]", "3", "9" * 5000, "[" * 100_000])
 def test_what_is_no_card_is_refused(text: str):
     with pytest.raises(Refusal, match="x: expected a card"):
         card_from_json(text, Path("x"))

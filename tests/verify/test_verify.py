@@ -217,6 +217,11 @@ def spoil_length(root: Path) -> None:
         file.write(b"more")
 
 
+def spoil_header(root: Path) -> None:
+    path = root / "models/every-0.safetensors"
+    path.write_bytes(path.read_bytes().replace(b'"data_offsets"', b'"data_offsetz"'))
+
+
 # What was spoilt, then locked again as if it were right; and which stages are to run again, for which file.
 RELATIONS = {
     "maps and results of another model file": (
@@ -255,6 +260,14 @@ RELATIONS = {
     ),
     "a model longer than its header says": (
         spoil_length,
+        {
+            ("models/every-0.safetensors", "train@every-0"),
+            ("data/cams/every-0/manifest.json", "export@every-0"),
+            ("reports/models/every-0.json", "score@every-0"),
+        },
+    ),
+    "a model whose header does not say where its tensors are": (
+        spoil_header,
         {
             ("models/every-0.safetensors", "train@every-0"),
             ("data/cams/every-0/manifest.json", "export@every-0"),

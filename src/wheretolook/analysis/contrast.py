@@ -40,16 +40,3 @@ def contrast_with_mean(own: np.ndarray, mean: np.ndarray, count: int) -> np.ndar
         count: K >= 2 classes.
     """
     return (own - mean) * np.float32(count / (count - 1))
-
-
-def contrast_logits(logits: np.ndarray, class_index: int | np.ndarray) -> np.ndarray:
-    """Logit of a class less the mean logit of the others: what its contrast map averages to, bias aside.
-
-    Args:
-        logits: (n, K).
-        class_index: as in `contrast`.
-
-    Returns:
-        (n,) float64.
-    """
-    return contrast(logits.astype(np.float64)[:, :, None, None], class_index)[:, 0, 0]

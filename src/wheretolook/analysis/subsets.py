@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-SUBSETS = ("all", "both_right", "one_wrong", "both_wrong")
 ALL_CLASSES = "*"
 FEWEST_IMAGES = 20  # below: counts only
 

@@ -1,4 +1,7 @@
-"""Every method, every layer and every class of a batch, in one forward pass and at most one backward pass a class."""
+"""Every method, every layer and every class of a batch, in one forward pass and at most one backward pass a class.
+
+Two methods need more, and only they: `scorecam` and `ablationcam` run the network once for each channel of a layer.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

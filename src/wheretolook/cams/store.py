@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from wheretolook.cams.bring import bring
-from wheretolook.cams.manifest import LOGITS, RANDOM, array_name, read_manifest, remedy, stores_every_class
+from wheretolook.cams.manifest import LOGITS, RANDOM, array_name, read_manifest, remedy
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.refusal import Refusal
 
@@ -41,7 +41,7 @@ class Maps:
         """Maps of all images, float32 (N, K, h, w), memory-mapped read-only.
 
         K runs over `manifest["map_classes"]` (where these are not all classes, a method that is not linear in the class
-        has no "mean"), or is 1 where `knows_class` is false; `class_column` and `true_class_maps` are the safe ways in.
+        has no "mean"), or is 1 where `knows_class` is false; `analysis.target.open_target` is the safe way in.
 
         Raises:
             Refusal: there are no such maps; the message lists those that exist.
@@ -74,43 +74,6 @@ class Maps:
     def logits(self) -> np.ndarray:
         """Logits of the model, its last head: float32 (N, classes)."""
         return self.head_logits()[:, -1]
-
-    def columns(self, labels: np.ndarray) -> np.ndarray:
-        """Column of each image's true class in its maps, whatever classes are stored: int64 (N,).
-
-        Args:
-            labels: int (N,), true class index of all stored images (`Prepared.labels`).
-        """
-        if stores_every_class(self.manifest):
-            return np.asarray(labels, dtype=np.int64)
-        return np.zeros(len(labels), dtype=np.int64)
-
-    def true_class_maps(self, method: str, layer: str, labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Maps of the true class of some images, whatever classes are stored.
-
-        Args:
-            method: as in `names`.
-            layer: as in `names`.
-            labels: int (N,), true class index of all stored images (`Prepared.labels`).
-            rows: int (n,), the images asked for.
-
-        Returns:
-            float32 (n, h, w), a copy.
-        """
-        maps = self.open(method, layer)
-        columns = self.columns(labels) if self.knows_class(method, layer) else np.zeros(len(maps), dtype=np.int64)
-        return np.asarray(maps[rows, columns[rows]])
-
-    def class_column(self, class_name: str) -> int:
-        """Column of a named class.
-
-        Raises:
-            Refusal: no maps of that class are stored; the message lists the columns that exist.
-        """
-        stored = list(self.manifest["map_classes"])
-        if class_name not in stored:
-            raise Refusal(f"{self.folder}: expected maps of class {class_name!r}, found {', '.join(stored)}; name one")
-        return stored.index(class_name)
 
 
 def load_maps(folder: Path, manifest: Path | None = None, verify: bool = True) -> Maps:

@@ -61,6 +61,10 @@ def fetch_outside(given: Mapping[str, str], folder: Path, cache: Path, network: 
         cache: folder of the content cache.
         network: patience of a download.
     """
+    fetch_drive(wanted_of(given), given["root"], given["masks"], folder, cache, network)
+
+
+def wanted_of(given: Mapping[str, str]) -> Wanted:
+    """What is to be brought: given one of path, url and id, and sha256."""
     source = drive_link(given["id"]) if "id" in given else given.get("url") or str(given["path"])
-    wanted = Wanted(source, given["sha256"], "fetch.sha256")
-    fetch_drive(wanted, given["root"], given["masks"], folder, cache, network)
+    return Wanted(source, given["sha256"], "fetch.sha256")

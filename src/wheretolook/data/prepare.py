@@ -17,7 +17,7 @@ from wheretolook.data.prepared import COLUMNS
 from wheretolook.data.rare import check_classes
 from wheretolook.data.refusal import Refusal
 from wheretolook.data.scan import ImageFile, find_masks, scan_classes
-from wheretolook.data.splits import SPLITS, assign_splits, connected_units, groups_of
+from wheretolook.data.splits import SPLITS, assign_splits, compile_pattern, connected_units, groups_of
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,7 @@ def prepare(raw: Path, prepared: Path, plan: Plan) -> dict[str, Any]:
     Raises:
         Refusal: the data cannot be prepared as asked; the message says why, and what to do.
     """
-    if plan.val_share + plan.test_share >= 1:
-        raise Refusal(
-            f"prepare: val_share {plan.val_share} and test_share {plan.test_share} leave nothing to train on; their sum"
-            " must be below 1"
-        )
+    check_plan(plan)
     labels_of = parse_mask_values(plan.mask_values)
     scan = scan_classes(raw / "images")
     groups = groups_of([file.path.name for file in scan.files], plan.group_pattern)
@@ -100,6 +96,22 @@ def prepare(raw: Path, prepared: Path, plan: Plan) -> dict[str, Any]:
         audit["sha256"] = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
         write_json(folder / "audit.json", audit)
     return audit
+
+
+def check_plan(plan: Plan) -> None:
+    """Refuse a plan by which no data could be prepared.
+
+    Raises:
+        Refusal: shares that leave nothing to train on, mask values or a pattern that cannot be read.
+    """
+    if plan.val_share + plan.test_share >= 1:
+        raise Refusal(
+            f"prepare: val_share {plan.val_share} and test_share {plan.test_share} leave nothing to train on; their sum"
+            " must be below 1"
+        )
+    parse_mask_values(plan.mask_values)
+    if plan.group_pattern:
+        compile_pattern(plan.group_pattern)
 
 
 def _bad_images(files: Sequence[ImageFile], decoded: Sequence[Decoded], on_bad_image: str) -> dict[str, str]:

@@ -22,14 +22,7 @@ def groups_of(names: Sequence[str], pattern: str) -> list[str]:
     """
     if not pattern:
         return [""] * len(names)
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise Refusal(f"prepare.group_pattern {pattern!r}: no regular expression ({error})") from error
-    if expression.groups < 1:
-        raise Refusal(
-            f"prepare.group_pattern {pattern!r}: expected a group in parentheses, such as '^(C\\d+)'; found none"
-        )
+    expression = compile_pattern(pattern)
     found = [expression.search(name) for name in names]
     missed = [name for name, match in zip(names, found, strict=True) if not (match and match.group(1))]
     if missed:
@@ -38,6 +31,23 @@ def groups_of(names: Sequence[str], pattern: str) -> list[str]:
             f" the first {', '.join(missed[:3])}; change the pattern, or '' for no groups"
         )
     return [match.group(1) for match in found if match]
+
+
+def compile_pattern(pattern: str) -> re.Pattern[str]:
+    """The regular expression of a pattern.
+
+    Raises:
+        Refusal: no regular expression, or one without a group.
+    """
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise Refusal(f"prepare.group_pattern {pattern!r}: no regular expression ({error})") from error
+    if expression.groups < 1:
+        raise Refusal(
+            f"prepare.group_pattern {pattern!r}: expected a group in parentheses, such as '^(C\\d+)'; found none"
+        )
+    return expression
 
 
 def connected_units(groups: Sequence[str], pixels: Sequence[str]) -> np.ndarray:

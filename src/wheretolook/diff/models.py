@@ -15,7 +15,6 @@ from wheretolook.diff.shared import SPLIT, Shared, shared_images
 from wheretolook.diff.side import Side
 from wheretolook.report.gallery import shared_method
 
-METRICS = "reports/metrics.json"
 STILL = 1e-6  # the rounding of a correlation in float32: less is no move
 
 
@@ -82,8 +81,11 @@ def compare_model(a: Side, name_a: str, b: Side, name_b: str, count: int) -> Mod
         a, b: the sides.
         name_a, name_b: models of theirs.
         count: images that moved most to be named.
+
+    Raises:
+        Refusal: a side lacks results of its model.
     """
-    metrics = metric_changes(a.read(METRICS)[name_a], b.read(METRICS)[name_b])
+    metrics = metric_changes(a.metrics(name_a), b.metrics(name_b))
     change = ModelChange(name_a, name_b, metrics)
     first, second = a.manifest(name_a), b.manifest(name_b)
     if first["arrays"] == second["arrays"] and first["data"] == second["data"]:

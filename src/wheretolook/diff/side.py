@@ -18,6 +18,7 @@ from wheretolook.pipeline.locked import read_lock
 from wheretolook.pipeline.revision import link_cached, resolve_revision, write_tracked
 
 WORKSPACE = "workspace"
+METRICS = "reports/metrics.json"
 PREPARED = "data/prepared"
 ALWAYS = [f"{PREPARED}/{name}" for name in ("audit.json", "index.csv", "images.npy")]
 
@@ -40,6 +41,20 @@ class Side:
     def names(self) -> list[str]:
         """All models, in the order of params.yaml."""
         return self.read("reports/names.json")["models"]
+
+    def metrics(self, name: str) -> dict[str, Any]:
+        """The figures of a model.
+
+        Raises:
+            Refusal: there are none yet: `check` names a model as soon as it stands in params.yaml, `report` runs last.
+        """
+        figures = self.read(METRICS)
+        if name not in figures:
+            raise Refusal(
+                f"{self.label}: {METRICS}: expected figures of {name}, found those of {', '.join(figures) or 'none'}; "
+                'the run that adds it is not finished: run "dvc repro" there'
+            )
+        return figures[name]
 
     def manifest(self, name: str) -> dict[str, Any]:
         """What the maps of a model are."""

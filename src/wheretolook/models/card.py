@@ -1,19 +1,20 @@
 """A model file's card: what makes the file self-describing. Read without loading the weights, and without torch."""
 
 import json
-import math
+import sys
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from wheretolook.data.refusal import Refusal
+from wheretolook.models.weights_file import weights_metadata
 
 # The one key of the file's metadata: safetensors writes several keys in random order.
 METADATA_KEY = "wheretolook"
 FORMAT = 1
 LOSSES = ("last", "every")
-# Safetensors itself takes no longer header.
-_LONGEST_HEADER = 100_000_000
+# Of each epoch, and in it of each trained head.
+EPOCH_FIGURES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,12 @@ class Card:
         std: of each channel, of values in 0..1.
         loss: "last" or "every": which layers' heads were trained.
         layers: names of the layers, first to last.
-        trained_heads: layers whose head was trained; the last layer's is the network's own classifier.
+        trained_heads: layers whose head was trained, the last layer among them: its head is the network's own
+            classifier.
         data: what it was trained on: "sha256" of the prepared data, "images" trained on.
         training: the options of the training, "seed" among them.
-        history: one entry an epoch: epoch, train_loss, train_accuracy, val_loss, val_accuracy of the network's own
-            logits, and under "layers" the same four for each trained head.
+        history: one entry an epoch: "epoch", EPOCH_FIGURES of the network's own logits, and under "layers" the same
+            four for each trained head. Empty where nobody knows.
     """
 
     architecture: str
@@ -67,7 +69,7 @@ def card_from_json(text: str, source: Path) -> Card:
     """
     try:
         values = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise Refusal(
             f"{source}: expected a card in JSON, found broken JSON ({error}); train or fetch it again"
         ) from error
@@ -87,10 +89,9 @@ def card_from_json(text: str, source: Path) -> Card:
             raise Refusal(f"{source}: {name} in the card: expected {expected}, found {_brief(values[name])}")
     tuples = {name: tuple(values[name]) for name in ("class_names", "mean", "std", "layers", "trained_heads")}
     card = Card(**{field.name: values[field.name] for field in fields(Card)} | tuples)
-    if not set(card.trained_heads) <= set(card.layers):
-        raise Refusal(
-            f"{source}: trained_heads in the card: expected some of {card.layers}, found {card.trained_heads}"
-        )
+    _check_heads(card, source)
+    for place, entry in enumerate(card.history, start=1):
+        _check_epoch(entry, card.trained_heads, f"{source}: history in the card, entry {place}")
     return card
 
 
@@ -100,9 +101,8 @@ def read_card(path: Path) -> Card:
     Raises:
         Refusal: no safetensors file, no card in it, or a card that does not hold what it should.
     """
-    metadata = _header(path).get("__metadata__")
-    text = metadata.get(METADATA_KEY) if isinstance(metadata, dict) else None
-    if not isinstance(text, str):
+    text = weights_metadata(path).get(METADATA_KEY)
+    if text is None:
         raise Refusal(
             f'{path}: expected a model of this project, found a safetensors file without a "{METADATA_KEY}" card; '
             "a foreign file needs its architecture and classes: add it under drive in params.yaml"
@@ -110,20 +110,32 @@ def read_card(path: Path) -> Card:
     return card_from_json(text, path)
 
 
-def _header(path: Path) -> dict[str, Any]:
-    """The JSON header of a safetensors file: eight bytes of length (little endian), then the text."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        text = file.read(length) if length <= _LONGEST_HEADER else b""
-    try:
-        header = json.loads(text)
-    except ValueError:
-        header = None
-    if not isinstance(header, dict):
+def _check_heads(card: Card, source: Path) -> None:
+    """Refuse heads that no training here leaves: the last layer's is the network's own, and always among them."""
+    if not set(card.trained_heads) <= set(card.layers) or card.layers[-1] not in card.trained_heads:
         raise Refusal(
-            f"{path}: expected a safetensors file, found another format or a cut file; train or fetch it again"
+            f"{source}: trained_heads in the card: expected some of {', '.join(card.layers)}, {card.layers[-1]} among "
+            f"them, found {', '.join(card.trained_heads)}; train the model again, or export it from its origin"
         )
-    return header
+
+
+def _check_epoch(entry: dict[str, Any], heads: tuple[str, ...], where: str) -> None:
+    """Refuse an epoch without the figures that `report` draws."""
+    layers = entry.get("layers", {})
+    if not _is_mapping(layers) or not set(layers) <= set(heads) or not all(map(_is_mapping, layers.values())):
+        raise Refusal(
+            f"{where}: expected figures by trained head ({', '.join(heads)}) under layers, found {_brief(layers)}; "
+            "train the model again, or export it from its origin"
+        )
+    needed = [("", entry, ("epoch", *EPOCH_FIGURES))]
+    needed += [(f" of {layer}", figures, EPOCH_FIGURES) for layer, figures in layers.items()]
+    for whose, figures, keys in needed:
+        for key in keys:
+            if not _is_number(figures.get(key)):
+                raise Refusal(
+                    f"{where}: expected {key}{whose} as a finite number, found {_brief(figures.get(key))}; "
+                    "train the model again, or export it from its origin"
+                )
 
 
 def _is_names(value: Any) -> bool:
@@ -135,9 +147,12 @@ def _is_names(value: Any) -> bool:
 
 
 def _is_channels(value: Any) -> bool:
-    return (
-        isinstance(value, list) and len(value) == 3 and all(type(x) in (int, float) and math.isfinite(x) for x in value)
-    )
+    return isinstance(value, list) and len(value) == 3 and all(map(_is_number, value))
+
+
+def _is_number(value: Any) -> bool:
+    # Not math.isfinite, which fails at a whole number that no float can hold.
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
 def _is_mapping(value: Any) -> bool:

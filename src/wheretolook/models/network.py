@@ -29,6 +29,18 @@ def build_network(architecture: str, class_count: int, arguments: Mapping[str, A
     return build_torchvision_network(architecture, class_count, arguments)
 
 
+def check_architecture(architecture: str) -> None:
+    """Refuse a name that `build_network` would not know, without building anything.
+
+    Raises:
+        Refusal: an architecture that isn't known.
+    """
+    if architecture != "looknet":
+        from wheretolook.models.torchvision_networks import find_family
+
+        find_family(architecture)
+
+
 def _looknet(class_count: int, arguments: Mapping[str, Any]) -> LookNet:
     if set(arguments) != {"width", "depth"} or not all(type(n) is int and n >= 1 for n in arguments.values()):
         raise Refusal(f"looknet: expected the arguments width and depth, integers from 1 on; found {dict(arguments)}")

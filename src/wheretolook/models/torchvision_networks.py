@@ -69,7 +69,7 @@ def build_torchvision_network(architecture: str, class_count: int, arguments: Ma
     Raises:
         Refusal: a name that torchvision lacks, a family that isn't known here, or arguments that are not taken.
     """
-    family = _family(architecture)
+    family = find_family(architecture)
     # On the meta device, without memory or work: where it is cut, and how many channels each layer has.
     with torch.device("meta"), torch.no_grad():
         skeleton = _body(architecture, class_count, arguments).eval()
@@ -81,7 +81,12 @@ def build_torchvision_network(architecture: str, class_count: int, arguments: Ma
     return TorchvisionNetwork(_body(architecture, class_count, arguments), family, cut, channels, class_count)
 
 
-def _family(architecture: str) -> Family:
+def find_family(architecture: str) -> Family:
+    """How a network of torchvision is cut into layers, by its name.
+
+    Raises:
+        Refusal: a name that torchvision lacks, or of a family that isn't known here; the message lists the known ones.
+    """
     known = {name: family for name in models.list_models(module=models) if (family := _by_prefix(name)) is not None}
     if architecture not in known:
         raise Refusal(

@@ -117,4 +117,6 @@ def _no_constant(name: str) -> None:
 
 
 def _refusal(path: Path, expected: str) -> Refusal:
-    return Refusal(f"{path}: not a whole safetensors file: expected {expected}; fetch it again, or ask who made it")
+    return Refusal(
+        f"{path}: not a whole safetensors file: expected {expected}; train or fetch it again, or ask who made it"
+    )

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wheretolook.analysis.classification import softmax
+from wheretolook.analysis.correlation import correlate
 from wheretolook.analysis.grid import common_grid, to_grid
 from wheretolook.analysis.target import open_target
 from wheretolook.cams.store import Maps
@@ -109,18 +111,11 @@ def disagreement(maps: list[np.ndarray]) -> np.ndarray:
     return 1 - np.divide(total, known.sum(axis=0), out=np.full(each.shape[1], np.nan), where=known.any(axis=0))
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Scores (n, K) float64 of logits (n, K)."""
-    raised = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return raised / raised.sum(axis=1, keepdims=True)
-
-
 def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Pearson's r of each image's two maps, (n,) float64; NaN where one is constant, as `correlate` decides."""
     grid = common_grid(a.shape[1:], b.shape[1:])
-    flat = [to_grid(maps, grid).reshape(len(maps), -1).astype(np.float64) for maps in (a, b)]
-    a, b = (maps - maps.mean(axis=1, keepdims=True) for maps in flat)
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return np.divide((a * b).sum(axis=1), norms, out=np.full(len(a), np.nan), where=norms > 0)
+    r, vary = correlate(*(to_grid(maps, grid).reshape(len(maps), -1) for maps in (a, b)))
+    return np.where(vary, r, np.nan)
 
 
 def _spread(positions: np.ndarray, count: int) -> np.ndarray:

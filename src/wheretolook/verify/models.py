@@ -1,12 +1,12 @@
 """A model, its maps and its results: all of one model file, made from one data set."""
 
-import json
 from collections.abc import Iterator
 
 from wheretolook.cams.manifest import read_manifest
 from wheretolook.data.prepared import Prepared
 from wheretolook.data.refusal import Refusal
 from wheretolook.models.card import Card, read_card
+from wheretolook.models.weights_file import check_weights_file
 from wheretolook.verify.arrays import check_arrays
 from wheretolook.verify.finding import Finding
 from wheretolook.verify.tree import Tree
@@ -35,25 +35,13 @@ def check_models(tree: Tree, prepared: Prepared | None) -> Iterator[Finding]:
 
 def _check_card(tree: Tree, path: str, prepared: Prepared | None, trained: bool) -> Iterator[Finding]:
     try:
+        check_weights_file(tree.root / path)
         card = read_card(tree.root / path)
     except Refusal as refusal:
         yield Finding(path, "a model file of this project", str(refusal), tree.maker(path), (path,))
         return
-    yield from _check_length(tree, path)
     if prepared is not None:
         yield from _check_data(tree, path, card, prepared, trained)
-
-
-def _check_length(tree: Tree, path: str) -> Iterator[Finding]:
-    """Whether the file is as long as its header says: eight bytes, the header, the tensors."""
-    with (tree.root / path).open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
-    header.pop("__metadata__", None)
-    expected = 8 + length + max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
-    found = tree.digests[tree.root / path].size
-    if found != expected:
-        yield Finding(path, f"{expected} bytes by its own header", f"{found}", tree.maker(path), (path,))
 
 
 def _check_data(tree: Tree, path: str, card: Card, prepared: Prepared, trained: bool) -> Iterator[Finding]:

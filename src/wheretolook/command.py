@@ -1,0 +1,41 @@
+"""What every command shares, stage or not: how it shows what went wrong."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from wheretolook.data.refusal import Refusal
+
+
+class Command(click.Command):
+    """A click command that shows a `Refusal` or a failure of the machine as one message, without a traceback.
+
+    Use: `@click.command(cls=Command)`. Any other exception is a bug and keeps its traceback.
+    """
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with showing_failures():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def showing_failures() -> Iterator[None]:
+    """Turn what was expected to go wrong in the block into the one message that click shows.
+
+    Raises:
+        ClickException: in place of a `Refusal`, or of a failure of the machine.
+    """
+    try:
+        yield
+    except Refusal as error:
+        raise click.ClickException(str(error)) from error
+    except (OSError, MemoryError, ImportError, RuntimeError) as error:
+        from wheretolook.failures import explained
+
+        message = explained(error)
+        if message is None:
+            raise
+        raise click.ClickException(message) from error

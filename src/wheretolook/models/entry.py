@@ -1,0 +1,36 @@
+"""An entry of `drive` in params.yaml: which file it wants, and what it says of a foreign one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from wheretolook.data.drive import drive_link
+from wheretolook.data.obtain import Wanted
+from wheretolook.data.refusal import Refusal
+from wheretolook.models.foreign import Description, describe
+
+DESCRIBED = ("architecture", "arguments", "classes", "input_size", "mean", "std")
+
+
+def read_entry(name: str, values: Mapping[str, Any]) -> tuple[Wanted, Description | None]:
+    """What an entry asks for.
+
+    Args:
+        name: of the model.
+        values: identifier, url, sha256 and DESCRIBED, as the options of `sync` have parsed them.
+
+    Returns:
+        The file, and the description of a foreign state dict; None where the file is to describe itself.
+
+    Raises:
+        Refusal: not exactly one of id and url, or a description that is not whole.
+    """
+    entry, identifier, url = f"drive.{name}", values["identifier"], values["url"]
+    if bool(identifier) == bool(url):
+        raise Refusal(f"{entry}: expected one of id and url, found {'both' if url else 'neither'}")
+    wanted = Wanted(url or drive_link(identifier), values["sha256"], f"{entry}.sha256")
+    return wanted, describe(entry, **{key: _text(values[key]) for key in DESCRIBED})
+
+
+def _text(value: Any) -> Any:
+    """A list in params.yaml came as one option again and again; `describe` reads one text."""
+    return ",".join(value) if isinstance(value, tuple) else value

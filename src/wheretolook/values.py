@@ -1,0 +1,77 @@
+"""What a stage would refuse of its values only once it runs: asked beforehand, of the very functions that it calls."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Values = Mapping[str, Any]
+
+
+def check_values(stage: str, values: Values) -> None:
+    """Refuse values that click takes and the stage would not, whatever the data are.
+
+    Args:
+        stage: the command's name.
+        values: its parameters, as its options have parsed them.
+
+    Raises:
+        Refusal: as the stage's own.
+    """
+    if stage in CHECKS:
+        CHECKS[stage](values)
+
+
+def _fetch(values: Values) -> None:
+    from wheretolook.data.source_options import SOURCES, check_source_options
+
+    every = {name for takes in SOURCES.values() for name in takes.needed + takes.one_of}
+    given = check_source_options(values["source"], {name: values[name] for name in every})
+    if "sha256" in given:
+        from wheretolook.data.archive_fetch import wanted_of
+        from wheretolook.data.obtain import check_digest
+
+        check_digest(wanted_of(given))
+
+
+def _prepare(values: Values) -> None:
+    from dataclasses import fields
+
+    from wheretolook.data.prepare import Plan, check_plan
+
+    check_plan(Plan(**{field.name: values[field.name] for field in fields(Plan)}))
+
+
+def _train(values: Values) -> None:
+    from wheretolook.models.network import check_architecture
+
+    check_architecture(values["architecture"])
+
+
+def _sync(values: Values) -> None:
+    from wheretolook.data.obtain import check_digest
+    from wheretolook.models.entry import read_entry
+
+    wanted, description = read_entry(values["name"], values)
+    check_digest(wanted)
+    if description is not None:
+        from wheretolook.models.network import check_architecture
+
+        check_architecture(description.architecture)
+
+
+def _export(values: Values) -> None:
+    from wheretolook.cams.layer_names import parse_layers
+    from wheretolook.cams.registry import find_method
+
+    parse_layers(values["layers"])
+    for name in values["methods"]:
+        find_method(name)
+
+
+# Imports stand inside: a file of torchvision's or requests' is loaded only where a value asks for it.
+CHECKS: dict[str, Callable[[Values], None]] = {
+    "fetch": _fetch,
+    "prepare": _prepare,
+    "train": _train,
+    "sync": _sync,
+    "export": _export,
+}

@@ -1,0 +1,104 @@
+"""Stage `check`: what a stage would refuse hours later, whatever its data, is refused before anything runs."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from ruamel.yaml import YAML
+
+from tests.pipeline.code_dependencies import ROOT, STAGES
+
+sys.path.insert(0, str(STAGES))
+from check import check
+
+SYNTHETIC = {"images_per_class": 3, "size": 32, "seed": 0, "shortcut_class": "infected", "shortcut_share": 0}
+ARCHIVE = {"source": "archive", "path": "cells.zip", "sha256": "", "root": "", "masks": ""}
+ENTRY = {"id": "1AbC", "sha256": "0" * 64}
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def write_params(**sections: dict[str, Any]) -> None:
+    """The project's own params.yaml with some values changed; `fetch` is replaced, as its options hang together."""
+    params = YAML(typ="safe").load(ROOT / "params.yaml")
+    for section, values in sections.items():
+        params[section] = values if section == "fetch" else params[section] | values
+    YAML().dump(params, Path("params.yaml"))
+
+
+def run(**sections: dict[str, Any]) -> Result:
+    write_params(**sections)
+    return CliRunner().invoke(check, [], catch_exceptions=False)
+
+
+def test_the_projects_own_parameters_are_taken_and_the_models_named() -> None:
+    assert run().exit_code == 0
+    assert json.loads(Path("reports/names.json").read_text(encoding="utf-8"))["trained"][0] == "last-0"
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"fetch": {"source": "folder", "path": "cells", "masks": ""}},
+        {"fetch": ARCHIVE},
+        {"fetch": {"source": "synthetic"} | SYNTHETIC},
+        {"prepare": {"group_pattern": "^(C\\d+)", "mask_values": ""}},
+        {"models": {"x": {"loss": "last", "seed": 0, "architecture": "resnet18"}}},
+        {"export": {"layers": "block3, block4", "methods": ["scorecam", "gradcam++"]}},
+        {"drive": {"x": ENTRY}},
+        {"drive": {"x": ENTRY | {"architecture": "resnet18", "classes": ["a", "b"], "input_size": 112}}},
+    ],
+)
+def test_what_the_stages_take_is_taken(sections: dict[str, Any]) -> None:
+    result = run(**sections)
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"export": {"methods": ["cam", "gradcma"]}}, 'export: method "gradcma": expected one of cam, gradcam, '),
+        ({"export": {"layers": "block3,"}}, "export: layers 'block3,': expected \"all\", or names of layers"),
+        ({"export": {"layers": "layer4.conv1"}}, "found the name 'layer4.conv1'"),
+        (
+            {"models": {"x": {"loss": "last", "seed": 0, "architecture": "resnet999"}}},
+            'train and models.x: architecture "resnet999": expected looknet or a network of torchvision',
+        ),
+        ({"train": {"architecture": "LookNet"}}, 'train and models.last-0: architecture "LookNet": expected looknet'),
+        ({"prepare": {"mask_values": "junk"}}, "prepare: mask_values: expected VALUE:LABEL"),
+        ({"prepare": {"group_pattern": "("}}, "prepare.group_pattern '(': no regular expression"),
+        ({"prepare": {"group_pattern": "C"}}, "prepare.group_pattern 'C': expected a group in parentheses"),
+        ({"prepare": {"val_share": 0.6, "test_share": 0.6}}, "prepare: val_share 0.6 and test_share 0.6 leave nothing"),
+        ({"fetch": {"source": "folder", "masks": ""}}, "fetch: the source folder takes path, masks; missing: path;"),
+        ({"fetch": {"source": "folder"} | SYNTHETIC}, "fetch: the source folder takes path, masks; found also "),
+        ({"fetch": ARCHIVE | {"sha256": "abc"}}, "fetch.sha256: expected the 64 hexadecimal digits of a SHA-256"),
+        ({"drive": {"x": {"sha256": ""}}}, "drive.x: expected one of id and url, found neither"),
+        ({"drive": {"x": ENTRY | {"sha256": "abc"}}}, "drive.x.sha256: expected the 64 hexadecimal digits"),
+        ({"drive": {"x": ENTRY | {"architecture": "resnet18"}}}, "drive.x: expected architecture, classes and input_"),
+        (
+            {"drive": {"x": ENTRY | {"architecture": "resnet999", "classes": "a,b", "input_size": 112}}},
+            'sync and drive.x: architecture "resnet999"',
+        ),
+        ({"train": {"epochs": 0}}, "train and models.last-0: Invalid value for '--epochs'"),
+    ],
+)
+def test_what_a_stage_would_refuse_is_refused_by_the_key_in_params_yaml(sections: dict[str, Any], message: str) -> None:
+    result = run(**sections)
+    assert result.exit_code == 1
+    assert message in result.output and "\nError: params.yaml: " in result.output, result.output
+    assert not Path("reports").exists()
+
+
+def test_torchvision_is_loaded_only_for_its_own_networks() -> None:
+    write_params()
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from check import check\n"
+    code += "check([], standalone_mode=False); print('torchvision' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code, str(STAGES)], capture_output=True, text=True, check=True)
+    assert out.stdout.splitlines()[-1] == "False"
