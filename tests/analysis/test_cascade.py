@@ -62,12 +62,13 @@ def test_null_is_that_of_the_draw_that_is_most_alike() -> None:
 
 
 def test_method_whose_maps_stay_alike_fails() -> None:
-    stays = sanity_result({"heads": [0.1, 0.1], "block1": [0.9, 0.5]}, 30, 0.3)
-    assert (stays["passed"], stays["images"], stays["draws"]) == (False, 30, 2)
-    changes = sanity_result({"heads": [1.0, 1.0], "block1": [0.1, 0.4]}, 30, 0.3)
+    stays = sanity_result({"heads": [0.1] * 10, "block1": [0.9, 0.5] * 5}, 30, 0.3)
+    assert (stays["passed"], stays["images"], stays["draws"]) == (False, 30, 10)
+    changes = sanity_result({"heads": [1.0] * 10, "block1": [0.1, 0.4] * 5}, 30, 0.3)
     assert changes["passed"] is True
     assert changes["steps"][1] == {"randomised": "block1", "spearman": 0.25, "least": 0.1, "most": 0.4}
-    assert sanity_result({"heads": [0.1]}, 30, None)["passed"] is None
+    assert sanity_result({"heads": [0.1] * 10}, 30, None)["passed"] is None
+    assert sanity_result({"heads": [0.1] * 9}, 30, 0.3)["passed"] is None
 
 
 def test_cascade_randomises_from_the_top_and_leaves_the_network_alone(made) -> None:

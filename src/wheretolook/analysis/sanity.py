@@ -40,16 +40,17 @@ def sanity_result(found: Mapping[str, list[float]], images: int, null: float | N
         null: of `largest_alikeness`, or None.
 
     Returns:
-        As `docs/results.md` lays out; `passed` is None where there is no null.
+        As `docs/results.md` lays out; `passed` is None where there is no null, or too few draws.
     """
-    last = float(np.mean(list(found.values())[-1]))
+    last = list(found.values())[-1]
+    decided = null is not None and len(last) >= FEWEST_DRAWS
     return {
         "images": images,
-        "draws": len(list(found.values())[-1]),
+        "draws": len(last),
         "steps": [
             {"randomised": name, "spearman": float(np.mean(r)), "least": min(r), "most": max(r)}
             for name, r in found.items()
         ],
         "null": null,
-        "passed": None if null is None else last <= null,
+        "passed": float(np.mean(last)) <= null if decided else None,
     }

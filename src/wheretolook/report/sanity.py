@@ -29,7 +29,7 @@ def sanity_lines(results: Results) -> Iterable[str]:
         known = [key for key, found in asked.items() if found["passed"] is not None]
         bad = failing(results, name)
         if not known:
-            yield f"- {name}: not decided, as no maps of random networks were exported"
+            yield f"- {name}: not decided: that takes ten random networks or more, of `export` and of `score`"
         elif bad:
             yield f"- {name}: **fail:** {listed(bad)} ({len(known) - len(bad)} of {len(known)} pass)"
         else:
