@@ -177,7 +177,8 @@ def test_without_a_null_nothing_is_decided(results: Results):
     }
     models = {**results.models, "last-0": {**results.models["last-0"], "sanity": undecided}}
     other = Results(**{**vars(results), "models": models})
-    assert "- last-0: not decided: that takes ten random networks or more, of `export` and of `score`" in list(sanity_lines(other))
+    line = "- last-0: not decided: that takes ten random networks or more, of `export` and of `score`"
+    assert line in list(sanity_lines(other))
     assert not fails_sanity(other, "last-0", "gradcam", "block1")
     assert (
         sanity_section(
