@@ -28,13 +28,14 @@ def showing_failures() -> Iterator[None]:
     Raises:
         ClickException: in place of a `Refusal`, or of a failure of the machine.
     """
+    # Not when something went wrong: with the memory full, an import would fail as well.
+    from wheretolook.failures import explained
+
     try:
         yield
     except Refusal as error:
         raise click.ClickException(str(error)) from error
     except (OSError, MemoryError, ImportError, RuntimeError) as error:
-        from wheretolook.failures import explained
-
         message = explained(error)
         if message is None:
             raise

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command("stand-in", context_settings={"ignore_unknown_options": True})
 @click.argument("name")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def train(name: str, options: tuple[str, ...]) -> None:
