@@ -118,14 +118,15 @@ def test_channel_masks_lie_between_0_and_1_and_a_constant_channel_masks_all():
     np.testing.assert_allclose(masks[0, 0, 0], [0, 0.25 / 3, 0.75 / 3, 1 / 3], atol=1e-6)
 
 
-def test_ablationcam_weighs_channels_by_the_share_that_the_logit_loses():
-    found = ablationcam(MAPS, torch.tensor([4.0]), torch.tensor([[2.0, 5.0]]))
-    assert given(found) == [[0.5, -1], [1, 0.5]]
+@pytest.mark.parametrize("logit", [4.0, -4.0, 0.0])
+def test_ablationcam_weighs_channels_by_what_the_logit_loses_whatever_its_sign(logit):
+    found = ablationcam(MAPS, torch.tensor([logit]), torch.tensor([[logit - 2, logit + 1]]))
+    assert given(found) == [[2, -4], [4, 2]]
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 def test_every_method_names_its_paper_and_its_units(method):
-    assert method.units in ("logits", "activation")
+    assert method.units in ("logits", "activation", "logits times activation")
     assert "arXiv:" in method.paper or "doi:" in method.paper or method.name == "activation"
     assert method.paper.split(", ")[-1] in method.function.__doc__ or method.name == "activation"
 

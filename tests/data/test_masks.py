@@ -9,6 +9,7 @@ from wheretolook.data.decode import to_square
 from wheretolook.data.labels import BACKGROUND, EVIDENCE, FOREGROUND, MARK, UNKNOWN
 from wheretolook.data.masks import labels_to_square, parse_mask_values, read_mask
 from wheretolook.data.refusal import Refusal
+from wheretolook.params import read_params
 
 VALUES = {0: BACKGROUND, 128: FOREGROUND, 255: EVIDENCE}
 
@@ -141,3 +142,13 @@ class TestResize:
         seen = to_square(image, 48, fit)[..., 0] > 127
         resized = labels_to_square(labels, 48, fit) == EVIDENCE
         np.testing.assert_allclose(np.argwhere(resized).mean(axis=0), np.argwhere(seen).mean(axis=0), atol=0.6)
+
+
+def test_white_on_black_is_evidence_by_default(tmp_path):
+    """What most tools write: a mask of another meaning would pass in silence."""
+    values = read_params((Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8"))["prepare"][
+        "mask_values"
+    ]
+    Image.fromarray(np.array([[0, 255], [255, 0]], np.uint8)).save(tmp_path / "mask.png")
+    found = read_mask(tmp_path / "mask.png", parse_mask_values(values))
+    np.testing.assert_array_equal(found == EVIDENCE, [[False, True], [True, False]])

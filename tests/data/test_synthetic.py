@@ -6,7 +6,7 @@ from PIL import Image
 
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.labels import BACKGROUND, EVIDENCE, FOREGROUND, MARK
-from wheretolook.data.synthetic import CLASS_NAMES, mark_place, marked_numbers, render_cell, write_cells
+from wheretolook.data.synthetic import CLASS_NAMES, GREY_OF_LABEL, mark_place, marked_numbers, render_cell, write_cells
 
 CELLS = {name: [render_cell(0, name, number, 112, marked=False) for number in range(40)] for name in CLASS_NAMES}
 
@@ -119,12 +119,14 @@ class TestWrite:
         np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "images/infected/0002.png")), image)
         mask = Image.open(tmp_path / "masks/infected/0002.png")
         assert mask.mode == "L"
-        np.testing.assert_array_equal(np.asarray(mask), labels * 85)
+        np.testing.assert_array_equal(np.asarray(mask), np.array([0, 85, 255, 170], np.uint8)[labels])
 
     def test_shares_are_given_for_each_class(self, tmp_path: Path):
         write_cells(tmp_path, 10, 32, seed=0, mark_shares={"infected": 0.5, "uninfected": 1.0})
         counts = {
-            name: sum(255 in np.asarray(Image.open(path)) for path in (tmp_path / "masks" / name).iterdir())
+            name: sum(
+                GREY_OF_LABEL[MARK] in np.asarray(Image.open(path)) for path in (tmp_path / "masks" / name).iterdir()
+            )
             for name in CLASS_NAMES
         }
         assert counts == {"infected": 5, "uninfected": 10}

@@ -15,7 +15,8 @@ from wheretolook.data.labels import BACKGROUND, EVIDENCE, FOREGROUND, MARK
 from wheretolook.data.synthetic_cell import draw_cell
 
 CLASS_NAMES = ("infected", "uninfected")
-GREY_OF_LABEL = {BACKGROUND: 0, FOREGROUND: 85, EVIDENCE: 170, MARK: 255}
+# As most masks have it, white is what is looked for.
+GREY_OF_LABEL = {BACKGROUND: 0, FOREGROUND: 85, MARK: 170, EVIDENCE: 255}
 # Colours that no stain has: a network that never saw the mark must not take it for a parasite.
 MARK_COLOURS = ((0, 235, 90), (255, 250, 30))
 
