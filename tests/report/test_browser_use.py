@@ -40,6 +40,11 @@ def test_no_width_makes_the_page_scroll_sideways(browser, reports):
             assert page.evaluate("document.documentElement.scrollWidth") <= width, width
 
 
+def test_a_wide_window_shows_every_table_whole(page: Page):
+    cut = "[...document.querySelectorAll('.scroll')].filter(s => s.scrollWidth > s.clientWidth).map(s => s.ariaLabel)"
+    assert page.evaluate(cut) == []
+
+
 def test_filters_show_what_they_say(page: Page, reports, world: World):
     told = {image["image_id"]: image for image in read(reports / "data.json")["gallery"]["images"]}
 
