@@ -108,6 +108,8 @@ def test_the_way_from_an_image_to_all_its_layers(page: Page):
     rows = page.page.locator("#layers-grid tbody tr")
     assert rows.count() == 4
     assert page.page.locator("#layers-grid canvas").count() == 4 * 3
+    page.page.wait_for_function("document.getElementById('layers').getBoundingClientRect().top < 40")
+    assert page.evaluate("document.getElementById('view').getBoundingClientRect().bottom") <= 0
     page.page.select_option("#layers-method", "cam")
     page.page.wait_for_function("document.querySelectorAll('#layers-grid .absent').length === 4")
 
@@ -123,8 +125,10 @@ def test_the_theme_follows_the_system_until_it_is_chosen(browser, reports):
     paper = "getComputedStyle(document.body).backgroundColor"
     with open_page(browser, reports, color_scheme="dark") as page:
         dark = page.evaluate(paper)
+        assert page.text("#theme") == "Light"
         page.page.click("#theme")
         assert page.evaluate(paper) != dark
+        assert page.text("#theme") == "Dark"
         page.page.click("#theme")
         assert page.evaluate(paper) == dark
 

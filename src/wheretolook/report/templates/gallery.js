@@ -40,7 +40,7 @@ function buildCard(row) {
   const facts = [["Class", described.classNames[image.label]], ["Group", image.group],
     ["Maps apart", image.disagreement === null ? "" : image.disagreement.toFixed(2)]];
   const open = element("button", { type: "button", "aria-label": `All layers of ${image.id}` }, "All layers");
-  open.addEventListener("click", () => { showLayers(row); control("layers-title").focus(); });
+  open.addEventListener("click", () => { goToLayers(row); });
   const about = element("div", {}, element("h3", {}, ...breakable(image.id)),
     element("dl", {}, ...facts.filter(([, value]) => value).map(([name, value]) => element("div", {}, element("dt", {}, `${name}: `), element("dd", {}, value)))), open);
   const original = element("figure", { class: "picture" }, stack(image, null, `Image ${image.id}`), element("figcaption", {}, element("b", {}, "image")));
