@@ -22,6 +22,7 @@ def draw_agreement(path: Path, results: Results) -> None:
     """For each class and pair of models the mean correlation of their maps, with its interval, beside the nulls."""
     rows = results.primary()
     classes = [name for name in results.class_names if (rows["class_name"] == name).any()]
+    drawn = {null: label for null, label in NULLS.items() if rows[null].notna().any()}
     pairs = len(rows[["model_a", "model_b"]].drop_duplicates())
     with drawing(path, 3.4 * max(1, len(classes)) + 1, 0.24 * pairs + 1.3) as figure:
         panels = figure.subplots(1, max(1, len(classes)), sharex=True, sharey=True, squeeze=False)[0]
@@ -32,7 +33,7 @@ def draw_agreement(path: Path, results: Results) -> None:
             axes.errorbar(
                 of_class["mean"], places, xerr=errors, fmt="o", color=ACCENT, markersize=4, label="two models"
             )
-            for null, label in NULLS.items():
+            for null, label in drawn.items():
                 marker = {"marker": MARKERS[null], "facecolors": SOFT if MARKERS[null] in "x+" else "none"}
                 edge = {} if MARKERS[null] in "x+" else {"edgecolors": SOFT}
                 axes.scatter(of_class[null].astype(float), places, s=16, linewidths=0.9, label=label, **marker, **edge)
