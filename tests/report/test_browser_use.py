@@ -40,6 +40,11 @@ def test_no_width_makes_the_page_scroll_sideways(browser, reports):
             assert page.evaluate("document.documentElement.scrollWidth") <= width, width
 
 
+def test_a_wide_window_shows_every_table_whole(page: Page):
+    cut = "[...document.querySelectorAll('.scroll')].filter(s => s.scrollWidth > s.clientWidth).map(s => s.ariaLabel)"
+    assert page.evaluate(cut) == []
+
+
 def test_filters_show_what_they_say(page: Page, reports, world: World):
     told = {image["image_id"]: image for image in read(reports / "data.json")["gallery"]["images"]}
 
@@ -103,6 +108,8 @@ def test_the_way_from_an_image_to_all_its_layers(page: Page):
     rows = page.page.locator("#layers-grid tbody tr")
     assert rows.count() == 4
     assert page.page.locator("#layers-grid canvas").count() == 4 * 3
+    page.page.wait_for_function("document.getElementById('layers').getBoundingClientRect().top < 40")
+    assert page.evaluate("document.getElementById('view').getBoundingClientRect().bottom") <= 0
     page.page.select_option("#layers-method", "cam")
     page.page.wait_for_function("document.querySelectorAll('#layers-grid .absent').length === 4")
 
@@ -118,8 +125,10 @@ def test_the_theme_follows_the_system_until_it_is_chosen(browser, reports):
     paper = "getComputedStyle(document.body).backgroundColor"
     with open_page(browser, reports, color_scheme="dark") as page:
         dark = page.evaluate(paper)
+        assert page.text("#theme") == "Light"
         page.page.click("#theme")
         assert page.evaluate(paper) != dark
+        assert page.text("#theme") == "Dark"
         page.page.click("#theme")
         assert page.evaluate(paper) == dark
 

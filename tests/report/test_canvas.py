@@ -3,7 +3,7 @@ import hashlib
 import numpy as np
 from PIL import Image
 
-from wheretolook.report.canvas import drawing, show_overlay, strength, to_pixels
+from wheretolook.report.canvas import caption, drawing, show_overlay, strength, to_pixels
 
 
 def test_a_map_drawn_larger_meets_its_cells_and_runs_straight_between_their_middles():
@@ -18,6 +18,15 @@ def test_a_constant_map_stays_constant():
 def test_full_colour_is_what_99_of_100_cells_stay_below():
     assert strength(np.arange(-100, 1.0)) == 99
     assert strength(np.zeros(4)) == 1
+
+
+def test_a_caption_of_any_length_stays_within_its_figure(tmp_path):
+    with drawing(tmp_path / "a.png", 3, 2) as figure:
+        caption(figure, "Parasitized/C46P7ThinF_IMG_20151130_210123_cell_132.png: for the true class " * 3)
+        figure.canvas.draw()
+        box = figure._supxlabel.get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.width
 
 
 def draw(path):

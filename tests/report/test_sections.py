@@ -159,8 +159,10 @@ def test_maps_that_fail_the_sanity_check_are_named_and_marked(results: Results):
     }
     assert fails["gradcam", "last-1"] == [True, False, False]
     assert fails["cam", "every-0"] == [False, False, False]
-    assert [line.path[:2] for line in section["charts"][0].lines] == ["M3", "M3"]
+    assert [line.path[:2] for line in section["charts"][0].lines] == ["M4", "M4"]
     assert fails_sanity(results, "last-0", "gradcam", "block1")
+    energy = next(row for row in located(results, ["block1", "block2", "block3"])["rows"] if row["method"] == "gradcam")
+    assert [cell["mark"] for cell in energy["cells"]] == ["fails sanity", "", ""]
     assert not fails_sanity(results, "last-0", "cam", "block3")
     assert "- last-0: **fail:** gradcam.block1 (3 of 4 pass)" in summary_of(results)
 
@@ -232,6 +234,8 @@ def test_classic_curves_stand_only_of_the_models_that_were_asked(results: Result
 
 def test_the_audit_is_told_in_sentences(results: Results):
     lines = audit_section(results.audit)["lines"]
+    mixed = {**results.audit, "splits": dict(sorted(results.audit["splits"].items()))}
+    assert audit_section(mixed)["splits"] == ["train", "val", "test"]
     assert lines[0].startswith("The same pixels more than once in a class: 2 images in 1 set, for instance infected/")
     assert lines[1] == "The same pixels under two labels: none found."
     groups = {"pattern": "x", "count": 9, "one_class": {"count": 3, "by_class": {}, "examples": {}}}

@@ -89,13 +89,15 @@ def test_finer_maps_are_averaged_and_the_page_says_so(tmp_path: Path):
 
 
 def test_lines_share_an_axis_that_starts_at_zero():
-    chart = line_chart("a", [("val", "val", [1, 2], [0.0, 2.0])], y_high=4)
+    chart = line_chart("a", ("epoch", "loss"), [("val", "val", [1, 2], [0.0, 2.0])], y_high=4)
     assert [tick.label for tick in chart.y_ticks] == ["0.0", "2.0", "4.0"]
     assert chart.lines[0].path == f"M{chart.left} {chart.bottom:g} L{chart.width - 8} {(8 + chart.bottom) / 2:g}"
 
 
 def test_one_epoch_is_a_chart_too():
-    assert len(line_chart("a", [("val", "val", [1], [0.5])], y_high=1).x_ticks) == 1
+    chart = line_chart("a", ("epoch", "loss"), [("val", "val", [1], [0.5])], y_high=1)
+    assert len(chart.x_ticks) == 1
+    assert chart.lines[0].point, "a path of one point draws nothing"
 
 
 def test_an_axis_goes_below_zero_where_a_figure_does():

@@ -1,6 +1,6 @@
 import pytest
 
-from wheretolook.report.words import count, interval, listed, number, percent, percent_span, span
+from wheretolook.report.words import count, interval, listed, number, percent, percent_span, shortened, span
 
 
 def test_a_figure_that_does_not_exist_is_a_dash_and_never_zero():
@@ -16,6 +16,11 @@ def test_shares_read_in_percent():
 def test_negative_numbers_have_a_true_minus_sign():
     assert number(-0.254) == "−0.25"
     assert interval(-0.1, 0.2) == "−0.10 to 0.20"
+
+
+def test_a_long_name_keeps_both_ends():
+    assert shortened("abcdefghij", 10) == "abcdefghij"
+    assert shortened("abcdefghijk", 6) == "ab…ijk"
 
 
 def test_a_span_of_figures_that_read_the_same_is_one_figure():

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, SOFT, ACCENT = "#1d1b19", "#5f5a54", "#8a1c5e"
+INK, SOFT, ACCENT, WRONG = "#1d1b19", "#5f5a54", "#8a1c5e", "#b3261e"
 MODELS = ("#0b62a8", "#3d93d8", "#b4460f", "#e08a2b", "#1d7a55", "#7b4fa0", "#8f8a1a", "#6b6560")
 # Charts are sharp at 160 dots an inch; pictures of maps hold no finer detail than 120 show, and are kept small.
 CHART, PICTURE = 160, 120
@@ -51,6 +52,12 @@ def drawing(path: Path, width: float, height: float, dots: int = CHART) -> Itera
         yield figure
         with replacing(path) as scratch:
             figure.savefig(scratch, format="png", metadata={"Software": None})
+
+
+def caption(figure: "Figure", text: str, size: float = 6) -> None:
+    """Write text below a figure, in as many lines as its width asks for: matplotlib cuts a longer line at both ends."""
+    letters = figure.get_figwidth() * 72 / (0.6 * size)  # of DejaVu Sans, a letter is 0.6 of its size wide at most
+    figure.supxlabel(fill(text, int(letters)), fontsize=size)
 
 
 def show_overlay(

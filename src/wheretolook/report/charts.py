@@ -30,12 +30,13 @@ class Tick:
 
 @dataclass(frozen=True)
 class Line:
-    """One series: its path, its kind (a class of the style sheet), its name and where it ends."""
+    """One series: path, kind (a class of the style sheet), name, where it ends; and whether it is a single point."""
 
     path: str
     kind: str
     label: str
     end: tuple[float, float]
+    point: bool
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class LineChart:
     """A chart of lines over a common axis."""
 
     title: str
+    x_label: str
+    y_label: str
     width: int
     height: int
     left: int
@@ -53,23 +56,30 @@ class LineChart:
 
 
 def line_chart(
-    title: str, series: Sequence[tuple[str, str, Sequence[float], Sequence[float]]], y_high: float, y_digits: int = 1
+    title: str,
+    axes: tuple[str, str],
+    series: Sequence[tuple[str, str, Sequence[float], Sequence[float]]],
+    y_high: float,
+    y_digits: int = 1,
 ) -> LineChart:
     """Lay out lines.
 
     Args:
         title: what a screen reader calls it.
+        axes: what lies along, and what upwards.
         series: (kind, label, xs, ys) each.
         y_high: the top of the vertical axis, which starts at 0 (so that charts side by side share it).
         y_digits: digits of its labels.
     """
-    width, height, left, right, top, bottom = 260, 150, 34, 8, 8, 24
+    width, height, left, right, top, bottom = 260, 150, 48, 8, 8, 24
     every_x = [x for _, _, xs, _ in series for x in xs]
     low, high = min(every_x), max(every_x)
     across = Scale(low, high if high > low else low + 1, left, width - right)
     up = Scale(0, y_high, height - bottom, top)
     return LineChart(
         title=title,
+        x_label=axes[0],
+        y_label=axes[1],
         width=width,
         height=height,
         left=left,
@@ -82,7 +92,7 @@ def line_chart(
 
 def _line(kind: str, label: str, xs: list[float], ys: list[float]) -> Line:
     points = " L".join(f"{x:g} {y:g}" for x, y in zip(xs, ys, strict=True))
-    return Line(f"M{points}", kind, label, (xs[-1], ys[-1]))
+    return Line(f"M{points}", kind, label, (xs[-1], ys[-1]), len(xs) == 1)
 
 
 def round_up(value: float) -> float:
@@ -136,7 +146,7 @@ class Measured:
 
 def interval_chart(title: str, measured: Sequence[Measured]) -> IntervalChart:
     """Lay out figures with their intervals and nulls from -1 (or 0, where nothing is below) to 1."""
-    width, right, step, top = 560, 14, 26, 14
+    width, right, step, top = 560, 14, 34, 14
     # Room for the longest label, also in the larger letters of a narrow window.
     left = min(300, max(178, 12 + 10 * max(len(row.label) for row in measured)))
     every = [x for row in measured for x in (row.mean, row.low, *(value for _, value in row.nulls)) if x is not None]

@@ -9,17 +9,17 @@ import numpy as np
 from wheretolook.analysis.target import open_target
 from wheretolook.cams.store import Maps
 from wheretolook.data.prepared import Prepared
-from wheretolook.report.canvas import INK, PICTURE, bare, drawing, show_overlay, strength
+from wheretolook.report.canvas import INK, PICTURE, WRONG, bare, caption, drawing, show_overlay, strength
 from wheretolook.report.gallery import Gallery
 from wheretolook.report.results import Results
 from wheretolook.report.sanity import MARK, fails_sanity
 from wheretolook.report.views import View, overlays_of, views_of
-from wheretolook.report.words import percent
+from wheretolook.report.words import percent, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-WRONG = "#b3261e"
+LONGEST = 38  # letters of a title: more would be too small to read
 SCALE = "Red: for the true class, blue: against. Full colour: each model's own 99th percentile of |value|."
 
 
@@ -35,8 +35,9 @@ def draw_images(path: Path, results: Results, prepared: Prepared, maps: Mapping[
         for axes, position in zip(panels[:, 0], positions, strict=True):
             row = gallery.rows[position]
             show_overlay(axes, prepared.images[row], None, 1)
-            axes.set_title(class_name := prepared.index["class_name"].iloc[row], fontsize=title_size(class_name))
-        figure.supxlabel(f"{gallery.method}, last layer. {SCALE}", fontsize=6)
+            class_name = shortened(prepared.index["class_name"].iloc[row], LONGEST)
+            axes.set_title(class_name, fontsize=title_size(class_name))
+        caption(figure, f"{gallery.method}, last layer. {SCALE}")
 
 
 def title_size(text: str) -> float:
@@ -67,8 +68,10 @@ def _column_of_maps(
         scores = gallery.scores[name][position]
         called = int(scores.argmax())
         right = called == prepared.labels[gallery.rows[position]]
-        told = f"{'' if right else '✗ '}{prepared.class_names[called]} {percent(scores[called], 0)}"
-        axes.set_title(f"{name}{mark}\n{told}", fontsize=title_size(told), color=INK if right else WRONG)
+        told = f"{'' if right else '✗ '}{shortened(prepared.class_names[called], LONGEST)} {percent(scores[called], 0)}"
+        said = shortened(name, LONGEST) + mark
+        size = min(title_size(said), title_size(told))
+        axes.set_title(f"{said}\n{told}", fontsize=size, color=INK if right else WRONG)
 
 
 def draw_layers(path: Path, results: Results, prepared: Prepared, maps: Mapping[str, Maps], gallery: Gallery) -> None:
@@ -79,20 +82,22 @@ def draw_layers(path: Path, results: Results, prepared: Prepared, maps: Mapping[
     depths = sorted({view.depth for view in views}, reverse=True)
     methods = list(dict.fromkeys(view.method for view in views))
     lines = [(method, name) for method in methods for name in results.names]
-    with drawing(path, 1.2 * len(depths) + 1.3, 1.25 * len(lines) + 0.3, PICTURE) as figure:
-        panels = figure.subplots(len(lines), len(depths), squeeze=False)
+    with drawing(path, 1.2 * (len(depths) + 1) + 1.3, 1.25 * len(lines) + 0.3, PICTURE) as figure:
+        panels = figure.subplots(len(lines), len(depths) + 1, squeeze=False)
         for axes in panels.flat:
             bare(axes)
         for view in views:
             for name, layer in view.layers.items():
-                axes = panels[lines.index((view.method, name)), depths.index(view.depth)]
+                axes = panels[lines.index((view.method, name)), 1 + depths.index(view.depth)]
                 _panel(axes, prepared, maps[name], view.method, layer, gallery, position)
                 axes.set_xlabel(_mark(results, name, view.method, layer).strip(), fontsize=6, color=WRONG)
         for axes, (method, name) in zip(panels[:, 0], lines, strict=True):
-            axes.set_ylabel(f"{name}\n{method}", rotation=0, ha="right", va="center", fontsize=7)
-        for axes, depth in zip(panels[0], depths, strict=True):
+            show_overlay(axes, prepared.images[gallery.rows[position]], None, 1)
+            axes.set_ylabel(f"{shortened(name, 18)}\n{method}", rotation=0, ha="right", va="center", fontsize=7)
+        panels[0, 0].set_title("image", fontsize=7)
+        for axes, depth in zip(panels[0, 1:], depths, strict=True):
             axes.set_title(next(view.label for view in views if view.depth == depth), fontsize=7)
-        figure.supxlabel(f"{prepared.index['image_id'].iloc[gallery.rows[position]]}. {SCALE}", fontsize=6)
+        caption(figure, f"{shortened(prepared.index['image_id'].iloc[gallery.rows[position]], 60)}. {SCALE}")
 
 
 def _mark(results: Results, name: str, method: str, layer: str | None) -> str:
@@ -129,10 +134,11 @@ def draw_classes(path: Path, results: Results, maps: Mapping[str, Maps], compari
             panels[row, 0].set_ylabel(_wrapped(label), rotation=0, ha="right", va="center", fontsize=7)
             for axes, (name, array) in zip(panels[row, 1:], columns, strict=True):
                 show_overlay(axes, behind, array[row], limit)
-                axes.set_title(name + marks.get(name, "") if row == 0 else "", fontsize=7)
+                title = shortened(name, LONGEST) + marks.get(name, "")
+                axes.set_title(title if row == 0 else "", fontsize=title_size(name))
         panels[0, 0].set_title("mean image", fontsize=7)
         told = f"{method}, last layer; each model divided by its RMS over the {results.split} split"
-        figure.supxlabel(f"{told}; full colour at {limit:.2f} RMS everywhere.", fontsize=6)
+        caption(figure, f"{told}; full colour at {limit:.2f} RMS everywhere.")
 
 
 def _wrapped(label: str) -> str:

@@ -1,13 +1,15 @@
 """Figures of results for print: agreement, training, confusion, and energy inside the evidence."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wheretolook.analysis.agreement import NULLS
-from wheretolook.report.canvas import ACCENT, MODELS, SOFT, bare, drawing
+from wheretolook.report.canvas import ACCENT, MODELS, SOFT, WRONG, bare, drawing
 from wheretolook.report.results import Results
+from wheretolook.report.sanity import MARK, fails_sanity
 from wheretolook.report.summary import evidence_of
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ def draw_agreement(path: Path, results: Results) -> None:
     """For each class and pair of models the mean correlation of their maps, with its interval, beside the nulls."""
     rows = results.primary()
     classes = [name for name in results.class_names if (rows["class_name"] == name).any()]
+    drawn = {null: label for null, label in NULLS.items() if rows[null].notna().any()}
     pairs = len(rows[["model_a", "model_b"]].drop_duplicates())
     with drawing(path, 3.4 * max(1, len(classes)) + 1, 0.24 * pairs + 1.3) as figure:
         panels = figure.subplots(1, max(1, len(classes)), sharex=True, sharey=True, squeeze=False)[0]
@@ -30,11 +33,20 @@ def draw_agreement(path: Path, results: Results) -> None:
             axes.errorbar(
                 of_class["mean"], places, xerr=errors, fmt="o", color=ACCENT, markersize=4, label="two models"
             )
-            for null, label in NULLS.items():
+            for null, label in drawn.items():
                 marker = {"marker": MARKERS[null], "facecolors": SOFT if MARKERS[null] in "x+" else "none"}
                 edge = {} if MARKERS[null] in "x+" else {"edgecolors": SOFT}
                 axes.scatter(of_class[null].astype(float), places, s=16, linewidths=0.9, label=label, **marker, **edge)
             axes.axvline(0, color=SOFT, linewidth=0.6)
+            if not of_class["mean"].notna().any():
+                axes.text(
+                    0.5,
+                    0.5,
+                    "too few images, or maps that do not vary",
+                    ha="center",
+                    transform=axes.transAxes,
+                    fontsize=7,
+                )
             axes.set_yticks(places, of_class["model_a"] + ", " + of_class["model_b"])
             axes.set_title(class_name)
             axes.set_xlabel("r of two models' maps of one image")
@@ -52,11 +64,21 @@ def draw_training(path: Path, results: Results) -> None:
         axes = figure.subplots()
         for name, colour in zip(results.names, _colours(len(results.names)), strict=True):
             history = results.models[name]["history"]
+            if not history:
+                continue
             epochs = [epoch["epoch"] for epoch in history]
-            axes.plot(epochs, [epoch["val_loss"] for epoch in history], color=colour, label=name)
-            axes.plot(epochs, [epoch["train_loss"] for epoch in history], color=colour, linestyle="--", linewidth=0.9)
+            # One epoch is no line.
+            marker = "o" if len(epochs) == 1 else ""
+            train, val = ([epoch[f"{kind}_loss"] for epoch in history] for kind in ("train", "val"))
+            axes.plot(epochs, val, color=colour, marker=marker, label=name)
+            axes.plot(epochs, train, color=colour, marker=marker, fillstyle="none", linestyle="--", linewidth=0.9)
+        if not axes.lines:
+            bare(axes)
+            axes.text(0.5, 0.5, "no model carries a history", ha="center", transform=axes.transAxes)
+            return
         axes.set(xlabel="epoch", ylabel="loss (val; train dashed)")
         axes.set_ylim(bottom=0)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(fontsize=7)
 
 
@@ -98,25 +120,62 @@ def draw_localisation(path: Path, results: Results) -> bool:
     methods = sorted({key.split(".", 1)[0] for key in keys}, key=lambda method: (method != "cam", method))
     if not any(evidence_of(results.models[name], results.split, key) for name in results.names for key in keys):
         return False
-    with drawing(path, 3.1 * len(methods) + 0.5, 2.7) as figure:
+    with drawing(path, 3.1 * len(methods) + 0.5, 3.0) as figure:
         panels = figure.subplots(1, len(methods), sharey=True, squeeze=False)[0]
         for axes, method in zip(panels, methods, strict=True):
-            for name, colour in zip(results.names, _colours(len(results.names)), strict=True):
-                result = results.models[name]
-                found = [evidence_of(result, results.split, f"{method}.{layer}") for layer in result["layers"]]
-                # Layers count from the last, where networks of unequal depth meet.
-                points = [(i - len(found) + 1, row) for i, row in enumerate(found) if row]
-                depths = [depth for depth, _ in points]
-                axes.plot(depths, [row["energy"] for _, row in points], "o-", color=colour, markersize=3, label=name)
-                axes.plot(depths, [row["ceiling"] for _, row in points], ":", color=SOFT, linewidth=0.7)
-                axes.plot(depths, [row["area_share"] for _, row in points], "--", color=SOFT, linewidth=0.7)
-            axes.set(title=method, xlabel="layer (0: the last)")
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            _energies(axes, results, method)
         panels[0].set_ylabel("energy inside the evidence")
         panels[0].set_ylim(0, 1)
-        panels[0].legend(fontsize=6)
-        figure.supxlabel("dotted: ceiling of the grid; dashed: the evidence's share of the area", fontsize=6)
+        known = {label: line for axes in panels for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+        order = sorted(known, key=[*results.names, *known].index)  # the models first
+        figure.legend([known[label] for label in order], order, loc="outside lower center", ncols=4, fontsize=6)
     return True
+
+
+def _energies(axes: "Axes", results: Results, method: str) -> None:
+    """One method: energy by layer, what the grid allows and what the area is; maps that fail sanity have a cross."""
+    found = {name: _by_depth(results.models[name], results.split, method) for name in results.names}
+    alike = _same_grids(found.values())
+    for name, colour in zip(results.names, _colours(len(results.names)), strict=True):
+        depths = list(found[name])
+        energy, ceiling, area = (
+            [row[key] for _, row in found[name].values()] for key in ("energy", "ceiling", "area_share")
+        )
+        axes.plot(depths, energy, "o-", color=colour, markersize=3, label=name)
+        failing = [
+            (depth, row["energy"])
+            for depth, (layer, row) in found[name].items()
+            if fails_sanity(results, name, method, layer)
+        ]
+        axes.plot(*zip(*failing, strict=True), "x", color=WRONG, zorder=3, label=MARK) if failing else None
+        thin = {"color": SOFT if alike else colour, "linewidth": 0.7, "marker": "." if len(depths) == 1 else ""}
+        whose = "" if alike else " (each model's colour)"
+        axes.plot(depths, ceiling, ":", markersize=3, label=f"ceiling of the grid{whose}", **thin)
+        axes.plot(depths, area, "--", markersize=3, label=f"the evidence's share of the area{whose}", **thin)
+    axes.set_title(method)
+    names = [results.models[name]["layers"] for name in results.names]
+    if all(layers == names[0] for layers in names):
+        axes.set_xticks(range(1 - len(names[0]), 1), names[0])
+        axes.set_xlabel("layer")
+    else:
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_xlabel("layer (0: the last)")
+
+
+def _by_depth(result: dict[str, Any], split: str, method: str) -> dict[int, tuple[str, dict[str, float]]]:
+    """Layer and evidence by depth: layers count from the last (0), where networks of unequal depth meet."""
+    layers = result["layers"]
+    each = {layer: evidence_of(result, split, f"{method}.{layer}") for layer in layers}
+    return {i - len(layers) + 1: (layer, each[layer]) for i, layer in enumerate(layers) if each[layer]}
+
+
+def _same_grids(found: Iterable[dict[int, tuple[str, dict[str, float]]]]) -> bool:
+    """Whether one line stands for all models: the same ceiling and area at each depth, to a hundredth."""
+    values: dict[int, set[tuple[float, float]]] = {}
+    for rows in found:
+        for depth, (_, row) in rows.items():
+            values.setdefault(depth, set()).add((round(row["ceiling"], 2), round(row["area_share"], 2)))
+    return all(len(each) == 1 for each in values.values())
 
 
 def _colours(count: int) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 from wheretolook.report.charts import LineChart, line_chart, round_up
 from wheretolook.report.metrics import localisation_of
 from wheretolook.report.results import Results
+from wheretolook.report.sanity import MARK, fails_sanity
 from wheretolook.report.summary import evidence_of, loss_of, seed_of
 from wheretolook.report.words import NOTHING, number, percent, percent_span
 
@@ -82,18 +83,22 @@ def _methods(results: Results) -> list[str]:
 def _energy_cells(results: Results, name: str, method: str, count: int) -> list[dict[str, str] | None]:
     result = results.models[name]
     cells = [
-        _energy_cell(evidence_of(result, results.split, f"{method}.{layer}")) for layer in result["layers"][-count:]
+        _energy_cell(
+            evidence_of(result, results.split, f"{method}.{layer}"), fails_sanity(results, name, method, layer)
+        )
+        for layer in result["layers"][-count:]
     ]
     return [None] * (count - len(cells)) + cells
 
 
-def _energy_cell(evidence: dict[str, float]) -> dict[str, str] | None:
+def _energy_cell(evidence: dict[str, float], fails: bool) -> dict[str, str] | None:
     if not evidence:
         return None
     return {
         "text": percent(evidence["energy"]),
         "share": f"{evidence['energy']:.3f}",
         "ceiling": percent(evidence["ceiling"], 0),
+        "mark": MARK if fails else "",
     }
 
 
@@ -102,7 +107,10 @@ def training_charts(results: Results) -> list[LineChart]:
     histories = {name: results.models[name]["history"] for name in results.names if results.models[name]["history"]}
     losses = [epoch[key] for history in histories.values() for epoch in history for key in ("train_loss", "val_loss")]
     top = round_up(max(losses)) if losses else 1.0
-    return [line_chart(name, _series(history), top, 2 if top < 1 else 1) for name, history in histories.items()]
+    return [
+        line_chart(name, ("epoch", "loss"), _series(history), top, 2 if top < 1 else 1)
+        for name, history in histories.items()
+    ]
 
 
 def _series(history: Sequence[dict[str, Any]]) -> list[tuple[str, str, list[float], list[float]]]:

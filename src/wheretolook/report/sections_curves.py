@@ -30,7 +30,7 @@ def _of_class(results: Results, class_name: str, asked: dict[str, dict[str, Any]
                 (kind, curve, found["shares"], own[primary][curve])
                 for kind, curve in (("val", "deletion"), ("train", "insertion"))
             ]
-            charts.append(line_chart(f"{name}: {primary}", lines, 1.0))
+            charts.append(line_chart(f"{name}: {primary}", ("share of the pixels", "score"), lines, 1.0))
     return (
         {
             "class_name": class_name,

@@ -5,10 +5,12 @@ from typing import Any
 
 from wheretolook.report.words import count, listed
 
+SPLITS = ("train", "val", "test")
+
 
 def audit_section(audit: Mapping[str, Any]) -> dict[str, Any]:
     """Counts by class and split, and what was found, in sentences."""
-    splits = list(audit["splits"])
+    splits = sorted(audit["splits"], key=SPLITS.index)
     classes = [
         {
             "name": name,

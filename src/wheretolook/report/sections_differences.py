@@ -26,6 +26,7 @@ def differences_section(results: Results) -> dict[str, Any] | None:
         "permutations": f"{found['permutations']:,}",
         "names": list(models),
         "tables": tables,
+        "regions": any("regions" in own for model in models.values() for own in model["classes"].values()),
         "consensus": _consensus(found["consensus"], found["alpha"]),
     }
 

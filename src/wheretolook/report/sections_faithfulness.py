@@ -30,12 +30,13 @@ def faithfulness_section(results: Results) -> dict[str, Any] | None:
         return None
     first = next(iter(asked.values()))
     parts = [_of_class(class_name, asked) for class_name in results.class_names]
+    drawn = {kind for each in asked.values() for figures in each["classes"].values() for kind in figures["removed"]}
     return {
         "share": percent(first["fraction"], 0),
         "split": first["split"],
         "method": first["method"],
         "classes": [part for part in parts if part],
-        "kinds": KINDS.items(),
+        "kinds": [(kind, label) for kind, label in KINDS.items() if kind in drawn],
         "shapes": SHAPES,
     }
 

@@ -59,4 +59,4 @@ def _chart(results: Results, name: str, found: dict[str, Any]) -> LineChart | No
     series = [("val", key, places, steps)]
     if found[key]["null"] is not None:
         series.append(("train", "null", places, [found[key]["null"]] * len(steps)))
-    return line_chart(f"{name}: {key}", series, 1.0)
+    return line_chart(f"{name}: {key}", ("layers randomised", "mean |Spearman|"), series, 1.0)

@@ -40,8 +40,8 @@ def score_parts(results: Results, table: Table) -> Iterable[str]:
         yield table(REMOVAL, removal)
         yield (
             f"Mean score of the true class with the first {percent(asked['fraction'], 0)} of the pixels taken out; "
-            "differences are paired by image, with 95 % intervals. Undefined where an image without any evidence keeps "
-            "over half of its score."
+            "differences are paired by image, with 95 % intervals. Undefined where an image that is filled in from "
+            "its frame keeps over half of its score."
         )
     located = located_section(results)
     for title, head, rows in (

@@ -38,6 +38,12 @@ def count(number_of: int, noun: str) -> str:
     return f"{number_of:,} {noun if number_of == 1 else plural}"
 
 
+def shortened(text: str, most: int) -> str:
+    """Text of at most so many letters; of a longer one the middle is left out, since names differ at their ends."""
+    head = (most - 1) // 2
+    return text if len(text) <= most else f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
+
+
 def listed(words: Iterable[str]) -> str:
     """ "a", "a and b", "a, b and c"."""
     *most, last = words

@@ -13,12 +13,16 @@ function absent(reason) {
   return element("div", { class: "stack" }, element("div", { class: "absent" }, reason));
 }
 
+// What is drawn nearly clear says so: else it reads as a picture that failed.
+const FAINT = 0.25;
 function drawMap(canvas, row, model, view, maps, limits) {
   const image = described.images[row], { h, w } = maps;
   const values = valuesOf(maps, row, columnOf(state.target, image, model, maps), state.target.kind === "contrast");
-  paint(canvas, values, h, w, limitFor(values, model, limits), state);
+  const limit = limitFor(values, model, limits);
+  paint(canvas, values, h, w, limit, state);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `Map of ${described.models[model].name}, ${view.method} at ${view.models[model].layer}, for ${image.id}: ${strongest(values, h, w)}`);
+  return largest(values) / limit;
 }
 
 function prediction(row, model) {
@@ -40,7 +44,7 @@ function buildCard(row) {
   const facts = [["Class", described.classNames[image.label]], ["Group", image.group],
     ["Maps apart", image.disagreement === null ? "" : image.disagreement.toFixed(2)]];
   const open = element("button", { type: "button", "aria-label": `All layers of ${image.id}` }, "All layers");
-  open.addEventListener("click", () => { showLayers(row); control("layers-title").focus(); });
+  open.addEventListener("click", () => { goToLayers(row); });
   const about = element("div", {}, element("h3", {}, ...breakable(image.id)),
     element("dl", {}, ...facts.filter(([, value]) => value).map(([name, value]) => element("div", {}, element("dt", {}, `${name}: `), element("dd", {}, value)))), open);
   const original = element("figure", { class: "picture" }, stack(image, null, `Image ${image.id}`), element("figcaption", {}, element("b", {}, "image")));
@@ -49,7 +53,8 @@ function buildCard(row) {
     const canvas = element("canvas"), missing = absent("");
     const figure = element("figure", { class: right ? "picture" : "picture wrong" }, stack(image, canvas, ""), missing,
       element("figcaption", {}, element("b", {}, model.name), element("span", {}, text)));
-    return { canvas, missing, figure, mark: figure.querySelector("figcaption").appendChild(element("span", { class: "insane", hidden: "" }, "fails sanity")) };
+    return { canvas, missing, figure, faint: figure.querySelector("figcaption").appendChild(element("span", { class: "faint", hidden: "" })),
+      mark: figure.querySelector("figcaption").appendChild(element("span", { class: "insane", hidden: "" }, "fails sanity")) };
   });
   const made = element("li", { class: "card", "data-image": image.id }, about, element("div", { class: "row" }, original, ...slots.map((slot) => slot.figure)));
   return { made, slots };
@@ -57,12 +62,14 @@ function buildCard(row) {
 
 function paintCard(row, view, loaded, limits) {
   const { made, slots } = card(row);
-  slots.forEach(({ canvas, missing, mark }, model) => {
+  slots.forEach(({ canvas, missing, mark, faint }, model) => {
     mark.hidden = !insane(view, model);
     canvas.parentElement.hidden = !loaded[model];
     missing.hidden = Boolean(loaded[model]);
     missing.firstChild.textContent = `no ${view.method} here: this head was not trained`;
-    if (loaded[model]) drawMap(canvas, row, model, view, loaded[model], limits);
+    const reached = loaded[model] ? drawMap(canvas, row, model, view, loaded[model], limits) : 1;
+    faint.hidden = reached >= FAINT;
+    faint.textContent = `faint: up to ${percent(reached)} of full colour`;
   });
   return made;
 }

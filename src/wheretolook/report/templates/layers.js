@@ -41,6 +41,13 @@ function showLayers(row) {
   return drawLayers();
 }
 
+// Only when the pictures stand does the page know how far down they are.
+async function goToLayers(row) {
+  control("layers-title").focus({ preventScroll: true });
+  await showLayers(row);
+  control("layers").scrollIntoView();
+}
+
 function prepareLayers() {
   const methods = [...new Set(described.views.map((view) => view.method))];
   fill(control("layers-method"), methods.map((method) => [method, method]));

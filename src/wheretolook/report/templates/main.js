@@ -36,7 +36,7 @@ function turnPage(by) {
 function prepareTheme() {
   const button = control("theme"), root = document.documentElement;
   const dark = () => (root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches);
-  const show = () => { button.setAttribute("aria-pressed", String(dark())); };
+  const show = () => { button.textContent = dark() ? "Light" : "Dark"; };
   button.addEventListener("click", () => { root.dataset.theme = dark() ? "light" : "dark"; show(); });
   show();
 }
