@@ -97,9 +97,9 @@ def test_the_same_look_gives_the_same_bytes(look, tmp_path):
         (("--layer", "layer4"), ("a.png",), 'layer "layer4": expected one of block1, block2, block3'),
         (("--class", "hen"), ("a.png",), "class 'hen': expected one of cat, dog"),
         ((), ("every.safetensors",), "every.safetensors: no image"),
-        ((), ("none.png",), "No such file or directory"),
+        ((), ("none.png",), "none.png: expected an image, found no such file; check its name"),
         ((), (), "Missing argument 'IMAGE...'"),
-        (("--model", "none.safetensors"), ("a.png",), "No such file or directory: 'none.safetensors'"),
+        (("--model", "none.safetensors"), ("a.png",), "none.safetensors: expected a model file, found no such file; "),
         (("--fit", "squeeze"), ("a.png",), "'squeeze' is not one of 'stretch', 'pad', 'crop'"),
     ],
 )
@@ -115,6 +115,25 @@ def test_an_image_given_as_a_model_is_refused(look, tmp_path):
     done, _ = look("--model", str(tmp_path / "a.png"))
     assert done.exit_code != 0
     assert "a.png: not a whole safetensors file" in done.output
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("one", "one: expected a model file, found no such file; there is models/one.safetensors\n"),
+        ("two", "two: expected a model file, found no such file; there is models/one.safetensors\n"),
+        ("models", "models: expected a model file, found a folder; there is models/one.safetensors\n"),
+        (".", ".: expected a model file, found a folder; name one, as models/last-0.safetensors; `dvc repro` trains"),
+    ],
+)
+def test_a_model_that_is_no_file_is_refused_with_those_there_are(look, tmp_path, monkeypatch, word, message):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/one.safetensors").touch()
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path if word != "." else tmp_path / "empty")
+    done, files = look("--model", word)
+    assert done.exit_code == 1 and files == []
+    assert message in done.output
 
 
 def used():

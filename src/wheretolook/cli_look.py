@@ -50,6 +50,11 @@ def look(
     wheretolook look cells/*.png --model models/last-0.safetensors
     wheretolook look cell.png --model models/every-0.safetensors --layer all --class all
     """
+    from wheretolook.look_files import check_image_paths, check_model_path
+
+    check_model_path(model)
+    check_image_paths(images)
+
     from wheretolook.look import look_at
     from wheretolook.report.overlay import write_overlay
     from wheretolook.report.table import predictions_table
