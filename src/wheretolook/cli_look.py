@@ -6,6 +6,8 @@ import click
 
 from wheretolook.command import Command
 
+# The predictions of more images than this would push everything else off the terminal.
+LISTED = 50
 FILE = click.Path(path_type=Path)
 
 
@@ -40,28 +42,38 @@ def look(
     fit: str,
     device: str,
 ) -> None:
-    """Where does a model look in each IMAGE?
+    """Where does a model look in each IMAGE, a file or a folder of them?
 
-    Prints the predictions. For each image, method, layer and class it writes to --out a picture, the map over the
-    image, red where it speaks for the class and blue where against, as IMAGE.METHOD.LAYER.CLASS.png; and the map
-    itself, float32 (h, w), raw and signed, at the layer's own resolution, under the same name as .npy.
+    Prints the predictions, and writes them to --out as predictions.csv. For each image, method, layer and class it
+    writes there a picture, the map over the image, red where it speaks for the class and blue where against, as
+    IMAGE.METHOD.LAYER.CLASS.png; and the map itself, float32 (h, w), raw and signed, at the layer's own resolution,
+    under the same name as .npy.
+
+    Images of the same name are told apart by their folders. A file that is no image is skipped, and the exit code 1.
 
     \b
-    wheretolook look cells/*.png --model models/last-0.safetensors
+    wheretolook look cells --model models/last-0.safetensors
     wheretolook look cell.png --model models/every-0.safetensors --layer all --class all
     """
-    from wheretolook.look_files import check_image_paths, check_model_path
+    from wheretolook.look_files import check_model_path, find_images
 
     check_model_path(model)
-    check_image_paths(images)
+    paths = find_images(images, out)
 
-    from wheretolook.look import look_at
-    from wheretolook.report.overlay import write_overlay
-    from wheretolook.report.table import predictions_table
+    from wheretolook.look import Wanted, look_at
+    from wheretolook.report.table import counts_table, predictions_table, write_predictions
 
-    looked = look_at(images, model, methods, layers, classes, fit, device)
-    click.echo(predictions_table(looked.names, looked.class_names, looked.scores))
-    overlays = list(looked.overlays())
-    for overlay in overlays:
-        write_overlay(out, overlay)
-    click.echo(f"{len(overlays)} picture{'s' if len(overlays) > 1 else ''} and as many maps in {out}")
+    seen = look_at(paths, model, out, Wanted(methods, layers, classes), fit, device)
+    table = out / "predictions.csv"
+    write_predictions(table, seen.names, seen.class_names, seen.scores)
+    if len(seen.names) > LISTED:
+        click.echo(f"{counts_table(seen.class_names, seen.scores)}\nThe prediction of each image stands in {table}")
+    else:
+        click.echo(predictions_table(seen.names, seen.class_names, seen.scores))
+    click.echo(f"{seen.pictures} picture{'s' if seen.pictures > 1 else ''} and as many maps in {out}")
+    if seen.refused:
+        raise click.ClickException(f"{seen.refused} of {len(paths)} files {_were(seen.refused)}")
+
+
+def _were(count: int) -> str:
+    return "was no image" if count == 1 else "were no images"
