@@ -84,6 +84,7 @@ class Looked:
                         maps[i, k],
                         title,
                         METHODS[method].units,
+                        known,
                     )
 
 
