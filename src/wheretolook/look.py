@@ -1,8 +1,11 @@
 """Image files and a model file, to overlays: what `wheretolook look` does."""
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -126,14 +129,16 @@ def look_at(paths: Sequence[Path], model: Path, out: Path, wanted: Wanted, fit: 
     network, card = load_model(model, choose_device(device))
     files, names = ImageFiles(paths, card.input_size, fit), distinct_names(paths)
     done, scores, pictures = [], [], 0
-    with tqdm(total=len(paths), unit="image", disable=None if len(paths) > BATCH else True) as bar:
+    # Threads: what takes longest is zlib, and waiting for the disk, and both let others run.
+    with (
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+        tqdm(total=len(paths), unit="image", disable=None if len(paths) > BATCH else True) as bar,
+    ):
         for start in range(0, len(paths), BATCH):
             read = dict(_read(files, names, range(start, min(start + BATCH, len(paths)))))
             if read:
                 looked = _look(network, card, tuple(read), np.stack(list(read.values())), wanted)
-                for overlay in looked.overlays():
-                    write_overlay(out, overlay)
-                    pictures += 1
+                pictures += sum(1 for _ in pool.map(partial(write_overlay, out), looked.overlays()))
                 done, scores = done + list(looked.names), [*scores, looked.scores]
             bar.update(min(BATCH, len(paths) - start))
     if not done:
