@@ -135,6 +135,16 @@ def test_a_cpu_takes_a_large_batch_in_parts_it_is_fast_at(monkeypatch):
         np.testing.assert_allclose(found[pair], maps, atol=1e-5)
 
 
-def test_an_explanation_lists_its_maps():
+def test_an_explanation_is_a_mapping_of_its_maps():
     found = explain(small_network(), noise(), ["gradcam", "activation"], ["stage1"])
     assert list(found) == [("gradcam", "stage1"), ("activation", "stage1")]
+    assert len(found) == 2 and ("gradcam", "stage1") in found and ("cam", "stage1") not in found
+    assert found.get(("cam", "stage1")) is None
+    for pair, maps in found.items():
+        assert maps is found[pair]
+
+
+def test_an_explanation_equals_itself_alone():
+    found, again = (explain(small_network(), noise(), ["gradcam"], ["stage1"]) for _ in range(2))
+    assert found == found and found != again
+    assert len({found, again}) == 2

@@ -1,6 +1,6 @@
 """The library's way in: a network and images, to named arrays."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +14,9 @@ from wheretolook.cams.parts import compute_in_parts
 from wheretolook.data.refusal import Refusal
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """Maps of some images.
+@dataclass(frozen=True, eq=False)
+class Explanation(Mapping[tuple[str, str], np.ndarray]):
+    """Maps of some images, a mapping: `found["cam", "block4"]`, `for (method, layer), maps in found.items()`.
 
     Attributes:
         maps: (method, layer) to float32 (N, K, h, w): raw, signed, at the layer's own resolution. K is 1 for a method
@@ -36,6 +36,14 @@ class Explanation:
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """Each (method, layer) that there are maps of."""
         return iter(self.maps)
+
+    def __len__(self) -> int:
+        """How many (method, layer) there are."""
+        return len(self.maps)
+
+    # Arrays have no one answer to whether they are equal: an explanation equals itself alone.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
 
 def explain(
