@@ -140,6 +140,18 @@ def test_many_images_go_batch_by_batch_and_are_counted_by_class(look, tmp_path, 
     assert len((tmp_path / "out/predictions.csv").read_text(encoding="utf-8").splitlines()) == 8
 
 
+def test_a_contrast_is_a_classs_map_less_the_mean_of_the_others(look, tmp_path):
+    words = ("--class", "all", "--method", "gradcam", "--method", "cam")
+    look(*words, images=("a.png",))
+    look(*words, "--contrast", images=("a.png",))
+    for method in ("cam", "gradcam"):
+        cat, dog = (np.load(tmp_path / f"out/a.{method}.block3.{name}.npy") for name in ("cat", "dog"))
+        for name, expected in (("cat", cat - dog), ("dog", dog - cat)):
+            found = np.load(tmp_path / f"out/a.{method}.block3.{name}.contrast.npy")
+            assert found.dtype == np.float32
+            np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_the_same_look_gives_the_same_bytes(look, tmp_path):
     _, files = look()
     before = [sha256_of(tmp_path / "out" / name) for name in files]
@@ -153,6 +165,7 @@ def test_the_same_look_gives_the_same_bytes(look, tmp_path):
         (("--method", "gradcan"), ("a.png",), 'method "gradcan": expected one of cam, gradcam'),
         (("--layer", "layer4"), ("a.png",), 'layer "layer4": expected one of block1, block2, block3'),
         (("--class", "hen"), ("a.png",), "class 'hen': expected one of cat, dog"),
+        (("--contrast", "--method", "layercam"), ("a.png",), "--contrast: expected methods linear in the class (cam, "),
         ((), ("every.safetensors",), "every.safetensors: no image"),
         ((), ("none.png",), "none.png: expected an image, found no such file; check its name"),
         ((), (), "Missing argument 'IMAGE...'"),

@@ -23,6 +23,12 @@ FILE = click.Path(path_type=Path)
 )
 @click.option("--layer", "layers", multiple=True, help="Name, or all. Can be repeated.  [default: the last]")
 @click.option("--class", "classes", multiple=True, help="Name, or all. Can be repeated.  [default: the predicted]")
+@click.option(
+    "--contrast",
+    is_flag=True,
+    help="Each class's map less the mean of the other classes' maps, which is what the report compares: with two "
+    "classes, the map of the log-odds. For cam, gradcam, xgradcam, hirescam.",
+)
 @click.option("--out", type=FILE, default=Path("look"), show_default=True, help="Folder for the pictures and maps.")
 @click.option(
     "--fit",
@@ -38,6 +44,7 @@ def look(
     methods: tuple[str, ...],
     layers: tuple[str, ...],
     classes: tuple[str, ...],
+    contrast: bool,
     out: Path,
     fit: str,
     device: str,
@@ -63,7 +70,7 @@ def look(
     from wheretolook.look import Wanted, look_at
     from wheretolook.report.table import counts_table, predictions_table, write_predictions
 
-    seen = look_at(paths, model, out, Wanted(methods, layers, classes), fit, device)
+    seen = look_at(paths, model, out, Wanted(methods, layers, classes, contrast), fit, device)
     table = out / "predictions.csv"
     write_predictions(table, seen.names, seen.class_names, seen.scores)
     if len(seen.names) > LISTED:

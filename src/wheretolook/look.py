@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,11 +14,12 @@ from torch import nn
 from tqdm import tqdm
 
 from wheretolook.analysis.classification import softmax
+from wheretolook.analysis.contrast import contrast_with_mean
 from wheretolook.cams.choose import PREDICTED
 from wheretolook.cams.explain import Explanation, explain
 from wheretolook.cams.files import ImageFiles
 from wheretolook.cams.finite import SHOWN, NotFinite
-from wheretolook.cams.registry import METHODS
+from wheretolook.cams.registry import METHODS, find_method
 from wheretolook.data.refusal import Refusal
 from wheretolook.failures import explained
 from wheretolook.look_files import check_image_path, distinct_names, file_name
@@ -40,11 +41,22 @@ class Wanted:
         methods: names; none: cam, or gradcam where a layer has no linear head.
         layers: names, or "all"; none: the last.
         classes: names, or "all"; none: the predicted one of each image.
+        contrast: each class's map less the mean of the other classes' maps, by methods that are linear in the class.
     """
 
     methods: Sequence[str] = ()
     layers: Sequence[str] = ()
     classes: Sequence[str] = ()
+    contrast: bool = False
+
+    def check(self) -> None:
+        """Refuse a contrast of a method that has none."""
+        for method in self.methods:
+            if self.contrast and not find_method(method).linear:
+                linear = ", ".join(name for name in METHODS if METHODS[name].linear)
+                raise Refusal(
+                    f"--contrast: expected methods linear in the class ({linear}), found {method}; leave it out"
+                )
 
 
 @dataclass(frozen=True)
@@ -56,12 +68,14 @@ class Looked:
         images: (N, S, S, 3) uint8, as the network saw them.
         class_names: of the logits.
         found: the maps.
+        contrast: whether each is the class's map less the mean of the others'.
     """
 
     names: tuple[str, ...]
     images: np.ndarray
     class_names: tuple[str, ...]
     found: Explanation
+    contrast: bool = False
 
     @property
     def scores(self) -> np.ndarray:
@@ -77,9 +91,16 @@ class Looked:
                     class_index = self.found.class_index[i, k]
                     class_name, score = self.class_names[class_index], scores[i, class_index]
                     known = METHODS[method].knows_class
-                    stem = [name, method, layer, *([class_name] if known else [])]
+                    stem = [
+                        name,
+                        method,
+                        layer,
+                        *([class_name] if known else []),
+                        *(["contrast"] if self.contrast else []),
+                    ]
+                    what = f"{method} contrast" if self.contrast else method
                     title = (
-                        f"{class_name} {score:.3f} · {method} · {layer}" if known else f"{method} · {layer} · any class"
+                        f"{class_name} {score:.3f} · {what} · {layer}" if known else f"{method} · {layer} · any class"
                     )
                     yield Overlay(
                         ".".join(file_name(part) for part in stem),
@@ -126,6 +147,7 @@ def look_at(paths: Sequence[Path], model: Path, out: Path, wanted: Wanted, fit: 
     Raises:
         Refusal: no file is an image; no model; an unknown method, layer or class.
     """
+    wanted.check()
     network, card = load_model(model, choose_device(device))
     files, names = ImageFiles(paths, card.input_size, fit), distinct_names(paths)
     done, scores, pictures = [], [], 0
@@ -178,7 +200,16 @@ def _look(network: nn.Module, card: Card, names: tuple[str, ...], images: np.nda
             class_names=card.class_names,
             targets=None if classes else PREDICTED,
             trained_heads=card.trained_heads,
+            with_mean=wanted.contrast,
         )
     except NotFinite as error:
         raise NotFinite(error.what, error.places, [names[place] for place in error.places[:SHOWN]]) from error
-    return Looked(names, images, card.class_names, found)
+    if wanted.contrast:
+        found = _contrasted(found, len(card.class_names))
+    return Looked(names, images, card.class_names, found, wanted.contrast)
+
+
+def _contrasted(found: Explanation, count: int) -> Explanation:
+    """Each class's map less the mean of the other classes' maps."""
+    maps = {pair: contrast_with_mean(own, found.means[pair][:, None], count) for pair, own in found.items()}
+    return replace(found, maps=maps)
