@@ -1,5 +1,6 @@
 """`wheretolook` and `wheretolook look`, as a person types them."""
 
+import csv
 import resource
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from tests.cams.made import SIZE, write_model
+from wheretolook import cli_look
+from wheretolook import look as look_module
 from wheretolook.cli import COMMANDS, main
 from wheretolook.data.hashing import sha256_of
 
@@ -27,7 +30,7 @@ def look(tmp_path):
         paths = [str(tmp_path / name) for name in images]
         options = ["--model", str(tmp_path / f"{model}.safetensors"), "--device", "cpu", "--out", str(tmp_path / "out")]
         done = CliRunner().invoke(main, ["look", *paths, *options, *words])
-        return done, sorted(path.name for path in (tmp_path / "out").glob("*"))
+        return done, sorted(path.name for path in (tmp_path / "out").glob("*") if path.name != "predictions.csv")
 
     return look
 
@@ -76,11 +79,77 @@ def test_methods_are_repeated_and_those_that_know_no_class_give_one_map(look):
     assert [name for name in files if name.endswith("npy")] == expected
 
 
-def test_images_of_the_same_name_are_numbered(look, tmp_path):
+def test_images_of_the_same_name_are_told_apart_by_their_folders(look, tmp_path):
     (tmp_path / "other").mkdir()
     Image.new("RGB", (SIZE, SIZE)).save(tmp_path / "other/a.png")
-    _, files = look("--class", "cat", images=("a.png", "other/a.png"))
-    assert [name for name in files if name.endswith("npy")] == ["a-1.cam.block3.cat.npy", "a-2.cam.block3.cat.npy"]
+    done, files = look("--class", "cat", images=("a.png", "other/a.png"))
+    here = tmp_path.name
+    expected = [f"{here}_a.cam.block3.cat.npy", "other_a.cam.block3.cat.npy"]
+    assert [name for name in files if name.endswith("npy")] == sorted(expected)
+    assert [line.split()[0] for line in done.output.splitlines()[1:3]] == [f"{here}/a", "other/a"]
+
+
+def test_a_folder_stands_for_the_images_below_it_and_pictures_in_out_are_none(look, tmp_path):
+    for _ in range(2):
+        done, files = look("--class", "cat", images=(".",))
+        assert done.exit_code == 0, done.output
+        assert [name for name in files if name.endswith("png")] == ["a.cam.block3.cat.png", "b.cam.block3.cat.png"]
+
+
+def test_predictions_are_written_as_csv(look, tmp_path):
+    done, _ = look()
+    with (tmp_path / "out/predictions.csv").open(encoding="utf-8", newline="") as file:
+        head, *rows = csv.reader(file)
+    assert head == ["image", "predicted", "cat", "dog"]
+    assert [row[:2] for row in rows] == [line.split()[:2] for line in done.output.splitlines()[1:3]]
+    for row in rows:
+        scores = dict(zip(head[2:], map(float, row[2:]), strict=True))
+        assert max(scores, key=scores.get) == row[1] and sum(scores.values()) == pytest.approx(1, abs=2e-6)
+
+
+def test_files_that_are_no_images_are_skipped_and_counted(look, tmp_path):
+    (tmp_path / "Thumbs.db").write_bytes(b"no image")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:900])
+    done, files = look("--class", "cat", images=("cut.png", "a.png", "Thumbs.db", "none.png", "b.png"))
+    assert done.exit_code == 1
+    assert [name for name in files if name.endswith("npy")] == ["a.cam.block3.cat.npy", "b.cam.block3.cat.npy"]
+    for name, reason in (
+        ("cut.png", "cut off"),
+        ("Thumbs.db", "no image"),
+        ("none.png", "expected an image, found no"),
+    ):
+        assert [reason in line for line in done.stderr.splitlines() if name in line] == [True]
+    assert done.stderr.splitlines()[-1] == "Error: 3 of 5 files were no images"
+
+
+def test_many_images_go_batch_by_batch_and_are_counted_by_class(look, tmp_path, monkeypatch):
+    (tmp_path / "many").mkdir()
+    for k in range(7):
+        (tmp_path / f"many/{k}.png").write_bytes((tmp_path / ("a.png" if k % 2 else "b.png")).read_bytes())
+    _, files = look("--class", "dog", images=("many",))
+    monkeypatch.setattr(cli_look, "LISTED", 6)
+    monkeypatch.setattr(look_module, "BATCH", 3)
+    whole = {name: np.load(tmp_path / "out" / name) for name in files if name.endswith("npy")}
+    done, again = look("--class", "dog", images=("many",))
+    assert again == files
+    for name, values in whole.items():
+        np.testing.assert_allclose(np.load(tmp_path / "out" / name), values, atol=1e-6)
+    lines = done.output.splitlines()
+    assert sum(int(line.split()[1]) for line in lines if line.endswith(("image", "images"))) == 7
+    assert f"The prediction of each image stands in {tmp_path / 'out/predictions.csv'}" in lines
+    assert len((tmp_path / "out/predictions.csv").read_text(encoding="utf-8").splitlines()) == 8
+
+
+def test_a_contrast_is_a_classs_map_less_the_mean_of_the_others(look, tmp_path):
+    words = ("--class", "all", "--method", "gradcam", "--method", "cam")
+    look(*words, images=("a.png",))
+    look(*words, "--contrast", images=("a.png",))
+    for method in ("cam", "gradcam"):
+        cat, dog = (np.load(tmp_path / f"out/a.{method}.block3.{name}.npy") for name in ("cat", "dog"))
+        for name, expected in (("cat", cat - dog), ("dog", dog - cat)):
+            found = np.load(tmp_path / f"out/a.{method}.block3.{name}.contrast.npy")
+            assert found.dtype == np.float32
+            np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_the_same_look_gives_the_same_bytes(look, tmp_path):
@@ -96,14 +165,21 @@ def test_the_same_look_gives_the_same_bytes(look, tmp_path):
         (("--method", "gradcan"), ("a.png",), 'method "gradcan": expected one of cam, gradcam'),
         (("--layer", "layer4"), ("a.png",), 'layer "layer4": expected one of block1, block2, block3'),
         (("--class", "hen"), ("a.png",), "class 'hen': expected one of cat, dog"),
+        (("--contrast", "--method", "layercam"), ("a.png",), "--contrast: expected methods linear in the class (cam, "),
         ((), ("every.safetensors",), "every.safetensors: no image"),
-        ((), ("none.png",), "No such file or directory"),
+        ((), ("none.png",), "none.png: expected an image, found no such file; check its name"),
         ((), (), "Missing argument 'IMAGE...'"),
-        (("--model", "none.safetensors"), ("a.png",), "No such file or directory: 'none.safetensors'"),
+        (("--model", "none.safetensors"), ("a.png",), "none.safetensors: expected a model file, found no such file; "),
+        ((), ("none.png", "every.safetensors"), "expected at least one image, found none in 2 files"),
+        ((), ("empty",), "empty: expected images (.bmp, .gif, "),
+        (("--out", "same"), ("same",), "--out same: expected another folder than that of the images"),
         (("--fit", "squeeze"), ("a.png",), "'squeeze' is not one of 'stretch', 'pad', 'crop'"),
     ],
 )
-def test_bad_input_ends_with_a_message_and_nothing_written(look, words, images, message):
+def test_bad_input_ends_with_a_message_and_nothing_written(look, tmp_path, monkeypatch, words, images, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "same").mkdir()
     done, files = look(*words, images=images)
     assert done.exit_code != 0
     assert message in done.output
@@ -115,6 +191,25 @@ def test_an_image_given_as_a_model_is_refused(look, tmp_path):
     done, _ = look("--model", str(tmp_path / "a.png"))
     assert done.exit_code != 0
     assert "a.png: not a whole safetensors file" in done.output
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("one", "one: expected a model file, found no such file; there is models/one.safetensors\n"),
+        ("two", "two: expected a model file, found no such file; there is models/one.safetensors\n"),
+        ("models", "models: expected a model file, found a folder; there is models/one.safetensors\n"),
+        (".", ".: expected a model file, found a folder; name one, as models/last-0.safetensors; `dvc repro` trains"),
+    ],
+)
+def test_a_model_that_is_no_file_is_refused_with_those_there_are(look, tmp_path, monkeypatch, word, message):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/one.safetensors").touch()
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path if word != "." else tmp_path / "empty")
+    done, files = look("--model", word)
+    assert done.exit_code == 1 and files == []
+    assert message in done.output
 
 
 def used():

@@ -6,6 +6,8 @@ import click
 
 from wheretolook.command import Command
 
+# The predictions of more images than this would push everything else off the terminal.
+LISTED = 50
 FILE = click.Path(path_type=Path)
 
 
@@ -21,6 +23,12 @@ FILE = click.Path(path_type=Path)
 )
 @click.option("--layer", "layers", multiple=True, help="Name, or all. Can be repeated.  [default: the last]")
 @click.option("--class", "classes", multiple=True, help="Name, or all. Can be repeated.  [default: the predicted]")
+@click.option(
+    "--contrast",
+    is_flag=True,
+    help="Each class's map less the mean of the other classes' maps, which is what the report compares: with two "
+    "classes, the map of the log-odds. For cam, gradcam, xgradcam, hirescam.",
+)
 @click.option("--out", type=FILE, default=Path("look"), show_default=True, help="Folder for the pictures and maps.")
 @click.option(
     "--fit",
@@ -36,27 +44,43 @@ def look(
     methods: tuple[str, ...],
     layers: tuple[str, ...],
     classes: tuple[str, ...],
+    contrast: bool,
     out: Path,
     fit: str,
     device: str,
 ) -> None:
-    """Where does a model look in each IMAGE?
+    """Where does a model look in each IMAGE, a file or a folder of them?
 
-    Prints the predictions. For each image, method, layer and class it writes to --out a picture, the map over the
-    image, red where it speaks for the class and blue where against, as IMAGE.METHOD.LAYER.CLASS.png; and the map
-    itself, float32 (h, w), raw and signed, at the layer's own resolution, under the same name as .npy.
+    Prints the predictions, and writes them to --out as predictions.csv. For each image, method, layer and class it
+    writes there a picture, the map over the image, red where it speaks for the class and blue where against, as
+    IMAGE.METHOD.LAYER.CLASS.png; and the map itself, float32 (h, w), raw and signed, at the layer's own resolution,
+    under the same name as .npy.
+
+    Images of the same name are told apart by their folders. A file that is no image is skipped, and the exit code 1.
 
     \b
-    wheretolook look cells/*.png --model models/last-0.safetensors
+    wheretolook look cells --model models/last-0.safetensors
     wheretolook look cell.png --model models/every-0.safetensors --layer all --class all
     """
-    from wheretolook.look import look_at
-    from wheretolook.report.overlay import write_overlay
-    from wheretolook.report.table import predictions_table
+    from wheretolook.look_files import check_model_path, find_images
 
-    looked = look_at(images, model, methods, layers, classes, fit, device)
-    click.echo(predictions_table(looked.names, looked.class_names, looked.scores))
-    overlays = list(looked.overlays())
-    for overlay in overlays:
-        write_overlay(out, overlay)
-    click.echo(f"{len(overlays)} picture{'s' if len(overlays) > 1 else ''} and as many maps in {out}")
+    check_model_path(model)
+    paths = find_images(images, out)
+
+    from wheretolook.look import Wanted, look_at
+    from wheretolook.report.table import counts_table, predictions_table, write_predictions
+
+    seen = look_at(paths, model, out, Wanted(methods, layers, classes, contrast), fit, device)
+    table = out / "predictions.csv"
+    write_predictions(table, seen.names, seen.class_names, seen.scores)
+    if len(seen.names) > LISTED:
+        click.echo(f"{counts_table(seen.class_names, seen.scores)}\nThe prediction of each image stands in {table}")
+    else:
+        click.echo(predictions_table(seen.names, seen.class_names, seen.scores))
+    click.echo(f"{seen.pictures} picture{'s' if seen.pictures > 1 else ''} and as many maps in {out}")
+    if seen.refused:
+        raise click.ClickException(f"{seen.refused} of {len(paths)} files {_were(seen.refused)}")
+
+
+def _were(count: int) -> str:
+    return "was no image" if count == 1 else "were no images"

@@ -1,40 +1,81 @@
 """Image files and a model file, to overlays: what `wheretolook look` does."""
 
-import re
-from collections import Counter
+import os
+import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
+from tqdm import tqdm
 
 from wheretolook.analysis.classification import softmax
+from wheretolook.analysis.contrast import contrast_with_mean
 from wheretolook.cams.choose import PREDICTED
 from wheretolook.cams.explain import Explanation, explain
 from wheretolook.cams.files import ImageFiles
-from wheretolook.cams.registry import METHODS
+from wheretolook.cams.finite import SHOWN, NotFinite
+from wheretolook.cams.registry import METHODS, find_method
+from wheretolook.data.refusal import Refusal
+from wheretolook.failures import explained
+from wheretolook.look_files import check_image_path, distinct_names, file_name
+from wheretolook.models.card import Card
 from wheretolook.models.checkpoint import load_model
 from wheretolook.models.device import choose_device
 from wheretolook.models.inputs import to_input
-from wheretolook.report.overlay import Overlay
+from wheretolook.report.overlay import Overlay, write_overlay
+
+# Images in memory at a time.
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of the model.
+
+    Attributes:
+        methods: names; none: cam, or gradcam where a layer has no linear head.
+        layers: names, or "all"; none: the last.
+        classes: names, or "all"; none: the predicted one of each image.
+        contrast: each class's map less the mean of the other classes' maps, by methods that are linear in the class.
+    """
+
+    methods: Sequence[str] = ()
+    layers: Sequence[str] = ()
+    classes: Sequence[str] = ()
+    contrast: bool = False
+
+    def check(self) -> None:
+        """Refuse a contrast of a method that has none."""
+        for method in self.methods:
+            if self.contrast and not find_method(method).linear:
+                linear = ", ".join(name for name in METHODS if METHODS[name].linear)
+                raise Refusal(
+                    f"--contrast: expected methods linear in the class ({linear}), found {method}; leave it out"
+                )
 
 
 @dataclass(frozen=True)
 class Looked:
-    """Images, what the model says of them, and where it looks.
+    """A batch of images, what the model says of them, and where it looks.
 
     Attributes:
         names: of the images, each once.
         images: (N, S, S, 3) uint8, as the network saw them.
         class_names: of the logits.
         found: the maps.
+        contrast: whether each is the class's map less the mean of the others'.
     """
 
     names: tuple[str, ...]
     images: np.ndarray
     class_names: tuple[str, ...]
     found: Explanation
+    contrast: bool = False
 
     @property
     def scores(self) -> np.ndarray:
@@ -50,70 +91,125 @@ class Looked:
                     class_index = self.found.class_index[i, k]
                     class_name, score = self.class_names[class_index], scores[i, class_index]
                     known = METHODS[method].knows_class
-                    stem = [name, method, layer, *([class_name] if known else [])]
+                    stem = [
+                        name,
+                        method,
+                        layer,
+                        *([class_name] if known else []),
+                        *(["contrast"] if self.contrast else []),
+                    ]
+                    what = f"{method} contrast" if self.contrast else method
                     title = (
-                        f"{class_name} {score:.3f} · {method} · {layer}" if known else f"{method} · {layer} · any class"
+                        f"{class_name} {score:.3f} · {what} · {layer}" if known else f"{method} · {layer} · any class"
                     )
                     yield Overlay(
-                        ".".join(_file_name(part) for part in stem),
+                        ".".join(file_name(part) for part in stem),
                         self.images[i],
                         maps[i, k],
                         title,
                         METHODS[method].units,
+                        known,
                     )
 
 
-def look_at(
-    paths: Sequence[Path],
-    model: Path,
-    methods: Sequence[str],
-    layers: Sequence[str],
-    classes: Sequence[str],
-    fit: str,
-    device: str,
-) -> Looked:
-    """Maps of image files.
+@dataclass(frozen=True)
+class Seen:
+    """What was written.
+
+    Attributes:
+        names: of the N images that were read, each once.
+        class_names: in the order of the scores' columns.
+        scores: (N, classes), softmax of the logits.
+        pictures: how many.
+        refused: how many files were no images.
+    """
+
+    names: tuple[str, ...]
+    class_names: tuple[str, ...]
+    scores: np.ndarray
+    pictures: int
+    refused: int
+
+
+def look_at(paths: Sequence[Path], model: Path, out: Path, wanted: Wanted, fit: str, device: str) -> Seen:
+    """Write a picture and a map for each image, method, layer and class. Memory does not grow with the images.
+
+    A file that is no image is skipped with a line on stderr, unless it is the only one.
 
     Args:
-        paths: the images.
+        paths: the images, different files.
         model: a model file.
-        methods: names; none: cam, or gradcam where a layer has no linear head.
-        layers: names, or "all"; none: the last.
-        classes: names, or "all"; none: the predicted one of each image.
+        out: folder for the pictures and maps.
+        wanted: which of them.
         fit: how an image becomes a square: "stretch", "pad" or "crop".
         device: as for `choose_device`.
 
     Raises:
-        Refusal: a file that is no image or no model; an unknown method, layer or class.
+        Refusal: no file is an image; no model; an unknown method, layer or class.
     """
+    wanted.check()
     network, card = load_model(model, choose_device(device))
-    images = ImageFiles(paths, card.input_size, fit)[: len(paths)]
-    inputs = to_input(torch.from_numpy(images), card.mean, card.std)
-    names = None if "all" in layers else tuple(layers) or card.layers[-1:]
-    wanted = card.class_names if "all" in classes else tuple(classes)
-    targets = None if wanted else PREDICTED
-    found = explain(
-        network,
-        inputs,
-        methods or None,
-        names,
-        wanted or None,
-        class_names=card.class_names,
-        targets=targets,
-        trained_heads=card.trained_heads,
-    )
-    return Looked(_distinct([path.stem for path in paths]), images, card.class_names, found)
+    files, names = ImageFiles(paths, card.input_size, fit), distinct_names(paths)
+    done, scores, pictures = [], [], 0
+    # Threads: what takes longest is zlib, and waiting for the disk, and both let others run.
+    with (
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+        tqdm(total=len(paths), unit="image", disable=None if len(paths) > BATCH else True) as bar,
+    ):
+        for start in range(0, len(paths), BATCH):
+            read = dict(_read(files, names, range(start, min(start + BATCH, len(paths)))))
+            if read:
+                looked = _look(network, card, tuple(read), np.stack(list(read.values())), wanted)
+                pictures += sum(1 for _ in pool.map(partial(write_overlay, out), looked.overlays()))
+                done, scores = done + list(looked.names), [*scores, looked.scores]
+            bar.update(min(BATCH, len(paths) - start))
+    if not done:
+        raise Refusal(f"expected at least one image, found none in {len(paths)} files")
+    return Seen(tuple(done), card.class_names, np.concatenate(scores), pictures, len(paths) - len(done))
 
 
-def _distinct(stems: list[str]) -> tuple[str, ...]:
-    """File names, numbered where several images have the same."""
-    count, seen, names = Counter(stems), Counter(), []
-    for stem in stems:
-        seen[stem] += 1
-        names.append(f"{stem}-{seen[stem]}" if count[stem] > 1 else stem)
-    return tuple(names)
+def _read(files: ImageFiles, names: Sequence[str], places: range) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and pixels of each file that is an image; of any other, a line on stderr says why it is none."""
+    for place in places:
+        try:
+            yield names[place], _decoded(files, files.paths[place])
+        except Refusal as refusal:
+            if len(files) == 1:
+                raise
+            tqdm.write(f"skipped {refusal}", file=sys.stderr)
 
 
-def _file_name(part: str) -> str:
-    """Letters, digits and a few signs stay; anything else, as a slash in a class name, becomes an underscore."""
-    return re.sub(r"[^\w.+-]", "_", part)
+def _decoded(files: ImageFiles, path: Path) -> np.ndarray:
+    check_image_path(path)
+    try:
+        return files.read(path)
+    except OSError as error:
+        raise Refusal(explained(error)) from error
+
+
+def _look(network: nn.Module, card: Card, names: tuple[str, ...], images: np.ndarray, wanted: Wanted) -> Looked:
+    layers = None if "all" in wanted.layers else tuple(wanted.layers) or card.layers[-1:]
+    classes = card.class_names if "all" in wanted.classes else tuple(wanted.classes)
+    try:
+        found = explain(
+            network,
+            to_input(torch.from_numpy(images), card.mean, card.std),
+            wanted.methods or None,
+            layers,
+            classes or None,
+            class_names=card.class_names,
+            targets=None if classes else PREDICTED,
+            trained_heads=card.trained_heads,
+            with_mean=wanted.contrast,
+        )
+    except NotFinite as error:
+        raise NotFinite(error.what, error.places, [names[place] for place in error.places[:SHOWN]]) from error
+    if wanted.contrast:
+        found = _contrasted(found, len(card.class_names))
+    return Looked(names, images, card.class_names, found, wanted.contrast)
+
+
+def _contrasted(found: Explanation, count: int) -> Explanation:
+    """Each class's map less the mean of the other classes' maps."""
+    maps = {pair: contrast_with_mean(own, found.means[pair][:, None], count) for pair, own in found.items()}
+    return replace(found, maps=maps)

@@ -135,6 +135,26 @@ def test_a_cpu_takes_a_large_batch_in_parts_it_is_fast_at(monkeypatch):
         np.testing.assert_allclose(found[pair], maps, atol=1e-5)
 
 
-def test_an_explanation_lists_its_maps():
+def test_an_explanation_is_a_mapping_of_its_maps():
     found = explain(small_network(), noise(), ["gradcam", "activation"], ["stage1"])
     assert list(found) == [("gradcam", "stage1"), ("activation", "stage1")]
+    assert len(found) == 2 and ("gradcam", "stage1") in found and ("cam", "stage1") not in found
+    assert found.get(("cam", "stage1")) is None
+    for pair, maps in found.items():
+        assert maps is found[pair]
+
+
+def test_an_explanation_equals_itself_alone():
+    found, again = (explain(small_network(), noise(), ["gradcam"], ["stage1"]) for _ in range(2))
+    assert found == found and found != again
+    assert len({found, again}) == 2
+
+
+def test_the_mean_of_all_classes_maps_stands_beside_them():
+    methods = ["gradcam", "layercam", "activation"]
+    every = explain(small_network(), noise(), methods, ["stage2"])
+    found = explain(small_network(), noise(), methods, ["stage2"], [1], with_mean=True)
+    assert every.means == {} and list(found.means) == [("gradcam", "stage2")]
+    np.testing.assert_allclose(found.means["gradcam", "stage2"], every["gradcam", "stage2"].mean(1), atol=1e-6)
+    for pair, maps in found.items():
+        np.testing.assert_allclose(maps, every[pair][:, [1]] if pair[0] != "activation" else every[pair], atol=1e-6)

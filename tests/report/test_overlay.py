@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import ImageDraw
 
 from wheretolook.report.overlay import Overlay, draw_overlay, write_overlay
 from wheretolook.report.table import predictions_table
@@ -43,6 +44,20 @@ def test_a_long_title_is_made_to_fit():
 
 def test_a_title_may_be_greek_or_cyrillic():
     assert (drawn(np.zeros((2, 2)), "ωχρός")[:28] != drawn(np.zeros((2, 2)), "кровь")[:28]).any()
+
+
+def test_only_a_map_of_a_class_is_said_to_speak_for_or_against(monkeypatch):
+    said = []
+    text = ImageDraw.ImageDraw.text
+    monkeypatch.setattr(
+        ImageDraw.ImageDraw, "text", lambda pen, at, words, **rest: (said.append(words), text(pen, at, words, **rest))
+    )
+    for knows_class in (True, False):
+        draw_overlay(Overlay("x", GREY, np.ones((2, 2), dtype=np.float32), "title", "activation", knows_class))
+    assert said[1::2] == [
+        "red for, blue against; full at 1 activation",
+        "red above zero, blue below; full at 1 activation",
+    ]
 
 
 def test_picture_and_map_are_written_under_one_name(tmp_path):

@@ -1,7 +1,7 @@
 """The library's way in: a network and images, to named arrays."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -11,23 +11,27 @@ from wheretolook.cams.choose import choose_classes
 from wheretolook.cams.compute import Batch
 from wheretolook.cams.engine import build_engine
 from wheretolook.cams.parts import compute_in_parts
+from wheretolook.cams.registry import find_method
 from wheretolook.data.refusal import Refusal
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """Maps of some images.
+@dataclass(frozen=True, eq=False)
+class Explanation(Mapping[tuple[str, str], np.ndarray]):
+    """Maps of some images, a mapping: `found["cam", "block4"]`, `for (method, layer), maps in found.items()`.
 
     Attributes:
         maps: (method, layer) to float32 (N, K, h, w): raw, signed, at the layer's own resolution. K is 1 for a method
             that knows no class.
         logits: float32 (N, classes).
         class_index: int64 (N, K): the class that each map of each image explains.
+        means: where they were asked for, (method, layer) to float32 (N, h, w): the mean of the maps of all classes, for
+            methods that are linear in the class.
     """
 
     maps: dict[tuple[str, str], np.ndarray]
     logits: np.ndarray
     class_index: np.ndarray
+    means: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
 
     def __getitem__(self, pair: tuple[str, str]) -> np.ndarray:
         """Maps of a (method, layer), float32 (N, K, h, w)."""
@@ -36,6 +40,14 @@ class Explanation:
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """Each (method, layer) that there are maps of."""
         return iter(self.maps)
+
+    def __len__(self) -> int:
+        """How many (method, layer) there are."""
+        return len(self.maps)
+
+    # Arrays have no one answer to whether they are equal: an explanation equals itself alone.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
 
 def explain(
@@ -51,6 +63,7 @@ def explain(
     batch_size: int = 64,
     precision: str = "float32",
     fast: bool = False,
+    with_mean: bool = False,
 ) -> Explanation:
     """Maps of images, by several methods at several layers for several classes, in one forward pass.
 
@@ -74,21 +87,26 @@ def explain(
         batch_size: images a forward pass.
         precision: "float32" or "bfloat16".
         fast: run a folded copy; worth it for many images.
+        with_mean: give the mean of all classes' maps too, at the cost of one class more.
 
     Raises:
         Refusal: an unknown method, layer or class, a wrong number of targets, images of another shape, NaN.
     """
     images = check_images(images)
     engine = build_engine(network, methods, layers, tuple(images.shape[2:]), precision, trained_heads, fast)
+    engine = replace(engine, with_mean=with_mean)
     choose = choose_classes(engine.class_count, len(images), classes, tuple(class_names), targets)
     parts: list[Batch] = []
     for start in range(0, len(images), batch_size):
         rows = slice(start, min(start + batch_size, len(images)))
         parts += [batch.to("cpu") for _, batch in compute_in_parts(engine, images[rows], rows, choose)]
+    maps = {pair: _joined([part.maps[pair] for part in parts]) for pair in parts[0].maps}
+    means = {pair: maps[pair][:, -1] for pair in maps if with_mean and find_method(pair[0]).linear}
     return Explanation(
-        {pair: _joined([part.maps[pair] for part in parts]) for pair in parts[0].maps},
+        {pair: values[:, :-1] if pair in means else values for pair, values in maps.items()},
         _joined([part.logits for part in parts]),
         _joined([part.class_index for part in parts]),
+        means,
     )
 
 

@@ -26,6 +26,7 @@ class Overlay:
         values: (h, w) float32, the raw map.
         title: class, score, method and layer, in words.
         units: of the map.
+        knows_class: whether the map is of a class, and its sign for or against it.
     """
 
     stem: str
@@ -33,6 +34,7 @@ class Overlay:
     values: np.ndarray
     title: str
     units: str
+    knows_class: bool = True
 
 
 def write_overlay(folder: Path, overlay: Overlay) -> None:
@@ -44,9 +46,10 @@ def write_overlay(folder: Path, overlay: Overlay) -> None:
 
 
 def draw_overlay(overlay: Overlay) -> Image.Image:
-    """The image with its map over it, red for the class and blue against, under a title: RGB, SIDE pixels wide or more.
+    """The image with its map over it, red above zero and blue below, under a title: RGB, SIDE pixels wide or more.
 
-    Full colour stands at the largest absolute value of this map, which the line below the title names.
+    Where the map knows a class, red speaks for it and blue against. Full colour stands at the largest absolute value of
+    this map, which the line below the title names.
     """
     limit = float(np.abs(overlay.values).max()) or 1.0
     size = max(SIDE, overlay.image.shape[0])
@@ -54,7 +57,8 @@ def draw_overlay(overlay: Overlay) -> Image.Image:
     unit = to_pixels(overlay.values / limit, size)
     share = STRONGEST * opacity(unit)[:, :, None]
     over = np.asarray(image) * (1 - share) + colour(unit, signed=True) * share
-    lines = ((overlay.title, 16, INK), (f"red for, blue against; full at {limit:.3g} {overlay.units}", 12, SOFT))
+    signs = "red for, blue against" if overlay.knows_class else "red above zero, blue below"
+    lines = ((overlay.title, 16, INK), (f"{signs}; full at {limit:.3g} {overlay.units}", 12, SOFT))
     page = Image.new("RGB", (size, size + 54), PAPER)
     page.paste(Image.fromarray(np.rint(over).astype(np.uint8)), (0, 54))
     pen = ImageDraw.Draw(page)

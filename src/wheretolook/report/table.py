@@ -1,8 +1,12 @@
-"""Predictions as a table for the terminal."""
+"""Predictions as a table for the terminal, and as a CSV file."""
 
+import csv
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+
+from wheretolook.data.atomic import replacing
 
 MOST_CLASSES = 6
 
@@ -25,6 +29,35 @@ def predictions_table(names: Sequence[str], class_names: Sequence[str], scores: 
             best = np.argsort(-row, kind="stable")[:3]
             rows.append([name, *(text for i in best for text in (class_names[i], f"{row[i]:.3f}"))])
     return "\n".join(_aligned(rows))
+
+
+def counts_table(class_names: Sequence[str], scores: np.ndarray) -> str:
+    """A line for each class that was predicted: its name, and of how many images. The most frequent first.
+
+    Args:
+        class_names: in the order of the scores' columns.
+        scores: (N, classes) float, N >= 1.
+    """
+    counts = np.bincount(scores.argmax(1), minlength=len(class_names))
+    best = [i for i in np.argsort(-counts, kind="stable") if counts[i]]
+    width = max(len(class_names[i]) for i in best)
+    return "\n".join(f"{class_names[i]:{width}}  {counts[i]:,} image{'s' if counts[i] > 1 else ''}" for i in best)
+
+
+def write_predictions(path: Path, names: Sequence[str], class_names: Sequence[str], scores: np.ndarray) -> None:
+    """Write a CSV file, whole or not at all: image, predicted, and the score of each class to six digits.
+
+    Args:
+        path: its final name.
+        names: of the images.
+        class_names: in the order of the scores' columns.
+        scores: (N, classes) float, after softmax.
+    """
+    with replacing(path) as scratch, scratch.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["image", "predicted", *class_names])
+        for name, row in zip(names, scores, strict=True):
+            writer.writerow([name, class_names[row.argmax()], *(f"{score:.6f}" for score in row)])
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:

@@ -1,0 +1,41 @@
+"""Which images are meant, and what each is called."""
+
+from pathlib import Path
+
+import pytest
+
+from wheretolook.look_files import distinct_names, file_name, find_images
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["a/0.png"], ["0"]),
+        (["a/0.png", "b/1.png"], ["0", "1"]),
+        (["a/0.png", "b/0.png", "b/1.png"], ["a/0", "b/0", "1"]),
+        (["x/a/0.png", "y/a/0.png", "b/0.png"], ["x/a/0", "y/a/0", "b/0"]),
+        (["a/0.png", "a/0.jpg"], ["0.png", "0.jpg"]),
+        (["a/0.png", "b/0.png", "a_0.png"], ["a/0-1", "b/0", "a_0-2"]),
+        (["a/0 1.png", "a/0_1.png"], ["0 1-1", "0_1-2"]),
+    ],
+)
+def test_a_name_has_as_many_folders_as_tell_it_from_others(tmp_path, monkeypatch, paths, names):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert distinct_names([Path(path) for path in paths]) == names
+    assert distinct_names([Path(path).absolute() for path in paths]) == names
+    assert len({file_name(name) for name in names}) == len(names)
+
+
+def test_a_folder_gives_its_images_sorted_without_junk_or_what_stands_in_out(tmp_path):
+    for name in ("b.PNG", "a.jpg", "below/c.tif", "notes.txt", "._a.jpg", "__MACOSX/a.jpg", "look/a.cam.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = find_images([tmp_path, tmp_path / "a.jpg", tmp_path / "notes.txt"], tmp_path / "look")
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == ["a.jpg", "b.PNG", "below/c.tif", "notes.txt"]
+
+
+def test_pictures_may_go_above_the_images(tmp_path):
+    (tmp_path / "cells").mkdir()
+    (tmp_path / "cells/a.png").touch()
+    assert find_images([tmp_path / "cells"], tmp_path) == [tmp_path / "cells/a.png"]
