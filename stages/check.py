@@ -19,7 +19,7 @@ def check(params: Path, names: Path, values: Path) -> None:
     click.echo(f"check: every value of {params}")
     given = read_params(params.read_text(encoding="utf-8"))
     for where, command, words in command_lines(given):
-        accept(where, command, words)
+        accept(where, command, words, given)
     trained, drive = list(given["models"]), list(given["drive"])
     write_json(names, {"models": [*trained, *drive], "trained": trained, "drive": drive})
     write_json(values, given)
@@ -55,7 +55,7 @@ def command_lines(values: dict[str, dict]) -> list[tuple[str, click.Command, lis
     return lines
 
 
-def accept(where: str, command: click.Command, words: list[str]) -> None:
+def accept(where: str, command: click.Command, words: list[str], given: dict[str, dict]) -> None:
     """Parse a stage's options and check their values, without running it.
 
     Raises:
@@ -63,10 +63,12 @@ def accept(where: str, command: click.Command, words: list[str]) -> None:
             refuse itself.
     """
     from wheretolook.data.refusal import Refusal
-    from wheretolook.values import check_values
+    from wheretolook.values import check_values, unknown_key
 
     try:
         context = command.make_context(command.name, list(words))
+    except click.NoSuchOption as error:
+        raise Refusal(unknown_key(error.option_name, command, where.split(" and "), given)) from error
     except click.UsageError as error:
         raise Refusal(f"params.yaml: {where}: {error.format_message()}") from error
     try:

@@ -48,7 +48,8 @@ from wheretolook.stage import StageCommand, run_stage
 )
 @click.option(
     "--root",
-    help="archive, drive: the folder inside that holds the class folders, such as cell_images; '' finds it by itself.",
+    help="archive, drive: the folder inside that holds the class folders, such as cell_images, or '.' for the top; ''"
+    " finds it by itself.",
 )
 @click.option(
     "--masks",

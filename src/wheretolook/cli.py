@@ -10,6 +10,7 @@ COMMANDS = {
     "share": "wheretolook.cli_share",
     "plan": "wheretolook.cli_plan",
     "verify": "wheretolook.cli_verify",
+    "tidy": "wheretolook.cli_tidy",
 }
 
 

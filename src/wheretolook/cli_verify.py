@@ -34,6 +34,8 @@ def verify(allow_missing: bool, root: Path) -> None:
         click.echo(str(finding))
     if len(verified.findings) > SHOWN:
         click.echo(f"... and {len(verified.findings) - SHOWN} more")
+    if left := _removed_models(root):
+        click.echo(f"left of models that params.yaml does not name: {', '.join(left)}; `wheretolook tidy` lists it")
     read = f"{verified.files} files, {verified.size / 1e6:.1f} MB"
     if not verified.findings:
         click.echo(f"verify: {read}: everything is what the stages wrote")
@@ -43,3 +45,14 @@ def verify(allow_missing: bool, root: Path) -> None:
         click.echo(f"  {command}")
     click.echo()
     raise click.ClickException(f"{count(len(verified.findings), 'fault')} in {read}")
+
+
+def _removed_models(root: Path) -> tuple[str, ...]:
+    """Models of which something is left: no fault. None where params.yaml is not valid: `check` says that."""
+    from wheretolook.data.refusal import Refusal
+    from wheretolook.pipeline.leftovers import find_leftovers
+
+    try:
+        return find_leftovers(root).names
+    except Refusal:
+        return ()

@@ -1,7 +1,11 @@
 """What a stage would refuse of its values only once it runs: asked beforehand, of the very functions that it calls."""
 
-from collections.abc import Callable, Mapping
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+import click
 
 Values = Mapping[str, Any]
 
@@ -18,6 +22,30 @@ def check_values(stage: str, values: Values) -> None:
     """
     if stage in CHECKS:
         CHECKS[stage](values)
+
+
+def unknown_key(option: str, command: click.Command, places: Sequence[str], params: Mapping[str, Any]) -> str:
+    """The message for a key of params.yaml that the stage does not take: where it stands, and the nearest that it does.
+
+    Args:
+        option: as it came on the command line, `--epohcs`, or `--no-augmnet` for a false value.
+        command: the stage's.
+        places: where its values stand, such as "train" and "models.last-0".
+        params: params.yaml.
+    """
+    key, place = option.removeprefix("--"), places[0]
+    for candidate in places:
+        section, _, name = candidate.partition(".")
+        values = params[section][name] if name else params[section]
+        for spelling in (option.removeprefix("--"), option.removeprefix("--no-")):
+            if spelling in values:
+                key, place = spelling, candidate
+    # How a run is carried out, its paths and its device, is no parameter.
+    taken = [p for p in command.params if isinstance(p, click.Option) and not (p.envvar or isinstance(p.default, Path))]
+    names = sorted(name.removeprefix("--") for known in taken for name in known.opts)
+    near = difflib.get_close_matches(key, names, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(names)}"
+    return f"params.yaml: {place}: unknown key {key!r} of stage {command.name}; {hint}"
 
 
 def _fetch(values: Values) -> None:

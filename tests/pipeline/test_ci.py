@@ -126,7 +126,7 @@ def test_on_a_fork_every_stage_runs_and_nothing_is_pulled(jobs: Jobs) -> None:
     models = [f"{stage}@{name}" for name in ("last-0", "every-0") for stage in ("train", "export", "score")]
     assert sorted(jobs.fork.ran) == sorted(["check", "fetch", "prepare", *models, "compare", "report"])
     assert jobs.fork.output["remote"] == ""
-    assert "no remote: every stage runs" in jobs.fork.summary
+    assert "no remote: what is not here is made anew" in jobs.fork.summary
     assert "No results stand in HEAD" in jobs.fork.summary
     assert "The results of this change are not committed" in jobs.fork.summary
 

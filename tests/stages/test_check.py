@@ -64,6 +64,30 @@ def test_what_the_stages_take_is_taken(sections: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
+        ({"train": {"epohcs": 3}}, "train: unknown key 'epohcs' of stage train; did you mean 'epochs'?"),
+        ({"train": {"augmnet": False}}, "train: unknown key 'augmnet' of stage train; did you mean 'augment'?"),
+        (
+            {"models": {"x": {"loss": "last", "seed": 0, "widht": 4}}},
+            "models.x: unknown key 'widht' of stage train; did you mean 'width'?",
+        ),
+        (
+            {"drive": {"x": ENTRY | {"sha265": ""}}},
+            "drive.x: unknown key 'sha265' of stage sync; did you mean 'sha256'?",
+        ),
+        ({"score": {"resample": 9}}, "score: unknown key 'resample' of stage score; did you mean 'resamples'?"),
+        ({"prepare": {"qqq": 1}}, "prepare: unknown key 'qqq' of stage prepare; it takes fit, group_pattern, mask_val"),
+    ],
+)
+def test_a_misspelt_key_is_named_where_it_stands_with_the_nearest_parameter(
+    sections: dict[str, Any], message: str
+) -> None:
+    result = run(**sections)
+    assert result.exit_code == 1 and f"\nError: params.yaml: {message}" in result.output, result.output
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
         ({"export": {"methods": ["cam", "gradcma"]}}, 'export: method "gradcma": expected one of cam, gradcam, '),
         ({"export": {"layers": "block3,"}}, "export: layers 'block3,': expected \"all\", or names of layers"),
         ({"export": {"layers": "layer4.conv1"}}, "found the name 'layer4.conv1'"),

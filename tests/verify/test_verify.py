@@ -127,6 +127,15 @@ def test_the_commands_that_are_named_put_it_right(project: Project, locked: Lock
     assert verify(locked).findings == ()
 
 
+def test_what_a_removed_model_left_is_told_and_is_no_fault(project: Project) -> None:
+    left = project.root / "models/gone.safetensors"
+    left.touch()
+    result = CliRunner().invoke(command, ["--root", str(project.root)])
+    left.unlink()
+    assert result.exit_code == 0, result.output
+    assert "does not name: gone; `wheretolook tidy` lists it" in result.output
+
+
 def test_a_damaged_copy_in_the_cache_is_removed_before_the_stage_runs_again(copy: Locked, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     shutil.copytree(copy.cache, cache)

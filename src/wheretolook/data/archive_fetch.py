@@ -18,7 +18,7 @@ def fetch_archive(wanted: Wanted, root: str, masks: str, folder: Path, cache: Pa
 
     Args:
         wanted: path, http(s) URL or Drive link of the archive, and its SHA-256.
-        root: the folder inside it that holds the class folders; '' finds it by itself.
+        root: the folder inside it that holds the class folders, '.' for the top; '' finds it by itself.
         masks: the folder inside it that holds the masks; '' for none.
         folder: what stands there under `images` and `masks` is replaced, as a whole each, or untouched.
         cache: folder of the content cache, ".cache" in the pipeline.

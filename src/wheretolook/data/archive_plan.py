@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 
 from wheretolook.data.archive_entries import Entry
 from wheretolook.data.archive_names import Parts, below_root, is_junk, safe_parts, without_clashes
+from wheretolook.data.class_level import class_level, refuse_nested
 from wheretolook.data.refusal import Refusal
 
 
@@ -29,11 +30,13 @@ def make_plan(found: Sequence[Entry], root: str, without: str = "") -> Plan:
 
     Args:
         found: the entries.
-        root: a folder among them to take; '' for all, without folders that merely wrap the rest.
+        root: a folder among them to take, '.' for all; '' for the one that holds the class folders, without those
+            that merely wrap the rest.
         without: a folder among them to leave out; '' for none.
 
     Raises:
-        Refusal: a name outside, a link, a device, a doubled name, no file at all, or none below `root`.
+        Refusal: a name outside, a link, a device, a doubled name, no file at all, none below `root`, or, with '', more
+            than one folder that may hold the class folders.
     """
     files: dict[Parts, int] = {}
     junk = []
@@ -57,6 +60,17 @@ def make_plan(found: Sequence[Entry], root: str, without: str = "") -> Plan:
 
 def _placed(files: dict[Parts, int], root: str, junk: list[str]) -> Plan:
     chosen = below_root(files, root)
+    if not root:
+        chosen = _class_folders(chosen)
     paths = without_clashes(chosen.values())
     renamed = {"/".join(below): str(paths[below]) for below in chosen.values() if paths[below].parts != below}
     return Plan({files[parts]: paths[below] for parts, below in chosen.items()}, tuple(junk), renamed)
+
+
+def _class_folders(chosen: dict[Parts, Parts]) -> dict[Parts, Parts]:
+    """Of the files and their names, those in the folder that holds the class folders, with names from there on."""
+    level = class_level(chosen.values())
+    above = next((parts[: len(parts) - len(below)] for parts, below in chosen.items()), ())
+    refuse_nested(level, above)
+    depth = len(level.head)
+    return {parts: below[depth:] for parts, below in chosen.items() if below[:depth] == level.head}

@@ -72,7 +72,7 @@ def _cached(store: ContentCache, digest: str) -> Listing | None:
 def _fetch(wanted: Wanted, store: ContentCache, folder: Path, network: Network) -> str:
     """Bring what is missing, one file after the other, and put the listing into the cache; its SHA-256."""
     files = list_drive_folder(drive_folder_id(wanted.source), wanted.source, network)
-    make_plan([Entry(path, 0, "file") for path in files], root="")
+    make_plan([Entry(path, 0, "file") for path in files], root=".")
     memory = folder / "fetched.json"
     fetched = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else {}
     for identifier in tqdm(files.values(), desc=folder.name[:8], unit="file", disable=None):

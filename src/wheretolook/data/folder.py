@@ -4,15 +4,16 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from wheretolook.data.class_level import class_level, looks_like_masks, same_inside, shown
 from wheretolook.data.refusal import Refusal
-from wheretolook.data.scan import find_masks, scan_classes
+from wheretolook.data.scan import find_masks, image_paths, scan_classes
 
 
 def copy_class_folders(images: Path, masks: Path | None, target: Path) -> int:
     """Copy class folders and their masks.
 
     Args:
-        images: a folder with one folder of images for each class.
+        images: a folder with one folder of images for each class, or with one folder that holds those.
         masks: a parallel folder of masks, found by the images' names without suffix; None for none.
         target: gets `images/CLASS/...` and, where there are masks, `masks/CLASS/...`; other files stay behind.
 
@@ -20,11 +21,12 @@ def copy_class_folders(images: Path, masks: Path | None, target: Path) -> int:
         How many images were copied.
 
     Raises:
-        Refusal: no class folders, one class only, an empty class, no folder of masks, or masks that fit no image.
+        Refusal: no class folders, folders of class folders, one class only, an empty class, no folder of masks, or
+            masks that fit no image.
     """
     if target.resolve().is_relative_to(images.resolve()):
         raise Refusal(f"{images}: expected a folder beside {target.parent}; found one that holds it; give another path")
-    scan = scan_classes(images)
+    scan = scan_classes(_class_folders(images))
     _copy((file.path, target / "images" / file.image_id) for file in scan.files)
     if masks is not None:
         if not masks.is_dir():
@@ -36,6 +38,24 @@ def copy_class_folders(images: Path, masks: Path | None, target: Path) -> int:
             )
         _copy((path, target / "masks" / path.relative_to(masks)) for path in found.values())
     return len(scan.files)
+
+
+def _class_folders(images: Path) -> Path:
+    """The folder that holds the class folders: the one that was given, or the only one in it."""
+    if not images.is_dir():
+        return images
+    level = class_level(path.relative_to(images).parts for path in image_paths(images))
+    folder = images.joinpath(*level.head)
+    if paths := [str(folder / name) for name in same_inside(level)]:
+        masks = [path for path in paths if looks_like_masks(path)]
+        sets = [path for path in paths if path not in masks]
+        choice = f"set `fetch.path: {sets[0]}`" if len(sets) == 1 else "set `fetch.path` to one of these"
+        choice += f" and `fetch.masks: {masks[0]}`" if len(masks) == 1 and sets else ""
+        raise Refusal(
+            f"{folder}: expected one folder of images for each class, found folders of the same folders:"
+            f" {shown(paths)}; {choice}; if they are the classes themselves, put their images straight into them"
+        )
+    return folder
 
 
 def _copy(pairs: Iterable[tuple[Path, Path]]) -> None:

@@ -64,6 +64,12 @@ def scan_classes(folder: Path) -> Scan:
     return Scan(tuple(sorted(files, key=lambda file: file.image_id)), tuple(sorted(ignored)))
 
 
+def image_paths(folder: Path) -> list[Path]:
+    """Every image file below a folder, sorted; without what stands in hidden folders and other junk."""
+    found = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES and path.is_file())
+    return [path for path in found if not any(map(_is_junk, path.relative_to(folder).parts))]
+
+
 def find_masks(folder: Path, scan: Scan) -> dict[str, Path]:
     """The mask of each image, by image_id; found by the same path with another suffix.
 
@@ -77,15 +83,11 @@ def find_masks(folder: Path, scan: Scan) -> dict[str, Path]:
     if not folder.is_dir():
         return {}
     masks: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_file() and path.suffix.lower() in SUFFIXES and not any(map(_is_junk, name.split("/"))):
-            key = name.rpartition(".")[0]
-            if key in masks:
-                raise Refusal(
-                    f"{path}: expected one mask for each image; {masks[key].name} stands beside it; remove one"
-                )
-            masks[key] = path
+    for path in image_paths(folder):
+        key = path.relative_to(folder).as_posix().rpartition(".")[0]
+        if key in masks:
+            raise Refusal(f"{path}: expected one mask for each image; {masks[key].name} stands beside it; remove one")
+        masks[key] = path
     found = {file.image_id: masks[file.mask_key] for file in scan.files if file.mask_key in masks}
     if masks and not found:
         raise Refusal(

@@ -1,0 +1,35 @@
+"""`wheretolook tidy`: remove what removed models have left."""
+
+from pathlib import Path
+
+import click
+
+from wheretolook.command import Command
+
+
+@click.command(cls=Command, short_help="Remove what models that params.yaml no longer names have left.")
+@click.option("--yes", is_flag=True, help="Remove it; without this, it is only listed.")
+@click.option(
+    "--root", type=click.Path(path_type=Path), default=Path(), show_default=True, help="The folder of dvc.yaml."
+)
+def tidy(yes: bool, root: Path) -> None:
+    """List what models that params.yaml no longer names have left, and remove it with --yes.
+
+    That is: the model file, its maps, its two JSON files in reports/, the state of a run that did not end, and its
+    stages in dvc.lock. DVC leaves all of it, and `compare` and `report` run again for a JSON file that nothing reads.
+
+    DVC's cache keeps a copy of models and maps, so that an older commit has them back with `dvc checkout`. What no
+    commit needs goes with `dvc gc --all-commits`.
+    """
+    from wheretolook.pipeline.leftovers import find_leftovers, remove_leftovers
+
+    found = remove_leftovers(root) if yes else find_leftovers(root)
+    for path in found.paths:
+        click.echo(path)
+    for stage in found.stages:
+        click.echo(f"dvc.lock: {stage}")
+    if not found.names:
+        click.echo("tidy: nothing is left of models that params.yaml does not name")
+        return
+    what = f"{found.size / 1e6:.1f} MB of {', '.join(found.names)}"
+    click.echo(f"tidy: removed {what}" if yes else f"tidy: {what}: `wheretolook tidy --yes` removes it")

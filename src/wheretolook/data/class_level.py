@@ -1,0 +1,82 @@
+"""Which folder holds the class folders, where images lie deeper than that: told from the paths alone."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from wheretolook.data.decode import SUFFIXES
+from wheretolook.data.refusal import Refusal
+
+Parts = tuple[str, ...]
+
+MASK_WORDS = ("mask", "label", "annotation", "segmentation", "ground_truth", "groundtruth")
+
+
+@dataclass(frozen=True)
+class ClassLevel:
+    """The folder that should hold one folder of images for each class.
+
+    Attributes:
+        head: its path, below the folder whose files were given; () for that folder itself.
+        nested: folders in it that hold no image themselves but folders of images, and the names of those; sorted.
+    """
+
+    head: Parts
+    nested: dict[str, frozenset[str]]
+
+
+def class_level(files: Iterable[Parts]) -> ClassLevel:
+    """Go down as long as there is one folder only, and it holds no image itself but folders of images.
+
+    Args:
+        files: paths below a folder; files that are no images have no say.
+    """
+    images = [parts for parts in files if "." in parts[-1] and f".{parts[-1].rpartition('.')[2].lower()}" in SUFFIXES]
+    head: Parts = ()
+    while True:
+        below = [parts for parts in images if len(parts) > 1]
+        folders = sorted({parts[0] for parts in below} - {parts[0] for parts in below if len(parts) == 2})
+        if not folders or len({parts[0] for parts in below}) > 1:
+            inside = {name: frozenset(parts[1] for parts in below if parts[0] == name) for name in folders}
+            return ClassLevel(head, inside)
+        head, images = (*head, folders[0]), [parts[1:] for parts in below]
+
+
+def refuse_nested(level: ClassLevel, above: Parts) -> None:
+    """Refuse an archive in which it isn't clear which folder holds the class folders.
+
+    Args:
+        level: what was found in it.
+        above: the folder inside the archive whose files were given.
+
+    Raises:
+        Refusal: a folder holds folders of images; with the values of `root` and `masks` to choose from.
+    """
+    if not level.nested:
+        return
+    place = (*above, *level.head)
+    paths = ["/".join((*place, name)) for name in level.nested]
+    masks = [path for path in paths if looks_like_masks(path)]
+    images = [path for path in paths if path not in masks]
+    choice = f"set `fetch.root: {images[0]}`" if len(images) == 1 else "set `fetch.root` to one of these"
+    choice += f" and `fetch.masks: {masks[0]}`" if len(masks) == 1 and images else ""
+    raise Refusal(
+        f"expected one folder of images for each class, found folders of such folders: {shown(paths)}; {choice};"
+        f" if they are the classes themselves, `fetch.root: {'/'.join(place) or '.'}`"
+    )
+
+
+def looks_like_masks(path: str) -> bool:
+    """Whether a folder is called as folders of masks are."""
+    return any(word in path.rpartition("/")[2].lower() for word in MASK_WORDS)
+
+
+def same_inside(level: ClassLevel) -> list[str]:
+    """The nested folders of which another holds two or more folders of the same names: no classes, but sets of them."""
+    pairs = combinations(level.nested, 2)
+    return sorted({name for pair in pairs if len(level.nested[pair[0]] & level.nested[pair[1]]) > 1 for name in pair})
+
+
+def shown(paths: Sequence[str]) -> str:
+    """The first of them, as a message shows them."""
+    return ", ".join(paths[:12]) + (", …" if len(paths) > 12 else "")

@@ -1,0 +1,126 @@
+"""`wheretolook tidy` removes what removed models have left, and nothing else."""
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from dvc.fs import LocalFileSystem
+from dvc.lock import Lock
+from dvc.rwlock import rwlock
+
+from wheretolook.cli import main
+from wheretolook.params import SECTIONS
+from wheretolook.pipeline.leftovers import PLACES
+
+PARAMS = "\n".join(f"{section}: {{}}" for section in SECTIONS if section not in ("models", "drive"))
+PARAMS += "\nmodels: {kept: {seed: 0}}\ndrive: {brought: {id: x}}\n"
+LOCK = "schema: '2.0'\nstages:\n" + "".join(
+    f"  {stage}:\n    cmd: run\n    outs:\n    - path: {path}\n      md5: '0123'\n"
+    for stage, path in (
+        ("fetch", "data/raw"),
+        ("train@kept", "models/kept.safetensors"),
+        ("train@gone", "models/gone.safetensors"),
+        ("score-drive@gone", "reports/models/gone.json"),
+        ("sync@brought", "models/brought.safetensors"),
+    )
+)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / ".dvc/tmp").mkdir(parents=True)
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    (tmp_path / "dvc.lock").write_text(LOCK)
+    for place in PLACES:
+        for name in ("kept", "brought", "gone"):
+            path = tmp_path / place.replace("*", name)
+            if not path.suffix:
+                path = path / "file"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"x" * 100_000)
+    return tmp_path
+
+
+def tidy(root: Path, *words: str, status: int = 0) -> str:
+    done = CliRunner().invoke(main, ["tidy", "--root", str(root), *words])
+    assert done.exit_code == status, done.output
+    return done.output
+
+
+def files(root: Path) -> set[str]:
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+
+
+def test_it_only_lists_unless_told_to_remove(root: Path):
+    before = files(root)
+    lines = tidy(root).splitlines()
+    assert lines[:-1] == [
+        *sorted(place.replace("*", "gone") for place in PLACES),
+        "dvc.lock: train@gone",
+        "dvc.lock: score-drive@gone",
+    ]
+    assert lines[-1] == "tidy: 0.7 MB of gone: `wheretolook tidy --yes` removes it"
+    assert files(root) == before and (root / "dvc.lock").read_text() == LOCK
+
+
+def test_all_of_a_removed_model_goes_and_all_else_stays(root: Path):
+    before = files(root)
+    assert tidy(root, "--yes").splitlines()[-1] == "tidy: removed 0.7 MB of gone"
+    assert {path for path in before - files(root) if "gone" not in path} == set()
+    assert not [path for path in files(root) if "gone" in path]
+    assert "nothing is left" in tidy(root, "--yes")
+
+
+def test_its_stages_leave_the_lock_and_every_other_line_stays(root: Path):
+    tidy(root, "--yes")
+    text = (root / "dvc.lock").read_text()
+    assert list(yaml.safe_load(text)["stages"]) == ["fetch", "train@kept", "sync@brought"]
+    assert set(text.splitlines()) < set(LOCK.splitlines())
+
+
+def test_a_lock_in_another_style_is_left_as_it_is(root: Path):
+    text = LOCK + "  score@gone: {cmd: run}\n  'export@gone':\n    cmd: run\n"
+    (root / "dvc.lock").write_text(text)
+    tidy(root, "--yes")
+    assert {"score@gone", "export@gone"} <= yaml.safe_load((root / "dvc.lock").read_text())["stages"].keys()
+
+
+def test_what_no_model_can_be_called_is_not_touched(root: Path):
+    for name in ("models/a.part-1.safetensors", "models/notes.txt", "data/cams/.gitignore", "reports/models/1.json"):
+        (root / name).write_text("mine")
+    assert not set(tidy(root).splitlines()) & {"models/notes.txt", "models/a.part-1.safetensors"}
+    tidy(root, "--yes")
+    assert (root / "models/a.part-1.safetensors").exists() and (root / "models/notes.txt").exists()
+    assert (root / "data/cams/.gitignore").exists() and (root / "reports/models/1.json").exists()
+
+
+def test_names_that_differ_by_case_alone_are_one(root: Path):
+    (root / "models/KEPT.safetensors").touch()
+    assert "KEPT" not in tidy(root)
+
+
+def test_a_link_is_removed_and_not_what_it_leads_to(root: Path, tmp_path_factory: pytest.TempPathFactory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "file").touch()
+    (root / "data/cams/linked").symlink_to(elsewhere)
+    tidy(root, "--yes")
+    assert not os.path.lexists(root / "data/cams/linked") and (elsewhere / "file").exists()
+
+
+@pytest.mark.parametrize("text", ["models: [", "models: {kept: {seed: 0}}\n", PARAMS.replace("kept", "1")])
+def test_nothing_is_touched_where_params_are_not_valid(text: str, root: Path):
+    (root / "params.yaml").write_text(text)
+    before = files(root)
+    assert "params.yaml: " in tidy(root, "--yes", status=1)
+    assert before <= files(root)
+
+
+def test_nothing_is_touched_while_a_dvc_is_at_work(root: Path):
+    before = files(root)
+    with Lock(str(root / ".dvc/tmp/lock")):
+        assert "expected that no dvc is at work" in tidy(root, "--yes", status=1)
+    with rwlock(str(root / ".dvc/tmp"), LocalFileSystem(), "dvc repro", ["params.yaml"], ["data/raw"], False):
+        assert "a dvc, waits for a stage; wait until it ends" in tidy(root, "--yes", status=1)
+    assert before <= files(root)

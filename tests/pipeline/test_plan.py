@@ -1,0 +1,111 @@
+"""`wheretolook plan` says what `dvc repro` then does: held against the very run, on a project of stand-ins."""
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tests.pipeline.project import Project, copy_project
+from wheretolook.cli import main
+from wheretolook.pipeline.plan import Plan, plan_run
+
+# DVC's own use of pygtrie, in process; and a dozen runs of DVC.
+pytestmark = [pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning"), pytest.mark.timeout(400)]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Two models, all stages run, results committed. The stages that need torch are stand-ins."""
+    project = copy_project(tmp_path_factory.mktemp("plan"))
+    for stand_in in ("train.py", "export.py", "score.py"):
+        shutil.copy(Path(__file__).parent / "stand_ins" / stand_in, project.root / "stages" / stand_in)
+    # Hundreds of modules in dvc.lock make each command of DVC slow.
+    pipeline = (project.root / "dvc.yaml").read_text(encoding="utf-8")
+    (project.root / "dvc.yaml").write_text(re.sub(r"\n +- src/\S+", "", pipeline), encoding="utf-8")
+    params = project.read_params()
+    for name in ("last-1", "every-1"):
+        del params["models"][name]
+    project.write_params(params)
+    project.repro()
+    project.commit("results")
+    return project
+
+
+@pytest.fixture
+def project(finished: Project, tmp_path: Path) -> Project:
+    """A copy of the finished project, to be spoilt."""
+    shutil.copytree(finished.root, tmp_path / "project", symlinks=True)
+    return Project(tmp_path / "project")
+
+
+def remove(*names: str) -> Callable[[Project], object]:
+    return lambda project: project.run("rm", "-rf", *names)
+
+
+def set_seed(project: Project) -> None:
+    params = project.read_params()
+    params["models"]["every-0"]["seed"] = 7
+    project.write_params(params)
+
+
+EXPORTS = ("export@last-0", "export@every-0")
+TRAINS = ("train@last-0", "train@every-0")
+# What is done, and the stages that (run, run for want of an output, follow, are brought back).
+CASES: dict[str, tuple[Callable[[Project], object], tuple[tuple[str, ...], ...]]] = {
+    "nothing": (lambda project: None, ((), (), (), ())),
+    "models and results removed": (
+        remove("models", "reports/site", "data/cams/every-0", "reports/models/last-0.json"),
+        (("score@last-0",), ("report",), (), (*TRAINS, "export@every-0")),
+    ),
+    "all data removed": (remove("data"), ((), ("compare",), ("report",), ("fetch", "prepare", *EXPORTS))),
+    "a clone": (
+        remove("data", "models", "reports/site", ".dvc/cache", ".dvc/tmp"),
+        ((), ("fetch", "prepare", *TRAINS, *EXPORTS, "compare", "report"), ("score@last-0", "score@every-0"), ()),
+    ),
+    "another seed": (
+        set_seed,
+        (("check", "train@every-0"), (), ("export@every-0", "score@every-0", "compare", "report"), ()),
+    ),
+    "an edited table": (
+        lambda project: (project.root / "reports/summary.md").write_text("edited"),
+        (("report",), (), (), ()),
+    ),
+}
+
+
+def kinds(plan: Plan) -> tuple[set[str], ...]:
+    return tuple(map(set, (plan.changed, plan.lost, plan.followers, plan.restored)))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_plan_is_what_dvc_repro_does(case: str, project: Project) -> None:
+    change, expected = CASES[case]
+    change(project)
+    plan = plan_run(project.root)
+    assert kinds(plan) == tuple(map(set, expected))
+    ran = set(project.repro())
+    assert {*plan.changed, *plan.lost} <= ran <= {*plan.changed, *plan.lost, *plan.followers}
+    assert kinds(plan_run(project.root)) == (set(),) * 4
+
+
+def test_with_allow_missing_a_clone_runs_nothing(project: Project) -> None:
+    remove("data", "models", "reports/site", ".dvc/cache", ".dvc/tmp")(project)
+    done = CliRunner().invoke(main, ["plan", "--allow-missing", "--root", str(project.root)])
+    assert done.output == "plan: nothing would run\n"
+
+
+def test_what_comes_back_from_the_cache_is_told_apart(project: Project) -> None:
+    remove("models")(project)
+    lines = CliRunner().invoke(main, ["plan", "--root", str(project.root)]).output.splitlines()
+    brought = "does not run; what it made is brought back from DVC's cache: train@last-0, train@every-0"
+    assert lines == [brought, "plan: nothing would run"]
+
+
+def test_a_remote_is_named_where_something_is_lost(project: Project) -> None:
+    project.dvc("remote", "add", "--default", "store", str(project.root / "store"))
+    remove("data/prepared", ".dvc/cache")(project)
+    output = CliRunner().invoke(main, ["plan", "--root", str(project.root)]).output
+    assert "runs, as DVC's cache lacks what it made; `dvc repro --pull` asks the remote for it first: " in output
