@@ -73,6 +73,13 @@ def test_wrong_predictions_are_said_in_words_and_marked(page: Page):
 def test_images_are_sorted_by_how_much_the_maps_disagree(page: Page, reports):
     apart = {image["image_id"]: image["disagreement"] for image in read(reports / "data.json")["gallery"]["images"]}
     by_disagreement = sorted(apart, key=lambda image: -apart[image])
+    classes = {
+        name: [image for image in by_disagreement if image.startswith(f"{name}/")]
+        for name in ("infected", "uninfected")
+    }
+    in_turn = [image for images in zip(*classes.values(), strict=False) for image in images]
+    assert page.images() == in_turn[:12]
+    page.choose(sort="apart")
     assert page.images() == by_disagreement[:12]
     with page.redrawn():
         page.page.click("#next")

@@ -87,8 +87,21 @@ function chosen() {
 function sorted(rows) {
   const apart = (row) => described.images[row].disagreement ?? 1;
   const unsure = (row) => described.images[row].scores.reduce((sum, scores) => sum + scores[described.images[row].label], 0);
-  const by = { apart: (a, b) => apart(b) - apart(a), alike: (a, b) => apart(a) - apart(b), unsure: (a, b) => unsure(a) - unsure(b), data: (a, b) => a - b };
-  return rows.sort((a, b) => by[control("sort").value](a, b) || a - b);
+  const by = { turns: (a, b) => apart(b) - apart(a), apart: (a, b) => apart(b) - apart(a), alike: (a, b) => apart(a) - apart(b), unsure: (a, b) => unsure(a) - unsure(b), data: (a, b) => a - b };
+  const order = control("sort").value;
+  rows.sort((a, b) => by[order](a, b) || a - b);
+  return order === "turns" ? inTurn(rows) : rows;
+}
+
+// One image of each class after the other: else the class on which maps are faint would fill the first pages.
+function inTurn(rows) {
+  const seen = new Map(), place = new Map();
+  for (const row of rows) {
+    const label = described.images[row].label, turn = seen.get(label) ?? 0;
+    seen.set(label, turn + 1);
+    place.set(row, [turn, label]);
+  }
+  return rows.sort((a, b) => place.get(a)[0] - place.get(b)[0] || place.get(a)[1] - place.get(b)[1]);
 }
 
 function drawGallery(view, loaded, limits) {
