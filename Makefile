@@ -66,7 +66,7 @@ fuzz: .venv/installed  ## change archives, images and model files at random, and
 simulate: .venv/installed  ## hold the statistics against simulations whose truth is known (some minutes)
 	@python benchmarks/simulate.py
 
-chaos: .venv/installed  ## kill the pipeline a hundred times at random, start two at once, and compare every byte (an hour)
+chaos: .venv/installed  ## kill the pipeline a hundred times at random, start two at once, and compare every byte (a quarter of an hour)
 	@python benchmarks/chaos.py
 
 MADE := data models reports/site .cache test-output
