@@ -44,10 +44,14 @@ def in_workers(
         # Python 3.12 warns of any fork while threads run; these children take none of their locks.
         warnings.filterwarnings("ignore", message=".*use of fork", category=DeprecationWarning)
         results = iter(loader)
-    for result in results:
-        if isinstance(result, Refusal):
-            raise result
-        yield result
+    try:
+        for result in results:
+            if isinstance(result, Refusal):
+                raise result
+            yield result
+    finally:
+        # The workers end with it: now, and not when an error's traceback, which holds on to this frame, is forgotten.
+        del results
 
 
 def _give_way(worker: int) -> None:
