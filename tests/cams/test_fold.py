@@ -8,6 +8,7 @@ from torch import nn
 
 from tests.cams.small import livened, noise, small_network
 from wheretolook.cams.fold import fast_copy, pairs
+from wheretolook.cams.pairwise_maximum import PairwiseMaximum
 
 
 def fold(network, kept=(), precision="float32"):
@@ -110,3 +111,41 @@ def test_weights_are_rounded_once_for_bfloat16_and_normalisation_is_not():
     assert folded.stage1[0].weight.dtype is torch.bfloat16
     assert folded.head.weight.dtype is torch.bfloat16
     assert folded.stage3[1].weight.dtype is torch.float32
+
+
+@pytest.mark.parametrize("size", [8, 9], ids=["even", "odd"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_quicker_maximum_has_the_values_of_the_pooling(size, dtype):
+    x = torch.randn(2, 5, size, size + 2).to(dtype).contiguous(memory_format=torch.channels_last)
+    x[0, 0, 0, 0], x[1, 4, 3, 3], x[1, 2, 5, 5] = torch.nan, torch.inf, -torch.inf
+    found = PairwiseMaximum()(x)
+    torch.testing.assert_close(found, nn.MaxPool2d(2)(x), rtol=0, atol=0, equal_nan=True)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(
+    "pooling",
+    [
+        nn.MaxPool2d(3),
+        nn.MaxPool2d(2, stride=1),
+        nn.MaxPool2d(2, padding=1),
+        nn.MaxPool2d(2, dilation=2),
+        nn.MaxPool2d((2, 1)),
+        nn.MaxPool2d(2, ceil_mode=True),
+        nn.MaxPool2d(2, return_indices=True),
+        nn.AvgPool2d(2),
+    ],
+    ids=str,
+)
+def test_another_pooling_is_left_alone(pooling):
+    assert not PairwiseMaximum.serves(pooling)
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+def test_pooling_is_replaced_where_no_gradient_flows(gradients):
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d((2, 2), stride=2), nn.ReLU(inplace=True))
+    with torch.no_grad():
+        fast = fast_copy(network, noise(1), (), "float32", gradients)
+        assert isinstance(fast[1], nn.MaxPool2d if gradients else PairwiseMaximum)
+        assert isinstance(network[1], nn.MaxPool2d)
+        assert torch.equal(fast(noise()), network(noise()).contiguous(memory_format=torch.channels_last))

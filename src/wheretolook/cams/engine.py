@@ -132,7 +132,7 @@ def _folded(engine: Engine, size: tuple[int, int]) -> Engine:
     paths = {layer.name: names[layer.module] for layer in engine.layers}
     with steady(engine.network, "float32", gradients=False):
         images = random_images(engine.network, size)
-        network = fast_copy(engine.network, images, set(paths.values()), engine.precision)
+        network = fast_copy(engine.network, images, set(paths.values()), engine.precision, engine.backward)
     network.eval().requires_grad_(False)
     layers = {y.name: replace(y, module=network.get_submodule(paths[y.name])) for y in engine.layers}
     pairs = tuple((method, layers[y.name]) for method, y in engine.pairs)

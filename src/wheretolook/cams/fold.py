@@ -1,4 +1,4 @@
-"""A copy of a network that gives the same feature maps sooner: batch normalisation folded, channels last."""
+"""A copy of a network that gives the same feature maps sooner: normalisation folded, channels last, quicker maxima."""
 
 import copy
 from collections.abc import Collection
@@ -7,8 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
+from wheretolook.cams.pairwise_maximum import PairwiseMaximum
 
-def fast_copy(network: nn.Module, images: Tensor, kept: Collection[str], precision: str) -> nn.Module:
+
+def fast_copy(
+    network: nn.Module, images: Tensor, kept: Collection[str], precision: str, gradients: bool = False
+) -> nn.Module:
     """A copy with each Conv2d and the BatchNorm2d behind it as one convolution, in the memory layout that is faster.
 
     Which normalisation follows which convolution is seen in a forward pass, not read from names, so that any module
@@ -21,6 +25,7 @@ def fast_copy(network: nn.Module, images: Tensor, kept: Collection[str], precisi
         kept: names of modules whose own output is looked at, and so must stay what it is.
         precision: "float32", or "bfloat16", for which the weights of convolutions and linear layers are rounded once,
             instead of in each forward pass.
+        gradients: whether backward passes will be taken; without, a CPU pools 2 x 2 in half the time.
     """
     found = pairs(network, images, kept)
     fast = copy.deepcopy(network)
@@ -30,6 +35,9 @@ def fast_copy(network: nn.Module, images: Tensor, kept: Collection[str], precisi
         _replace(fast, normalisation, nn.Identity())
     if found and not _agree(network(images), fast(images)):
         fast = copy.deepcopy(network)
+    if images.device.type == "cpu" and not gradients:
+        for name in [n for n, m in fast.named_modules(remove_duplicate=False) if PairwiseMaximum.serves(m)]:
+            _replace(fast, name, PairwiseMaximum())
     if precision == "bfloat16":
         for module in fast.modules():
             if type(module) in (nn.Conv2d, nn.Linear):
