@@ -15,11 +15,13 @@ from tqdm import tqdm
 
 from wheretolook.analysis.classification import softmax
 from wheretolook.analysis.contrast import contrast_with_mean
-from wheretolook.cams.choose import PREDICTED
-from wheretolook.cams.explain import Explanation, explain
+from wheretolook.cams.choose import PREDICTED, choose_classes
+from wheretolook.cams.engine import Engine, build_engine
+from wheretolook.cams.explain import Explanation, explain_with
 from wheretolook.cams.files import ImageFiles
 from wheretolook.cams.finite import SHOWN, NotFinite
 from wheretolook.cams.registry import METHODS, find_method
+from wheretolook.data.atomic import remove_unfinished
 from wheretolook.data.refusal import Refusal
 from wheretolook.failures import explained
 from wheretolook.look_files import check_image_path, distinct_names, file_name
@@ -149,6 +151,9 @@ def look_at(paths: Sequence[Path], model: Path, out: Path, wanted: Wanted, fit: 
     """
     wanted.check()
     network, card = load_model(model, choose_device(device))
+    engine = _engine(network, card, wanted)
+    for kind in ("png", "npy"):
+        remove_unfinished(out, f"*.{kind}")
     files, names = ImageFiles(paths, card.input_size, fit), distinct_names(paths)
     done, scores, pictures = [], [], 0
     # Threads: what takes longest is zlib, and waiting for the disk, and both let others run.
@@ -159,7 +164,7 @@ def look_at(paths: Sequence[Path], model: Path, out: Path, wanted: Wanted, fit: 
         for start in range(0, len(paths), BATCH):
             read = dict(_read(files, names, range(start, min(start + BATCH, len(paths)))))
             if read:
-                looked = _look(network, card, tuple(read), np.stack(list(read.values())), wanted)
+                looked = _look(engine, card, tuple(read), np.stack(list(read.values())), wanted)
                 pictures += sum(1 for _ in pool.map(partial(write_overlay, out), looked.overlays()))
                 done, scores = done + list(looked.names), [*scores, looked.scores]
             bar.update(min(BATCH, len(paths) - start))
@@ -187,21 +192,20 @@ def _decoded(files: ImageFiles, path: Path) -> np.ndarray:
         raise Refusal(explained(error)) from error
 
 
-def _look(network: nn.Module, card: Card, names: tuple[str, ...], images: np.ndarray, wanted: Wanted) -> Looked:
+def _engine(network: nn.Module, card: Card, wanted: Wanted) -> Engine:
     layers = None if "all" in wanted.layers else tuple(wanted.layers) or card.layers[-1:]
+    size = (card.input_size, card.input_size)
+    engine = build_engine(network, wanted.methods or None, layers, size, trained_heads=card.trained_heads)
+    return replace(engine, with_mean=wanted.contrast)
+
+
+def _look(engine: Engine, card: Card, names: tuple[str, ...], images: np.ndarray, wanted: Wanted) -> Looked:
     classes = card.class_names if "all" in wanted.classes else tuple(wanted.classes)
+    targets = None if classes else PREDICTED
+    choose = choose_classes(engine.class_count, len(images), classes or None, card.class_names, targets)
+    inputs = to_input(torch.from_numpy(images), card.mean, card.std)
     try:
-        found = explain(
-            network,
-            to_input(torch.from_numpy(images), card.mean, card.std),
-            wanted.methods or None,
-            layers,
-            classes or None,
-            class_names=card.class_names,
-            targets=None if classes else PREDICTED,
-            trained_heads=card.trained_heads,
-            with_mean=wanted.contrast,
-        )
+        found = explain_with(engine, inputs, choose, BATCH)
     except NotFinite as error:
         raise NotFinite(error.what, error.places, [names[place] for place in error.places[:SHOWN]]) from error
     if wanted.contrast:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from wheretolook.cams.choose import choose_classes
 from wheretolook.cams.compute import Batch
-from wheretolook.cams.engine import build_engine
-from wheretolook.cams.parts import compute_in_parts
+from wheretolook.cams.engine import Engine, build_engine
+from wheretolook.cams.parts import ChooseRows, compute_in_parts
 from wheretolook.cams.registry import find_method
 from wheretolook.data.refusal import Refusal
 
@@ -96,12 +96,27 @@ def explain(
     engine = build_engine(network, methods, layers, tuple(images.shape[2:]), precision, trained_heads, fast)
     engine = replace(engine, with_mean=with_mean)
     choose = choose_classes(engine.class_count, len(images), classes, tuple(class_names), targets)
+    return explain_with(engine, images, choose, batch_size)
+
+
+def explain_with(engine: Engine, images: Tensor, choose: ChooseRows, batch_size: int) -> Explanation:
+    """The same, by an engine that is built already: of one network's images, batch after batch.
+
+    Args:
+        engine: what to take, and of which network.
+        images: as `check_images` gives them, of the size that the engine was built for.
+        choose: the classes to explain, as `choose_classes` gives them.
+        batch_size: images a forward pass.
+
+    Raises:
+        Refusal: NaN in a map or in logits.
+    """
     parts: list[Batch] = []
     for start in range(0, len(images), batch_size):
         rows = slice(start, min(start + batch_size, len(images)))
         parts += [batch.to("cpu") for _, batch in compute_in_parts(engine, images[rows], rows, choose)]
     maps = {pair: _joined([part.maps[pair] for part in parts]) for pair in parts[0].maps}
-    means = {pair: maps[pair][:, -1] for pair in maps if with_mean and find_method(pair[0]).linear}
+    means = {pair: maps[pair][:, -1] for pair in maps if engine.with_mean and find_method(pair[0]).linear}
     return Explanation(
         {pair: values[:, :-1] if pair in means else values for pair, values in maps.items()},
         _joined([part.logits for part in parts]),

@@ -14,17 +14,19 @@ from wheretolook.data.space import naming
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, sweep: bool = True) -> Iterator[Path]:
     """Give a scratch path beside `path`; rename it to `path` on success, remove it after an error.
 
     Args:
         path: the final name; its parent is created where it is missing.
+        sweep: first remove what killed processes left beside it, for which the folder is read. Who writes thousands of
+            files into one calls `remove_unfinished` once instead.
 
     Yields:
         `NAME.part-PID` in the same folder. A file that stands there at the end of the block takes the final name.
     """
     with naming(path):
-        scratch = _scratch(path)
+        scratch = _scratch(path, sweep)
         try:
             yield scratch
             with scratch.open("rb") as written:
@@ -109,9 +111,10 @@ def _move_files(source: Path, target: Path) -> None:
         shutil.rmtree(source)
 
 
-def _scratch(path: Path) -> Path:
+def _scratch(path: Path, sweep: bool = True) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    remove_unfinished(path.parent, glob.escape(path.name))
+    if sweep:
+        remove_unfinished(path.parent, glob.escape(path.name))
     scratch = path.with_name(f"{path.name}.part-{os.getpid()}")
     _remove(scratch)
     return scratch

@@ -56,19 +56,24 @@ def refuse_nested(level: ClassLevel, above: Parts) -> None:
         return
     place = (*above, *level.head)
     paths = ["/".join((*place, name)) for name in level.nested]
-    masks = [path for path in paths if looks_like_masks(path)]
-    images = [path for path in paths if path not in masks]
-    choice = f"set `fetch.root: {images[0]}`" if len(images) == 1 else "set `fetch.root` to one of these"
-    choice += f" and `fetch.masks: {masks[0]}`" if len(masks) == 1 and images else ""
     raise Refusal(
-        f"expected one folder of images for each class, found folders of such folders: {shown(paths)}; {choice};"
+        f"expected one folder of images for each class, found folders of such folders: {shown(paths)};"
+        f" {choice('fetch.root', paths)};"
         f" if they are the classes themselves, `fetch.root: {'/'.join(place) or '.'}`"
     )
 
 
-def looks_like_masks(path: str) -> bool:
-    """Whether a folder is called as folders of masks are."""
-    return any(word in path.rpartition("/")[2].lower() for word in MASK_WORDS)
+def choice(parameter: str, paths: Sequence[str]) -> str:
+    """What to set in params.yaml where several folders could hold the class folders: for a message.
+
+    Args:
+        parameter: that names the folder of the images.
+        paths: the folders; those that are called as folders of masks are taken for `fetch.masks`.
+    """
+    masks = [path for path in paths if any(word in path.rpartition("/")[2].lower() for word in MASK_WORDS)]
+    images = [path for path in paths if path not in masks]
+    text = f"set `{parameter}: {images[0]}`" if len(images) == 1 else f"set `{parameter}` to one of these"
+    return text + (f" and `fetch.masks: {masks[0]}`" if len(masks) == 1 and images else "")
 
 
 def same_inside(level: ClassLevel) -> list[str]:

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from wheretolook.data.class_level import class_level, looks_like_masks, same_inside, shown
+from wheretolook.data.class_level import choice, class_level, same_inside, shown
 from wheretolook.data.refusal import Refusal
 from wheretolook.data.scan import find_masks, image_paths, scan_classes
 
@@ -47,13 +47,10 @@ def _class_folders(images: Path) -> Path:
     level = class_level(path.relative_to(images).parts for path in image_paths(images))
     folder = images.joinpath(*level.head)
     if paths := [str(folder / name) for name in same_inside(level)]:
-        masks = [path for path in paths if looks_like_masks(path)]
-        sets = [path for path in paths if path not in masks]
-        choice = f"set `fetch.path: {sets[0]}`" if len(sets) == 1 else "set `fetch.path` to one of these"
-        choice += f" and `fetch.masks: {masks[0]}`" if len(masks) == 1 and sets else ""
         raise Refusal(
             f"{folder}: expected one folder of images for each class, found folders of the same folders:"
-            f" {shown(paths)}; {choice}; if they are the classes themselves, put their images straight into them"
+            f" {shown(paths)}; {choice('fetch.path', paths)}; if they are the classes themselves, put their images"
+            " straight into them"
         )
     return folder
 

@@ -32,11 +32,11 @@ def move(images: Tensor, generator: torch.Generator) -> Tensor:
     positions = (torch.arange(side, dtype=torch.int32) + shifts).clamp(0, side - 1)
     down, across = torch.where(flips, side - 1 - positions, positions)  # (N, S) each: source row, source column
     # Where pixel (i, j) comes from is a sum of what i says and what j says; transposed and flipped is a quarter turn.
-    by_row = torch.where(transposed, across, down * side)
-    by_column = torch.where(transposed, down * side, across)
     image = torch.arange(count, dtype=torch.int32) * side * side
-    source = (image[:, None] + by_row)[:, :, None] + by_column[:, None, :]  # (N, S, S)
-    return images.reshape(-1, 3).index_select(0, source.flatten().to(images.device)).reshape(images.shape)
+    by_row = (image[:, None] + torch.where(transposed, across, down * side)).to(images.device)
+    by_column = torch.where(transposed, down * side, across).to(images.device)
+    source = by_row[:, :, None] + by_column[:, None, :]  # (N, S, S), on the device: only its sides have to travel
+    return images.reshape(-1, 3).index_select(0, source.flatten()).reshape(images.shape)
 
 
 def jitter(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -39,10 +39,10 @@ class Overlay:
 
 def write_overlay(folder: Path, overlay: Overlay) -> None:
     """Write the picture as PNG and the raw map as `.npy`, each whole or not at all."""
-    with replacing(folder / f"{overlay.stem}.png") as scratch:
+    with replacing(folder / f"{overlay.stem}.png", sweep=False) as scratch:
         # Pillow's own level takes more than twice the time, which is most of what a picture costs, for 7 % of the size.
         draw_overlay(overlay).save(scratch, format="PNG", compress_level=4)
-    with replacing(folder / f"{overlay.stem}.npy") as scratch, scratch.open("wb") as file:
+    with replacing(folder / f"{overlay.stem}.npy", sweep=False) as scratch, scratch.open("wb") as file:
         np.save(file, overlay.values)
 
 
