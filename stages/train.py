@@ -29,6 +29,12 @@ from wheretolook.stage import StageCommand, run_stage
 @click.option("--augment/--no-augment", required=True, help="Flips, quarter turns, shifts, light.")
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), required=True, help="What layers compute in.")
 @click.option("--keep", type=click.Choice(["best", "last"]), required=True, help="Which epoch, by validation loss.")
+@click.option(
+    "--weights",
+    default="random",
+    show_default=True,
+    help="To start from: random, or pretrained ones of a torchvision network by their name there, like IMAGENET1K_V1.",
+)
 @click.option("--device", envvar="WHERETOLOOK_DEVICE", default="", help="cpu, cuda, cuda:1, mps; empty: the best here.")
 @click.option("--prepared", type=click.Path(path_type=Path), default=Path("data/prepared"), show_default=True)
 @click.option("--models", type=click.Path(path_type=Path), default=Path("models"), show_default=True)

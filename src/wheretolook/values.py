@@ -70,8 +70,13 @@ def _prepare(values: Values) -> None:
 
 def _train(values: Values) -> None:
     from wheretolook.models.network import check_architecture
+    from wheretolook.models.options import RANDOM
 
     check_architecture(values["architecture"])
+    if values["weights"] != RANDOM:
+        from wheretolook.models.pretrained import check_pretrained
+
+        check_pretrained(values["architecture"], values["weights"])
 
 
 def _sync(values: Values) -> None:

@@ -3,6 +3,9 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+# What `weights` says of first weights that are drawn.
+RANDOM = "random"
+
 
 @dataclass(frozen=True)
 class TrainingOptions:
@@ -21,6 +24,7 @@ class TrainingOptions:
         augment: flips, quarter turns, shifts, light.
         precision: "float32", or "bfloat16" (mixed; weights stay float32).
         keep: "best" epoch by validation loss, or the "last".
+        weights: to start from: "random", or pretrained ones as torchvision names them, such as "IMAGENET1K_V1".
     """
 
     architecture: str
@@ -35,6 +39,7 @@ class TrainingOptions:
     augment: bool
     precision: str
     keep: str
+    weights: str = RANDOM
 
     def as_dict(self) -> dict[str, Any]:
         """The options that this training read."""

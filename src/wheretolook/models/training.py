@@ -18,7 +18,7 @@ from wheretolook.models.inputs import channel_statistics, to_input
 from wheretolook.models.layered import Network
 from wheretolook.models.network import build_network
 from wheretolook.models.objective import Objective, head_losses
-from wheretolook.models.options import TrainingOptions
+from wheretolook.models.options import RANDOM, TrainingOptions
 from wheretolook.models.ranks import Ranks
 
 
@@ -60,10 +60,15 @@ class Training:
         self.rows, self.val_rows = prepared.rows("train"), prepared.rows("val")
         _check(prepared, options, ranks, len(self.rows), len(self.val_rows))
         self.labels = prepared.labels
-        self.mean, self.std = channel_statistics(prepared.images, self.rows)
         torch.manual_seed(options.seed)
         arguments = options.arguments(prepared.images.shape[1])
         network = build_network(options.architecture, len(prepared.class_names), arguments)
+        if options.weights == RANDOM:
+            self.mean, self.std = channel_statistics(prepared.images, self.rows)
+        else:
+            from wheretolook.models.pretrained import load_pretrained
+
+            self.mean, self.std = load_pretrained(network, options.architecture, options.weights, ranks.leads)
         network = network.to(ranks.device, memory_format=torch.channels_last).train()
         self.objective = Objective(network, options.loss)
         self.shared = ranks.wrap(self.objective)
