@@ -13,6 +13,8 @@ from PIL import Image
 from tests.cams.made import SIZE, write_model
 from wheretolook import cli_look
 from wheretolook import look as look_module
+from wheretolook.cams.registry import METHODS
+from wheretolook.cams.store import load_maps
 from wheretolook.cli import COMMANDS, main
 from wheretolook.data.hashing import sha256_of
 
@@ -152,6 +154,33 @@ def test_a_contrast_is_a_classs_map_less_the_mean_of_the_others(look, tmp_path):
             np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+def test_arrays_hold_the_maps_of_all_images_that_are_some(look, tmp_path):
+    (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:900])
+    words = ("--class", "all", "--layer", "all", "--method", "gradcam", "--method", "cam")
+    look(*words)
+    done, files = look(*words, "--arrays", images=("a.png", "cut.png", "b.png"))
+    assert done.exit_code == 1 and "cut.png" in done.stderr and "1 of 3 files was no image" in done.stderr
+    assert "arrays" in files and not [name for name in files if ".part-" in name]
+    maps = load_maps(tmp_path / "out/arrays")
+    assert maps.manifest["map_classes"] == ["cat", "dog"] and maps.logits().shape == (2, 2)
+    assert len(maps.names) == 6
+    for method, layer in maps.names:
+        for image, values in zip("ab", maps.open(method, layer), strict=True):
+            for name, found in zip(("cat", "dog"), values, strict=True):
+                expected = np.load(tmp_path / f"out/{image}.{method}.{layer}.{name}.npy")
+                np.testing.assert_allclose(found, expected, atol=1e-5)
+    rows = (tmp_path / "out/arrays/predictions.csv").read_text(encoding="utf-8").splitlines()
+    assert rows == (tmp_path / "out/predictions.csv").read_text(encoding="utf-8").splitlines()
+
+
+def test_arrays_of_the_predicted_class_have_one_map_an_image(look, tmp_path):
+    done, _ = look("--arrays")
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines()[-1] == f"Arrays of their maps in {tmp_path / 'out/arrays'}"
+    maps = load_maps(tmp_path / "out/arrays")
+    assert maps.manifest["map_classes"] == ["predicted"] and maps.open("cam", "block3").shape == (2, 1, 4, 4)
+
+
 def test_the_same_look_gives_the_same_bytes(look, tmp_path):
     _, files = look()
     before = [sha256_of(tmp_path / "out" / name) for name in files]
@@ -159,10 +188,19 @@ def test_the_same_look_gives_the_same_bytes(look, tmp_path):
     assert [sha256_of(tmp_path / "out" / name) for name in files] == before
 
 
+def test_help_names_every_method():
+    text = " ".join(CliRunner().invoke(main, ["look", "--help"]).output.split())
+    named = text.partition("--method TEXT ")[2].partition(". Can be repeated")[0]
+    assert {word.strip(",;") for word in named.split()} >= set(METHODS)
+
+
 @pytest.mark.parametrize(
     ("words", "images", "message"),
     [
         (("--method", "gradcan"), ("a.png",), 'method "gradcan": expected one of cam, gradcam'),
+        (("--contrast", "--arrays"), ("a.png",), "--arrays: expected no --contrast with it"),
+        (("--arrays",), ("none.png", "every.safetensors"), "expected at least one image, found none in 2 files"),
+        (("--arrays",), ("every.safetensors",), "every.safetensors: no image"),
         (("--layer", "layer4"), ("a.png",), 'layer "layer4": expected one of block1, block2, block3'),
         (("--class", "hen"), ("a.png",), "class 'hen': expected one of cat, dog"),
         (("--contrast", "--method", "layercam"), ("a.png",), "--contrast: expected methods linear in the class (cam, "),

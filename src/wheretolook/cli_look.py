@@ -29,6 +29,12 @@ FILE = click.Path(path_type=Path)
     help="Each class's map less the mean of the other classes' maps, which is what the report compares: with two "
     "classes, the map of the log-odds. For cam, gradcam, xgradcam, hirescam.",
 )
+@click.option(
+    "--arrays",
+    is_flag=True,
+    help="In place of pictures, the maps of all images as one array for each method and layer, (N, K, h, w), in "
+    "--out/arrays: for thousands of images.",
+)
 @click.option("--out", type=FILE, default=Path("look"), show_default=True, help="Folder for the pictures and maps.")
 @click.option(
     "--fit",
@@ -45,6 +51,7 @@ def look(
     layers: tuple[str, ...],
     classes: tuple[str, ...],
     contrast: bool,
+    arrays: bool,
     out: Path,
     fit: str,
     device: str,
@@ -54,7 +61,7 @@ def look(
     Prints the predictions, and writes them to --out as predictions.csv. For each image, method, layer and class it
     writes there a picture, the map over the image, red where it speaks for the class and blue where against, as
     IMAGE.METHOD.LAYER.CLASS.png; and the map itself, float32 (h, w), raw and signed, at the layer's own resolution,
-    under the same name as .npy.
+    under the same name as .npy. With --arrays, one .npy for all images, in the order of predictions.csv.
 
     Images of the same name are told apart by their folders. A file that is no image is skipped, and the exit code 1.
 
@@ -70,14 +77,23 @@ def look(
     from wheretolook.look import Wanted, look_at
     from wheretolook.report.table import counts_table, predictions_table, write_predictions
 
-    seen = look_at(paths, model, out, Wanted(methods, layers, classes, contrast), fit, device)
-    table = out / "predictions.csv"
-    write_predictions(table, seen.names, seen.class_names, seen.scores)
+    wanted = Wanted(methods, layers, classes, contrast)
+    if arrays:
+        from wheretolook.look_arrays import write_arrays
+
+        folder = out / "arrays"
+        seen, written = write_arrays(paths, model, folder, wanted, fit, device), f"Arrays of their maps in {folder}"
+    else:
+        folder = out
+        seen = look_at(paths, model, out, wanted, fit, device)
+        write_predictions(out / "predictions.csv", seen.names, seen.class_names, seen.scores)
+        written = f"{seen.pictures} picture{'s' if seen.pictures > 1 else ''} and as many maps in {out}"
+    table = folder / "predictions.csv"
     if len(seen.names) > LISTED:
         click.echo(f"{counts_table(seen.class_names, seen.scores)}\nThe prediction of each image stands in {table}")
     else:
         click.echo(predictions_table(seen.names, seen.class_names, seen.scores))
-    click.echo(f"{seen.pictures} picture{'s' if seen.pictures > 1 else ''} and as many maps in {out}")
+    click.echo(written)
     if seen.refused:
         raise click.ClickException(f"{seen.refused} of {len(paths)} files {_were(seen.refused)}")
 

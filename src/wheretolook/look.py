@@ -51,6 +51,10 @@ class Wanted:
     classes: Sequence[str] = ()
     contrast: bool = False
 
+    def class_names(self, card: Card) -> tuple[str, ...]:
+        """The classes that were named, by a model's card; none: the predicted one of each image."""
+        return card.class_names if "all" in self.classes else tuple(self.classes)
+
     def check(self) -> None:
         """Refuse a contrast of a method that has none."""
         for method in self.methods:
@@ -122,7 +126,7 @@ class Seen:
         names: of the N images that were read, each once.
         class_names: in the order of the scores' columns.
         scores: (N, classes), softmax of the logits.
-        pictures: how many.
+        pictures: how many; none where arrays were written.
         refused: how many files were no images.
     """
 
@@ -151,7 +155,7 @@ def look_at(paths: Sequence[Path], model: Path, out: Path, wanted: Wanted, fit: 
     """
     wanted.check()
     network, card = load_model(model, choose_device(device))
-    engine = _engine(network, card, wanted)
+    engine = build(network, card, wanted)
     for kind in ("png", "npy"):
         remove_unfinished(out, f"*.{kind}")
     files, names = ImageFiles(paths, card.input_size, fit), distinct_names(paths)
@@ -177,14 +181,19 @@ def _read(files: ImageFiles, names: Sequence[str], places: range) -> Iterator[tu
     """Name and pixels of each file that is an image; of any other, a line on stderr says why it is none."""
     for place in places:
         try:
-            yield names[place], _decoded(files, files.paths[place])
+            yield names[place], decoded(files, files.paths[place])
         except Refusal as refusal:
             if len(files) == 1:
                 raise
             tqdm.write(f"skipped {refusal}", file=sys.stderr)
 
 
-def _decoded(files: ImageFiles, path: Path) -> np.ndarray:
+def decoded(files: ImageFiles, path: Path) -> np.ndarray:
+    """One image, (S, S, 3) uint8.
+
+    Raises:
+        Refusal: no file, one that can't be read, or no image.
+    """
     check_image_path(path)
     try:
         return files.read(path)
@@ -192,15 +201,20 @@ def _decoded(files: ImageFiles, path: Path) -> np.ndarray:
         raise Refusal(explained(error)) from error
 
 
-def _engine(network: nn.Module, card: Card, wanted: Wanted) -> Engine:
+def build(network: nn.Module, card: Card, wanted: Wanted, fast: bool = False) -> Engine:
+    """The engine that takes what is wanted of a model.
+
+    Raises:
+        Refusal: an unknown method or layer.
+    """
     layers = None if "all" in wanted.layers else tuple(wanted.layers) or card.layers[-1:]
     size = (card.input_size, card.input_size)
-    engine = build_engine(network, wanted.methods or None, layers, size, trained_heads=card.trained_heads)
+    engine = build_engine(network, wanted.methods or None, layers, size, trained_heads=card.trained_heads, fast=fast)
     return replace(engine, with_mean=wanted.contrast)
 
 
 def _look(engine: Engine, card: Card, names: tuple[str, ...], images: np.ndarray, wanted: Wanted) -> Looked:
-    classes = card.class_names if "all" in wanted.classes else tuple(wanted.classes)
+    classes = wanted.class_names(card)
     targets = None if classes else PREDICTED
     choose = choose_classes(engine.class_count, len(images), classes or None, card.class_names, targets)
     inputs = to_input(torch.from_numpy(images), card.mean, card.std)

@@ -135,20 +135,25 @@ def describe(model: Path, card: Card, prepared: Prepared, choices: Choices, work
     """The manifest, less its arrays. Columns follow the class order of the data, whatever the model's own."""
     return {
         "format": FORMAT,
-        "model": {
-            "name": model.stem,
-            "sha256": sha256_of(model),
-            "architecture": card.architecture,
-            "loss": card.loss,
-            "seed": card.training.get("seed"),
-            "recipe": recipe_of(card),
-        },
+        "model": about_model(model, card),
         "data": {"sha256": prepared.sha256, "images": len(prepared.images)},
         "class_names": list(prepared.class_names),
         "map_classes": list(map_classes_of(prepared.class_names, choices.every_class_up_to)),
         "layers": [layer.name for layer in work.engine.layers],
         "heads": list(work.heads),
         "precision": choices.precision,
+    }
+
+
+def about_model(model: Path, card: Card) -> dict[str, Any]:
+    """What a manifest says of the model: its file, and what it was made by."""
+    return {
+        "name": model.stem,
+        "sha256": sha256_of(model),
+        "architecture": card.architecture,
+        "loss": card.loss,
+        "seed": card.training.get("seed"),
+        "recipe": recipe_of(card),
     }
 
 

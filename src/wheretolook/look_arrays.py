@@ -1,0 +1,147 @@
+"""Image files and a model file, to arrays: what `wheretolook look --arrays` does."""
+
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from wheretolook.analysis.classification import softmax
+from wheretolook.cams.choose import choose_classes
+from wheretolook.cams.export import about_model, pinned
+from wheretolook.cams.files import ImageFiles
+from wheretolook.cams.manifest import FORMAT, LOGITS
+from wheretolook.cams.stream import Work, create_arrays, fill_arrays, shapes
+from wheretolook.data.atomic import replacing_folder, write_json
+from wheretolook.data.refusal import Refusal
+from wheretolook.data.space import create_array
+from wheretolook.look import BATCH, Seen, Wanted, build, decoded
+from wheretolook.look_files import distinct_names
+from wheretolook.models.card import Card
+from wheretolook.models.checkpoint import load_model
+from wheretolook.models.device import choose_device
+from wheretolook.models.inputs import to_input
+from wheretolook.models.ranks import Ranks
+from wheretolook.report.table import write_predictions
+
+# What the column of each map is, where no class was named.
+PREDICTED = "predicted"
+
+
+@dataclass(frozen=True)
+class PatientFiles(ImageFiles):
+    """Image files of which some may be none: such a one is black, and has no mark.
+
+    Attributes:
+        marks: (N,) bool, in memory that forked processes share: which of the files are images.
+    """
+
+    marks: np.ndarray
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """Decode some images, (n, S, S, 3) uint8."""
+        places = range(*rows.indices(len(self)))
+        images = np.zeros((len(places), self.size, self.size, 3), np.uint8)
+        for image, place in zip(images, places, strict=True):
+            with suppress(Refusal):
+                image[:] = decoded(self, self.paths[place])
+                self.marks[place] = True
+        return images
+
+    def say_why(self) -> None:
+        """A line on stderr for each file that was none. In a worker it would have no sure way out.
+
+        Raises:
+            Refusal: it is the only file.
+        """
+        for place in np.flatnonzero(~self.marks):
+            try:
+                decoded(self, self.paths[place])
+            except Refusal as refusal:
+                if len(self) == 1:
+                    raise
+                tqdm.write(f"skipped {refusal}", file=sys.stderr)
+
+
+def write_arrays(paths: Sequence[Path], model: Path, folder: Path, wanted: Wanted, fit: str, device: str) -> Seen:
+    """Write the maps of all images as one array for each method and layer. Memory does not grow with the images.
+
+    The folder is as `data/cams/NAME` of the pipeline: arrays of the images' maps (N, K, h, w), their logits
+    (N, 1, classes) and a manifest, which `cams.store.load_maps` opens; with the images' names in `predictions.csv`. The
+    network is a folded copy: its maps are those of the pictures to 1e-5.
+
+    Args:
+        paths: the images, different files. One that is no image is left out, with a line on stderr.
+        model: a model file.
+        folder: for the arrays; replaced as a whole, when all is done.
+        wanted: which maps; no contrast, which is of a picture.
+        fit: how an image becomes a square: "stretch", "pad" or "crop".
+        device: as for `choose_device`.
+
+    Raises:
+        Refusal: no file is an image; no model; an unknown method, layer or class; a contrast; NaN in a map.
+    """
+    if wanted.contrast:
+        raise Refusal("--arrays: expected no --contrast with it; store --class all, and subtract the others' mean")
+    network, card = load_model(model, choose_device(device))
+    engine = build(network, card, wanted, fast=True)
+    classes = wanted.class_names(card)
+    choose = choose_classes(
+        engine.class_count, len(paths), classes or None, card.class_names, None if classes else PREDICTED
+    )
+    names = distinct_names(paths)
+    work = Work(engine, card.layers[-1:], np.arange(len(card.class_names)), choose, len(classes) or 1, names)
+    ranks = Ranks(0, 1, 0, engine.device)
+    with replacing_folder(folder) as scratch:
+        create_arrays(scratch, work, len(paths))
+        marks = create_array(scratch / "marks", (len(paths),), np.bool_)
+        files = PatientFiles(paths, card.input_size, fit, marks)
+        fill_arrays(scratch, work, files, partial(_input, card, engine.device), BATCH, ranks)
+        files.say_why()
+        read = np.flatnonzero(marks)
+        (scratch / "marks").unlink()
+        if not len(read):
+            raise Refusal(f"expected at least one image, found none in {len(paths)} files")
+        if len(read) < len(paths):
+            for name in shapes(work, len(paths)):
+                _keep(scratch / name, read)
+        names = [names[row] for row in read]
+        scores = softmax(np.load(scratch / LOGITS)[:, -1])
+        write_predictions(scratch / "predictions.csv", names, card.class_names, scores)
+        write_json(scratch / "manifest.json", _manifest(model, card, work, classes, scratch, len(read)))
+    return Seen(tuple(names), card.class_names, scores, 0, len(paths) - len(read))
+
+
+def _input(card: Card, device: torch.device, images: Tensor) -> Tensor:
+    return to_input(images.to(device), card.mean, card.std)
+
+
+def _keep(path: Path, rows: np.ndarray, block: int = 1024) -> None:
+    """Keep these rows of an array on disk, block by block."""
+    whole, part = np.load(path, mmap_mode="r"), path.with_suffix(".kept")
+    kept = create_array(part, (len(rows), *whole.shape[1:]), whole.dtype)
+    for start in range(0, len(rows), block):
+        kept[start : start + block] = whole[rows[start : start + block]]
+    kept.flush()
+    part.replace(path)
+
+
+def _manifest(model: Path, card: Card, work: Work, classes: Sequence[str], folder: Path, count: int) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "model": about_model(model, card),
+        "data": {"images": count},
+        "class_names": list(card.class_names),
+        "map_classes": list(classes) or [PREDICTED],
+        "layers": [layer.name for layer in work.engine.layers],
+        "heads": list(work.heads),
+        "precision": work.engine.precision,
+        "arrays": pinned(folder, work, count),
+    }
