@@ -101,11 +101,19 @@ def test_a_folder_can_be_left_out(tmp_path: Path) -> None:
 
 def test_what_systems_leave_behind_is_left_out_and_told(tmp_path: Path) -> None:
     junk = ["__MACOSX/cells/._1.png", "cells/infected/.DS_Store", "cells/infected/Thumbs.db", "cells/desktop.ini",
-            "cells/healthy/._1.png", "@eaDir/x", "cells/.ipynb_checkpoints/1.png"]  # fmt: skip
+            "cells/healthy/._1.png", "@eaDir/x", "cells/.ipynb_checkpoints/1.png",
+            "cells/infected/@eaDir/1.png/SYNOFILE_THUMB_M.jpg", ".thumbnails/cells/1.png"]  # fmt: skip
     path = write_zip(tmp_path / "a.zip", [*((name, b"junk") for name in junk), *TWO_CLASSES])
     done = unpack(path, tmp_path / "raw", root="")
     assert tree(tmp_path / "raw") == CLASSES
     assert sorted(done.junk) == sorted(junk)
+
+
+@pytest.mark.parametrize(("root", "beside"), [("", []), (".cache/cells", [("notes/readme.txt", b"")])])
+def test_a_hidden_folder_around_the_data_does_not_hide_them(root: str, beside: list, tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", [*((f".cache/{name}", content) for name, content in TWO_CLASSES), *beside])
+    unpack(path, tmp_path / "raw", root=root)
+    assert tree(tmp_path / "raw") == CLASSES
 
 
 def test_names_that_differ_by_case_alone_both_survive_everywhere(tmp_path: Path) -> None:

@@ -24,10 +24,12 @@ def test_images_in_subfolders_belong_to_the_class(images: Path):
 
 
 def test_junk_is_passed_over_in_silence_and_other_files_are_named(images: Path):
-    for name in ("a/Thumbs.db", "a/.DS_Store", "a/._p0.png", "a/__MACOSX/p0.png", "a/notes.txt", "readme.md"):
-        (images / name).parent.mkdir(exist_ok=True)
+    junk = ("a/Thumbs.db", "a/.DS_Store", "a/._p0.png", "a/__MACOSX/p0.png", "a/@eaDir/1.jpg/SYNOFILE_THUMB_M.jpg")
+    for name in (*junk, "a/notes.txt", "readme.md"):
+        (images / name).parent.mkdir(exist_ok=True, parents=True)
         (images / name).write_bytes(b"junk")
-    (images / ".git").mkdir()
+    for name in (".git", "@eaDir", "$RECYCLE.BIN"):
+        (images / name).mkdir()
     scan = scan_classes(images)
     assert len(scan.files) == 3 and scan.class_names == ("a", "b")
     assert scan.ignored == ("a/notes.txt",)

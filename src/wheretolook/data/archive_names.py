@@ -9,8 +9,6 @@ from wheretolook.data.refusal import Refusal
 
 Parts = tuple[str, ...]
 
-JUNK_FOLDERS = {"__macosx", "@eadir", "$recycle.bin", ".git", ".ipynb_checkpoints", "system volume information"}
-JUNK_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store", ".directory"}
 # File systems allow 255 bytes a name; some room is left for the mark of a clash.
 LONGEST_NAME = 240
 DEEPEST = 32
@@ -36,12 +34,6 @@ def safe_parts(name: str) -> Parts:
     if len(parts) > DEEPEST or any(len(part.encode()) > LONGEST_NAME for part in parts):
         raise Refusal(f"expected at most {DEEPEST} folders and {LONGEST_NAME} bytes a name, found {name[:80]!r}…")
     return parts
-
-
-def is_junk(parts: Parts) -> bool:
-    """Whether a file was left by an operating system or a tool, and is no part of the data."""
-    folders, name = {part.lower() for part in parts[:-1]}, parts[-1].lower()
-    return bool(folders & JUNK_FOLDERS) or name in JUNK_FILES or name.startswith("._")
 
 
 def below_root(files: Iterable[Parts], root: str) -> dict[Parts, Parts]:
