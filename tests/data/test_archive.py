@@ -4,14 +4,16 @@ import bz2
 import contextlib
 import gzip
 import importlib
+import io
 import lzma
+import tarfile
 import unicodedata
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from tests.data.archives import TWO_CLASSES, tree, with_flag, write_tar, write_zip
+from tests.data.archives import TWO_CLASSES, tree, with_flag, with_header_field, write_tar, write_zip
 from wheretolook.data.archive import unpack
 from wheretolook.data.archive_names import below_root, without_clashes
 from wheretolook.data.refusal import Refusal
@@ -36,6 +38,38 @@ def test_every_kind_unpacks_to_the_same_files_whatever_it_is_called(kind: str, t
     done = unpack(path, tmp_path / "raw", root="")
     assert tree(tmp_path / "raw") == CLASSES
     assert (done.files, done.bytes, done.junk, done.renamed) == (3, 11, (), {})
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, "before ustar"])
+def test_a_tar_whose_last_file_is_a_zip_is_a_tar(form: int | str, tmp_path: Path) -> None:
+    inner = write_zip(tmp_path / "inner.zip", [("x/other.png", b"other"), ("y/other.png", b"other")]).read_bytes()
+    old = form == "before ustar"
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.USTAR_FORMAT if old else form) as archive:
+        for name, content in [*TWO_CLASSES, ("cells/infected/masks.zip", inner)]:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    if old:
+        with_header_field(tmp_path / "a.tar", 257, bytes(8))
+    assert zipfile.is_zipfile(tmp_path / "a.tar")
+    unpack(tmp_path / "a.tar", tmp_path / "raw", root="")
+    assert tree(tmp_path / "raw") == CLASSES | {"infected/masks.zip": inner}
+
+
+def test_a_compressed_tar_whose_last_bytes_are_a_zip_is_a_tar(tmp_path: Path) -> None:
+    plain = write_tar(tmp_path / "a.tar", TWO_CLASSES).read_bytes()
+    inner = write_zip(tmp_path / "inner.zip", [("x/other.png", b"other")]).read_bytes()
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(plain) + gzip.compress(inner, compresslevel=0))
+    assert zipfile.is_zipfile(tmp_path / "a.tar.gz")
+    unpack(tmp_path / "a.tar.gz", tmp_path / "raw", root="")
+    assert tree(tmp_path / "raw") == CLASSES
+
+
+def test_a_self_extracting_zip_is_a_zip(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", TWO_CLASSES)
+    path.write_bytes(b"MZ" + bytes(range(256)) * 9 + path.read_bytes())
+    unpack(path, tmp_path / "raw", root="")
+    assert tree(tmp_path / "raw") == CLASSES
 
 
 def _zstandard():
@@ -161,6 +195,12 @@ def test_names_in_another_encoding_become_text_all_the_same(tmp_path: Path) -> N
 
 def test_backslashes_are_separators(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "a.zip", [("cells\\c\\1.png", b"x"), ("cells\\d\\1.png", b"y")])
+    unpack(path, tmp_path / "raw", root="")
+    assert tree(tmp_path / "raw") == {"c/1.png": b"x", "d/1.png": b"y"}
+
+
+def test_a_folder_that_ends_in_a_backslash_is_no_file(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", [("cells\\c\\", b""), ("cells\\c\\1.png", b"x"), ("cells\\d\\1.png", b"y")])
     unpack(path, tmp_path / "raw", root="")
     assert tree(tmp_path / "raw") == {"c/1.png": b"x", "d/1.png": b"y"}
 
