@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.data.made_classes import MASK_VALUES, write_classes, write_image, write_mask
+from wheretolook.data import decode
 from wheretolook.data.decode import to_square
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.labels import BACKGROUND, EVIDENCE, UNKNOWN
@@ -121,6 +122,17 @@ class TestBadImages:
         # Rows after a gap still hold their own image.
         path = raw / "images" / prepared.index["image_id"][47]
         np.testing.assert_array_equal(prepared.images[47], to_square(Image.open(path), 16, "stretch"))
+
+    def test_an_image_for_which_memory_ran_out_is_none_of_them(
+        self, raw: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        def full(image: Image.Image) -> Image.Image:
+            raise MemoryError
+
+        monkeypatch.setattr(decode, "_to_rgb", full)
+        with pytest.raises(MemoryError, match=r"p0_000\.png: no room for its pixels"):
+            prepare(raw, out, replace(PLAN, on_bad_image="skip"))
+        assert not out.exists() and not list(out.parent.glob("*.part*"))
 
     def test_all_of_them_bad_is_refused_even_with_skip(self, raw: Path, out: Path):
         for path in (raw / "images").rglob("*.png"):

@@ -50,6 +50,8 @@ def decode_images(files: Sequence[ImageFile], path: Path, size: int, fit: str) -
             image = decode_bytes(content)
         except Refusal as refusal:
             return Decoded(sha256, reason=str(refusal))
+        except MemoryError as error:
+            raise MemoryError(f"{files[row].path}: {str(error) or 'no room for its pixels'}") from error
         array[row] = to_square(image, size, fit)
         pixels = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
         return Decoded(sha256, image.width, image.height, pixels)
