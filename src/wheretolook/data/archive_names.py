@@ -80,7 +80,7 @@ def without_clashes(files: Iterable[Parts]) -> dict[Parts, PurePosixPath]:
         Refusal: one name is a file and a folder.
     """
     given: dict[Parts, Parts] = {}
-    used: dict[Parts, set[str]] = {}
+    used: dict[Parts, dict[str, int]] = {}
     paths: dict[Parts, PurePosixPath] = {}
     for parts in sorted(files):
         parent: Parts = ()
@@ -89,17 +89,19 @@ def without_clashes(files: Iterable[Parts]) -> dict[Parts, PurePosixPath]:
             if depth < len(parts) and (*key, "") in given:
                 raise Refusal(f"expected one meaning for each name, found {'/'.join(key)!r} as a file and as a folder")
             if key not in given:
-                given[key] = (*parent, _free_name(parts[depth - 1], used.setdefault(parent, set())))
+                given[key] = (*parent, _free_name(parts[depth - 1], used.setdefault(parent, {})))
             parent = given[key]
         paths[parts] = PurePosixPath(*parent)
     return paths
 
 
-def _free_name(name: str, used: set[str]) -> str:
-    plain = PurePosixPath(name)
-    candidate, count = name, 1
+def _free_name(name: str, used: dict[str, int]) -> str:
+    """A name that is none of `used`, folded names to the last number that was given to one like it."""
+    plain, folded = PurePosixPath(name), name.casefold()
+    candidate, count = name, used.get(folded, 1)
     while candidate.casefold() in used:
         count += 1
         candidate = f"{plain.stem}~{count}{plain.suffix}"
-    used.add(candidate.casefold())
+    used[folded] = count
+    used.setdefault(candidate.casefold(), 1)
     return candidate

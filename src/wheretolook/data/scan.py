@@ -58,7 +58,7 @@ def scan_classes(folder: Path, without: Parts = ()) -> Scan:
     for class_name in classes:
         for path in sorted((folder / class_name).rglob("*")):
             parts = path.relative_to(folder).parts
-            if is_junk(parts) or _is_below(parts, without) or not path.is_file():
+            if is_junk(parts) or _is_below(parts, without) or not _is_file(path):
                 continue
             name = "/".join(parts)
             _check_name(name)
@@ -72,9 +72,10 @@ def scan_classes(folder: Path, without: Parts = ()) -> Scan:
 
 def image_paths(folder: Path, without: Parts = ()) -> list[Path]:
     """Every image file below a folder, sorted; without junk, and what stands below the path `without` in it."""
-    found = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES and path.is_file())
-    inside = ((path, path.relative_to(folder).parts) for path in found)
-    return [path for path, parts in inside if not is_junk(parts) and not _is_below(parts, without)]
+    # By way of what stands in the folder itself: a class folder may be a link, and those further down are not followed.
+    below = sorted(path for child in folder.iterdir() for path in (child, *child.rglob("*")))
+    inside = ((path, path.relative_to(folder).parts) for path in below if path.suffix.lower() in SUFFIXES)
+    return [path for path, parts in inside if not is_junk(parts) and not _is_below(parts, without) and _is_file(path)]
 
 
 def find_masks(folder: Path, scan: Scan) -> dict[str, Path]:
@@ -102,6 +103,16 @@ def find_masks(folder: Path, scan: Scan) -> dict[str, Path]:
             f" {scan.files[0].mask_key}.png; found {next(iter(masks.values())).relative_to(folder).as_posix()}"
         )
     return found
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a path is a file; an image that is a link to nothing is refused, for it would be missed in silence."""
+    if path.suffix.lower() in SUFFIXES and path.is_symlink() and not path.exists():
+        raise Refusal(
+            f"{path}: expected an image, found a link to {path.readlink()}, which is not there; bring that, or remove"
+            " the link"
+        )
+    return path.is_file()
 
 
 def _is_below(parts: Parts, folder: Parts) -> bool:
