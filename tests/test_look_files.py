@@ -28,8 +28,9 @@ def test_a_name_has_as_many_folders_as_tell_it_from_others(tmp_path, monkeypatch
 
 
 def test_a_folder_gives_its_images_sorted_without_junk_or_what_stands_in_out(tmp_path):
-    for name in ("b.PNG", "a.jpg", "below/c.tif", "notes.txt", "._a.jpg", "__MACOSX/a.jpg", "look/a.cam.png"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    junk = ("._a.jpg", "__MACOSX/a.jpg", "@eaDir/a.jpg/SYNOFILE_THUMB_M.jpg")
+    for name in ("b.PNG", "a.jpg", "below/c.tif", "notes.txt", *junk, "look/a.cam.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     found = find_images([tmp_path, tmp_path / "a.jpg", tmp_path / "notes.txt"], tmp_path / "look")
     assert [path.relative_to(tmp_path).as_posix() for path in found] == ["a.jpg", "b.PNG", "below/c.tif", "notes.txt"]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wheretolook.data.decode import SUFFIXES
+from wheretolook.data.junk import is_junk
 from wheretolook.data.refusal import Refusal
-from wheretolook.data.scan import JUNK
 
 MODELS = Path("models")
 SUFFIX = ".safetensors"
@@ -94,7 +94,7 @@ def _images_below(folder: Path, out: Path) -> list[Path]:
         path
         for path in sorted(folder.rglob("*"))
         if path.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") or part.lower() in JUNK for part in path.relative_to(folder).parts)
+        and not is_junk(path.relative_to(folder).parts)
         and not (pictures.is_relative_to(whole) and _full(path).is_relative_to(pictures))
         and path.is_file()
     ]

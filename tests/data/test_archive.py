@@ -4,14 +4,18 @@ import bz2
 import contextlib
 import gzip
 import importlib
+import io
+import itertools
 import lzma
+import tarfile
+import time
 import unicodedata
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from tests.data.archives import TWO_CLASSES, tree, with_flag, write_tar, write_zip
+from tests.data.archives import TWO_CLASSES, tree, with_flag, with_header_field, write_tar, write_zip
 from wheretolook.data.archive import unpack
 from wheretolook.data.archive_names import below_root, without_clashes
 from wheretolook.data.refusal import Refusal
@@ -36,6 +40,38 @@ def test_every_kind_unpacks_to_the_same_files_whatever_it_is_called(kind: str, t
     done = unpack(path, tmp_path / "raw", root="")
     assert tree(tmp_path / "raw") == CLASSES
     assert (done.files, done.bytes, done.junk, done.renamed) == (3, 11, (), {})
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, "before ustar"])
+def test_a_tar_whose_last_file_is_a_zip_is_a_tar(form: int | str, tmp_path: Path) -> None:
+    inner = write_zip(tmp_path / "inner.zip", [("x/other.png", b"other"), ("y/other.png", b"other")]).read_bytes()
+    old = form == "before ustar"
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.USTAR_FORMAT if old else form) as archive:
+        for name, content in [*TWO_CLASSES, ("cells/infected/masks.zip", inner)]:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    if old:
+        with_header_field(tmp_path / "a.tar", 257, bytes(8))
+    assert zipfile.is_zipfile(tmp_path / "a.tar")
+    unpack(tmp_path / "a.tar", tmp_path / "raw", root="")
+    assert tree(tmp_path / "raw") == CLASSES | {"infected/masks.zip": inner}
+
+
+def test_a_compressed_tar_whose_last_bytes_are_a_zip_is_a_tar(tmp_path: Path) -> None:
+    plain = write_tar(tmp_path / "a.tar", TWO_CLASSES).read_bytes()
+    inner = write_zip(tmp_path / "inner.zip", [("x/other.png", b"other")]).read_bytes()
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(plain) + gzip.compress(inner, compresslevel=0))
+    assert zipfile.is_zipfile(tmp_path / "a.tar.gz")
+    unpack(tmp_path / "a.tar.gz", tmp_path / "raw", root="")
+    assert tree(tmp_path / "raw") == CLASSES
+
+
+def test_a_self_extracting_zip_is_a_zip(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", TWO_CLASSES)
+    path.write_bytes(b"MZ" + bytes(range(256)) * 9 + path.read_bytes())
+    unpack(path, tmp_path / "raw", root="")
+    assert tree(tmp_path / "raw") == CLASSES
 
 
 def _zstandard():
@@ -101,11 +137,19 @@ def test_a_folder_can_be_left_out(tmp_path: Path) -> None:
 
 def test_what_systems_leave_behind_is_left_out_and_told(tmp_path: Path) -> None:
     junk = ["__MACOSX/cells/._1.png", "cells/infected/.DS_Store", "cells/infected/Thumbs.db", "cells/desktop.ini",
-            "cells/healthy/._1.png", "@eaDir/x", "cells/.ipynb_checkpoints/1.png"]  # fmt: skip
+            "cells/healthy/._1.png", "@eaDir/x", "cells/.ipynb_checkpoints/1.png",
+            "cells/infected/@eaDir/1.png/SYNOFILE_THUMB_M.jpg", ".thumbnails/cells/1.png"]  # fmt: skip
     path = write_zip(tmp_path / "a.zip", [*((name, b"junk") for name in junk), *TWO_CLASSES])
     done = unpack(path, tmp_path / "raw", root="")
     assert tree(tmp_path / "raw") == CLASSES
     assert sorted(done.junk) == sorted(junk)
+
+
+@pytest.mark.parametrize(("root", "beside"), [("", []), (".cache/cells", [("notes/readme.txt", b"")])])
+def test_a_hidden_folder_around_the_data_does_not_hide_them(root: str, beside: list, tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", [*((f".cache/{name}", content) for name, content in TWO_CLASSES), *beside])
+    unpack(path, tmp_path / "raw", root=root)
+    assert tree(tmp_path / "raw") == CLASSES
 
 
 def test_names_that_differ_by_case_alone_both_survive_everywhere(tmp_path: Path) -> None:
@@ -118,6 +162,17 @@ def test_names_that_differ_by_case_alone_both_survive_everywhere(tmp_path: Path)
 def test_a_clash_never_takes_a_name_that_is_there(tmp_path: Path) -> None:
     paths = without_clashes([("c", "a.png"), ("c", "A.png"), ("c", "a~2.png")])
     assert len({str(path).casefold() for path in paths.values()}) == 3
+
+
+def test_many_names_that_differ_by_case_alone_are_not_tried_one_by_one() -> None:
+    """Each after all before it, 4,096 were eight million tries: a small archive could hold a run for hours."""
+    letters = ("".join(letters) for letters in itertools.product(*zip("abcdefghijkl", "ABCDEFGHIJKL", strict=True)))
+    began = time.process_time()
+    paths = without_clashes(("c", f"{name}.png") for name in letters)
+    assert time.process_time() - began < 2
+    assert sorted(path.name.lower() for path in paths.values()) == sorted(
+        f"abcdefghijkl{f'~{n}' if n > 1 else ''}.png" for n in range(1, 4097)
+    )
 
 
 def test_the_order_inside_the_archive_has_no_say_in_the_names() -> None:
@@ -153,6 +208,12 @@ def test_names_in_another_encoding_become_text_all_the_same(tmp_path: Path) -> N
 
 def test_backslashes_are_separators(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "a.zip", [("cells\\c\\1.png", b"x"), ("cells\\d\\1.png", b"y")])
+    unpack(path, tmp_path / "raw", root="")
+    assert tree(tmp_path / "raw") == {"c/1.png": b"x", "d/1.png": b"y"}
+
+
+def test_a_folder_that_ends_in_a_backslash_is_no_file(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", [("cells\\c\\", b""), ("cells\\c\\1.png", b"x"), ("cells\\d\\1.png", b"y")])
     unpack(path, tmp_path / "raw", root="")
     assert tree(tmp_path / "raw") == {"c/1.png": b"x", "d/1.png": b"y"}
 

@@ -38,6 +38,21 @@ def test_the_only_folder_of_folders_is_gone_down_and_others_are_named(names: lis
     assert level(*names) == (head, nested)
 
 
+def test_each_path_is_looked_at_but_a_few_times_however_many_folders_there_are():
+    """Counted: once for each folder would be minutes for a million images in a thousand folders."""
+    asked = 0
+
+    class Counted(tuple):
+        def __getitem__(self, place):
+            nonlocal asked
+            asked += 1
+            return tuple.__getitem__(self, place)
+
+    found = class_level(Counted((f"class {n % 200}", f"slide {n}", "1.png")) for n in range(1000))
+    assert len(found.nested) == 200 and len(found.nested["class 7"]) == 5
+    assert asked < 20 * 1000
+
+
 def archive(path: Path, *names: str) -> Path:
     return write_zip(path / "a.zip", [(name, b"x") for name in names])
 

@@ -1,3 +1,4 @@
+import tracemalloc
 from io import BytesIO
 from pathlib import Path
 
@@ -44,6 +45,27 @@ def test_16_bit_grey_is_scaled_not_clipped_and_dark_stays_dark():
     values = np.array([[0, 257, 4096, 65535]], np.uint16)
     image = np.asarray(decode_bytes(encoded(Image.fromarray(values), "PNG")))
     assert image[0, :, 0].tolist() == [0, 1, 16, 255]
+
+
+def test_every_16_bit_grey_is_rounded_to_the_nearest_and_takes_little_memory():
+    values = np.arange(1 << 20, dtype=np.uint32).astype(np.uint16).reshape(1024, 1024)
+    content = encoded(Image.fromarray(values), "PNG")
+    tracemalloc.start()
+    image = np.asarray(decode_bytes(content))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(image[..., 0], np.rint(values / 257))
+    assert peak < 14 * values.size
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError("out of memory error when reading image file")])
+def test_a_full_memory_is_no_damage(error: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    def full(_: Image.Image) -> Image.Image:
+        raise error
+
+    monkeypatch.setattr(decode, "_to_rgb", full)
+    with pytest.raises(MemoryError):
+        decode_bytes(encoded(colour(), "PNG"))
 
 
 def test_the_content_decides_on_the_format_not_the_name(tmp_path: Path):

@@ -9,9 +9,11 @@ import pytest
 from tests.data.archives import TWO_CLASSES, tree, write_zip
 from tests.drive_server.drive import Drive, Folder
 from tests.drive_server.served import Served
+from wheretolook.data import drive_folder
 from wheretolook.data.archive_fetch import fetch_archive, fetch_drive
 from wheretolook.data.attempts import Network
-from wheretolook.data.drive import drive_link
+from wheretolook.data.drive import drive_file, drive_link
+from wheretolook.data.drive_folder import MEMORY
 from wheretolook.data.obtain import Wanted
 from wheretolook.data.refusal import Refusal
 
@@ -87,6 +89,30 @@ def test_what_came_before_a_failure_is_not_fetched_again(drive: Drive, tmp_path:
     assert drive.tally.body_bytes == sent + len(b"three")
 
 
+def test_what_a_kill_leaves_grows_by_a_line_a_file_and_is_gone_on_from(
+    drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths = []
+
+    def killed(identifier: str, folder: Path, network: Network) -> bool:
+        memory = folder.parent / MEMORY
+        lengths.append(len(memory.read_bytes().splitlines()) if memory.exists() else 0)
+        if identifier == key("h1"):
+            raise KeyboardInterrupt
+        return drive_file(identifier, folder, network)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(drive_folder, "drive_file", killed)
+        fetch(tmp_path, listing_digest(IMAGES))
+    assert lengths == [0, 1, 2]
+    # Cut short by a machine that went down: a line without its end is forgotten, and so is none before it.
+    memory = next(tmp_path.rglob(MEMORY))
+    memory.write_bytes(memory.read_bytes()[:-1])
+    sent = drive.tally.body_bytes
+    assert len(fetch(tmp_path, listing_digest(IMAGES))) == 3
+    assert drive.tally.body_bytes == sent + len(b"two") + len(b"three")
+
+
 def test_a_file_that_changed_between_two_runs_is_fetched_again(drive: Drive, tmp_path: Path) -> None:
     drive.files[key("i1")] = Served(b"old")
     drive.files[key("h1")] = Served(kind="quota")
@@ -114,6 +140,19 @@ def test_names_that_would_leave_the_folder_do_not(drive: Drive, tmp_path: Path) 
     with pytest.raises(Refusal, match=r"found 'cells/infected/\.\./escaped\.png', which leaves it"):
         fetch(tmp_path, listing_digest(IMAGES))
     assert not list(tmp_path.rglob("escaped.png"))
+
+
+def test_a_name_that_holds_the_end_of_a_line_is_one_line(drive: Drive, tmp_path: Path) -> None:
+    drive.folders[key("healthy")].files = {"one\u2028line.png": key("h1")}
+    files = {path: content for path, content in IMAGES.items() if "healthy" not in path}
+    digest = listing_digest(files | {"cells/healthy/one\u2028line.png": b"three"})
+    for _ in range(2):
+        assert fetch(tmp_path, digest)["images/healthy/one\u2028line.png"] == b"three"
+
+
+def test_a_document_of_googles_is_left_out_whatever_its_name(drive: Drive, tmp_path: Path) -> None:
+    drive.folders[key("healthy")].documents = {"1.png": key("document")}
+    assert len(fetch(tmp_path, listing_digest(IMAGES))) == 3
 
 
 def test_two_files_of_one_name_are_told(drive: Drive, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import pytest
 from tests.data.made_classes import write_classes, write_mask
 from wheretolook.data.folder import copy_class_folders
 from wheretolook.data.refusal import Refusal
+from wheretolook.data.scan import scan_classes
 
 
 def names(folder: Path) -> set[str]:
@@ -38,6 +39,39 @@ def test_a_folder_of_masks_that_is_missing_or_empty_is_refused(source: Path, tmp
     (source / "masks").mkdir()
     with pytest.raises(Refusal, match=r"expected masks beside the images, such as a/p0_000\.png; found none"):
         copy_class_folders(source / "images", source / "masks", tmp_path / "raw")
+
+
+@pytest.mark.parametrize("place", ["masks", "b/masks"])
+def test_masks_inside_the_folder_of_images_are_no_class_and_no_images(place: str, source: Path, tmp_path: Path):
+    images = source / "images"
+    write_mask(images / place / "b/p1_001.png")
+    copy_class_folders(images, images / place, tmp_path / "raw")
+    expected = {"images/a/p0_000.png", "images/b/p0_000.png", "images/b/p1_001.png", "masks/b/p1_001.png"}
+    assert names(tmp_path / "raw") == expected
+
+
+def test_masks_beside_the_only_folder_of_class_folders_do_not_hide_it(source: Path, tmp_path: Path):
+    for name in ("a/p0_000", "b/p0_000"):
+        write_mask(source / "masks" / f"{name}.png")
+    copy_class_folders(source, source / "masks", tmp_path / "raw")
+    assert scan_classes(tmp_path / "raw/images").class_names == ("a", "b")
+
+
+@pytest.mark.parametrize("linked", ["images", "masks"])
+def test_masks_inside_are_found_there_through_links_too(linked: str, source: Path, tmp_path: Path):
+    images, elsewhere = source / "images", source / "elsewhere"
+    write_mask((images / "masks" if linked == "images" else elsewhere) / "b/p1_001.png")
+    (elsewhere if linked == "images" else images / "masks").symlink_to(images if linked == "images" else elsewhere)
+    given = elsewhere if linked == "images" else images
+    copy_class_folders(given, images / "masks", tmp_path / "raw")
+    assert scan_classes(tmp_path / "raw/images").class_names == ("a", "b")
+
+
+def test_a_wrong_folder_of_masks_is_refused_before_an_image_is_copied(source: Path, tmp_path: Path):
+    write_mask(source / "masks/c/other.png")
+    with pytest.raises(Refusal, match="none of 1 masks belongs to an image"):
+        copy_class_folders(source / "images", source / "masks", tmp_path / "raw")
+    assert not (tmp_path / "raw").exists()
 
 
 def test_a_folder_that_holds_the_target_is_refused(source: Path):

@@ -73,6 +73,10 @@ class TestRead:
         with pytest.raises(Refusal, match=r"w\.bmp: cut off or damaged"):
             read_mask(tmp_path / "w.bmp", VALUES)
 
+    def test_a_file_that_cannot_be_read_is_not_called_damaged(self, tmp_path: Path):
+        with pytest.raises(IsADirectoryError):
+            read_mask(tmp_path, VALUES)
+
 
 def disc(size: int, radius: float, label: int) -> np.ndarray:
     down, across = np.indices((size, size)) - (size - 1) / 2

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import shutil
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 from PIL import Image
 
 from tests.data.made_classes import MASK_VALUES, write_classes, write_image, write_mask
+from wheretolook.data import decode
+from wheretolook.data.arrays import write_masks
 from wheretolook.data.decode import to_square
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.labels import BACKGROUND, EVIDENCE, UNKNOWN
@@ -122,6 +125,17 @@ class TestBadImages:
         path = raw / "images" / prepared.index["image_id"][47]
         np.testing.assert_array_equal(prepared.images[47], to_square(Image.open(path), 16, "stretch"))
 
+    def test_an_image_for_which_memory_ran_out_is_none_of_them(
+        self, raw: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        def full(image: Image.Image) -> Image.Image:
+            raise MemoryError
+
+        monkeypatch.setattr(decode, "_to_rgb", full)
+        with pytest.raises(MemoryError, match=r"p0_000\.png: no room for its pixels"):
+            prepare(raw, out, replace(PLAN, on_bad_image="skip"))
+        assert not out.exists() and not list(out.parent.glob("*.part*"))
+
     def test_all_of_them_bad_is_refused_even_with_skip(self, raw: Path, out: Path):
         for path in (raw / "images").rglob("*.png"):
             path.write_bytes(b"nothing")
@@ -166,6 +180,20 @@ class TestMasks:
     def test_without_any_there_is_no_array(self, raw: Path, out: Path):
         assert prepare(raw, out, PLAN)["masks"] is None
         assert load_prepared(out).masks is None and not (out / "masks.npy").exists()
+
+    def test_masks_of_images_that_are_left_out_alone_are_none(self, raw: Path, out: Path):
+        write_image(raw / "images/rare/only.png", 77)
+        write_mask(raw / "masks/rare/only.png")
+        assert prepare(raw, out, replace(PLAN, rare_classes="drop"))["masks"] is None
+        assert load_prepared(out).masks is None
+
+    def test_memory_stays_flat_however_many_there_are(self, tmp_path: Path):
+        masks = [write_mask(tmp_path / "mask.png", 1, 1), *[None] * 7999]
+        tracemalloc.start()
+        write_masks(masks, [(1, 1)] * 8000, tmp_path / "masks.npy", {0: BACKGROUND}, 1, "stretch")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 8000 * 1024  # bytes
 
     def test_one_of_another_size_than_its_image_is_refused(self, raw: Path, out: Path):
         write_mask(raw / "masks/a/p1_001.png", width=21)

@@ -4,7 +4,7 @@ import pytest
 
 from tests.data.made_classes import write_classes, write_image, write_mask
 from wheretolook.data.refusal import Refusal
-from wheretolook.data.scan import find_masks, scan_classes
+from wheretolook.data.scan import find_masks, image_paths, scan_classes
 
 
 @pytest.fixture
@@ -24,10 +24,12 @@ def test_images_in_subfolders_belong_to_the_class(images: Path):
 
 
 def test_junk_is_passed_over_in_silence_and_other_files_are_named(images: Path):
-    for name in ("a/Thumbs.db", "a/.DS_Store", "a/._p0.png", "a/__MACOSX/p0.png", "a/notes.txt", "readme.md"):
-        (images / name).parent.mkdir(exist_ok=True)
+    junk = ("a/Thumbs.db", "a/.DS_Store", "a/._p0.png", "a/__MACOSX/p0.png", "a/@eaDir/1.jpg/SYNOFILE_THUMB_M.jpg")
+    for name in (*junk, "a/notes.txt", "readme.md"):
+        (images / name).parent.mkdir(exist_ok=True, parents=True)
         (images / name).write_bytes(b"junk")
-    (images / ".git").mkdir()
+    for name in (".git", "@eaDir", "$RECYCLE.BIN"):
+        (images / name).mkdir()
     scan = scan_classes(images)
     assert len(scan.files) == 3 and scan.class_names == ("a", "b")
     assert scan.ignored == ("a/notes.txt",)
@@ -71,6 +73,15 @@ def test_a_name_that_is_not_utf_8_is_refused(images: Path):
         scan_classes(images)
 
 
+def test_an_image_that_is_a_link_to_nothing_is_not_missed_in_silence(images: Path):
+    (images / "a/linked.png").symlink_to("elsewhere.png")
+    message = r"a/linked\.png: expected an image, found a link to elsewhere\.png, which is not there"
+    with pytest.raises(Refusal, match=message):
+        scan_classes(images)
+    with pytest.raises(Refusal, match=message):
+        image_paths(images)
+
+
 class TestMasks:
     def test_a_mask_belongs_to_the_image_of_the_same_path_whatever_its_suffix(self, images: Path, tmp_path: Path):
         mask = write_mask(tmp_path / "masks/b/p1_001.bmp")
@@ -89,3 +100,10 @@ class TestMasks:
         write_mask(tmp_path / "masks/a/p0_000_mask.png")
         with pytest.raises(Refusal, match=r"such as a/p0_000\.png; found a/p0_000_mask\.png"):
             find_masks(tmp_path / "masks", scan_classes(images))
+
+    def test_class_folders_that_are_links_are_followed_as_those_of_the_images_are(self, images: Path, tmp_path: Path):
+        write_mask(tmp_path / "elsewhere/p1_001.png")
+        (tmp_path / "masks").mkdir()
+        (tmp_path / "masks/b").symlink_to(tmp_path / "elsewhere")
+        found = find_masks(tmp_path / "masks", scan_classes(images))
+        assert found == {"b/p1_001.png": tmp_path / "masks/b/p1_001.png"}

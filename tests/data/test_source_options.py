@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from wheretolook.data.refusal import Refusal
@@ -31,3 +33,14 @@ def test_of_two_ways_to_name_an_archive_exactly_one_is_needed():
         check_source_options("archive", EVERY | ARCHIVE)
     with pytest.raises(Refusal, match="takes one of id and url; found both"):
         check_source_options("drive", EVERY | ARCHIVE | {"id": "1", "url": "u"})
+
+
+@pytest.mark.parametrize(("source", "other"), [("archive", "path"), ("drive", "id")])
+def test_an_empty_way_to_name_it_counts_as_not_given(source: str, other: str):
+    nothing = {"url": "", other: Path() if other == "path" else ""}
+    with pytest.raises(Refusal, match=f"missing: {other} or url"):
+        check_source_options(source, EVERY | ARCHIVE | {"url": ""})
+    with pytest.raises(Refusal, match=f"missing: {other} or url"):
+        check_source_options(source, EVERY | ARCHIVE | nothing)
+    assert check_source_options(source, EVERY | ARCHIVE | nothing | {"url": "u"}) == ARCHIVE | {"url": "u"}
+    assert check_source_options(source, EVERY | ARCHIVE | nothing | {other: "x"}) == ARCHIVE | {other: "x"}

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -18,6 +20,34 @@ def patients(seed: int, count: int = 114) -> tuple[np.ndarray, np.ndarray]:
     infected = np.where(random.random(count) < 1 / 3, 0, random.uniform(0.2, 0.9, count))
     units = np.repeat(np.arange(count), sizes)
     return (random.random(len(units)) > infected[units]).astype(np.int64), units
+
+
+def dense_splits(class_index: np.ndarray, units: np.ndarray, val_share: float, test_share: float, seed: int):
+    """The same method on a table of all units by all classes: it needs gigabytes where there are many of both."""
+    counts = np.zeros((units.max() + 1, class_index.max() + 1))
+    np.add.at(counts, (units, class_index), 1)
+    targets = np.outer((1 - val_share - test_share, val_share, test_share), counts.sum(axis=0))
+    order = np.argsort(-counts.sum(axis=1) * np.random.default_rng(seed).uniform(0.5, 1, len(counts)), kind="stable")
+
+    def cost(filled: np.ndarray) -> np.ndarray:
+        missing = 1e3 * (filled == 0) * (targets > 0)
+        return ((filled - targets) ** 2 / np.maximum(targets, 1e-9) + missing).sum(axis=-1)
+
+    filled, splits = np.zeros_like(targets), np.zeros(len(counts), dtype=np.int64)
+    for unit in order:
+        splits[unit] = np.argmin(cost(filled + counts[unit]) - cost(filled))
+        filled[splits[unit]] += counts[unit]
+    for _ in range(20):
+        before = splits.copy()
+        for unit in order:
+            filled[splits[unit]] -= counts[unit]
+            change = cost(filled + counts[unit]) - cost(filled)
+            if change.min() < change[splits[unit]] - 1e-9:
+                splits[unit] = np.argmin(change)
+            filled[splits[unit]] += counts[unit]
+        if (splits == before).all():
+            break
+    return splits[units]
 
 
 class TestGroups:
@@ -104,3 +134,23 @@ class TestAssign:
         units = np.concatenate([np.repeat([0, 1, 2], [30, 2, 1]), np.arange(3, 203)])
         class_index = np.concatenate([np.zeros(33, int), np.ones(200, int)])
         assert len(set(split(class_index, units)[class_index == 0])) == 3
+
+    @pytest.mark.parametrize("classes", [2, 5, 150])
+    @pytest.mark.parametrize("largest", [1, 2, 20])
+    @pytest.mark.parametrize("shares", [(0.15, 0.25), (0.2, 0.2), (1 / 3, 1 / 3)])
+    def test_they_are_those_of_the_whole_table_to_the_unit(self, classes: int, largest: int, shares: tuple):
+        random = np.random.default_rng(classes * largest)
+        class_index = np.concatenate([np.repeat(np.arange(classes), 3), random.integers(0, classes, 150)])
+        count = len(class_index)
+        units = random.permutation(np.repeat(np.arange(count), random.integers(1, largest + 1, count))[:count])
+        units = np.unique(units, return_inverse=True)[1]
+        expected = dense_splits(class_index, units, *shares, seed=7)
+        np.testing.assert_array_equal(assign_splits(class_index, units, *shares, seed=7), expected)
+
+    def test_memory_grows_with_the_images_not_with_units_times_classes(self):
+        class_index = np.repeat(np.arange(600), 3)
+        tracemalloc.start()
+        split(class_index, np.arange(1800))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 1800 * 600  # bytes: an eighth of the table

@@ -15,12 +15,13 @@ HOSTS = ("drive.google.com", "docs.google.com", "drive.usercontent.google.com", 
 
 @dataclass
 class Folder:
-    """A folder of Drive: names to ids, of files and of folders; `statuses` are answered first."""
+    """A folder of Drive: names to ids, of files, folders and Google's documents; `statuses` are answered first."""
 
     name: str
     files: dict[str, str]
     folders: dict[str, str]
     statuses: list[int] = field(default_factory=list)
+    documents: dict[str, str] = field(default_factory=dict)
 
 
 class Drive(Loopback):
@@ -103,5 +104,7 @@ class _DriveHandler(QuietHandler):
             return send_page(self, folder.statuses.pop(0), pages.OTHER)
         files = {name: f"https://drive.google.com/file/d/{i}/view?usp=drive_web" for name, i in folder.files.items()}
         folders = {name: f"https://drive.google.com/drive/folders/{i}" for name, i in folder.folders.items()}
-        entries = [pages.ENTRY.format(link=link, name=name) for name, link in (folders | files).items()]
+        documents = {name: f"https://docs.google.com/document/d/{i}/edit" for name, i in folder.documents.items()}
+        named = [*folders.items(), *files.items(), *documents.items()]
+        entries = [pages.ENTRY.format(link=link, name=name) for name, link in named]
         return send_page(self, 200, pages.FOLDER.format(name=folder.name, entries="".join(entries)))

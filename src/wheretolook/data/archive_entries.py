@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from wheretolook.data.archive_streams import BLOCK, Bounded, decompressed
+from wheretolook.data.archive_streams import BLOCK, Bounded, compression, decompressed
 from wheretolook.data.refusal import Refusal
 
 # What zipfile, tarfile and the decompressors raise on bytes that aren't theirs.
@@ -48,7 +48,7 @@ def entries(archive: Path, most: int) -> list[Entry]:
         Refusal: no archive, a damaged or cut one, or one that holds more than `most`.
     """
     with readable():
-        if zipfile.is_zipfile(archive):
+        if _is_zip(archive):
             with zipfile.ZipFile(archive) as opened:
                 return [_zip_entry(info) for info in opened.infolist()]
         with decompressed(archive, most) as stream:
@@ -58,7 +58,7 @@ def entries(archive: Path, most: int) -> list[Entry]:
 def contents(archive: Path, most: int) -> Iterator[tuple[int, BinaryIO]]:
     """The place among `entries` and the content, to be read at once, of each file, in the archive's order."""
     with readable():
-        if zipfile.is_zipfile(archive):
+        if _is_zip(archive):
             yield from _zip_contents(archive)
         else:
             yield from _tar_contents(archive, most)
@@ -85,11 +85,31 @@ def readable() -> Iterator[None]:
         raise Refusal(f"expected a whole archive, found {found}; fetch or pack it again") from error
 
 
+def _is_zip(archive: Path) -> bool:
+    """Whether a file is a zip, told by how it begins; one with a program before it (self-extracting), by its end."""
+    with archive.open("rb") as file:
+        head = file.read(tarfile.BLOCKSIZE)
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return True
+    # The end alone would tell wrong of a tar whose last file is a zip.
+    return not compression(head) and not _is_tar(head) and zipfile.is_zipfile(archive)
+
+
+def _is_tar(head: bytes) -> bool:
+    try:
+        tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return head[257:262] == b"ustar"
+    return True
+
+
 def _zip_entry(info: zipfile.ZipInfo) -> Entry:
-    kind = "folder" if info.is_dir() else _kind(info.external_attr >> 16)
+    name = _zip_name(info)
+    # Some tools on Windows end a folder's name in a backslash.
+    kind = "folder" if info.is_dir() or name.endswith("\\") else _kind(info.external_attr >> 16)
     if info.flag_bits & 0x1:
         kind = "encrypted file"
-    return Entry(_zip_name(info), info.file_size, kind)
+    return Entry(name, info.file_size, kind)
 
 
 def _kind(mode: int) -> str:

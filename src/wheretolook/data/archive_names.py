@@ -9,8 +9,6 @@ from wheretolook.data.refusal import Refusal
 
 Parts = tuple[str, ...]
 
-JUNK_FOLDERS = {"__macosx", "@eadir", "$recycle.bin", ".git", ".ipynb_checkpoints", "system volume information"}
-JUNK_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store", ".directory"}
 # File systems allow 255 bytes a name; some room is left for the mark of a clash.
 LONGEST_NAME = 240
 DEEPEST = 32
@@ -36,12 +34,6 @@ def safe_parts(name: str) -> Parts:
     if len(parts) > DEEPEST or any(len(part.encode()) > LONGEST_NAME for part in parts):
         raise Refusal(f"expected at most {DEEPEST} folders and {LONGEST_NAME} bytes a name, found {name[:80]!r}…")
     return parts
-
-
-def is_junk(parts: Parts) -> bool:
-    """Whether a file was left by an operating system or a tool, and is no part of the data."""
-    folders, name = {part.lower() for part in parts[:-1]}, parts[-1].lower()
-    return bool(folders & JUNK_FOLDERS) or name in JUNK_FILES or name.startswith("._")
 
 
 def below_root(files: Iterable[Parts], root: str) -> dict[Parts, Parts]:
@@ -88,7 +80,7 @@ def without_clashes(files: Iterable[Parts]) -> dict[Parts, PurePosixPath]:
         Refusal: one name is a file and a folder.
     """
     given: dict[Parts, Parts] = {}
-    used: dict[Parts, set[str]] = {}
+    used: dict[Parts, dict[str, int]] = {}
     paths: dict[Parts, PurePosixPath] = {}
     for parts in sorted(files):
         parent: Parts = ()
@@ -97,17 +89,19 @@ def without_clashes(files: Iterable[Parts]) -> dict[Parts, PurePosixPath]:
             if depth < len(parts) and (*key, "") in given:
                 raise Refusal(f"expected one meaning for each name, found {'/'.join(key)!r} as a file and as a folder")
             if key not in given:
-                given[key] = (*parent, _free_name(parts[depth - 1], used.setdefault(parent, set())))
+                given[key] = (*parent, _free_name(parts[depth - 1], used.setdefault(parent, {})))
             parent = given[key]
         paths[parts] = PurePosixPath(*parent)
     return paths
 
 
-def _free_name(name: str, used: set[str]) -> str:
-    plain = PurePosixPath(name)
-    candidate, count = name, 1
+def _free_name(name: str, used: dict[str, int]) -> str:
+    """A name that is none of `used`, folded names to the last number that was given to one like it."""
+    plain, folded = PurePosixPath(name), name.casefold()
+    candidate, count = name, used.get(folded, 1)
     while candidate.casefold() in used:
         count += 1
         candidate = f"{plain.stem}~{count}{plain.suffix}"
-    used.add(candidate.casefold())
+    used[folded] = count
+    used.setdefault(candidate.casefold(), 1)
     return candidate

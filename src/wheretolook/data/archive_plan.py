@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import PurePosixPath
 
 from wheretolook.data.archive_entries import Entry
-from wheretolook.data.archive_names import Parts, below_root, is_junk, safe_parts, without_clashes
+from wheretolook.data.archive_names import Parts, below_root, safe_parts, without_clashes
 from wheretolook.data.class_level import class_level, refuse_nested
+from wheretolook.data.junk import is_junk
 from wheretolook.data.refusal import Refusal
 
 
@@ -38,15 +40,16 @@ def make_plan(found: Sequence[Entry], root: str, without: str = "") -> Plan:
         Refusal: a name outside, a link, a device, a doubled name, no file at all, none below `root`, or, with '', more
             than one folder that may hold the class folders.
     """
+    named = [(place, safe_parts(entry.name)) for place, entry in enumerate(found)]
+    named = [(place, parts) for place, parts in named if parts and found[place].kind != "folder"]
+    above = _above([parts for _, parts in named], root)
     files: dict[Parts, int] = {}
     junk = []
-    for place, entry in enumerate(found):
-        parts = safe_parts(entry.name)
-        if entry.kind == "folder" or not parts:
-            continue
+    for place, parts in named:
+        entry = found[place]
         if entry.kind != "file":
             raise Refusal(f"expected files and folders only, found the {entry.kind} {entry.name!r}; pack it without")
-        if is_junk(parts):
+        if is_junk(parts[len(above) :] if parts[: len(above)] == above else parts):
             junk.append(entry.name)
         elif parts in files:
             raise Refusal(f"expected one file of each name, found {entry.name!r} twice; pack it again")
@@ -56,6 +59,14 @@ def make_plan(found: Sequence[Entry], root: str, without: str = "") -> Plan:
         raise Refusal("expected files, found none; pack it again")
     left = safe_parts(without)
     return _placed({parts: n for parts, n in files.items() if not left or parts[: len(left)] != left}, root, junk)
+
+
+def _above(files: Sequence[Parts], root: str) -> Parts:
+    """Folders whose names make no junk of what is in them: those of `root`, or those that wrap every file."""
+    # As of an archive of ~/.cache/cells: hidden at home, and the data themselves here.
+    folders = [parts[:-1] for parts in files]
+    ends = zip(min(folders, default=()), max(folders, default=()), strict=False)
+    return safe_parts(root) or tuple(first for first, last in takewhile(lambda end: end[0] == end[1], ends))
 
 
 def _placed(files: dict[Parts, int], root: str, junk: list[str]) -> Plan:

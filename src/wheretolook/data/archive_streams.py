@@ -71,6 +71,11 @@ class Bounded:
             )
 
 
+def compression(head: bytes) -> str:
+    """What a file is compressed by, told by its first six bytes: a value of MAGIC, or ''."""
+    return next((kind for magic, kind in MAGIC.items() if head.startswith(magic)), "")
+
+
 @contextmanager
 def decompressed(archive: Path, most: int) -> Iterator[Bounded]:
     """Open a tar, compressed or not.
@@ -80,8 +85,7 @@ def decompressed(archive: Path, most: int) -> Iterator[Bounded]:
         most: bytes that may come out of a compressed one; a plain tar is no larger than it is.
     """
     with archive.open("rb") as file:
-        head = file.read(6)
-    kind = next((kind for magic, kind in MAGIC.items() if head.startswith(magic)), "")
+        kind = compression(file.read(6))
     if kind == "zst":
         zstandard = _zstandard()
         opener, errors = zstandard.open, (zstandard.ZstdError,)

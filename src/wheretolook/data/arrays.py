@@ -3,9 +3,10 @@
 import hashlib
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,9 @@ from wheretolook.data.scan import ImageFile
 from wheretolook.data.space import create_array
 
 Result = TypeVar("Result")
+
+# Rows that wait for a thread at a time: each takes a kilobyte, and there may be millions.
+BATCH = 1024
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,13 @@ def decode_images(files: Sequence[ImageFile], path: Path, size: int, fit: str) -
             image = decode_bytes(content)
         except Refusal as refusal:
             return Decoded(sha256, reason=str(refusal))
+        except MemoryError as error:
+            raise MemoryError(f"{files[row].path}: {str(error) or 'no room for its pixels'}") from error
         array[row] = to_square(image, size, fit)
         pixels = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
         return Decoded(sha256, image.width, image.height, pixels)
 
-    decoded = _each(decode, len(files), "decode")
+    decoded = list(_each(decode, len(files), "decode"))
     array.flush()
     return decoded
 
@@ -109,29 +115,31 @@ def write_masks(
         array[row] = labels_to_square(labels, size, fit)
         return np.bincount(array[row].ravel(), minlength=256)
 
-    counts = np.stack(_each(read, len(masks), "masks"))
+    images, area = np.zeros(256, dtype=np.int64), np.zeros(256, dtype=np.int64)
+    for count in _each(read, len(masks), "masks"):
+        images += count > 0
+        area += count
     array.flush()
     have = sum(mask is not None for mask in masks)
     return {
         "images": have,
         "without": len(masks) - have,
         "labels": {
-            name: {
-                "images": int((counts[:, label] > 0).sum()),
-                "area_share": float(counts[:, label].sum() / counts.sum()),
-            }
+            name: {"images": int(images[label]), "area_share": float(area[label] / area.sum())}
             for name, label in LABELS.items()
         },
     }
 
 
-def _each(work: Callable[[int], Result], count: int, name: str) -> list[Result]:
+def _each(work: Callable[[int], Result], count: int, name: str) -> Iterator[Result]:
     """Do the work for rows 0 to `count` in a few threads: Pillow decodes and resizes outside Python's lock."""
     threads = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
     try:
         with warnings.catch_warnings():
             # Pillow warns of odd metadata, and of large images, whose size is checked here anyway.
             warnings.simplefilter("ignore")
-            return list(tqdm(threads.map(work, range(count)), total=count, desc=name, unit="image", disable=None))
+            batches = (range(start, min(start + BATCH, count)) for start in range(0, count, BATCH))
+            done = chain.from_iterable(threads.map(work, batch) for batch in batches)
+            yield from tqdm(done, total=count, desc=name, unit="image", disable=None)
     finally:
         threads.shutdown(cancel_futures=True)

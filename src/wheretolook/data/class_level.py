@@ -1,5 +1,6 @@
 """Which folder holds the class folders, where images lie deeper than that: told from the paths alone."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -35,10 +36,12 @@ def class_level(files: Iterable[Parts]) -> ClassLevel:
     head: Parts = ()
     while True:
         below = [parts for parts in images if len(parts) > 1]
-        folders = sorted({parts[0] for parts in below} - {parts[0] for parts in below if len(parts) == 2})
-        if not folders or len({parts[0] for parts in below}) > 1:
-            inside = {name: frozenset(parts[1] for parts in below if parts[0] == name) for name in folders}
-            return ClassLevel(head, inside)
+        inside: dict[str, set[str]] = defaultdict(set)
+        for parts in below:
+            inside[parts[0]].add(parts[1])
+        folders = sorted(inside.keys() - {parts[0] for parts in below if len(parts) == 2})
+        if not folders or len(inside) > 1:
+            return ClassLevel(head, {name: frozenset(inside[name]) for name in folders})
         head, images = (*head, folders[0]), [parts[1:] for parts in below]
 
 

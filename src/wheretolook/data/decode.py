@@ -24,6 +24,7 @@ ALPHA_MODES = frozenset({"LA", "PA", "RGBA", "La", "RGBa"})
 DEEP_GREY_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I"})
 
 # What Pillow's decoders let through when a file is damaged. The warnings are errors only where a caller made them so.
+# No MemoryError: on a machine that is busy, it would make good images bad ones.
 DECODER_ERRORS = (
     OSError,
     SyntaxError,
@@ -33,7 +34,6 @@ DECODER_ERRORS = (
     TypeError,
     AttributeError,
     ArithmeticError,
-    MemoryError,
     RuntimeError,
     struct.error,
     zlib.error,
@@ -56,6 +56,7 @@ def decode_image(path: Path | BinaryIO) -> Image.Image:
 
     Raises:
         Refusal: no image, cut off or damaged, of a kind that is not read, or larger than MOST_PIXELS.
+        MemoryError: no room for its pixels, which says nothing of the file.
     """
     if not isinstance(path, Path):
         return _decode(path)
@@ -103,6 +104,8 @@ def _decode(file: BinaryIO) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_large("many more") from None
     except DECODER_ERRORS as error:
+        if "out of memory" in str(error):  # Pillow's OSError for it
+            raise MemoryError(str(error)) from error
         raise Refusal(f"cut off or damaged ({_in_words(error)})") from error
 
 
@@ -135,10 +138,12 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 def _deep_grey_to_rgb(image: Image.Image) -> Image.Image:
     """16-bit grey, scaled by its full range: Pillow's own conversion would clip everything above 255 to white."""
-    deep = np.asarray(image).astype(np.int64)
+    deep = np.asarray(image)
     if deep.min() < 0 or deep.max() > 65535:
         raise Refusal(f"grey values from {deep.min()} to {deep.max()}; expected 0 to 65535")
-    return Image.fromarray(np.rint(deep / 257).astype(np.uint8)).convert("RGB")
+    deep = deep.astype(np.uint16, copy=False)
+    # Divided by 257 and rounded, in two bytes a pixel.
+    return Image.fromarray((deep // 257 + (deep % 257 > 128)).astype(np.uint8)).convert("RGB")
 
 
 def _in_words(error: BaseException) -> str:

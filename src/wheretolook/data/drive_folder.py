@@ -1,6 +1,5 @@
 """A folder of Google Drive: listed through gdown, then fetched file by file, and pinned as a whole."""
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -9,14 +8,19 @@ from tqdm import tqdm
 
 from wheretolook.data.archive_entries import Entry
 from wheretolook.data.archive_plan import Plan, make_plan
-from wheretolook.data.atomic import replacing_folder, write_json, write_text
+from wheretolook.data.atomic import replacing_folder, write_text
 from wheretolook.data.attempts import Network
 from wheretolook.data.cache import ContentCache
 from wheretolook.data.drive import drive_file
 from wheretolook.data.drive_listing import list_drive_folder
 from wheretolook.data.obtain import Wanted, check_digest, wrong_digest
+from wheretolook.data.space import naming
 
 LINK = re.compile(r"https://drive\.google\.com/drive/(?:u/\d+/)?folders/([-\w]+)")
+
+# What came so far, in the folder of the unfinished download: "SHA-256, two spaces, id", by lines.
+MEMORY = "fetched"
+REMEMBERED = re.compile(r"([0-9a-f]{64})  (\S+)")
 
 # Lines of "SHA-256, two spaces, path", sorted by path: the SHA-256 of that text pins the folder.
 Listing = list[tuple[str, str]]
@@ -48,11 +52,11 @@ def obtain_drive_folder(wanted: Wanted, cache: Path, network: Network) -> Listin
     if (listing := _cached(store, wanted.sha256)) is not None:
         return listing
     with store.partial(wanted.source, wanted.sha256) as folder:
-        resumed = (folder / "fetched.json").exists()
+        resumed = (folder / MEMORY).exists()
         digest = _fetch(wanted, store, folder, network)
         if resumed and digest != wanted.sha256:
             # A file may have changed since the part that came before.
-            (folder / "fetched.json").unlink()
+            (folder / MEMORY).unlink()
             digest = _fetch(wanted, store, folder, network)
         if digest != wanted.sha256:
             raise wrong_digest(wanted, digest, "folder")
@@ -65,7 +69,9 @@ def _cached(store: ContentCache, digest: str) -> Listing | None:
     path = store.get(digest)
     if path is None:
         return None
-    listing = [tuple(line.split("  ", 1)) for line in path.read_text(encoding="utf-8").splitlines()]
+    # Not splitlines: a name may hold what that takes for the end of a line.
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    listing = [tuple(line.split("  ", 1)) for line in lines]
     return listing if all(store.get(file) for file, _ in listing) else None
 
 
@@ -73,18 +79,30 @@ def _fetch(wanted: Wanted, store: ContentCache, folder: Path, network: Network) 
     """Bring what is missing, one file after the other, and put the listing into the cache; its SHA-256."""
     files = list_drive_folder(drive_folder_id(wanted.source), wanted.source, network)
     make_plan([Entry(path, 0, "file") for path in files], root=".")
-    memory = folder / "fetched.json"
-    fetched = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else {}
+    fetched = _recall(folder / MEMORY)
     for identifier in tqdm(files.values(), desc=folder.name[:8], unit="file", disable=None):
         if not (identifier in fetched and store.get(fetched[identifier])):
             scratch = folder / identifier
             scratch.mkdir(exist_ok=True)
             drive_file(identifier, scratch, network)
             fetched[identifier] = store.put(scratch / "content").name
-            write_json(memory, fetched)
+            _remember(folder / MEMORY, identifier, fetched[identifier])
     lines = sorted((path, fetched[identifier]) for path, identifier in files.items())
     write_text(folder / "listing", "".join(f"{digest}  {path}\n" for path, digest in lines))
     return store.put(folder / "listing").name
+
+
+def _recall(memory: Path) -> dict[str, str]:
+    """The SHA-256 of each file that came before, by id."""
+    lines = memory.read_text(encoding="utf-8", errors="replace").split("\n") if memory.exists() else []
+    # The last one is empty, or was cut short.
+    return {match[2]: match[1] for line in lines[:-1] if (match := REMEMBERED.fullmatch(line))}
+
+
+def _remember(memory: Path, identifier: str, digest: str) -> None:
+    # A line for each file: the whole, written anew each time, would grow with the square of their number.
+    with naming(memory), memory.open("a", encoding="utf-8") as file:
+        file.write(f"{digest}  {identifier}\n")
 
 
 def copy_listing(listing: Listing, plan: Plan, cache: Path, folder: Path) -> None:

@@ -36,9 +36,11 @@ def list_drive_folder(identifier: str, source: str, network: Network) -> dict[st
             path = f"{parent}{name.replace('/', '_')}"
             if kind == FOLDER:
                 waiting.append((f"{path}/", child))
+            elif kind.startswith(NATIVE):
+                continue
             elif path in files:
                 raise Refusal(f"{source}: expected one file of each name, found two of {path!r}; rename one")
-            elif not kind.startswith(NATIVE):
+            else:
                 files[path] = child
     if not files:
         raise Refusal(f"{source}: expected a folder with files, found none; share it with 'Anyone with the link'")

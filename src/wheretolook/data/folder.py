@@ -1,12 +1,13 @@
 """Class folders on this machine as a source: copied, so that DVC keeps what was worked with."""
 
+import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 from wheretolook.data.class_level import choice, class_level, same_inside, shown
 from wheretolook.data.refusal import Refusal
-from wheretolook.data.scan import find_masks, image_paths, scan_classes
+from wheretolook.data.scan import Parts, find_masks, image_paths, scan_classes
 
 
 def copy_class_folders(images: Path, masks: Path | None, target: Path) -> int:
@@ -14,7 +15,8 @@ def copy_class_folders(images: Path, masks: Path | None, target: Path) -> int:
 
     Args:
         images: a folder with one folder of images for each class, or with one folder that holds those.
-        masks: a parallel folder of masks, found by the images' names without suffix; None for none.
+        masks: a parallel folder of masks, found by the images' names without suffix; None for none. One that lies
+            inside `images` holds no images.
         target: gets `images/CLASS/...` and, where there are masks, `masks/CLASS/...`; other files stay behind.
 
     Returns:
@@ -26,25 +28,26 @@ def copy_class_folders(images: Path, masks: Path | None, target: Path) -> int:
     """
     if target.resolve().is_relative_to(images.resolve()):
         raise Refusal(f"{images}: expected a folder beside {target.parent}; found one that holds it; give another path")
-    scan = scan_classes(_class_folders(images))
-    _copy((file.path, target / "images" / file.image_id) for file in scan.files)
+    if masks is not None and not masks.is_dir():
+        raise Refusal(f"{masks}: expected a folder of masks; found none; '' stands for no masks")
+    folder = _class_folders(images, masks)
+    scan = scan_classes(folder, _inside(folder, masks))
     if masks is not None:
-        if not masks.is_dir():
-            raise Refusal(f"{masks}: expected a folder of masks; found none; '' stands for no masks")
         found = find_masks(masks, scan)
         if not found:
             raise Refusal(
                 f"{masks}: expected masks beside the images, such as {scan.files[0].mask_key}.png; found none"
             )
         _copy((path, target / "masks" / path.relative_to(masks)) for path in found.values())
+    _copy((file.path, target / "images" / file.image_id) for file in scan.files)
     return len(scan.files)
 
 
-def _class_folders(images: Path) -> Path:
+def _class_folders(images: Path, masks: Path | None) -> Path:
     """The folder that holds the class folders: the one that was given, or the only one in it."""
     if not images.is_dir():
         return images
-    level = class_level(path.relative_to(images).parts for path in image_paths(images))
+    level = class_level(path.relative_to(images).parts for path in image_paths(images, _inside(images, masks)))
     folder = images.joinpath(*level.head)
     if paths := [str(folder / name) for name in same_inside(level)]:
         raise Refusal(
@@ -53,6 +56,16 @@ def _class_folders(images: Path) -> Path:
             " straight into them"
         )
     return folder
+
+
+def _inside(folder: Path, masks: Path | None) -> Parts:
+    """The path of the masks in a folder; () where they stand elsewhere, or are the folder itself."""
+    # As the paths are written, then as they are without links: either may lead from the one to the other.
+    for whole in (os.path.abspath, os.path.realpath) if masks is not None else ():
+        inner, outer = Path(whole(masks)), Path(whole(folder))
+        if inner.is_relative_to(outer):
+            return inner.relative_to(outer).parts
+    return ()
 
 
 def _copy(pairs: Iterable[tuple[Path, Path]]) -> None:

@@ -1,6 +1,7 @@
 """Evidence masks: grey values of a source to labels, and labels to the size of the prepared images."""
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,7 @@ def read_mask(path: Path, labels_of: Mapping[int, int]) -> np.ndarray:
 
     Raises:
         Refusal: no image, more than one channel, or a grey value that has no label.
+        OSError: it cannot be read, whatever it holds.
     """
     values = _grey_values(path)
     known = np.zeros(256, dtype=bool)
@@ -103,8 +105,10 @@ def _coverage(where: np.ndarray, size: tuple[int, int], box: tuple[float, float,
 
 def _grey_values(path: Path) -> np.ndarray:
     """The values of a mask's one channel, (H, W) uint8."""
+    # An error of the disk, or of rights, is none of the mask's: it is read before it is decoded.
+    content = BytesIO(path.read_bytes())
     try:
-        with Image.open(path, formats=FORMATS) as mask:
+        with Image.open(content, formats=FORMATS) as mask:
             if mask.width * mask.height > MOST_PIXELS:
                 raise Refusal(
                     f"{path}: a mask of {mask.width} × {mask.height} pixels; at most {MOST_PIXELS:,} are read"

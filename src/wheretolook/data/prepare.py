@@ -90,8 +90,9 @@ def prepare(raw: Path, prepared: Path, plan: Plan) -> dict[str, Any]:
             "prepared": {"size": plan.size, "fit": plan.fit},
             "masks": None,
         }
-        if masks:
-            files, sizes = [masks.get(row.image_id) for row in rows], [(row.width, row.height) for row in rows]
+        files = [masks.get(row.image_id) for row in rows]
+        if any(files):
+            sizes = [(row.width, row.height) for row in rows]
             audit["masks"] = write_masks(files, sizes, folder / "masks.npy", labels_of, plan.size, plan.fit)
         audit["sha256"] = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
         write_json(folder / "audit.json", audit)

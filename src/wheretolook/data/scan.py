@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wheretolook.data.decode import SUFFIXES
+from wheretolook.data.junk import is_junk
 from wheretolook.data.refusal import Refusal
 
-# What file managers and archives leave behind, beside hidden files.
-JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx", "ehthumbs.db"})
+Parts = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -38,23 +38,29 @@ class Scan:
         return tuple(sorted({file.class_name for file in self.files}))
 
 
-def scan_classes(folder: Path) -> Scan:
+def scan_classes(folder: Path, without: Parts = ()) -> Scan:
     """Find the images of each class, in subfolders too.
+
+    Args:
+        folder: holds one folder of images for each class.
+        without: the path of a folder in it that is passed over, whatever it holds; () for none.
 
     Raises:
         Refusal: no folder, fewer than two class folders, or one without an image.
     """
     if not folder.is_dir():
         raise Refusal(f"{folder}: expected a folder with one folder of images for each class; found no folder")
-    classes = sorted(child.name for child in folder.iterdir() if child.is_dir() and not _is_junk(child.name))
+    named = (child.name for child in folder.iterdir() if child.is_dir() and not is_junk([child.name]))
+    classes = sorted(name for name in named if without != (name,))
     if not classes:
         raise Refusal(f"{folder}: expected one folder of images for each class; found no folder in it{_hint(folder)}")
     files, ignored = [], []
     for class_name in classes:
         for path in sorted((folder / class_name).rglob("*")):
-            name = path.relative_to(folder).as_posix()
-            if any(_is_junk(part) for part in name.split("/")) or not path.is_file():
+            parts = path.relative_to(folder).parts
+            if is_junk(parts) or _is_below(parts, without) or not _is_file(path):
                 continue
+            name = "/".join(parts)
             _check_name(name)
             if path.suffix.lower() in SUFFIXES:
                 files.append(ImageFile(name, class_name, path))
@@ -64,10 +70,12 @@ def scan_classes(folder: Path) -> Scan:
     return Scan(tuple(sorted(files, key=lambda file: file.image_id)), tuple(sorted(ignored)))
 
 
-def image_paths(folder: Path) -> list[Path]:
-    """Every image file below a folder, sorted; without what stands in hidden folders and other junk."""
-    found = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES and path.is_file())
-    return [path for path in found if not any(map(_is_junk, path.relative_to(folder).parts))]
+def image_paths(folder: Path, without: Parts = ()) -> list[Path]:
+    """Every image file below a folder, sorted; without junk, and what stands below the path `without` in it."""
+    # By way of what stands in the folder itself: a class folder may be a link, and those further down are not followed.
+    below = sorted(path for child in folder.iterdir() for path in (child, *child.rglob("*")))
+    inside = ((path, path.relative_to(folder).parts) for path in below if path.suffix.lower() in SUFFIXES)
+    return [path for path, parts in inside if not is_junk(parts) and not _is_below(parts, without) and _is_file(path)]
 
 
 def find_masks(folder: Path, scan: Scan) -> dict[str, Path]:
@@ -97,8 +105,18 @@ def find_masks(folder: Path, scan: Scan) -> dict[str, Path]:
     return found
 
 
-def _is_junk(name: str) -> bool:
-    return name.startswith(".") or name.lower() in JUNK
+def _is_file(path: Path) -> bool:
+    """Whether a path is a file; an image that is a link to nothing is refused, for it would be missed in silence."""
+    if path.suffix.lower() in SUFFIXES and path.is_symlink() and not path.exists():
+        raise Refusal(
+            f"{path}: expected an image, found a link to {path.readlink()}, which is not there; bring that, or remove"
+            " the link"
+        )
+    return path.is_file()
+
+
+def _is_below(parts: Parts, folder: Parts) -> bool:
+    return bool(folder) and parts[: len(folder)] == folder
 
 
 def _check_name(name: str) -> None:

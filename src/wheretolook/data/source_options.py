@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from wheretolook.data.refusal import Refusal
@@ -25,13 +26,17 @@ SOURCES = {
     "drive": Takes(("sha256", "root", "masks"), one_of=("id", "url")),
 }
 
+# An empty path comes from click as that of the folder it stands in, which is no archive.
+EMPTY = ("", Path())
+
 
 def check_source_options(source: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that a source was given.
 
     Args:
         source: a key of SOURCES.
-        options: every option of every source; None for one that was not given.
+        options: every option of every source; None for one that was not given. Of those that name the same thing in
+            several ways, an empty one counts as not given.
 
     Raises:
         Refusal: one that the source doesn't take, or one that is missing; the message lists what it takes.
@@ -44,6 +49,7 @@ def check_source_options(source: str, options: Mapping[str, Any]) -> dict[str, A
             f"fetch: the source {source} takes {takes}; found also {', '.join(foreign)};"
             " remove them under fetch in params.yaml"
         )
+    given = {name: value for name, value in given.items() if name not in takes.one_of or value not in EMPTY}
     missing = [name for name in takes.needed if name not in given]
     if takes.one_of and not any(name in given for name in takes.one_of):
         missing.append(" or ".join(takes.one_of))

@@ -94,44 +94,76 @@ def assign_splits(
     Returns:
         (N,) int64, index into SPLITS.
     """
-    counts = np.zeros((units.max() + 1, class_index.max() + 1))
-    np.add.at(counts, (units, class_index), 1)
-    targets = np.outer((1 - val_share - test_share, val_share, test_share), counts.sum(axis=0))
+    shares = (1 - val_share - test_share, val_share, test_share)
+    filling = _Filling(class_index, units, np.outer(shares, np.bincount(class_index).astype(float)))
+    sizes = np.bincount(units).astype(float)
     # Sizes are blurred, so that another seed also puts the largest units elsewhere.
-    order = np.argsort(-counts.sum(axis=1) * np.random.default_rng(seed).uniform(0.5, 1, len(counts)), kind="stable")
-    split_of_unit = np.zeros(len(counts), dtype=np.int64)
-    filled = np.zeros_like(targets)
+    order = np.argsort(-sizes * np.random.default_rng(seed).uniform(0.5, 1, len(sizes)), kind="stable")
+    split_of_unit = np.zeros(len(sizes), dtype=np.int64)
     for unit in order:
-        split_of_unit[unit] = np.argmin(_change(filled, targets, counts[unit]))
-        filled[split_of_unit[unit]] += counts[unit]
-    _improve(split_of_unit, counts, filled, targets, order)
+        split_of_unit[unit] = np.argmin(filling.changes(unit))
+        filling.add(unit, split_of_unit[unit])
+    _improve(split_of_unit, filling, order)
     return split_of_unit[units]
 
 
-def _cost(filled: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """How far the counts of each split are from their targets, summed over the last axis (classes)."""
+class _Filling:
+    """How many images of each class each split holds so far, and how far that is from the targets.
+
+    What is kept of the units grows with the images, never with units times classes. The costs of all classes are
+    kept too, and are summed anew each time, in one order: rounding decides between splits that are alike.
+    """
+
+    def __init__(self, class_index: np.ndarray, units: np.ndarray, targets: np.ndarray) -> None:
+        count = class_index.max() + 1
+        pairs, self._images = np.unique(units * count + class_index, return_counts=True)
+        self._classes = pairs % count
+        self._starts = np.searchsorted(pairs // count, np.arange(units.max() + 2))
+        self._targets, self._filled = targets, np.zeros_like(targets)  # (3, C)
+        self._costs = _costs(self._filled, targets)
+
+    def changes(self, unit: int, here: int | None = None) -> np.ndarray:
+        """How the cost changes when a unit is added to each split, (3,); `here` is the one where it stands, if any."""
+        classes, images = self._unit(unit)
+        tried = self._filled[:, classes] + images
+        if here is not None:
+            tried[here] = self._filled[here, classes] - images
+        costs = self._costs.copy()
+        costs[:, classes] = _costs(tried, self._targets[:, classes])
+        change = costs.sum(axis=-1) - self._costs.sum(axis=-1)
+        if here is not None:
+            change[here] *= -1
+        return change
+
+    def add(self, unit: int, split: int, sign: int = 1) -> None:
+        """Put a unit into a split, or take it out by a sign of -1."""
+        classes, images = self._unit(unit)
+        self._filled[split, classes] += sign * images
+        self._costs[split, classes] = _costs(self._filled[split, classes], self._targets[split, classes])
+
+    def _unit(self, unit: int) -> tuple[np.ndarray, np.ndarray]:
+        """Its classes, and how many images it has of each."""
+        own = slice(self._starts[unit], self._starts[unit + 1])
+        return self._classes[own], self._images[own]
+
+
+def _costs(filled: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """How far each count is from its target."""
     # A class that is missing altogether costs more than any uneven share.
-    return ((filled - targets) ** 2 / np.maximum(targets, 1e-9) + 1e3 * (filled == 0) * (targets > 0)).sum(axis=-1)
+    return (filled - targets) ** 2 / np.maximum(targets, 1e-9) + 1e3 * (filled == 0) * (targets > 0)
 
 
-def _change(filled: np.ndarray, targets: np.ndarray, unit: np.ndarray) -> np.ndarray:
-    """How the cost changes when a unit is added to each split, (3,)."""
-    return _cost(filled + unit, targets) - _cost(filled, targets)
-
-
-def _improve(
-    split_of_unit: np.ndarray, counts: np.ndarray, filled: np.ndarray, targets: np.ndarray, order: np.ndarray
-) -> None:
+def _improve(split_of_unit: np.ndarray, filling: _Filling, order: np.ndarray) -> None:
     """Move single units between splits, in place, as long as a round over all of them still brings the cost down."""
     for _ in range(20):
         moved = False
         for unit in order:
             here = split_of_unit[unit]
-            filled[here] -= counts[unit]
-            change = _change(filled, targets, counts[unit])
+            change = filling.changes(unit, here)
             there = np.argmin(change)
             if change[there] < change[here] - 1e-9:
+                filling.add(unit, here, -1)
+                filling.add(unit, there)
                 split_of_unit[unit], moved = there, True
-            filled[split_of_unit[unit]] += counts[unit]
         if not moved:
             break
