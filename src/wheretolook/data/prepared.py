@@ -28,6 +28,7 @@ class Prepared:
         index: N rows with COLUMNS; row i describes image i.
         class_names: in the order of class_index.
         sha256: of what a model is trained on and maps are made from: images and index, not masks.
+        masks_sha256: of masks.npy; None without any.
     """
 
     images: np.ndarray
@@ -35,6 +36,7 @@ class Prepared:
     index: "pd.DataFrame"
     class_names: tuple[str, ...]
     sha256: str
+    masks_sha256: str | None = None
 
     @property
     def labels(self) -> np.ndarray:
@@ -64,7 +66,7 @@ def load_prepared(folder: Path) -> Prepared:
     if masks is not None:
         _check_shape(folder / "masks.npy", masks.shape, images.shape[:3])
     sha256 = hashlib.sha256(f"{hashes['images.npy']} {hashes['index.csv']}".encode()).hexdigest()
-    return Prepared(images, masks, index, tuple(audit["class_names"]), sha256)
+    return Prepared(images, masks, index, tuple(audit["class_names"]), sha256, hashes.get("masks.npy"))
 
 
 def _read_audit(path: Path) -> dict:
