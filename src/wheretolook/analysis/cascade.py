@@ -14,9 +14,9 @@ from wheretolook.analysis.randomised import Cascade
 from wheretolook.analysis.removed_images import choose_images
 from wheretolook.analysis.sanity import FEWEST_DRAWS, alikeness, largest_alikeness, sanity_result
 from wheretolook.analysis.target import open_target
-from wheretolook.cams.compute import compute
 from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.manifest import stores_every_class
+from wheretolook.cams.parts import compute_in_parts
 from wheretolook.cams.registry import METHODS
 from wheretolook.cams.store import Maps
 from wheretolook.data.prepared import Prepared
@@ -154,8 +154,8 @@ def true_class_maps(
     columns = torch.tensor([card.class_names.index(name) for name in prepared.class_names], device=engine.device)
     labels = prepared.labels[rows]
     chosen = columns.expand(len(rows), -1) if every else columns[torch.from_numpy(labels).to(columns.device)][:, None]
-    batch = compute(engine, inputs, lambda _: chosen)
-    arrays = {pair: values.cpu().numpy() for pair, values in batch.maps.items()}
+    parts = [part for _, part in compute_in_parts(engine, inputs, slice(0, len(rows)), lambda _, part: chosen[part])]
+    arrays = {pair: np.concatenate([part.maps[pair].cpu().numpy() for part in parts]) for pair in parts[0].maps}
     return {pair: _as_compared(array, labels, every, len(columns)) for pair, array in arrays.items()}
 
 

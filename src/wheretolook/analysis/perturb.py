@@ -103,5 +103,5 @@ def run(network: nn.Module, card: Card, images: np.ndarray) -> np.ndarray:
     parts = []
     for start in range(0, len(stacked), BATCH):
         inputs = to_input(torch.from_numpy(stacked[start : start + BATCH]).to(device), card.mean, card.std)
-        parts.append(network(inputs).double().cpu().numpy())
+        parts.append(network(inputs).cpu().double().numpy())
     return np.concatenate(parts)

@@ -12,13 +12,19 @@ Removal = tuple[str, int, np.ndarray]  # a kind of map, the number of an image, 
 
 
 def choose_images(labels: np.ndarray, rows: np.ndarray, count: int, classes: int, seed: int) -> np.ndarray:
-    """Equally many images of each class, at least one and else `count` in all, drawn from `rows`; ascending."""
+    """Equally many images of each class, `count` in all at most, drawn from `rows`; ascending.
+
+    Of more classes than `count`, one image each of `count` classes, drawn too.
+    """
     generator = np.random.default_rng(seed)
     chosen = [generator.permutation(rows[labels[rows] == k])[: max(1, count // classes)] for k in range(classes)]
-    return np.sort(np.concatenate(chosen))
+    there = [own for own in chosen if len(own)]
+    if len(there) > count:
+        there = [there[k] for k in generator.permutation(len(there))[:count]]
+    return np.sort(np.concatenate(there or chosen))
 
 
-def partners(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def another_of_class(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """For each image another of its class: of another group where the class has one; itself where it is alone.
 
     Args:
@@ -28,16 +34,16 @@ def partners(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
     Returns:
         (n,) int64.
     """
-    partner = np.arange(len(labels))
+    another = np.arange(len(labels))
     for k in np.unique(labels):
         own = np.flatnonzero(labels == k)
         own = own[np.argsort(groups[own], kind="stable")]
         for place, i in enumerate(own):
-            # From the other half of the class on, so that partners are spread over it.
+            # From the other half of the class on, so that these images are spread over it.
             others = np.roll(own, -place - max(1, len(own) // 2))
             elsewhere = others[groups[others] != groups[i]]
-            partner[i] = elsewhere[0] if len(elsewhere) else others[0]
-    return partner
+            another[i] = elsewhere[0] if len(elsewhere) else others[0]
+    return another
 
 
 def pixels_of(
@@ -56,15 +62,15 @@ def pixels_of(
     Returns:
         Kind to (m,) int64, the images it exists for, and (m, S, S) bool, the pixels.
     """
-    everyone, partner = np.arange(len(maps)), partners(labels, groups)
+    everyone, another = np.arange(len(maps)), another_of_class(labels, groups)
     noise = np.random.default_rng(seed).normal(size=maps.shape)
     found = {
         "cam": maps,
         "random": noise,
-        "other": maps[partner],
+        "other": maps[another],
         "centre": np.broadcast_to(centre_prior(maps.shape[1:]), maps.shape),
     }
-    there = dict.fromkeys(found, everyone) | {"other": np.flatnonzero(partner != everyone)}
+    there = dict.fromkeys(found, everyone) | {"other": np.flatnonzero(another != everyone)}
     out = {
         kind: (there[kind], first_pixels(enlarge(each[there[kind]], side), FRACTION, seed))
         for kind, each in found.items()
