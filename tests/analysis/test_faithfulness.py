@@ -5,7 +5,7 @@ from pytorch_grad_cam.metrics.road import NoisyLinearImputer
 
 from wheretolook.analysis.faithfulness import class_faithfulness, log_odds
 from wheretolook.analysis.imputation import LinearImputer, fill_from_frame
-from wheretolook.analysis.removal import enlarge, evidence_pixels, first_pixels
+from wheretolook.analysis.removal import evidence_pixels, first_pixels, pixel_ranks
 from wheretolook.analysis.removed_images import another_of_class, choose_images, filled_images, pixels_of, removals_of
 
 RNG = np.random.default_rng(0)
@@ -36,10 +36,11 @@ def test_even_image_stays_even() -> None:
     np.testing.assert_allclose(LinearImputer(8).fill(even, missing), 77)
 
 
-def test_enlarging_is_torchs_bilinear_interpolation() -> None:
-    maps = RNG.normal(size=(2, 7, 5))
-    wanted = torch.nn.functional.interpolate(torch.from_numpy(maps)[None], size=(20, 20), mode="bilinear")[0]
-    np.testing.assert_allclose(enlarge(maps, 20), wanted.numpy(), atol=1e-12)
+def test_highest_pixel_goes_first_and_ties_have_no_side() -> None:
+    np.testing.assert_array_equal(pixel_ranks(np.array([[[1.0, 4.0], [2.0, 3.0]]]), 0), [[[3, 0], [2, 1]]])
+    even = pixel_ranks(np.zeros((1, 10, 10)), 0)[0]
+    assert sorted(even.ravel()) == list(range(100))
+    assert 30 < even[:5].mean() < 70
 
 
 def test_first_pixels_are_the_highest_and_equally_many_and_ties_have_no_side() -> None:

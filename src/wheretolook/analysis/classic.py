@@ -10,10 +10,11 @@ from tqdm import tqdm
 from wheretolook.analysis.blocks import row_blocks
 from wheretolook.analysis.centre import centre_prior
 from wheretolook.analysis.classification import softmax
-from wheretolook.analysis.curves import class_curves, pixel_counts, pixel_ranks, soft_masks
+from wheretolook.analysis.curves import class_curves, pixel_counts, soft_masks
+from wheretolook.analysis.enlarge import enlarge
 from wheretolook.analysis.perturb import SPLIT, folded, run
 from wheretolook.analysis.pieces import Piece, made_anew
-from wheretolook.analysis.removal import enlarge
+from wheretolook.analysis.removal import pixel_ranks
 from wheretolook.analysis.removed_images import choose_images
 from wheretolook.analysis.target import open_primary, open_target
 from wheretolook.cams.store import Maps

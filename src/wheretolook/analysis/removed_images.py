@@ -3,9 +3,10 @@
 import numpy as np
 
 from wheretolook.analysis.centre import centre_prior
+from wheretolook.analysis.enlarge import enlarge
 from wheretolook.analysis.faithfulness import KINDS
 from wheretolook.analysis.imputation import LinearImputer
-from wheretolook.analysis.removal import FRACTION, enlarge, evidence_pixels, first_pixels
+from wheretolook.analysis.removal import FRACTION, evidence_pixels, first_pixels
 from wheretolook.data.labels import EVIDENCE
 
 Removal = tuple[str, int, np.ndarray]  # a kind of map, the number of an image, and (S, S) bool, the pixels
