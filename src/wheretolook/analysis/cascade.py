@@ -19,7 +19,7 @@ from wheretolook.cams.manifest import stores_every_class
 from wheretolook.cams.parts import compute_in_parts
 from wheretolook.cams.registry import METHODS
 from wheretolook.cams.store import Maps
-from wheretolook.data.prepared import Prepared
+from wheretolook.data.prepared import TEST, Prepared
 from wheretolook.models.card import Card
 from wheretolook.models.inputs import to_input
 from wheretolook.models.layered import Network
@@ -27,7 +27,6 @@ from wheretolook.models.layered import Network
 IMAGES, ESTIMATED_ON = 12, 32
 # A method that runs the network once for each channel is asked of these few alone, and of wholly random networks.
 IMAGES_OF_SLOW = 4
-SPLIT = "test"
 Pair = tuple[str, str]
 
 
@@ -50,7 +49,7 @@ def model_sanity(
     """
     random = maps.random()
     # Of the images that the null is of, so that it and what is held against it are means over the same.
-    there = prepared.rows(SPLIT) if random is None else random[1]
+    there = prepared.rows(TEST) if random is None else random[1]
     rows = choose_images(prepared.labels, there, IMAGES, len(prepared.class_names), seed)
     if not len(rows):
         return None

@@ -16,13 +16,12 @@ from wheretolook.analysis.removed_images import choose_images, filled_images, pi
 from wheretolook.analysis.target import open_primary
 from wheretolook.cams.fold import fast_copy
 from wheretolook.cams.store import Maps
-from wheretolook.data.prepared import Prepared
+from wheretolook.data.prepared import TEST, Prepared
 from wheretolook.models.card import Card
 from wheretolook.models.inputs import to_input
 from wheretolook.models.network import Network
 
 BATCH = 64
-SPLIT = "test"
 
 
 def model_faithfulness(
@@ -49,7 +48,7 @@ def model_faithfulness(
     """
     method, layer, target = open_primary(maps, prepared.labels)
     groups = group_codes(prepared.index["group"].to_numpy(dtype=str))
-    rows = choose_images(prepared.labels, prepared.rows(SPLIT), images, len(prepared.class_names), seed)
+    rows = choose_images(prepared.labels, prepared.rows(TEST), images, len(prepared.class_names), seed)
     if not len(rows):
         return None
     fast = folded(network, card, np.asarray(prepared.images[rows[:2]]))
@@ -73,7 +72,7 @@ def model_faithfulness(
     out: dict[str, Any] = {
         "method": method,
         "layer": layer,
-        "split": SPLIT,
+        "split": TEST,
         "fraction": FRACTION,
         "images": len(rows),
         "classes": {},

@@ -14,6 +14,8 @@ from wheretolook.data.refusal import Refusal
 if TYPE_CHECKING:
     import pandas as pd
 
+SPLITS = ("train", "val", "test")
+TEST = SPLITS[-1]  # of its images nothing was trained or chosen
 COLUMNS = ("image_id", "class_name", "class_index", "split", "group", "width", "height", "sha256")
 REMEDY = 'run "dvc repro -sf prepare"'
 
@@ -44,7 +46,7 @@ class Prepared:
         return self.index["class_index"].to_numpy(dtype=np.int64)
 
     def rows(self, split: str) -> np.ndarray:
-        """(M,) int64, the rows of a split ("train", "val" or "test"), ascending."""
+        """(M,) int64, the rows of a split (one of SPLITS), ascending."""
         return np.flatnonzero(self.index["split"].to_numpy() == split)
 
 
