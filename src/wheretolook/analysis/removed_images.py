@@ -9,6 +9,8 @@ from wheretolook.analysis.imputation import LinearImputer
 from wheretolook.analysis.removal import FRACTION, evidence_pixels, first_pixels
 from wheretolook.data.labels import EVIDENCE
 
+# Kind of map to the images that it exists for, (m,) int64, and the pixels that it takes out of them, (m, S, S) bool.
+Pixels = dict[str, tuple[np.ndarray, np.ndarray]]
 Removal = tuple[str, int, np.ndarray]  # a kind of map, the number of an image, and (S, S) bool, the pixels
 
 
@@ -49,7 +51,7 @@ def another_of_class(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 def pixels_of(
     maps: np.ndarray, masks: np.ndarray | None, labels: np.ndarray, groups: np.ndarray, side: int, seed: int
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+) -> Pixels:
     """Pixels that each kind of map takes out first.
 
     Args:
@@ -101,6 +103,6 @@ def filled_images(imputer: LinearImputer, images: np.ndarray, removals: list[Rem
     )
 
 
-def removals_of(pixels: dict[str, tuple[np.ndarray, np.ndarray]]) -> list[Removal]:
+def removals_of(pixels: Pixels) -> list[Removal]:
     """Each kind's pixels of each image that it exists for, from those of `pixels_of`."""
     return [(kind, int(i), gone) for kind, found in pixels.items() for i, gone in zip(*found, strict=True)]
