@@ -38,5 +38,18 @@ def test_network_reads_untouched_images_as_everywhere_else(root: Path) -> None:
         np.testing.assert_allclose(run(network, card, images), network(inputs).numpy(), atol=1e-5)
 
 
+def test_no_double_is_made_where_the_network_runs(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On MPS there is none: logits come to the CPU first."""
+    calls: list[str] = []
+    for name in ("cpu", "double"):
+        original = getattr(torch.Tensor, name)
+        noted = lambda tensor, name=name, original=original: calls.append(name) or original(tensor)  # noqa: E731
+        monkeypatch.setattr(torch.Tensor, name, noted)
+    network, card = load_model(root / "models/last-0.safetensors", torch.device("cpu"))
+    calls.clear()
+    assert run(network, card, np.zeros((2, SIZE, SIZE, 3), np.uint8)).dtype == np.float64
+    assert calls == ["cpu", "double"]
+
+
 def test_nothing_is_run_where_nothing_is_asked_for(root: Path) -> None:
     assert probed(root, 0, 0, 10) == {"faithfulness": None, "curves": None, "sanity": None}

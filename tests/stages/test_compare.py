@@ -199,6 +199,18 @@ def test_agreement_by_group_is_empty_without_groups(made: Made) -> None:
     assert {row["group_lowest"] for row in table(made)} == {""}
 
 
+def test_one_image_of_each_class_has_means_and_no_spread(tmp_path: Path) -> None:
+    made = make(tmp_path, per_class=1)
+    run(made)
+    about = json.loads((made.root / "reports/comparison/overlays.json").read_text(encoding="utf-8"))
+    assert (about["classes"], about["counts"]) == (["infected", "uninfected"], {"infected": 1, "uninfected": 1})
+    for entry in (about["images"], about["models"]["last-0"]["cam.block2"]):
+        assert entry["spread"] is None
+        assert len(np.load(made.root / "data/comparison" / entry["mean"])) == 2
+    assert not list((made.root / "data/comparison").rglob("*.spread.npy"))
+    assert {row["mean"] for row in table(made)} == {""}
+
+
 def test_fewer_than_twenty_images_are_only_counted(made: Made) -> None:
     rows = [row for row in rows_of(made, primary="1", figure="pearson") if int(row["images"]) < 20]
     assert {row["subset"] for row in rows} >= {"one_wrong", "both_wrong"}

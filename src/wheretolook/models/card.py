@@ -13,8 +13,8 @@ from wheretolook.models.weights_file import weights_metadata
 METADATA_KEY = "wheretolook"
 FORMAT = 1
 LOSSES = ("last", "every")
-# Of each epoch, and in it of each trained head.
-EPOCH_FIGURES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+# Of each epoch, and in it of each trained head; in the order of the tables.
+EPOCH_FIGURES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from wheretolook.data import atomic, prepared, refusal
+from wheretolook.data import atomic
 from wheretolook.models.state_key import state_key
 from wheretolook.models.training import Training
 
@@ -74,8 +74,4 @@ def discard_states(cache: Path, name: str) -> None:
 
 def _key(training: Training) -> str:
     depends_on = {"options": asdict(training.options), "data": training.prepared.sha256}
-    code = [
-        *Path(__file__).parent.glob("*.py"),
-        *(Path(str(module.__file__)) for module in (atomic, prepared, refusal)),
-    ]
-    return state_key(depends_on, code, training.ranks)
+    return state_key(depends_on, "models", training.ranks)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from wheretolook.analysis.target import checked
-from wheretolook.cams.manifest import EVERY_CLASS_UP_TO, stores_every_class
+from wheretolook.cams.manifest import EVERY_CLASS_UP_TO, array_name, stores_every_class
 from wheretolook.cams.store import Maps
 from wheretolook.data.labels import EVIDENCE, MARK
 from wheretolook.data.prepared import Prepared
@@ -89,7 +89,8 @@ def _view(
         if layer is None:
             arrays.append(None)
             continue
-        stored = checked(shown_maps(maps[name], view.method, layer, gallery.rows, prepared.labels))
+        file = maps[name].folder / array_name(view.method, layer)
+        stored = checked(shown_maps(maps[name], view.method, layer, gallery.rows, prepared.labels), file, gallery.rows)
         packed = limit_cells(stored, cells)
         block = f"maps-{number}-{view.method}-{view.depth}"
         blocks[block] = pack_maps(packed)

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from wheretolook.data.prepared import SPLITS
 from wheretolook.report.words import count, listed
-
-SPLITS = ("train", "val", "test")
 
 
 def audit_section(audit: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
+from wheretolook.data.prepared import SPLITS
 from wheretolook.report.metrics import localisation_of
 from wheretolook.report.results import Results
 from wheretolook.report.words import NOTHING, number, percent
 
-SPLITS = ("train", "val", "test")
 FIGURES = {
     "images": "images that have evidence",
     "area": "share of the area that is evidence",

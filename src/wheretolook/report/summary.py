@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from wheretolook.analysis.agreement import NULLS
 from wheretolook.report.findings import findings_of
 from wheretolook.report.metrics import localisation_of
 from wheretolook.report.results import Results
@@ -11,8 +12,8 @@ from wheretolook.report.summary_score import score_parts
 from wheretolook.report.words import NOTHING, interval, number, percent
 
 MODELS = ("model", "loss", "seed", "accuracy", "balanced (95 %)", "AUROC", "ECE", "energy inside", "ratio")
-NULLS = ("other images", "centre", "mean map", "random weights")
-AGREEMENT = ("models", "kind", "class", "images", "r (95 %)", *NULLS)
+SHORT = {"other": "other images", "centre": "centre", "mean_map": "mean map", "random": "random weights"}
+AGREEMENT = ("models", "kind", "class", "images", "r (95 %)", *(SHORT[null] for null in NULLS))
 
 
 def summary_of(results: Results) -> str:
@@ -95,7 +96,7 @@ def _agreement(results: Results) -> Iterable[Sequence[str]]:
         if row["class_name"] == "*":
             continue
         known = interval(row["low"], row["high"])
-        nulls = (number(row[null]) for null in ("other", "centre", "mean_map", "random"))
+        nulls = (number(row[null]) for null in NULLS)
         pair = f"{row['model_a']}, {row['model_b']}"
         mean = number(row["mean"]) + (f" ({known})" if known else "")
         yield pair, row["kind"], row["class_name"], str(row["images"]), mean, *nulls
