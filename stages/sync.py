@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from wheretolook.command import FiniteRange
 from wheretolook.stage import StageCommand, run_stage
 
 
 @click.command(cls=StageCommand)
 @click.argument("name")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), required=True,
+@click.option("--timeout", type=FiniteRange(min=0, min_open=True), required=True,
               help="Seconds without an answer, or without progress, after which an attempt has failed.")  # fmt: skip
 @click.option("--retries", type=click.IntRange(0), required=True,
               help="Attempts after the first, for what can heal: 429, 5xx, a cut connection.")  # fmt: skip

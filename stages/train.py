@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from wheretolook.command import FiniteRange
 from wheretolook.stage import StageCommand, run_stage
 
 
@@ -24,8 +25,8 @@ from wheretolook.stage import StageCommand, run_stage
 @click.option("--seed", type=click.IntRange(0), required=True, help="Of first weights, order and augmentation.")
 @click.option("--epochs", type=click.IntRange(1), required=True, help="Passes over the training images.")
 @click.option("--batch_size", type=click.IntRange(1), required=True, help="Images a step, over all processes together.")
-@click.option("--learning_rate", type=click.FloatRange(0, min_open=True), required=True, help="Peak of the one cycle.")
-@click.option("--weight_decay", type=click.FloatRange(0), required=True, help="Of AdamW, on weights alone.")
+@click.option("--learning_rate", type=FiniteRange(0, min_open=True), required=True, help="Peak of the one cycle.")
+@click.option("--weight_decay", type=FiniteRange(0), required=True, help="Of AdamW, on weights alone.")
 @click.option("--augment/--no-augment", required=True, help="Flips, quarter turns, shifts, light.")
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), required=True, help="What layers compute in.")
 @click.option("--keep", type=click.Choice(["best", "last"]), required=True, help="Which epoch, by validation loss.")

@@ -9,7 +9,7 @@ import yaml
 
 from wheretolook.data.atomic import write_text
 from wheretolook.data.refusal import Refusal
-from wheretolook.params import NAME, read_params
+from wheretolook.params import NAME, load_params
 from wheretolook.pipeline.running import without_dvc
 
 # Where stages write for a model, and where they keep the state of an unfinished run: `*` stands for its name.
@@ -51,7 +51,7 @@ def find_leftovers(root: Path) -> Leftovers:
     Raises:
         Refusal: params.yaml is not valid: then nobody knows which models it means.
     """
-    params = read_params((root / "params.yaml").read_text(encoding="utf-8"))
+    params = load_params(root / "params.yaml")
     # Upper and lower case count as one: on some file systems they name one file.
     named = {name.lower() for section in ("models", "drive") for name in params[section]}
     paths, names = [], set()
