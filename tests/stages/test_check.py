@@ -113,7 +113,7 @@ def test_a_misspelt_key_is_named_where_it_stands_with_the_nearest_parameter(
         ({"train": {"epochs": 0}}, "train and models.last-0: Invalid value for '--epochs'"),
         ({"train": {"weights": "DEFAULT"}}, "train and models.last-0: looknet: expected `weights: random`"),
         *(
-            ({section: {key: word}}, f"Invalid value for '--{key}': {word} is no finite number")
+            ({section: {key: word}, "drive": {"x": ENTRY}}, f"Invalid value for '--{key}': {word} is no finite number")
             for section, key, word in (
                 ("compare", "margin", "nan"),
                 ("prepare", "val_share", "nan"),
@@ -147,7 +147,7 @@ def test_what_a_stage_would_refuse_is_refused_by_the_key_in_params_yaml(sections
     [
         (
             None,
-            "params.yaml: expected the values of the pipeline, found no such file; run this in the project's folder",
+            "params.yaml: expected the values of the pipeline, found no such file; run this in the project",
         ),
         ("# café".encode("latin-1"), "params.yaml: expected UTF-8 text, found another encoding at byte 6; save it as"),
         ("# a".encode("utf-16"), "params.yaml: expected UTF-8 text, found another encoding at byte 1"),
