@@ -163,7 +163,7 @@ def test_missing_manifest_names_the_stage_that_writes_it(tmp_path: Path) -> None
     (tmp_path / "reports/exports/last-0.json").unlink()
     done = CliRunner().invoke(compare, [*OPTIONS, *made.compare_paths])
     assert done.exit_code == 1
-    assert "dvc repro export@last-0" in done.output
+    assert 'run "dvc repro -sf export@last-0"' in done.output
 
 
 def test_groups_of_one_class_each_that_are_too_few_have_no_p_value_and_it_is_said(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from wheretolook.analysis.groups import group_codes
 from wheretolook.analysis.pairs import kind_of_pair
 from wheretolook.analysis.provenance import check_data
+from wheretolook.cams.remedy import remedy
 from wheretolook.cams.store import Maps, load_maps
 from wheretolook.data.prepared import Prepared
 from wheretolook.data.refusal import Refusal
@@ -87,7 +88,7 @@ def load_study(names: Path, exports: Path, cams: Path, prepared: Prepared, split
     for name in found["models"]:
         manifest = exports / f"{name}.json"
         if not manifest.is_file():
-            raise Refusal(f'{manifest}: expected the manifest of maps, found no file; run "dvc repro export@{name}"')
+            raise Refusal(f"{manifest}: expected the manifest of maps, found no file; {remedy(manifest)}")
         maps[name] = load_maps(cams / name, manifest)
         check_data(maps[name], prepared)
     return Study(maps, tuple(found["drive"]), prepared, split)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from wheretolook.cams.remedy import remedy
 from wheretolook.data.refusal import Refusal
 
 FORMAT = 1
@@ -52,9 +53,3 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if manifest["format"] != FORMAT:
         raise Refusal(f"{path}: expected maps of format {FORMAT}, found {manifest['format']}; {remedy(path)}")
     return manifest
-
-
-def remedy(path: Path) -> str:
-    """How the maps that `path` (a manifest or a folder of maps) belongs to are made again."""
-    name = path.parent.name if path.name == "manifest.json" else path.stem if path.suffix == ".json" else path.name
-    return f'run "dvc repro -sf export@{name}"'

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from wheretolook.cams.bring import bring
-from wheretolook.cams.manifest import LOGITS, RANDOM, array_name, read_manifest, remedy
+from wheretolook.cams.manifest import LOGITS, RANDOM, array_name, read_manifest
+from wheretolook.cams.remedy import remedy
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.refusal import Refusal
 

@@ -89,7 +89,7 @@ def _view(
         if layer is None:
             arrays.append(None)
             continue
-        stored = checked(shown_maps(maps[name], view.method, layer, gallery.rows, prepared.labels))
+        stored = checked(shown_maps(maps[name], view.method, layer, gallery.rows, prepared.labels), maps[name].folder)
         packed = limit_cells(stored, cells)
         block = f"maps-{number}-{view.method}-{view.depth}"
         blocks[block] = pack_maps(packed)
