@@ -14,8 +14,11 @@ from wheretolook.stage import StageCommand, run_stage
 def check(params: Path, names: Path, values: Path) -> None:
     """Check the sections, names and values of params.yaml: what a stage would refuse, whatever its data, is refused."""
     from wheretolook.data.atomic import write_json
+    from wheretolook.data.refusal import Refusal
     from wheretolook.params import read_params
 
+    if not params.exists():
+        raise Refusal(f"{params}: expected the pipeline's values, found no such file; run it in the project's folder")
     click.echo(f"check: every value of {params}")
     given = read_params(params.read_text(encoding="utf-8"))
     for where, command, words in command_lines(given):

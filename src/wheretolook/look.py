@@ -189,7 +189,10 @@ def _decoded(files: ImageFiles, path: Path) -> np.ndarray:
     try:
         return files.read(path)
     except OSError as error:
-        raise Refusal(explained(error)) from error
+        message = explained(error)
+        if message is None:
+            raise
+        raise Refusal(message) from error
 
 
 def _engine(network: nn.Module, card: Card, wanted: Wanted) -> Engine:

@@ -120,6 +120,14 @@ def test_what_a_stage_would_refuse_is_refused_by_the_key_in_params_yaml(sections
     assert not Path("reports").exists()
 
 
+def test_a_missing_file_is_refused_and_a_folder_in_its_place_too() -> None:
+    done = CliRunner().invoke(check, [])
+    assert done.exit_code == 1
+    assert "params.yaml: expected the pipeline's values, found no such file" in done.output
+    Path("params.yaml").mkdir()
+    assert "params.yaml: expected a file, found a folder; move it away" in CliRunner().invoke(check, []).output
+
+
 def test_torchvision_is_loaded_only_for_its_own_networks() -> None:
     write_params()
     code = "import sys; sys.path.insert(0, sys.argv[1]); from check import check\n"

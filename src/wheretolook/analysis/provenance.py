@@ -1,9 +1,9 @@
 """Whether maps and data belong together."""
 
-from wheretolook.cams.remedy import remedy
 from wheretolook.cams.store import Maps
 from wheretolook.data.prepared import Prepared
 from wheretolook.data.refusal import Refusal
+from wheretolook.data.remedy import remedy
 
 
 def check_data(maps: Maps, prepared: Prepared) -> None:

@@ -8,9 +8,9 @@ import numpy as np
 from wheretolook.analysis.blocks import row_blocks
 from wheretolook.analysis.contrast import contrast, contrast_with_mean
 from wheretolook.cams.manifest import BEYOND, array_name, stores_every_class
-from wheretolook.cams.remedy import remedy
 from wheretolook.cams.store import Maps
 from wheretolook.data.refusal import Refusal
+from wheretolook.data.remedy import remedy
 
 
 @dataclass(frozen=True)

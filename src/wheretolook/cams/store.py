@@ -8,9 +8,9 @@ import numpy as np
 
 from wheretolook.cams.bring import bring
 from wheretolook.cams.manifest import LOGITS, RANDOM, array_name, read_manifest
-from wheretolook.cams.remedy import remedy
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.refusal import Refusal
+from wheretolook.data.remedy import remedy
 
 
 @dataclass(frozen=True)

@@ -67,12 +67,15 @@ class Side:
         """A JSON file that git tracks.
 
         Raises:
-            Refusal: there is none.
+            Refusal: there is none, or it is no JSON.
         """
         file = self.root / path
         if not file.is_file():
             raise Refusal(f'{self.label}: expected {path} of a finished run, found no such file; run "dvc repro" there')
-        return json.loads(file.read_text(encoding="utf-8"))
+        try:
+            return json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise Refusal(f'{self.label}: {path}: expected JSON, found {error}; run "dvc repro" there') from error
 
     @cached_property
     def prepared(self) -> Prepared:

@@ -13,7 +13,7 @@ from wheretolook.report.canvas import INK, PICTURE, WRONG, bare, caption, drawin
 from wheretolook.report.gallery import Gallery
 from wheretolook.report.results import Results
 from wheretolook.report.sanity import MARK, fails_sanity
-from wheretolook.report.views import View, overlays_of, views_of
+from wheretolook.report.views import View, mean_images, overlays_of, views_of
 from wheretolook.report.words import percent, shortened
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def draw_classes(path: Path, results: Results, maps: Mapping[str, Maps], compari
     """Mean maps of the classes over their mean images, model beside model; what sets them apart; the consensus."""
     view: View = next(view for view in views_of(maps) if view.method == method and view.depth == 0)
     made = overlays_of(view, results.overlays, comparison)
-    images = np.load(comparison / results.overlays["images"]["mean"]).round().clip(0, 255).astype(np.uint8)
+    images = mean_images(results.overlays, comparison)
     columns = [
         *((name, array) for name, array in made.models.items() if array is not None),
         ("consensus", made.consensus),

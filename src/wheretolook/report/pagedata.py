@@ -18,7 +18,7 @@ from wheretolook.report.outlines import outline
 from wheretolook.report.packing import limit_cells, pack_maps, picture
 from wheretolook.report.results import Results
 from wheretolook.report.sanity import fails_sanity
-from wheretolook.report.views import View, layer_labels, overlays_of, views_of
+from wheretolook.report.views import View, layer_labels, mean_images, overlays_of, views_of
 
 
 @dataclass(frozen=True)
@@ -143,8 +143,7 @@ def _outlines(prepared: Prepared, row: int) -> dict[str, str]:
 
 
 def _mean_images(results: Results, comparison: Path) -> list[str]:
-    mean = np.load(comparison / results.overlays["images"]["mean"])
-    return [picture(np.rint(image).clip(0, 255).astype(np.uint8)) for image in mean]
+    return [picture(image) for image in mean_images(results.overlays, comparison)]
 
 
 def _overlays(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wheretolook.cams.remedy import remedy
 from wheretolook.data.refusal import Refusal
+from wheretolook.data.remedy import remedy
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,6 +9,7 @@ import numpy as np
 
 from wheretolook.analysis.grid import to_grid
 from wheretolook.cams.store import Maps
+from wheretolook.data.refusal import Refusal
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,22 @@ def overlays_of(view: View, described: Mapping[str, Any], folder: Path) -> Overl
     return Overlays(labels, models, _consensus([array for array in models.values() if array is not None]))
 
 
+def mean_images(described: Mapping[str, Any], folder: Path) -> np.ndarray:
+    """The mean image of each class, (classes, S, S, 3) uint8; arguments as of `overlays_of`."""
+    return np.rint(_read(folder / described["images"]["mean"])).clip(0, 255).astype(np.uint8)
+
+
+def _read(path: Path) -> np.ndarray:
+    try:
+        return np.load(path)
+    except FileNotFoundError:
+        raise Refusal(f'{path}: expected what compare writes; found no file; run "dvc repro -sf compare"') from None
+
+
 def _in_rms(entry: Mapping[str, Any], folder: Path) -> np.ndarray:
     """Mean maps of classes (rows, h, w) and what sets them apart, divided by the RMS; an RMS of 0 is of zeros."""
     files = [entry["mean"], *([entry["apart"]] if entry["apart"] else [])]
-    maps = np.concatenate([np.load(folder / file) for file in files])
+    maps = np.concatenate([_read(folder / file) for file in files])
     return (maps / entry["rms"] if entry["rms"] > 0 else maps).astype(np.float32)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from wheretolook.cams.remedy import NAMES, remedy
+from wheretolook.data.remedy import NAMES, remedy
 
 PLACES = ("data/cams/{}", "data/cams/{}/manifest.json", "reports/exports/{}.json")
 
@@ -30,6 +30,7 @@ def test_a_model_from_drive_has_stages_of_its_own(root: Path, place: str) -> Non
 def test_paths_below_the_working_folder_are_known_too(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(root)
     assert remedy(Path("reports/models/fetched.json"), "score") == 'run "dvc repro -sf score-drive@fetched"'
+    assert remedy(Path("models/fetched.safetensors"), "train") == 'run "dvc repro -sf sync@fetched"'
 
 
 BOTH = 'run "dvc repro -sf export@other", or of a model from Drive "dvc repro -sf export-drive@other"'

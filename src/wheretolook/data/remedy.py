@@ -1,22 +1,24 @@
-"""The command that makes a model's maps or figures again; of a model from Drive the stages have names of their own."""
+"""The command that makes a model, its maps or its figures again: for a model from Drive, stages of other names."""
 
 import json
 from collections.abc import Collection
 from pathlib import Path
 
 NAMES = "reports/names.json"
+FROM_DRIVE = {"train": "sync", "export": "export-drive", "score": "score-drive"}
 
 
 def remedy(path: Path, stage: str = "export") -> str:
     """How that which `path` belongs to is made again: `run "dvc repro -sf export@last-0"`.
 
     Args:
-        path: of a model, in its place in a project: a folder of maps or a manifest, or figures, `NAME.json`.
-        stage: what makes it, "export" or "score".
+        path: in its place in a project: a folder of maps, its manifest, NAME.json or NAME.safetensors.
+        stage: what makes it for a model that is trained here: a key of FROM_DRIVE.
     """
-    name = path.parent.name if path.name == "manifest.json" else path.stem if path.suffix == ".json" else path.name
+    name = path.parent.name if path.name == "manifest.json" else path.name
+    name = name.removesuffix(".json").removesuffix(".safetensors")
     drive = _from_drive(path, name)
-    here, fetched = f'"dvc repro -sf {stage}@{name}"', f'"dvc repro -sf {stage}-drive@{name}"'
+    here, fetched = f'"dvc repro -sf {stage}@{name}"', f'"dvc repro -sf {FROM_DRIVE[stage]}@{name}"'
     return f"run {fetched if drive else here}" + (f", or of a model from Drive {fetched}" if drive is None else "")
 
 
