@@ -10,22 +10,31 @@ from wheretolook.analysis.agreement import NULLS
 from wheretolook.report.canvas import ACCENT, MODELS, SOFT, WRONG, bare, drawing
 from wheretolook.report.results import Results
 from wheretolook.report.sanity import MARK, fails_sanity
+from wheretolook.report.shown import FIGURE, PAGE, shown_classes
 from wheretolook.report.summary import evidence_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+SIDE = 3.6  # inches of a matrix of too many classes for numbers
 MARKERS = {"other": "x", "centre": "+", "mean_map": "s", "random": "^"}
 
 
 def draw_agreement(path: Path, results: Results) -> None:
-    """For each class and pair of models the mean correlation of their maps, with its interval, beside the nulls."""
+    """For each class and pair of models the mean correlation of their maps, with its interval, beside the nulls.
+
+    Of many classes those at both ends, the lower above the higher.
+    """
     rows = results.primary()
-    classes = [name for name in results.class_names if (rows["class_name"] == name).any()]
+    shown = shown_classes(results, FIGURE, set(rows["class_name"]))
+    classes = shown.names
+    lines = 2 if shown.note else 1
+    columns = max(1, len(classes) // lines)
     drawn = {null: label for null, label in NULLS.items() if rows[null].notna().any()}
     pairs = len(rows[["model_a", "model_b"]].drop_duplicates())
-    with drawing(path, 3.4 * max(1, len(classes)) + 1, 0.24 * pairs + 1.3) as figure:
-        panels = figure.subplots(1, max(1, len(classes)), sharex=True, sharey=True, squeeze=False)[0]
+    with drawing(path, 3.4 * columns + 1, lines * (0.24 * pairs + 1.3)) as figure:
+        panels = list(figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat)
+        figure.suptitle(shown.note, fontsize=7) if shown.note else None
         for axes, class_name in zip(panels, classes, strict=False):
             of_class = rows[rows["class_name"] == class_name].reset_index(drop=True)
             places = np.arange(len(of_class))
@@ -83,11 +92,14 @@ def draw_training(path: Path, results: Results) -> None:
 
 
 def draw_confusion(path: Path, results: Results) -> None:
-    """Counts of actual and predicted classes for each model; shade is the share of the row."""
+    """Counts of actual and predicted classes for each model; shade is the share of the row.
+
+    Beyond PAGE classes the shade alone, and all of one size.
+    """
     count = len(results.class_names)
     columns = min(4, len(results.names))
     lines = -(-len(results.names) // columns)
-    side = max(1.1, 0.45 * count)
+    side = max(1.1, 0.45 * count) if count <= PAGE else SIDE
     with drawing(path, (side + 0.3) * columns + 1, (side + 0.9) * lines + 0.2) as figure:
         panels = figure.subplots(lines, columns, squeeze=False)
         for axes in panels.flat[len(results.names) :]:
@@ -95,7 +107,8 @@ def draw_confusion(path: Path, results: Results) -> None:
         for axes, name in zip(panels.flat, results.names, strict=False):
             split = results.models[name]["splits"].get(results.split) or {}
             _matrix(axes, name, np.array(split.get("confusion") or np.zeros((count, count), int)), results.class_names)
-        figure.supxlabel(f"predicted, {results.split} split", fontsize=7)
+        many = f"; {count} classes in the order of the data, shade: share of the actual class" if count > PAGE else ""
+        figure.supxlabel(f"predicted, {results.split} split{many}", fontsize=7)
         figure.supylabel("actual", fontsize=7)
 
 
@@ -105,13 +118,17 @@ def _matrix(axes: "Axes", name: str, counts: np.ndarray, class_names: tuple[str,
     share = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     shade = 1 - 0.5 * share[..., None] * (1 - np.array(to_rgb(ACCENT)))
     axes.imshow(shade)
+    axes.set_title(name)
+    if len(class_names) > PAGE:
+        axes.set_xticks([])
+        axes.set_yticks([])
+        return
     for (row, column), value in np.ndenumerate(counts):
         axes.text(column, row, f"{value}", ha="center", va="center", fontsize=7)
     axes.set_xticks(range(len(class_names)), class_names, rotation=30, ha="right", fontsize=7)
     axes.set_yticks(range(len(class_names)), class_names, fontsize=7)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title(name)
 
 
 def draw_localisation(path: Path, results: Results) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 from wheretolook.report.findings import findings_of
 from wheretolook.report.metrics import localisation_of
 from wheretolook.report.results import Results
+from wheretolook.report.sections_agreement import agreement_note, agreements
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.summary_score import score_parts
 from wheretolook.report.words import NOTHING, interval, number, percent
@@ -29,19 +30,22 @@ def summary_of(results: Results) -> str:
         _table(AGREEMENT, _agreement(results)),
         "r is the mean correlation of two models' maps of one image. Beside it, what r is against maps that know "
         "nothing of the image: agreement counts as far as it exceeds each of them.",
+        *([note] if (note := agreement_note(results)) else []),
     ]
     parts += score_parts(results, _table)
     return "\n\n".join(parts) + "\n"
 
 
 def _statements(results: Results) -> Iterable[str]:
-    """What may be said of each class, what must not, and why."""
+    """What may be said of each class, what must not, and why; of many classes, of some."""
     section = statements_section(results)
     for title, key in (("What can be said", "holds"), ("Not to be said", "must_not")) if section else ():
         said = [(part["class_name"], each) for part in section["classes"] for each in part[key]]
         lines = [f'- {name}: "{each["statement"]}" ({each["rule"]}: {each["because"]})' for name, each in said]
         yield f"## {title}"
         yield "\n".join(lines) or "Nothing."
+    if section and section["note"]:
+        yield f"Classes told of: {section['note']}"
 
 
 def _models(results: Results) -> Iterable[Sequence[str]]:
@@ -91,8 +95,9 @@ def evidence_of(result: dict[str, Any], split: str, key: str = "") -> dict[str, 
 
 
 def _agreement(results: Results) -> Iterable[Sequence[str]]:
+    shown = [part["class_name"] for part in agreements(results)]
     for row in results.primary().astype(object).where(lambda frame: frame.notna(), None).to_dict("records"):
-        if row["class_name"] == "*":
+        if row["class_name"] not in shown:
             continue
         known = interval(row["low"], row["high"])
         nulls = (number(row[null]) for null in ("other", "centre", "mean_map", "random"))
