@@ -30,7 +30,7 @@ def draw_images(path: Path, results: Results, prepared: Prepared, maps: Mapping[
     Of many classes, some.
     """
     labels = prepared.labels[gallery.rows]
-    shown = shown_classes(results, FIGURE, {prepared.class_names[k] for k in labels})
+    shown = shown_classes(results, FIGURE, {prepared.class_names[k] for k in labels[~_erred(gallery, labels)]})
     positions = telling(gallery, labels, 2, [prepared.class_names.index(name) for name in shown.names])
     names = results.names
     with drawing(path, 1.25 * (len(names) + 1), 1.5 * len(positions) + 0.3, PICTURE) as figure:
@@ -61,13 +61,18 @@ def telling(gallery: Gallery, labels: np.ndarray, wrong: int, classes: Sequence[
         classes: those that are told of, in this order; default: all.
     """
     apart = np.nan_to_num(gallery.disagreement, nan=1.0)
-    erred = np.any([scores.argmax(axis=1) != labels for scores in gallery.scores.values()], axis=0)
+    erred = _erred(gallery, labels)
     chosen: list[int] = []
     for class_index in np.unique(labels) if classes is None else classes:
         right = np.flatnonzero((labels == class_index) & ~erred)
         ordered = right[np.argsort(apart[right], kind="stable")]
         chosen += list(dict.fromkeys(int(position) for position in (*ordered[:1], *ordered[-1:])))
     return chosen + [int(position) for position in np.flatnonzero(erred)[:wrong]]
+
+
+def _erred(gallery: Gallery, labels: np.ndarray) -> np.ndarray:
+    """(n,) bool: whether some model got the image wrong."""
+    return np.any([scores.argmax(axis=1) != labels for scores in gallery.scores.values()], axis=0)
 
 
 def _column_of_maps(
@@ -163,4 +168,4 @@ def draw_classes(path: Path, results: Results, maps: Mapping[str, Maps], compari
 def _wrapped(label: str) -> str:
     from textwrap import fill
 
-    return fill(label, 18)
+    return fill(shortened(label, 2 * LONGEST), 18)

@@ -12,11 +12,14 @@ from wheretolook.report.results import Results
 from wheretolook.report.sanity import MARK, fails_sanity
 from wheretolook.report.shown import FIGURE, PAGE, shown_classes
 from wheretolook.report.summary import evidence_of
+from wheretolook.report.words import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SIDE = 3.6  # inches of a matrix of too many classes for numbers
+LONGEST, TITLE = 24, 44  # letters of a class's name beside a matrix, and above a panel
+LETTER = 0.06  # inches of a letter of 7 points
 MARKERS = {"other": "x", "centre": "+", "mean_map": "s", "random": "^"}
 
 
@@ -57,7 +60,7 @@ def draw_agreement(path: Path, results: Results) -> None:
                     fontsize=7,
                 )
             axes.set_yticks(places, of_class["model_a"] + ", " + of_class["model_b"])
-            axes.set_title(class_name)
+            axes.set_title(shortened(class_name, TITLE))
             axes.set_xlabel("r of two models' maps of one image")
             axes.invert_yaxis() if axes is panels[0] else None
         if not classes:
@@ -100,7 +103,10 @@ def draw_confusion(path: Path, results: Results) -> None:
     columns = min(4, len(results.names))
     lines = -(-len(results.names) // columns)
     side = max(1.1, 0.45 * count) if count <= PAGE else SIDE
-    with drawing(path, (side + 0.3) * columns + 1, (side + 0.9) * lines + 0.2) as figure:
+    # Names stand upright beside the matrix, and aslant below it: long ones need room, or nothing is left of it.
+    longest = max(len(shortened(name, LONGEST)) for name in results.class_names) if count <= PAGE else 0
+    more = max(0.0, LETTER * longest - 0.5 * side - 0.2)
+    with drawing(path, (side + 0.3 + more) * columns + 1, (side + 0.9 + more / 2) * lines + 0.2) as figure:
         panels = figure.subplots(lines, columns, squeeze=False)
         for axes in panels.flat[len(results.names) :]:
             axes.set_visible(False)
@@ -116,7 +122,9 @@ def _matrix(axes: "Axes", name: str, counts: np.ndarray, class_names: tuple[str,
     from matplotlib.colors import to_rgb
 
     share = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    shade = 1 - 0.5 * share[..., None] * (1 - np.array(to_rgb(ACCENT)))
+    # Numbers are read on a light ground; without any, a cell of two pixels has to be seen.
+    darkest = 0.5 if len(class_names) <= PAGE else 1.0
+    shade = 1 - darkest * share[..., None] * (1 - np.array(to_rgb(ACCENT)))
     axes.imshow(shade)
     axes.set_title(name)
     if len(class_names) > PAGE:
@@ -125,8 +133,9 @@ def _matrix(axes: "Axes", name: str, counts: np.ndarray, class_names: tuple[str,
         return
     for (row, column), value in np.ndenumerate(counts):
         axes.text(column, row, f"{value}", ha="center", va="center", fontsize=7)
-    axes.set_xticks(range(len(class_names)), class_names, rotation=30, ha="right", fontsize=7)
-    axes.set_yticks(range(len(class_names)), class_names, fontsize=7)
+    names = [shortened(name, LONGEST) for name in class_names]
+    axes.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize=7)
+    axes.set_yticks(range(len(names)), names, fontsize=7)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
 

@@ -46,7 +46,7 @@ def _left_out(found: Mapping[str, dict[str, Any]], names: Sequence[str], told: S
         return ""
     more = [name for name in names if name not in told]
     held = sum(1 for name in more if found[name]["holds"])
-    which = f"of {held} of them something holds, too" if held else "of none of them anything holds"
+    which = f"of {held} of the others something holds, too" if held else "of the others nothing holds"
     return f"{len(told)} of {count(len(names), 'class')}; {which}. All are told of in reports/statements.md."
 
 

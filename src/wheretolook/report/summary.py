@@ -13,11 +13,16 @@ from wheretolook.report.words import NOTHING, interval, number, percent
 
 MODELS = ("model", "loss", "seed", "accuracy", "balanced (95 %)", "AUROC", "ECE", "energy inside", "ratio")
 NULLS = ("other images", "centre", "mean map", "random weights")
+CORRELATION = (
+    "r is the mean correlation of two models' maps of one image. Beside it, what r is against maps that know "
+    "nothing of the image: agreement counts as far as it exceeds each of them."
+)
 AGREEMENT = ("models", "kind", "class", "images", "r (95 %)", *NULLS)
 
 
 def summary_of(results: Results) -> str:
     """Findings first, then a table of the models and one of their agreement; figures are of the compared split."""
+    agreement = list(_agreement(results))
     parts = [
         "# Where to look?",
         "\n".join(f"- {finding}" for finding in findings_of(results)),
@@ -27,9 +32,7 @@ def summary_of(results: Results) -> str:
         "Energy is the share of a map's positive part inside the evidence mask, over all classes that have one; the "
         f"ratio divides it by the mask's share of the area. Maps: CAM of the last layer, {results.target}.",
         "## Agreement",
-        _table(AGREEMENT, _agreement(results)),
-        "r is the mean correlation of two models' maps of one image. Beside it, what r is against maps that know "
-        "nothing of the image: agreement counts as far as it exceeds each of them.",
+        *([_table(AGREEMENT, agreement), CORRELATION] if agreement else ["One model: there is nothing to compare."]),
         *([note] if (note := agreement_note(results)) else []),
     ]
     parts += score_parts(results, _table)
@@ -45,7 +48,7 @@ def _statements(results: Results) -> Iterable[str]:
         yield f"## {title}"
         yield "\n".join(lines) or "Nothing."
     if section and section["note"]:
-        yield f"Classes told of: {section['note']}"
+        yield section["note"]
 
 
 def _models(results: Results) -> Iterable[Sequence[str]]:
