@@ -28,8 +28,7 @@ def load_params(path: Path) -> dict[str, dict]:
         return read_params(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise Refusal(
-            f"{path}: expected the values of the pipeline, found no such file; run this in the project's folder, or "
-            "`git checkout params.yaml`"
+            f"{path}: expected the pipeline's values, found no such file; run it in the project's folder"
         ) from error
     except UnicodeDecodeError as error:
         place = f"byte {error.start + 1}"

@@ -145,20 +145,23 @@ def test_what_a_stage_would_refuse_is_refused_by_the_key_in_params_yaml(sections
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (
-            None,
-            "params.yaml: expected the values of the pipeline, found no such file; run this in the project",
-        ),
         ("# café".encode("latin-1"), "params.yaml: expected UTF-8 text, found another encoding at byte 6; save it as"),
         ("# a".encode("utf-16"), "params.yaml: expected UTF-8 text, found another encoding at byte 1"),
         (b"[" * 5000, "params.yaml: expected sections of values, found brackets within brackets without end"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_refused(content: bytes | None, message: str) -> None:
-    if content is not None:
-        Path("params.yaml").write_bytes(content)
+def test_a_file_that_cannot_be_read_is_refused(content: bytes, message: str) -> None:
+    Path("params.yaml").write_bytes(content)
     result = CliRunner().invoke(check, [], catch_exceptions=False)
     assert result.exit_code == 1 and f"\nError: {message}" in f"\n{result.output}", result.output
+
+
+def test_a_missing_file_is_refused_and_a_folder_in_its_place_too() -> None:
+    done = CliRunner().invoke(check, [])
+    assert done.exit_code == 1
+    assert "params.yaml: expected the pipeline's values, found no such file" in done.output
+    Path("params.yaml").mkdir()
+    assert "params.yaml: expected a file, found a folder; move it away" in CliRunner().invoke(check, []).output
 
 
 def test_torchvision_is_loaded_only_for_its_own_networks() -> None:

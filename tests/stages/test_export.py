@@ -67,7 +67,7 @@ def test_layers_are_named_with_commas(run, tmp_path):
         ({"batch_size": None}, "Missing option '--batch_size'"),
         ({"methods": None}, "Missing option '--methods'"),
         ({"prepared": "nowhere"}, 'nowhere/audit.json: expected the prepared data; found none; run "dvc repro'),
-        ({"models": "nowhere"}, "No such file or directory: 'nowhere/one.safetensors'"),
+        ({"models": "nowhere"}, 'nowhere/one.safetensors: expected a model file, found no such file; run "dvc repro'),
     ],
 )
 def test_bad_options_end_with_a_message_and_no_traceback(run, tmp_path, changed, message):

@@ -10,6 +10,7 @@ from wheretolook.analysis.contrast import contrast, contrast_with_mean
 from wheretolook.cams.manifest import BEYOND, array_name, stores_every_class
 from wheretolook.cams.store import Maps
 from wheretolook.data.refusal import Refusal
+from wheretolook.data.remedy import remedy
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def open_target(maps: Maps, method: str, layer: str, labels: np.ndarray) -> Targ
     if len(array) != len(labels):
         raise Refusal(
             f"{maps.folder}/{method}.{layer}.npy: expected {len(labels)} maps, found {len(array)}; "
-            f'run "dvc repro -sf export@{maps.folder.name}"'
+            f"{remedy(maps.folder)}"
         )
     file = array_name(method, layer)
     knows_class = maps.manifest["arrays"][file].get("knows_class", True)
@@ -143,6 +144,4 @@ def checked(values: np.ndarray, file: Path, rows: np.ndarray | None = None) -> n
     if rows is not None:
         bad = rows[~np.isfinite(values).reshape(len(values), -1).all(axis=1)]
         where = f" in row {bad[0]} (from 0) of the index" + (f" and {len(bad) - 1} more" if len(bad) > 1 else "")
-    raise Refusal(
-        f'{file}: expected finite maps, found NaN or infinity{where}; run "dvc repro -sf export@{file.parent.name}"'
-    )
+    raise Refusal(f"{file}: expected finite maps, found NaN or infinity{where}; {remedy(file.parent)}")

@@ -123,7 +123,7 @@ def _compare_arrays(a: Side, b: Side, change: ModelChange, count: int) -> ModelC
         method=method,
         moved=told.moved(a.prepared.index["image_id"].to_numpy()[shared.rows_a], values, valid, count),
         shared=shared,
-        unknown="" if drift else "maps: expected some that vary, found constant ones alone",
+        unknown="" if drift else "expected maps that vary, found constant ones alone",
     )
 
 
