@@ -6,6 +6,7 @@ import torch
 
 from tests.analysis.made import SIZE
 from tests.analysis.untrained import make_untrained, probed
+from wheretolook.analysis import perturb
 from wheretolook.analysis.perturb import run
 from wheretolook.models.checkpoint import load_model
 
@@ -49,6 +50,19 @@ def test_no_double_is_made_where_the_network_runs(root: Path, monkeypatch: pytes
     calls.clear()
     assert run(network, card, np.zeros((2, SIZE, SIZE, 3), np.uint8)).dtype == np.float64
     assert calls == ["cpu", "double"]
+
+
+def test_pixels_are_judged_in_whole_float32_as_the_maps_are(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def noting(*given: object) -> np.ndarray:
+        seen.append(torch.backends.cudnn.allow_tf32)
+        return run(*given)
+
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    monkeypatch.setattr(perturb, "run", noting)
+    probed(root, 8)
+    assert seen and not any(seen)
 
 
 def test_nothing_is_run_where_nothing_is_asked_for(root: Path) -> None:
