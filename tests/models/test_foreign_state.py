@@ -96,9 +96,7 @@ def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_another_number_of_classes_is_told_as_such(tmp_path: Path) -> None:
     state = foreign_state()
-    with pytest.raises(
-        Refusal, match=r"a network of 3 outputs, as `classes` names 3, found one of 2; name the"
-    ):
+    with pytest.raises(Refusal, match=r"a network of 3 outputs, as `classes` names 3, found one of 2; name the"):
         converted(saved(tmp_path, state), class_names=["a", "b", "c"])
 
 
