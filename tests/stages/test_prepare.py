@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 
 from tests.data.made_classes import write_classes, write_image
 from wheretolook.data.prepared import load_prepared
+from wheretolook.models.card import LARGEST_INPUT
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "stages"))
 from prepare import prepare
@@ -84,3 +85,8 @@ def test_every_option_is_required(name: str):
 
 def test_no_raw_data_is_refused():
     assert "expected a folder with one folder of images for each class" in run(raw="elsewhere").output
+
+
+def test_it_makes_images_as_large_as_a_models_input_may_be_and_no_larger():
+    size = next(parameter for parameter in prepare.params if parameter.name == "size")
+    assert size.type.max == LARGEST_INPUT

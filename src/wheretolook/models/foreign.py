@@ -6,6 +6,7 @@ from typing import Any
 
 from wheretolook.data.atomic import replacing
 from wheretolook.data.refusal import Refusal
+from wheretolook.models.card import LARGEST_INPUT
 from wheretolook.models.quarantine import Bounds, bounds_for, open_in_quarantine
 
 # Of images in 0..1: what torchvision's own weights were trained with.
@@ -114,7 +115,7 @@ def describe(
     """The description that an entry of params.yaml gives in text; None where it gives nothing of the kind.
 
     Raises:
-        Refusal: one part without the others that it needs, or one that can't be read.
+        Refusal: one part without the others that it needs, one that can't be read, or an absurd input size.
     """
     if not any((architecture, arguments, classes, input_size, mean, std)):
         return None
@@ -125,6 +126,8 @@ def describe(
             f"{entry}: expected architecture, classes and input_size together, as a foreign state dict needs them; "
             f"{missing} is missing. A model file of this project needs none"
         )
+    if input_size > LARGEST_INPUT:
+        raise Refusal(f"{entry}: input_size: expected at most {LARGEST_INPUT} pixels, found {input_size}")
     return Description(
         architecture=architecture,
         arguments=parse_arguments(arguments),
