@@ -147,7 +147,7 @@ def test_layers_of_another_network_are_refused(file: Path, network: LookNet):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"width": 4, "depth": 10**7}, "expected none above 16, .*found .*10000000"),
+        ({"width": 4, "depth": 10**7}, "expected none above 16 .*found .*10000000"),
         ({"width": 10**9, "depth": 2}, "expected none above 16"),
         ({"width": 4, "depth": 2, "rows": [[1, [10**7]]]}, "expected none above 16"),
         ({"width": 4, "depth": 2, "rows": [1] * 50}, "expected at most 50 values"),
