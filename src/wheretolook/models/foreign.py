@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from wheretolook.data.atomic import replacing
+from wheretolook.data.readable import is_readable
 from wheretolook.data.refusal import Refusal
 from wheretolook.models.card import LARGEST_INPUT
 from wheretolook.models.quarantine import Bounds, bounds_for, open_in_quarantine
@@ -126,6 +127,8 @@ def describe(
             f"{entry}: expected architecture, classes and input_size together, as a foreign state dict needs them; "
             f"{missing} is missing. A model file of this project needs none"
         )
+    if not is_readable(classes):
+        raise Refusal(f"{entry}: classes: expected names without control characters, found {classes!r}")
     if input_size > LARGEST_INPUT:
         raise Refusal(f"{entry}: input_size: expected at most {LARGEST_INPUT} pixels, found {input_size}")
     return Description(
