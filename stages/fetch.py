@@ -75,7 +75,7 @@ from wheretolook.stage import StageCommand, run_stage
 def fetch(source: str, raw: Path, timeout: float, retries: int, cache: Path, **options: Any) -> None:
     """Get the raw images: RAW/images/CLASS/FILE, and RAW/masks/CLASS/FILE where the source has evidence masks."""
     from wheretolook.data.atomic import replacing_folder
-    from wheretolook.data.scan import scan_classes
+    from wheretolook.data.scan import find_masks, scan_classes
     from wheretolook.data.source_options import check_source_options
 
     given = check_source_options(source, options)
@@ -96,7 +96,10 @@ def fetch(source: str, raw: Path, timeout: float, retries: int, cache: Path, **o
 
             fetch_outside(given, folder, cache, Network(timeout, retries))
         scan = scan_classes(folder / "images")
-    click.echo(f"fetch: {len(scan.files)} images of {', '.join(scan.class_names)}, in {raw}")
+        masks = find_masks(folder / "masks", scan, options["masks"] or "masks")
+    odd = {"masks of no image": masks.unused, "images without a mask, of classes that have some": masks.without}
+    found = "".join(f"; {len(names)} {what}, such as {names[0]}" for what, names in odd.items() if names)
+    click.echo(f"fetch: {len(scan.files)} images of {', '.join(scan.class_names)}, in {raw}{found}")
 
 
 if __name__ == "__main__":

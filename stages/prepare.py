@@ -73,6 +73,7 @@ def prepare(raw: Path, prepared: Path, **options: Any) -> None:
     size, fit = options["size"], options["fit"]
     click.echo(f"prepare: images of {raw}, each {size} x {size} pixels by {fit}")
     audit = write_prepared(raw, prepared, Plan(**options))
+    names = audit.get("mask_names")
     splits = ", ".join(f"{split['images']} {name}" for name, split in audit["splits"].items())
     found = ", ".join(
         f"{count} {what}"
@@ -82,6 +83,8 @@ def prepare(raw: Path, prepared: Path, **options: Any) -> None:
             "with two labels": audit["conflicts"]["images"],
             "of dropped classes": sum(dropped["images"] for dropped in audit["dropped_classes"].values()),
             "files that are no images": audit["ignored"]["count"],
+            "masks of no image": names["of_no_image"]["count"] if names else 0,
+            "without a mask, of classes that have some": names["missing"]["count"] if names else 0,
         }.items()
         if count
     )

@@ -1,6 +1,7 @@
 """`wheretolook` and `wheretolook look`, as a person types them."""
 
 import csv
+import os
 import resource
 import subprocess
 import sys
@@ -11,12 +12,14 @@ from click.testing import CliRunner
 from PIL import Image
 
 from tests.cams.made import SIZE, write_model
+from tests.models.made_models import small_card, small_network
 from wheretolook import cli_look
 from wheretolook import look as look_module
 from wheretolook.cams.registry import METHODS
 from wheretolook.cams.store import load_maps
 from wheretolook.cli import COMMANDS, main
 from wheretolook.data.hashing import sha256_of
+from wheretolook.models.checkpoint import save_model
 
 
 @pytest.fixture
@@ -96,6 +99,42 @@ def test_a_folder_stands_for_the_images_below_it_and_pictures_in_out_are_none(lo
         done, files = look("--class", "cat", images=(".",))
         assert done.exit_code == 0, done.output
         assert [name for name in files if name.endswith("png")] == ["a.cam.block3.cat.png", "b.cam.block3.cat.png"]
+
+
+def test_what_is_named_twice_is_taken_once(look):
+    words = ("--class", "cat", "--layer", "block1", "--method", "gradcam")
+    done, files = look(*words, *words, images=("a.png",))
+    assert done.exit_code == 0, done.output
+    assert files == ["a.gradcam.block1.cat.npy", "a.gradcam.block1.cat.png"]
+
+
+@pytest.mark.parametrize(
+    ("names", "files"),
+    [
+        (("a b", "a_b"), ["a.cam.block2.a_b-1", "a.cam.block2.a_b-2"]),
+        (("../x", "é" * 300), ["a.cam.block2..._x", f"a.cam.block2.{'é' * 25}~"]),
+    ],
+)
+def test_class_names_that_make_no_file_names_are_told_apart(look, tmp_path, names, files):
+    network = small_network()
+    save_model(tmp_path / "odd.safetensors", network, small_card(class_names=names))
+    done, written = look("--class", "all", images=("a.png",), model="odd")
+    assert done.exit_code == 0, done.output
+    assert len(written) == 4
+    assert all(any(name.startswith(file) for name in written) for file in files)
+
+
+def test_image_names_that_make_no_file_names_leave_the_others_alone(look, tmp_path):
+    long, odd = f"{'x' * 240}.png", "c\r\x1b[31m.png"
+    for name in (long, odd):
+        (tmp_path / name).write_bytes((tmp_path / "a.png").read_bytes())
+    (tmp_path / "cut\x1b[31m.png").write_bytes(b"no image")
+    done, files = look("--class", "cat", images=(long, odd, "a.png", "cut\x1b[31m.png"))
+    assert "1 of 4 files was no image" in done.output
+    assert len(files) == 6 and "c___31m.cam.block3.cat.png" in files
+    table = (tmp_path / "out/predictions.csv").read_bytes().decode()
+    assert "\x1b" not in done.output + table
+    assert len(list(csv.reader(table.splitlines()))) == 4
 
 
 def test_predictions_are_written_as_csv(look, tmp_path):
@@ -205,6 +244,10 @@ def test_help_names_every_method():
         (("--class", "hen"), ("a.png",), "class 'hen': expected one of cat, dog"),
         (("--contrast", "--method", "layercam"), ("a.png",), "--contrast: expected methods linear in the class (cam, "),
         ((), ("every.safetensors",), "every.safetensors: no image"),
+        ((), ("pipe.png",), "pipe.png: expected an image, found a pipe, a socket or a device; save what it gives"),
+        (("--model", "pipe.png"), ("a.png",), "pipe.png: expected a model file, found a pipe, a socket or a device"),
+        (("",), ("a.png",), "Invalid value for 'IMAGE...': expected a path, found an empty text"),
+        (("--out", ""), ("a.png",), "Invalid value for '--out': expected a path, found an empty text"),
         ((), ("none.png",), "none.png: expected an image, found no such file; check its name"),
         ((), (), "Missing argument 'IMAGE...'"),
         (("--model", "none.safetensors"), ("a.png",), "none.safetensors: expected a model file, found no such file; "),
@@ -218,6 +261,7 @@ def test_bad_input_ends_with_a_message_and_nothing_written(look, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "same").mkdir()
+    os.mkfifo(tmp_path / "pipe.png")
     done, files = look(*words, images=images)
     assert done.exit_code != 0
     assert message in done.output

@@ -17,6 +17,8 @@ from wheretolook.look_files import distinct_names, file_name, find_images
         (["a/0.png", "a/0.jpg"], ["0.png", "0.jpg"]),
         (["a/0.png", "b/0.png", "a_0.png"], ["a/0-1", "b/0", "a_0-2"]),
         (["a/0 1.png", "a/0_1.png"], ["0 1-1", "0_1-2"]),
+        (["a/0 1.png", "a/0_1.png", "a/0_1-1.png"], ["0 1-2", "0_1-3", "0_1-1"]),
+        (["a/0\r.png", "a/0\x1b.png", "a/\udcff.png"], ["0?-1", "0?-2", "?"]),
     ],
 )
 def test_a_name_has_as_many_folders_as_tell_it_from_others(tmp_path, monkeypatch, paths, names):
@@ -40,3 +42,10 @@ def test_pictures_may_go_above_the_images(tmp_path):
     (tmp_path / "cells").mkdir()
     (tmp_path / "cells/a.png").touch()
     assert find_images([tmp_path / "cells"], tmp_path) == [tmp_path / "cells/a.png"]
+
+
+def test_long_parts_of_file_names_are_cut_and_told_apart():
+    names = ["é" * 200, "é" * 199 + "e", "é" * 200 + "e"]
+    files = [file_name(name, 60) for name in names]
+    assert len(set(files)) == 3 and all(len(file.encode()) <= 60 and file.startswith("é" * 25) for file in files)
+    assert file_name("x" * 60, 60) == "x" * 60

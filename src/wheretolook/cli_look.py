@@ -1,6 +1,7 @@
 """`wheretolook look`: the maps of some images, by a model file alone."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -8,7 +9,18 @@ from wheretolook.command import Command
 
 # The predictions of more images than this would push everything else off the terminal.
 LISTED = 50
-FILE = click.Path(path_type=Path)
+
+
+class _File(click.Path):
+    """A path, and no empty one: that of an unset variable would stand for the whole of the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("expected a path, found an empty text; is a variable unset? For this folder, write a dot", param)
+        return super().convert(value, param, ctx)
+
+
+FILE = _File(path_type=Path)
 
 
 @click.command(cls=Command)

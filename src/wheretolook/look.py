@@ -22,9 +22,10 @@ from wheretolook.cams.files import ImageFiles
 from wheretolook.cams.finite import SHOWN, NotFinite
 from wheretolook.cams.registry import METHODS, find_method
 from wheretolook.data.atomic import remove_unfinished
+from wheretolook.data.readable import readable
 from wheretolook.data.refusal import Refusal
 from wheretolook.failures import explained
-from wheretolook.look_files import check_image_path, distinct_names, file_name
+from wheretolook.look_files import LONGEST_CLASS, check_image_path, distinct_names, file_name, numbered
 from wheretolook.models.card import Card
 from wheretolook.models.checkpoint import load_model
 from wheretolook.models.device import choose_device
@@ -52,8 +53,8 @@ class Wanted:
     contrast: bool = False
 
     def class_names(self, card: Card) -> tuple[str, ...]:
-        """The classes that were named, by a model's card; none: the predicted one of each image."""
-        return card.class_names if "all" in self.classes else tuple(self.classes)
+        """The classes that were named, each once, by a model's card; none: the predicted one of each image."""
+        return card.class_names if "all" in self.classes else tuple(dict.fromkeys(self.classes))
 
     def check(self) -> None:
         """Refuse a contrast of a method that has none."""
@@ -91,6 +92,7 @@ class Looked:
     def overlays(self) -> Iterator[Overlay]:
         """Each picture: image by image, then by method and layer, then by class."""
         scores = self.scores
+        class_files = [file_name(name, LONGEST_CLASS) for name in numbered(self.class_names, LONGEST_CLASS)]
         for i, name in enumerate(self.names):
             for (method, layer), maps in self.found.maps.items():
                 for k in range(maps.shape[1]):
@@ -98,10 +100,10 @@ class Looked:
                     class_name, score = self.class_names[class_index], scores[i, class_index]
                     known = METHODS[method].knows_class
                     stem = [
-                        name,
+                        file_name(name),
                         method,
                         layer,
-                        *([class_name] if known else []),
+                        *([class_files[class_index]] if known else []),
                         *(["contrast"] if self.contrast else []),
                     ]
                     what = f"{method} contrast" if self.contrast else method
@@ -109,7 +111,7 @@ class Looked:
                         f"{class_name} {score:.3f} · {what} · {layer}" if known else f"{method} · {layer} · any class"
                     )
                     yield Overlay(
-                        ".".join(file_name(part) for part in stem),
+                        ".".join(stem),
                         self.images[i],
                         maps[i, k],
                         title,
@@ -192,16 +194,16 @@ def decoded(files: ImageFiles, path: Path) -> np.ndarray:
     """One image, (S, S, 3) uint8.
 
     Raises:
-        Refusal: no file, one that can't be read, or no image.
+        Refusal: no file, one that can't be read, or no image. It is fit for a terminal, whatever the file's name.
     """
-    check_image_path(path)
     try:
+        check_image_path(path)
         return files.read(path)
-    except OSError as error:
-        message = explained(error)
-        if message is None:
+    except (OSError, Refusal) as error:
+        said = str(error) if isinstance(error, Refusal) else explained(error)
+        if said is None:
             raise
-        raise Refusal(message) from error
+        raise Refusal(readable(said)) from error
 
 
 def build(network: nn.Module, card: Card, wanted: Wanted, fast: bool = False) -> Engine:

@@ -3,14 +3,20 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from wheretolook.data.decode import SUFFIXES
 from wheretolook.data.junk import is_junk
+from wheretolook.data.readable import readable
 from wheretolook.data.refusal import Refusal
 
 MODELS = Path("models")
 SUFFIX = ".safetensors"
+OTHER = "a pipe, a socket or a device"
+# Bytes of a file system's name are 255: of IMAGE.METHOD.LAYER.CLASS.contrast.png, and a scratch name's end after that,
+# these are for IMAGE and for CLASS.
+LONGEST_IMAGE, LONGEST_CLASS = 130, 60
 # So many files of a list are shown.
 _SHOWN = 4
 
@@ -19,7 +25,8 @@ def check_model_path(path: Path) -> None:
     """Refuse a model that is no file.
 
     Raises:
-        Refusal: no such file, or a folder; the message names the model files that were likely meant.
+        Refusal: no such file, or a folder; the message names the model files that were likely meant. Or a pipe, a
+            socket or a device, which has no end, or waits for ever.
     """
     if path.is_dir():
         raise Refusal(f"{path}: expected a model file, found a folder; {_remedy(_model_files(path))}")
@@ -27,16 +34,20 @@ def check_model_path(path: Path) -> None:
         places = (path.with_name(path.name + SUFFIX), MODELS / path.name, MODELS / f"{path.name}{SUFFIX}")
         meant = [place for place in places if place.is_file()]
         raise Refusal(f"{path}: expected a model file, found no such file; {_remedy(meant or _model_files(MODELS))}")
+    if not path.is_file():
+        raise Refusal(f"{path}: expected a model file, found {OTHER}; {_remedy(_model_files(MODELS))}")
 
 
 def check_image_path(path: Path) -> None:
     """Refuse an image that is no file.
 
     Raises:
-        Refusal: nothing of this name.
+        Refusal: nothing of this name, or a pipe, a socket or a device, which has no end, or waits for ever.
     """
     if not path.exists():
         raise Refusal(f"{path}: expected an image, found no such file; check its name (`ls {path.parent}`)")
+    if not (path.is_file() or path.is_dir()):
+        raise Refusal(f"{path}: expected an image, found {OTHER}; save what it gives as a file, and name that")
 
 
 def find_images(given: Sequence[Path], out: Path) -> list[Path]:
@@ -77,13 +88,47 @@ def distinct_names(paths: Sequence[Path]) -> list[str]:
         count = Counter(names)
         deeper = [min(n + (count[name] > 1), len(part)) for n, name, part in zip(depth, names, parts, strict=True)]
         if deeper == depth:
-            return _numbered([_printable(name) for name in names])
+            return numbered([readable(name) for name in names], LONGEST_IMAGE)
         depth = deeper
 
 
-def file_name(part: str) -> str:
-    """Letters, digits and a few signs stay; anything else, as a slash in a class name, becomes an underscore."""
-    return re.sub(r"[^\w.+-]", "_", part)
+def file_name(part: str, longest: int = LONGEST_IMAGE) -> str:
+    """Letters, digits and a few signs stay; anything else, as a slash in a class name, becomes an underscore.
+
+    Args:
+        part: of a file name.
+        longest: bytes. Of a longer part, the beginning stays, and then a mark of the whole, which no other has.
+    """
+    plain = re.sub(r"[^\w.+-]", "_", part)
+    if len(plain.encode()) <= longest:
+        return plain
+    mark = sha256(part.encode()).hexdigest()[:8]
+    return f"{plain.encode()[: longest - len(mark) - 1].decode(errors='ignore')}~{mark}"
+
+
+def numbered(names: Sequence[str], longest: int) -> list[str]:
+    """The names; those that would be the same as parts of file names are numbered, so that none are.
+
+    Args:
+        names: each once.
+        longest: as for `file_name`.
+    """
+    plain = [file_name(name, longest) for name in names]
+    count, seen = Counter(plain), Counter()
+    taken = set(plain)
+    result = []
+    for name, same in zip(names, plain, strict=True):
+        if count[same] == 1:
+            result.append(name)
+            continue
+        while True:
+            seen[same] += 1
+            candidate = f"{name}-{seen[same]}"
+            if (file := file_name(candidate, longest)) not in taken:
+                break
+        taken.add(file)
+        result.append(candidate)
+    return result
 
 
 def _images_below(folder: Path, out: Path) -> list[Path]:
@@ -106,20 +151,6 @@ def _images_below(folder: Path, out: Path) -> list[Path]:
 def _full(path: Path) -> Path:
     """The path from the root. The file itself may be a link, as into DVC's cache, and keeps its name."""
     return path.parent.resolve() / path.name
-
-
-def _numbered(names: list[str]) -> list[str]:
-    count, seen = Counter(map(file_name, names)), Counter()
-    numbered = []
-    for name in names:
-        seen[file_name(name)] += 1
-        numbered.append(f"{name}-{seen[file_name(name)]}" if count[file_name(name)] > 1 else name)
-    return numbered
-
-
-def _printable(name: str) -> str:
-    """Bytes that are no UTF-8, which neither a terminal nor a CSV file takes, replaced."""
-    return name.encode("utf-8", "replace").decode("utf-8")
 
 
 def _remedy(found: Sequence[Path]) -> str:

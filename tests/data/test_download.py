@@ -3,12 +3,14 @@
 import hashlib
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,7 +18,7 @@ from tests.drive_server.loopback import Web
 from tests.drive_server.served import Served
 from wheretolook.data.attempts import Network
 from wheretolook.data.cache import ContentCache
-from wheretolook.data.download import download
+from wheretolook.data.download import BLOCK, download
 from wheretolook.data.obtain import Wanted, obtain
 from wheretolook.data.refusal import Refusal
 
@@ -154,6 +156,7 @@ FAILURES = {
     "broken": (Served(statuses=[503] * 9), "a server in trouble .*, in 4 attempts; run it again later", 4),
     "asked to wait": (Served(statuses=[429] * 9, retry_after="3600"), "asks to wait 3600 s", 1),
     "in a circle": (Served(statuses=[302] * 99), "leads in a circle", 31),
+    "nowhere": (Served(statuses=[302], location="http://[::1"), "a redirect to what is no address .* open the link", 1),
     "page": (Served(kind="page"), "an HTML page in its place; open the link in a browser", 1),
     "cut": (Served(CONTENT, cuts=[1000] * 9), "cut short .* in 4 attempts; run it again: what came so far is kept", 4),
     "cut, no length": (Served(CONTENT, cuts=[1000] * 9, length=False), "expected the SHA-256", 1),
@@ -221,6 +224,32 @@ def test_a_full_disk_is_called_so(web: Web, tmp_path: Path) -> None:
     # Writing there ends as writing to a full disk does.
     (tmp_path / "content").symlink_to("/dev/full")
     with pytest.raises(Refusal, match="no space left on the disk; free some"):
+        download(web.url("a.zip"), tmp_path, ONCE)
+
+
+def test_a_body_without_an_end_leaves_the_disk_some_room_and_says_what_fills_it(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def usage(folder: Path) -> SimpleNamespace:
+        content = tmp_path / "content"
+        return SimpleNamespace(free=400_000 - (content.stat().st_size if content.exists() else 0))
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    web.files["a.zip"] = Served(CONTENT, length=False)
+    with pytest.raises(Refusal, match=rf"no end yet.* remove {tmp_path}, which holds \d+,\d+ bytes") as refused:
+        download(web.url("a.zip"), tmp_path, NETWORK)
+    assert "free some and run it again: what came so far is kept" in str(refused.value)
+    assert 100_000 < (tmp_path / "content").stat().st_size <= 200_000 + BLOCK
+    assert len(web.tally.requests) == 1
+
+
+def test_a_disk_that_is_full_of_what_came_before_is_told_with_the_folder(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web.files["a.zip"] = Served(CONTENT)
+    (tmp_path / "content").write_bytes(CONTENT[:5000])
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=10))
+    with pytest.raises(Refusal, match=rf"no space on the disk: .* remove {tmp_path}, which holds 5,000 bytes of it"):
         download(web.url("a.zip"), tmp_path, ONCE)
 
 

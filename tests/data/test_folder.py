@@ -26,11 +26,11 @@ def test_images_are_copied_and_nothing_else(source: Path, tmp_path: Path):
     assert copied.read_bytes() == (source / "images/a/p0_000.png").read_bytes()
 
 
-def test_masks_of_images_are_copied_and_others_stay(source: Path, tmp_path: Path):
+def test_masks_are_copied_those_of_no_image_too_which_prepare_tells(source: Path, tmp_path: Path):
     write_mask(source / "masks/b/p1_001.bmp")
     write_mask(source / "masks/b/of_no_image.png")
     copy_class_folders(source / "images", source / "masks", tmp_path / "raw")
-    assert names(tmp_path / "raw/masks") == {"b/p1_001.bmp"}
+    assert names(tmp_path / "raw/masks") == {"b/p1_001.bmp", "b/of_no_image.png"}
 
 
 def test_a_folder_of_masks_that_is_missing_or_empty_is_refused(source: Path, tmp_path: Path):

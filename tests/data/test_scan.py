@@ -1,10 +1,11 @@
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.data.made_classes import write_classes, write_image, write_mask
 from wheretolook.data.refusal import Refusal
-from wheretolook.data.scan import find_masks, image_paths, scan_classes
+from wheretolook.data.scan import Masks, find_masks, image_paths, scan_classes
 
 
 @pytest.fixture
@@ -73,6 +74,20 @@ def test_a_name_that_is_not_utf_8_is_refused(images: Path):
         scan_classes(images)
 
 
+@pytest.mark.parametrize("name", ["a/c\rd.png", "a\nb/x.png", "a/x\x1b[31m/x.png", "a/notes\t.txt"])
+def test_a_control_character_in_a_name_is_refused(name: str, images: Path):
+    write_image(images / Path(name).with_suffix(".png"), 9).rename(images / name)
+    with pytest.raises(Refusal, match="expected a name without control characters; found one; rename") as refused:
+        scan_classes(images)
+    assert str(refused.value).isprintable()
+
+
+def test_a_pipe_named_as_an_image_is_not_missed_in_silence(images: Path):
+    os.mkfifo(images / "a/pipe.png")
+    with pytest.raises(Refusal, match=r"a/pipe\.png: expected an image, found a pipe, a socket or a device; remove it"):
+        scan_classes(images)
+
+
 def test_an_image_that_is_a_link_to_nothing_is_not_missed_in_silence(images: Path):
     (images / "a/linked.png").symlink_to("elsewhere.png")
     message = r"a/linked\.png: expected an image, found a link to elsewhere\.png, which is not there"
@@ -85,10 +100,11 @@ def test_an_image_that_is_a_link_to_nothing_is_not_missed_in_silence(images: Pat
 class TestMasks:
     def test_a_mask_belongs_to_the_image_of_the_same_path_whatever_its_suffix(self, images: Path, tmp_path: Path):
         mask = write_mask(tmp_path / "masks/b/p1_001.bmp")
-        assert find_masks(tmp_path / "masks", scan_classes(images)) == {"b/p1_001.png": mask}
+        found = find_masks(tmp_path / "masks", scan_classes(images))
+        assert found == Masks({"b/p1_001.png": mask}, unused=(), without=("b/p0_000.png",))
 
     def test_without_a_folder_there_are_none(self, images: Path, tmp_path: Path):
-        assert find_masks(tmp_path / "masks", scan_classes(images)) == {}
+        assert find_masks(tmp_path / "masks", scan_classes(images)) == Masks({}, (), ())
 
     def test_two_masks_for_one_image_are_refused(self, images: Path, tmp_path: Path):
         write_mask(tmp_path / "masks/a/p0_000.png")
@@ -106,4 +122,25 @@ class TestMasks:
         (tmp_path / "masks").mkdir()
         (tmp_path / "masks/b").symlink_to(tmp_path / "elsewhere")
         found = find_masks(tmp_path / "masks", scan_classes(images))
-        assert found == {"b/p1_001.png": tmp_path / "masks/b/p1_001.png"}
+        assert found.paths == {"b/p1_001.png": tmp_path / "masks/b/p1_001.png"}
+
+    def test_masks_of_no_image_and_images_that_lack_one_are_told(self, images: Path, tmp_path: Path):
+        for name in ("b/p0_000", "b/p9_009"):
+            write_mask(tmp_path / f"masks/{name}.png")
+        found = find_masks(tmp_path / "masks", scan_classes(images))
+        # A class of which none has a mask, as of the uninfected, lacks nothing.
+        assert (found.unused, found.without) == (("b/p9_009.png",), ("b/p1_001.png",))
+
+    def test_most_masks_of_no_image_are_refused_with_a_name_as_it_is_and_as_it_should_be(
+        self, images: Path, tmp_path: Path
+    ):
+        for name in ("a/p0_000", "b/p0_000_mask", "b/p1_001_mask"):
+            write_mask(tmp_path / f"masks/{name}.png")
+        message = r"cells: 1 of 3 masks belong to an image; .* such as b/p0_000\.png; found b/p0_000_mask\.png; rename"
+        with pytest.raises(Refusal, match=message):
+            find_masks(tmp_path / "masks", scan_classes(images), "cells")
+
+    def test_a_mask_with_a_control_character_in_its_name_is_refused(self, images: Path, tmp_path: Path):
+        write_mask(tmp_path / "masks/b/p\r.png")
+        with pytest.raises(Refusal, match="expected a name without control characters"):
+            find_masks(tmp_path / "masks", scan_classes(images))

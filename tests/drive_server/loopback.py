@@ -89,7 +89,7 @@ class _WebHandler(QuietHandler):
             send_page(self, 404, "<html>Not Found</html>")
         elif served.statuses:
             headers = {"Retry_After": served.retry_after} if served.retry_after else {}
-            headers |= {"Location": self.path} if 300 <= served.statuses[0] < 400 else {}
+            headers |= {"Location": served.location or self.path} if 300 <= served.statuses[0] < 400 else {}
             send_page(self, served.statuses.pop(0), "<html>An answer</html>", **headers)
         elif served.kind == "page":
             send_page(self, 200, "<!DOCTYPE html><html>Please sign in to download</html>")

@@ -17,6 +17,7 @@ class Served:
         kind: of the answer: "file", or one of Drive's pages ("virus scan", "quota", "private", "missing", "page").
         statuses: answered first, one a request, with no file.
         retry_after: the header that comes with those.
+        location: where those of them that redirect lead; "" for the same address.
         cuts: of each request for the body in turn: bytes after which the connection is closed.
         drip: seconds of pause after each byte.
         pause: seconds after each block.
@@ -32,6 +33,7 @@ class Served:
     kind: str = "file"
     statuses: list[int] = field(default_factory=list)
     retry_after: str = ""
+    location: str = ""
     cuts: list[int] = field(default_factory=list)
     drip: float = 0.0
     pause: float = 0.0

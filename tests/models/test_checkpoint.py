@@ -89,7 +89,7 @@ def test_another_format_is_refused(tmp_path: Path, content: bytes):
 
 def test_a_cut_file_is_refused(file: Path):
     file.write_bytes(file.read_bytes()[:-8])
-    with pytest.raises(Refusal, match="expected a whole safetensors file"):
+    with pytest.raises(Refusal, match=r"not a whole safetensors file: .* cut short"):
         load_model(file, CPU)
 
 
@@ -141,4 +141,35 @@ def test_layers_of_another_network_are_refused(file: Path, network: LookNet):
     other = card(network, layers=("layer1", "layer2"), trained_heads=("layer2",))
     rewrite(file, metadata={METADATA_KEY: card_to_json(other)})
     with pytest.raises(Refusal, match="expected the layers of looknet"):
+        load_model(file, CPU)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"width": 4, "depth": 10**7}, "expected none above 16 .*found .*10000000"),
+        ({"width": 10**9, "depth": 2}, "expected none above 16"),
+        ({"width": 4, "depth": 2, "rows": [[1, [10**7]]]}, "expected none above 16"),
+        ({"width": 4, "depth": 2, "rows": [1] * 50}, "expected at most 50 values"),
+    ],
+)
+def test_a_card_whose_network_would_be_absurd_is_refused_before_it_is_built(
+    file: Path, network: LookNet, arguments: dict, message: str
+):
+    rewrite(file, metadata={METADATA_KEY: card_to_json(card(network, arguments=arguments))})
+    with pytest.raises(Refusal, match=f"arguments in the card: {message}"):
+        load_model(file, CPU)
+
+
+def test_a_tensor_of_no_elements_makes_no_argument_less_absurd(file: Path, network: LookNet):
+    absurd = card(network, arguments={"width": 10**9, "depth": 2})
+    rewrite(file, metadata={METADATA_KEY: card_to_json(absurd)}, extra=torch.zeros(10**9, 0))
+    with pytest.raises(Refusal, match="none above"):
+        load_model(file, CPU)
+
+
+def test_arguments_of_which_no_network_can_be_built_are_refused(file: Path, network: LookNet):
+    deep = card(network, arguments={"width": 4, "depth": 90})
+    rewrite(file, metadata={METADATA_KEY: card_to_json(deep)}, extra=torch.zeros(90))
+    with pytest.raises(Refusal, match=r"expected arguments in the card that looknet can be built with, found .*90"):
         load_model(file, CPU)

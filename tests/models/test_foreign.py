@@ -22,6 +22,16 @@ def test_an_entry_describes_a_foreign_file() -> None:
     assert IMAGENET_STD == (0.229, 0.224, 0.225)
 
 
+def test_an_input_size_beyond_what_images_are_made_is_refused() -> None:
+    with pytest.raises(Refusal, match=r"drive\.x: input_size: expected at most 2048 pixels, found 99999999999"):
+        describe("drive.x", "resnet18", "", "a,b", 99999999999, "", "")
+
+
+def test_class_names_with_control_characters_are_refused_before_a_file_is_written() -> None:
+    with pytest.raises(Refusal, match=r"drive\.x: classes: .* control characters, found 'a\\x1b,b'"):
+        describe("drive.x", "resnet18", "", "a\x1b,b", 112, "", "")
+
+
 def test_an_entry_without_any_of_it_describes_nothing() -> None:
     assert describe("drive.x", "", "", (), None, "", "") is None
     assert describe("drive.x", "", "", ("",), None, "", "") is None

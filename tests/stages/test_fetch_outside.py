@@ -63,6 +63,20 @@ def test_the_same_files_give_the_same_folder_whatever_packed_them(archive: Path)
     assert tree(Path("data/raw")) == expected()
 
 
+def test_masks_of_an_archive_that_belong_to_no_image_are_told_or_refused(archive: Path) -> None:
+    odd = [("masks/infected/0_mask.png", picture(9)), ("masks/infected/1_mask.png", picture(9))]
+    for count, says in ((1, "; 1 masks of no image, such as infected/0_mask.png"), (2, "masks: 1 of 3 masks belong")):
+        packed = write_zip(archive.with_name("odd.zip"), [*CELLS, *MASKS, *odd[:count]])
+        done = run("archive", "--path", str(packed), "--sha256", digest(packed))
+        assert says in done.output and done.exit_code == count - 1
+
+
+def test_a_folder_of_masks_without_a_picture_is_refused(archive: Path) -> None:
+    packed = write_zip(archive.with_name("arrays.zip"), [*CELLS, ("masks/infected/0.npy", b"array")])
+    done = run("archive", "--path", str(packed), "--sha256", digest(packed))
+    assert done.exit_code == 1 and "masks: expected masks (.bmp, " in done.output
+
+
 def test_an_archive_comes_by_its_address(archive: Path) -> None:
     with Web({"cells.zip": Served(archive.read_bytes())}) as web:
         done = run("archive", "--url", web.url("cells.zip"), "--sha256", digest(archive))

@@ -1,13 +1,15 @@
 """Stage `prepare`."""
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.data.made_classes import write_classes, write_image
+from tests.data.made_classes import MASK_VALUES, write_classes, write_image, write_mask
 from wheretolook.data.prepared import load_prepared
+from wheretolook.models.card import LARGEST_INPUT
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "stages"))
 from prepare import prepare
@@ -84,3 +86,25 @@ def test_every_option_is_required(name: str):
 
 def test_no_raw_data_is_refused():
     assert "expected a folder with one folder of images for each class" in run(raw="elsewhere").output
+
+
+def test_it_makes_images_as_large_as_a_models_input_may_be_and_no_larger():
+    size = next(parameter for parameter in prepare.params if parameter.name == "size")
+    assert size.type.max == LARGEST_INPUT
+
+
+def test_masks_of_no_image_and_images_that_lack_one_are_counted(raw: Path):
+    for name in ("p0_000", "p1_001", "of_none"):
+        write_mask(raw / f"masks/a/{name}.png")
+    result = run(mask_values=MASK_VALUES)
+    assert result.output.endswith("found: 1 masks of no image, 8 without a mask, of classes that have some\n")
+    names = json.loads(Path("data/prepared/audit.json").read_text())["mask_names"]
+    assert names["of_no_image"] == {"count": 1, "examples": ["a/of_none.png"]}
+    assert names["missing"]["count"] == 8 and names["missing"]["examples"][0] == "a/p2_002.png"
+
+
+def test_one_class_of_which_each_image_has_a_mask_is_nothing_odd(raw: Path):
+    for image in (raw / "images/a").iterdir():
+        write_mask(raw / "masks/a" / image.name)
+    assert run(mask_values=MASK_VALUES).output.endswith("found: nothing odd\n")
+    assert "mask_names" not in json.loads(Path("data/prepared/audit.json").read_text())

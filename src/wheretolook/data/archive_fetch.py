@@ -7,10 +7,12 @@ from wheretolook.data.archive import unpack
 from wheretolook.data.archive_entries import Entry
 from wheretolook.data.archive_plan import make_plan
 from wheretolook.data.attempts import Network
+from wheretolook.data.decode import SUFFIXES
 from wheretolook.data.drive import drive_link
 from wheretolook.data.drive_folder import copy_listing, drive_folder_id, obtain_drive_folder
 from wheretolook.data.obtain import Wanted, obtain
 from wheretolook.data.refusal import Refusal
+from wheretolook.data.scan import image_paths
 
 
 def fetch_archive(wanted: Wanted, root: str, masks: str, folder: Path, cache: Path, network: Network) -> None:
@@ -60,8 +62,14 @@ def fetch_outside(given: Mapping[str, str], folder: Path, cache: Path, network: 
         folder: gets `images` and, where there are masks, `masks`.
         cache: folder of the content cache.
         network: patience of a download.
+
+    Raises:
+        Refusal: as `fetch_drive`, or no masks where masks were asked for.
     """
     fetch_drive(wanted_of(given), given["root"], given["masks"], folder, cache, network)
+    if given["masks"] and not image_paths(folder / "masks"):
+        kinds = ", ".join(sorted(SUFFIXES))
+        raise Refusal(f"{given['masks']}: expected masks ({kinds}), found none; '' stands for no masks")
 
 
 def wanted_of(given: Mapping[str, str]) -> Wanted:

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
+from wheretolook.data.readable import is_readable
 from wheretolook.data.refusal import Refusal
 
 Parts = tuple[str, ...]
@@ -29,7 +30,7 @@ def safe_parts(name: str) -> Parts:
     parts = tuple(part for part in plain.split("/") if part not in ("", "."))
     if ".." in parts:
         raise Refusal(f"expected names inside the archive's own folder, found {name!r}, which leaves it")
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in plain):
+    if not is_readable(plain):
         raise Refusal(f"expected readable names, found a control character or half a character in {name!r}")
     if len(parts) > DEEPEST or any(len(part.encode()) > LONGEST_NAME for part in parts):
         raise Refusal(f"expected at most {DEEPEST} folders and {LONGEST_NAME} bytes a name, found {name[:80]!r}…")

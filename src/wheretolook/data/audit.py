@@ -17,6 +17,8 @@ Keys (counts are of images, if nothing else is said; lists of examples end at EX
 - `prepared`: {`size`, `fit`}.
 - `masks`: null without masks, else {`images`, `without`, `labels.LABEL`: {`images`, `area_share`}}: images that have
   the label, and the share of all masks' area that it takes.
+- `mask_names`, where there is anything to say: `of_no_image`, masks that belong to none, and `missing`, images without
+  one where others of their class have one, each {`count`, `examples`}.
 - `sha256`: of each file of the prepared data.
 """
 
@@ -26,7 +28,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from wheretolook.data.scan import ImageFile
+from wheretolook.data.scan import ImageFile, Masks
 
 EXAMPLES = 20
 
@@ -113,6 +115,13 @@ def audit_groups(rows: Sequence[Row], pattern: str) -> dict[str, Any] | None:
             "examples": {name: groups[:EXAMPLES] for name, groups in alone.items()},
         },
     }
+
+
+def audit_mask_names(masks: Masks) -> dict[str, Any]:
+    """Masks of no image, and images that lack one: `mask_names` in the audit; nothing where there are neither."""
+    if not (masks.unused or masks.without):
+        return {}
+    return {"mask_names": {"of_no_image": some(masks.unused), "missing": some(masks.without)}}
 
 
 def some(names: Sequence[str]) -> dict[str, Any]:

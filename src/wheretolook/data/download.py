@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,15 @@ from tqdm import tqdm
 
 from wheretolook.data.atomic import write_json
 from wheretolook.data.attempts import Failure, Network, attempt
-from wheretolook.data.download_failures import RUN_AGAIN, check_space, disk_failure, network_failure, status_failure
+from wheretolook.data.download_failures import (
+    RUN_AGAIN,
+    check_reserve,
+    check_space,
+    disk_failure,
+    network_failure,
+    reserve_of,
+    status_failure,
+)
 
 BLOCK = 1 << 16
 # Fewer bytes a second, over a whole time-out, count as none at all: a drip must not hold a pipeline for days.
@@ -31,7 +40,7 @@ def download(url: str, folder: Path, network: Network) -> bool:
         are not to be believed before they were hashed.
 
     Raises:
-        Refusal: private, missing, throttled, no network, too slow, cut short, no space; with what to do.
+        Refusal: private, missing, throttled, no network, too slow, cut short, no end, no space; with what to do.
     """
     with requests.Session() as session:
         return attempt(lambda: _attempt(session, url, folder, network), url, network)
@@ -41,7 +50,7 @@ def _attempt(session: requests.Session, url: str, folder: Path, network: Network
     content = folder / "content"
     offset = content.stat().st_size if content.exists() else 0
     try:
-        with session.get(url, headers=_headers(folder, offset), stream=True, timeout=network.timeout) as response:
+        with _asked(session, url, _headers(folder, offset), network) as response:
             if _is_whole(response, offset):
                 return True
             _forget_another_version(response, content, offset)
@@ -53,7 +62,19 @@ def _attempt(session: requests.Session, url: str, folder: Path, network: Network
     except requests.RequestException as error:
         raise network_failure(error, url) from error
     except OSError as error:
-        raise disk_failure(error) or error from error
+        raise disk_failure(error, folder) or error from error
+
+
+def _asked(session: requests.Session, url: str, headers: dict[str, str], network: Network) -> requests.Response:
+    """The answer at the end of all redirects, without its body."""
+    try:
+        return session.get(url, headers=headers, stream=True, timeout=network.timeout)
+    except requests.RequestException:
+        raise
+    except ValueError as error:
+        # Where a redirect leads is parsed by Python, and its errors come through.
+        found = f"a redirect to what is no address ({error})"
+        raise Failure(found, "open the link in a browser, and use the address it ends at") from error
 
 
 def _headers(folder: Path, offset: int) -> dict[str, str]:
@@ -93,11 +114,12 @@ def _receive(response: requests.Response, folder: Path, offset: int, network: Ne
     # A weak tag vouches for the meaning, not for the bytes: no ground to join two halves on.
     version = {"etag": "" if tag.startswith("W/") else tag, "modified": response.headers.get("Last-Modified", "")}
     write_json(folder / "version.json", version)
+    reserve = reserve_of(folder) if expected is None else 0
     with (
         (folder / "content").open("ab" if offset else "wb") as file,
         _bar(response.url, offset, expected) as bar,
     ):
-        received = _copy(response, file, bar, network)
+        received = _copy(response, file, bar, network, lambda: check_reserve(folder, reserve))
     if expected is not None and received < expected:
         raise Failure(f"a file cut short ({offset + received:,} of {offset + expected:,} bytes)", RUN_AGAIN, heals=True)
 
@@ -108,11 +130,12 @@ def _bar(url: str, offset: int, expected: int | None) -> tqdm:
     return tqdm(total=total, initial=offset, desc=name, unit="B", unit_scale=True, disable=None)
 
 
-def _copy(response: requests.Response, file: Any, bar: tqdm, network: Network) -> int:
+def _copy(response: requests.Response, file: Any, bar: tqdm, network: Network, check_disk: Callable[[], None]) -> int:
     received = before = 0
     began = time.monotonic()
     try:
         while block := response.raw.read1(BLOCK, decode_content=False):
+            check_disk()
             file.write(block)
             bar.update(len(block))
             received += len(block)

@@ -10,6 +10,8 @@ import requests
 from wheretolook.data.attempts import Failure
 
 NO_NETWORK = "check the connection, and the proxy settings (HTTPS_PROXY, NO_PROXY); what came so far is kept"
+# Bytes of the disk: what else runs on the machine goes on.
+RESERVE = 1 << 28
 RUN_AGAIN = "run it again: what came so far is kept and the rest is asked for"
 
 
@@ -63,15 +65,24 @@ def retry_after(response: requests.Response) -> float:
     return float(value) if value.isascii() and value.isdigit() else 0.0
 
 
-def disk_failure(error: OSError) -> Failure | None:
-    """A full disk or quota, in words; None for any other error."""
+def disk_failure(error: OSError, folder: Path) -> Failure | None:
+    """A full disk or quota, in words; None for any other error.
+
+    Args:
+        error: of a write.
+        folder: holds what came so far.
+    """
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return None
-    return Failure("no space left on the disk", "free some and run it again: what came so far is kept")
+    return Failure("no space left on the disk", _room(folder))
 
 
 def check_space(folder: Path, needed: int) -> None:
     """Refuse to begin what cannot end.
+
+    Args:
+        folder: holds what came so far.
+        needed: bytes that are to come.
 
     Raises:
         Failure: fewer bytes are free where `folder` stands than are needed.
@@ -79,4 +90,32 @@ def check_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         found = f"no space on the disk: {needed:,} bytes are to come, {free:,} are free"
-        raise Failure(found, "free some and run it again: what came so far is kept")
+        raise Failure(found, _room(folder))
+
+
+def reserve_of(folder: Path) -> int:
+    """Bytes that a file of unknown length has to leave free: it may have no end."""
+    return min(RESERVE, shutil.disk_usage(folder).free // 2)
+
+
+def check_reserve(folder: Path, reserve: int) -> None:
+    """Stop a file of unknown length before the disk is full.
+
+    Args:
+        folder: holds what came so far.
+        reserve: bytes that have to stay free.
+
+    Raises:
+        Failure: fewer are free.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < reserve:
+        found = f"a file of no length that the server would name, no end yet, and {free:,} bytes free"
+        raise Failure(found, _room(folder))
+
+
+def _room(folder: Path) -> str:
+    """How to go on, where the disk is full."""
+    came = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    kept = f"; if it is not meant to be that large, remove {folder}, which holds {came:,} bytes of it" if came else ""
+    return f"free some and run it again: what came so far is kept{kept}"

@@ -7,7 +7,14 @@ import requests
 from tqdm import tqdm
 
 from wheretolook.data.attempts import Failure, Network, attempt
-from wheretolook.data.download_failures import RUN_AGAIN, check_space, disk_failure, network_failure
+from wheretolook.data.download_failures import (
+    RUN_AGAIN,
+    check_reserve,
+    check_space,
+    disk_failure,
+    network_failure,
+    reserve_of,
+)
 from wheretolook.data.drive_failures import page_failure
 from wheretolook.data.drive_patience import Patience
 
@@ -64,7 +71,7 @@ def _attempt(identifier: str, folder: Path, network: Network) -> bool:
     except requests.RequestException as error:
         raise network_failure(error, drive_link(identifier)) from error
     except OSError as error:
-        raise disk_failure(error) or error from error
+        raise disk_failure(error, folder) or error from error
     except (KeyError, ValueError, TypeError, AssertionError) as error:
         # gdown reads headers and forms as Drive sends them; an answer of another make ends in one of these.
         raise Failure("an answer that is not Drive's", "open the link in a browser; update gdown") from error
@@ -77,6 +84,7 @@ def _download(identifier: str, folder: Path, network: Network, patience: Patienc
     # A cut connection costs the block that it cut. gdown reads half a megabyte at a time: for a model of some
     # megabytes and five cuts that is a quarter of it, sent twice.
     importlib.import_module("gdown.download").CHUNK_SIZE = BLOCK
+    reserve = reserve_of(folder)
     with tqdm(desc=identifier, unit="B", unit_scale=True, leave=False, disable=None) as bar, patience:
 
         def advance(so_far: int, total: int | None) -> None:
@@ -84,6 +92,8 @@ def _download(identifier: str, folder: Path, network: Network, patience: Patienc
             if bar.total is None and total is not None:
                 bar.total = total
                 check_space(folder, total - so_far)
+            if total is None:
+                check_reserve(folder, reserve)
             bar.update(so_far - bar.n)
 
         gdown.download(

@@ -24,7 +24,7 @@ def copy_class_folders(images: Path, masks: Path | None, target: Path) -> int:
 
     Raises:
         Refusal: no class folders, folders of class folders, one class only, an empty class, no folder of masks, or
-            masks that fit no image.
+            masks of which most fit no image.
     """
     if target.resolve().is_relative_to(images.resolve()):
         raise Refusal(f"{images}: expected a folder beside {target.parent}; found one that holds it; give another path")
@@ -34,11 +34,13 @@ def copy_class_folders(images: Path, masks: Path | None, target: Path) -> int:
     scan = scan_classes(folder, _inside(folder, masks))
     if masks is not None:
         found = find_masks(masks, scan)
-        if not found:
+        if not found.paths:
             raise Refusal(
                 f"{masks}: expected masks beside the images, such as {scan.files[0].mask_key}.png; found none"
             )
-        _copy((path, target / "masks" / path.relative_to(masks)) for path in found.values())
+        # Those of no image too: `prepare` then says so as well.
+        every = [*found.paths.values(), *(masks / name for name in found.unused)]
+        _copy((path, target / "masks" / path.relative_to(masks)) for path in every)
     _copy((file.path, target / "images" / file.image_id) for file in scan.files)
     return len(scan.files)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from wheretolook.data.arrays import Decoded, decode_images, keep_rows, write_masks
 from wheretolook.data.atomic import replacing_folder, write_json
-from wheretolook.data.audit import Row, audit_classes, audit_groups, audit_rows, some
+from wheretolook.data.audit import Row, audit_classes, audit_groups, audit_mask_names, audit_rows, some
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.masks import parse_mask_values
 from wheretolook.data.prepared import COLUMNS, SPLITS
@@ -89,8 +89,9 @@ def prepare(raw: Path, prepared: Path, plan: Plan) -> dict[str, Any]:
             "groups": audit_groups(rows, plan.group_pattern),
             "prepared": {"size": plan.size, "fit": plan.fit},
             "masks": None,
+            **audit_mask_names(masks),
         }
-        files = [masks.get(row.image_id) for row in rows]
+        files = [masks.paths.get(row.image_id) for row in rows]
         if any(files):
             sizes = [(row.width, row.height) for row in rows]
             audit["masks"] = write_masks(files, sizes, folder / "masks.npy", labels_of, plan.size, plan.fit)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from wheretolook.data.atomic import replacing
 from wheretolook.data.refusal import Refusal
-from wheretolook.models.card import METADATA_KEY, Card, read_card
+from wheretolook.models.card import METADATA_KEY, Card, read_card, read_checked_card
 from wheretolook.models.foreign import Description, convert_foreign
 from wheretolook.models.quarantine import bounds_for, open_in_quarantine
-from wheretolook.models.weights_file import check_weights_file, is_weights_file, weights_metadata
+from wheretolook.models.weights_file import is_weights_file, weights_metadata
 
 
 def admit(path: Path, origin: str, target: Path, description: Description | None) -> Card:
@@ -64,16 +64,6 @@ def check_own(path: Path) -> Card:
     Raises:
         Refusal: whatever is not as it should be.
     """
-    shapes = check_weights_file(path)
-    card = read_card(path)
-    _check_arguments(path, card, shapes)
+    card = read_checked_card(path)
     open_in_quarantine("check", path, bounds_for(path))
     return card
-
-
-def _check_arguments(path: Path, card: Card, shapes: dict[str, tuple[int, ...]]) -> None:
-    # A network is built from the card: nothing in it may be larger than what the file holds.
-    most = max([len(shapes), *(length for shape in shapes.values() for length in shape)])
-    absurd = {k: v for k, v in card.arguments.items() if isinstance(v, int | float) and not -most <= v <= most}
-    if absurd or len(card.arguments) > 50:
-        raise Refusal(f"{path}: arguments in the card: expected none above {most}, found {str(absurd)[:120]}")

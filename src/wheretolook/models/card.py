@@ -1,14 +1,17 @@
 """A model file's card: what makes the file self-describing. Read without loading the weights, and without torch."""
 
 import json
+import math
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from wheretolook.data.readable import is_readable
 from wheretolook.data.refusal import Refusal
 from wheretolook.data.remedy import remedy
-from wheretolook.models.weights_file import weights_metadata
+from wheretolook.models.weights_file import check_weights_file, weights_metadata
 
 # The one key of the file's metadata: safetensors writes several keys in random order.
 METADATA_KEY = "wheretolook"
@@ -16,6 +19,10 @@ FORMAT = 1
 LOSSES = ("last", "every")
 # Of each epoch, and in it of each trained head; in the order of the tables.
 EPOCH_FIGURES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
+# Pixels: as large as `prepare` makes images. Beyond it, one image would fill the memory.
+LARGEST_INPUT = 2048
+# Numbers and names in the arguments, lists within them counted through.
+_MOST_ARGUMENTS = 50
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,41 @@ def read_card(path: Path) -> Card:
     return card_from_json(text, path)
 
 
+def read_checked_card(path: Path) -> Card:
+    """The card of a model file whose network may be built: all of the header agrees with the file, and with itself.
+
+    Raises:
+        Refusal: as `read_card`; a header that isn't of this file to the byte; arguments larger than its tensors.
+    """
+    shapes = check_weights_file(path)
+    card = read_card(path)
+    _check_arguments(path, card, shapes)
+    return card
+
+
+def _check_arguments(path: Path, card: Card, shapes: dict[str, tuple[int, ...]]) -> None:
+    # A network is built from the card: nothing in it may be larger than what the file holds. A tensor of no elements
+    # may have sides of any length.
+    most = max([len(shapes), *(length for shape in shapes.values() if math.prod(shape) for length in shape)])
+    values = list(_leaves(card.arguments))
+    absurd = [value for value in values if isinstance(value, int | float) and not -most <= value <= most]
+    if absurd or len(values) > _MOST_ARGUMENTS:
+        expected = f"none above {most} (as long as its tensors are)" if absurd else f"at most {_MOST_ARGUMENTS} values"
+        raise Refusal(
+            f"{path}: arguments in the card: expected {expected}, found {_brief(card.arguments)}; train it again, or "
+            "ask who made it"
+        )
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """Every value in lists and mappings, whatever they are in."""
+    if isinstance(value, list | dict):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(inner)
+    else:
+        yield value
+
+
 def _check_heads(card: Card, source: Path) -> None:
     """Refuse heads that no training here leaves: the last layer's is the network's own, and always among them."""
     if not set(card.trained_heads) <= set(card.layers) or card.layers[-1] not in card.trained_heads:
@@ -142,11 +184,11 @@ def _check_epoch(entry: dict[str, Any], heads: tuple[str, ...], where: str) -> N
 
 
 def _is_names(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and all(isinstance(name, str) and name for name in value)
-        and 0 < len(value) == len(set(value))
-    )
+    return isinstance(value, list) and all(map(_is_name, value)) and 0 < len(value) == len(set(value))
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and value != "" and is_readable(value)
 
 
 def _is_channels(value: Any) -> bool:
@@ -168,14 +210,14 @@ def _brief(value: Any) -> str:
 
 
 _FIELDS = {
-    "architecture": (lambda v: isinstance(v, str) and v != "", "a name"),
+    "architecture": (_is_name, "a name without control characters"),
     "arguments": (_is_mapping, "a mapping"),
-    "class_names": (lambda v: _is_names(v) and len(v) >= 2, "two names or more, each once"),
-    "input_size": (lambda v: type(v) is int and v > 0, "a number of pixels"),
+    "class_names": (lambda v: _is_names(v) and len(v) >= 2, "two names or more without control characters, each once"),
+    "input_size": (lambda v: type(v) is int and 0 < v <= LARGEST_INPUT, f"a number of pixels, at most {LARGEST_INPUT}"),
     "mean": (_is_channels, "three numbers"),
     "std": (lambda v: _is_channels(v) and min(v) > 0, "three numbers above 0"),
     "loss": (lambda v: v in LOSSES, "last or every"),
-    "layers": (_is_names, "names, each once"),
+    "layers": (_is_names, "names without control characters, each once"),
     "trained_heads": (_is_names, "names of layers, each once"),
     "data": (_is_mapping, "a mapping"),
     "training": (_is_mapping, "a mapping"),

@@ -9,12 +9,14 @@ from torch import Tensor
 
 from wheretolook.data.atomic import replacing
 from wheretolook.data.refusal import Refusal
-from wheretolook.models.card import METADATA_KEY, Card, card_to_json, read_card
+from wheretolook.models.card import METADATA_KEY, Card, card_to_json, read_checked_card
 from wheretolook.models.layered import Network
 from wheretolook.models.network import build_network
 
 # So many names of a list of faults are shown.
 _SHOWN = 3
+# What builders raise of arguments that make no network, as one whose channels no number of 64 bits can count.
+_BUILD_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 def save_model(path: Path, network: Network, card: Card) -> None:
@@ -45,10 +47,8 @@ def load_model(path: Path, device: torch.device) -> tuple[Network, Card]:
         Refusal: no such file, another format, a card that is not whole, weights that do not fit the architecture or
             are not finite.
     """
-    card = read_card(path)
-    # All weights come from the file: random ones are neither made nor drawn from the global generator.
-    with torch.device("meta"), torch.random.fork_rng(devices=[]):
-        network = build_network(card.architecture, len(card.class_names), card.arguments)
+    card = read_checked_card(path)
+    network = _skeleton(path, card)
     if card.layers != network.layer_names:
         raise Refusal(f"{path}: expected the layers of {card.architecture}, {network.layer_names}; found {card.layers}")
     state = _read_state(path)
@@ -83,6 +83,19 @@ def check_fits(path: Path, architecture: str, expected: dict[str, Tensor], found
             f"{path}: expected the weights of {architecture}, found others: {told}; "
             "the file's architecture or arguments are not those it was trained with"
         )
+
+
+def _skeleton(path: Path, card: Card) -> Network:
+    """The network that the card names, without weights."""
+    try:
+        # All weights come from the file: random ones are neither made nor drawn from the global generator.
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            return build_network(card.architecture, len(card.class_names), card.arguments)
+    except _BUILD_ERRORS as error:
+        raise Refusal(
+            f"{path}: expected arguments in the card that {card.architecture} can be built with, found "
+            f"{str(card.arguments)[:120]} ({str(error)[:200]}); ask who made it, or train it again"
+        ) from error
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:

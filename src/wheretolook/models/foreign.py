@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from wheretolook.data.atomic import replacing
+from wheretolook.data.readable import is_readable
 from wheretolook.data.refusal import Refusal
+from wheretolook.models.card import LARGEST_INPUT
 from wheretolook.models.quarantine import Bounds, bounds_for, open_in_quarantine
 
 # Of images in 0..1: what torchvision's own weights were trained with.
@@ -122,7 +124,7 @@ def describe(
     `classes` is read by `parse_classes`, the others as one text each.
 
     Raises:
-        Refusal: one part without the others that it needs, or one that can't be read.
+        Refusal: one part without the others that it needs, one that can't be read, or an absurd input size.
     """
     named = any(classes)
     if not any((architecture, arguments, named, input_size, mean, std)):
@@ -134,6 +136,10 @@ def describe(
             f"{entry}: expected architecture, classes and input_size together, as a foreign state dict needs them; "
             f"{missing} is missing. A model file of this project needs none"
         )
+    if not is_readable(classes):
+        raise Refusal(f"{entry}: classes: expected names without control characters, found {classes!r}")
+    if input_size > LARGEST_INPUT:
+        raise Refusal(f"{entry}: input_size: expected at most {LARGEST_INPUT} pixels, found {input_size}")
     return Description(
         architecture=architecture,
         arguments=parse_arguments(arguments),
