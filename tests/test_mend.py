@@ -112,7 +112,7 @@ def test_a_lock_that_git_could_not_merge_is_refused_and_left_as_it_is(
     (root / "dvc.lock").write_text(CONFLICT)
     left = root / "data" / "raw.part-4194305"
     left.mkdir(parents=True)
-    with pytest.raises(Refusal, match='"git checkout --ours dvc.lock"'):
+    with pytest.raises(Refusal, match="git checkout --ours"):
         mend(root)
     assert (root / "dvc.lock").read_text() == CONFLICT and left.exists()
     monkeypatch.chdir(root)
