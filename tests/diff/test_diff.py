@@ -16,6 +16,11 @@ from wheretolook.cli_diff import diff
 from wheretolook.data.atomic import write_json
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.prepared import load_prepared
+from wheretolook.diff.difference import Difference
+from wheretolook.diff.drift import Drift
+from wheretolook.diff.gates import Gates, broken_gates
+from wheretolook.diff.metrics import MetricChange
+from wheretolook.diff.models import ModelChange
 
 LAST = "cam.block2.npy"
 
@@ -190,9 +195,38 @@ def test_a_misspelt_figure_is_no_passed_limit(project: Project) -> None:
     assert "test.accuracy" in result.output
 
 
-@pytest.mark.parametrize("limit", ["test.accuracy", "=0.1", "test.accuracy=-1", "test.accuracy=much"])
+@pytest.mark.parametrize(
+    "limit",
+    ["test.accuracy", "=0.1", *(f"test.accuracy={limit}" for limit in ("-1", "much", "nan", "inf", "-inf"))],
+)
 def test_a_limit_of_another_form_is_a_wrong_use(project: Project, limit: str) -> None:
     assert run(project, "base", "HEAD", "--max-drop", limit).exit_code == 2
+
+
+@pytest.mark.parametrize("limit", ["nan", "inf", "-nan", "2.1"])
+def test_no_drift_is_more_than_nan_so_it_is_no_limit(project: Project, limit: str) -> None:
+    assert run(project, "base", "HEAD", "--max-drift", limit).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--max-drift", "0.1", "--max-drift", "2"],
+        ["--max-drop", "test.accuracy=0.1", "--max-drop", "test.accuracy=1"],
+        ["--max-rise", "test.log_loss=0.1", "--max-rise", "test.log_loss=9"],
+    ],
+)
+def test_a_limit_given_twice_is_a_wrong_use(project: Project, words: list[str]) -> None:
+    done = run(project, "base", "HEAD", *words)
+    assert done.exit_code == 2 and words[0] in done.output
+
+
+def test_what_is_no_number_keeps_no_limit() -> None:
+    drift = Drift(images=3, left_out=0, mean=float("nan"), classes={})
+    model = ModelChange("m", "m", (MetricChange("test.accuracy", 0.5, float("nan")),), drift=drift)
+    difference = Difference("a", "b", (model,), (), (), ())
+    broken = broken_gates(Gates(0.1, {"test.accuracy": 0.1}, {"test.accuracy": 0.1}), difference)
+    assert len(broken) == 3
 
 
 def test_what_is_no_revision_and_no_model_is_refused(project: Project) -> None:
