@@ -14,10 +14,10 @@ from wheretolook.stage import StageCommand, run_stage
 def check(params: Path, names: Path, values: Path) -> None:
     """Check the sections, names and values of params.yaml: what a stage would refuse, whatever its data, is refused."""
     from wheretolook.data.atomic import write_json
-    from wheretolook.params import read_params
+    from wheretolook.params import load_params
 
     click.echo(f"check: every value of {params}")
-    given = read_params(params.read_text(encoding="utf-8"))
+    given = load_params(params)
     for where, command, words in command_lines(given):
         accept(where, command, words, given)
     trained, drive = list(given["models"]), list(given["drive"])

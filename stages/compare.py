@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from wheretolook.command import FiniteRange
 from wheretolook.stage import StageCommand, run_stage
 
 
@@ -12,7 +13,7 @@ from wheretolook.stage import StageCommand, run_stage
 @click.option("--resamples", type=click.IntRange(199), required=True, help="Resamples of each bootstrap interval.")
 @click.option(
     "--margin",
-    type=click.FloatRange(0, 2),
+    type=FiniteRange(0, 2),
     required=True,
     help="By how much agreement must exceed each null, in units of correlation, for a statement about a class.",
 )

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from wheretolook.command import FiniteRange
 from wheretolook.stage import StageCommand, run_stage
 
 # Which options are needed depends on the source, so click cannot demand them: wheretolook.data.source_options does.
@@ -32,7 +33,7 @@ from wheretolook.stage import StageCommand, run_stage
 )
 @click.option(
     "--shortcut_share",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     help="synthetic: the share of that class' images that bear the mark, 0 to 1; 0 for none.",
 )
 @click.option(
@@ -59,7 +60,7 @@ from wheretolook.stage import StageCommand, run_stage
 # How a run is carried out is no parameter: these change no byte of what is fetched.
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     default=60,
     show_default=True,
     help="archive, drive: seconds without an answer or progress, after which an attempt has failed.",

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from wheretolook.command import FiniteRange
 from wheretolook.stage import StageCommand, run_stage
 
 
@@ -36,13 +37,13 @@ from wheretolook.stage import StageCommand, run_stage
 )
 @click.option(
     "--val_share",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=FiniteRange(0, 1, min_open=True, max_open=True),
     required=True,
     help="Share of each class' images to choose the epoch by (split val).",
 )
 @click.option(
     "--test_share",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=FiniteRange(0, 1, min_open=True, max_open=True),
     required=True,
     help="Share of each class' images that no training sees (split test). What is left trains.",
 )

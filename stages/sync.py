@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from wheretolook.command import FiniteRange
 from wheretolook.stage import StageCommand, run_stage
 
 
 @click.command(cls=StageCommand)
 @click.argument("name")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), required=True,
+@click.option("--timeout", type=FiniteRange(min=0, min_open=True), required=True,
               help="Seconds without an answer, or without progress, after which an attempt has failed.")  # fmt: skip
 @click.option("--retries", type=click.IntRange(0), required=True,
               help="Attempts after the first, for what can heal: 429, 5xx, a cut connection.")  # fmt: skip
@@ -17,7 +18,7 @@ from wheretolook.stage import StageCommand, run_stage
 @click.option("--id", "identifier", default="", help="The file's id on Google Drive.")
 @click.option("--url", default="", help="In place of the id: the file's link, on Google Drive or elsewhere, or a path.")
 @click.option("--sha256", default="", help="Of the file. Left out, a run says the one that it sees.")
-@click.option("--architecture", default="", help="Of a foreign state dict: looknet, or a torchvision name.")
+@click.option("--architecture", default="", help="Of a foreign state dict: one that `train` knows, too.")
 @click.option("--arguments", default="", help="Of the architecture, like width=16,depth=4.")
 # A list in params.yaml comes as the same option again and again.
 @click.option("--classes", multiple=True, help="Of a foreign state dict, in the order of its outputs: a list, or a,b.")

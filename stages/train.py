@@ -6,12 +6,17 @@ from typing import Any
 
 import click
 
+from wheretolook.command import FiniteRange
 from wheretolook.stage import StageCommand, run_stage
 
 
 @click.command(cls=StageCommand)
 @click.argument("name")
-@click.option("--architecture", required=True, help='"looknet", or a torchvision network by name, like resnet18.')
+@click.option(
+    "--architecture",
+    required=True,
+    help='"looknet", or a torchvision network by name, like resnet18, of a family in docs/add-a-network.md.',
+)
 @click.option(
     "--width", type=click.IntRange(1), required=True, help="Channels of looknet's first block; doubled by each."
 )
@@ -24,15 +29,14 @@ from wheretolook.stage import StageCommand, run_stage
 @click.option("--seed", type=click.IntRange(0), required=True, help="Of first weights, order and augmentation.")
 @click.option("--epochs", type=click.IntRange(1), required=True, help="Passes over the training images.")
 @click.option("--batch_size", type=click.IntRange(1), required=True, help="Images a step, over all processes together.")
-@click.option("--learning_rate", type=click.FloatRange(0, min_open=True), required=True, help="Peak of the one cycle.")
-@click.option("--weight_decay", type=click.FloatRange(0), required=True, help="Of AdamW, on weights alone.")
+@click.option("--learning_rate", type=FiniteRange(0, min_open=True), required=True, help="Peak of the one cycle.")
+@click.option("--weight_decay", type=FiniteRange(0), required=True, help="Of AdamW, on weights alone.")
 @click.option("--augment/--no-augment", required=True, help="Flips, quarter turns, shifts, light.")
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), required=True, help="What layers compute in.")
 @click.option("--keep", type=click.Choice(["best", "last"]), required=True, help="Which epoch, by validation loss.")
 @click.option(
     "--weights",
-    default="random",
-    show_default=True,
+    required=True,
     help="To start from: random, or pretrained ones of a torchvision network by their name there, like IMAGENET1K_V1.",
 )
 @click.option("--device", envvar="WHERETOLOOK_DEVICE", default="", help="cpu, cuda, cuda:1, mps; empty: the best here.")
@@ -44,7 +48,7 @@ def train(name: str, device: str, prepared: Path, models: Path, cache: Path, **o
     from wheretolook.data.prepared import load_prepared
     from wheretolook.models.checkpoint import save_model
     from wheretolook.models.device import choose_device, describe_device
-    from wheretolook.models.history import best_epoch
+    from wheretolook.models.history import kept_epoch
     from wheretolook.models.options import TrainingOptions
     from wheretolook.models.ranks import joined_ranks
     from wheretolook.models.resume import discard_states
@@ -63,10 +67,11 @@ def train(name: str, device: str, prepared: Path, models: Path, cache: Path, **o
         ranks.wait()
         if ranks.local_rank == 0:
             discard_states(cache, name)
-    best, images = best_epoch(card.history), card.data["images"]
+    keep, images = options["keep"], card.data["images"]
+    kept = kept_epoch(card.history, keep)
     say(
-        f"train {name}: {card.architecture}, loss {card.loss}, {images} images, best of {len(card.history)} epochs: "
-        f"{best['epoch']}, validation loss {best['val_loss']:.4f}, accuracy {best['val_accuracy']:.4f}"
+        f"train {name}: {card.architecture}, loss {card.loss}, {images} images, {keep} of {len(card.history)} epochs: "
+        f"{kept['epoch']}, validation loss {kept['val_loss']:.4f}, accuracy {kept['val_accuracy']:.4f}"
     )
 
 

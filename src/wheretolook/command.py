@@ -1,5 +1,6 @@
-"""What every command shares, stage or not: how it shows what went wrong."""
+"""What every command shares, stage or not: what a number is, and how it shows what went wrong."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -7,6 +8,17 @@ from typing import Any
 import click
 
 from wheretolook.data.refusal import Refusal
+
+
+class FiniteRange(click.FloatRange):
+    """A number in a range; nan, which compares with no bound, and infinity are none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number that a text says."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{number} is no finite number.", param, ctx)
+        return number
 
 
 class Command(click.Command):

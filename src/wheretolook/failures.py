@@ -1,29 +1,36 @@
 """What to tell a person when the machine failed: disk, memory, GPU. No torch: its errors go by their words."""
 
 import errno
+import os
 
 from wheretolook.data.space import FULL, free_bytes
 
 AGAIN = "the same command, or `dvc repro`, goes on from what is done"
 SPACE = "`make clean` says what outputs take, `dvc gc --workspace` drops old versions from DVC's cache"
+# In small letters: torch on a CPU (two wordings), CUDA and MPS, and cuBLAS, which takes memory of its own.
+OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "cublas_status_alloc_failed")
 MEMORY = "close other programs, lower batch_size, or set a smaller size"
 
 
 def explained(error: Exception) -> str | None:
-    """One message for an error that the machine is to blame for; None for any other, a bug that keeps its trace.
+    """One message for an error that the machine, or what stands on its disk, is to blame for; None for any other.
+
+    Any other is a bug, and keeps its trace. So does a file that is not there: what a user names is looked for where it
+    is read, with what was expected and the remedy.
 
     Args:
         error: whatever a stage raised.
     """
     if isinstance(error, OSError):
-        return _of_the_disk(error) or str(error)
+        return _of_the_disk(error) or _of_a_path(error)
     if is_out_of_memory(error):
-        where = "the GPU's memory" if "CUDA" in str(error) else "memory"
+        where = "the GPU's memory" if any(word in str(error) for word in ("CUDA", "CUBLAS", "MPS")) else "memory"
         return f"{where} is full: {_first_line(error)}; nothing is left half-written; {MEMORY}; {AGAIN}"
     if is_gpu_failure(error):
+        look = "" if "MPS" in str(error) else "see `nvidia-smi`; "
         return (
-            f"the GPU failed or was lost: {_first_line(error)}; nothing is left half-written; see `nvidia-smi`; "
-            f"{AGAIN}, and WHERETOLOOK_DEVICE=cpu runs it without a GPU"
+            f"the GPU failed or was lost: {_first_line(error)}; nothing is left half-written; {look}{AGAIN}, and "
+            "WHERETOLOOK_DEVICE=cpu runs it without a GPU"
         )
     return None
 
@@ -35,7 +42,7 @@ def is_out_of_memory(error: Exception) -> bool:
     words = str(error).lower()
     if isinstance(error, ImportError):
         return "cannot allocate memory" in words or "failed to map segment" in words
-    return isinstance(error, RuntimeError) and ("can't allocate memory" in words or "not enough memory" in words)
+    return isinstance(error, RuntimeError) and any(word in words for word in OUT_OF_MEMORY)
 
 
 def is_gpu_failure(error: Exception) -> bool:
@@ -46,7 +53,9 @@ def is_gpu_failure(error: Exception) -> bool:
 
 def _of_the_disk(error: OSError) -> str | None:
     file, again = error.filename, f"then {AGAIN}"
-    if error.errno in FULL and file:
+    if error.errno in FULL and not file:
+        return f"the disk: {os.strerror(error.errno).lower()}; nothing is left half-written; {SPACE}; {again}"
+    if error.errno in FULL:
         from pathlib import Path
 
         needed = getattr(error, "needed", 0)
@@ -60,11 +69,8 @@ def _of_the_disk(error: OSError) -> str | None:
             f"{file}: no space left on the {kind}: {more}, {free} free; nothing is left half-written; {SPACE}; {again}"
         )
     if error.errno == errno.EROFS:
-        return f"{file}: the disk is read-only; mount it for writing, or move the project, {again}"
-    if error.errno in (errno.EACCES, errno.EPERM) and file:
-        return (
-            f"{file}: no permission ({error.strerror}); give yourself the right (`ls -ld` shows whose it is), {again}"
-        )
+        named = f"{file}: " if file else ""
+        return f"{named}the disk is read-only; mount it for writing, or move the project, {again}"
     if error.errno in (errno.EMFILE, errno.ENFILE):
         named = f"{file}: " if file else ""
         return f"{named}too many open files; raise the limit (`ulimit -n 4096`), {again}"
@@ -72,6 +78,26 @@ def _of_the_disk(error: OSError) -> str | None:
         return f"{file or 'the disk'}: the disk failed (input/output error); look at it (`dmesg`), {again}"
     if error.errno == errno.ENOMEM:
         return f"memory is full: {error}; {MEMORY}; {AGAIN}"
+    return None
+
+
+def _of_a_path(error: OSError) -> str | None:
+    """What stands in the way at a path, and is not the program's own making."""
+    file, again = error.filename, f"then {AGAIN}"
+    if not file:
+        return None
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return (
+            f"{file}: no permission ({error.strerror}); give yourself the right (`ls -ld` shows whose it is), {again}"
+        )
+    if error.errno == errno.EISDIR:
+        return f"{file}: expected a file, found a folder; move it away, or name a file, {again}"
+    if error.errno == errno.ENOTDIR:
+        return f"{file}: expected folders above it, found a file among them; move that away, or name another, {again}"
+    if error.errno == errno.EEXIST:
+        return f"{file}: expected a folder, or nothing there yet, found a file; move it away, {again}"
+    if error.errno == errno.ENAMETOOLONG:
+        return f"{file}: expected a name that the disk takes, found a longer one; shorten it, {again}"
     return None
 
 

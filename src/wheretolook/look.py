@@ -198,7 +198,10 @@ def decoded(files: ImageFiles, path: Path) -> np.ndarray:
     try:
         return files.read(path)
     except OSError as error:
-        raise Refusal(explained(error)) from error
+        message = explained(error)
+        if message is None:
+            raise
+        raise Refusal(message) from error
 
 
 def build(network: nn.Module, card: Card, wanted: Wanted, fast: bool = False) -> Engine:

@@ -4,6 +4,7 @@ import difflib
 import math
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -12,7 +13,26 @@ from ruamel.yaml.error import YAMLError
 from wheretolook.data.refusal import Refusal
 
 SECTIONS = ("fetch", "prepare", "models", "train", "drive", "sync", "export", "score", "compare", "report")
+# Beyond it, a float is no longer exact, nor a seed one for every library.
+LARGEST = 2**53
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+
+def load_params(path: Path) -> dict[str, dict]:
+    """Read and check params.yaml.
+
+    Raises:
+        Refusal: no such file, no UTF-8, or what `read_params` refuses.
+    """
+    try:
+        return read_params(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise Refusal(
+            f"{path}: expected the pipeline's values, found no such file; run it in the project's folder"
+        ) from error
+    except UnicodeDecodeError as error:
+        place = f"byte {error.start + 1}"
+        raise Refusal(f"{path}: expected UTF-8 text, found another encoding at {place}; save it as UTF-8") from error
 
 
 def read_params(text: str) -> dict[str, dict]:
@@ -32,6 +52,8 @@ def read_params(text: str) -> dict[str, dict]:
         params = YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
         raise Refusal(f"params.yaml: expected YAML without doubled keys; found:\n{error}") from error
+    except RecursionError as error:
+        raise Refusal("params.yaml: expected sections of values, found brackets within brackets without end") from error
     if not isinstance(params, dict):
         raise Refusal(f"params.yaml: expected the sections {', '.join(SECTIONS)}; found {type(params).__name__}")
     _check_sections(params)
@@ -115,6 +137,8 @@ def _check_scalars(where: str, values: Mapping[Any, Any]) -> None:
                 raise Refusal(f"params.yaml: {where}.{key}: expected text, a number, true or false, found {found}")
             if isinstance(element, float) and not math.isfinite(element):
                 raise Refusal(f"params.yaml: {where}.{key}: expected a number, found {element}")
+            if isinstance(element, int) and abs(element) > LARGEST:
+                raise Refusal(f"params.yaml: {where}.{key}: expected a number up to {LARGEST:,}, found {element:,}")
 
 
 def _check_lists(where: str, own: Mapping[str, Any], shared: Mapping[str, Any]) -> None:

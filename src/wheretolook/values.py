@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from wheretolook.data.refusal import Refusal
+
 Values = Mapping[str, Any]
 
 
@@ -53,11 +55,29 @@ def _fetch(values: Values) -> None:
 
     every = {name for takes in SOURCES.values() for name in takes.needed + takes.one_of}
     given = check_source_options(values["source"], {name: values[name] for name in every})
+    for key in ("path", "masks"):
+        if given.get(key) and (key == "path" or values["source"] == "folder"):
+            _refuse_inside(given[key], Path("data/raw"), f"{values['source']}: {key}")
     if "sha256" in given:
         from wheretolook.data.archive_fetch import wanted_of
         from wheretolook.data.obtain import check_digest
 
         check_digest(wanted_of(given))
+
+
+def _refuse_inside(source: str | Path | None, output: Path, key: str) -> None:
+    """Refuse to read what DVC removes: before a stage starts, its outputs go, and a copy kept there is gone with them.
+
+    Args:
+        source: a path, or a link.
+        output: of the stage that reads the source.
+        key: for the message.
+    """
+    if source and "://" not in str(source) and Path(source).resolve().is_relative_to(output.resolve()):
+        raise Refusal(
+            f"{key}: expected a place outside {output}, which this stage writes and DVC empties before it; found "
+            f"{source}; move it elsewhere first"
+        )
 
 
 def _prepare(values: Values) -> None:
@@ -84,6 +104,7 @@ def _sync(values: Values) -> None:
     from wheretolook.models.entry import read_entry
 
     wanted, description = read_entry(values["name"], values)
+    _refuse_inside(values["url"], Path(f"models/{values['name']}.safetensors"), "url")
     check_digest(wanted)
     if description is not None:
         from wheretolook.models.network import check_architecture

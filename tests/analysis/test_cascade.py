@@ -18,6 +18,7 @@ from wheretolook.analysis.cascade import (
 from wheretolook.analysis.randomised import FIRST_SEED, Cascade, fresh_network, frozen
 from wheretolook.analysis.sanity import alikeness, largest_alikeness, sanity_result
 from wheretolook.analysis.target import open_target
+from wheretolook.cams import parts
 from wheretolook.cams.export import Choices, export_maps
 from wheretolook.cams.store import Maps, load_maps
 from wheretolook.data.prepared import load_prepared
@@ -69,6 +70,23 @@ def test_method_whose_maps_stay_alike_fails() -> None:
     assert changes["steps"][1] == {"randomised": "block1", "spearman": 0.25, "least": 0.1, "most": 0.4}
     assert sanity_result({"heads": [0.1] * 10}, 30, None)["passed"] is None
     assert sanity_result({"heads": [0.1] * 9}, 30, 0.3)["passed"] is None
+
+
+def test_images_that_do_not_fit_into_memory_at_once_give_the_same_maps(made, monkeypatch) -> None:
+    network, card, data, maps = made
+    rows = data.rows("test")[:7]
+    engine = engine_for(network, card, maps.names, every=True)
+    taken = engine, network_inputs(card, data, rows, engine.device), card, data, rows, True
+    whole, compute = true_class_maps(*taken), parts.compute
+
+    def of_little_memory(engine, images, choose):
+        if len(images) > 2:
+            raise torch.OutOfMemoryError
+        return compute(engine, images, choose)
+
+    monkeypatch.setattr(parts, "compute", of_little_memory)
+    for pair, values in true_class_maps(*taken).items():
+        np.testing.assert_allclose(values, whole[pair], atol=1e-5)
 
 
 def test_cascade_randomises_from_the_top_and_leaves_the_network_alone(made) -> None:

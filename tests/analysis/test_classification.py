@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from wheretolook.analysis import bootstrap
 from wheretolook.analysis.by_group import group_figures
 from wheretolook.analysis.calibration import expected_calibration_error
 from wheretolook.analysis.classification import brier_score, classification_scores, softmax
@@ -51,6 +52,23 @@ def test_image_without_a_group_is_one_by_itself() -> None:
     assert len(set(codes)) == 4
     assert has_groups(np.array(["", "x"]))
     assert not has_groups(np.array(["", ""]))
+
+
+def test_balanced_accuracy_interval_is_the_same_however_many_resamples_are_drawn_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(4)
+    asked = rng.random(200) < 0.8, np.arange(200) % 3, np.arange(200) // 2, 499, 0
+    whole, drawn, original = balanced_accuracy_interval(*asked), [], bootstrap.resampling_weights
+
+    def noted(count: int, draws: int, generator: np.random.Generator) -> np.ndarray:
+        drawn.append(draws)
+        return original(count, draws, generator)
+
+    monkeypatch.setattr(bootstrap, "CHUNK", 100 * 60)
+    monkeypatch.setattr(bootstrap, "resampling_weights", noted)
+    assert balanced_accuracy_interval(*asked) == whole
+    assert drawn == [60] * 8 + [19]
 
 
 def test_balanced_accuracy_interval_holds_the_figure_and_a_flawless_class_is_not_beyond_doubt() -> None:

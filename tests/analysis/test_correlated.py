@@ -9,7 +9,7 @@ from wheretolook.analysis.correlation import correlate
 from wheretolook.analysis.mass import CENTRES
 from wheretolook.analysis.measured import measured
 from wheretolook.analysis.overlap import TOP_FIFTH
-from wheretolook.analysis.paired import PairedFigure
+from wheretolook.analysis.paired import Counted, PairedFigure
 from wheretolook.analysis.structure import STRUCTURE
 
 RNG = np.random.default_rng(0)
@@ -112,6 +112,30 @@ def test_measures_of_a_class_in_many_blocks_are_those_of_one(measure, monkeypatc
         again = found.observed if name == "observed" else found.nulls[name]
         np.testing.assert_array_equal(again.valid, counted.valid)
         np.testing.assert_allclose(again.values[again.valid], counted.values[counted.valid], rtol=0, atol=1e-6)
+
+
+def test_only_classes_that_occur_are_gone_through() -> None:
+    """Each class has a row: going through all classes for each of them took a thousand classes a million turns."""
+
+    class Counting(np.ndarray):
+        turns = 0
+
+        def __eq__(self, other: object) -> np.ndarray:
+            Counting.turns += 1
+            return np.asarray(self) == other
+
+    values = np.random.default_rng(2).normal(size=(30, 2))
+    everyone, classes = np.ones((30, 2), bool), np.arange(30) % 10
+    figures = [
+        PairedFigure("pearson", Counted(values[::-1], everyone), {"other": Counted(values, everyone)}, own)
+        for own in (classes, classes.view(Counting))
+    ]
+    members = everyone & (classes == 3)[:, None]
+    wanted, found = (figure.excess("other", members).values for figure in figures)
+    assert Counting.turns == 1
+    np.testing.assert_array_equal(found, wanted)
+    others = values[classes == 3].mean(axis=0)
+    np.testing.assert_allclose(wanted[3], values[-4] - values[3] - (values[3] - others))
 
 
 def test_excess_of_a_distance_is_positive_where_maps_are_nearer_than_the_null() -> None:

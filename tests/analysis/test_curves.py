@@ -18,7 +18,6 @@ from wheretolook.analysis.curves import (
     class_curves,
     drop_and_increase,
     pixel_counts,
-    pixel_ranks,
     soft_masks,
 )
 from wheretolook.cams.store import load_maps
@@ -110,13 +109,6 @@ def test_counts_are_equal_steps_up_to_all_pixels() -> None:
     assert pixel_counts(10, 5).tolist() == [0, 2, 4, 6, 8, 10]
     assert pixel_counts(10, 3).tolist() == [0, 4, 8, 10]
     assert pixel_counts(4, 100).tolist() == [0, 1, 2, 3, 4]
-
-
-def test_highest_pixel_goes_first_and_ties_have_no_side() -> None:
-    np.testing.assert_array_equal(pixel_ranks(np.array([[[1.0, 4.0], [2.0, 3.0]]]), 0), [[[3, 0], [2, 1]]])
-    even = pixel_ranks(np.zeros((1, 10, 10)), 0)[0]
-    assert sorted(even.ravel()) == list(range(100))
-    assert 30 < even[:5].mean() < 70
 
 
 def test_soft_mask_is_the_positive_part_and_never_divides_by_nothing() -> None:

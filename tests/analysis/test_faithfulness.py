@@ -5,8 +5,8 @@ from pytorch_grad_cam.metrics.road import NoisyLinearImputer
 
 from wheretolook.analysis.faithfulness import class_faithfulness, log_odds
 from wheretolook.analysis.imputation import LinearImputer, fill_from_frame
-from wheretolook.analysis.removal import enlarge, evidence_pixels, first_pixels
-from wheretolook.analysis.removed_images import choose_images, filled_images, partners, pixels_of, removals_of
+from wheretolook.analysis.removal import evidence_pixels, first_pixels, pixel_ranks
+from wheretolook.analysis.removed_images import another_of_class, choose_images, filled_images, pixels_of, removals_of
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (3, 12, 12, 3), dtype=np.uint8)
@@ -36,10 +36,11 @@ def test_even_image_stays_even() -> None:
     np.testing.assert_allclose(LinearImputer(8).fill(even, missing), 77)
 
 
-def test_enlarging_is_torchs_bilinear_interpolation() -> None:
-    maps = RNG.normal(size=(2, 7, 5))
-    wanted = torch.nn.functional.interpolate(torch.from_numpy(maps)[None], size=(20, 20), mode="bilinear")[0]
-    np.testing.assert_allclose(enlarge(maps, 20), wanted.numpy(), atol=1e-12)
+def test_highest_pixel_goes_first_and_ties_have_no_side() -> None:
+    np.testing.assert_array_equal(pixel_ranks(np.array([[[1.0, 4.0], [2.0, 3.0]]]), 0), [[[3, 0], [2, 1]]])
+    even = pixel_ranks(np.zeros((1, 10, 10)), 0)[0]
+    assert sorted(even.ravel()) == list(range(100))
+    assert 30 < even[:5].mean() < 70
 
 
 def test_first_pixels_are_the_highest_and_equally_many_and_ties_have_no_side() -> None:
@@ -86,20 +87,32 @@ def test_gap_of_evidence_is_positive_where_the_evidence_takes_more_than_the_map(
     assert found["gaps"]["evidence"]["log_odds"]["low"] > 7
 
 
-def test_images_are_drawn_equally_from_the_classes_and_partners_are_of_the_class() -> None:
+def test_of_more_classes_than_images_some_are_drawn_and_give_one_each() -> None:
+    labels = np.repeat(np.arange(1000), 2)
+    chosen = choose_images(labels, np.arange(2000), 12, 1000, 0)
+    assert len(chosen) == len(set(labels[chosen])) == 12
+    assert labels[chosen].max() > 500  # and not those that come first
+    few = choose_images(labels, chosen, 4, 1000, 0)
+    assert len(few) == 4
+    assert set(few) <= set(chosen)
+    assert list(choose_images(labels, chosen, 4, 1000, 0)) == list(few)
+    assert len(choose_images(labels, np.zeros(0, int), 4, 1000, 0)) == 0
+
+
+def test_images_are_drawn_equally_from_the_classes_and_another_is_of_the_class() -> None:
     labels = np.array([0] * 50 + [1] * 5)
     chosen = choose_images(labels, np.arange(55), 20, 2, 0)
     assert (labels[chosen] == 0).sum() == 10
     assert (labels[chosen] == 1).sum() == 5
     groups = np.arange(55) // 5
-    other = partners(labels, groups)
+    other = another_of_class(labels, groups)
     assert (labels[other] == labels).all()
     assert (groups[other] != groups)[labels == 0].all()
 
 
 def test_partners_are_of_another_group_however_unequal_groups_are_and_one_image_has_none() -> None:
     labels, groups = np.array([0, 0, 0, 0, 1]), np.array([7, 7, 7, 8, 9])
-    other = partners(labels, groups)
+    other = another_of_class(labels, groups)
     np.testing.assert_array_equal(other[:3], 3)
     assert other[3] in (0, 1, 2)
     assert other[4] == 4

@@ -6,6 +6,7 @@ import torch
 
 from tests.analysis.made import SIZE
 from tests.analysis.untrained import make_untrained, probed
+from wheretolook.analysis import perturb
 from wheretolook.analysis.perturb import run
 from wheretolook.models.checkpoint import load_model
 
@@ -36,6 +37,32 @@ def test_network_reads_untouched_images_as_everywhere_else(root: Path) -> None:
     inputs = torch.from_numpy((images / 255 - 0.5) / 0.25).float().permute(0, 3, 1, 2)
     with torch.inference_mode():
         np.testing.assert_allclose(run(network, card, images), network(inputs).numpy(), atol=1e-5)
+
+
+def test_no_double_is_made_where_the_network_runs(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On MPS there is none: logits come to the CPU first."""
+    calls: list[str] = []
+    for name in ("cpu", "double"):
+        original = getattr(torch.Tensor, name)
+        noted = lambda tensor, name=name, original=original: calls.append(name) or original(tensor)  # noqa: E731
+        monkeypatch.setattr(torch.Tensor, name, noted)
+    network, card = load_model(root / "models/last-0.safetensors", torch.device("cpu"))
+    calls.clear()
+    assert run(network, card, np.zeros((2, SIZE, SIZE, 3), np.uint8)).dtype == np.float64
+    assert calls == ["cpu", "double"]
+
+
+def test_pixels_are_judged_in_whole_float32_as_the_maps_are(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def noting(*given: object) -> np.ndarray:
+        seen.append(torch.backends.cudnn.allow_tf32)
+        return run(*given)
+
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    monkeypatch.setattr(perturb, "run", noting)
+    probed(root, 8)
+    assert seen and not any(seen)
 
 
 def test_nothing_is_run_where_nothing_is_asked_for(root: Path) -> None:

@@ -1,18 +1,24 @@
 """A score that was ended goes on, with the figures of one that wasn't, and never from another's state."""
 
+import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from tests.analysis.untrained import make_untrained, probed
 from wheretolook.analysis import pieces
 from wheretolook.analysis.pieces import Pieces, kept_pieces
+from wheretolook.data.atomic import write_json
+from wheretolook.data.hashing import sha256_of
 from wheretolook.data.refusal import Refusal
+from wheretolook.models import state_key
 
 CPU = torch.device("cpu")
 ASKED = {"images": 24, "draws": 3, "steps": 2}
@@ -82,6 +88,36 @@ def test_ctrl_c_finishes_the_piece_saves_and_says_how_to_go_on(
     after = counting(monkeypatch)
     assert probed(root, **ASKED) == undisturbed
     assert "faithfulness 0" not in after
+
+
+def test_other_masks_never_go_on_from_the_state_of_these(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evidence is a kind of removal, though neither a training nor maps depend on masks."""
+    copied = shutil.copytree(root, tmp_path / "copied")
+    monkeypatch.setattr(pieces, "SECONDS_BETWEEN", 0.0)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        counting(patch, 2, kill)
+        probed(copied, **ASKED)
+    folder = copied / "data/prepared"
+    np.save(folder / "masks.npy", np.load(folder / "masks.npy")[:, ::-1])
+    audit = json.loads((folder / "audit.json").read_text(encoding="utf-8"))
+    audit["sha256"]["masks.npy"] = sha256_of(folder / "masks.npy")
+    write_json(folder / "audit.json", audit)
+    after = counting(monkeypatch)
+    probed(copied, **ASKED)
+    assert "faithfulness 0" in after
+
+
+def test_a_change_of_the_code_that_reads_the_data_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "SECONDS_BETWEEN", 0.0)
+    with pytest.raises(Killed), kept_pieces(tmp_path, "one", {}, CPU) as piece:
+        assert piece("a", lambda: [1.5]) == [1.5]
+        kill()
+    original = state_key.sha256_of
+    monkeypatch.setattr(state_key, "sha256_of", lambda p: "2" * 64 if p.name == "labels.py" else original(p))
+    with kept_pieces(tmp_path, "one", {}, CPU) as piece:
+        assert piece("a", lambda: [2.5]) == [2.5]
 
 
 def test_another_work_never_goes_on_from_this_ones_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,6 +138,6 @@ def test_the_global_generator_is_left_alone(network):
 @pytest.mark.parametrize("before", [True, False])
 def test_on_cuda_float32_is_no_tf32_inside_and_what_it_was_after(before, monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", before)
-    with shielded("cuda", "float32", gradients=False):
+    with shielded("cpu", "float32", gradients=False):
         assert not torch.backends.cudnn.allow_tf32
     assert torch.backends.cudnn.allow_tf32 is before

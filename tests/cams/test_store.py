@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from wheretolook.cams.bring import _reason
 from wheretolook.cams.manifest import map_classes_of
 from wheretolook.cams.store import load_maps
 from wheretolook.data.atomic import write_json
@@ -127,20 +128,53 @@ def test_a_manifest_that_is_no_json_is_refused(folder):
         load_maps(folder)
 
 
-def test_missing_arrays_come_out_of_dvcs_cache(tmp_path, monkeypatch):
+def dvc(root, *words):
+    subprocess.run([sys.executable, "-m", "dvc", *words], cwd=root, check=True, capture_output=True, timeout=100)
+
+
+def test_missing_arrays_come_out_of_dvcs_cache(tmp_path):
     """As on a clean clone: the folder is gone, and what git tracks says what it held."""
-
-    def dvc(*words):
-        subprocess.run(
-            [sys.executable, "-m", "dvc", *words], cwd=tmp_path, check=True, capture_output=True, timeout=100
-        )
-
-    dvc("init", "--no-scm", "--quiet")
+    dvc(tmp_path, "init", "--no-scm", "--quiet")
     folder = write_maps(tmp_path / "cams/last-0")
     tracked = tmp_path / "last-0.json"
     shutil.copy(folder / "manifest.json", tracked)
-    dvc("add", "--quiet", "cams/last-0")
+    dvc(tmp_path, "add", "--quiet", "cams/last-0")
     (folder / "cam.block2.npy").unlink()
     assert load_maps(folder, tracked).open("cam", "block2")[0, 0, 0, 1] == 1
     shutil.rmtree(folder)
     assert load_maps(folder, tracked).open("cam", "block2")[0, 0, 0, 1] == 1
+
+
+def test_why_dvc_brought_nothing_is_said(tmp_path):
+    """A remote that cannot be asked is no file that is nowhere."""
+    dvc(tmp_path, "init", "--no-scm", "--quiet")
+    folder = write_maps(tmp_path / "cams/last-0")
+    dvc(tmp_path, "add", "--quiet", "cams/last-0")
+    dvc(tmp_path, "remote", "add", "--quiet", "--default", "far", "ssh://nobody@127.0.0.1/x")
+    (folder / "cam.block2.npy").unlink()
+    shutil.rmtree(tmp_path / ".dvc/cache")
+    with pytest.raises(Refusal, match=r"found no file, here or in DVC's cache \(DVC said: .*dvc-ssh.*\); run \"dvc"):
+        load_maps(folder)
+    dvc(tmp_path, "remote", "modify", "--quiet", "far", "url", str(tmp_path / "empty"))
+    with pytest.raises(Refusal, match=r"found no file, here or in DVC's cache; run \"dvc"):
+        load_maps(folder)
+
+
+@pytest.mark.parametrize(
+    ("stderr", "reason"),
+    [
+        ("", ""),
+        (
+            "WARNING: so\nERROR: unexpected error - no login\n\nHaving any troubles? Hit us up!\n",
+            "unexpected error - no login",
+        ),
+        (
+            "ERROR: failed to transfer 'md5: 1' - denied\nERROR: failed to pull - 1 files\n",
+            "failed to transfer 'md5: 1' - denied",
+        ),
+        ("ERROR: failed to pull - Checkout failed for following targets:\ncams\nIs your cache up to date?\n", ""),
+        ("python: No module named dvc\n", "python: No module named dvc"),
+    ],
+)
+def test_the_reason_is_the_error_that_the_others_follow_from(stderr, reason):
+    assert _reason(stderr) == reason

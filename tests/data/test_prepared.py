@@ -43,11 +43,12 @@ def test_rows_of_the_splits_are_all_rows_once(folder: Path):
 
 
 def test_the_sha256_covers_images_and_index_and_not_the_masks(folder: Path):
-    before = load_prepared(folder).sha256
+    before, of_masks = load_prepared(folder).sha256, load_prepared(folder).masks_sha256
     audit = folder / "audit.json"
     text = audit.read_text()
     audit.write_text(text.replace('"masks.npy": "', '"masks.npy": "0'))
     assert load_prepared(folder).sha256 == before
+    assert load_prepared(folder).masks_sha256 == f"0{of_masks}"
     audit.write_text(text.replace('"images.npy": "', '"images.npy": "0'))
     assert load_prepared(folder).sha256 != before
 

@@ -3,8 +3,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from wheretolook.data.prepared import SPLITS
 from wheretolook.data.refusal import Refusal
-from wheretolook.data.splits import SPLITS, assign_splits, connected_units, groups_of
+from wheretolook.data.splits import assign_splits, connected_units, groups_of
 
 SHARES = (0.6, 0.15, 0.25)
 

@@ -267,6 +267,37 @@ def test_without_maps_the_figures_are_compared_and_a_drift_limit_fails(project: 
     assert "could not be measured" in result.output
 
 
+def test_where_all_maps_are_constant_the_predictions_are_compared_and_it_says_so(tmp_path: Path) -> None:
+    def make_constant(root: Path) -> None:
+        edit_array(root, "every-0", LAST, np.zeros_like(np.load(root / "data/cams/every-0" / LAST)))
+
+    project = finished_project(tmp_path, change=make_constant)
+    result = run(project, "last-0", "every-0")
+    assert result.exit_code == 0, result.output
+    assert "last-0 → every-0: maps were not compared: expected maps that vary, found constant ones" in result.output
+    assert re.search(r"^last-0 → every-0 +12 +– +– +\d", result.output, re.MULTILINE), "predictions were compared"
+
+
+@pytest.mark.parametrize("sides", [("base", "HEAD"), ("workspace", "HEAD")])
+def test_why_maps_could_not_be_fetched_is_said(project: Project, tmp_path: Path, sides: tuple[str, str]) -> None:
+    clone = Project(tmp_path / "clone")
+    subprocess.run(["git", "clone", "-q", str(project.root), str(clone.root)], check=True)
+    clone.dvc("remote", "add", "--local", "--default", "far", "ssh://nobody@127.0.0.1/x")
+    if "workspace" in sides:
+        edit_manifest(clone.root)
+    result = run(clone, *sides)
+    assert result.exit_code == 0, result.output
+    assert re.search(r"found it nowhere \(DVC said: .*dvc-ssh.*\); run \"dvc push\"", result.output)
+
+
+def edit_manifest(root: Path) -> None:
+    """As if the maps were others, so that they must be read."""
+    path = root / "reports/exports/every-0.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest["arrays"]["logits.npy"]["sha256"] = "0" * 64
+    write_json(path, manifest)
+
+
 def test_a_clone_fetches_from_the_remote_only_what_it_compares(project: Project, tmp_path: Path) -> None:
     remote = str(tmp_path / "remote")
     project.dvc("remote", "add", "--local", "--default", "--force", "store", remote)

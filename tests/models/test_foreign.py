@@ -15,7 +15,7 @@ from wheretolook.models.foreign import (
 
 
 def test_an_entry_describes_a_foreign_file() -> None:
-    found = describe("drive.x", "looknet", "width=16, depth=4", "infected,uninfected", 112, "", "0.2,0.3,0.4")
+    found = describe("drive.x", "looknet", "width=16, depth=4", ("infected,uninfected",), 112, "", "0.2,0.3,0.4")
     assert found == Description(
         "looknet", {"width": 16, "depth": 4}, ("infected", "uninfected"), 112, IMAGENET_MEAN, (0.2, 0.3, 0.4)
     )
@@ -23,12 +23,13 @@ def test_an_entry_describes_a_foreign_file() -> None:
 
 
 def test_an_entry_without_any_of_it_describes_nothing() -> None:
-    assert describe("drive.x", "", "", "", None, "", "") is None
+    assert describe("drive.x", "", "", (), None, "", "") is None
+    assert describe("drive.x", "", "", ("",), None, "", "") is None
 
 
 def test_half_a_description_names_what_is_missing() -> None:
     with pytest.raises(Refusal, match=r"drive\.x: expected .* classes, input_size is missing"):
-        describe("drive.x", "resnet18", "", "", None, "", "")
+        describe("drive.x", "resnet18", "", (), None, "", "")
 
 
 def test_arguments_are_numbers_truths_or_text() -> None:
@@ -41,10 +42,15 @@ def test_arguments_that_cannot_be_read_are_refused(text: str) -> None:
         parse_arguments(text)
 
 
-@pytest.mark.parametrize("text", ["", "one", "a,a", ","])
-def test_fewer_than_two_classes_or_one_twice_are_refused(text: str) -> None:
+@pytest.mark.parametrize("given", [(), ("",), ("one",), ("a,a",), (",",), ("a", "a"), ("a", " ")])
+def test_fewer_than_two_classes_or_one_twice_are_refused(given: tuple[str, ...]) -> None:
     with pytest.raises(Refusal, match="like infected,uninfected"):
-        parse_classes(text)
+        parse_classes(given)
+
+
+def test_of_a_list_of_classes_each_is_whole() -> None:
+    assert parse_classes(("tench, Tinca tinca", " goldfish")) == ("tench, Tinca tinca", "goldfish")
+    assert parse_classes(("tench, Tinca tinca",)) == ("tench", "Tinca tinca")
 
 
 @pytest.mark.parametrize("text", ["0.5", "a,b,c", "0.1,0.2,nan", "0,0.1,0.1", "124,116,104", "0.1,0.1,0.1,0.1"])

@@ -1,12 +1,17 @@
 import pytest
 import torch
 
-from wheretolook.models.history import Tally, best_epoch, epoch_entry, tally_from
+from wheretolook.models.history import Tally, best_epoch, epoch_entry, kept_epoch
 from wheretolook.models.objective import head_losses
 
 # Two heads, three images, two classes; worked by hand: right answers of the heads are 2 and 1.
 LOGITS = torch.tensor([[[2.0, 0.0], [0.0, 1.0], [1.0, 0.0]], [[0.0, 2.0], [1.0, 0.0], [0.0, 1.0]]])
 LABELS = torch.tensor([0, 1, 1])
+CPU = torch.device("cpu")
+
+
+def tally(images: int, loss: list[float], correct: list[int]) -> Tally:
+    return Tally(images, torch.tensor([loss, correct], dtype=torch.float64))
 
 
 def test_losses_are_minus_the_log_of_the_true_class_score():
@@ -16,19 +21,27 @@ def test_losses_are_minus_the_log_of_the_true_class_score():
 
 
 def test_a_tally_counts_right_answers_and_sums_losses_over_batches():
-    whole, parts = Tally.empty(2), Tally.empty(2)
+    whole, parts = Tally.empty(2, CPU), Tally.empty(2, CPU)
     losses = head_losses(LOGITS, LABELS)
     whole.add(losses, LOGITS, LABELS)
     parts.add(losses[:, :1], LOGITS[:, :1], LABELS[:1])
     parts.add(losses[:, 1:], LOGITS[:, 1:], LABELS[1:])
-    assert whole.correct == parts.correct == [2, 1]
     assert whole.images == parts.images == 3
-    assert whole.loss == pytest.approx(parts.loss)
-    assert tally_from(whole.as_tensor()) == whole
+    (loss, correct), (of_parts, correct_of_parts) = whole.sums.tolist(), parts.sums.tolist()
+    assert correct == correct_of_parts == [2, 1]
+    assert loss == pytest.approx(of_parts)
+    assert loss == pytest.approx(losses.sum(1).tolist())
+
+
+def test_a_tally_is_not_rounded_to_float32():
+    many = Tally.empty(1, CPU)
+    many.add(torch.tensor([[2.0**24]]), LOGITS[:1, :1], LABELS[:1])
+    many.add(torch.tensor([[1.0]]), LOGITS[:1, :1], LABELS[:1])
+    assert many.sums[0].tolist() == [2**24 + 1]
 
 
 def test_an_epoch_gives_means_by_head_and_the_last_heads_at_the_top():
-    train, val = Tally(4, [2.0, 1.0], [1, 3]), Tally(2, [3.0, 0.5], [0, 2])
+    train, val = tally(4, [2.0, 1.0], [1, 3]), tally(2, [3.0, 0.5], [0, 2])
     entry = epoch_entry(1, ("block1", "block2"), train, val)
     last = {"train_loss": 0.25, "train_accuracy": 0.75, "val_loss": 0.25, "val_accuracy": 1.0}
     first = {"train_loss": 0.5, "train_accuracy": 0.25, "val_loss": 1.5, "val_accuracy": 0.0}
@@ -37,4 +50,5 @@ def test_an_epoch_gives_means_by_head_and_the_last_heads_at_the_top():
 
 def test_the_best_epoch_has_the_lowest_validation_loss_and_of_equals_comes_first():
     history = [{"epoch": n, "val_loss": loss} for n, loss in enumerate([0.5, 0.2, 0.3, 0.2], start=1)]
-    assert best_epoch(history)["epoch"] == 2
+    assert best_epoch(history)["epoch"] == kept_epoch(history, "best")["epoch"] == 2
+    assert kept_epoch(history, "last")["epoch"] == 4

@@ -1,6 +1,7 @@
 """Training from torchvision's weights: a file of the same form, served on loopback, stands in for theirs."""
 
 import hashlib
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,10 +13,12 @@ import pytest
 import torch
 from torchvision import models
 
-from tests.models.small import OPTIONS, prepared, train
+from tests.models.small import ALONE, OPTIONS, prepared, train
 from wheretolook.data.refusal import Refusal
+from wheretolook.models import pretrained
 from wheretolook.models.network import build_network
 from wheretolook.models.pretrained import check_pretrained, load_pretrained
+from wheretolook.models.ranks import Ranks
 
 ENTRY = models.ResNet18_Weights.IMAGENET1K_V1
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -55,7 +58,7 @@ def test_all_but_the_classifier_is_the_files(served: tuple[str, Path], hub: Path
     torch.manual_seed(0)
     network = build_network("resnet18", 3, {})
     fresh = {name: tensor.clone() for name, tensor in network.body.state_dict().items()}
-    assert load_pretrained(network, "resnet18", "IMAGENET1K_V1", progress=False) == (MEAN, STD)
+    assert load_pretrained(network, "resnet18", "IMAGENET1K_V1", ALONE) == (MEAN, STD)
     expected = torch.load(served[1], weights_only=True)
     for name, tensor in network.body.state_dict().items():
         assert torch.equal(tensor, fresh[name] if name.startswith("fc.") else expected[name]), name
@@ -70,12 +73,41 @@ def test_a_training_starts_from_them_and_says_so(hub: Path):
     assert (card.mean, card.std, card.training["weights"]) == (MEAN, STD, "IMAGENET1K_V1")
 
 
+def test_only_the_first_process_of_a_machine_fetches(served: tuple[str, Path], hub: Path, monkeypatch):
+    waits = []
+    monkeypatch.setattr(Ranks, "wait", lambda ranks: waits.append(ranks.rank))
+    monkeypatch.setattr(pretrained, "_fetch", lambda url, progress: waits.append("fetched"))
+    hub.mkdir(parents=True)
+    (hub / served[1].name).write_bytes(served[1].read_bytes())
+    for ranks in (Ranks(1, 2, 1, ALONE.device), Ranks(2, 4, 0, ALONE.device)):
+        load_pretrained(build_network("resnet18", 2, {}), "resnet18", "IMAGENET1K_V1", ranks)
+    assert waits == [1, "fetched", 2]
+
+
+def test_a_server_that_falls_silent_is_not_waited_for(hub: Path, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/resnet18-01234567.pth"
+        monkeypatch.setattr(ENTRY.value, "url", url)
+        monkeypatch.setattr(pretrained, "TIMEOUT", 0.2)
+        with pytest.raises(Refusal, match="expected to fetch pretrained weights, found timed out"):
+            load_pretrained(build_network("resnet18", 2, {}), "resnet18", "IMAGENET1K_V1", ALONE)
+    assert socket.getdefaulttimeout() is None
+
+
+def test_the_classifier_of_a_squeezenet_is_its_last_convolution(monkeypatch):
+    with torch.device("meta"):
+        network, whole = build_network("squeezenet1_1", 2, {}), models.squeezenet1_1()
+    monkeypatch.setattr(pretrained, "_fetch", lambda url, progress: None)
+    monkeypatch.setattr(models, "get_model", lambda architecture, weights: whole)
+    assert load_pretrained(network, "squeezenet1_1", "IMAGENET1K_V1", ALONE) == (MEAN, STD)
+
+
 def test_without_a_network_the_message_says_where_the_file_may_be_put(hub: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ENTRY.value, "url", "http://127.0.0.1:9/resnet18-01234567.pth")
     with pytest.raises(
         Refusal, match=r"expected to fetch pretrained weights, found .*bring the file to .*01234567.pth"
     ):
-        load_pretrained(build_network("resnet18", 2, {}), "resnet18", "IMAGENET1K_V1", progress=False)
+        load_pretrained(build_network("resnet18", 2, {}), "resnet18", "IMAGENET1K_V1", ALONE)
     assert not list(hub.iterdir())
 
 
@@ -83,7 +115,7 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(served: tuple[str, Pat
     hub.mkdir(parents=True)
     (hub / served[1].name).write_bytes(b"else")
     with pytest.raises(Refusal, match=r"expected a file whose SHA-256 begins with .*, found another; remove it"):
-        load_pretrained(build_network("resnet18", 2, {}), "resnet18", "IMAGENET1K_V1", progress=False)
+        load_pretrained(build_network("resnet18", 2, {}), "resnet18", "IMAGENET1K_V1", ALONE)
 
 
 @pytest.mark.parametrize(
@@ -106,4 +138,4 @@ def test_weights_of_another_size_are_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("wheretolook.models.pretrained._fetch", lambda url, progress: None)
     monkeypatch.setattr(models, "get_model", lambda architecture, weights: whole)
     with pytest.raises(Refusal, match=r"pos_embedding of shape \(1, 50, 768\).*found \(1, 5, 768\).*prepare.size: 224"):
-        load_pretrained(network, "vit_b_32", "IMAGENET1K_V1", progress=False)
+        load_pretrained(network, "vit_b_32", "IMAGENET1K_V1", ALONE)

@@ -17,6 +17,7 @@ import torch
 from tests.models.small import OPTIONS, prepared
 from dataclasses import replace
 from pathlib import Path
+from wheretolook.models import resume
 from wheretolook.models.checkpoint import save_model
 from wheretolook.models.ranks import joined_ranks
 from wheretolook.models.run_training import train_network
@@ -42,11 +43,13 @@ with joined_ranks(os.environ, torch.device("cpu")) as ranks:
     for run in ("first", "second", "resumed"):
         cache = Path(sys.argv[1]) / run
         if run == "resumed":
+            # In the middle of an epoch each process has totals and running statistics of its own.
+            resume.SECONDS_BETWEEN = 0.0
             stop_after(6)
             try:
                 train_network(prepared(), options, ranks, "tiny", cache, print)
             except Stopped:
-                Training.advance = advance
+                Training.advance, resume.SECONDS_BETWEEN = advance, 90.0
         network, card = train_network(prepared(), options, ranks, "tiny", cache, print)
         # Each process writes its own, to show that all hold the same.
         save_model(Path(sys.argv[1]) / f"{run}-{ranks.rank}.safetensors", network, card)
@@ -95,5 +98,9 @@ def test_two_processes_under_torchrun_end_with_one_network_the_same_each_time_st
     )
     files = [path.read_bytes() for path in tmp_path.glob("*.safetensors")]
     assert len(files) == 6
-    assert "goes on after step 4 of 8" in done.stdout
+    assert "goes on after step 6 of 8" in done.stdout
     assert len(set(files)) == 1
+    # What all have in common is saved once.
+    states = [torch.load(next(tmp_path.glob(f"resumed/tiny/*/6.rank{rank}.pt"))) for rank in (0, 1)]
+    assert set(states[1]) == {"tally", "statistics"} < set(states[0])
+    assert states[0]["tally"][0] + states[1]["tally"][0] == 16

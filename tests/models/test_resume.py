@@ -12,11 +12,25 @@ from wheretolook.data.refusal import Refusal
 from wheretolook.models import resume, state_key
 from wheretolook.models.checkpoint import save_model
 from wheretolook.models.options import TrainingOptions
+from wheretolook.models.ranks import Ranks
 from wheretolook.models.resume import Keeper, discard_states
 from wheretolook.models.training import Training
 
 # Four steps an epoch.
 THREE_EPOCHS = replace(OPTIONS, epochs=3, loss="every")
+
+
+class Beside(Ranks):
+    """A process of two, each stepped by hand: it waits for nobody, and believes that the other has what it has."""
+
+    def gathered(self, item: object) -> list[object]:
+        return [item, item]
+
+    def summed(self, values: torch.Tensor) -> torch.Tensor:
+        return values
+
+    def wrap(self, module: torch.nn.Module) -> torch.nn.Module:
+        return module
 
 
 class Killed(Exception):
@@ -120,10 +134,38 @@ def test_a_change_never_goes_on_from_the_old_state(changed: str, tmp_path: Path,
     if changed == "data":
         data = replace(data, sha256="1" * 64)
     if changed == "code":
-        monkeypatch.setattr(state_key, "sha256_of", lambda path: "2" * 64)
+        # Of a module that the work only reads its data by.
+        original = state_key.sha256_of
+        monkeypatch.setattr(state_key, "sha256_of", lambda p: "2" * 64 if p.name == "hashing.py" else original(p))
     if changed == "threads":
         monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
     assert Keeper(tmp_path, "tiny", Training(data, options, ALONE)).restore() == 0
+
+
+def test_a_process_goes_on_only_from_a_step_that_the_first_of_its_machine_has_too(tmp_path: Path):
+    """What it has of its own is no whole state."""
+    second = Keeper(tmp_path, "tiny", Training(prepared(), THREE_EPOCHS, Beside(1, 2, 1, ALONE.device)))
+    first = Keeper(tmp_path, "tiny", Training(prepared(), THREE_EPOCHS, Beside(0, 2, 0, ALONE.device)))
+    assert first.folder == second.folder
+    second.training.advance()
+    second.save()
+    assert second.restore() == 0
+    first.training.advance()
+    first.save()
+    assert second.restore() == 1
+    for process in (first, second):
+        process.training.advance()
+        process.save()
+    statistics = second.training.own_state()["statistics"]
+    kept = {name: tensor.clone() for name, tensor in statistics.items()}
+    again = Keeper(tmp_path, "tiny", Training(prepared(), THREE_EPOCHS, Beside(1, 2, 1, ALONE.device)))
+    assert again.restore() == 2
+    for name, tensor in again.training.own_state()["statistics"].items():
+        assert torch.equal(tensor, kept[name])
+    assert not torch.equal(
+        kept["blocks.block1.1.running_mean"],
+        first.training.own_state()["statistics"]["blocks.block1.1.running_mean"],
+    )
 
 
 def test_only_the_newest_state_is_kept_and_none_after_success(tmp_path: Path):

@@ -24,11 +24,14 @@ EXPECTED = {
     "densenet121": (["denseblock1", "denseblock2", "denseblock3", "denseblock4"], (1024, 2, 2)),
     "regnet_y_400mf": (["block1", "block2", "block3", "block4"], (440, 2, 2)),
     "swin_t": (["stage1", "stage2", "stage3", "stage4"], (768, 2, 2)),
+    "alexnet": (["block1", "block2", "block3"], (256, 3, 3)),
+    "squeezenet1_1": (["stage1", "stage2", "stage3", "stage4"], (512, 3, 3)),
+    "shufflenet_v2_x0_5": (["stage2", "stage3", "stage4"], (1024, 2, 2)),
     "vit_b_32": ([f"encoder_layer_{n}" for n in range(11)], (768, 2, 2)),
 }
-WITHOUT_POOLED_LINEAR_HEAD = {"vgg11", "mobilenet_v3_small", "convnext_tiny", "vit_b_32"}
+WITHOUT_POOLED_LINEAR_HEAD = {"vgg11", "alexnet", "squeezenet1_1", "mobilenet_v3_small", "convnext_tiny", "vit_b_32"}
 # Their own first weights take seconds to draw; they have nothing in their state but weights.
-LARGE = {"vgg11", "vit_b_32", "convnext_tiny"}
+LARGE = {"vgg11", "alexnet", "vit_b_32", "convnext_tiny"}
 IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
 

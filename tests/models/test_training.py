@@ -1,3 +1,5 @@
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,8 +10,11 @@ import torch
 from tests.models.small import ALONE, OPTIONS, prepared, train
 from wheretolook.data.refusal import Refusal
 from wheretolook.models.checkpoint import load_model, save_model
+from wheretolook.models.network import build_network
 from wheretolook.models.options import TrainingOptions
+from wheretolook.models.ranks import Ranks
 from wheretolook.models.training import Training
+from wheretolook.models.trial import check_trainable
 
 
 def trained_bytes(path: Path, options: TrainingOptions) -> bytes:
@@ -135,6 +140,60 @@ def test_a_split_without_images_is_refused():
 def test_a_network_deeper_than_the_images_is_refused():
     with pytest.raises(Refusal, match="looknet of depth 5: expected images of 32 pixels or more"):
         train(prepared(), replace(OPTIONS, depth=5))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "size", "message"),
+    [
+        ("densenet121", 16, r"densenet121: expected images large enough for .* layers, found 16 pixels \(.*512x0x0"),
+        ("vgg11", 16, r"vgg11: expected images large enough .*; raise prepare\.size"),
+    ],
+)
+def test_images_too_small_for_a_network_are_refused(architecture: str, size: int, message: str):
+    with pytest.raises(Refusal, match=message):
+        train(prepared(16, size), replace(OPTIONS, architecture=architecture))
+
+
+@pytest.mark.parametrize(
+    ("ranks", "batch_size", "message"),
+    [
+        (ALONE, 1, r"batches of 1 image: expected two .* of 32 pixels .* resnet18 .*layer4\.0\.bn1\); raise train"),
+        (Ranks(1, 2, 1, torch.device("cpu")), 3, "batches of 3 images for 2 processes: .*, start fewer processes"),
+        (Ranks(1, 2, 1, torch.device("cuda")), 3, ""),
+        (ALONE, 2, ""),
+    ],
+    ids=["one image", "one for each process", "one for each, normalised over all", "two images"],
+)
+def test_batches_that_leave_normalisation_one_value_are_refused(ranks: Ranks, batch_size: int, message: str):
+    network = build_network("resnet18", 2, {})
+    with pytest.raises(Refusal, match=message) if message else nullcontext():
+        check_trainable(network, "resnet18", 32, batch_size, ranks)
+    check_trainable(network, "resnet18", 64, batch_size, ranks)
+
+
+def test_the_trial_of_a_network_draws_nothing_and_changes_nothing():
+    torch.manual_seed(OPTIONS.seed)
+    network = build_network("looknet", 2, {"width": 4, "depth": 2})
+    state = torch.get_rng_state()
+    tried = Training(prepared(), OPTIONS, ALONE).network
+    assert torch.equal(torch.get_rng_state(), state)
+    assert tried.training and not any(module._forward_pre_hooks for module in tried.modules())
+    for name, tensor in tried.state_dict().items():
+        assert torch.equal(tensor, network.state_dict()[name]), name
+
+
+def test_a_training_computes_in_whole_float32(monkeypatch: pytest.MonkeyPatch):
+    seen, step, end = [], Training._step, Training._end_epoch
+
+    def noting(original: Callable[[Training], None]) -> Callable[[Training], None]:
+        return lambda training: (seen.append(torch.backends.cudnn.allow_tf32), original(training))[1]
+
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    monkeypatch.setattr(Training, "_step", noting(step))
+    monkeypatch.setattr(Training, "_end_epoch", noting(end))
+    train(prepared(), replace(OPTIONS, epochs=1))
+    assert seen and not any(seen)
+    assert torch.backends.cudnn.allow_tf32
 
 
 def test_pytorchs_determinism_is_as_before_after_a_training():

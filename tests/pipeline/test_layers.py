@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -10,24 +11,42 @@ import pytest
 from tests.pipeline.code_dependencies import ROOT, SOURCE, STAGES, imported_files
 
 LAYERS = ["data", "models", "cams", "analysis", "report"]
+# What each package may import beside itself: of the layers those below, and what stands beside them.
+MAY_IMPORT = {layer: set(LAYERS[:height]) for height, layer in enumerate(LAYERS)} | {
+    "pipeline": {"data", "params.py"},
+    "verify": {"data", "models", "cams", "pipeline"},
+    "diff": {*LAYERS, "pipeline"},
+}
+# The modules of analysis that run a network; all others work on arrays.
+RUN_NETWORKS = {"cascade", "classic", "perturb", "pieces", "probe", "randomised"}
+TORCH_FREE = ("data", "analysis", "report", "pipeline", "verify", "diff")
+TORCH_FREE_STAGES = ("fetch", "prepare", "compare", "report")
 PACKAGE = SOURCE / "wheretolook"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
-def layer_of(file: Path) -> int | None:
-    """Height of a module's layer; None for the modules above all layers (cli.py, params.py, stage.py, ...)."""
-    folder = file.relative_to(PACKAGE).parts[0]
-    return LAYERS.index(folder) if folder in LAYERS else None
+def part_of(file: Path) -> str:
+    """The package that a module is in; its own name where it is in none (cli.py, params.py, stage.py, ...)."""
+    return file.relative_to(PACKAGE).parts[0]
+
+
+def test_every_package_has_its_place() -> None:
+    assert {part_of(file) for file in MODULES if file.parent != PACKAGE} == set(MAY_IMPORT)
 
 
 @pytest.mark.parametrize("file", MODULES, ids=lambda file: file.relative_to(PACKAGE).as_posix())
 def test_imports_point_down(file: Path) -> None:
-    height = layer_of(file)
+    allowed = MAY_IMPORT.get(part_of(file))
     for imported in imported_files(file):
-        if height is not None and imported.is_relative_to(PACKAGE):
-            below = layer_of(imported)
-            empty = not imported.read_text(encoding="utf-8").strip()
-            assert empty or (below is not None and below <= height), f"{file.name} imports {imported.name}"
+        if imported.is_relative_to(PACKAGE) and imported.read_text(encoding="utf-8").strip():
+            below = part_of(imported)
+            inside = allowed is None or below == part_of(file) or below in allowed
+            assert inside, f"{file.name} imports {imported.name}"
+            assert not below.startswith("cli") or file.name == "cli.py", f"{file.name} imports a command"
+
+
+def test_no_imports_go_round_in_a_circle() -> None:
+    TopologicalSorter({file: imported_files(file) for file in MODULES}).prepare()
 
 
 @pytest.mark.parametrize("file", MODULES, ids=lambda file: file.relative_to(PACKAGE).as_posix())
@@ -35,8 +54,9 @@ def test_modules_hold_one_idea(file: Path) -> None:
     assert len(file.read_text(encoding="utf-8").splitlines()) <= 300
 
 
-def test_report_never_reaches_torch() -> None:
-    seen, waiting = set(), [*(PACKAGE / "report").glob("*.py"), STAGES / "report.py"]
+def reaches_torch(file: Path) -> Path | None:
+    """A module that imports torch, of those that a file imports, directly or not; imports in functions count."""
+    seen, waiting = set(), [file]
     while waiting:
         file = waiting.pop()
         if file in seen:
@@ -45,8 +65,21 @@ def test_report_never_reaches_torch() -> None:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
-            assert not [name for name in names if name.split(".")[0] in ("torch", "torchvision")], file
+            if {name.split(".")[0] for name in names} & {"torch", "torchvision"}:
+                return file
         waiting += imported_files(file)
+    return None
+
+
+@pytest.mark.parametrize("package", TORCH_FREE)
+def test_code_of_arrays_and_text_never_reaches_torch(package: str) -> None:
+    found = {file.stem: by for file in (PACKAGE / package).rglob("*.py") if (by := reaches_torch(file))}
+    assert set(found) == (RUN_NETWORKS if package == "analysis" else set()), found
+
+
+@pytest.mark.parametrize("stage", TORCH_FREE_STAGES)
+def test_stages_without_a_network_never_reach_torch(stage: str) -> None:
+    assert reaches_torch(STAGES / f"{stage}.py") is None
 
 
 @pytest.mark.parametrize("script", sorted(STAGES.glob("*.py")), ids=lambda script: script.stem)

@@ -20,6 +20,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.fixture(scope="session")
+def many(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Two models and 30 classes, too many for a panel, a row or a section of each."""
+    names = [f"class {number:02d}" for number in range(30)]
+    root = tmp_path_factory.mktemp("many")
+    return write_world(root, ("last-0", "last-1"), names, per_class=4, size=28, grids=(4, 2))
+
+
+@pytest.fixture(scope="session")
 def reports(world: World) -> Path:
     """The folder of the finished report."""
     write_report(world.root)

@@ -120,6 +120,12 @@ def test_what_is_drawn_is_said_beside_the_pictures(page: Page):
         assert page.text(f"#{section}-said").startswith("Drawn: ")
 
 
+def test_only_what_stays_far_below_full_colour_is_called_faint(page: Page):
+    said = page.page.locator("#cards .faint:visible").all_text_contents()
+    assert said, "the maps of uninfected cells are weak"
+    assert all(float(text.split()[3]) < 25 for text in said)
+
+
 def test_the_slider_sets_the_opacity_of_every_map(page: Page):
     page.fill("opacity", "30")
     assert page.evaluate("getComputedStyle(document.querySelector('#cards canvas')).opacity") == "0.3"

@@ -3,16 +3,7 @@ import hashlib
 import numpy as np
 from PIL import Image
 
-from wheretolook.report.canvas import caption, drawing, show_overlay, strength, to_pixels
-
-
-def test_a_map_drawn_larger_meets_its_cells_and_runs_straight_between_their_middles():
-    drawn = to_pixels(np.array([[0.0, 4.0]]), 4)
-    np.testing.assert_allclose(drawn, [[0, 1, 3, 4]] * 4)
-
-
-def test_a_constant_map_stays_constant():
-    np.testing.assert_allclose(to_pixels(np.full((3, 5), 2.5), 17), 2.5)
+from wheretolook.report.canvas import caption, drawing, show_overlay, strength
 
 
 def test_full_colour_is_what_99_of_100_cells_stay_below():

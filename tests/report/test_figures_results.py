@@ -2,10 +2,15 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from PIL import Image, ImageColor
 
-from tests.report.fake import World
-from wheretolook.report.figures_results import draw_agreement, draw_localisation, draw_training
+from tests.report.fake import World, write_world
+from wheretolook.cams.store import load_maps
+from wheretolook.report.canvas import ACCENT
+from wheretolook.report.figures_maps import draw_classes
+from wheretolook.report.figures_results import draw_agreement, draw_confusion, draw_localisation, draw_training
 from wheretolook.report.results import Results, load_results
 
 
@@ -49,3 +54,51 @@ def test_a_class_of_which_nothing_was_measured_says_so(results, tmp_path):
     rows.loc[rows["class_name"] == "uninfected", ["mean", "low", "high"]] = float("nan")
     draw_agreement(tmp_path / "agreement.png", replace(results, agreement=rows))
     assert (tmp_path / "agreement.png").is_file()
+
+
+def pixels(path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
+def with_classes(results: Results, count: int) -> Results:
+    """The same with so many classes: in each model one image each, all called right."""
+    names = [f"class {number}" for number in range(count)]
+    split = {"confusion": np.eye(count, dtype=int).tolist()}
+    models = {name: {**model, "splits": {"test": split}} for name, model in results.models.items()}
+    return replace(results, models=models, audit={**results.audit, "class_names": names})
+
+
+def test_a_matrix_of_many_classes_has_one_size_and_no_numbers(results, tmp_path):
+    sizes = {}
+    for count in (20, 21, 200):
+        draw_confusion(tmp_path / f"{count}.png", with_classes(results, count))
+        sizes[count] = pixels(tmp_path / f"{count}.png")
+    assert sizes[21] == sizes[200]
+    assert sizes[200][0] < sizes[20][0] / 2
+    with Image.open(tmp_path / "200.png") as image:
+        full = np.asarray(image.convert("RGB")) == ImageColor.getrgb(ACCENT)
+    assert full.all(axis=-1).sum() > 200, "what is right is a line that is seen"
+
+
+def test_agreement_of_many_classes_is_drawn_of_those_at_both_ends(many: World, results, tmp_path):
+    found = load_results(many.root / "reports", many.root / "data/prepared")
+    draw_agreement(tmp_path / "many.png", found)
+    assert pixels(tmp_path / "many.png")[0] == (3.4 * 5 + 1) * 160
+    draw_agreement(tmp_path / "two.png", results)
+    assert pixels(tmp_path / "two.png")[0] == (3.4 * 2 + 1) * 160
+
+
+def test_of_many_classes_ten_mean_maps_are_drawn(many: World, tmp_path):
+    found = load_results(many.root / "reports", many.root / "data/prepared")
+    maps = {name: load_maps(many.root / "data/cams" / name) for name in found.names}
+    draw_classes(tmp_path / "classes.png", found, maps, many.root / "data/comparison", "cam")
+    assert pixels(tmp_path / "classes.png")[1] == round((1.4 * 10 + 0.4) * 120)
+
+
+def test_class_names_of_any_length_leave_room_for_the_matrix(tmp_path):
+    names = [f"{number}, a name that goes on, and on, and on, {'beyond all measure ' * 3}" for number in range(2)]
+    long = write_world(tmp_path / "long", ("last-0",), names, per_class=4, size=28, grids=(4, 2))
+    found = load_results(long.root / "reports", long.root / "data/prepared")
+    draw_confusion(tmp_path / "long.png", found)
+    draw_agreement(tmp_path / "agreement.png", found)

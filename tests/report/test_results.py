@@ -50,6 +50,15 @@ def test_a_missing_file_names_the_stage_that_writes_it(copied, gone, stage):
         load_results(copied / "reports", copied / "prepared")
 
 
+@pytest.mark.parametrize(("gone", "stage"), [("models", "score-drive"), ("exports", "export-drive")])
+def test_a_missing_file_of_a_model_from_drive_names_the_stage_of_such_models(copied, gone, stage):
+    (copied / f"reports/{gone}/last-1.json").unlink()
+    names = read(copied / "reports/names.json")
+    write_json(copied / "reports/names.json", names | {"drive": ["last-1"]})
+    with pytest.raises(Refusal, match=rf'{gone}/last-1.json: expected .* run "dvc repro -sf {stage}@last-1"$'):
+        load_results(copied / "reports", copied / "prepared")
+
+
 def test_a_file_that_is_no_json_is_refused(copied):
     (copied / "reports/models/last-0.json").write_text("{")
     with pytest.raises(Refusal, match="expected JSON"):

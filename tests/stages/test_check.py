@@ -111,6 +111,28 @@ def test_a_misspelt_key_is_named_where_it_stands_with_the_nearest_parameter(
             'sync and drive.x: architecture "resnet999"',
         ),
         ({"train": {"epochs": 0}}, "train and models.last-0: Invalid value for '--epochs'"),
+        ({"train": {"weights": "DEFAULT"}}, "train and models.last-0: looknet: expected `weights: random`"),
+        *(
+            ({section: {key: word}, "drive": {"x": ENTRY}}, f"Invalid value for '--{key}': {word} is no finite number")
+            for section, key, word in (
+                ("compare", "margin", "nan"),
+                ("prepare", "val_share", "nan"),
+                ("train", "learning_rate", "inf"),
+                ("train", "weight_decay", "nan"),
+                ("sync", "timeout", "nan"),
+            )
+        ),
+        ({"train": {"epochs": 2**70}}, "train.epochs: expected a number up to 9,007,199,254,740,992, found 1,180"),
+        (
+            {"fetch": {"source": "folder", "path": "data/raw/mine", "masks": ""}},
+            "fetch: folder: path: expected a place outside data/raw, which this stage writes and DVC empties before it",
+        ),
+        ({"fetch": {"source": "folder", "path": "x", "masks": "x/../data/raw"}}, "fetch: folder: masks: expected a"),
+        ({"fetch": ARCHIVE | {"path": "data/raw/cells.zip"}}, "fetch: archive: path: expected a place outside data/"),
+        (
+            {"drive": {"x": {"url": "models/x.safetensors", "sha256": ""}}},
+            "drive.x: url: expected a place outside models/x.safetensors, which this stage writes and DVC empties",
+        ),
     ],
 )
 def test_what_a_stage_would_refuse_is_refused_by_the_key_in_params_yaml(sections: dict[str, Any], message: str) -> None:
@@ -118,6 +140,28 @@ def test_what_a_stage_would_refuse_is_refused_by_the_key_in_params_yaml(sections
     assert result.exit_code == 1
     assert message in result.output and "\nError: params.yaml: " in result.output, result.output
     assert not Path("reports").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("# café".encode("latin-1"), "params.yaml: expected UTF-8 text, found another encoding at byte 6; save it as"),
+        ("# a".encode("utf-16"), "params.yaml: expected UTF-8 text, found another encoding at byte 1"),
+        (b"[" * 5000, "params.yaml: expected sections of values, found brackets within brackets without end"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused(content: bytes, message: str) -> None:
+    Path("params.yaml").write_bytes(content)
+    result = CliRunner().invoke(check, [], catch_exceptions=False)
+    assert result.exit_code == 1 and f"\nError: {message}" in f"\n{result.output}", result.output
+
+
+def test_a_missing_file_is_refused_and_a_folder_in_its_place_too() -> None:
+    done = CliRunner().invoke(check, [])
+    assert done.exit_code == 1
+    assert "params.yaml: expected the pipeline's values, found no such file" in done.output
+    Path("params.yaml").mkdir()
+    assert "params.yaml: expected a file, found a folder; move it away" in CliRunner().invoke(check, []).output
 
 
 def test_torchvision_is_loaded_only_for_its_own_networks() -> None:

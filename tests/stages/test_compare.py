@@ -163,7 +163,17 @@ def test_missing_manifest_names_the_stage_that_writes_it(tmp_path: Path) -> None
     (tmp_path / "reports/exports/last-0.json").unlink()
     done = CliRunner().invoke(compare, [*OPTIONS, *made.compare_paths])
     assert done.exit_code == 1
-    assert "dvc repro export@last-0" in done.output
+    assert 'run "dvc repro -sf export@last-0"' in done.output
+
+
+@pytest.mark.parametrize(("text", "found"), [(None, "no such file"), ("{", "something else"), ("[]", "something else")])
+def test_names_that_are_missing_or_broken_are_refused(tmp_path: Path, text: str | None, found: str) -> None:
+    made = make(tmp_path, names=("last-0",), per_class=12)
+    names = tmp_path / "reports/names.json"
+    names.write_text(text, encoding="utf-8") if text else names.unlink()
+    done = CliRunner().invoke(compare, [*OPTIONS, *made.compare_paths])
+    assert done.exit_code == 1
+    assert f'names.json: expected the names of the models, found {found}; run "dvc repro -sf check"' in done.output
 
 
 def test_groups_of_one_class_each_that_are_too_few_have_no_p_value_and_it_is_said(tmp_path: Path) -> None:
@@ -197,6 +207,18 @@ def test_agreement_by_group_is_of_the_groups_means(tmp_path: Path) -> None:
 
 def test_agreement_by_group_is_empty_without_groups(made: Made) -> None:
     assert {row["group_lowest"] for row in table(made)} == {""}
+
+
+def test_one_image_of_each_class_has_means_and_no_spread(tmp_path: Path) -> None:
+    made = make(tmp_path, per_class=1)
+    run(made)
+    about = json.loads((made.root / "reports/comparison/overlays.json").read_text(encoding="utf-8"))
+    assert (about["classes"], about["counts"]) == (["infected", "uninfected"], {"infected": 1, "uninfected": 1})
+    for entry in (about["images"], about["models"]["last-0"]["cam.block2"]):
+        assert entry["spread"] is None
+        assert len(np.load(made.root / "data/comparison" / entry["mean"])) == 2
+    assert not list((made.root / "data/comparison").rglob("*.spread.npy"))
+    assert {row["mean"] for row in table(made)} == {""}
 
 
 def test_fewer_than_twenty_images_are_only_counted(made: Made) -> None:

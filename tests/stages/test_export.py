@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from tests.cams.made import write_model, write_prepared
+from wheretolook.models.looknet import LookNet
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = {
@@ -49,6 +51,19 @@ def test_it_writes_maps_and_a_copy_of_their_manifest_and_says_so(run, tmp_path):
     assert np.load(tmp_path / "cams/one/cam.block3.npy").shape == (10, 2, 4, 4)
 
 
+def test_maps_of_random_networks_are_in_whole_float32_as_the_models_are(run, monkeypatch):
+    seen, forward = [], LookNet.trace
+
+    def noting(network, images):
+        seen.append(torch.backends.cudnn.allow_tf32)
+        return forward(network, images)
+
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    monkeypatch.setattr(LookNet, "trace", noting)
+    assert run(random_draws="1").exit_code == 0
+    assert seen and not any(seen)
+
+
 def test_layers_are_named_with_commas(run, tmp_path):
     assert run(layers="block3, block1").exit_code == 0
     found = {path.name for path in (tmp_path / "cams/one").glob("gradcam*")}
@@ -67,7 +82,7 @@ def test_layers_are_named_with_commas(run, tmp_path):
         ({"batch_size": None}, "Missing option '--batch_size'"),
         ({"methods": None}, "Missing option '--methods'"),
         ({"prepared": "nowhere"}, 'nowhere/audit.json: expected the prepared data; found none; run "dvc repro'),
-        ({"models": "nowhere"}, "No such file or directory: 'nowhere/one.safetensors'"),
+        ({"models": "nowhere"}, 'nowhere/one.safetensors: expected a model file, found no such file; run "dvc repro'),
     ],
 )
 def test_bad_options_end_with_a_message_and_no_traceback(run, tmp_path, changed, message):

@@ -99,6 +99,14 @@ def test_maps_that_were_edited_are_refused_without_a_traceback(root: Path, tmp_p
     assert 'run "dvc repro -sf export@last-0"' in done.output
 
 
+def test_mean_maps_that_are_missing_are_refused_without_a_traceback(root: Path, tmp_path: Path):
+    copied = shutil.copytree(root, tmp_path / "missing")
+    shutil.rmtree(copied / "data/comparison")
+    done = CliRunner().invoke(load_stage(), stage_options(copied))
+    assert done.exit_code == 1
+    assert 'expected what compare writes; found no file; run "dvc repro -sf compare"' in done.output
+
+
 def test_an_option_that_is_missing_or_out_of_range_is_refused(root: Path):
     runner, stage = CliRunner(), load_stage()
     missing = runner.invoke(stage, stage_options(root)[2:])

@@ -15,6 +15,7 @@ from tests.drive_server.served import Served
 from tests.models.made_models import FOREIGN, foreign_state, small_network, write_model
 from wheretolook.cli_share import share
 from wheretolook.models.checkpoint import load_model
+from wheretolook.params import arguments
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "stages"))
 from sync import sync
@@ -66,6 +67,22 @@ def test_a_foreign_state_dict_becomes_a_model_file(drive: Drive, tmp_path: Path)
     assert (card.class_names, card.mean) == (("infected", "uninfected"), (0.1, 0.2, 0.3))
     images = torch.ones(1, 3, 32, 32)
     assert torch.equal(network(images), small_network()(images))
+
+
+def test_a_class_of_a_list_may_have_a_comma_in_its_name(drive: Drive, tmp_path: Path) -> None:
+    torch.save(foreign_state(), tmp_path / "foreign.pth")
+    entry = {
+        "url": str(tmp_path / "foreign.pth"),
+        "sha256": digest((tmp_path / "foreign.pth").read_bytes()),
+        "architecture": "looknet",
+        "arguments": "width=4,depth=2",
+        "classes": ["tench, Tinca tinca", "goldfish"],
+        "input_size": 32,
+    }
+    done = run(*arguments(entry))
+    assert done.exit_code == 0, done.output
+    _, card = load_model(Path("models/last-9.safetensors"), torch.device("cpu"))
+    assert card.class_names == ("tench, Tinca tinca", "goldfish")
 
 
 @pytest.mark.parametrize(

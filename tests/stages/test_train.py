@@ -23,6 +23,7 @@ PLAIN = {
     "weight_decay": 0.01,
     "precision": "float32",
     "keep": "best",
+    "weights": "random",
     "device": "cpu",
 }
 
@@ -50,6 +51,15 @@ def test_a_model_file_is_written_and_the_device_is_said_aloud(prepared: Path, tm
     assert re.search(r"^train tiny: 30 images, 1 epoch, on cpu \(\d+ thread", result.output)
     assert re.search(r"looknet, loss last, 30 images, best of 1 epochs: 1, validation loss \d", result.output)
     assert read_card(tmp_path / "tiny.safetensors").class_names == ("class0", "class1")
+
+
+def test_the_line_at_the_end_is_of_the_epoch_that_is_kept(prepared: Path, tmp_path: Path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wheretolook.models.history.best_epoch", lambda history: history[0])
+        for keep, epoch in {"best": 1, "last": 3}.items():
+            result = run(prepared, tmp_path, keep=keep, epochs=3)
+            loss = read_card(tmp_path / "tiny.safetensors").history[epoch - 1]["val_loss"]
+            assert f"{keep} of 3 epochs: {epoch}, validation loss {loss:.4f}" in result.output
 
 
 def test_of_an_option_given_twice_the_later_wins(prepared: Path, tmp_path: Path):

@@ -17,9 +17,11 @@ from tests.pipeline.project import Project
 from wheretolook.cli_verify import verify as command
 from wheretolook.data.atomic import write_json
 from wheretolook.pipeline.locked import Locked, LockedStage, Pin, read_lock
+from wheretolook.verify.comparison import check_comparison
 from wheretolook.verify.digests import digest, folder_md5
 from wheretolook.verify.finding import Finding, remedies
 from wheretolook.verify.outputs import output_files
+from wheretolook.verify.tree import Tree
 from wheretolook.verify.verify import verify
 
 FLIPS = 240
@@ -201,6 +203,17 @@ def test_a_comparison_of_other_manifests_is_found(locked: Locked) -> None:
         return replace(stage, inputs=moved) if stage.name == "compare" else stage
 
     assert only(verify(replace(locked, stages=tuple(map(older, locked.stages)))).findings).stage == "compare"
+
+
+def test_means_without_a_spread_lack_nothing(tmp_path: Path) -> None:
+    """Of one image of each class there is none."""
+    listed, array = tmp_path / "reports/comparison/overlays.json", tmp_path / "data/comparison/one/cam.block2.mean.npy"
+    entry = {"mean": "one/cam.block2.mean.npy", "spread": None, "shape": [2, 7, 7]}
+    write_json(listed, {"models": {"one": {"cam.block2": entry}}})
+    array.parent.mkdir(parents=True)
+    np.save(array, np.zeros((2, 7, 7), np.float32))
+    tree = Tree(tmp_path, {file: digest(file) for file in (listed, array)}, {"data/comparison": "compare"}, frozenset())
+    assert list(check_comparison(tree)) == []
 
 
 def spoil_model(root: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from wheretolook.analysis.bootstrap import Means, mean_intervals
 from wheretolook.analysis.paired import PairedFigure
-from wheretolook.analysis.subsets import FEWEST_IMAGES
+from wheretolook.analysis.rules import FEWEST_IMAGES
 
 # What agreement is held against, by the name in the tables, in words.
 NULLS = {

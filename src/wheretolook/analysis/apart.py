@@ -33,7 +33,7 @@ def apart_maps(target: Target, rows_of: Sequence[np.ndarray], classes: Sequence[
         of_class = contrast(means, k) if target.knows_class else means[:, 0]
         rest = np.arange(len(counts)) != i
         out.append(of_class[i] - np.average(of_class[rest], axis=0, weights=counts[rest]))
-    return checked(np.stack(out).astype(np.float32))
+    return checked(np.stack(out).astype(np.float32), target.file)
 
 
 def _mean(target: Target, rows: np.ndarray) -> np.ndarray:

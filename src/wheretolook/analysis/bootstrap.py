@@ -97,8 +97,14 @@ def resampling_weights(count: int, draws: int, generator: np.random.Generator) -
     return np.bincount(drawn.ravel(), minlength=draws * count).reshape(draws, count).astype(np.float32)
 
 
-def _weights_in_blocks(count: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """The weights of all resamples, in blocks that memory holds; where that is one block, it is drawn only once."""
+def weights_in_blocks(count: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """The weights of all resamples, in blocks that memory holds; where that is one block, it is drawn only once.
+
+    Args:
+        count: groups.
+        resamples: number of resamples.
+        seed: of the resampling; the same weights in blocks of any size.
+    """
     step = max(1, CHUNK // count)
     if step >= resamples:
         yield _weights_at_once(count, resamples, seed)
@@ -146,7 +152,7 @@ def _resampled(
     stacked = np.concatenate(columns, axis=1).astype(np.float32)
     drifts, ratios = np.empty((2, resamples, residuals.shape[1]))
     start = 0
-    for weights in _weights_in_blocks(len(sizes), resamples, seed):
+    for weights in weights_in_blocks(len(sizes), resamples, seed):
         drift, squares, cross, total, total2 = np.split((weights @ stacked).astype(np.float64), cut, axis=1)
         total = np.maximum(total, 1)
         drift = drift / total

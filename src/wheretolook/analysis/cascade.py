@@ -14,12 +14,12 @@ from wheretolook.analysis.randomised import Cascade
 from wheretolook.analysis.removed_images import choose_images
 from wheretolook.analysis.sanity import FEWEST_DRAWS, alikeness, largest_alikeness, sanity_result
 from wheretolook.analysis.target import open_target
-from wheretolook.cams.compute import compute
 from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.manifest import stores_every_class
+from wheretolook.cams.parts import compute_in_parts
 from wheretolook.cams.registry import METHODS
 from wheretolook.cams.store import Maps
-from wheretolook.data.prepared import Prepared
+from wheretolook.data.prepared import TEST, Prepared
 from wheretolook.models.card import Card
 from wheretolook.models.inputs import to_input
 from wheretolook.models.layered import Network
@@ -27,7 +27,6 @@ from wheretolook.models.layered import Network
 IMAGES, ESTIMATED_ON = 12, 32
 # A method that runs the network once for each channel is asked of these few alone, and of wholly random networks.
 IMAGES_OF_SLOW = 4
-SPLIT = "test"
 Pair = tuple[str, str]
 
 
@@ -50,7 +49,7 @@ def model_sanity(
     """
     random = maps.random()
     # Of the images that the null is of, so that it and what is held against it are means over the same.
-    there = prepared.rows(SPLIT) if random is None else random[1]
+    there = prepared.rows(TEST) if random is None else random[1]
     rows = choose_images(prepared.labels, there, IMAGES, len(prepared.class_names), seed)
     if not len(rows):
         return None
@@ -154,8 +153,8 @@ def true_class_maps(
     columns = torch.tensor([card.class_names.index(name) for name in prepared.class_names], device=engine.device)
     labels = prepared.labels[rows]
     chosen = columns.expand(len(rows), -1) if every else columns[torch.from_numpy(labels).to(columns.device)][:, None]
-    batch = compute(engine, inputs, lambda _: chosen)
-    arrays = {pair: values.cpu().numpy() for pair, values in batch.maps.items()}
+    parts = [part for _, part in compute_in_parts(engine, inputs, slice(0, len(rows)), lambda _, part: chosen[part])]
+    arrays = {pair: np.concatenate([part.maps[pair].cpu().numpy() for part in parts]) for pair in parts[0].maps}
     return {pair: _as_compared(array, labels, every, len(columns)) for pair, array in arrays.items()}
 
 

@@ -10,14 +10,15 @@ from tqdm import tqdm
 from wheretolook.analysis.blocks import row_blocks
 from wheretolook.analysis.centre import centre_prior
 from wheretolook.analysis.classification import softmax
-from wheretolook.analysis.curves import class_curves, pixel_counts, pixel_ranks, soft_masks
-from wheretolook.analysis.perturb import SPLIT, folded, run
+from wheretolook.analysis.curves import class_curves, pixel_counts, soft_masks
+from wheretolook.analysis.enlarge import enlarge
+from wheretolook.analysis.perturb import folded, run
 from wheretolook.analysis.pieces import Piece, made_anew
-from wheretolook.analysis.removal import enlarge
+from wheretolook.analysis.removal import pixel_ranks
 from wheretolook.analysis.removed_images import choose_images
 from wheretolook.analysis.target import open_primary, open_target
 from wheretolook.cams.store import Maps
-from wheretolook.data.prepared import Prepared
+from wheretolook.data.prepared import TEST, Prepared
 from wheretolook.models.card import Card
 from wheretolook.models.network import Network
 
@@ -46,7 +47,7 @@ def model_curves(
         seed: of the choice of images, of the random maps, and of what decides between equal pixels.
         piece: keeps what is done: scores, map by map and block by block.
     """
-    rows = choose_images(prepared.labels, prepared.rows(SPLIT), images, len(prepared.class_names), seed)
+    rows = choose_images(prepared.labels, prepared.rows(TEST), images, len(prepared.class_names), seed)
     if not len(rows):
         return None
     pictures, labels = np.asarray(prepared.images[rows]), prepared.labels[rows]
@@ -63,7 +64,7 @@ def model_curves(
             for k, class_name in enumerate(prepared.class_names)
             if (labels == k).any()
         }
-    return {"split": SPLIT, "images": len(rows), "shares": shares.tolist(), "maps": found}
+    return {"split": TEST, "images": len(rows), "shares": shares.tolist(), "maps": found}
 
 
 def map_curves(

@@ -9,6 +9,7 @@ from wheretolook.analysis.grid import to_grid
 from wheretolook.analysis.regions import regions_on_grid
 from wheretolook.analysis.target import Target
 
+# They don't overlap: "foreground", as results have it, is the rest of the foreground, without evidence and mark.
 REGIONS = ("evidence", "mark", "foreground", "background", "unknown")
 # What a region lies in: the first of these that an image has. A mark was put on the picture, not on the thing.
 SURROUNDINGS = {"evidence": ("foreground", "background"), "mark": ("background", "foreground")}
@@ -49,8 +50,7 @@ def by_cell(target: Target, rows: np.ndarray, class_index: int, grid: tuple[int,
 def by_region(target: Target, rows: np.ndarray, class_index: int, masks: np.ndarray) -> Contributions:
     """Each region's contribution, for images whose things lie anywhere.
 
-    Regions don't overlap: `foreground` is what is neither evidence nor mark. What evidence and mark contribute is what
-    they have beyond their surroundings (`beyond_surroundings`).
+    What evidence and mark contribute is what they have beyond their surroundings (`beyond_surroundings`).
 
     Args:
         target: the maps.
@@ -61,7 +61,8 @@ def by_region(target: Target, rows: np.ndarray, class_index: int, masks: np.ndar
     values, areas = [], []
     for block in row_blocks(rows, 4 * 4 * int(np.prod(masks.shape[1:]))):
         regions = regions_on_grid(np.asarray(masks[block]), target.grid)
-        parts = [regions.evidence, regions.mark, regions.foreground - regions.evidence]
+        rest_of_foreground = regions.foreground - regions.evidence
+        parts = [regions.evidence, regions.mark, rest_of_foreground]
         parts.append(regions.known - sum(parts))
         parts.append(1 - regions.known)
         area = np.stack(parts, axis=1)

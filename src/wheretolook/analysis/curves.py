@@ -20,21 +20,6 @@ def pixel_counts(pixels: int, steps: int) -> np.ndarray:
     return np.append(np.arange(0, pixels, step), pixels)
 
 
-def pixel_ranks(scores: np.ndarray, seed: int) -> np.ndarray:
-    """Place of each pixel when the highest goes first: (n, S, S) to (n, S, S) int64, from 0.
-
-    Args:
-        scores: (n, S, S).
-        seed: decides between equal pixels, or those at the top left would go first.
-    """
-    count, pixels = len(scores), scores[0].size
-    shuffled = np.random.default_rng(seed).permutation(pixels)
-    order = np.argsort(-scores.reshape(count, pixels)[:, shuffled], axis=1, kind="stable")
-    ranks = np.empty((count, pixels), dtype=np.int64)
-    np.put_along_axis(ranks, shuffled[order], np.arange(pixels)[None], axis=1)
-    return ranks.reshape(scores.shape)
-
-
 def area_under(curves: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Area under curves (n, T) over shares of the pixels (T,), by trapezes: (n,) (RISE, arXiv:1806.07421)."""
     return np.trapezoid(curves, shares, axis=1)

@@ -6,11 +6,11 @@ import numpy as np
 
 from wheretolook.analysis.bootstrap import mean_intervals
 from wheretolook.analysis.classification import softmax
+from wheretolook.analysis.rules import FEWEST_IMAGES
 
 KINDS = ("cam", "random", "other", "centre", "evidence")
 GAPS = {"random": 1, "other": 1, "centre": 1, "evidence": -1}  # less the CAM's, or the CAM's less it: expected above 0
 KEPT = 0.5  # a class whose filled image keeps more of its score than this has nothing that could be taken out
-FEWEST_IMAGES = 20
 
 
 def log_odds(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:

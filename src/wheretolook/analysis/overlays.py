@@ -25,7 +25,9 @@ def write_overlays(study: Study, folder: Path) -> dict[str, Any]:
     """
     labels = study.labels[study.rows]
     counts = {name: int((labels == k).sum()) for k, name in enumerate(study.class_names)}
-    indices = [k for k, count in enumerate(counts.values()) if count >= FEWEST]
+    # Where no class has a spread, means alone: of so few images much else can be said, and is.
+    fewest = min(FEWEST, max(counts.values()))
+    indices = [k for k, count in enumerate(counts.values()) if count >= fewest]
     rows_of = [study.rows[labels == k] for k in indices]
     images = [moments_of_images(study.prepared.images, rows) for rows in rows_of]
     about = {"images": save_moments(folder, "images", images), "models": {}}
@@ -47,7 +49,7 @@ def write_overlays(study: Study, folder: Path) -> dict[str, Any]:
                 "apart": None if apart is None else f"{name}/{method}.{layer}.apart.npy",
                 **save_moments(folder, f"{name}/{method}.{layer}", moments),
             }
-    kept = [name for name, count in counts.items() if count >= FEWEST]
+    kept = [name for name, count in counts.items() if count >= fewest]
     names = list(study.class_names)
     return {"format": FORMAT, "split": study.split, "class_names": names, "classes": kept, "counts": counts, **about}
 
@@ -68,9 +70,14 @@ def moments_of_images(images: np.ndarray, rows: np.ndarray) -> RunningMoments:
     return moments
 
 
-def save_moments(folder: Path, stem: str, moments: list[RunningMoments]) -> dict[str, str]:
-    """Save the means and spreads of the classes, a row each, float32; give their file names."""
-    files = {key: f"{stem}.{key}.npy" for key in ("mean", "spread")}
+def save_moments(folder: Path, stem: str, moments: list[RunningMoments]) -> dict[str, str | None]:
+    """Save the means and spreads of the classes, a row each, float32; give their file names.
+
+    The spread is None where a class has too few images for one.
+    """
+    spread = all(each.count >= FEWEST for each in moments)
+    files = {key: f"{stem}.{key}.npy" if key == "mean" or spread else None for key in ("mean", "spread")}
     for key, file in files.items():
-        np.save(folder / file, np.stack([getattr(each, key)() for each in moments]))
+        if file:
+            np.save(folder / file, np.stack([getattr(each, key)() for each in moments]))
     return files

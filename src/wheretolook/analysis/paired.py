@@ -54,7 +54,7 @@ class PairedFigure:
         images of its class, those that are no members among them, so that it counts by the members' share.
         """
         added = np.zeros_like(other.values)
-        for k in np.unique(self.classes):
+        for k in np.unique(self.classes[members.any(axis=1)]):
             of_class = (self.classes == k)[:, None]
             own = members & of_class
             count = own.sum(axis=0)

@@ -12,17 +12,16 @@ from wheretolook.analysis.groups import group_codes
 from wheretolook.analysis.imputation import LinearImputer, fill_from_frame
 from wheretolook.analysis.pieces import Piece, made_anew
 from wheretolook.analysis.removal import FRACTION
-from wheretolook.analysis.removed_images import choose_images, filled_images, pixels_of, removals_of
+from wheretolook.analysis.removed_images import Pixels, choose_images, filled_images, pixels_of, removals_of
 from wheretolook.analysis.target import open_primary
 from wheretolook.cams.fold import fast_copy
 from wheretolook.cams.store import Maps
-from wheretolook.data.prepared import Prepared
+from wheretolook.data.prepared import TEST, Prepared
 from wheretolook.models.card import Card
 from wheretolook.models.inputs import to_input
 from wheretolook.models.network import Network
 
 BATCH = 64
-SPLIT = "test"
 
 
 def model_faithfulness(
@@ -49,31 +48,18 @@ def model_faithfulness(
     """
     method, layer, target = open_primary(maps, prepared.labels)
     groups = group_codes(prepared.index["group"].to_numpy(dtype=str))
-    rows = choose_images(prepared.labels, prepared.rows(SPLIT), images, len(prepared.class_names), seed)
+    rows = choose_images(prepared.labels, prepared.rows(TEST), images, len(prepared.class_names), seed)
     if not len(rows):
         return None
-    fast = folded(network, card, np.asarray(prepared.images[rows[:2]]))
     pictures, labels = np.asarray(prepared.images[rows]), prepared.labels[rows]
     masks = None if prepared.masks is None else np.asarray(prepared.masks[rows])
     pixels = pixels_of(target.true_class(rows), masks, labels, groups[rows], pictures.shape[1], seed)
     columns = [card.class_names.index(name) for name in prepared.class_names]
-    logits = {kind: np.zeros((len(rows), len(columns))) for kind in pixels}
-    removals, imputer = removals_of(pixels), LinearImputer(pictures.shape[1])
-    for start in tqdm(range(0, len(removals), BATCH), desc="faithfulness", unit="batch", disable=None):
-        batch = removals[start : start + BATCH]
-        found = piece(
-            f"faithfulness {start}",
-            lambda batch=batch: run(fast, card, filled_images(imputer, pictures, batch, seed))[:, columns].tolist(),
-        )
-        for (kind, i, _), row in zip(batch, found, strict=True):
-            logits[kind][i] = row
-    logits["whole"], logits["filled"] = (
-        run(network, card, each)[:, columns] for each in (pictures, fill_from_frame(pictures))
-    )
+    logits = {k: v[:, columns] for k, v in logits_after(network, card, pictures, pixels, seed, piece).items()}
     out: dict[str, Any] = {
         "method": method,
         "layer": layer,
-        "split": SPLIT,
+        "split": TEST,
         "fraction": FRACTION,
         "images": len(rows),
         "classes": {},
@@ -86,6 +72,33 @@ def model_faithfulness(
             chosen = {key: logits[key][own] for key in kinds}
             out["classes"][name] = class_faithfulness(chosen, labels[own], groups[rows][own], resamples, seed)
     return out
+
+
+def logits_after(
+    network: Network, card: Card, images: np.ndarray, pixels: Pixels, seed: int, piece: Piece
+) -> dict[str, np.ndarray]:
+    """Logits (n, K) float64 of images after each kind of removal, of the `whole` ones, and of the `filled` ones.
+
+    Args:
+        network: in evaluation mode.
+        card: of the model, with its K classes.
+        images: (n, S, S, 3) uint8.
+        pixels: of `pixels_of`; logits of an image that a kind doesn't exist for are 0.
+        seed: of the noise.
+        piece: keeps what is done, batch by batch.
+    """
+    fast = folded(network, card, images[:2])
+    logits = {kind: np.zeros((len(images), len(card.class_names))) for kind in pixels}
+    removals, imputer = removals_of(pixels), LinearImputer(images.shape[1])
+    for start in tqdm(range(0, len(removals), BATCH), desc="faithfulness", unit="batch", disable=None):
+        batch = removals[start : start + BATCH]
+        found = piece(
+            f"faithfulness {start}",
+            lambda batch=batch: run(fast, card, filled_images(imputer, images, batch, seed)).tolist(),
+        )
+        for (kind, i, _), row in zip(batch, found, strict=True):
+            logits[kind][i] = row
+    return logits | {"whole": run(network, card, images), "filled": run(network, card, fill_from_frame(images))}
 
 
 @torch.inference_mode()
@@ -103,5 +116,5 @@ def run(network: nn.Module, card: Card, images: np.ndarray) -> np.ndarray:
     parts = []
     for start in range(0, len(stacked), BATCH):
         inputs = to_input(torch.from_numpy(stacked[start : start + BATCH]).to(device), card.mean, card.std)
-        parts.append(network(inputs).double().cpu().numpy())
+        parts.append(network(inputs).cpu().double().numpy())
     return np.concatenate(parts)

@@ -10,10 +10,8 @@ from typing import Any
 
 import torch
 
-from wheretolook import cams
 from wheretolook.data.atomic import write_text
 from wheretolook.data.refusal import Refusal
-from wheretolook.models import network
 from wheretolook.models.interruption import Interruption, noting_interruption
 from wheretolook.models.ranks import Ranks
 from wheretolook.models.state_key import state_key
@@ -73,9 +71,7 @@ def kept_pieces(cache: Path, name: str, depends_on: Mapping[str, Any], device: t
         depends_on: model, data, maps and parameters; `state_key` adds code, versions, device and threads.
         device: where the network runs.
     """
-    folders = [Path(__file__).parent, Path(cams.__path__[0]), Path(cams.__path__[0]) / "methods"]
-    code = [file for folder in (*folders, Path(network.__file__).parent) for file in folder.glob("*.py")]
-    key = state_key(depends_on, code, Ranks(0, 1, 0, device))
+    key = state_key(depends_on, "analysis", Ranks(0, 1, 0, device))
     with noting_interruption() as interruption:
         yield Pieces(cache / name / f"{key}.json", interruption)
     shutil.rmtree(cache / name, ignore_errors=True)

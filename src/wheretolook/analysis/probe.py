@@ -55,7 +55,8 @@ def probe_model(
         return found
     check_data(maps, prepared)
     arguments = [faithfulness_images, curve_steps, sanity_draws, resamples, seed]
-    depends_on = {"model": sha256_of(model), "maps": maps.manifest, "data": prepared.sha256, "arguments": arguments}
+    data = {"data": prepared.sha256, "masks": prepared.masks_sha256}  # masks: evidence is one way of removal
+    depends_on = {"model": sha256_of(model), "maps": maps.manifest, "arguments": arguments} | data
     chosen = choose_device(device)
     with deterministic(), kept_pieces(cache, model.stem, depends_on, chosen) as piece:
         network, card = load_model(model, chosen)

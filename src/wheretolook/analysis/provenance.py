@@ -3,6 +3,7 @@
 from wheretolook.cams.store import Maps
 from wheretolook.data.prepared import Prepared
 from wheretolook.data.refusal import Refusal
+from wheretolook.data.remedy import remedy
 
 
 def check_data(maps: Maps, prepared: Prepared) -> None:
@@ -16,7 +17,4 @@ def check_data(maps: Maps, prepared: Prepared) -> None:
         ("classes", list(prepared.class_names), list(maps.class_names)),
     ):
         if expected != found:
-            raise Refusal(
-                f"{maps.folder}: expected maps of {what} {expected}, found {found}; "
-                f'run "dvc repro -sf export@{maps.folder.name}"'
-            )
+            raise Refusal(f"{maps.folder}: expected maps of {what} {expected}, found {found}; {remedy(maps.folder)}")

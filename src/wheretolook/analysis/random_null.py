@@ -11,11 +11,12 @@ from wheretolook.analysis.correlation import correlate
 from wheretolook.analysis.mass import CENTRES
 from wheretolook.analysis.measure import Measure
 from wheretolook.analysis.overlap import TOP_FIFTH
+from wheretolook.analysis.rules import FEWEST_IMAGES
 from wheretolook.analysis.sanity import FEWEST_DRAWS
 from wheretolook.analysis.side_by_side import side_by_side
 from wheretolook.analysis.structure import STRUCTURE, WINDOW
 from wheretolook.analysis.study import Study
-from wheretolook.analysis.subsets import FEWEST_IMAGES, class_members, subset_members
+from wheretolook.analysis.subsets import class_members, subset_members
 from wheretolook.analysis.target import open_target
 
 

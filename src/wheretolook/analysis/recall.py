@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wheretolook.analysis.bootstrap import FEWEST_GROUPS, group_sums, resampling_weights
+from wheretolook.analysis.bootstrap import FEWEST_GROUPS, group_sums, weights_in_blocks
 
 
 def balanced_accuracy_interval(
@@ -31,11 +31,13 @@ def balanced_accuracy_interval(
     present = (sizes > 0).sum(axis=0)
     if not len(present) or present.min() < FEWEST_GROUPS:
         return None
-    weights = resampling_weights(count, resamples, np.random.default_rng(seed))
-    drawn = (weights @ sizes, weights @ hits)
-    there = drawn[0] > 0  # a resample may miss a class of few groups
-    recalls = np.where(there, drawn[1] / np.maximum(drawn[0], 1), hits.sum(axis=0) / sizes.sum(axis=0))
     flawless = hits.sum(axis=0) == sizes.sum(axis=0)
-    worst = np.where(flawless, (alpha / 2) ** (1 / present), recalls)
-    low = np.quantile(worst.mean(axis=1), alpha / 2)
-    return float(low), float(np.quantile(recalls.mean(axis=1), 1 - alpha / 2))
+    means, least = [], []  # of the recalls of each resample, and with the bound for classes without an error
+    for weights in weights_in_blocks(count, resamples, seed):
+        drawn = (weights @ sizes, weights @ hits)
+        there = drawn[0] > 0  # a resample may miss a class of few groups
+        recalls = np.where(there, drawn[1] / np.maximum(drawn[0], 1), hits.sum(axis=0) / sizes.sum(axis=0))
+        means.append(recalls.mean(axis=1))
+        least.append(np.where(flawless, (alpha / 2) ** (1 / present), recalls).mean(axis=1))
+    low = np.quantile(np.concatenate(least), alpha / 2)
+    return float(low), float(np.quantile(np.concatenate(means), 1 - alpha / 2))

@@ -3,22 +3,31 @@
 import numpy as np
 
 from wheretolook.analysis.centre import centre_prior
+from wheretolook.analysis.enlarge import enlarge
 from wheretolook.analysis.faithfulness import KINDS
 from wheretolook.analysis.imputation import LinearImputer
-from wheretolook.analysis.removal import FRACTION, enlarge, evidence_pixels, first_pixels
+from wheretolook.analysis.removal import FRACTION, evidence_pixels, first_pixels
 from wheretolook.data.labels import EVIDENCE
 
+# Kind of map to the images that it exists for, (m,) int64, and the pixels that it takes out of them, (m, S, S) bool.
+Pixels = dict[str, tuple[np.ndarray, np.ndarray]]
 Removal = tuple[str, int, np.ndarray]  # a kind of map, the number of an image, and (S, S) bool, the pixels
 
 
 def choose_images(labels: np.ndarray, rows: np.ndarray, count: int, classes: int, seed: int) -> np.ndarray:
-    """Equally many images of each class, at least one and else `count` in all, drawn from `rows`; ascending."""
+    """Equally many images of each class, `count` in all at most, drawn from `rows`; ascending.
+
+    Of more classes than `count`, one image each of `count` classes, drawn too.
+    """
     generator = np.random.default_rng(seed)
     chosen = [generator.permutation(rows[labels[rows] == k])[: max(1, count // classes)] for k in range(classes)]
-    return np.sort(np.concatenate(chosen))
+    there = [own for own in chosen if len(own)]
+    if len(there) > count:
+        there = [there[k] for k in generator.permutation(len(there))[:count]]
+    return np.sort(np.concatenate(there or chosen))
 
 
-def partners(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def another_of_class(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """For each image another of its class: of another group where the class has one; itself where it is alone.
 
     Args:
@@ -28,21 +37,21 @@ def partners(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
     Returns:
         (n,) int64.
     """
-    partner = np.arange(len(labels))
+    another = np.arange(len(labels))
     for k in np.unique(labels):
         own = np.flatnonzero(labels == k)
         own = own[np.argsort(groups[own], kind="stable")]
         for place, i in enumerate(own):
-            # From the other half of the class on, so that partners are spread over it.
+            # From the other half of the class on, so that these images are spread over it.
             others = np.roll(own, -place - max(1, len(own) // 2))
             elsewhere = others[groups[others] != groups[i]]
-            partner[i] = elsewhere[0] if len(elsewhere) else others[0]
-    return partner
+            another[i] = elsewhere[0] if len(elsewhere) else others[0]
+    return another
 
 
 def pixels_of(
     maps: np.ndarray, masks: np.ndarray | None, labels: np.ndarray, groups: np.ndarray, side: int, seed: int
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+) -> Pixels:
     """Pixels that each kind of map takes out first.
 
     Args:
@@ -56,15 +65,15 @@ def pixels_of(
     Returns:
         Kind to (m,) int64, the images it exists for, and (m, S, S) bool, the pixels.
     """
-    everyone, partner = np.arange(len(maps)), partners(labels, groups)
+    everyone, another = np.arange(len(maps)), another_of_class(labels, groups)
     noise = np.random.default_rng(seed).normal(size=maps.shape)
     found = {
         "cam": maps,
         "random": noise,
-        "other": maps[partner],
+        "other": maps[another],
         "centre": np.broadcast_to(centre_prior(maps.shape[1:]), maps.shape),
     }
-    there = dict.fromkeys(found, everyone) | {"other": np.flatnonzero(partner != everyone)}
+    there = dict.fromkeys(found, everyone) | {"other": np.flatnonzero(another != everyone)}
     out = {
         kind: (there[kind], first_pixels(enlarge(each[there[kind]], side), FRACTION, seed))
         for kind, each in found.items()
@@ -94,6 +103,6 @@ def filled_images(imputer: LinearImputer, images: np.ndarray, removals: list[Rem
     )
 
 
-def removals_of(pixels: dict[str, tuple[np.ndarray, np.ndarray]]) -> list[Removal]:
+def removals_of(pixels: Pixels) -> list[Removal]:
     """Each kind's pixels of each image that it exists for, from those of `pixels_of`."""
     return [(kind, int(i), gone) for kind, found in pixels.items() for i, gone in zip(*found, strict=True)]

@@ -9,11 +9,10 @@ from wheretolook.analysis.localise import Sample, locate
 from wheretolook.analysis.provenance import check_data
 from wheretolook.analysis.splits import split_scores
 from wheretolook.cams.store import Maps
-from wheretolook.data.prepared import Prepared
+from wheretolook.data.prepared import SPLITS, Prepared
 from wheretolook.models.card import Card
 
 FORMAT = 1
-SPLITS = ("train", "val", "test")
 
 
 def model_result(

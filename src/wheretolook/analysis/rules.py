@@ -14,7 +14,7 @@ RECIPE = "six seeds"
 SEEDS = "test over seeds"
 CAUSE = "maps are no causes"
 
-FEWEST_IMAGES = 20
+FEWEST_IMAGES = 20  # that a statement, a row of agreement or an interval takes
 FEWEST_SEEDS = 6
 TWICE = 2.0
 

@@ -78,16 +78,25 @@ def load_study(names: Path, exports: Path, cams: Path, prepared: Prepared, split
         split: "train", "val" or "test".
 
     Raises:
-        Refusal: a manifest or its maps are missing, or belong to other data; or the split is empty.
+        Refusal: the names, a manifest or its maps are missing; maps belong to other data; or the split is empty.
     """
-    found = json.loads(names.read_text(encoding="utf-8"))
+    models, drive = _read_names(names)
     if not len(prepared.rows(split)):
         raise Refusal(f"compare.split: expected a split with images, found none in {split!r}; choose another split")
     maps = {}
-    for name in found["models"]:
-        manifest = exports / f"{name}.json"
-        if not manifest.is_file():
-            raise Refusal(f'{manifest}: expected the manifest of maps, found no file; run "dvc repro export@{name}"')
-        maps[name] = load_maps(cams / name, manifest)
+    for name in models:
+        maps[name] = load_maps(cams / name, exports / f"{name}.json")
         check_data(maps[name], prepared)
-    return Study(maps, tuple(found["drive"]), prepared, split)
+    return Study(maps, drive, prepared, split)
+
+
+def _read_names(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """All models, and those from Drive."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return tuple(found["models"]), tuple(found["drive"])
+    except FileNotFoundError:
+        what = "no such file"
+    except (ValueError, KeyError, TypeError):
+        what = "something else"
+    raise Refusal(f'{path}: expected the names of the models, found {what}; run "dvc repro -sf check"')

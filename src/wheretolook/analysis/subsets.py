@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 
 ALL_CLASSES = "*"
-FEWEST_IMAGES = 20  # below: counts only
 
 
 def subset_members(right: np.ndarray, pairs: list[tuple[int, int]]) -> dict[str, np.ndarray]:

@@ -1,6 +1,7 @@
 """Stored maps read as what is compared: contrasts of each image's true class, or of one named class."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from wheretolook.analysis.contrast import contrast, contrast_with_mean
 from wheretolook.cams.manifest import BEYOND, array_name, stores_every_class
 from wheretolook.cams.store import Maps
 from wheretolook.data.refusal import Refusal
+from wheretolook.data.remedy import remedy
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Target:
             class, and column 2, where there is one, the mean over all classes.
         knows_class: whether the method's maps differ by class at all; where not, the one map is given as it is.
         class_count: all classes; only needed where their maps are not all stored.
+        file: of the array, for messages: MODEL/METHOD.LAYER.npy.
     """
 
     array: np.ndarray
@@ -29,6 +32,7 @@ class Target:
     every_class: bool
     knows_class: bool = True
     class_count: int = 0
+    file: Path = Path("NAME/METHOD.LAYER.npy")
 
     @property
     def contrasted(self) -> bool:
@@ -47,11 +51,11 @@ class Target:
     def true_class(self, rows: np.ndarray) -> np.ndarray:
         """Contrast maps (else own maps) of each image's true class: (n, h, w) float32 for `rows` (n,)."""
         if not self.contrasted:
-            return checked(np.asarray(self.array[rows, 0]))
+            return checked(np.asarray(self.array[rows, 0]), self.file, rows)
         if self.every_class:
-            return checked(contrast(np.asarray(self.array[rows]), self.labels[rows]))
+            return checked(contrast(np.asarray(self.array[rows]), self.labels[rows]), self.file, rows)
         own, mean = self.array[rows, BEYOND.index("true")], self.array[rows, BEYOND.index("mean")]
-        return checked(contrast_with_mean(np.asarray(own), np.asarray(mean), self.class_count))
+        return checked(contrast_with_mean(np.asarray(own), np.asarray(mean), self.class_count), self.file, rows)
 
     def named_class(self, rows: np.ndarray, class_index: int) -> np.ndarray:
         """Contrast maps of one class for every image: (n, h, w) float32.
@@ -64,7 +68,7 @@ class Target:
                 f"maps of one class for every image: expected those of all {self.class_count} classes, found those of "
                 f"the true and the predicted one; set export.every_class_up_to to {self.class_count}"
             )
-        return checked(contrast(np.asarray(self.array[rows]), class_index))
+        return checked(contrast(np.asarray(self.array[rows]), class_index), self.file, rows)
 
     def rms(self, rows: np.ndarray) -> float:
         """Root mean square of the true-class contrasts over `rows`, all cells: the model's own unit of maps."""
@@ -85,12 +89,12 @@ def open_target(maps: Maps, method: str, layer: str, labels: np.ndarray) -> Targ
     if len(array) != len(labels):
         raise Refusal(
             f"{maps.folder}/{method}.{layer}.npy: expected {len(labels)} maps, found {len(array)}; "
-            f'run "dvc repro -sf export@{maps.folder.name}"'
+            f"{remedy(maps.folder)}"
         )
-    about = maps.manifest["arrays"][array_name(method, layer)]
-    knows_class = about.get("knows_class", True)
-    every_class = stores_every_class(maps.manifest)
-    return Target(array, np.asarray(labels, dtype=np.int64), every_class, knows_class, len(maps.class_names))
+    file = array_name(method, layer)
+    knows_class = maps.manifest["arrays"][file].get("knows_class", True)
+    about = stores_every_class(maps.manifest), knows_class, len(maps.class_names), maps.folder / file
+    return Target(array, np.asarray(labels, dtype=np.int64), *about)
 
 
 def open_primary(maps: Maps, labels: np.ndarray) -> tuple[str, str, Target]:
@@ -123,14 +127,21 @@ def primary_name(maps: Maps) -> str | None:
     return f"{min(methods, key=lambda method: (method != 'cam', method))}.{last}" if methods else None
 
 
-def checked(values: np.ndarray) -> np.ndarray:
+def checked(values: np.ndarray, file: Path, rows: np.ndarray | None = None) -> np.ndarray:
     """The same maps, where all are finite.
+
+    Args:
+        values: (n, ...).
+        file: that they were read from, MODEL/METHOD.LAYER.npy.
+        rows: (n,) int64, the image of each, a row of the prepared data; None: they are of no single image.
 
     Raises:
         Refusal: a NaN or an infinity, which is an error of the export and never a zero.
     """
-    if not np.isfinite(values).all():
-        raise Refusal(
-            'maps: expected finite values, found NaN or infinity; run "dvc repro -sf export@NAME" of that model'
-        )
-    return values
+    if np.isfinite(values).all():
+        return values
+    where = ""
+    if rows is not None:
+        bad = rows[~np.isfinite(values).reshape(len(values), -1).all(axis=1)]
+        where = f" in row {bad[0]} (from 0) of the index" + (f" and {len(bad) - 1} more" if len(bad) > 1 else "")
+    raise Refusal(f"{file}: expected finite maps, found NaN or infinity{where}; {remedy(file.parent)}")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from wheretolook.data import atomic
-from wheretolook.models import network
 from wheretolook.models.ranks import Ranks
 from wheretolook.models.state_key import state_key
 
@@ -59,9 +58,7 @@ def state_folder(cache: Path, name: str, depends_on: dict[str, Any], ranks: Rank
         depends_on: model, data and parameters; `state_key` adds code, versions, device, threads and processes.
         ranks: the processes that share the work.
     """
-    folders = (Path(__file__).parent, Path(__file__).parent / "methods", Path(network.__file__).parent)
-    code = [file for folder in folders for file in folder.glob("*.py")]
-    return cache / name / state_key(depends_on, code, ranks)
+    return cache / name / state_key(depends_on, "cams", ranks)
 
 
 def prepare_state(folder: Path, create: Callable[[Path], None]) -> None:

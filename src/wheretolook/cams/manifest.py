@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from wheretolook.data.refusal import Refusal
+from wheretolook.data.remedy import remedy
 
 FORMAT = 1
 EVERY_CLASS_UP_TO = 10  # where nobody says otherwise
@@ -39,11 +40,12 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """Read and check a manifest of maps.
 
     Raises:
-        Refusal: the file is no JSON, no manifest, or of another format.
-        FileNotFoundError: there is no such file.
+        Refusal: there is no such file, or it is no JSON, no manifest, or of another format.
     """
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Refusal(f"{path}: expected the manifest of maps, found no such file; {remedy(path)}") from None
     except ValueError as error:
         raise Refusal(f"{path}: expected the manifest of maps, found no JSON ({error}); {remedy(path)}") from error
     if not isinstance(manifest, dict) or set(manifest) != KEYS:
@@ -52,9 +54,3 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if manifest["format"] != FORMAT:
         raise Refusal(f"{path}: expected maps of format {FORMAT}, found {manifest['format']}; {remedy(path)}")
     return manifest
-
-
-def remedy(path: Path) -> str:
-    """How the maps that `path` (a manifest or a folder of maps) belongs to are made again."""
-    name = path.parent.name if path.name == "manifest.json" else path.stem if path.suffix == ".json" else path.name
-    return f'run "dvc repro -sf export@{name}"'

@@ -10,13 +10,12 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from wheretolook.data.prepared import Prepared
+from wheretolook.data.prepared import TEST, Prepared
 from wheretolook.models.card import Card
 from wheretolook.models.inputs import to_input
 from wheretolook.models.layered import Network
 from wheretolook.models.network import build_network
 
-SPLIT = "test"
 A_CLASS = 50  # images of a class at most
 FIRST_SEED = 100_000  # no model's: what a model began with is none of those that have nothing to do with it
 ESTIMATED_ON = 64  # training images from which normalisation statistics are estimated anew
@@ -24,7 +23,7 @@ ESTIMATED_ON = 64  # training images from which normalisation statistics are est
 
 def chosen_rows(prepared: Prepared) -> np.ndarray:
     """Up to 50 test images of each class, evenly spread over the split: (n,) int64, ascending."""
-    rows, labels = prepared.rows(SPLIT), prepared.labels
+    rows, labels = prepared.rows(TEST), prepared.labels
     of_class = [rows[labels[rows] == k] for k in range(len(prepared.class_names))]
     spread = [own[np.unique(np.linspace(0, len(own) - 1, A_CLASS).round().astype(int))] for own in of_class if len(own)]
     return np.sort(np.concatenate(spread)) if spread else np.zeros(0, dtype=np.int64)

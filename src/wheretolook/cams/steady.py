@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from wheretolook.models.determinism import whole_float32
+
 PRECISIONS = ("float32", "bfloat16")
 
 
@@ -44,19 +46,5 @@ def shielded(device_type: str, precision: str, gradients: bool) -> Iterator[None
         gradients: whether a graph is recorded, for backward passes.
     """
     autocast = torch.autocast(device_type, torch.bfloat16, enabled=precision == "bfloat16")
-    with torch.inference_mode(False), torch.set_grad_enabled(gradients), autocast, _whole_float32(device_type):
+    with torch.inference_mode(False), torch.set_grad_enabled(gradients), autocast, whole_float32():
         yield
-
-
-@contextmanager
-def _whole_float32(device_type: str) -> Iterator[None]:
-    """On CUDA, convolutions in float32 as it is stored: PyTorch's default there is TF32, with 10 bits of 23."""
-    if device_type != "cuda":
-        yield
-        return
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from wheretolook.cams.bring import bring
-from wheretolook.cams.manifest import LOGITS, RANDOM, array_name, read_manifest, remedy
+from wheretolook.cams.manifest import LOGITS, RANDOM, array_name, read_manifest
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.refusal import Refusal
+from wheretolook.data.remedy import remedy
 
 
 @dataclass(frozen=True)
@@ -89,14 +90,14 @@ def load_maps(folder: Path, manifest: Path | None = None, verify: bool = True) -
     """
     if manifest is None:
         manifest = folder / "manifest.json"
-        bring([manifest])
-        if not manifest.is_file():
-            raise Refusal(f"{folder}: expected maps, found no manifest.json; {remedy(folder)}")
+        absent, why = bring([manifest])
+        if absent:
+            raise Refusal(f"{folder}: expected maps, found no manifest.json{why}; {remedy(folder)}")
     maps = Maps(folder, read_manifest(manifest))
     arrays = maps.manifest["arrays"]
-    missing = bring([folder / name for name in sorted(arrays)])
+    missing, why = bring([folder / name for name in sorted(arrays)])
     if missing:
-        raise Refusal(f"{missing[0]}: expected maps, found no file, here or in DVC's cache; {remedy(folder)}")
+        raise Refusal(f"{missing[0]}: expected maps, found no file, here or in DVC's cache{why}; {remedy(folder)}")
     for name in sorted(arrays) if verify else []:
         check_array(folder / name, arrays[name])
     return maps

@@ -13,11 +13,11 @@ from wheretolook.data.atomic import replacing_folder, write_json
 from wheretolook.data.audit import Row, audit_classes, audit_groups, audit_rows, some
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.masks import parse_mask_values
-from wheretolook.data.prepared import COLUMNS
+from wheretolook.data.prepared import COLUMNS, SPLITS
 from wheretolook.data.rare import check_classes
 from wheretolook.data.refusal import Refusal
 from wheretolook.data.scan import ImageFile, find_masks, scan_classes
-from wheretolook.data.splits import SPLITS, assign_splits, compile_pattern, connected_units, groups_of
+from wheretolook.data.splits import assign_splits, compile_pattern, connected_units, groups_of
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from wheretolook.data.refusal import Refusal
 if TYPE_CHECKING:
     import pandas as pd
 
+SPLITS = ("train", "val", "test")
+TEST = SPLITS[-1]  # of its images nothing was trained or chosen
 COLUMNS = ("image_id", "class_name", "class_index", "split", "group", "width", "height", "sha256")
 REMEDY = 'run "dvc repro -sf prepare"'
 
@@ -28,6 +30,7 @@ class Prepared:
         index: N rows with COLUMNS; row i describes image i.
         class_names: in the order of class_index.
         sha256: of what a model is trained on and maps are made from: images and index, not masks.
+        masks_sha256: of masks.npy; None without any.
     """
 
     images: np.ndarray
@@ -35,6 +38,7 @@ class Prepared:
     index: "pd.DataFrame"
     class_names: tuple[str, ...]
     sha256: str
+    masks_sha256: str | None = None
 
     @property
     def labels(self) -> np.ndarray:
@@ -42,7 +46,7 @@ class Prepared:
         return self.index["class_index"].to_numpy(dtype=np.int64)
 
     def rows(self, split: str) -> np.ndarray:
-        """(M,) int64, the rows of a split ("train", "val" or "test"), ascending."""
+        """(M,) int64, the rows of a split (one of SPLITS), ascending."""
         return np.flatnonzero(self.index["split"].to_numpy() == split)
 
 
@@ -64,7 +68,7 @@ def load_prepared(folder: Path) -> Prepared:
     if masks is not None:
         _check_shape(folder / "masks.npy", masks.shape, images.shape[:3])
     sha256 = hashlib.sha256(f"{hashes['images.npy']} {hashes['index.csv']}".encode()).hexdigest()
-    return Prepared(images, masks, index, tuple(audit["class_names"]), sha256)
+    return Prepared(images, masks, index, tuple(audit["class_names"]), sha256, hashes.get("masks.npy"))
 
 
 def _read_audit(path: Path) -> dict:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from wheretolook.data.prepared import SPLITS
 from wheretolook.data.refusal import Refusal
-from wheretolook.data.splits import SPLITS
 
 
 def check_classes(class_names: Sequence[str], units: np.ndarray, rare_classes: str) -> dict[str, dict[str, Any]]:

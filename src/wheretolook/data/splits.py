@@ -7,8 +7,6 @@ import numpy as np
 
 from wheretolook.data.refusal import Refusal
 
-SPLITS = ("train", "val", "test")
-
 
 def groups_of(names: Sequence[str], pattern: str) -> list[str]:
     """The group of each file name: what the pattern's first group matches.
@@ -92,7 +90,7 @@ def assign_splits(
         seed: of the order in which units of like size are taken.
 
     Returns:
-        (N,) int64, index into SPLITS.
+        (N,) int64, index into `wheretolook.data.prepared.SPLITS`.
     """
     shares = (1 - val_share - test_share, val_share, test_share)
     filling = _Filling(class_index, units, np.outer(shares, np.bincount(class_index).astype(float)))

@@ -4,10 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wheretolook.data.prepared import Prepared
+from wheretolook.data.prepared import TEST, Prepared
 from wheretolook.data.refusal import Refusal
-
-SPLIT = "test"
 
 
 @dataclass(frozen=True)
@@ -35,17 +33,17 @@ def shared_images(a: Prepared, b: Prepared) -> Shared:
         one, other = ", ".join(a.class_names), ", ".join(b.class_names)
         raise Refusal(f"classes: expected the same on both sides, found {one} and {other}")
     if a.sha256 == b.sha256:
-        rows = a.rows(SPLIT)
+        rows = a.rows(TEST)
         return Shared(rows, rows, 0, 0)
     found_a, found_b = _by_identity(a), _by_identity(b)
     both = [identity for identity in found_a if identity in found_b]
     if not both:
-        raise Refusal(f"data: expected images that both sides have in their {SPLIT} split, found none")
+        raise Refusal(f"data: expected images that both sides have in their {TEST} split, found none")
     rows_a, rows_b = (np.array([found[identity] for identity in both]) for found in (found_a, found_b))
     return Shared(rows_a, rows_b, len(found_a) - len(both), len(found_b) - len(both))
 
 
 def _by_identity(prepared: Prepared) -> dict[tuple[str, str], int]:
-    rows = prepared.rows(SPLIT)
+    rows = prepared.rows(TEST)
     chosen = prepared.index.iloc[rows]
     return dict(zip(zip(chosen["image_id"], chosen["sha256"], strict=True), rows.tolist(), strict=True))

@@ -30,12 +30,12 @@ class Side:
     Attributes:
         label: how it is called in tables: "workspace", or the revision.
         root: the folder that holds `reports/` and `data/`.
-        fetch: brings files, by their paths below the root, and gives those that are nowhere.
+        fetch: brings files, by their paths below the root, and gives those that are nowhere, with DVC's reason.
     """
 
     label: str
     root: Path
-    fetch: Callable[[Sequence[str]], list[str]]
+    fetch: Callable[[Sequence[str]], tuple[list[str], str]]
 
     @cached_property
     def names(self) -> list[str]:
@@ -67,12 +67,15 @@ class Side:
         """A JSON file that git tracks.
 
         Raises:
-            Refusal: there is none.
+            Refusal: there is none, or it is no JSON.
         """
         file = self.root / path
         if not file.is_file():
             raise Refusal(f'{self.label}: expected {path} of a finished run, found no such file; run "dvc repro" there')
-        return json.loads(file.read_text(encoding="utf-8"))
+        try:
+            return json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise Refusal(f'{self.label}: {path}: expected JSON, found {error}; run "dvc repro" there') from error
 
     @cached_property
     def prepared(self) -> Prepared:
@@ -99,10 +102,10 @@ class Side:
         return maps
 
     def _need(self, paths: Sequence[str]) -> None:
-        missing = self.fetch(paths)
+        missing, why = self.fetch(paths)
         if missing:
             raise Refusal(
-                f"{missing[0]} of {self.label}: expected it here, in DVC's cache or its remote; found it nowhere; "
+                f"{missing[0]} of {self.label}: expected it here, in DVC's cache or its remote; found it nowhere{why}; "
                 'run "dvc push" where it was made, or "dvc repro" in a checkout of that revision'
             )
 
@@ -123,15 +126,15 @@ def side_of(root: Path, word: str) -> Iterator[Side]:
         yield Side(_label(word, commit), Path(scratch), _bring_revision(root, commit, Path(scratch)))
 
 
-def _bring_revision(root: Path, commit: str, folder: Path) -> Callable[[Sequence[str]], list[str]]:
+def _bring_revision(root: Path, commit: str, folder: Path) -> Callable[[Sequence[str]], tuple[list[str], str]]:
     # Where nothing changed, the lock need not be read.
     locked = cache(lambda: read_lock(root, commit))
     return lambda paths: link_cached(locked(), commit, paths, folder)
 
 
-def _bring_here(root: Path, paths: Sequence[str]) -> list[str]:
-    missing = bring([root / path for path in paths])
-    return [path.relative_to(root).as_posix() for path in missing]
+def _bring_here(root: Path, paths: Sequence[str]) -> tuple[list[str], str]:
+    missing, why = bring([root / path for path in paths])
+    return [path.relative_to(root).as_posix() for path in missing], why
 
 
 def _label(word: str, commit: str) -> str:

@@ -33,7 +33,8 @@ def sentences_of(difference: Difference) -> list[str]:
             told.append(f"{count(len(names), 'model')} {word}: {listed(names)}.")
     for model in difference.models:
         if model.unknown:
-            told.append(f"{model.name}: predictions and maps were not compared: {model.unknown}.")
+            what = "maps" if model.predictions else "predictions and maps"
+            told.append(f"{model.name}: {what} were not compared: {model.unknown}.")
         if model.drift and model.drift.left_out:
             told.append(f"{model.name}: {count(model.drift.left_out, 'image')} left out, one of the maps is constant.")
         if model.shared and (model.shared.only_a or model.shared.only_b):

@@ -6,6 +6,8 @@ Chance is drawn on the CPU from the generator that is given, so that it is the s
 import torch
 from torch import Tensor
 
+from wheretolook.models.inputs import to_device
+
 # The furthest shift of an image, as a share of its side: small, so that what stands at the border stays in sight.
 SHIFT = 0.04
 # Each image's light, and the light of each of its channels, vary by so much up and down.
@@ -33,8 +35,8 @@ def move(images: Tensor, generator: torch.Generator) -> Tensor:
     down, across = torch.where(flips, side - 1 - positions, positions)  # (N, S) each: source row, source column
     # Where pixel (i, j) comes from is a sum of what i says and what j says; transposed and flipped is a quarter turn.
     image = torch.arange(count, dtype=torch.int32) * side * side
-    by_row = (image[:, None] + torch.where(transposed, across, down * side)).to(images.device)
-    by_column = torch.where(transposed, down * side, across).to(images.device)
+    by_row = to_device(image[:, None] + torch.where(transposed, across, down * side), images.device)
+    by_column = to_device(torch.where(transposed, down * side, across), images.device)
     source = by_row[:, :, None] + by_column[:, None, :]  # (N, S, S), on the device: only its sides have to travel
     return images.reshape(-1, 3).index_select(0, source.flatten()).reshape(images.shape)
 
@@ -52,4 +54,4 @@ def jitter(images: Tensor, generator: torch.Generator) -> Tensor:
     count = len(images)
     light = 1 + LIGHT * (2 * torch.rand((count, 1, 1, 1), generator=generator) - 1)
     tint = 1 + TINT * (2 * torch.rand((count, 3, 1, 1), generator=generator) - 1)
-    return images.mul_((light * tint).to(images.device))
+    return images.mul_(to_device(light * tint, images.device))

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from wheretolook.data.refusal import Refusal
+from wheretolook.data.remedy import remedy
 from wheretolook.models.weights_file import weights_metadata
 
 # The one key of the file's metadata: safetensors writes several keys in random order.
 METADATA_KEY = "wheretolook"
 FORMAT = 1
 LOSSES = ("last", "every")
-# Of each epoch, and in it of each trained head.
-EPOCH_FIGURES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+# Of each epoch, and in it of each trained head; in the order of the tables.
+EPOCH_FIGURES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,10 @@ def read_card(path: Path) -> Card:
     """The card of a model file, out of the file's header alone.
 
     Raises:
-        Refusal: no safetensors file, no card in it, or a card that does not hold what it should.
+        Refusal: no such file, no safetensors file, no card in it, or a card that does not hold what it should.
     """
+    if not path.exists():
+        raise Refusal(f"{path}: expected a model file, found no such file; {remedy(path, 'train')}")
     text = weights_metadata(path).get(METADATA_KEY)
     if text is None:
         raise Refusal(

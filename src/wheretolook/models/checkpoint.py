@@ -42,8 +42,8 @@ def load_model(path: Path, device: torch.device) -> tuple[Network, Card]:
     """Read a model file: the network in evaluation mode on `device`, and its card.
 
     Raises:
-        Refusal: another format, a card that is not whole, weights that do not fit the architecture or are not finite.
-        FileNotFoundError: no such file.
+        Refusal: no such file, another format, a card that is not whole, weights that do not fit the architecture or
+            are not finite.
     """
     card = read_card(path)
     # All weights come from the file: random ones are neither made nor drawn from the global generator.

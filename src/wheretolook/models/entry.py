@@ -28,9 +28,7 @@ def read_entry(name: str, values: Mapping[str, Any]) -> tuple[Wanted, Descriptio
     if bool(identifier) == bool(url):
         raise Refusal(f"{entry}: expected one of id and url, found {'both' if url else 'neither'}")
     wanted = Wanted(url or drive_link(identifier), values["sha256"], f"{entry}.sha256")
-    return wanted, describe(entry, **{key: _text(values[key]) for key in DESCRIBED})
-
-
-def _text(value: Any) -> Any:
-    """A list in params.yaml came as one option again and again; `describe` reads one text."""
-    return ",".join(value) if isinstance(value, tuple) else value
+    # A list in params.yaml came as one option again and again. Of numbers it is read as one text; a class's name may
+    # have a comma in it.
+    given = {key: values[key] for key in DESCRIBED}
+    return wanted, describe(entry, **given | {key: ",".join(values[key]) for key in ("mean", "std")})

@@ -9,7 +9,7 @@ from torch import Tensor
 from wheretolook.data.prepared import Prepared
 from wheretolook.data.refusal import Refusal
 from wheretolook.models.history import Tally
-from wheretolook.models.inputs import Channels, to_input
+from wheretolook.models.inputs import Channels, to_device, to_input
 from wheretolook.models.objective import Objective, head_losses
 from wheretolook.models.ranks import Ranks
 
@@ -49,15 +49,15 @@ def evaluate(
     """
     labels, mine = prepared.labels, ranks.share(rows)
     # Zeros for each head: a process without a share of the images counts as many heads as the others.
-    tally = Tally.empty(len(objective.layers))
+    tally = Tally.empty(len(objective.layers), ranks.device)
     objective.eval()
     with torch.inference_mode():
         for start in range(0, len(mine), batch_size):
             batch = mine[start : start + batch_size]
-            images = to_input(torch.from_numpy(prepared.images[batch]).to(ranks.device), *normalisation)
+            images = to_input(to_device(torch.from_numpy(prepared.images[batch]), ranks.device), *normalisation)
             with computing_in(precision, ranks.device):
                 logits = objective(images)
-            target = torch.from_numpy(labels[batch]).to(ranks.device)
+            target = to_device(torch.from_numpy(labels[batch]), ranks.device)
             losses = head_losses(logits, target)
             check_losses(losses, objective.layers, prepared, batch, when)
             tally.add(losses, logits, target)

@@ -1,5 +1,6 @@
 """A state dict from elsewhere, and what has to be said of it before it can be one of our model files."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,15 +67,20 @@ def parse_arguments(text: str) -> dict[str, Any]:
     return arguments
 
 
-def parse_classes(text: str) -> tuple[str, ...]:
-    """Class names written as "infected,uninfected", in the order of the network's outputs.
+def parse_classes(given: Sequence[str]) -> tuple[str, ...]:
+    """Class names, in the order of the network's outputs.
+
+    Args:
+        given: one text like "infected,uninfected", or one for each name, whole: "tench, Tinca tinca" is a name.
 
     Raises:
         Refusal: fewer than two, or one twice.
     """
-    names = tuple(_parts(text))
+    parts = _parts(given[0]) if len(given) == 1 else [name.strip() for name in given]
+    names = tuple(name for name in parts if name)
     if len(names) < 2 or len(set(names)) < len(names):
-        raise Refusal(f"classes: expected two names or more, each once, like infected,uninfected; found {text!r}")
+        found = given[0] if len(given) == 1 else list(given)
+        raise Refusal(f"classes: expected two names or more, each once, like infected,uninfected; found {found!r}")
     return names
 
 
@@ -109,17 +115,20 @@ def _value(text: str) -> Any:
 
 
 def describe(
-    entry: str, architecture: str, arguments: str, classes: str, input_size: int | None, mean: str, std: str
+    entry: str, architecture: str, arguments: str, classes: Sequence[str], input_size: int | None, mean: str, std: str
 ) -> Description | None:
     """The description that an entry of params.yaml gives in text; None where it gives nothing of the kind.
+
+    `classes` is read by `parse_classes`, the others as one text each.
 
     Raises:
         Refusal: one part without the others that it needs, or one that can't be read.
     """
-    if not any((architecture, arguments, classes, input_size, mean, std)):
+    named = any(classes)
+    if not any((architecture, arguments, named, input_size, mean, std)):
         return None
-    if not (architecture and classes and input_size):
-        given = {"architecture": architecture, "classes": classes, "input_size": input_size}
+    if not (architecture and named and input_size):
+        given = {"architecture": architecture, "classes": named, "input_size": input_size}
         missing = ", ".join(key for key, value in given.items() if not value)
         raise Refusal(
             f"{entry}: expected architecture, classes and input_size together, as a foreign state dict needs them; "

@@ -9,22 +9,21 @@ from torch import Tensor
 
 @dataclass
 class Tally:
-    """Running totals over images, one entry a head: sum of cross entropies, number of right answers.
+    """Running totals over images. They stay where the network runs: to read them is to wait for all that it has to do.
 
     Attributes:
         images: how many were added.
-        loss: sum for each head.
-        correct: count for each head.
+        sums: (2, H) float64: for each head the sum of cross entropies, and the number of right answers.
     """
 
     images: int
-    loss: list[float]
-    correct: list[int]
+    sums: Tensor
 
     @classmethod
-    def empty(cls, heads: int) -> "Tally":
-        """Nothing added yet."""
-        return cls(0, [0.0] * heads, [0] * heads)
+    def empty(cls, heads: int, device: torch.device) -> "Tally":
+        """Nothing added yet; of losses on `device`."""
+        # Apple's MPS has no float64.
+        return cls(0, torch.zeros(2, heads, dtype=torch.float64, device="cpu" if device.type == "mps" else device))
 
     def add(self, losses: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Add a batch.
@@ -34,22 +33,10 @@ class Tally:
             logits: (H, N, K).
             labels: (N,) int64.
         """
-        loss = losses.detach().sum(1).tolist()
-        correct = (logits.detach().argmax(2) == labels).sum(1).tolist()
+        loss, correct = losses.detach().sum(1), (logits.detach().argmax(2) == labels).sum(1)
         self.images += len(labels)
-        self.loss = [a + b for a, b in zip(self.loss, loss, strict=True)]
-        self.correct = [a + b for a, b in zip(self.correct, correct, strict=True)]
-
-    def as_tensor(self) -> Tensor:
-        """(1 + 2 H,) float64: images, losses, correct; sums of tallies are sums of these."""
-        return torch.tensor([self.images, *self.loss, *self.correct], dtype=torch.float64)
-
-
-def tally_from(totals: Tensor) -> Tally:
-    """The tally whose `as_tensor` is `totals`."""
-    images, *rest = totals.tolist()
-    heads = len(rest) // 2
-    return Tally(int(images), rest[:heads], [int(count) for count in rest[heads:]])
+        # First to where the sums are, then widened there.
+        self.sums += torch.stack([part.to(self.sums.device).double() for part in (loss, correct)])
 
 
 def epoch_entry(epoch: int, heads: tuple[str, ...], train: Tally, val: Tally) -> dict[str, Any]:
@@ -65,12 +52,13 @@ def epoch_entry(epoch: int, heads: tuple[str, ...], train: Tally, val: Tally) ->
         epoch, train_loss, train_accuracy, val_loss, val_accuracy of the last head, which are the network's own logits,
         and under "layers" the same for each head.
     """
+    (train_loss, train_correct), (val_loss, val_correct) = train.sums.tolist(), val.sums.tolist()
     layers = {
         layer: {
-            "train_loss": train.loss[i] / train.images,
-            "train_accuracy": train.correct[i] / train.images,
-            "val_loss": val.loss[i] / val.images,
-            "val_accuracy": val.correct[i] / val.images,
+            "train_loss": train_loss[i] / train.images,
+            "train_accuracy": train_correct[i] / train.images,
+            "val_loss": val_loss[i] / val.images,
+            "val_accuracy": val_correct[i] / val.images,
         }
         for i, layer in enumerate(heads)
     }
@@ -80,3 +68,8 @@ def epoch_entry(epoch: int, heads: tuple[str, ...], train: Tally, val: Tally) ->
 def best_epoch(history: list[dict[str, Any]]) -> dict[str, Any]:
     """The epoch of the lowest validation loss; of equal ones the first."""
     return min(history, key=lambda entry: entry["val_loss"])
+
+
+def kept_epoch(history: list[dict[str, Any]], keep: str) -> dict[str, Any]:
+    """The epoch whose weights are kept: the "best" one, or the "last"."""
+    return best_epoch(history) if keep == "best" else history[-1]

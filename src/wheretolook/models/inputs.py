@@ -7,6 +7,13 @@ from torch import Tensor
 Channels = tuple[float, float, float]
 
 
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor, from the CPU, on `device`; to CUDA by way of pinned memory, so that the CPU need not wait for it."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 def to_input(images: Tensor, mean: Channels, std: Channels) -> Tensor:
     """Normalised network input.
 
@@ -19,8 +26,8 @@ def to_input(images: Tensor, mean: Channels, std: Channels) -> Tensor:
         (N, 3, S, S) float32 on the images' device, (value / 255 - mean) / std; in channels-last memory, the order
         in which the images are stored and in which convolutions are fastest.
     """
-    scale = torch.tensor([1 / (255 * s) for s in std], device=images.device)
-    offset = torch.tensor([m / s for m, s in zip(mean, std, strict=True)], device=images.device)
+    scale = to_device(torch.tensor([1 / (255 * s) for s in std]), images.device)
+    offset = to_device(torch.tensor([m / s for m, s in zip(mean, std, strict=True)]), images.device)
     return images.to(torch.float32).mul_(scale).sub_(offset).permute(0, 3, 1, 2)
 
 

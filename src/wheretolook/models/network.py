@@ -12,7 +12,7 @@ def build_network(architecture: str, class_count: int, arguments: Mapping[str, A
     """A network with random weights, drawn from PyTorch's global generator.
 
     Args:
-        architecture: "looknet", or the name of a torchvision classification network, like "resnet18".
+        architecture: "looknet", or the name of a torchvision network of a known family, like "resnet18".
         class_count: K, the number of classes.
         arguments: keyword arguments of the architecture; looknet takes `width` and `depth`.
 

@@ -12,7 +12,7 @@ class TrainingOptions:
     """How a network is trained.
 
     Attributes:
-        architecture: "looknet", or the name of a torchvision classification network.
+        architecture: "looknet", or the name of a torchvision network of a known family.
         width: channels of looknet's first block; other architectures do not read it.
         depth: looknet's number of blocks; other architectures do not read it.
         loss: "last": cross entropy of the network's own logits; "every": mean over the heads of all layers.
@@ -39,7 +39,7 @@ class TrainingOptions:
     augment: bool
     precision: str
     keep: str
-    weights: str = RANDOM
+    weights: str
 
     def as_dict(self) -> dict[str, Any]:
         """The options that this training read."""

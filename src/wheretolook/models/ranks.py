@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from wheretolook.data.refusal import Refusal
-from wheretolook.models.history import Tally, tally_from
+from wheretolook.models.history import Tally
 from wheretolook.models.orphans import end_with_parent
 
 # Rank 0 hashes arrays and runs random networks while the others wait for it.
@@ -44,6 +44,11 @@ class Ranks:
         """Whether this process writes and speaks."""
         return self.rank == 0
 
+    @property
+    def first_here(self) -> int:
+        """The rank of the first process of this one's machine: torchrun numbers them machine by machine."""
+        return self.rank - self.local_rank
+
     def share(self, items: Any) -> Any:
         """This process's share of a sequence or an array: every count-th."""
         return items[self.rank :: self.count]
@@ -68,19 +73,26 @@ class Ranks:
         """Until every process has come here."""
         self.agreed(True)
 
-    def last_common(self, steps: list[int]) -> int:
-        """The highest step that every process has; 0 where there is none."""
+    def gathered(self, item: Any) -> list[Any]:
+        """What each process gives, by rank."""
         if self.alone:
-            return max(steps, default=0)
+            return [item]
         from torch import distributed
 
-        everyones: list[list[int]] = [[] for _ in range(self.count)]
-        distributed.all_gather_object(everyones, steps)
-        return max(set.intersection(*map(set, everyones)), default=0)
+        everyones = [None] * self.count
+        distributed.all_gather_object(everyones, item)
+        return everyones
+
+    def last_common(self, steps: set[int]) -> int:
+        """The highest step that every process has; 0 where there is none."""
+        return max(set.intersection(*self.gathered(steps)), default=0)
 
     def summed_tally(self, tally: Tally) -> Tally:
         """The totals over all processes, which must have counted the same number of heads."""
-        return tally if self.alone else tally_from(self.summed(tally.as_tensor()))
+        if self.alone:
+            return tally
+        totals = self.summed(torch.cat([tally.sums.new_tensor([tally.images]), tally.sums.flatten()]))
+        return Tally(int(totals[0]), totals[1:].reshape(tally.sums.shape))
 
     def wrap(self, module: nn.Module) -> nn.Module:
         """The module, its gradients averaged over the processes.
@@ -105,9 +117,13 @@ class Ranks:
         if self.alone:
             return
         with torch.no_grad():
-            for buffer in module.buffers():
-                if buffer.is_floating_point():
-                    buffer.copy_(self.summed(buffer) / self.count)
+            for statistic in running_statistics(module).values():
+                statistic.copy_(self.summed(statistic) / self.count)
+
+
+def running_statistics(module: nn.Module) -> dict[str, Tensor]:
+    """What batch normalisation has gathered of all images so far, by name: the live tensors."""
+    return {name: buffer for name, buffer in module.named_buffers() if buffer.is_floating_point()}
 
 
 @contextmanager

@@ -1,14 +1,16 @@
 """The state of a training that isn't done, so that a killed one goes on, and ends with the bytes of one that wasn't."""
 
+import hashlib
 import io
 import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from wheretolook.data import atomic, prepared, refusal
+from wheretolook.data import atomic
 from wheretolook.models.state_key import state_key
 from wheretolook.models.training import Training
 
@@ -17,7 +19,10 @@ SECONDS_BETWEEN = 90.0
 
 
 class Keeper:
-    """Saves and restores the state of one training; each process keeps its own.
+    """Saves and restores the state of one training.
+
+    The first process of each machine saves all; the others save what is their own alone, and read the rest from there:
+    weights, optimiser and the best epoch are the same in all of them.
 
     The folder of a state is named by a hash of everything that the training's bytes depend on: options, data, code,
     versions, device, threads and processes. So no training ever goes on from the state of another one.
@@ -30,15 +35,17 @@ class Keeper:
 
     def __init__(self, cache: Path, name: str, training: Training):
         self.training = training
+        self._rank, self._first = training.ranks.rank, training.ranks.first_here
         self.folder = cache / name / _key(training)
         self._saved_at = time.monotonic()
 
     def restore(self) -> int:
         """Go on from the last step that every process has saved; gives that step, 0 where there is none."""
-        step = self.training.ranks.last_common(self._steps())
+        step = self.training.ranks.last_common(self._steps(self._rank) & self._steps(self._first))
         if step:
-            # Onto the CPU: each part knows where it belongs, and AdamW's counters belong there.
-            state = torch.load(self._path(step), map_location="cpu", weights_only=True)
+            state = _load(self._path(step, self._first))
+            if self._rank != self._first:
+                state |= _load(self._path(step, self._rank))
             self.training.restore(state)
         return step
 
@@ -48,23 +55,22 @@ class Keeper:
 
     def save(self) -> None:
         """Save the state, then remove older ones: at each moment every process has one of the same step."""
-        step = self.training.progress.step
+        training, step = self.training, self.training.progress.step
         # First into memory: torch.save into a full disk fails without saying so.
         buffer = io.BytesIO()
-        torch.save(self.training.state(), buffer)
-        with atomic.replacing(self._path(step)) as scratch:
+        torch.save(training.state() if self._rank == self._first else training.own_state(), buffer)
+        with atomic.replacing(self._path(step, self._rank)) as scratch:
             scratch.write_bytes(buffer.getbuffer())
-        self.training.ranks.wait()
-        for older in self._steps():
-            if older != step:
-                self._path(older).unlink()
+        training.ranks.wait()
+        for older in self._steps(self._rank) - {step}:
+            self._path(older, self._rank).unlink()
         self._saved_at = time.monotonic()
 
-    def _steps(self) -> list[int]:
-        return [int(path.name.split(".")[0]) for path in self.folder.glob(f"*.rank{self.training.ranks.rank}.pt")]
+    def _steps(self, rank: int) -> set[int]:
+        return {int(path.name.split(".")[0]) for path in self.folder.glob(f"*.rank{rank}.pt")}
 
-    def _path(self, step: int) -> Path:
-        return self.folder / f"{step}.rank{self.training.ranks.rank}.pt"
+    def _path(self, step: int, rank: int) -> Path:
+        return self.folder / f"{step}.rank{rank}.pt"
 
 
 def discard_states(cache: Path, name: str) -> None:
@@ -74,8 +80,11 @@ def discard_states(cache: Path, name: str) -> None:
 
 def _key(training: Training) -> str:
     depends_on = {"options": asdict(training.options), "data": training.prepared.sha256}
-    code = [
-        *Path(__file__).parent.glob("*.py"),
-        *(Path(str(module.__file__)) for module in (atomic, prepared, refusal)),
-    ]
-    return state_key(depends_on, code, training.ranks)
+    # Each process names its own device: the folder is that of all of them.
+    keys = training.ranks.gathered(state_key(depends_on, "models", training.ranks))
+    return keys[0] if training.ranks.alone else hashlib.sha256("".join(keys).encode()).hexdigest()[:32]
+
+
+def _load(path: Path) -> dict[str, Any]:
+    # Onto the CPU: each part knows where it belongs, and AdamW's counters belong there.
+    return torch.load(path, map_location="cpu", weights_only=True)

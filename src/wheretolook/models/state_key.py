@@ -3,7 +3,7 @@
 import hashlib
 import json
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,33 @@ from wheretolook.data.hashing import sha256_of
 from wheretolook.models.device import describe_device
 from wheretolook.models.ranks import Ranks
 
+PACKAGE = Path(__file__).parents[1]
+LAYERS = ("data", "models", "cams", "analysis")  # each builds on those before it
 
-def state_key(depends_on: Mapping[str, Any], code: Iterable[Path], ranks: Ranks) -> str:
+
+def state_key(depends_on: Mapping[str, Any], layer: str, ranks: Ranks) -> str:
     """A hash of all that the bytes of some work depend on: 32 hex digits.
 
     Args:
         depends_on: its parameters and inputs, as JSON can hold them; versions, device, threads and the number of
             processes are added here.
-        code: the files that it is made of.
+        layer: one of LAYERS, whose code does it: that code, and all below it, is part of the hash.
         ranks: the processes that share it.
     """
     whole = dict(depends_on) | {
-        "code": {f"{file.parent.name}/{file.name}": sha256_of(file) for file in code},
+        "code": {file.relative_to(PACKAGE).as_posix(): sha256_of(file) for file in code_of(layer)},
         "versions": [platform.python_version(), torch.__version__, np.__version__],
         "device": describe_device(ranks.device),
         "threads": torch.get_num_threads(),
         "processes": ranks.count,
     }
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def code_of(layer: str) -> list[Path]:
+    """Every file of a layer and of those below it.
+
+    More than the work imports, and so never too little: what a change does in vain is to begin some work anew.
+    """
+    folders = LAYERS[: LAYERS.index(layer) + 1]
+    return [file for folder in folders for file in sorted((PACKAGE / folder).rglob("*.py"))]

@@ -114,6 +114,11 @@ def _pooled(classifier: str) -> Callable[[nn.Module, Tensor], Tensor]:
     return lambda body, maps: body.get_submodule(classifier)(pool(maps))
 
 
+def _classify_squeezenet(body: nn.Module, maps: Tensor) -> Tensor:
+    # A convolution to one map a class, its ReLU, then the mean: PyTorch pools to 1 x 1 as a plain mean, on CUDA too.
+    return body.classifier(maps).flatten(1)
+
+
 def _classify_vgg(body: nn.Module, maps: Tensor) -> Tensor:
     pooled = body.features[-1](maps)
     return body.classifier(_adaptive_average(pooled, body.avgpool.output_size[0]).flatten(1))
@@ -182,6 +187,12 @@ _DENSENET = Family(
     # Its last ReLU is a function, no module.
     last_view=nn.ReLU,
 )
+_SHUFFLENET = Family(
+    _listed({"stage2": "conv1 maxpool stage2", "stage3": "stage3", "stage4": "stage4 conv5"}),
+    _pooled("fc"),
+    classifier="fc",
+)
+_VGG = Family(_before_pools, _classify_vgg)
 _FEATURES = Family(_by_resolution(to_side=2), _pooled("classifier"), classifier="classifier")
 
 # By the beginning of the name.
@@ -194,7 +205,10 @@ FAMILIES = {
     "mobilenet": _FEATURES,
     "efficientnet": _FEATURES,
     "convnext": Family(_by_resolution(to_side=2), _classify_convnext),
-    "vgg": Family(_before_pools, _classify_vgg),
+    "vgg": _VGG,
+    "alexnet": _VGG,
+    "squeezenet": Family(_by_resolution(to_side=2), _classify_squeezenet),
+    "shufflenet": _SHUFFLENET,
     "swin": Family(
         _by_resolution(to_side=1, after="norm"),
         _classify_swin,

@@ -13,13 +13,14 @@ from wheretolook.models.batches import epoch_batches, steps_per_epoch
 from wheretolook.models.card import Card
 from wheretolook.models.determinism import mixed_seed
 from wheretolook.models.evaluate import check_losses, computing_in, evaluate
-from wheretolook.models.history import Tally, best_epoch, epoch_entry
-from wheretolook.models.inputs import channel_statistics, to_input
+from wheretolook.models.history import Tally, epoch_entry, kept_epoch
+from wheretolook.models.inputs import channel_statistics, to_device, to_input
 from wheretolook.models.layered import Network
 from wheretolook.models.network import build_network
 from wheretolook.models.objective import Objective, head_losses
 from wheretolook.models.options import RANDOM, TrainingOptions
-from wheretolook.models.ranks import Ranks
+from wheretolook.models.ranks import Ranks, running_statistics
+from wheretolook.models.trial import check_trainable
 
 
 @dataclass
@@ -52,7 +53,7 @@ class Training:
 
     Raises:
         Refusal: no training or validation images, more processes than images in a batch, images that are too small
-            for the network, or an architecture that isn't known.
+            for the network, batches too small for its normalisation, or an architecture that isn't known.
     """
 
     def __init__(self, prepared: Prepared, options: TrainingOptions, ranks: Ranks):
@@ -63,22 +64,24 @@ class Training:
         torch.manual_seed(options.seed)
         arguments = options.arguments(prepared.images.shape[1])
         network = build_network(options.architecture, len(prepared.class_names), arguments)
+        self.epoch_steps = steps_per_epoch(len(self.rows), options.batch_size)
+        smallest = len(self.rows) // self.epoch_steps
+        check_trainable(network, options.architecture, prepared.images.shape[1], smallest, ranks)
         if options.weights == RANDOM:
             self.mean, self.std = channel_statistics(prepared.images, self.rows)
         else:
             from wheretolook.models.pretrained import load_pretrained
 
-            self.mean, self.std = load_pretrained(network, options.architecture, options.weights, ranks.leads)
+            self.mean, self.std = load_pretrained(network, options.architecture, options.weights, ranks)
         network = network.to(ranks.device, memory_format=torch.channels_last).train()
         self.objective = Objective(network, options.loss)
         self.shared = ranks.wrap(self.objective)
-        self.epoch_steps = steps_per_epoch(len(self.rows), options.batch_size)
         self.steps = options.epochs * self.epoch_steps
         self.optimiser = _optimiser(self.objective, options)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimiser, options.learning_rate, total_steps=self.steps
         )
-        self.progress = Progress(0, Tally.empty(len(self.objective.layers)), [], None)
+        self.progress = Progress(0, self._empty_tally(), [], None)
         self._epoch_batches: tuple[int, list[np.ndarray]] = (-1, [])
 
     @property
@@ -110,23 +113,31 @@ class Training:
 
     def state(self) -> dict[str, Any]:
         """All that a training needs to go on: tensors, numbers and texts; the tensors are the live ones, no copies."""
-        progress, tally = self.progress, self.progress.tally
-        return {
+        progress = self.progress
+        return self.own_state() | {
             "objective": self.objective.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
             "step": progress.step,
-            "tally": [tally.images, tally.loss, tally.correct],
             "history": progress.history,
             "best": progress.best,
         }
 
+    def own_state(self) -> dict[str, Any]:
+        """What of `state` is this process's own: the running epoch's totals, and running statistics, of its share."""
+        tally = self.progress.tally
+        return {"tally": [tally.images, tally.sums], "statistics": running_statistics(self.network)}
+
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
         self.objective.load_state_dict(state["objective"])
+        for name, statistic in running_statistics(self.network).items():
+            statistic.copy_(state["statistics"][name])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
-        self.progress = Progress(state["step"], Tally(*state["tally"]), state["history"], state["best"])
+        images, sums = state["tally"]
+        tally = Tally(images, sums.to(self.progress.tally.sums.device))
+        self.progress = Progress(state["step"], tally, state["history"], state["best"])
 
     def finish(self) -> tuple[Network, Card]:
         """The trained network in evaluation mode, of the epoch that is kept, and its card."""
@@ -141,8 +152,8 @@ class Training:
         seed = mixed_seed(self.options.seed, self.progress.step, self.ranks.rank)
         # Dropout and stochastic depth draw from the global generator.
         torch.manual_seed(seed)
-        labels = torch.from_numpy(self.labels[batch]).to(self.ranks.device)
         inputs = self._inputs(batch, torch.Generator().manual_seed(seed))
+        labels = to_device(torch.from_numpy(self.labels[batch]), self.ranks.device)
         with computing_in(self.options.precision, self.ranks.device):
             logits = self.shared(inputs)
         losses = head_losses(logits, labels)
@@ -162,7 +173,8 @@ class Training:
         return self._epoch_batches[1]
 
     def _inputs(self, batch: np.ndarray, generator: torch.Generator) -> torch.Tensor:
-        images = torch.from_numpy(self.prepared.images[batch]).to(self.ranks.device)
+        # A GPU is still at work on the step before while these are read.
+        images = to_device(torch.from_numpy(self.prepared.images[batch]), self.ranks.device)
         if not self.options.augment:
             return to_input(images, self.mean, self.std)
         return jitter(to_input(move(images, generator), self.mean, self.std), generator)
@@ -183,9 +195,12 @@ class Training:
         )
         train = self.ranks.summed_tally(progress.tally)
         progress.history.append(epoch_entry(epoch, self.objective.layers, train, val))
-        progress.tally = Tally.empty(len(self.objective.layers))
-        if options.keep == "best" and best_epoch(progress.history) is progress.history[-1]:
+        progress.tally = self._empty_tally()
+        if options.keep == "best" and kept_epoch(progress.history, "best") is progress.history[-1]:
             progress.best = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
+
+    def _empty_tally(self) -> Tally:
+        return Tally.empty(len(self.objective.layers), self.ranks.device)
 
     def _card(self) -> Card:
         prepared, options = self.prepared, self.options

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wheretolook.data.atomic import write_text
 from wheretolook.data.refusal import Refusal
-from wheretolook.params import NAME, read_params
+from wheretolook.params import NAME, load_params
 from wheretolook.pipeline.running import without_dvc
 from wheretolook.pipeline.written import files_of, not_by_stages, read_yaml
 
@@ -53,7 +53,7 @@ def find_leftovers(root: Path) -> Leftovers:
     Raises:
         Refusal: params.yaml is not valid: then nobody knows which models it means; or dvc.lock is not whole.
     """
-    params = read_params((root / "params.yaml").read_text(encoding="utf-8"))
+    params = load_params(root / "params.yaml")
     # Upper and lower case count as one: on some file systems they name one file.
     named = {name.lower() for section in ("models", "drive") for name in params[section]}
     found = {path: name for place in PLACES for path, name in _at(root, place) if _is_left(name, named)}

@@ -5,9 +5,9 @@ import subprocess
 import tarfile
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
+from wheretolook.cams.bring import told
 from wheretolook.data.refusal import Refusal
 from wheretolook.pipeline.locked import Locked
 
@@ -43,7 +43,7 @@ def write_tracked(root: Path, commit: str, path: str, folder: Path) -> None:
         archive.extractall(folder, filter="data")
 
 
-def link_cached(locked: Locked, commit: str, paths: Sequence[str], folder: Path) -> list[str]:
+def link_cached(locked: Locked, commit: str, paths: Sequence[str], folder: Path) -> tuple[list[str], str]:
     """Put files of a commit's outputs into `folder` as links into DVC's cache, fetching into it what is not there.
 
     Args:
@@ -53,12 +53,11 @@ def link_cached(locked: Locked, commit: str, paths: Sequence[str], folder: Path)
         folder: where they go, under their own paths.
 
     Returns:
-        Those of `paths` that are nowhere.
+        Those of `paths` that are nowhere, and why, as `bring` has it.
     """
     missing = [path for path in paths if not _link(locked, path, folder)]
-    if missing:
-        _fetch(locked.root, commit, missing)
-    return [path for path in missing if not _link(locked, path, folder)]
+    reason = _fetch(locked.root, commit, missing) if missing else ""
+    return [path for path in missing if not _link(locked, path, folder)], told(reason)
 
 
 def _link(locked: Locked, path: str, folder: Path) -> bool:
@@ -72,13 +71,21 @@ def _link(locked: Locked, path: str, folder: Path) -> bool:
     return True
 
 
-def _fetch(root: Path, commit: str, paths: Sequence[str]) -> None:
-    """Let DVC fetch files of a commit from its remote; what counts is what stands in the cache afterwards."""
+def _fetch(root: Path, commit: str, paths: Sequence[str]) -> str:
+    """Let DVC fetch files of a commit from its remote; what counts is what stands in the cache afterwards.
+
+    Returns:
+        What DVC said where it failed.
+    """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc_objects.errors import ObjectDBError
 
-    with suppress(DvcException, ObjectDBError, OSError), warnings.catch_warnings(), Repo(str(root)) as repo:
-        warnings.simplefilter("ignore", DeprecationWarning)  # DVC's own use of pygtrie
-        # In a commit, paths are below the root; an absolute one would be found nowhere.
-        repo.fetch(targets=list(paths), revs=[commit], workspace=False)
+    try:
+        with warnings.catch_warnings(), Repo(str(root)) as repo:
+            warnings.simplefilter("ignore", DeprecationWarning)  # DVC's own use of pygtrie
+            # In a commit, paths are below the root; an absolute one would be found nowhere.
+            repo.fetch(targets=list(paths), revs=[commit], workspace=False)
+    except (DvcException, ObjectDBError, OSError, ImportError) as error:  # the last: a kind of remote not installed
+        return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wheretolook.analysis.enlarge import enlarge
 from wheretolook.data.atomic import replacing
 from wheretolook.report.colours import colour, opacity
 
@@ -74,24 +75,11 @@ def show_overlay(
     """
     drawn = image / 255
     if values is not None:
-        unit = to_pixels(values / limit, image.shape[0])
+        unit = enlarge(values[None] / limit, image.shape[0])[0]
         cover = strongest * opacity(unit)[..., None]
         drawn = drawn * (1 - cover) + colour(unit, signed=True) / 255 * cover
     axes.imshow(drawn, interpolation="bilinear")
     bare(axes)
-
-
-def to_pixels(values: np.ndarray, size: int) -> np.ndarray:
-    """A map (h, w) drawn larger, (size, size): bilinear between the middles of its cells, on values, not colours."""
-    pixels = (np.arange(size) + 0.5) / size
-    for axis in (0, 1):
-        cells = values.shape[axis]
-        at = np.clip(pixels * cells - 0.5, 0, cells - 1)
-        low = np.floor(at).astype(int)
-        share = np.expand_dims(at - low, 1 - axis)
-        high = np.minimum(low + 1, cells - 1)
-        values = values.take(low, axis) * (1 - share) + values.take(high, axis) * share
-    return values
 
 
 def bare(axes: "Axes") -> None:

@@ -1,6 +1,6 @@
 """The talk's pictures for print: images and their maps, every layer, and the classes over each other."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,8 @@ from wheretolook.report.canvas import INK, PICTURE, WRONG, bare, caption, drawin
 from wheretolook.report.gallery import Gallery
 from wheretolook.report.results import Results
 from wheretolook.report.sanity import MARK, fails_sanity
-from wheretolook.report.views import View, overlays_of, views_of
+from wheretolook.report.shown import FIGURE, shown_classes
+from wheretolook.report.views import View, mean_images, of_rows, overlays_of, views_of
 from wheretolook.report.words import percent, shortened
 
 if TYPE_CHECKING:
@@ -24,8 +25,13 @@ SCALE = "Red: for the true class, blue: against. Full colour: each model's own 9
 
 
 def draw_images(path: Path, results: Results, prepared: Prepared, maps: Mapping[str, Maps], gallery: Gallery) -> None:
-    """Images across all models: of each class the one most agreed on and the one least, then what was got wrong."""
-    positions = telling(gallery, prepared.labels[gallery.rows], 2)
+    """Images across all models: of each class the one most agreed on and the one least, then what was got wrong.
+
+    Of many classes, some.
+    """
+    labels = prepared.labels[gallery.rows]
+    shown = shown_classes(results, FIGURE, {prepared.class_names[k] for k in labels[~_erred(gallery, labels)]})
+    positions = telling(gallery, labels, 2, [prepared.class_names.index(name) for name in shown.names])
     names = results.names
     with drawing(path, 1.25 * (len(names) + 1), 1.5 * len(positions) + 0.3, PICTURE) as figure:
         panels = figure.subplots(len(positions), len(names) + 1, squeeze=False)
@@ -37,7 +43,7 @@ def draw_images(path: Path, results: Results, prepared: Prepared, maps: Mapping[
             show_overlay(axes, prepared.images[row], None, 1)
             class_name = shortened(prepared.index["class_name"].iloc[row], LONGEST)
             axes.set_title(class_name, fontsize=title_size(class_name))
-        caption(figure, f"{gallery.method}, last layer. {SCALE}")
+        caption(figure, " ".join(filter(None, (f"{gallery.method}, last layer. {SCALE}", shown.note))))
 
 
 def title_size(text: str) -> float:
@@ -45,16 +51,28 @@ def title_size(text: str) -> float:
     return min(7.0, 7.0 * 19 / max(len(text), 1))
 
 
-def telling(gallery: Gallery, labels: np.ndarray, wrong: int) -> list[int]:
-    """Positions in the gallery: for each class the least and the most disagreement, then up to `wrong` wrong images."""
+def telling(gallery: Gallery, labels: np.ndarray, wrong: int, classes: Sequence[int] | None = None) -> list[int]:
+    """Positions in the gallery: for each class the least and the most disagreement, then up to `wrong` wrong images.
+
+    Args:
+        gallery: the images.
+        labels: (n,) class index of each.
+        wrong: how many.
+        classes: those that are told of, in this order; default: all.
+    """
     apart = np.nan_to_num(gallery.disagreement, nan=1.0)
-    erred = np.any([scores.argmax(axis=1) != labels for scores in gallery.scores.values()], axis=0)
+    erred = _erred(gallery, labels)
     chosen: list[int] = []
-    for class_index in np.unique(labels):
+    for class_index in np.unique(labels) if classes is None else classes:
         right = np.flatnonzero((labels == class_index) & ~erred)
         ordered = right[np.argsort(apart[right], kind="stable")]
         chosen += list(dict.fromkeys(int(position) for position in (*ordered[:1], *ordered[-1:])))
     return chosen + [int(position) for position in np.flatnonzero(erred)[:wrong]]
+
+
+def _erred(gallery: Gallery, labels: np.ndarray) -> np.ndarray:
+    """(n,) bool: whether some model got the image wrong."""
+    return np.any([scores.argmax(axis=1) != labels for scores in gallery.scores.values()], axis=0)
 
 
 def _column_of_maps(
@@ -116,10 +134,15 @@ def _panel(
 
 
 def draw_classes(path: Path, results: Results, maps: Mapping[str, Maps], comparison: Path, method: str) -> None:
-    """Mean maps of the classes over their mean images, model beside model; what sets them apart; the consensus."""
+    """Mean maps of the classes over their mean images, model beside model; what sets them apart; the consensus.
+
+    Of many classes, some.
+    """
     view: View = next(view for view in views_of(maps) if view.method == method and view.depth == 0)
-    made = overlays_of(view, results.overlays, comparison)
-    images = np.load(comparison / results.overlays["images"]["mean"]).round().clip(0, 255).astype(np.uint8)
+    classes = results.overlays["classes"]
+    shown = shown_classes(results, FIGURE, classes)
+    made = of_rows(overlays_of(view, results.overlays, comparison), classes, shown.names)
+    images = mean_images(results.overlays, comparison, shown.names)
     columns = [
         *((name, array) for name, array in made.models.items() if array is not None),
         ("consensus", made.consensus),
@@ -138,10 +161,11 @@ def draw_classes(path: Path, results: Results, maps: Mapping[str, Maps], compari
                 axes.set_title(title if row == 0 else "", fontsize=title_size(name))
         panels[0, 0].set_title("mean image", fontsize=7)
         told = f"{method}, last layer; each model divided by its RMS over the {results.split} split"
-        caption(figure, f"{told}; full colour at {limit:.2f} RMS everywhere.")
+        told = f"{told}; full colour at {limit:.2f} RMS everywhere."
+        caption(figure, " ".join(filter(None, (told, shown.note))))
 
 
 def _wrapped(label: str) -> str:
     from textwrap import fill
 
-    return fill(label, 18)
+    return fill(shortened(label, 2 * LONGEST), 18)

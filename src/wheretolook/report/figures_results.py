@@ -10,22 +10,34 @@ from wheretolook.analysis.agreement import NULLS
 from wheretolook.report.canvas import ACCENT, MODELS, SOFT, WRONG, bare, drawing
 from wheretolook.report.results import Results
 from wheretolook.report.sanity import MARK, fails_sanity
+from wheretolook.report.shown import FIGURE, PAGE, shown_classes
 from wheretolook.report.summary import evidence_of
+from wheretolook.report.words import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+SIDE = 3.6  # inches of a matrix of too many classes for numbers
+LONGEST, TITLE = 24, 44  # letters of a class's name beside a matrix, and above a panel
+LETTER = 0.06  # inches of a letter of 7 points
 MARKERS = {"other": "x", "centre": "+", "mean_map": "s", "random": "^"}
 
 
 def draw_agreement(path: Path, results: Results) -> None:
-    """For each class and pair of models the mean correlation of their maps, with its interval, beside the nulls."""
+    """For each class and pair of models the mean correlation of their maps, with its interval, beside the nulls.
+
+    Of many classes those at both ends, the lower above the higher.
+    """
     rows = results.primary()
-    classes = [name for name in results.class_names if (rows["class_name"] == name).any()]
+    shown = shown_classes(results, FIGURE, set(rows["class_name"]))
+    classes = shown.names
+    lines = 2 if shown.note else 1
+    columns = max(1, len(classes) // lines)
     drawn = {null: label for null, label in NULLS.items() if rows[null].notna().any()}
     pairs = len(rows[["model_a", "model_b"]].drop_duplicates())
-    with drawing(path, 3.4 * max(1, len(classes)) + 1, 0.24 * pairs + 1.3) as figure:
-        panels = figure.subplots(1, max(1, len(classes)), sharex=True, sharey=True, squeeze=False)[0]
+    with drawing(path, 3.4 * columns + 1, lines * (0.24 * pairs + 1.3)) as figure:
+        panels = list(figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat)
+        figure.suptitle(shown.note, fontsize=7) if shown.note else None
         for axes, class_name in zip(panels, classes, strict=False):
             of_class = rows[rows["class_name"] == class_name].reset_index(drop=True)
             places = np.arange(len(of_class))
@@ -48,7 +60,7 @@ def draw_agreement(path: Path, results: Results) -> None:
                     fontsize=7,
                 )
             axes.set_yticks(places, of_class["model_a"] + ", " + of_class["model_b"])
-            axes.set_title(class_name)
+            axes.set_title(shortened(class_name, TITLE))
             axes.set_xlabel("r of two models' maps of one image")
             axes.invert_yaxis() if axes is panels[0] else None
         if not classes:
@@ -83,19 +95,26 @@ def draw_training(path: Path, results: Results) -> None:
 
 
 def draw_confusion(path: Path, results: Results) -> None:
-    """Counts of actual and predicted classes for each model; shade is the share of the row."""
+    """Counts of actual and predicted classes for each model; shade is the share of the row.
+
+    Beyond PAGE classes the shade alone, and all of one size.
+    """
     count = len(results.class_names)
     columns = min(4, len(results.names))
     lines = -(-len(results.names) // columns)
-    side = max(1.1, 0.45 * count)
-    with drawing(path, (side + 0.3) * columns + 1, (side + 0.9) * lines + 0.2) as figure:
+    side = max(1.1, 0.45 * count) if count <= PAGE else SIDE
+    # Names stand upright beside the matrix, and aslant below it: long ones need room, or nothing is left of it.
+    longest = max(len(shortened(name, LONGEST)) for name in results.class_names) if count <= PAGE else 0
+    more = max(0.0, LETTER * longest - 0.5 * side - 0.2)
+    with drawing(path, (side + 0.3 + more) * columns + 1, (side + 0.9 + more / 2) * lines + 0.2) as figure:
         panels = figure.subplots(lines, columns, squeeze=False)
         for axes in panels.flat[len(results.names) :]:
             axes.set_visible(False)
         for axes, name in zip(panels.flat, results.names, strict=False):
             split = results.models[name]["splits"].get(results.split) or {}
             _matrix(axes, name, np.array(split.get("confusion") or np.zeros((count, count), int)), results.class_names)
-        figure.supxlabel(f"predicted, {results.split} split", fontsize=7)
+        many = f"; {count} classes in the order of the data, shade: share of the actual class" if count > PAGE else ""
+        figure.supxlabel(f"predicted, {results.split} split{many}", fontsize=7)
         figure.supylabel("actual", fontsize=7)
 
 
@@ -103,15 +122,22 @@ def _matrix(axes: "Axes", name: str, counts: np.ndarray, class_names: tuple[str,
     from matplotlib.colors import to_rgb
 
     share = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    shade = 1 - 0.5 * share[..., None] * (1 - np.array(to_rgb(ACCENT)))
+    # Numbers are read on a light ground; without any, a cell of two pixels has to be seen.
+    darkest = 0.5 if len(class_names) <= PAGE else 1.0
+    shade = 1 - darkest * share[..., None] * (1 - np.array(to_rgb(ACCENT)))
     axes.imshow(shade)
+    axes.set_title(name)
+    if len(class_names) > PAGE:
+        axes.set_xticks([])
+        axes.set_yticks([])
+        return
     for (row, column), value in np.ndenumerate(counts):
         axes.text(column, row, f"{value}", ha="center", va="center", fontsize=7)
-    axes.set_xticks(range(len(class_names)), class_names, rotation=30, ha="right", fontsize=7)
-    axes.set_yticks(range(len(class_names)), class_names, fontsize=7)
+    names = [shortened(name, LONGEST) for name in class_names]
+    axes.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize=7)
+    axes.set_yticks(range(len(names)), names, fontsize=7)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title(name)
 
 
 def draw_localisation(path: Path, results: Results) -> bool:

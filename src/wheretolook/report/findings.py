@@ -1,7 +1,8 @@
 """The few sentences that a reader should take away, made from figures that are tabled elsewhere."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from statistics import mean
+from typing import TYPE_CHECKING, Any
 
 from wheretolook.report.metrics import localisation_of
 from wheretolook.report.results import Results
@@ -10,6 +11,8 @@ from wheretolook.report.words import count, listed, percent_span, span
 
 if TYPE_CHECKING:
     import pandas as pd
+
+TOLD = 10  # classes that are told of one by one; of more, the lowest and the highest
 
 
 def findings_of(results: Results) -> list[str]:
@@ -35,21 +38,43 @@ def _accuracy(results: Results) -> Iterable[str]:
 
 
 def _evidence(results: Results) -> Iterable[str]:
-    for class_name in results.class_names:
-        rows = [localisation_of(results.models[name], results.split).get(class_name) for name in results.names]
-        known = [row for row in rows if row and row["evidence_images"] and row["energy"] is not None]
-        if known:
-            energy, area = (percent_span(row[key] for row in known) for key in ("energy", "area_share"))
-            ratio = span((row["energy_ratio"] for row in known), 1)
-            yield (
-                f"On images of {class_name}, {energy} of a map's positive part lies inside the evidence, which covers "
-                f"{area} of the image: {ratio} times its share."
-            )
+    found = {name: rows for name in results.class_names if (rows := _with_evidence(results, name))}
+    if len(found) > TOLD:
+        ordered = sorted(found, key=lambda name: mean(row["energy_ratio"] for row in found[name]))
+        every = [row for rows in found.values() for row in rows]
+        energy, ratio = percent_span(row["energy"] for row in every), span((row["energy_ratio"] for row in every), 1)
+        yield (
+            f"On images of {count(len(found), 'class')}, {energy} of a map's positive part lies inside the evidence: "
+            f"{ratio} times its share of the area, least for {ordered[0]} and most for {ordered[-1]}."
+        )
+        return
+    for class_name, known in found.items():
+        energy, area = (percent_span(row[key] for row in known) for key in ("energy", "area_share"))
+        ratio = span((row["energy_ratio"] for row in known), 1)
+        yield (
+            f"On images of {class_name}, {energy} of a map's positive part lies inside the evidence, which covers "
+            f"{area} of the image: {ratio} times its share."
+        )
+
+
+def _with_evidence(results: Results, class_name: str) -> list[dict[str, Any]]:
+    """Localisation of a class by each model that has a figure for it."""
+    rows = [localisation_of(results.models[name], results.split).get(class_name) for name in results.names]
+    return [row for row in rows if row and row["evidence_images"] and row["energy"] is not None]
 
 
 def _agreement(results: Results) -> Iterable[str]:
     rows = results.primary()
     if len(rows) == 0:
+        return
+    own = rows[rows["class_name"].isin(results.class_names)]
+    means = own.groupby("class_name", sort=False)["mean"].mean().dropna()
+    if len(means) > TOLD:
+        ends = [_correlations(rows[rows["class_name"] == name], name) for name in (means.idxmin(), means.idxmax())]
+        yield (
+            f"Two models' maps of one image correlate by {span(own['mean'].dropna())} over "
+            f"{count(len(means), 'class')}: least by {ends[0]}, most by {ends[1]}."
+        )
         return
     told = [told for name in results.class_names if (told := _correlations(rows[rows["class_name"] == name], name))]
     if told:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from wheretolook.analysis.enlarge import enlarge
 from wheretolook.data.atomic import replacing
-from wheretolook.report.canvas import to_pixels
 from wheretolook.report.colours import colour, opacity
 
 SIDE = 448
@@ -55,7 +55,7 @@ def draw_overlay(overlay: Overlay) -> Image.Image:
     limit = float(np.abs(overlay.values).max()) or 1.0
     size = max(SIDE, overlay.image.shape[0])
     image = Image.fromarray(overlay.image).resize((size, size), Image.Resampling.BILINEAR)
-    unit = to_pixels(overlay.values / limit, size)
+    unit = enlarge(overlay.values[None] / limit, size)[0]
     share = STRONGEST * opacity(unit)[:, :, None]
     over = np.asarray(image) * (1 - share) + colour(unit, signed=True) * share
     signs = "red for, blue against" if overlay.knows_class else "red above zero, blue below"

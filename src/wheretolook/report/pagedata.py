@@ -1,6 +1,6 @@
 """What the page's own script draws from: images, predictions and maps, packed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from wheretolook.analysis.target import checked
-from wheretolook.cams.manifest import EVERY_CLASS_UP_TO, stores_every_class
+from wheretolook.cams.manifest import EVERY_CLASS_UP_TO, array_name, stores_every_class
 from wheretolook.cams.store import Maps
 from wheretolook.data.labels import EVIDENCE, MARK
 from wheretolook.data.prepared import Prepared
@@ -18,7 +18,8 @@ from wheretolook.report.outlines import outline
 from wheretolook.report.packing import limit_cells, pack_maps, picture
 from wheretolook.report.results import Results
 from wheretolook.report.sanity import fails_sanity
-from wheretolook.report.views import View, layer_labels, overlays_of, views_of
+from wheretolook.report.shown import PAGE, shown_classes
+from wheretolook.report.views import View, layer_labels, mean_images, of_rows, overlays_of, views_of
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ def page_data(
         cells: maps finer than this a side are averaged by area.
     """
     views = views_of(maps)
+    shown = shown_classes(results, PAGE, results.overlays["classes"]).names
     blocks: dict[str, str] = {}
     described = {
         "classNames": list(results.class_names),
@@ -58,10 +60,10 @@ def page_data(
         "method": gallery.method,
         "colours": {"sequential": _table(sequential()), "diverging": _table(diverging())},
         "overlays": {
-            "classes": results.overlays["classes"],
-            "images": _mean_images(results, comparison),
+            "classes": list(shown),
+            "images": [picture(image) for image in mean_images(results.overlays, comparison, shown)],
             "counts": results.overlays["counts"],
-            "views": [_overlays(i, view, results, comparison, cells, blocks) for i, view in enumerate(views)],
+            "views": [_overlays(i, view, results, comparison, shown, cells, blocks) for i, view in enumerate(views)],
         },
         "masks": prepared.masks is not None,
     }
@@ -89,7 +91,8 @@ def _view(
         if layer is None:
             arrays.append(None)
             continue
-        stored = checked(shown_maps(maps[name], view.method, layer, gallery.rows, prepared.labels))
+        file = maps[name].folder / array_name(view.method, layer)
+        stored = checked(shown_maps(maps[name], view.method, layer, gallery.rows, prepared.labels), file, gallery.rows)
         packed = limit_cells(stored, cells)
         block = f"maps-{number}-{view.method}-{view.depth}"
         blocks[block] = pack_maps(packed)
@@ -142,15 +145,16 @@ def _outlines(prepared: Prepared, row: int) -> dict[str, str]:
     return {kind: path for kind, path in paths.items() if path}
 
 
-def _mean_images(results: Results, comparison: Path) -> list[str]:
-    mean = np.load(comparison / results.overlays["images"]["mean"])
-    return [picture(np.rint(image).clip(0, 255).astype(np.uint8)) for image in mean]
-
-
 def _overlays(
-    number: int, view: View, results: Results, comparison: Path, cells: int, blocks: dict[str, str]
+    number: int,
+    view: View,
+    results: Results,
+    comparison: Path,
+    shown: Sequence[str],
+    cells: int,
+    blocks: dict[str, str],
 ) -> dict[str, Any]:
-    made = overlays_of(view, results.overlays, comparison)
+    made = of_rows(overlays_of(view, results.overlays, comparison), results.overlays["classes"], shown)
     arrays = [*made.models.values(), made.consensus]
     shapes: list[list[int] | None] = []
     for column, array in enumerate(arrays):

@@ -3,13 +3,12 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from wheretolook.models.card import EPOCH_FIGURES
 from wheretolook.report.results import Results
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-
-EPOCH_FIGURES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
 
 
 def training_table(results: Results) -> "pd.DataFrame":

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wheretolook.data.refusal import Refusal
+from wheretolook.data.remedy import remedy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,8 +92,8 @@ def load_results(reports: Path, prepared: Path) -> Results:
     results = Results(
         names=tuple(names["models"]),
         drive=tuple(names["drive"]),
-        models={name: _read(reports / "models" / f"{name}.json", f"score@{name}") for name in names["models"]},
-        exports={name: _read(reports / "exports" / f"{name}.json", f"export@{name}") for name in names["models"]},
+        models={name: _read_of_model(reports / "models" / f"{name}.json", "score") for name in names["models"]},
+        exports={name: _read_of_model(reports / "exports" / f"{name}.json", "export") for name in names["models"]},
         agreement=rows[named].reset_index(drop=True),
         train=(_read_if_there(comparison / "agreement.json") or {}).get("rows_train", []),
         overlays=overlays,
@@ -121,11 +122,16 @@ def _read_if_there(path: Path) -> dict[str, Any] | None:
     return _read(path, "compare") if path.is_file() else None
 
 
-def _read(path: Path, stage: str) -> dict[str, Any]:
-    """One JSON file that a stage wrote."""
+def _read_of_model(path: Path, stage: str) -> dict[str, Any]:
+    return _read(path, stage, remedy(path, stage))
+
+
+def _read(path: Path, stage: str, again: str = "") -> dict[str, Any]:
+    """One JSON file that a stage wrote; `again`: how it is made again, where the stage is more than one."""
+    again = again or f'run "dvc repro -sf {stage}"'
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise Refusal(f'{path}: expected what {stage} writes; found no file; run "dvc repro -sf {stage}"') from None
+        raise Refusal(f"{path}: expected what {stage} writes; found no file; {again}") from None
     except ValueError as error:
-        raise Refusal(f'{path}: expected JSON; found {error}; run "dvc repro -sf {stage}"') from error
+        raise Refusal(f"{path}: expected JSON; found {error}; {again}") from error

@@ -7,8 +7,11 @@ from wheretolook.report.charts import LineChart, line_chart, round_up
 from wheretolook.report.metrics import localisation_of
 from wheretolook.report.results import Results
 from wheretolook.report.sanity import MARK, fails_sanity
+from wheretolook.report.shown import PAGE
 from wheretolook.report.summary import evidence_of, loss_of, seed_of
 from wheretolook.report.words import NOTHING, number, percent, percent_span
+
+ERRORS = 10  # pairs of classes that are shown of each model, where there are too many for a matrix
 
 
 def model_rows(results: Results) -> list[dict[str, Any]]:
@@ -38,9 +41,14 @@ def _model_row(results: Results, name: str) -> dict[str, Any]:
 
 
 def confusions(results: Results) -> list[dict[str, Any]]:
-    """A confusion matrix for each model; shade is the share of its row."""
+    """A confusion matrix for each model; shade is the share of its row. Of many classes, the most frequent errors."""
+    many = len(results.class_names) > PAGE
     return [
-        {"name": name, "rows": _confusion(results, figures["confusion"])}
+        {
+            "name": name,
+            "rows": [] if many else _confusion(results, figures["confusion"]),
+            "errors": _errors(results, figures["confusion"]) if many else [],
+        }
         for name in results.names
         if (figures := results.models[name]["splits"].get(results.split))
     ]
@@ -55,6 +63,16 @@ def _confusion(results: Results, counts: Sequence[Sequence[int]]) -> list[dict[s
             ],
         }
         for i, (name, row) in enumerate(zip(results.class_names, counts, strict=True))
+    ]
+
+
+def _errors(results: Results, counts: Sequence[Sequence[int]]) -> list[dict[str, str]]:
+    """The most frequent confusions of two classes, the most frequent first."""
+    names = results.class_names
+    found = [(n, i, k) for i, row in enumerate(counts) for k, n in enumerate(row) if n and i != k]
+    return [
+        {"actual": names[i], "predicted": names[k], "images": f"{n:,}", "share": percent(n / sum(counts[i]), 0)}
+        for n, i, k in sorted(found, key=lambda each: (-each[0], each[1:]))[:ERRORS]
     ]
 
 

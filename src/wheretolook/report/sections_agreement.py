@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from wheretolook.analysis.agreement import NULLS
 from wheretolook.report.charts import IntervalChart, Measured, interval_chart
 from wheretolook.report.results import KINDS, Results
+from wheretolook.report.shown import PAGE, Shown, shown_classes
 from wheretolook.report.words import NOTHING, count, interval, number
 
 if TYPE_CHECKING:
@@ -20,11 +21,21 @@ SHAPES = {
 }
 
 
+def agreement_note(results: Results) -> str:
+    """Which classes have a part, where there are too many for each; else empty."""
+    note = _shown(results).note
+    return f"{note} All stand in reports/plots/agreement.csv." if note else ""
+
+
+def _shown(results: Results) -> Shown:
+    return shown_classes(results, PAGE, set(results.primary()["class_name"]))
+
+
 def agreements(results: Results) -> list[dict[str, Any]]:
     """For each class with a pair of models: matrix rows and a chart; empty where there is one model."""
     rows = results.primary()
     parts = []
-    for class_name in results.class_names:
+    for class_name in _shown(results).names:
         of_class = rows[rows["class_name"] == class_name]
         if len(of_class):
             parts.append(

@@ -4,6 +4,7 @@ from typing import Any
 
 from wheretolook.report.charts import line_chart
 from wheretolook.report.results import Results
+from wheretolook.report.shown import PAGE, shown_classes
 from wheretolook.report.words import listed, number, percent
 
 
@@ -13,8 +14,15 @@ def curves_section(results: Results) -> dict[str, Any] | None:
     if not asked:
         return None
     first = next(iter(asked.values()))
-    parts = [_of_class(results, class_name, asked) for class_name in results.class_names]
-    return {"images": first["images"], "split": first["split"], "classes": [part for part in parts if part]}
+    measured = {name for found in asked.values() for by_class in found["maps"].values() for name in by_class}
+    shown = shown_classes(results, PAGE, measured)
+    parts = [_of_class(results, class_name, asked) for class_name in shown.names]
+    return {
+        "images": first["images"],
+        "split": first["split"],
+        "classes": [part for part in parts if part],
+        "note": f"{shown.note} All stand in reports/plots/curves.csv." if shown.note else "",
+    }
 
 
 def _of_class(results: Results, class_name: str, asked: dict[str, dict[str, Any]]) -> dict[str, Any] | None:

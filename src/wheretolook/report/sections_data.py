@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from wheretolook.data.prepared import SPLITS
+from wheretolook.report.shown import PAGE
 from wheretolook.report.words import count, listed
-
-SPLITS = ("train", "val", "test")
 
 
 def audit_section(audit: Mapping[str, Any]) -> dict[str, Any]:
@@ -19,7 +19,8 @@ def audit_section(audit: Mapping[str, Any]) -> dict[str, Any]:
         }
         for name, figures in audit["classes"].items()
     ]
-    return {"splits": splits, "classes": classes, "lines": list(_audit_lines(audit))}
+    folded = f"Images of {count(len(classes), 'class')}" if len(classes) > PAGE else ""
+    return {"splits": splits, "classes": classes, "folded": folded, "lines": list(_audit_lines(audit))}
 
 
 def _audit_lines(audit: Mapping[str, Any]) -> Iterable[str]:

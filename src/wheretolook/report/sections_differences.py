@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wheretolook.report.results import Results
+from wheretolook.report.shown import PAGE, shown_classes
 from wheretolook.report.words import NOTHING, count, number, percent
 
 
@@ -14,11 +15,8 @@ def differences_section(results: Results) -> dict[str, Any] | None:
         return None
     # JSON has the models by name, the page in the order of params.yaml.
     models = {name: found["models"][name] for name in results.names if name in found["models"]}
-    tables = [
-        _table(models, class_name)
-        for class_name in results.class_names
-        if any(class_name in model["classes"] for model in models.values())
-    ]
+    shown = shown_classes(results, PAGE, {name for model in models.values() for name in model["classes"]})
+    tables = [_table(models, class_name) for class_name in shown.names]
     return {
         "reason": found["reason"],
         "no_p_value": found.get("no_p_value") or "",
@@ -26,6 +24,7 @@ def differences_section(results: Results) -> dict[str, Any] | None:
         "permutations": f"{found['permutations']:,}",
         "names": list(models),
         "tables": tables,
+        "note": f"{shown.note} All stand in reports/comparison/differences.json." if shown.note else "",
         "regions": any("regions" in own for model in models.values() for own in model["classes"].values()),
         "consensus": _consensus(found["consensus"], found["alpha"]),
     }

@@ -5,6 +5,7 @@ from typing import Any
 
 from wheretolook.report.charts import IntervalChart, Measured, interval_chart
 from wheretolook.report.results import Results
+from wheretolook.report.shown import PAGE, shown_classes
 from wheretolook.report.words import count, interval, listed, number, percent
 
 KINDS = {
@@ -29,12 +30,14 @@ def faithfulness_section(results: Results) -> dict[str, Any] | None:
     if not asked:
         return None
     first = next(iter(asked.values()))
-    parts = [_of_class(class_name, asked) for class_name in results.class_names]
+    shown = shown_classes(results, PAGE, {name for each in asked.values() for name in each["classes"]})
+    parts = [_of_class(class_name, asked) for class_name in shown.names]
     drawn = {kind for each in asked.values() for figures in each["classes"].values() for kind in figures["removed"]}
     return {
         "share": percent(first["fraction"], 0),
         "split": first["split"],
         "method": first["method"],
+        "note": f"{shown.note} All stand in reports/plots/faithfulness.csv." if shown.note else "",
         "classes": [part for part in parts if part],
         "kinds": [(kind, label) for kind, label in KINDS.items() if kind in drawn],
         "shapes": SHAPES,

@@ -1,13 +1,14 @@
 """The page's figures of where a model's own maps lie: in the evidence, on the foreground, by split and by group."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from wheretolook.data.prepared import SPLITS
 from wheretolook.report.metrics import localisation_of
 from wheretolook.report.results import Results
+from wheretolook.report.shown import PAGE, shown_classes
 from wheretolook.report.words import NOTHING, number, percent
 
-SPLITS = ("train", "val", "test")
 FIGURES = {
     "images": "images that have evidence",
     "area": "share of the area that is evidence",
@@ -28,10 +29,15 @@ FIGURES = {
 
 def located_section(results: Results) -> dict[str, Any]:
     """What of it there is: `classes`, `foreground`, `splits`, `groups`; each empty where nothing was measured."""
+    parts = {name: part for name in results.class_names if (part := _of_class(results, name))}
+    estimated = {class_name for name in results.names for class_name in estimated_of(results, name)}
+    shown, on_foreground = (shown_classes(results, PAGE, among) for among in (parts, estimated))
     return {
         "split": results.split,
-        "classes": [part for name in results.class_names if (part := _of_class(results, name))],
-        "foreground": list(_foreground(results)),
+        "classes": [parts[name] for name in shown.names],
+        "note": f"{shown.note} All stand in reports/plots/localisation.csv." if shown.note else "",
+        "foreground": list(_foreground(results, on_foreground.names)),
+        "foreground_note": f"{on_foreground.note} All stand in reports/metrics.json." if on_foreground.note else "",
         "splits": [_splits(results, name) for name in results.names],
         "groups": [row for name in results.names for row in _groups(results, name)],
     }
@@ -77,10 +83,12 @@ def _figures(name: str, row: dict[str, Any], known_foreground: bool) -> dict[str
     }
 
 
-def _foreground(results: Results) -> Iterable[dict[str, str]]:
+def _foreground(results: Results, class_names: Sequence[str]) -> Iterable[dict[str, str]]:
     """Energy of the primary maps on the estimated foreground, where no mask names one."""
     for name in results.names:
         for class_name, row in estimated_of(results, name).items():
+            if class_name not in class_names:
+                continue
             yield {
                 "name": name,
                 "class_name": class_name,

@@ -1,11 +1,12 @@
 """The page's first part: what may be said about each class and what must not, as `compare` found it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from wheretolook.analysis.statement_text import vetoes
 from wheretolook.report.results import Results
-from wheretolook.report.words import count, listed
+from wheretolook.report.shown import FIGURE, PAGE
+from wheretolook.report.words import count, listed, listed_first
 
 # In a statement about the models at hand, what follows is said of them.
 SUBJECT = ", the networks "
@@ -17,6 +18,9 @@ def statements_section(results: Results) -> dict[str, Any] | None:
     found = results.statements
     if found is None:
         return None
+    names = [name for name in results.class_names if name in found["classes"]]
+    # Of too many those first of which something holds.
+    told = sorted(names, key=lambda name: not found["classes"][name]["holds"])[:PAGE] if len(names) > PAGE else names
     classes = [
         {
             "class_name": name,
@@ -26,10 +30,24 @@ def statements_section(results: Results) -> dict[str, Any] | None:
             "veto": _veto(found["classes"][name], found["models"], found["margin"]),
             "left_out": " ".join(vetoes(found["classes"][name], found["models"])).strip(),
         }
-        for name in results.class_names
-        if name in found["classes"]
+        for name in told
     ]
-    return {"classes": classes, "rules": found["rules"].items(), "must_not": found["must_not"]}
+    return {
+        "classes": classes,
+        "rules": found["rules"].items(),
+        "must_not": found["must_not"],
+        "note": _left_out(found["classes"], names, told),
+    }
+
+
+def _left_out(found: Mapping[str, dict[str, Any]], names: Sequence[str], told: Sequence[str]) -> str:
+    """Which classes are not told of one by one; empty where all are."""
+    if len(told) == len(names):
+        return ""
+    more = [name for name in names if name not in told]
+    held = sum(1 for name in more if found[name]["holds"])
+    which = f"of {held} of the others something holds, too" if held else "of the others nothing holds"
+    return f"{len(told)} of {count(len(names), 'class')}; {which}. All are told of in reports/statements.md."
 
 
 def statement_overview(results: Results) -> str:
@@ -37,11 +55,13 @@ def statement_overview(results: Results) -> str:
     section = statements_section(results)
     if section is None:
         return ""
+    found = results.statements["classes"]
+    names = [name for name in results.class_names if name in found]
+    if len(names) > TOLD_ONE_BY_ONE:
+        named = [name for name in names if found[name]["holds"]]
+        which = f": {listed_first(named, FIGURE)}" if named else ""
+        return f"Something can be said of {len(named)} of {len(names)} classes{which}."
     classes = section["classes"]
-    if len(classes) > TOLD_ONE_BY_ONE:
-        named = [part["class_name"] for part in classes if part["holds"]]
-        which = f": {listed(named)}" if named else ""
-        return f"Something can be said of {len(named)} of {len(classes)} classes{which}."
     models = f"these {len(results.names)} models" if len(results.names) > 1 else "this model"
     return f"What can be said of {models}: {'; '.join(map(_in_short, classes))}."
 

@@ -13,7 +13,7 @@ from wheretolook.report.pagedata import PageData
 from wheretolook.report.results import Results
 from wheretolook.report.revision import PLACE
 from wheretolook.report.sections import confusions, head_rows, located, model_rows, training_charts
-from wheretolook.report.sections_agreement import SHAPES, agreements
+from wheretolook.report.sections_agreement import SHAPES, agreement_note, agreements
 from wheretolook.report.sections_curves import curves_section
 from wheretolook.report.sections_data import audit_section
 from wheretolook.report.sections_differences import differences_section
@@ -22,6 +22,7 @@ from wheretolook.report.sections_located import located_section
 from wheretolook.report.sections_provenance import provenance_section
 from wheretolook.report.sections_sanity import sanity_section
 from wheretolook.report.sections_statements import statements_section
+from wheretolook.report.shown import PAGE, shown_classes
 from wheretolook.report.words import count, listed
 
 STYLES = ("style.css", "explore.css")
@@ -92,8 +93,10 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "located": located_rows,
         "located_figures": located_section(results),
         "target": results.target,
+        "classes_note": _classes_note(results),
         "gallery_note": _gallery_note(results, data.described),
         "agreements": agreements(results),
+        "agreement_note": agreement_note(results),
         "null_labels": [(kind, NULLS[kind]) for kind in NULLS if results.primary()[kind].notna().any()],
         "null_shapes": SHAPES,
         "training": training_charts(results),
@@ -108,7 +111,14 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
 def _lead(results: Results) -> str:
     models = count(len(results.names), "image classifier")
     images = count(results.audit["images"], "image")
-    return f"Class activation maps of {models}, over {images} of {listed(results.class_names)}."
+    names = results.class_names
+    classes = listed(names) if len(names) <= PAGE else count(len(names), "class")
+    return f"Class activation maps of {models}, over {images} of {classes}."
+
+
+def _classes_note(results: Results) -> str:
+    note = shown_classes(results, PAGE, results.overlays["classes"]).note
+    return f"{note} All stand in data/comparison/." if note else ""
 
 
 def _gallery_note(results: Results, described: Mapping[str, Any]) -> str:

@@ -3,20 +3,27 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from wheretolook.analysis.agreement import NULLS
 from wheretolook.report.findings import findings_of
 from wheretolook.report.metrics import localisation_of
 from wheretolook.report.results import Results
+from wheretolook.report.sections_agreement import agreement_note, agreements
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.summary_score import score_parts
 from wheretolook.report.words import NOTHING, interval, number, percent
 
 MODELS = ("model", "loss", "seed", "accuracy", "balanced (95 %)", "AUROC", "ECE", "energy inside", "ratio")
-NULLS = ("other images", "centre", "mean map", "random weights")
-AGREEMENT = ("models", "kind", "class", "images", "r (95 %)", *NULLS)
+SHORT = {"other": "other images", "centre": "centre", "mean_map": "mean map", "random": "random weights"}
+CORRELATION = (
+    "r is the mean correlation of two models' maps of one image. Beside it, what r is against maps that know "
+    "nothing of the image: agreement counts as far as it exceeds each of them."
+)
+AGREEMENT = ("models", "kind", "class", "images", "r (95 %)", *(SHORT[null] for null in NULLS))
 
 
 def summary_of(results: Results) -> str:
     """Findings first, then a table of the models and one of their agreement; figures are of the compared split."""
+    agreement = list(_agreement(results))
     parts = [
         "# Where to look?",
         "\n".join(f"- {finding}" for finding in findings_of(results)),
@@ -26,22 +33,23 @@ def summary_of(results: Results) -> str:
         "Energy is the share of a map's positive part inside the evidence mask, over all classes that have one; the "
         f"ratio divides it by the mask's share of the area. Maps: CAM of the last layer, {results.target}.",
         "## Agreement",
-        _table(AGREEMENT, _agreement(results)),
-        "r is the mean correlation of two models' maps of one image. Beside it, what r is against maps that know "
-        "nothing of the image: agreement counts as far as it exceeds each of them.",
+        *([_table(AGREEMENT, agreement), CORRELATION] if agreement else ["One model: there is nothing to compare."]),
+        *([note] if (note := agreement_note(results)) else []),
     ]
     parts += score_parts(results, _table)
     return "\n\n".join(parts) + "\n"
 
 
 def _statements(results: Results) -> Iterable[str]:
-    """What may be said of each class, what must not, and why."""
+    """What may be said of each class, what must not, and why; of many classes, of some."""
     section = statements_section(results)
     for title, key in (("What can be said", "holds"), ("Not to be said", "must_not")) if section else ():
         said = [(part["class_name"], each) for part in section["classes"] for each in part[key]]
         lines = [f'- {name}: "{each["statement"]}" ({each["rule"]}: {each["because"]})' for name, each in said]
         yield f"## {title}"
         yield "\n".join(lines) or "Nothing."
+    if section and section["note"]:
+        yield section["note"]
 
 
 def _models(results: Results) -> Iterable[Sequence[str]]:
@@ -91,11 +99,12 @@ def evidence_of(result: dict[str, Any], split: str, key: str = "") -> dict[str, 
 
 
 def _agreement(results: Results) -> Iterable[Sequence[str]]:
+    shown = [part["class_name"] for part in agreements(results)]
     for row in results.primary().astype(object).where(lambda frame: frame.notna(), None).to_dict("records"):
-        if row["class_name"] == "*":
+        if row["class_name"] not in shown:
             continue
         known = interval(row["low"], row["high"])
-        nulls = (number(row[null]) for null in ("other", "centre", "mean_map", "random"))
+        nulls = (number(row[null]) for null in NULLS)
         pair = f"{row['model_a']}, {row['model_b']}"
         mean = number(row["mean"]) + (f" ({known})" if known else "")
         yield pair, row["kind"], row["class_name"], str(row["images"]), mean, *nulls

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from wheretolook.report.results import Results
 from wheretolook.report.sanity import sanity_lines
+from wheretolook.report.sections_faithfulness import faithfulness_section
 from wheretolook.report.sections_located import located_section
 from wheretolook.report.words import NOTHING, interval, number, percent
 
@@ -43,22 +44,29 @@ def score_parts(results: Results, table: Table) -> Iterable[str]:
             "differences are paired by image, with 95 % intervals. Undefined where an image that is filled in from "
             "its frame keeps over half of its score."
         )
+        if note := faithfulness_section(results)["note"]:
+            yield note
     located = located_section(results)
-    for title, head, rows in (
-        ("Energy on the estimated foreground", FOREGROUND, located["foreground"]),
-        ("By group", GROUPS, located["groups"]),
+    for title, head, rows, note in (
+        ("Energy on the estimated foreground", FOREGROUND, located["foreground"], located["foreground_note"]),
+        ("By group", GROUPS, located["groups"], ""),
     ):
         if rows:
             yield f"## {title}"
             yield table(head, (tuple(row.values()) for row in rows))
+            yield from [note] if note else []
     sane = list(sanity_lines(results))
     if sane:
         yield from ("## Sanity of the maps", "\n".join(sane), SANITY)
 
 
 def _removal(results: Results) -> Iterable[tuple[str, ...]]:
+    section = faithfulness_section(results)
+    shown = [part["class_name"] for part in section["classes"]] if section else []
     for name in results.names:
         for class_name, figures in (results.models[name]["faithfulness"] or {}).get("classes", {}).items():
+            if class_name not in shown:
+                continue
             removed, gaps = figures["removed"], figures["gaps"]
             if figures["undefined"]:
                 yield name, class_name, number(figures["whole"]["score"]), *["undefined"] * 3, NOTHING, NOTHING

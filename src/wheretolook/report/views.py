@@ -9,6 +9,7 @@ import numpy as np
 
 from wheretolook.analysis.grid import to_grid
 from wheretolook.cams.store import Maps
+from wheretolook.data.refusal import Refusal
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,39 @@ def overlays_of(view: View, described: Mapping[str, Any], folder: Path) -> Overl
     return Overlays(labels, models, _consensus([array for array in models.values() if array is not None]))
 
 
+def of_rows(made: Overlays, classes: Sequence[str], shown: Sequence[str]) -> Overlays:
+    """The mean maps of some classes, and what sets these apart, in their order.
+
+    Args:
+        made: of all classes.
+        classes: all of them, as `described` has them.
+        shown: some or all.
+    """
+    if len(shown) == len(classes):
+        return made
+    places = [classes.index(name) for name in shown]
+    rows = [*places, *(len(classes) + place for place in places if len(classes) + place < len(made.labels))]
+    models = {name: None if maps is None else maps[rows] for name, maps in made.models.items()}
+    return Overlays(tuple(made.labels[row] for row in rows), models, made.consensus[rows])
+
+
+def mean_images(described: Mapping[str, Any], folder: Path, shown: Sequence[str]) -> np.ndarray:
+    """The mean image of each class that is shown, (classes, S, S, 3) uint8; other arguments as of `overlays_of`."""
+    mean = _read(folder / described["images"]["mean"])[[described["classes"].index(name) for name in shown]]
+    return np.rint(mean).clip(0, 255).astype(np.uint8)
+
+
+def _read(path: Path) -> np.ndarray:
+    try:
+        return np.load(path)
+    except FileNotFoundError:
+        raise Refusal(f'{path}: expected what compare writes; found no file; run "dvc repro -sf compare"') from None
+
+
 def _in_rms(entry: Mapping[str, Any], folder: Path) -> np.ndarray:
     """Mean maps of classes (rows, h, w) and what sets them apart, divided by the RMS; an RMS of 0 is of zeros."""
     files = [entry["mean"], *([entry["apart"]] if entry["apart"] else [])]
-    maps = np.concatenate([np.load(folder / file) for file in files])
+    maps = np.concatenate([_read(folder / file) for file in files])
     return (maps / entry["rms"] if entry["rms"] > 0 else maps).astype(np.float32)
 
 

@@ -1,6 +1,6 @@
 """Numbers as words: the same figure reads the same in the summary, on the page and in a picture."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 NOTHING = "–"
 
@@ -42,6 +42,11 @@ def shortened(text: str, most: int) -> str:
     """Text of at most so many letters; of a longer one the middle is left out, since names differ at their ends."""
     head = (most - 1) // 2
     return text if len(text) <= most else f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
+
+
+def listed_first(words: Sequence[str], most: int) -> str:
+    """ "a, b and 3 more": at most so many words; all of them where they are no more."""
+    return listed(words) if len(words) <= most else listed((*words[:most], f"{len(words) - most:,} more"))
 
 
 def listed(words: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ def check_comparison(tree: Tree) -> Iterator[Finding]:
         return
     models = tree.json(LIST)["models"]
     for described in (entry for views in models.values() for entry in views.values()):
-        for file in (described["mean"], described["spread"]):
+        for file in filter(None, (described["mean"], described["spread"])):
             path = f"data/comparison/{file}"
             if tree.has(path):
                 yield from check_array(tree, path, LIST, {"shape": described["shape"], "dtype": "float32"})

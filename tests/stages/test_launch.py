@@ -1,0 +1,37 @@
+"""How a stage is started: with a death signal where there is one, and without it where there is none."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LAUNCH = Path(__file__).parents[2] / "stages/launch"
+# As busybox's: it knows other options, and says so.
+WITHOUT = 'echo "setpriv: unrecognized option: pdeathsig" >&2; exit 1'
+WITH = 'echo "$@" >>"$SAID"; while [ "$1" != -- ]; do shift; done; shift; exec "$@"'
+
+
+@pytest.mark.parametrize(("setpriv", "started"), [(WITHOUT, []), (WITH, ["true", "python -c print(6 * 7)"])])
+def test_a_setpriv_without_death_signals_does_not_keep_a_stage_from_running(
+    setpriv: str, started: list[str], tmp_path: Path
+):
+    (tmp_path / "stages").mkdir()
+    shutil.copy(LAUNCH, tmp_path / "stages/launch")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/setpriv").write_text(f"#!/bin/sh\n{setpriv}\n")
+    (tmp_path / "bin/setpriv").chmod(0o755)
+    path = os.pathsep.join([str(tmp_path / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = os.environ | {"PATH": path, "VIRTUAL_ENV": sys.prefix, "SAID": str(tmp_path / "said")}
+    done = subprocess.run(
+        ["sh", str(tmp_path / "stages/launch"), "-c", "print(6 * 7)"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("42\n", "")
+    said = (tmp_path / "said").read_text().splitlines() if started else []
+    assert said == [f"--pdeathsig TERM -- {command}" for command in started]
