@@ -1,23 +1,22 @@
 """`wheretolook diff A B`: what changed between two models, or two git revisions."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from wheretolook.command import Command
+from wheretolook.command import Command, FiniteRange
 
 FILE = click.Path(path_type=Path)
 
 
-class Finite(click.FloatRange):
-    """A number within a range. Nothing is more than NaN or infinity: as a limit, they would let everything pass."""
+class Place(click.Path):
+    """A path to write to. Empty, as of an unset variable, it would be the current folder."""
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Parse."""
-        number = super().convert(value, param, ctx)
-        return number if math.isfinite(number) else self.fail(f"{value!r} is no finite number", param, ctx)
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Check."""
+        return super().convert(value, param, ctx) if value != "" else self.fail("expected a path, found none", param)
 
 
 class Limit(click.ParamType):
@@ -30,7 +29,7 @@ class Limit(click.ParamType):
         metric, equals, limit = str(value).rpartition("=")
         if not (equals and metric):
             self.fail(f"{value!r} is not METRIC=X, like test.accuracy=0.02", param, ctx)
-        return metric, Finite(0).convert(limit, param, ctx)
+        return metric, FiniteRange(0).convert(limit, param, ctx)
 
 
 def once(ctx: click.Context, param: click.Parameter, values: Sequence[float]) -> float | None:
@@ -53,11 +52,17 @@ def by_name(ctx: click.Context, param: click.Parameter, limits: Sequence[tuple[s
 @click.argument("b", default="workspace")
 @click.option("--md", "form", flag_value="md", help="Markdown, for a pull request.")
 @click.option("--json", "form", flag_value="json", help="Everything as JSON, figures of all splits too.")
-@click.option("--html", type=FILE, help="Also write a page, with pictures inside, to this file.")
-@click.option("--pictures", type=FILE, help="Also write the pictures, as PNG files, to this folder; --md links them.")
+@click.option(
+    "--html", type=Place(dir_okay=False, path_type=Path), help="Also write a page, with pictures inside, to this file."
+)
+@click.option(
+    "--pictures",
+    type=Place(file_okay=False, path_type=Path),
+    help="Also write the pictures, as PNG files, to this folder; --md links them.",
+)
 @click.option("--images", type=click.IntRange(1), default=6, show_default=True, help="Images named for each model.")
 @click.option(
-    "--max-drift", type=Finite(0, 2), multiple=True, callback=once, help="End with 1 if any model's drift is more."
+    "--max-drift", type=FiniteRange(0, 2), multiple=True, callback=once, help="End with 1 if any model's drift is more."
 )
 @click.option(
     "--max-drop",

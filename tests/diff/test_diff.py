@@ -251,6 +251,62 @@ def test_a_model_that_no_report_has_seen_yet_is_refused_with_the_remedy(project:
     assert 'run "dvc repro"' in result.output
 
 
+def edited(path: Path, key: str, value: object) -> str:
+    return json.dumps(json.loads(path.read_text(encoding="utf-8")) | {key: value})
+
+
+@pytest.mark.parametrize(
+    ("file", "spoil"),
+    [
+        ("names.json", lambda path: "{}"),
+        ("names.json", lambda path: '{"models": 3}'),
+        ("metrics.json", lambda path: path.read_text(encoding="utf-8")[:-30]),
+        ("metrics.json", lambda path: "[]"),
+        ("metrics.json", lambda path: edited(path, "every-0", 1)),
+        ("metrics.json", lambda path: edited(path, "every-0", {"test": {"accuracy": None}})),
+        ("metrics.json", lambda path: edited(path, "every-0", {"test": {"accuracy": float("nan")}})),
+        ("comparison/agreement.json", lambda path: path.read_text(encoding="utf-8")[:-30]),
+        ("comparison/agreement.json", lambda path: "{}"),
+        ("comparison/agreement.json", lambda path: '{"rows": [{}]}'),
+        ("exports/every-0.json", lambda path: path.read_text(encoding="utf-8")[:-30]),
+        ("exports/every-0.json", lambda path: edited(path, "arrays", [])),
+        ("exports/every-0.json", lambda path: edited(path, "arrays", {"logits.npy": {"sha256": None}})),
+        ("exports/every-0.json", lambda path: edited(path, "layers", [])),
+        ("models/last-0.json", lambda path: "{}"),
+    ],
+)  # fmt: skip
+def test_a_file_that_was_cut_or_edited_is_refused_with_the_remedy(project: Project, file: str, spoil) -> None:
+    path = project.root / "reports" / file
+    before = path.read_bytes()
+    path.write_text(spoil(path), encoding="utf-8")
+    try:
+        done = run(project, "workspace", "base")
+    finally:
+        path.write_bytes(before)
+    assert done.exit_code == 1 and isinstance(done.exception, SystemExit), done.exception
+    assert file in done.output and 'run "dvc repro' in done.output, done.output
+
+
+def test_what_is_no_utf_8_is_refused(project: Project) -> None:
+    path = project.root / "reports/names.json"
+    before = path.read_bytes()
+    path.write_bytes(b"\xff" + before)
+    try:
+        done = run(project, "base")
+    finally:
+        path.write_bytes(before)
+    assert done.exit_code == 1 and "reports/names.json: expected JSON, found 'utf-8' codec" in done.output
+
+
+@pytest.mark.parametrize(
+    "words", [("--html", ""), ("--html", "{folder}"), ("--pictures", ""), ("--pictures", "{file}")]
+)
+def test_a_place_to_write_that_is_none_is_a_wrong_use(project: Project, words: tuple[str, str]) -> None:
+    place = words[1].format(folder=project.root, file=project.root / "params.yaml")
+    done = run(project, "base", words[0], place)
+    assert done.exit_code == 2 and words[0] in done.output
+
+
 def test_outside_of_the_projects_folder_it_says_where_to_go(project: Project) -> None:
     result = CliRunner().invoke(diff, ["HEAD", "--root", str(project.root / "reports")])
     assert result.exit_code == 1
