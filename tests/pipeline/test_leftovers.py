@@ -36,6 +36,7 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / ".dvc/tmp").mkdir(parents=True)
     (tmp_path / ".dvc/config").write_text("[core]\n    no_scm = True\n")
     (tmp_path / "params.yaml").write_text(PARAMS)
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     (tmp_path / "dvc.lock").write_text(LOCK)
     for place in PLACES:
         for name in ("kept", "brought", "gone"):
@@ -162,6 +163,10 @@ def test_nothing_is_touched_where_params_are_not_valid(text: str, root: Path):
     before = files(root)
     assert "params.yaml: " in tidy(root, "--yes", status=1)
     assert before <= files(root)
+
+
+def test_in_another_folder_it_says_where_to_go(root: Path):
+    assert "models: expected a folder with dvc.yaml, found none; go to the" in tidy(root / "models", status=1)
 
 
 def test_nothing_is_touched_while_a_dvc_is_at_work(root: Path):

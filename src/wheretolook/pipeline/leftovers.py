@@ -8,6 +8,7 @@ from pathlib import Path
 from wheretolook.data.atomic import write_text
 from wheretolook.data.refusal import Refusal
 from wheretolook.params import NAME, load_params
+from wheretolook.pipeline.locked import check_root
 from wheretolook.pipeline.running import without_dvc
 from wheretolook.pipeline.written import files_of, not_by_stages, read_yaml
 
@@ -51,8 +52,10 @@ def find_leftovers(root: Path) -> Leftovers:
         root: the folder of dvc.yaml and params.yaml.
 
     Raises:
-        Refusal: params.yaml is not valid: then nobody knows which models it means; or dvc.lock is not whole.
+        Refusal: params.yaml is not valid: then nobody knows which models it means; dvc.lock is not whole; or it is not
+            the project's folder.
     """
+    check_root(root)
     params = load_params(root / "params.yaml")
     # Upper and lower case count as one: on some file systems they name one file.
     named = {name.lower() for section in ("models", "drive") for name in params[section]}
