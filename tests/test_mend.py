@@ -5,6 +5,7 @@ import random
 import resource
 import subprocess
 import sys
+import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -159,6 +160,17 @@ def test_unfinished_outputs_of_dead_processes_are_removed(root: Path) -> None:
         "2 unfinished outputs of killed stages removed: data/cams/a.part-4194305-old, data/raw.part-4194305"
     ]
     assert not dead.exists() and mine.exists()
+
+
+def test_a_later_process_of_the_same_number_keeps_no_scratch(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch = root / "data" / f"prepared.part-{os.getpid()}"
+    scratch.mkdir(parents=True)
+    os.utime(scratch, (0, 0))  # as of a folder that was renamed
+    assert mend(root) == [] and scratch.exists(), "this process was there before it"
+    monkeypatch.setattr("psutil.Process.create_time", lambda process: time.time() + 30)
+    assert mend(root) == [] and scratch.exists(), "clocks differ"
+    monkeypatch.setattr("psutil.Process.create_time", lambda process: time.time() + 90)
+    assert len(mend(root)) == 1 and not scratch.exists()
 
 
 def dvc_reads_or_writes(root: Path) -> AbstractContextManager[object]:

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.finished import commit, finished_project, write_outputs
-from tests.pipeline.project import Project
+from tests.pipeline.code_dependencies import ROOT
+from tests.pipeline.project import Project, environment
 from wheretolook.cli_diff import diff
 from wheretolook.data.atomic import write_json
 from wheretolook.data.hashing import sha256_of
@@ -305,6 +307,29 @@ def test_a_place_to_write_that_is_none_is_a_wrong_use(project: Project, words: t
     place = words[1].format(folder=project.root, file=project.root / "params.yaml")
     done = run(project, "base", words[0], place)
     assert done.exit_code == 2 and words[0] in done.output
+
+
+def test_on_a_terminal_that_lacks_the_arrow_it_ends_well_and_json_is_utf_8(project: Project) -> None:
+    words = [sys.executable, "-m", "wheretolook.cli", "diff", "base", "--root", str(project.root)]
+    latin = environment() | {"PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "latin-1"}
+    shown = subprocess.run(words, env=latin, capture_output=True, check=True).stdout.decode("latin-1")
+    assert re.match(r"base \(.{7}\) \? workspace\n", shown)
+    printed = subprocess.run([*words, "--json"], env=latin, capture_output=True, check=True).stdout
+    assert json.loads(printed.decode("utf-8"))["a"].startswith("base")
+
+
+def test_ended_by_term_it_leaves_no_scratch_folder(project: Project, tmp_path: Path) -> None:
+    code = (
+        "import os, signal\n"
+        "from wheretolook import cli\n"
+        "from wheretolook.diff import difference\n"
+        "difference._sides = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
+        f"cli.main(['diff', 'base', '--root', {str(project.root)!r}])\n"
+    )
+    inside = environment() | {"PYTHONPATH": str(ROOT / "src"), "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=inside, capture_output=True, text=True)
+    assert done.returncode == 128 + 15, done.stderr
+    assert "Traceback" not in done.stderr and list(tmp_path.glob("wheretolook-*")) == []
 
 
 def test_outside_of_the_projects_folder_it_says_where_to_go(project: Project) -> None:

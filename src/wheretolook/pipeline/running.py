@@ -5,7 +5,6 @@ names its process. The locks are the kernel's (core.hardlink_lock is not set her
 its file stays.
 """
 
-import errno
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -38,7 +37,9 @@ def without_dvc(tmp: Path) -> Iterator[str]:
 
 
 def dvc_at_work(tmp: Path) -> str:
-    """Which dvc is at work just now, in words; "" for none, and where nobody can tell: in a tree that is only read.
+    """Which dvc is at work just now, in words; "" for none.
+
+    And where nobody can tell, as no lock can be taken: in a tree that is only read, on a full disk.
 
     Args:
         tmp: .dvc/tmp of the project.
@@ -46,12 +47,8 @@ def dvc_at_work(tmp: Path) -> str:
     try:
         with without_dvc(tmp) as running:
             return running
-    except PermissionError:
+    except OSError:
         return ""
-    except OSError as error:
-        if error.errno == errno.EROFS:
-            return ""
-        raise
 
 
 def watch_dvc(root: Path) -> Callable[[], str]:
