@@ -48,7 +48,7 @@ def train(name: str, device: str, prepared: Path, models: Path, cache: Path, **o
     from wheretolook.data.prepared import load_prepared
     from wheretolook.models.checkpoint import save_model
     from wheretolook.models.device import choose_device, describe_device
-    from wheretolook.models.history import kept_epoch
+    from wheretolook.models.history import kept_epoch, loss_of_guessing
     from wheretolook.models.options import TrainingOptions
     from wheretolook.models.ranks import joined_ranks
     from wheretolook.models.resume import discard_states
@@ -69,9 +69,11 @@ def train(name: str, device: str, prepared: Path, models: Path, cache: Path, **o
             discard_states(cache, name)
     keep, images = options["keep"], card.data["images"]
     kept = kept_epoch(card.history, keep)
+    guessing = loss_of_guessing(data.labels[data.rows("train")], data.labels[data.rows("val")])
+    learned = "" if kept["val_loss"] < guessing else f", no better than guessing ({guessing:.4f})"
     say(
         f"train {name}: {card.architecture}, loss {card.loss}, {images} images, {keep} of {len(card.history)} epochs: "
-        f"{kept['epoch']}, validation loss {kept['val_loss']:.4f}, accuracy {kept['val_accuracy']:.4f}"
+        f"{kept['epoch']}, validation loss {kept['val_loss']:.4f}, accuracy {kept['val_accuracy']:.4f}{learned}"
     )
 
 

@@ -1,12 +1,8 @@
-from pathlib import Path
-
 import numpy as np
-import pytest
 
 from wheretolook.analysis.apart import apart_maps
 from wheretolook.analysis.contrast import contrast
 from wheretolook.analysis.target import Target
-from wheretolook.data.refusal import Refusal
 
 RNG = np.random.default_rng(0)
 LABELS = np.repeat([0, 1, 2], [3, 4, 6])
@@ -39,12 +35,3 @@ def test_classes_of_which_not_all_maps_are_stored_are_not_set_apart() -> None:
     maps = RNG.normal(size=(13, 3, 2, 2)).astype(np.float32)
     assert apart_maps(Target(maps, LABELS, False, class_count=12), ROWS, [0, 1, 2]) is None
     assert apart_maps(Target(maps, LABELS, True), ROWS[:1], [0]) is None
-
-
-def test_maps_that_are_not_finite_are_refused_with_the_folder_and_the_remedy() -> None:
-    broken = np.array([[[[0.0]], [[np.nan]]]], dtype=np.float32)
-    target = Target(broken, np.array([0]), True, folder=Path("cams/last-0"))
-    with pytest.raises(
-        Refusal, match=r'cams/last-0: expected maps of finite values.* run "dvc repro -sf export@last-0"'
-    ):
-        target.true_class(np.array([0]))

@@ -27,6 +27,19 @@ def others_of(i: int) -> list[int]:
     return [j for j in range(30) if IMAGES.classes[j] == IMAGES.classes[i] and IMAGES.groups[j] != IMAGES.groups[i]]
 
 
+@pytest.mark.parametrize("measure", [False, True, TOP_FIFTH, CENTRES])
+def test_of_two_by_two_cells_there_is_no_centre_to_be_held_against(measure) -> None:
+    """All four are as far from it; before, the null was NaN, and so was all that rests on it."""
+    few = lambda positions: read(positions)[:, :, :4]  # noqa: E731
+    if isinstance(measure, bool):
+        found = correlated(few, IMAGES, (2, 2), 3, PAIRS, measure)
+    else:
+        found = measured(measure, few, IMAGES, (2, 2), 3, PAIRS)
+    assert found.observed.valid.any() and found.nulls["mean_map"].valid.any()
+    assert not found.nulls["centre"].valid.any()
+    assert all(np.isfinite(null.values).all() for null in found.nulls.values())
+
+
 @pytest.mark.parametrize("ranked", [False, True])
 def test_figures_and_nulls_are_those_worked_out_image_by_image(ranked: bool) -> None:
     found = correlated(read, IMAGES, GRID, 3, PAIRS, ranked)

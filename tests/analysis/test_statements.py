@@ -55,8 +55,8 @@ def test_agreement_beyond_every_null_is_said_and_the_evidence_named() -> None:
     assert [each["statement"].split()[-1] for each in about["must_not"]] == ["foreground."]
 
 
-@pytest.mark.parametrize("low", [0.5, 0.41, None])
-def test_one_model_at_chance_silences_all(low: float | None) -> None:
+@pytest.mark.parametrize("low", [0.5, 0.41])
+def test_one_model_at_chance_silences_all(low: float) -> None:
     about = said(low=ABOVE | {"last-1": low})
     assert about["holds"] == []
     assert about["must_not"][0]["rule"] == rules.CHANCE
@@ -78,6 +78,8 @@ def test_the_model_that_vetoes_is_named_by_leaving_it_out() -> None:
 
 
 def test_few_images_silence() -> None:
+    unknown = said(low=ABOVE | {"last-1": None})["must_not"][0]
+    assert unknown["rule"] == rules.ENOUGH and "fewer than ten groups" in unknown["because"]
     assert said(images=19)["must_not"][0]["rule"] == rules.ENOUGH
     assert said(rows(low=None))["must_not"][0]["rule"] == rules.ENOUGH
 
@@ -92,6 +94,12 @@ def test_null_that_was_not_tested_silences() -> None:
     about = said(rows(random=False))
     assert about["holds"] == []
     assert about["must_not"][0]["rule"] == rules.EVERY_NULL
+
+
+def test_a_layer_of_too_few_cells_for_a_centre_silences() -> None:
+    found = [each | {"excess_centre_low": None} for each in rows()]
+    first = said(found)["must_not"][0]
+    assert first["rule"] == rules.EVERY_NULL and "too few cells" in first["because"]
 
 
 def test_model_without_primary_maps_silences() -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from tests.cams.small import noise, small_network
 from wheretolook.cams import engine as engine_module
@@ -69,6 +70,7 @@ def test_images_may_be_a_numpy_array():
         ({"classes": [0], "targets": [0, 1, 2]}, "classes and targets: expected one of them, found both"),
         ({"methods": ["cam", "gradcam2"]}, 'method "gradcam2": expected one of cam, gradcam'),
         ({"methods": []}, r"methods: expected a list of names, found \[\]"),
+        ({"layers": [1]}, r"layers: expected names, as network.named_modules\(\) gives them; found 1"),
         ({"precision": "float16"}, 'precision "float16": expected one of float32, bfloat16'),
     ],
 )
@@ -88,8 +90,60 @@ def test_what_does_not_exist_is_refused(given, message):
     ids=["none", "one", "channels last", "uint8"],
 )
 def test_images_of_another_form_are_refused_with_the_remedy(images):
-    with pytest.raises(Refusal, match=r"images: expected \(N, 3, H, W\) of floats, .*to_input"):
+    with pytest.raises(Refusal, match=r"images: expected \(N, C, H, W\) of floats, .*to_input"):
         explain(small_network(), images)
+
+
+class Grey(nn.Module):
+    """A network on images of one channel, with one logit or two, perhaps closed to gradients."""
+
+    def __init__(self, squeezed=False, closed=False):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer, self.head = nn.Conv2d(1, 4, 3, padding=1), nn.Linear(4, 1 if squeezed else 2)
+        self.squeezed, self.closed = squeezed, closed
+
+    def forward(self, images):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.closed):
+            logits = self.head(self.layer(images).relu().mean((2, 3)))
+        return logits[:, 0] if self.squeezed else logits
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_images_of_one_channel(fast):
+    network, images = Grey(), noise()[:, :1]
+    found = explain(network, images, ["gradcam"], ["layer"], [1], fast=fast)["gradcam", "layer"]
+    features = network.layer(images)
+    seen = (network.head.weight[1][:, None, None] * (features > 0)).mean((2, 3))[:, :, None, None] / 256
+    np.testing.assert_allclose(found[:, 0], (seen * features).sum(1).detach(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("network", "images", "message"),
+    [
+        (Grey(), noise(), r"Grey: expected to run on images \(N, 3, 16, 16\), found an error: Given groups=1, weight"),
+        (
+            Grey(squeezed=True),
+            noise()[:, :1],
+            r"Grey: expected logits \(N, classes\), found \(1,\); wrap it in",
+        ),
+        (
+            Grey(closed=True),
+            noise()[:, :1],
+            r"expected logits that depend on the layers by a graph, .*no_grad",
+        ),
+    ],
+    ids=["channels", "one logit", "no graph"],
+)
+def test_a_network_that_cannot_be_explained_is_refused_with_the_way_out(network, images, message):
+    with pytest.raises(Refusal, match=message):
+        explain(network, images, ["gradcam"], ["layer"])
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+def test_torchscript_is_refused():
+    with pytest.raises(Refusal, match=r"expected an nn.Module, found TorchScript"):
+        explain(torch.jit.trace(small_network(), noise()), noise())
 
 
 def test_a_batch_too_large_for_the_device_is_done_in_halves(monkeypatch):

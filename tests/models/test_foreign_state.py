@@ -94,6 +94,12 @@ def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
+def test_another_number_of_classes_is_told_as_such(tmp_path: Path) -> None:
+    state = foreign_state()
+    with pytest.raises(Refusal, match=r"a network of 3 outputs, as `classes` names 3, found one of 2; name the"):
+        converted(saved(tmp_path, state), class_names=["a", "b", "c"])
+
+
 def test_what_does_not_fit_is_told_expected_and_found(tmp_path: Path) -> None:
     state = foreign_state()
     state["classifier.0.weight"] = torch.zeros(1000, 8)

@@ -1,7 +1,10 @@
+from math import inf, log
+
+import numpy as np
 import pytest
 import torch
 
-from wheretolook.models.history import Tally, best_epoch, epoch_entry, kept_epoch
+from wheretolook.models.history import Tally, best_epoch, epoch_entry, kept_epoch, loss_of_guessing
 from wheretolook.models.objective import head_losses
 
 # Two heads, three images, two classes; worked by hand: right answers of the heads are 2 and 1.
@@ -18,6 +21,13 @@ def test_losses_are_minus_the_log_of_the_true_class_score():
     scores = LOGITS.softmax(2)
     expected = [[-scores[head, image, LABELS[image]].log() for image in range(3)] for head in range(2)]
     assert torch.allclose(head_losses(LOGITS, LABELS), torch.tensor(expected))
+
+
+def test_the_loss_of_guessing_is_that_of_the_classes_shares():
+    balanced, lopsided = np.array([0, 1, 2]), np.array([0, 0, 0, 1])
+    assert loss_of_guessing(balanced, balanced) == pytest.approx(log(3))
+    assert loss_of_guessing(lopsided, np.array([0, 1])) == pytest.approx(-(log(0.75) + log(0.25)) / 2)
+    assert loss_of_guessing(lopsided, balanced) == inf
 
 
 def test_a_tally_counts_right_answers_and_sums_losses_over_batches():

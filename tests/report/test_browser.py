@@ -112,7 +112,9 @@ def test_smoothing_meets_the_cells_at_their_middles(page: Page):
 
 
 def test_what_is_drawn_is_said_beside_the_pictures(page: Page):
-    assert page.text("#said").startswith("Drawn: cam at block3, 7 × 7 cells, of the true class, as a contrast; red for")
+    assert page.text("#said").startswith(
+        "Drawn: cam at block3, 7 × 7 cells, smoothed, of the true class, as a contrast; red"
+    )
     page.choose(scale="image", sign="positive")
     assert "negative values as none" in page.text("#said")
     assert "strengths can't be compared between pictures" in page.text("#said")

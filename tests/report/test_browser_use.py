@@ -165,7 +165,7 @@ def test_a_method_that_knows_no_classes_is_drawn_and_told_as_one(browser, tmp_pa
     page_file.write_text(page_html(tmp_path), encoding="utf-8")
     with open_page(browser, tmp_path / "reports") as page:
         page.choose(method="eigencam")
-        assert "eigencam at block2, 2 × 2 cells, which knows no classes; red for" in page.text("#said")
+        assert "eigencam at block2, 2 × 2 cells, smoothed, which knows no classes; red" in page.text("#said")
         assert (page.canvas(page.images()[0], 0)[..., 3] > 0).any()
         assert page.complaints == []
 

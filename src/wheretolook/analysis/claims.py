@@ -96,7 +96,7 @@ def _mapless(models: Sequence[str], found: Findings) -> Obstacle | None:
 
 
 def _few_images(found: Findings) -> Obstacle | None:
-    lows = [lowest(found.rows, null) for null in NULLS if null != "random"]
+    lows = [lowest(found.rows, null) for null in ("other", "mean_map")]
     if found.images < rules.FEWEST_IMAGES or None in lows:
         return rules.ENOUGH, f"found {found.images} images"
     return None
@@ -104,8 +104,9 @@ def _few_images(found: Findings) -> Obstacle | None:
 
 def _disagreement(found: Findings, margin: float) -> Obstacle | None:
     """The rule that the models' agreement breaks, if it breaks one."""
-    low = lowest(found.rows, "random")
-    if low is None:
+    if lowest(found.rows, "centre") is None:
+        return rules.EVERY_NULL, "not held against a blob at the centre: the last layer has too few cells to show one"
+    if lowest(found.rows, "random") is None:
         return rules.EVERY_NULL, "not held against random weights: no such maps of this split, or too few draws"
     if min(each for null in NULLS if (each := lowest(found.rows, null)) is not None) < margin:
         return rules.AGREEMENT, weakest(found.rows)

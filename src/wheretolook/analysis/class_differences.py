@@ -81,7 +81,10 @@ def _targets(study: Study) -> dict[str, Target]:
 def _reason(study: Study, targets: dict[str, Target], aligned: bool) -> str:
     """Why classes cannot be tested; empty where they can."""
     if not aligned and study.prepared.masks is None:
-        return "images are not aligned, and there are no masks: no places that they share"
+        return (
+            "images are not aligned, and there are no masks: no places that they share; give masks, or set "
+            "compare.aligned to true where all images show the same thing at the same place"
+        )
     if len(set(study.labels[study.rows])) < len(study.class_names):
         return "a class has no images in the split"
     if not targets:

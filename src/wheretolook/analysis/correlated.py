@@ -32,8 +32,8 @@ def correlated(
     """Pearson's (or, ranked, Spearman's) r of each image's maps for each pair of models.
 
     Nulls: `other`, the mean r with all images of the same class from other groups, both ways round; `centre`, the
-    larger |r| of the two models with a Gaussian; `mean_map`, the larger |r| with the model's own mean map over the
-    images of the same class from other groups.
+    larger |r| of the two models with a Gaussian, where there are cells enough for one; `mean_map`, the larger |r| with
+    the model's own mean map over the images of the same class from other groups.
 
     Args:
         read: maps of the given positions on one grid.
@@ -46,7 +46,7 @@ def correlated(
     count, cells = len(images.classes), grid[0] * grid[1]
     size = max(16, BLOCK_BYTES // (4 * models * cells))
     prepare = average_ranks if ranked else np.asarray
-    prior = standardise(prepare(centre_prior(grid).reshape(1, -1)))[0][0]
+    (prior,), (prior_varies,) = standardise(prepare(centre_prior(grid).reshape(1, -1)))
     first, second = np.array(pairs).T
     found = {key: np.zeros((count, len(pairs))) for key in ("observed", "other")}
     found |= {key: np.zeros((count, models)) for key in ("centre", "mean_map")}
@@ -73,7 +73,7 @@ def correlated(
         Counted(found["observed"], observed),
         {
             "other": Counted(found["other"], observed & np.logical_and(*both(valid["other"], pairs))),
-            "centre": Counted(np.maximum(*both(found["centre"], pairs)), observed),
+            "centre": Counted(np.maximum(*both(found["centre"], pairs)), observed & prior_varies),
             "mean_map": Counted(
                 np.maximum(*both(found["mean_map"], pairs)), observed & np.logical_and(*both(valid["mean_map"], pairs))
             ),

@@ -91,13 +91,15 @@ def _own_figures(
     """The figure, and its nulls of one image alone, (b, P) each: features (b, M, ...), mean maps (b, M, h, w)."""
     observed = np.logical_and(*both(features[-1], pairs))
     prior = centre_prior(grid)
-    prior = np.broadcast_to((prior - prior.mean()) / prior.std(), elsewhere.shape)
+    # Of 2 x 2 cells none is nearer to the centre than another: such a prior says nothing, and is no null.
+    prior = (prior - prior.mean()) / (prior.std() if np.ptp(prior) else 1)
+    prior = np.broadcast_to(prior, elsewhere.shape)
     centre, mean_map = (_prior_null(measure, features, null) for null in (prior, elsewhere))
     better = np.maximum if measure.more_is_alike else np.minimum
     exists = np.logical_and(*both(mean_map[1], pairs)) & any_other[:, None]
     return {
         "observed": (np.stack([_compare(measure, features, features, *pair) for pair in pairs], axis=1), observed),
-        "centre": (better(*both(centre[0], pairs)), observed),
+        "centre": (better(*both(centre[0], pairs)), observed & np.logical_and(*both(centre[1], pairs))),
         "mean_map": (better(*both(mean_map[0], pairs)), observed & exists),
     }
 

@@ -18,7 +18,7 @@ class Witnesses:
 
     Attributes:
         models: names, in order, each file once.
-        accuracy_low: lower end of each model's balanced accuracy on the split; None where there is no interval.
+        accuracy_low: lower end of each model's balanced accuracy on the split; None where a class has too few groups.
         recipes: models of one recipe, one for each seed, recipe by recipe.
         same: models that are left out, since they are the same file as another, with that one's name.
     """
@@ -112,9 +112,11 @@ def _obstacle(witnesses: Witnesses, models: Sequence[str], split: str, chance: f
         return rules.ALONE, f"found {len(models)}"
     if split == "train":
         return rules.HELD_OUT, "the split is train"
-    at_chance = [name for name in models if (low := witnesses.accuracy_low[name]) is None or low <= chance]
-    if at_chance:
+    lows = {name: witnesses.accuracy_low[name] for name in models}
+    if at_chance := [name for name, low in lows.items() if low is not None and low <= chance]:
         return rules.CHANCE, f"not shown for {', '.join(at_chance)}"
+    if None in lows.values():
+        return rules.ENOUGH, "a class has images of fewer than ten groups, so that no accuracy has an interval"
     return None
 
 

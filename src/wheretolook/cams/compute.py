@@ -124,6 +124,11 @@ def _gradients(engine: Engine, forward: _Forward, column: Tensor | None, keep_gr
     if not engine.backward:
         return {y.name: y.head.gradients(forward.feature_maps[y.name], column) for y in layers}
     outputs = [forward.outputs[y.name] for y in layers]
+    if not forward.logits.requires_grad:
+        raise Refusal(
+            "expected logits that depend on the layers by a graph, found none: does the network's forward run under "
+            "`torch.no_grad`? Take that out of it, or ask for methods without gradients (activation, eigencam)"
+        )
     # Images do not meet in evaluation mode, so that one backward pass serves them all.
     if column is None:
         explained = torch.full_like(forward.logits, 1 / forward.logits.shape[1])

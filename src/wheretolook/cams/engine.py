@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from wheretolook.cams.fold import fast_copy, faster_format, largest_output
-from wheretolook.cams.layers import Layer, probe_layers, random_images
+from wheretolook.cams.layers import Layer, Shape, probe_layers, random_images
 from wheretolook.cams.methods.method import Method, Needs
 from wheretolook.cams.registry import find_method
 from wheretolook.cams.steady import PRECISIONS, shielded, steady
@@ -70,11 +70,12 @@ def build_engine(
     precision: str = "float32",
     trained_heads: Sequence[str] | None = None,
     fast: bool = False,
+    channels: int = 3,
 ) -> Engine:
     """Try the network once on random images, and settle what is to be taken of it.
 
     Args:
-        network: one of the project's, or any module that gives logits (N, K) for images (N, 3, H, W).
+        network: one of the project's, or any module that gives logits (N, K) for images (N, C, H, W).
         methods: names as in the registry. `cam` is taken of those layers that have a trained pooled linear head;
             None: `cam` of those, `gradcam` of the others.
         layers: names; None: all.
@@ -82,6 +83,7 @@ def build_engine(
         precision: "float32" or "bfloat16".
         trained_heads: of a network of the project; None: heads that are not all zero.
         fast: run a folded copy of the network. Worth its cost from some dozen images on; maps agree to 1e-5.
+        channels: C of the images.
 
     Raises:
         Refusal: an unknown method, layer or precision; `cam` of layers of which none has a pooled linear head.
@@ -93,11 +95,12 @@ def build_engine(
             raise Refusal(f"{what}: expected a list of names, found {asked!r}")
     chosen = [find_method(name) for name in dict.fromkeys(methods or ())]
     network = _usable(network)
-    probed, class_count = probe_layers(network, layers, size, trained_heads)
+    shape = (channels, *size)
+    probed, class_count = probe_layers(network, layers, shape, trained_heads)
     pairs = _best(probed) if methods is None else _pairs(chosen, probed)
-    kind = random_images(network, size)
+    kind = random_images(network, shape)
     engine = Engine(network, tuple(probed), tuple(pairs), precision, class_count, kind.device, kind.dtype)
-    return _folded(engine, size) if fast else engine
+    return _folded(engine, shape) if fast else engine
 
 
 def _pairs(methods: list[Method], layers: list[Layer]) -> list[tuple[Method, Layer]]:
@@ -119,6 +122,8 @@ def _best(layers: list[Layer]) -> list[tuple[Method, Layer]]:
 
 def _usable(network: nn.Module) -> nn.Module:
     """The network, or a float32 copy of one in half precision, or a copy of one that was made in inference mode."""
+    if isinstance(network, torch.jit.ScriptModule):
+        raise Refusal("expected an nn.Module, found TorchScript, whose parts cannot be looked into; build the original")
     kinds = {weight.dtype for weight in network.parameters()}
     if kinds & {torch.float16, torch.bfloat16}:
         return copy.deepcopy(network).float()
@@ -126,12 +131,12 @@ def _usable(network: nn.Module) -> nn.Module:
         return copy.deepcopy(network) if any(weight.is_inference() for weight in network.parameters()) else network
 
 
-def _folded(engine: Engine, size: tuple[int, int]) -> Engine:
+def _folded(engine: Engine, shape: Shape) -> Engine:
     """The same engine on a copy of its network that is faster to run."""
     names = {module: name for name, module in engine.network.named_modules()}
     paths = {layer.name: names[layer.module] for layer in engine.layers}
     with steady(engine.network, "float32", gradients=False):
-        images = random_images(engine.network, size)
+        images = random_images(engine.network, shape)
         network = fast_copy(engine.network, images, set(paths.values()), engine.precision, engine.backward)
     network.eval().requires_grad_(False)
     layers = {y.name: replace(y, module=network.get_submodule(paths[y.name])) for y in engine.layers}

@@ -73,11 +73,11 @@ def explain(
 
     Args:
         network: a network of the project, or any `nn.Module` that gives logits (N, classes). It is left as found.
-        images: (N, 3, H, W) float, normalised as the network expects.
+        images: (N, C, H, W) float, normalised as the network expects; C is 3, but for a network of your own.
         methods: names as in the registry; `cam` is taken of layers with a pooled linear head. None: `cam` of each
             layer where it can be had, `gradcam` of the others.
         layers: names; None: all layers of a network of the project; of another module, the last part at each
-            resolution.
+            resolution. Of a layer that runs several times in a forward pass, the last time counts.
         classes: the same for each image: indices, or names where `class_names` are given. None: every class up to
             ten; beyond that the predicted one.
         class_names: of the logits, in their order.
@@ -93,7 +93,8 @@ def explain(
         Refusal: an unknown method, layer or class, a wrong number of targets, images of another shape, NaN.
     """
     images = check_images(images)
-    engine = build_engine(network, methods, layers, tuple(images.shape[2:]), precision, trained_heads, fast)
+    size, channels = tuple(images.shape[2:]), images.shape[1]
+    engine = build_engine(network, methods, layers, size, precision, trained_heads, fast, channels)
     engine = replace(engine, with_mean=with_mean)
     choose = choose_classes(engine.class_count, len(images), classes, tuple(class_names), targets)
     return explain_with(engine, images, choose, batch_size)
@@ -126,15 +127,16 @@ def explain_with(engine: Engine, images: Tensor, choose: ChooseRows, batch_size:
 
 
 def check_images(images: Tensor | np.ndarray) -> Tensor:
-    """The images as a tensor (N, 3, H, W).
+    """The images as a tensor (N, C, H, W).
 
     Raises:
         Refusal: another shape, no image at all, integers.
     """
     images = torch.as_tensor(images)
-    if images.ndim != 4 or images.shape[1] != 3 or len(images) == 0 or not images.is_floating_point():
+    last = images.ndim == 4 and images.shape[3] == 3 != images.shape[1]
+    if images.ndim != 4 or last or images.numel() == 0 or not images.is_floating_point():
         raise Refusal(
-            f"images: expected (N, 3, H, W) of floats, normalised, at least one; found {tuple(images.shape)} of "
+            f"images: expected (N, C, H, W) of floats, normalised, at least one; found {tuple(images.shape)} of "
             f"{str(images.dtype).removeprefix('torch.')}; models.inputs.to_input makes them of (N, H, W, 3) uint8"
         )
     return images

@@ -14,6 +14,8 @@ from wheretolook.cams.steady import steady
 from wheretolook.data.refusal import Refusal
 from wheretolook.models.layered import Network
 
+# (C, H, W) of an image.
+Shape = tuple[int, int, int]
 _SHOWN = 12
 
 
@@ -44,28 +46,29 @@ class Layer:
 
 
 def probe_layers(
-    network: nn.Module, names: Sequence[str] | None, size: tuple[int, int], trained_heads: Sequence[str] | None
+    network: nn.Module, names: Sequence[str] | None, shape: Shape, trained_heads: Sequence[str] | None
 ) -> tuple[list[Layer], int]:
     """Try a network on an image of noise: its layers, first to last, and the number of classes.
 
     Args:
-        network: one of the project's, or any module that gives logits (N, K) for images (N, 3, H, W).
+        network: one of the project's, or any module that gives logits (N, K) for images (N, C, H, W).
         names: layers to look at, in any order; None: every layer of a network of the project; of another module
             the last with places at each resolution.
-        size: (H, W) of the images.
+        shape: (C, H, W) of the images.
         trained_heads: of a network of the project, layers whose heads were trained; None: those that are not zero.
 
     Raises:
-        Refusal: a layer that does not exist (the message lists those that do), or that has no places.
+        Refusal: a layer that does not exist (the message lists those that do), or that has no places; a network that
+            gives no logits for such images.
     """
     with steady(network, "float32", gradients=False):
-        modules = _modules(network, names, size)
-        images = random_images(network, size)
+        modules = _modules(network, names, shape)
+        images = random_images(network, shape)
         trial = _try(network, modules, images)
         altered = trial.outputs.altered()
         if altered:
             trial = _try(network, modules, images, altered)
-        layouts = {name: _layout(network, output, size, name) for name, output in trial.outputs.items()}
+        layouts = {name: _layout(network, output, shape[1:], name) for name, output in trial.outputs.items()}
         maps = {name: to_maps(output, layouts[name]) for name, output in trial.outputs.items()}
         heads = _heads(network, maps, trial.ends, trained_heads)
     layers = [
@@ -74,10 +77,10 @@ def probe_layers(
     return layers, trial.logits.shape[1]
 
 
-def random_images(network: nn.Module, size: tuple[int, int], count: int = 1) -> Tensor:
-    """Images of noise (count, 3, H, W), always the same, on the network's device and in its type."""
+def random_images(network: nn.Module, shape: Shape, count: int = 1) -> Tensor:
+    """Images of noise (count, C, H, W), always the same, on the network's device and in its type."""
     weight = next(network.parameters(), torch.empty(0))
-    noise = torch.randn(count, 3, *size, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(count, *shape, generator=torch.Generator().manual_seed(0))
     return noise.to(weight)
 
 
@@ -96,15 +99,29 @@ class _Trial:
 
 def _try(network: nn.Module, modules: dict[str, nn.Module], images: Tensor, copied: Collection[str] = ()) -> _Trial:
     with capture(modules, copied) as outputs, noting_linear(network) as linears:
-        logits = network(images)
+        logits = _run(network, images)
     if not isinstance(logits, Tensor) or logits.ndim != 2:
         found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise Refusal(f"{type(network).__name__}: expected logits (N, classes), found {found}")
+        remedy = "wrap it in a module whose forward gives them; of a single logit z, (N, 2) of -z and z"
+        raise Refusal(f"{type(network).__name__}: expected logits (N, classes), found {found}; {remedy}")
     missing = [name for name in modules if name not in outputs]
     if missing:
         raise Refusal(f"layer {missing[0]}: expected to run in a forward pass, but it does not; name another")
     ends = [(m, given) for m, given, found in linears if found.shape == logits.shape and torch.equal(found, logits)]
     return _Trial(outputs, logits, ends)
+
+
+def _run(network: nn.Module, images: Tensor) -> object:
+    try:
+        return network(images)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        said = str(error).splitlines()[0][:200]
+        shape = ", ".join(map(str, images.shape[1:]))
+        raise Refusal(
+            f"{type(network).__name__}: expected to run on images (N, {shape}), found an error: {said}"
+        ) from error
 
 
 def _heads(
@@ -135,33 +152,35 @@ def _is_trained(name: str, linear: nn.Linear, trained: Sequence[str] | None) -> 
     return bool(linear.weight.any()) if trained is None else name in trained
 
 
-def _modules(network: nn.Module, names: Sequence[str] | None, size: tuple[int, int]) -> dict[str, nn.Module]:
+def _modules(network: nn.Module, names: Sequence[str] | None, shape: Shape) -> dict[str, nn.Module]:
     if isinstance(network, Network):
         there = network.layer_modules()
         names = list(there) if names is None else names
         listed = list(there)
     else:
         there = {name: module for name, module in network.named_modules() if name}
-        names = last_of_each_resolution(network, size) if names is None else names
+        names = last_of_each_resolution(network, shape) if names is None else names
         listed = []
     for name in names:
+        if not isinstance(name, str):
+            raise Refusal(f"layers: expected names, as network.named_modules() gives them; found {name!r:.60}")
         if name not in there:
-            listed = listed or _listed(network, name, there, size)
+            listed = listed or _listed(network, name, there, shape)
             raise Refusal(f'layer "{name}": expected one of {", ".join(listed)}')
     return {name: there[name] for name in dict.fromkeys(names)}
 
 
-def _listed(network: nn.Module, name: str, there: dict[str, nn.Module], size: tuple[int, int]) -> list[str]:
-    stages = last_of_each_resolution(network, size)
+def _listed(network: nn.Module, name: str, there: dict[str, nn.Module], shape: Shape) -> list[str]:
+    stages = last_of_each_resolution(network, shape)
     near = [other for other in get_close_matches(name, there, n=_SHOWN) if other not in stages]
     return stages + near + ([f"... ({len(there)} modules)"] if len(there) > len(stages + near) else [])
 
 
-def last_of_each_resolution(network: nn.Module, size: tuple[int, int]) -> list[str]:
+def last_of_each_resolution(network: nn.Module, shape: Shape) -> list[str]:
     """Of any module: at each resolution the last of its outermost parts that end with it, first to last."""
     found: dict[int, str] = {}
     handles = []
-    images = random_images(network, size, count=2)
+    images = random_images(network, shape, count=2)
 
     def note(name: str) -> Callable[[nn.Module, object, object], None]:
         def hook(module: nn.Module, inputs: object, output: object) -> None:
@@ -176,7 +195,7 @@ def last_of_each_resolution(network: nn.Module, size: tuple[int, int]) -> list[s
         for name, module in network.named_modules():
             if name:
                 handles.append(module.register_forward_hook(note(name)))
-        network(images)
+        _run(network, images)
     finally:
         for handle in handles:
             handle.remove()

@@ -80,8 +80,22 @@ def load_foreign(network: Network, state: dict[str, Tensor], path: Path, archite
     fitting = {name: _as(tensor, needed[name]) if name in needed else tensor for name, tensor in state.items()}
     # Counters of batch normalisation came with PyTorch 0.4.1, and have no say in a prediction.
     counters = {name: tensor for name, tensor in needed.items() if name.endswith("num_batches_tracked")}
+    _check_outputs(path, needed, fitting)
     check_fits(path, architecture, needed, counters | fitting)
     network.load_state_dict(fresh | counters | fitting)
+
+
+def _check_outputs(path: Path, needed: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    """Refuse a file that differs from what is needed by the number of its outputs alone."""
+    other = [name for name, tensor in needed.items() if name in found and found[name].shape != tensor.shape]
+    counts = {(len(needed[name]), len(found[name])) for name in other if found[name].ndim}
+    same_names = needed.keys() == found.keys()
+    if len(counts) == 1 and same_names and all(found[name].shape[1:] == needed[name].shape[1:] for name in other):
+        ((expected, outputs),) = counts
+        raise Refusal(
+            f"{path}: expected a network of {expected} outputs, as `classes` names {expected}, found one of {outputs}; "
+            "name the classes of all its outputs, in their order"
+        )
 
 
 def renamed(state: dict[str, Tensor], needed: Mapping[str, Tensor]) -> dict[str, Tensor]:

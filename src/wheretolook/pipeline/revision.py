@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from wheretolook.cams.bring import told
 from wheretolook.data.refusal import Refusal
 from wheretolook.pipeline.locked import Locked
 
@@ -57,7 +56,7 @@ def link_cached(locked: Locked, commit: str, paths: Sequence[str], folder: Path)
     """
     missing = [path for path in paths if not _link(locked, path, folder)]
     reason = _fetch(locked.root, commit, missing) if missing else ""
-    return [path for path in missing if not _link(locked, path, folder)], told(reason)
+    return [path for path in missing if not _link(locked, path, folder)], reason and f" (DVC said: {reason})"
 
 
 def _link(locked: Locked, path: str, folder: Path) -> bool:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from wheretolook.analysis.agreement import NULLS
+from wheretolook.analysis.rules import FEWEST_IMAGES
 from wheretolook.report.charts import IntervalChart, Measured, interval_chart
 from wheretolook.report.results import KINDS, Results
 from wheretolook.report.shown import PAGE, Shown, shown_classes
@@ -38,10 +39,12 @@ def agreements(results: Results) -> list[dict[str, Any]]:
     for class_name in _shown(results).names:
         of_class = rows[rows["class_name"] == class_name]
         if len(of_class):
+            most = int(of_class["images"].max())
             parts.append(
                 {
                     "class_name": class_name,
-                    "images": count(int(of_class["images"].max()), "image"),
+                    "images": count(most, "image"),
+                    "missing": "maps do not vary" if most >= FEWEST_IMAGES else f"it takes {FEWEST_IMAGES} images",
                     "rows": _matrix(results, of_class),
                     "charts": [
                         (KIND_WORDS[kind], _chart(class_name, kind, own))

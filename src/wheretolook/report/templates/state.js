@@ -36,12 +36,13 @@ function limitFor(values, model, limits) {
 
 const strengthNow = (limits) => figure(state.limit > 0 ? state.limit : limits.common);
 const ofSaid = (view) => (view.models.find(Boolean).shape[0] === 1 && described.classNames.length > 1 ? "which knows no classes" : `of ${state.target.label}`);
+const smoothSaid = () => (state.smooth ? ", smoothed" : "");
 const signSaid = () => (state.signed ? "red for, blue against" : "only what speaks for it, negative values as none");
 
 function sizeSaid(view) {
   const { native, shape } = view.models.find(Boolean);
   const averaged = native[0] > shape[1] ? `averaged by area from ${native[0]} × ${native[1]} to ` : "";
-  return `${averaged}${shape[1]} × ${shape[2]} cells`;
+  return `${averaged}${shape[1]} × ${shape[2]} cells${smoothSaid()}`;
 }
 
 // Maps that stay alike when the weights are random are marked wherever they are drawn.
@@ -71,12 +72,12 @@ function sayView(limits) {
 function sayLayers() {
   const full = { image: "each map's own largest value", model: "what 99 of 100 cells of that model's maps at that layer stay below",
     fixed: state.limit > 0 ? `${figure(state.limit)} in every picture` : "one value for all models at a layer" }[state.scale];
-  control("layers-said").textContent = `Drawn: ${control("layers-method").value}, ${ofSaid(methodViews()[0])}; ${signSaid()}; full colour at ${full}.`;
+  control("layers-said").textContent = `Drawn: ${control("layers-method").value}${smoothSaid()}, ${ofSaid(methodViews()[0])}; ${signSaid()}; full colour at ${full}.`;
 }
 
 function sayClasses(common) {
   const view = viewNow();
-  const full = { image: "each map's own largest value", model: "the largest value of each model", fixed: `${figure(common)} RMS in every picture` }[state.scale];
+  const full = { image: "each map's own largest value", model: "the largest value of each column", fixed: `${figure(common)} RMS in every picture` }[state.scale];
   control("classes-said").textContent = `Drawn: ${view.method} at ${view.label}, ${sizeSaid(view)}, true class${described.overlays.views[state.view].contrast ? ", as a contrast" : ""}; ${signSaid()}; full colour at ${full}.`;
 }
 
