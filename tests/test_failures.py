@@ -2,6 +2,7 @@
 
 import errno
 import os
+from sqlite3 import OperationalError
 
 import pytest
 import torch
@@ -59,6 +60,11 @@ def test_a_gpu_whose_memory_is_full_has_not_failed(error: Exception) -> None:
     told = explained(error)
     assert told.startswith("the GPU's memory is full: ")
     assert "lower batch_size" in told and "nvidia-smi" not in told
+
+
+def test_where_dvc_keeps_its_notes_is_told() -> None:
+    told = explained(OperationalError("database or disk is full"))
+    assert told.startswith("DVC's own notes: database or disk is full; they stand in the folder core.site_cache_dir")
 
 
 def test_nvidias_tool_is_named_for_its_own_gpus_alone() -> None:

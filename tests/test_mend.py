@@ -1,17 +1,26 @@
 """What a killed dvc leaves behind is mended; what is whole is left alone."""
 
 import os
+import random
+import resource
 import subprocess
 import sys
+import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from dvc.dvcfile import Lockfile
+from dvc.exceptions import DvcException
 from dvc.fs import LocalFileSystem
 from dvc.lock import Lock, LockError
 from dvc.rwlock import rwlock
+from dvc.utils import strictyaml
 
-from wheretolook.mend import is_whole_lock, mend
+from tests.pipeline.code_dependencies import ROOT
+from wheretolook.data.refusal import Refusal
+from wheretolook.mend import is_whole_lock, main, mend
 
 WHOLE = """schema: '2.0'
 stages:
@@ -19,10 +28,27 @@ stages:
     cmd: run
     deps:
     - path: stages/fetch.py
-      md5: 0123
+      hash: md5
+      md5: 13e45aa0
+      size: 2105
+    params:
+      params.yaml:
+        fetch.seed: 0
     outs:
     - path: data/raw
+      hash: md5
       md5: 4567.dir
+      size: 71
+      nfiles: 2
+"""
+CONFLICT = """schema: '2.0'
+stages:
+  fetch:
+<<<<<<< HEAD
+    cmd: run
+=======
+    cmd: run --fast
+>>>>>>> other
 """
 
 
@@ -51,11 +77,62 @@ def test_a_cut_lock_is_put_back(root: Path, cut: str) -> None:
     assert (root / "dvc.lock").read_text() == WHOLE
 
 
+def dvc_reads(lock: Path) -> bool:
+    """Whether DVC itself loads the file, as every command of its begins."""
+    try:
+        strictyaml.load(str(lock), Lockfile.SCHEMA, LocalFileSystem())
+    except DvcException:
+        return False
+    return True
+
+
 def test_every_prefix_is_mended_or_whole(root: Path) -> None:
+    lock = root / "dvc.lock"
     for length in range(len(WHOLE)):
-        (root / "dvc.lock").write_text(WHOLE[:length])
+        lock.write_text(WHOLE[:length])
+        readable = dvc_reads(lock)
+        assert (mend(root) == []) is readable, WHOLE[:length]
+        assert lock.read_text() == (WHOLE[:length] if readable else WHOLE)
+    for null in ("hash:", "md5: 13", "params:\n", "outs:\n"):
+        lock.write_text(WHOLE[: WHOLE.index(null) + len(null)])
+        assert not is_whole_lock(lock), null
+
+
+def test_the_committed_lock_is_whole_and_its_cuts_are_what_dvc_takes_them_for(tmp_path: Path) -> None:
+    lock, content = tmp_path / "dvc.lock", (ROOT / "dvc.lock").read_bytes()
+    chance = random.Random(5)
+    for length in [len(content), *(chance.randrange(len(content) // 4) for _ in range(12))]:
+        lock.write_bytes(content[:length])
+        assert is_whole_lock(lock) is dvc_reads(lock), length
+    assert is_whole_lock(ROOT / "dvc.lock")
+
+
+def test_a_lock_that_git_could_not_merge_is_refused_and_left_as_it_is(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "dvc.lock").write_text(CONFLICT)
+    left = root / "data" / "raw.part-4194305"
+    left.mkdir(parents=True)
+    with pytest.raises(Refusal, match="git checkout --ours"):
         mend(root)
-        assert is_whole_lock(root / "dvc.lock")
+    assert (root / "dvc.lock").read_text() == CONFLICT and left.exists()
+    monkeypatch.chdir(root)
+    done = CliRunner().invoke(main)
+    assert done.exit_code == 1 and done.stderr.startswith("Error: dvc.lock: expected a lock, found git's conflict")
+
+
+def test_on_a_full_disk_it_ends_with_one_message(root: Path) -> None:
+    (root / "dvc.lock").write_text("")
+    code = f"resource.setrlimit(resource.RLIMIT_FSIZE, (99, {resource.RLIM_INFINITY}))"
+    code = f"import resource; {code}; from wheretolook.mend import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, env=env_of_src(), capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: dvc.lock: longer than a file may be here"), done.stderr
+    assert (root / "dvc.lock").read_text() == ""
+
+
+def env_of_src() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def test_without_a_kept_copy_a_broken_lock_is_removed(root: Path) -> None:
@@ -83,6 +160,17 @@ def test_unfinished_outputs_of_dead_processes_are_removed(root: Path) -> None:
         "2 unfinished outputs of killed stages removed: data/cams/a.part-4194305-old, data/raw.part-4194305"
     ]
     assert not dead.exists() and mine.exists()
+
+
+def test_a_later_process_of_the_same_number_keeps_no_scratch(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch = root / "data" / f"prepared.part-{os.getpid()}"
+    scratch.mkdir(parents=True)
+    os.utime(scratch, (0, 0))  # as of a folder that was renamed
+    assert mend(root) == [] and scratch.exists(), "this process was there before it"
+    monkeypatch.setattr("psutil.Process.create_time", lambda process: time.time() + 30)
+    assert mend(root) == [] and scratch.exists(), "clocks differ"
+    monkeypatch.setattr("psutil.Process.create_time", lambda process: time.time() + 90)
+    assert len(mend(root)) == 1 and not scratch.exists()
 
 
 def dvc_reads_or_writes(root: Path) -> AbstractContextManager[object]:

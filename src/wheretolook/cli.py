@@ -1,6 +1,12 @@
 """`wheretolook`: the library at work outside the pipeline. A command is a line in a table, imported when asked for."""
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from types import FrameType
+from typing import Any
 
 import click
 
@@ -24,6 +30,30 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Import the command's module."""
         return getattr(import_module(COMMANDS[name]), name) if name in COMMANDS else None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for; one that is ended by TERM leaves no scratch folder."""
+        with ending_in_order():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def ending_in_order() -> Iterator[None]:
+    """Within the block, TERM ends the process as Ctrl-C does: the blocks that hold scratch folders remove them."""
+    before = signal.getsignal(signal.SIGTERM)
+    if before is not signal.SIG_DFL or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_DFL)  # the same again ends it at once
+    raise SystemExit(128 + number)
 
 
 @click.group(cls=LazyGroup)

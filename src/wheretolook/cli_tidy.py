@@ -17,6 +17,7 @@ def tidy(yes: bool, root: Path) -> None:
 
     That is: the model file, its maps, its two JSON files in reports/, the state of a run that did not end, and its
     stages in dvc.lock. DVC leaves all of it, and `compare` and `report` run again for a JSON file that nothing reads.
+    A file or folder of another origin, which neither dvc.lock names nor DVC's cache holds, is listed and stays.
 
     DVC's cache keeps a copy of models and maps, so that an older commit has them back with `dvc checkout`. What no
     commit needs goes with `dvc gc --all-commits`.
@@ -28,8 +29,10 @@ def tidy(yes: bool, root: Path) -> None:
         click.echo(path)
     for stage in found.stages:
         click.echo(f"dvc.lock: {stage}")
+    for path in found.others:
+        click.echo(f"{path}: in no cache: not removed")
     if not found.names:
-        click.echo("tidy: nothing is left of models that params.yaml does not name")
+        click.echo(f"tidy: nothing{' else' if found.others else ''} is left of models that params.yaml does not name")
         return
     what = f"{found.size / 1e6:.1f} MB of {', '.join(found.names)}"
     click.echo(f"tidy: removed {what}" if yes else f"tidy: {what}: `wheretolook tidy --yes` removes it")

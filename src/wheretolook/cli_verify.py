@@ -1,12 +1,18 @@
 """`wheretolook verify`: is everything still what the stages wrote?"""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from wheretolook.command import Command
 
+if TYPE_CHECKING:
+    from wheretolook.verify.verify import Verified
+
 SHOWN = 40
+AGAIN = "wait until it ends, then verify again"
 
 
 @click.command(cls=Command, short_help="Whether every output is still what the stages wrote.")
@@ -22,14 +28,15 @@ def verify(allow_missing: bool, root: Path) -> None:
     another model file; stages that last ran on something else than what the stage before them made.
 
     DVC itself takes a file of the same size and time for the same file. This command does not. It ends with 1 if
-    anything is found, and says which commands put it right.
+    anything is found, and says which commands put it right; none while a dvc is at work, whose half-done work looks
+    like faults.
     """
-    from wheretolook.pipeline.locked import read_lock
+    from wheretolook.pipeline.running import watch_dvc
     from wheretolook.report.words import count
     from wheretolook.verify.finding import remedies
-    from wheretolook.verify.verify import verify as verify_outputs
 
-    verified = verify_outputs(read_lock(root), allow_missing)
+    told = watch_dvc(root)
+    verified = _verified(root, allow_missing, told)
     for finding in verified.findings[:SHOWN]:
         click.echo(str(finding))
     if len(verified.findings) > SHOWN:
@@ -40,11 +47,28 @@ def verify(allow_missing: bool, root: Path) -> None:
     if not verified.findings:
         click.echo(f"verify: {read}: everything is what the stages wrote")
         return
+    faults = f"{count(len(verified.findings), 'fault')} in {read}"
+    if running := told():
+        raise click.ClickException(f"{faults}, or what is being written just now: {running}; {AGAIN}")
     click.echo("\nTo put it right:\n")
     for command in remedies(verified.findings):
         click.echo(f"  {command}")
     click.echo()
-    raise click.ClickException(f"{count(len(verified.findings), 'fault')} in {read}")
+    raise click.ClickException(faults)
+
+
+def _verified(root: Path, allow_missing: bool, told: Callable[[], str]) -> "Verified":
+    """Verify; where a lock is half-written, or a file vanishes, under a dvc at work, say so."""
+    from wheretolook.data.refusal import Refusal
+    from wheretolook.pipeline.locked import read_lock
+    from wheretolook.verify.verify import verify as verify_outputs
+
+    try:
+        return verify_outputs(read_lock(root), allow_missing)
+    except (Refusal, FileNotFoundError) as error:
+        if running := told():
+            raise Refusal(f"{root}: expected outputs at rest, found: {running} ({error}); {AGAIN}") from error
+        raise
 
 
 def _removed_models(root: Path) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """What every command shares, stage or not: what a number is, and how it shows what went wrong."""
 
 import math
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -29,8 +30,15 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
+        show_what_the_terminal_can()
         with showing_failures():
             return super().invoke(ctx)
+
+
+def show_what_the_terminal_can() -> None:
+    """Have a `?` stand for what the terminal's encoding lacks, a name or an arrow: the work is done by then."""
+    if getattr(sys.stdout, "errors", "") == "strict":
+        sys.stdout.reconfigure(errors="replace")
 
 
 @contextmanager
@@ -41,13 +49,15 @@ def showing_failures() -> Iterator[None]:
         ClickException: in place of a `Refusal`, or of a failure of the machine.
     """
     # Not when something went wrong: with the memory full, an import would fail as well.
+    from sqlite3 import OperationalError
+
     from wheretolook.failures import explained
 
     try:
         yield
     except Refusal as error:
         raise click.ClickException(str(error)) from error
-    except (OSError, MemoryError, ImportError, RuntimeError) as error:
+    except (OSError, MemoryError, ImportError, RuntimeError, OperationalError) as error:
         message = explained(error)
         if message is None:
             raise

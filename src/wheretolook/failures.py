@@ -32,6 +32,11 @@ def explained(error: Exception) -> str | None:
             f"the GPU failed or was lost: {_first_line(error)}; nothing is left half-written; {look}{AGAIN}, and "
             "WHERETOLOOK_DEVICE=cpu runs it without a GPU"
         )
+    if type(error).__module__ == "sqlite3":
+        return (
+            f"DVC's own notes: {error}; they stand in the folder core.site_cache_dir, below /var/tmp by default; "
+            f"make room there, or give yourself the right, then {AGAIN}"
+        )
     return None
 
 

@@ -113,6 +113,10 @@ def test_a_folder_without_a_manifest_is_refused(tmp_path):
         (lambda m: m | {"format": 2}, "expected maps of format 1, found 2"),
         (lambda m: {k: v for k, v in m.items() if k != "layers"}, "expected the keys arrays, .* found arrays"),
         (lambda m: [m], "expected the keys .* found list"),
+        (lambda m: m | {"arrays": []}, r"expected arrays by their names, logits.npy among them, found \[\]"),
+        (lambda m: m | {"arrays": {"logits.npy": {"sha256": None}}}, r"expected a sha256 of logits.npy, found \{"),
+        (lambda m: m | {"layers": []}, r"expected a list of names under layers, found \[\]"),
+        (lambda m: m | {"data": 1}, "expected an object with a sha256 under data, found 1"),
     ],
 )
 def test_another_manifest_is_refused(folder, change, message):

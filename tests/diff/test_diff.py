@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,17 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.finished import commit, finished_project, write_outputs
-from tests.pipeline.project import Project
+from tests.pipeline.code_dependencies import ROOT
+from tests.pipeline.project import Project, environment
 from wheretolook.cli_diff import diff
 from wheretolook.data.atomic import write_json
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.prepared import load_prepared
+from wheretolook.diff.difference import Difference
+from wheretolook.diff.drift import Drift
+from wheretolook.diff.gates import Gates, broken_gates
+from wheretolook.diff.metrics import MetricChange
+from wheretolook.diff.models import ModelChange
 
 LAST = "cam.block2.npy"
 
@@ -190,9 +197,38 @@ def test_a_misspelt_figure_is_no_passed_limit(project: Project) -> None:
     assert "test.accuracy" in result.output
 
 
-@pytest.mark.parametrize("limit", ["test.accuracy", "=0.1", "test.accuracy=-1", "test.accuracy=much"])
+@pytest.mark.parametrize(
+    "limit",
+    ["test.accuracy", "=0.1", *(f"test.accuracy={limit}" for limit in ("-1", "much", "nan", "inf", "-inf"))],
+)
 def test_a_limit_of_another_form_is_a_wrong_use(project: Project, limit: str) -> None:
     assert run(project, "base", "HEAD", "--max-drop", limit).exit_code == 2
+
+
+@pytest.mark.parametrize("limit", ["nan", "inf", "-nan", "2.1"])
+def test_no_drift_is_more_than_nan_so_it_is_no_limit(project: Project, limit: str) -> None:
+    assert run(project, "base", "HEAD", "--max-drift", limit).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--max-drift", "0.1", "--max-drift", "2"],
+        ["--max-drop", "test.accuracy=0.1", "--max-drop", "test.accuracy=1"],
+        ["--max-rise", "test.log_loss=0.1", "--max-rise", "test.log_loss=9"],
+    ],
+)
+def test_a_limit_given_twice_is_a_wrong_use(project: Project, words: list[str]) -> None:
+    done = run(project, "base", "HEAD", *words)
+    assert done.exit_code == 2 and words[0] in done.output
+
+
+def test_what_is_no_number_keeps_no_limit() -> None:
+    drift = Drift(images=3, left_out=0, mean=float("nan"), classes={})
+    model = ModelChange("m", "m", (MetricChange("test.accuracy", 0.5, float("nan")),), drift=drift)
+    difference = Difference("a", "b", (model,), (), (), ())
+    broken = broken_gates(Gates(0.1, {"test.accuracy": 0.1}, {"test.accuracy": 0.1}), difference)
+    assert len(broken) == 3
 
 
 def test_what_is_no_revision_and_no_model_is_refused(project: Project) -> None:
@@ -215,6 +251,85 @@ def test_a_model_that_no_report_has_seen_yet_is_refused_with_the_remedy(project:
     assert result.exit_code == 1
     assert "workspace: reports/metrics.json: expected figures of every-2, found those of every-0, " in result.output
     assert 'run "dvc repro"' in result.output
+
+
+def edited(path: Path, key: str, value: object) -> str:
+    return json.dumps(json.loads(path.read_text(encoding="utf-8")) | {key: value})
+
+
+@pytest.mark.parametrize(
+    ("file", "spoil"),
+    [
+        ("names.json", lambda path: "{}"),
+        ("names.json", lambda path: '{"models": 3}'),
+        ("metrics.json", lambda path: path.read_text(encoding="utf-8")[:-30]),
+        ("metrics.json", lambda path: "[]"),
+        ("metrics.json", lambda path: edited(path, "every-0", 1)),
+        ("metrics.json", lambda path: edited(path, "every-0", {"test": {"accuracy": None}})),
+        ("metrics.json", lambda path: edited(path, "every-0", {"test": {"accuracy": float("nan")}})),
+        ("comparison/agreement.json", lambda path: path.read_text(encoding="utf-8")[:-30]),
+        ("comparison/agreement.json", lambda path: "{}"),
+        ("comparison/agreement.json", lambda path: '{"rows": [{}]}'),
+        ("exports/every-0.json", lambda path: path.read_text(encoding="utf-8")[:-30]),
+        ("exports/every-0.json", lambda path: edited(path, "arrays", [])),
+        ("exports/every-0.json", lambda path: edited(path, "arrays", {"logits.npy": {"sha256": None}})),
+        ("exports/every-0.json", lambda path: edited(path, "layers", [])),
+        ("models/last-0.json", lambda path: "{}"),
+    ],
+)  # fmt: skip
+def test_a_file_that_was_cut_or_edited_is_refused_with_the_remedy(project: Project, file: str, spoil) -> None:
+    path = project.root / "reports" / file
+    before = path.read_bytes()
+    path.write_text(spoil(path), encoding="utf-8")
+    try:
+        done = run(project, "workspace", "base")
+    finally:
+        path.write_bytes(before)
+    assert done.exit_code == 1 and isinstance(done.exception, SystemExit), done.exception
+    assert file in done.output and 'run "dvc repro' in done.output, done.output
+
+
+def test_what_is_no_utf_8_is_refused(project: Project) -> None:
+    path = project.root / "reports/names.json"
+    before = path.read_bytes()
+    path.write_bytes(b"\xff" + before)
+    try:
+        done = run(project, "base")
+    finally:
+        path.write_bytes(before)
+    assert done.exit_code == 1 and "reports/names.json: expected JSON, found 'utf-8' codec" in done.output
+
+
+@pytest.mark.parametrize(
+    "words", [("--html", ""), ("--html", "{folder}"), ("--pictures", ""), ("--pictures", "{file}")]
+)
+def test_a_place_to_write_that_is_none_is_a_wrong_use(project: Project, words: tuple[str, str]) -> None:
+    place = words[1].format(folder=project.root, file=project.root / "params.yaml")
+    done = run(project, "base", words[0], place)
+    assert done.exit_code == 2 and words[0] in done.output
+
+
+def test_on_a_terminal_that_lacks_the_arrow_it_ends_well_and_json_is_utf_8(project: Project) -> None:
+    words = [sys.executable, "-m", "wheretolook.cli", "diff", "base", "--root", str(project.root)]
+    latin = environment() | {"PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "latin-1"}
+    shown = subprocess.run(words, env=latin, capture_output=True, check=True).stdout.decode("latin-1")
+    assert re.match(r"base \(.{7}\) \? workspace\n", shown)
+    printed = subprocess.run([*words, "--json"], env=latin, capture_output=True, check=True).stdout
+    assert json.loads(printed.decode("utf-8"))["a"].startswith("base")
+
+
+def test_ended_by_term_it_leaves_no_scratch_folder(project: Project, tmp_path: Path) -> None:
+    code = (
+        "import os, signal\n"
+        "from wheretolook import cli\n"
+        "from wheretolook.diff import difference\n"
+        "difference._sides = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
+        f"cli.main(['diff', 'base', '--root', {str(project.root)!r}])\n"
+    )
+    inside = environment() | {"PYTHONPATH": str(ROOT / "src"), "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=inside, capture_output=True, text=True)
+    assert done.returncode == 128 + 15, done.stderr
+    assert "Traceback" not in done.stderr and list(tmp_path.glob("wheretolook-*")) == []
 
 
 def test_outside_of_the_projects_folder_it_says_where_to_go(project: Project) -> None:

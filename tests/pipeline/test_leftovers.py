@@ -1,5 +1,6 @@
 """`wheretolook tidy` removes what removed models have left, and nothing else."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -22,6 +23,8 @@ LOCK = "schema: '2.0'\nstages:\n" + "".join(
         ("fetch", "data/raw"),
         ("train@kept", "models/kept.safetensors"),
         ("train@gone", "models/gone.safetensors"),
+        ("export-drive@gone", "data/cams/gone"),
+        ("export@gone", "reports/exports/gone.json"),
         ("score-drive@gone", "reports/models/gone.json"),
         ("sync@brought", "models/brought.safetensors"),
     )
@@ -31,7 +34,9 @@ LOCK = "schema: '2.0'\nstages:\n" + "".join(
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     (tmp_path / ".dvc/tmp").mkdir(parents=True)
+    (tmp_path / ".dvc/config").write_text("[core]\n    no_scm = True\n")
     (tmp_path / "params.yaml").write_text(PARAMS)
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     (tmp_path / "dvc.lock").write_text(LOCK)
     for place in PLACES:
         for name in ("kept", "brought", "gone"):
@@ -59,6 +64,8 @@ def test_it_only_lists_unless_told_to_remove(root: Path):
     assert lines[:-1] == [
         *sorted(place.replace("*", "gone") for place in PLACES),
         "dvc.lock: train@gone",
+        "dvc.lock: export-drive@gone",
+        "dvc.lock: export@gone",
         "dvc.lock: score-drive@gone",
     ]
     assert lines[-1] == "tidy: 0.7 MB of gone: `wheretolook tidy --yes` removes it"
@@ -105,8 +112,49 @@ def test_a_link_is_removed_and_not_what_it_leads_to(root: Path, tmp_path_factory
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "file").touch()
     (root / "data/cams/linked").symlink_to(elsewhere)
+    (root / "dvc.lock").write_text(LOCK.replace("data/cams/gone", "data/cams/linked"))
     tidy(root, "--yes")
     assert not os.path.lexists(root / "data/cams/linked") and (elsewhere / "file").exists()
+
+
+def test_what_no_stage_wrote_is_listed_and_stays(root: Path):
+    mine = ["data/cams/notes/n.txt", "models/colleague.safetensors", "reports/models/hand.json"]
+    for name in mine:
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(name)
+    lines = tidy(root, "--yes").splitlines()
+    assert [line for line in lines if "not removed" in line] == [
+        "data/cams/notes: in no cache: not removed",
+        "models/colleague.safetensors: in no cache: not removed",
+        "reports/models/hand.json: in no cache: not removed",
+    ]
+    assert lines[-1] == "tidy: removed 0.7 MB of gone" and set(mine) <= files(root)
+    assert tidy(root).splitlines()[-1] == "tidy: nothing else is left of models that params.yaml does not name"
+
+
+def test_what_the_lock_has_forgotten_goes_where_the_cache_holds_its_bytes(root: Path):
+    (root / "dvc.lock").unlink()
+    first, second = root / "data/cams/gone/file", root / "data/cams/gone/below/b.npy"
+    second.parent.mkdir()
+    second.write_text("maps")
+    cache(root, first)
+    assert "data/cams/gone: in no cache: not removed" in tidy(root), "of one of its files there is no copy"
+    cache(root, second)
+    assert "data/cams/gone" in tidy(root, "--yes").splitlines() and not second.exists()
+
+
+def cache(root: Path, file: Path) -> None:
+    md5 = hashlib.md5(file.read_bytes()).hexdigest()
+    copy = root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.write_bytes(file.read_bytes())
+
+
+def test_a_damaged_lock_is_a_reason_to_touch_nothing(root: Path):
+    (root / "dvc.lock").write_text(LOCK[:60])
+    before = files(root)
+    assert 'run "make mend"' in tidy(root, "--yes", status=1)
+    assert before <= files(root)
 
 
 @pytest.mark.parametrize("text", ["models: [", "models: {kept: {seed: 0}}\n", PARAMS.replace("kept", "1")])
@@ -115,6 +163,10 @@ def test_nothing_is_touched_where_params_are_not_valid(text: str, root: Path):
     before = files(root)
     assert "params.yaml: " in tidy(root, "--yes", status=1)
     assert before <= files(root)
+
+
+def test_in_another_folder_it_says_where_to_go(root: Path):
+    assert "models: expected a folder with dvc.yaml, found none; go to the" in tidy(root / "models", status=1)
 
 
 def test_nothing_is_touched_while_a_dvc_is_at_work(root: Path):

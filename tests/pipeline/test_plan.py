@@ -1,5 +1,7 @@
 """`wheretolook plan` says what `dvc repro` then does: held against the very run, on a project of stand-ins."""
 
+import errno
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -109,3 +111,17 @@ def test_a_remote_is_named_where_something_is_lost(project: Project) -> None:
     remove("data/prepared", ".dvc/cache")(project)
     output = CliRunner().invoke(main, ["plan", "--root", str(project.root)]).output
     assert "runs, as DVC's cache lacks what it made; `dvc repro --pull` asks the remote for it first: " in output
+
+
+def test_on_a_full_disk_the_place_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[core]\n    no_scm = True\n")
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+
+    def full(lock: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("dvc.lock.Lock.lock", full)
+    done = CliRunner().invoke(main, ["plan", "--root", str(tmp_path)])
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"Error: {tmp_path / '.dvc/tmp'}: no space left on the disk: ")

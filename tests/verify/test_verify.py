@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from dvc.fs import LocalFileSystem
+from dvc.rwlock import rwlock
 
 from tests.finished import finished_project
 from tests.pipeline.project import Project
 from wheretolook.cli_verify import verify as command
 from wheretolook.data.atomic import write_json
 from wheretolook.pipeline.locked import Locked, LockedStage, Pin, read_lock
+from wheretolook.pipeline.running import watch_dvc
 from wheretolook.verify.comparison import check_comparison
 from wheretolook.verify.digests import digest, folder_md5
 from wheretolook.verify.finding import Finding, remedies
@@ -129,9 +132,40 @@ def test_the_commands_that_are_named_put_it_right(project: Project, locked: Lock
     assert verify(locked).findings == ()
 
 
+def test_under_a_dvc_at_work_no_command_is_named(project: Project) -> None:
+    model, lock = project.root / "models/last-0.safetensors", project.root / "dvc.lock"
+    content, locked = model.read_bytes(), lock.read_bytes()
+    words = ["--root", str(project.root)]
+    busy = f"process {os.getpid()}, a dvc, waits for a stage; wait until it ends, then verify again"
+    with rwlock(str(project.root / ".dvc/tmp"), LocalFileSystem(), "dvc repro", [], ["models/last-0"], False):
+        assert CliRunner().invoke(command, words).exit_code == 0, "what is whole is whole"
+        model.unlink()
+        faulty = CliRunner().invoke(command, words)
+        lock.write_bytes(locked[: locked.index(b"hash:") + 5])
+        cut = CliRunner().invoke(command, words)
+    model.write_bytes(content)
+    lock.write_bytes(locked)
+    assert faulty.exit_code == cut.exit_code == 1
+    assert "models/last-0.safetensors: expected" in faulty.output and busy in faulty.output
+    assert "dvc checkout" not in faulty.output and "put it right" not in faulty.output
+    assert "expected outputs at rest" in cut.output and "a dvc, waits for a stage" in cut.output
+
+
+def test_a_dvc_that_ended_meanwhile_is_seen_by_the_lock_that_it_wrote(project: Project) -> None:
+    told = watch_dvc(project.root)
+    assert told() == ""
+    os.utime(project.root / "dvc.lock")
+    assert told() == f"a dvc has written {project.root / 'dvc.lock'}"
+
+
+def test_from_a_folder_below_it_says_where_to_go(project: Project) -> None:
+    result = CliRunner().invoke(command, ["--root", str(project.root / "reports")])
+    assert result.exit_code == 1 and "reports: expected a folder with dvc.yaml, found none; go to" in result.output
+
+
 def test_what_a_removed_model_left_is_told_and_is_no_fault(project: Project) -> None:
     left = project.root / "models/gone.safetensors"
-    left.touch()
+    shutil.copyfile(project.root / "models/last-0.safetensors", left)
     result = CliRunner().invoke(command, ["--root", str(project.root)])
     left.unlink()
     assert result.exit_code == 0, result.output

@@ -1,6 +1,7 @@
 """What a folder of maps says about itself: one JSON that pins the model, the data and each array by sha256."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,4 +54,26 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise Refusal(f"{path}: expected the keys {', '.join(sorted(KEYS))}, found {found}; {remedy(path)}")
     if manifest["format"] != FORMAT:
         raise Refusal(f"{path}: expected maps of format {FORMAT}, found {manifest['format']}; {remedy(path)}")
+    for what, found in _unlike(manifest):
+        raise Refusal(f"{path}: expected {what}, found {json.dumps(found)[:40]}; {remedy(path)}")
     return manifest
+
+
+def _unlike(manifest: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What is not of its kind: what was expected, and what stands there."""
+    for key in ("class_names", "map_classes", "layers", "heads"):
+        names = manifest[key]
+        if not (isinstance(names, list) and all(isinstance(name, str) for name in names) and (names or key == "heads")):
+            yield f"a list of names under {key}", names
+    for key in ("model", "data"):  # maps of images that are no prepared data have no sha256 of those
+        if not (isinstance(manifest[key], dict) and isinstance(manifest[key].get("sha256", ""), str)):
+            yield f"an object with a sha256 under {key}", manifest[key]
+    arrays = manifest["arrays"]
+    if not (isinstance(arrays, dict) and LOGITS in arrays):
+        yield f"arrays by their names, {LOGITS} among them", arrays
+        return
+    for name, pin in arrays.items():
+        if not (isinstance(pin, dict) and isinstance(pin.get("sha256"), str)):
+            yield f"a sha256 of {name}", pin
+        elif name not in (LOGITS, RANDOM) and not pin.keys() >= {"method", "layer", "knows_class"}:
+            yield f"method, layer and knows_class of {name}", pin

@@ -12,6 +12,8 @@ from typing import Any
 
 from wheretolook.data.space import naming
 
+_CLOCKS = 60.0  # seconds by which the clocks of processes and of a disk, perhaps on another machine, may differ
+
 
 @contextmanager
 def replacing(path: Path, sweep: bool = True) -> Iterator[Path]:
@@ -121,7 +123,10 @@ def _scratch(path: Path, sweep: bool = True) -> Path:
 
 
 def _is_running(scratch: Path) -> bool:
-    """Whether the process that the name names runs. Names with no number are not ours: left alone, as if it ran."""
+    """Whether the process that the name names runs. Names with no number are not ours: left alone, as if it ran.
+
+    A later process of the same number, as after a restart of a container, began when the scratch was written already.
+    """
     number = scratch.name.rpartition(".part-")[2].removesuffix("-old")
     if not number.isdigit():
         return True
@@ -131,7 +136,17 @@ def _is_running(scratch: Path) -> bool:
         return False
     except (PermissionError, OverflowError):
         pass
-    return True
+    return not _began_after(int(number), scratch)
+
+
+def _began_after(number: int, scratch: Path) -> bool:
+    """Whether a process began after a file or folder was last written or renamed; false where nobody can tell."""
+    import psutil
+
+    try:
+        return psutil.Process(number).create_time() > scratch.lstat().st_ctime + _CLOCKS
+    except (psutil.Error, OverflowError, OSError):
+        return False
 
 
 def _remove(path: Path) -> None:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from wheretolook.diff.side import Side
 
+AGREEMENT = "reports/comparison/agreement.json"
+FIELDS = {"model_a", "model_b", "class_name", "figure", "subset", "mean"}
 Key = tuple[str, str, str]  # two models and a class
 
 
@@ -32,6 +34,9 @@ def agreement_of(side: Side, first: str, second: str) -> tuple[AgreementChange, 
 
 def _means(side: Side) -> dict[Key, float]:
     """Mean over all images of a class, of the maps on which statements rest."""
-    rows = side.read("reports/comparison/agreement.json")["rows"]
+    rows = side.read(AGREEMENT, rows=list)["rows"]
+    for row in rows:
+        if not (isinstance(row, dict) and row.keys() >= FIELDS):
+            raise side.refusal(AGREEMENT, f"rows of {', '.join(sorted(FIELDS))}", row)
     kept = [row for row in rows if row["figure"] == "pearson" and row["subset"] == "all" and row["mean"] is not None]
     return {(row["model_a"], row["model_b"], row["class_name"]): row["mean"] for row in kept}

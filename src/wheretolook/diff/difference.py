@@ -9,6 +9,7 @@ from wheretolook.data.refusal import Refusal
 from wheretolook.diff.agreement import AgreementChange, agreement_changes, agreement_of
 from wheretolook.diff.models import ModelChange, compare_model
 from wheretolook.diff.side import WORKSPACE, Side, side_of
+from wheretolook.pipeline.locked import check_root
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,7 @@ def compare(root: Path, a: str, b: str, count: int) -> Iterator[Compared]:
     Raises:
         Refusal: one is neither, or the two are of different kinds; or results are missing.
     """
-    if not (root / "dvc.yaml").is_file():
-        raise Refusal(
-            f"{root}: expected a folder with dvc.yaml, found none; go to the project's folder, or give --root"
-        )
+    check_root(root)
     with side_of(root, WORKSPACE) as here:
         models = here.names if (root / "reports/names.json").is_file() else []
         if a in models and b in models:

@@ -43,7 +43,7 @@ def _drifts(gates: Gates, difference: Difference) -> Iterator[str]:
     for model in difference.models if gates.drift is not None else ():
         if model.drift is None:
             yield f"{model.name}: drift could not be measured ({model.unknown}); at most {gates.drift:g} is allowed"
-        elif model.drift.mean > gates.drift + ROUNDING:
+        elif not model.drift.mean <= gates.drift + ROUNDING:  # NaN is not kept either
             yield f"{model.name}: drift {model.drift.mean:.4f}; at most {gates.drift:g} is allowed"
 
 
@@ -60,7 +60,7 @@ def _figure(model: str, metric: MetricChange, sign: int, word: str, limit: float
         return
     if metric.b is None:
         yield f"{model}: {metric.name} was {metric.a:.4f} and does not exist any more"
-    elif sign * (metric.b - metric.a) > limit + ROUNDING:
+    elif not sign * (metric.b - metric.a) <= limit + ROUNDING:
         moved = f"{word} by {abs(metric.b - metric.a):.4f}, {metric.a:.4f} to {metric.b:.4f}"
         yield f"{model}: {metric.name} {moved}; at most {limit:g} is allowed"
 

@@ -7,7 +7,7 @@ import numpy as np
 from wheretolook.analysis.target import open_target
 from wheretolook.cams.manifest import LOGITS, array_name
 from wheretolook.cams.store import Maps
-from wheretolook.data.prepared import TEST, Prepared
+from wheretolook.data.prepared import Prepared
 from wheretolook.data.refusal import Refusal
 from wheretolook.diff.drift import Drift, correlations, drift_of
 from wheretolook.diff.metrics import MetricChange, metric_changes
@@ -90,7 +90,7 @@ def compare_model(a: Side, name_a: str, b: Side, name_b: str, count: int) -> Mod
     first, second = a.manifest(name_a), b.manifest(name_b)
     if first["arrays"] == second["arrays"] and first["data"] == second["data"]:
         # The same bytes of the same images: nothing need be read, or fetched.
-        images = a.read(f"reports/models/{name_a}.json")["splits"][TEST]["images"]
+        images = a.images(name_a)
         return replace(change, predictions=Predictions(images, 0, 0, 0), drift=Drift(images, 0, 0.0, {}))
     try:
         return _compare_arrays(a, b, change, count)

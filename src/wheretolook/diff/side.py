@@ -12,7 +12,7 @@ from typing import Any
 from wheretolook.cams.bring import bring
 from wheretolook.cams.manifest import read_manifest
 from wheretolook.cams.store import Maps, check_array
-from wheretolook.data.prepared import Prepared, load_prepared
+from wheretolook.data.prepared import TEST, Prepared, load_prepared
 from wheretolook.data.refusal import Refusal
 from wheretolook.pipeline.locked import read_lock
 from wheretolook.pipeline.revision import link_cached, resolve_revision, write_tracked
@@ -21,6 +21,9 @@ WORKSPACE = "workspace"
 METRICS = "reports/metrics.json"
 PREPARED = "data/prepared"
 ALWAYS = [f"{PREPARED}/{name}" for name in ("audit.json", "index.csv", "images.npy")]
+
+AGAIN = 'run "dvc repro" there'
+NOUNS = {list: "a list", dict: "an object"}
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Side:
     @cached_property
     def names(self) -> list[str]:
         """All models, in the order of params.yaml."""
-        return self.read("reports/names.json")["models"]
+        return self.read("reports/names.json", models=list)["models"]
 
     def metrics(self, name: str) -> dict[str, Any]:
         """The figures of a model.
@@ -49,12 +52,23 @@ class Side:
             Refusal: there are none yet: `check` names a model as soon as it stands in params.yaml, `report` runs last.
         """
         figures = self.read(METRICS)
+        if not _are_figures(figures):
+            raise self.refusal(METRICS, "figures by the model's name", figures)
         if name not in figures:
             raise Refusal(
                 f"{self.label}: {METRICS}: expected figures of {name}, found those of {', '.join(figures) or 'none'}; "
-                'the run that adds it is not finished: run "dvc repro" there'
+                f"the run that adds it is not finished: {AGAIN}"
             )
         return figures[name]
+
+    def images(self, name: str) -> int:
+        """Images of the test split that a model was scored on."""
+        path = f"reports/models/{name}.json"
+        splits = self.read(path, splits=dict)["splits"]
+        test = splits.get(TEST)
+        if not (isinstance(test, dict) and isinstance(test.get("images"), int)):
+            raise self.refusal(path, f"a number of images under splits, {TEST}", splits)
+        return test["images"]
 
     def manifest(self, name: str) -> dict[str, Any]:
         """What the maps of a model are."""
@@ -63,19 +77,33 @@ class Side:
             raise Refusal(f"{self.label}: expected reports/exports/{name}.json of a finished run, found no such file")
         return read_manifest(path)
 
-    def read(self, path: str) -> Any:
-        """A JSON file that git tracks.
+    def read(self, path: str, **parts: type) -> dict[str, Any]:
+        """A JSON file of git's, an object.
+
+        Args:
+            path: below the root.
+            parts: what it must hold, and of which type: `models=list`.
 
         Raises:
-            Refusal: there is none, or it is no JSON.
+            Refusal: there is none, or it is cut or something else.
         """
         file = self.root / path
         if not file.is_file():
-            raise Refusal(f'{self.label}: expected {path} of a finished run, found no such file; run "dvc repro" there')
+            raise Refusal(f"{self.label}: expected {path} of a finished run, found no such file; {AGAIN}")
         try:
-            return json.loads(file.read_text(encoding="utf-8"))
+            value = json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_number)
         except ValueError as error:
-            raise Refusal(f'{self.label}: {path}: expected JSON, found {error}; run "dvc repro" there') from error
+            raise Refusal(f"{self.label}: {path}: expected JSON, found {error}; {AGAIN}") from error
+        for part, kind in parts.items() if isinstance(value, dict) else ():
+            if not isinstance(value.get(part), kind):
+                raise self.refusal(path, f"{NOUNS[kind]} under {part}", value.get(part))
+        if not isinstance(value, dict):
+            raise self.refusal(path, "an object", value)
+        return value
+
+    def refusal(self, path: str, expected: str, found: object) -> Refusal:
+        """What to raise where a file that was read holds something else."""
+        return Refusal(f"{self.label}: {path}: expected {expected}, found {json.dumps(found)[:40]}; {AGAIN}")
 
     @cached_property
     def prepared(self) -> Prepared:
@@ -85,7 +113,7 @@ class Side:
             Refusal: they are nowhere.
         """
         self._need(ALWAYS)
-        self._need([f"{PREPARED}/{name}" for name in self.read(f"{PREPARED}/audit.json")["sha256"]])
+        self._need([f"{PREPARED}/{name}" for name in self.read(f"{PREPARED}/audit.json", sha256=dict)["sha256"]])
         return load_prepared(self.root / PREPARED)
 
     def maps(self, name: str, arrays: Sequence[str]) -> Maps:
@@ -108,6 +136,17 @@ class Side:
                 f"{missing[0]} of {self.label}: expected it here, in DVC's cache or its remote; found it nowhere{why}; "
                 'run "dvc push" where it was made, or "dvc repro" in a checkout of that revision'
             )
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word}, which no stage writes")
+
+
+def _are_figures(tree: Any, depth: int = 0) -> bool:
+    """Whether these are numbers, by names and names within names."""
+    if isinstance(tree, dict):
+        return all(_are_figures(value, depth + 1) for value in tree.values())
+    return depth > 1 and isinstance(tree, int | float)
 
 
 @contextmanager

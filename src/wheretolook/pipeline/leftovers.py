@@ -1,16 +1,16 @@
 """What removed models have left: DVC lets go of their stages, and leaves files and lock entries where they are."""
 
 import shutil
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import yaml
 
 from wheretolook.data.atomic import write_text
 from wheretolook.data.refusal import Refusal
 from wheretolook.params import NAME, load_params
+from wheretolook.pipeline.locked import check_root
 from wheretolook.pipeline.running import without_dvc
+from wheretolook.pipeline.written import files_of, not_by_stages, read_yaml
 
 # Where stages write for a model, and where they keep the state of an unfinished run: `*` stands for its name.
 PLACES = (
@@ -22,6 +22,7 @@ PLACES = (
     ".cache/export/*",
     ".cache/score/*",
 )
+STATE = ".cache/"  # nobody keeps anything there but the stages themselves
 STAGES = ("train", "sync", "export", "export-drive", "score", "score-drive")
 
 
@@ -31,12 +32,14 @@ class Leftovers:
 
     Attributes:
         paths: files and folders below the root, with slashes; sorted.
+        others: what stands in their places, and no stage is known to have written: not to be removed; sorted.
         size: bytes of all of them.
         stages: their entries in dvc.lock, `train@NAME`.
         names: the models.
     """
 
     paths: tuple[str, ...]
+    others: tuple[str, ...]
     size: int
     stages: tuple[str, ...]
     names: tuple[str, ...]
@@ -49,22 +52,24 @@ def find_leftovers(root: Path) -> Leftovers:
         root: the folder of dvc.yaml and params.yaml.
 
     Raises:
-        Refusal: params.yaml is not valid: then nobody knows which models it means.
+        Refusal: params.yaml is not valid: then nobody knows which models it means; dvc.lock is not whole; or it is not
+            the project's folder.
     """
+    check_root(root)
     params = load_params(root / "params.yaml")
     # Upper and lower case count as one: on some file systems they name one file.
     named = {name.lower() for section in ("models", "drive") for name in params[section]}
-    paths, names = [], set()
-    for place in PLACES:
-        for path, name in _at(root, place):
-            if _is_left(name, named):
-                paths.append(path)
-                names.add(name)
+    found = {path: name for place in PLACES for path, name in _at(root, place) if _is_left(name, named)}
+    others = not_by_stages(root, [path for path in found if not _below(root, path).startswith(STATE)])
+    paths = [path for path in found if path not in others]
     stages = [stage for stage in _locked_stages(root) if _is_left(_model_of(stage), named)]
-    names |= {_model_of(stage) for stage in stages}
-    size = sum(_size(path) for path in paths)
-    below = sorted(path.relative_to(root).as_posix() for path in paths)
-    return Leftovers(tuple(below), size, tuple(stages), tuple(sorted(names)))
+    return Leftovers(
+        paths=tuple(sorted(_below(root, path) for path in paths)),
+        others=tuple(sorted(_below(root, path) for path in others)),
+        size=sum(file.lstat().st_size for path in paths for file in files_of(path)),
+        stages=tuple(stages),
+        names=tuple(sorted({found[path] for path in paths} | {_model_of(stage) for stage in stages})),
+    )
 
 
 def remove_leftovers(root: Path) -> Leftovers:
@@ -89,6 +94,10 @@ def _at(root: Path, place: str) -> Iterator[tuple[Path, str]]:
     folder, _, suffix = place.rpartition("*")
     for path in sorted((root / folder).glob(f"*{suffix}")):
         yield path, path.name.removesuffix(suffix)
+
+
+def _below(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix()
 
 
 def _is_left(name: str, named: Collection[str]) -> bool:
@@ -121,19 +130,10 @@ def _unlock(lock: Path, stages: Collection[str]) -> None:
         within = line[2:-1] in stages if _opens_stage(line) else within and line.startswith("  ")
         kept += [] if within else [line]
     text = "".join(f"{line}\n" for line in kept)
-    before, after = _parsed(lock.read_text(encoding="utf-8")), _parsed(text)
+    before, after = read_yaml(lock.read_text(encoding="utf-8")), read_yaml(text)
     expected = {name: entry for name, entry in before["stages"].items() if name not in stages}
     if after == before | {"stages": expected}:  # else somebody has written it in another style: DVC ignores the entries
         write_text(lock, text)
-
-
-def _parsed(text: str) -> dict:
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-
-
-def _size(path: Path) -> int:
-    files: Iterable[Path] = path.rglob("*") if path.is_dir() and not path.is_symlink() else [path]
-    return sum(file.lstat().st_size for file in files if not file.is_dir() or file.is_symlink())
 
 
 def _remove(path: Path) -> None:

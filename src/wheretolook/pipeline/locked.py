@@ -77,6 +77,18 @@ class Locked:
         return self.cache / md5[:2] / md5[2:]
 
 
+def check_root(root: Path) -> None:
+    """Refuse a folder that is not the project's own: DVC would find its way up, and paths below it would not.
+
+    Raises:
+        Refusal: there is no dvc.yaml.
+    """
+    if not (root / "dvc.yaml").is_file():
+        raise Refusal(
+            f"{root}: expected a folder with dvc.yaml, found none; go to the project's folder, or give --root"
+        )
+
+
 def read_lock(root: Path, commit: str = "") -> Locked:
     """Read dvc.yaml, params.yaml and dvc.lock by DVC itself (about half a second).
 
@@ -90,6 +102,8 @@ def read_lock(root: Path, commit: str = "") -> Locked:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
+    if not commit:
+        check_root(root)
     try:
         with Repo(str(root), rev=commit or None) as repo:
             stages = [_locked(stage, Path(repo.root_dir)) for stage in repo.index.stages]

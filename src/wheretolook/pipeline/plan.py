@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from wheretolook.data.refusal import Refusal
+from wheretolook.data.space import naming
 from wheretolook.pipeline.locked import overlap
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def plan_run(root: Path, allow_missing: bool = False) -> Plan:
 
     fates: dict[Stage, Fate] = {}
     try:
-        with warnings.catch_warnings(), Repo(str(root)) as repo, repo.lock:
+        with warnings.catch_warnings(), naming(root / ".dvc" / "tmp"), Repo(str(root)) as repo, repo.lock:
             warnings.simplefilter("ignore", DeprecationWarning)  # DVC's own use of pygtrie
             graph = repo.index.graph
             for stage in plan_repro(graph):
