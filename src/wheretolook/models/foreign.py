@@ -136,8 +136,8 @@ def describe(
             f"{entry}: expected architecture, classes and input_size together, as a foreign state dict needs them; "
             f"{missing} is missing. A model file of this project needs none"
         )
-    if not is_readable(classes):
-        raise Refusal(f"{entry}: classes: expected names without control characters, found {classes!r}")
+    if not all(map(is_readable, classes)):
+        raise Refusal(f"{entry}: classes: expected names without control characters, found {list(classes)!r}")
     if input_size > LARGEST_INPUT:
         raise Refusal(f"{entry}: input_size: expected at most {LARGEST_INPUT} pixels, found {input_size}")
     return Description(
