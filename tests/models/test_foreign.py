@@ -28,8 +28,8 @@ def test_an_input_size_beyond_what_images_are_made_is_refused() -> None:
 
 
 def test_class_names_with_control_characters_are_refused_before_a_file_is_written() -> None:
-    with pytest.raises(Refusal, match=r"drive\.x: classes: .* control characters, found 'a\\x1b,b'"):
-        describe("drive.x", "resnet18", "", "a\x1b,b", 112, "", "")
+    with pytest.raises(Refusal, match=r"drive\.x: classes: .* control characters, found \['a\\x1b', 'b'\]"):
+        describe("drive.x", "resnet18", "", ["a\x1b", "b"], 112, "", "")
 
 
 def test_an_entry_without_any_of_it_describes_nothing() -> None:

@@ -87,3 +87,9 @@ def test_the_library_is_a_second_lock_on_most_of_these(case: str, tmp_path: Path
     path = write(tmp_path / "m.safetensors", *FAULTS[case][0])
     with pytest.raises(SafetensorError):
         load_file(path)
+
+
+def test_a_file_of_pytorch_is_told_as_one_with_the_way_in(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(2)}, tmp_path / "mine.pth")
+    with pytest.raises(Refusal, match=r"found a file of PyTorch .* by an entry under `drive` in params.yaml"):
+        check_weights_file(tmp_path / "mine.pth")

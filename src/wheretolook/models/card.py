@@ -109,8 +109,7 @@ def read_card(path: Path) -> Card:
     Raises:
         Refusal: no such file, no safetensors file, no card in it, or a card that does not hold what it should.
     """
-    if not path.exists():
-        raise Refusal(f"{path}: expected a model file, found no such file; {remedy(path, 'train')}")
+    _check_there(path)
     text = weights_metadata(path).get(METADATA_KEY)
     if text is None:
         raise Refusal(
@@ -126,10 +125,16 @@ def read_checked_card(path: Path) -> Card:
     Raises:
         Refusal: as `read_card`; a header that isn't of this file to the byte; arguments larger than its tensors.
     """
+    _check_there(path)
     shapes = check_weights_file(path)
     card = read_card(path)
     _check_arguments(path, card, shapes)
     return card
+
+
+def _check_there(path: Path) -> None:
+    if not path.exists():
+        raise Refusal(f"{path}: expected a model file, found no such file; {remedy(path, 'train')}")
 
 
 def _check_arguments(path: Path, card: Card, shapes: dict[str, tuple[int, ...]]) -> None:

@@ -11,12 +11,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from wheretolook.data.refusal import Refusal
-from wheretolook.models.weights_file import check_weights_file, is_weights_file
+from wheretolook.models.weights_file import PYTORCH, check_weights_file, is_weights_file
 
 # Before it, loading with weights_only could be made to run code: CVE-2025-32434, CVE-2026-24747.
 SAFE_TORCH = (2, 10)
-# A zip file, or a pickle of protocol 2 on.
-BEGINNINGS = (b"PK\x03\x04", b"\x80")
 STATE_DICT_ALONE = (
     "ask who made it for the state dict alone: torch.save(model.state_dict(), ...), or better a safetensors file"
 )
@@ -35,7 +33,7 @@ def read_foreign(path: Path) -> Any:
         except SafetensorError as error:
             raise Refusal(f"{path}: expected a safetensors file, found a broken one ({error})") from error
     with path.open("rb") as file:
-        if not file.read(4).startswith(BEGINNINGS):
+        if not file.read(4).startswith(PYTORCH):
             raise Refusal(f"{path}: expected a .pt, .pth or safetensors file, found another format; check the link")
     if tuple(int(part) for part in torch.__version__.split(".")[:2]) < SAFE_TORCH:
         least = ".".join(map(str, SAFE_TORCH))

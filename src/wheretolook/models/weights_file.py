@@ -13,6 +13,8 @@ from wheretolook.data.refusal import Refusal
 
 # Bytes of a header: a card with a history of ten thousand epochs has less.
 LONGEST_HEADER = 1 << 24
+# How torch.save begins a file: a zip, or a pickle of protocol 2 on.
+PYTORCH = (b"PK\x03\x04", b"\x80")
 # Bytes of an element.
 ITEM_SIZES = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
@@ -66,7 +68,13 @@ def is_weights_file(path: Path) -> bool:
 
 def _header(path: Path, size: int) -> tuple[dict[str, Any], int]:
     with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
+        head = file.read(8)
+        length = int.from_bytes(head, "little")
+        if head.startswith(PYTORCH) and length > LONGEST_HEADER:
+            raise Refusal(
+                f"{path}: expected a model file of this project, found a file of PyTorch (.pt, .pth), which says "
+                "neither architecture nor classes; bring it in by an entry under `drive` in params.yaml"
+            )
         if size < 8 or not 2 <= length <= min(LONGEST_HEADER, size - 8):
             found = f"{length:,} in a file of {size:,}" if size >= 8 else f"a file of {size} bytes"
             raise _refusal(path, f"a header of 2 to {LONGEST_HEADER:,} bytes, found {found}")
