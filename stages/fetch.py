@@ -80,6 +80,7 @@ def fetch(source: str, raw: Path, timeout: float, retries: int, cache: Path, **o
 
     given = check_source_options(source, options)
     click.echo(f"fetch: {source} images into {raw}")
+    ignored: tuple[str, ...] = ()
     with replacing_folder(raw) as folder:
         if source == "synthetic":
             from wheretolook.data.synthetic import write_cells
@@ -89,7 +90,9 @@ def fetch(source: str, raw: Path, timeout: float, retries: int, cache: Path, **o
         elif source == "folder":
             from wheretolook.data.folder import copy_class_folders
 
-            copy_class_folders(given["path"], Path(given["masks"]) if given["masks"] else None, folder)
+            ignored = copy_class_folders(
+                given["path"], Path(given["masks"]) if given["masks"] else None, folder
+            ).ignored
         else:
             from wheretolook.data.archive_fetch import fetch_outside
             from wheretolook.data.attempts import Network
@@ -97,7 +100,11 @@ def fetch(source: str, raw: Path, timeout: float, retries: int, cache: Path, **o
             fetch_outside(given, folder, cache, Network(timeout, retries))
         scan = scan_classes(folder / "images")
         masks = find_masks(folder / "masks", scan, options["masks"] or "masks")
-    odd = {"masks of no image": masks.unused, "images without a mask, of classes that have some": masks.without}
+    odd = {
+        "files left behind, whose names are not those of images": ignored,
+        "masks of no image": masks.unused,
+        "images without a mask, of classes that have some": masks.without,
+    }
     found = "".join(f"; {len(names)} {what}, such as {names[0]}" for what, names in odd.items() if names)
     click.echo(f"fetch: {len(scan.files)} images of {', '.join(scan.class_names)}, in {raw}{found}")
 

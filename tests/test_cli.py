@@ -141,11 +141,12 @@ def test_predictions_are_written_as_csv(look, tmp_path):
     done, _ = look()
     with (tmp_path / "out/predictions.csv").open(encoding="utf-8", newline="") as file:
         head, *rows = csv.reader(file)
-    assert head == ["image", "predicted", "cat", "dog"]
-    assert [row[:2] for row in rows] == [line.split()[:2] for line in done.output.splitlines()[1:3]]
+    assert head == ["image", "path", "predicted", "cat", "dog"]
+    assert [row[1] for row in rows] == [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    assert [[row[0], row[2]] for row in rows] == [line.split()[:2] for line in done.output.splitlines()[1:3]]
     for row in rows:
-        scores = dict(zip(head[2:], map(float, row[2:]), strict=True))
-        assert max(scores, key=scores.get) == row[1] and sum(scores.values()) == pytest.approx(1, abs=2e-6)
+        scores = dict(zip(head[3:], map(float, row[3:]), strict=True))
+        assert max(scores, key=scores.get) == row[2] and sum(scores.values()) == pytest.approx(1, abs=2e-6)
 
 
 def test_files_that_are_no_images_are_skipped_and_counted(look, tmp_path):

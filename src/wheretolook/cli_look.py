@@ -98,7 +98,7 @@ def look(
     else:
         folder = out
         seen = look_at(paths, model, out, wanted, fit, device)
-        write_predictions(out / "predictions.csv", seen.names, seen.class_names, seen.scores)
+        write_predictions(out / "predictions.csv", seen.names, seen.paths, seen.class_names, seen.scores)
         written = f"{seen.pictures} picture{'s' if seen.pictures > 1 else ''} and as many maps in {out}"
     table = folder / "predictions.csv"
     if len(seen.names) > LISTED:

@@ -126,6 +126,7 @@ class Seen:
 
     Attributes:
         names: of the N images that were read, each once.
+        paths: of the same.
         class_names: in the order of the scores' columns.
         scores: (N, classes), softmax of the logits.
         pictures: how many; none where arrays were written.
@@ -133,6 +134,7 @@ class Seen:
     """
 
     names: tuple[str, ...]
+    paths: tuple[Path, ...]
     class_names: tuple[str, ...]
     scores: np.ndarray
     pictures: int
@@ -176,7 +178,9 @@ def look_at(paths: Sequence[Path], model: Path, out: Path, wanted: Wanted, fit: 
             bar.update(min(BATCH, len(paths) - start))
     if not done:
         raise Refusal(f"expected at least one image, found none in {len(paths)} files")
-    return Seen(tuple(done), card.class_names, np.concatenate(scores), pictures, len(paths) - len(done))
+    path_of = dict(zip(names, paths, strict=True))
+    there = tuple(path_of[name] for name in done)
+    return Seen(tuple(done), there, card.class_names, np.concatenate(scores), pictures, len(paths) - len(done))
 
 
 def _read(files: ImageFiles, names: Sequence[str], places: range) -> Iterator[tuple[str, np.ndarray]]:

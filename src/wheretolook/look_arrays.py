@@ -112,11 +112,11 @@ def write_arrays(paths: Sequence[Path], model: Path, folder: Path, wanted: Wante
         if len(read) < len(paths):
             for name in shapes(work, len(paths)):
                 _keep(scratch / name, read)
-        names = [names[row] for row in read]
+        names, there = [names[row] for row in read], [paths[row] for row in read]
         scores = softmax(np.load(scratch / LOGITS)[:, -1])
-        write_predictions(scratch / "predictions.csv", names, card.class_names, scores)
+        write_predictions(scratch / "predictions.csv", names, there, card.class_names, scores)
         write_json(scratch / "manifest.json", _manifest(model, card, work, classes, scratch, len(read)))
-    return Seen(tuple(names), card.class_names, scores, 0, len(paths) - len(read))
+    return Seen(tuple(names), tuple(there), card.class_names, scores, 0, len(paths) - len(read))
 
 
 def _input(card: Card, device: torch.device, images: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ def source(tmp_path: Path) -> Path:
 def test_images_are_copied_and_nothing_else(source: Path, tmp_path: Path):
     for junk in ("a/Thumbs.db", "b/.DS_Store", "b/notes.txt"):
         (source / "images" / junk).write_bytes(b"junk")
-    assert copy_class_folders(source / "images", None, tmp_path / "raw") == 3
+    assert len(copy_class_folders(source / "images", None, tmp_path / "raw").files) == 3
     assert names(tmp_path / "raw") == {"images/a/p0_000.png", "images/b/p0_000.png", "images/b/p1_001.png"}
     copied = tmp_path / "raw/images/a/p0_000.png"
     assert copied.read_bytes() == (source / "images/a/p0_000.png").read_bytes()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from tests.data.made_classes import write_classes, write_mask
 from wheretolook.data.hashing import sha256_of
@@ -121,3 +122,12 @@ def test_masks_of_no_image_are_told_and_most_of_them_refused():
     result = run(given)
     assert result.exit_code == 1
     assert "source/masks: 1 of 3 masks belong to an image; expected the images' paths, such as b/p0_0" in result.output
+
+
+def test_files_that_are_left_behind_are_counted(tmp_path: Path) -> None:
+    for name in ("a/1.png", "a/2.jfif", "b/1.png", "b/notes.txt", "b/scan.jp2", "b/Thumbs.db"):
+        (tmp_path / "given" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "given" / name, format="JPEG" if "jfif" in name else "PNG")
+    said = run({"source": "folder", "path": "given", "masks": ""}).output
+    expected = "; 2 files left behind, whose names are not those of images, such as b/notes.txt\n"
+    assert said.endswith(f"3 images of a, b, in data/raw{expected}")

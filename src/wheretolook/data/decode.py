@@ -14,7 +14,7 @@ from wheretolook.data.square import place
 
 # Only raster formats whose decoders are part of Pillow: never one that starts another program (EPS).
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 
 # A small file can hold a picture that fills the memory (a decompression bomb): 50 million RGB pixels are 150 MB.
 MOST_PIXELS = 50_000_000

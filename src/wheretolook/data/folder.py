@@ -7,10 +7,10 @@ from pathlib import Path
 
 from wheretolook.data.class_level import choice, class_level, same_inside, shown
 from wheretolook.data.refusal import Refusal
-from wheretolook.data.scan import Parts, find_masks, image_paths, scan_classes
+from wheretolook.data.scan import Parts, Scan, find_masks, image_paths, scan_classes
 
 
-def copy_class_folders(images: Path, masks: Path | None, target: Path) -> int:
+def copy_class_folders(images: Path, masks: Path | None, target: Path) -> Scan:
     """Copy class folders and their masks.
 
     Args:
@@ -20,7 +20,7 @@ def copy_class_folders(images: Path, masks: Path | None, target: Path) -> int:
         target: gets `images/CLASS/...` and, where there are masks, `masks/CLASS/...`; other files stay behind.
 
     Returns:
-        How many images were copied.
+        What stood there: the images were copied, what was ignored was not.
 
     Raises:
         Refusal: no class folders, folders of class folders, one class only, an empty class, no folder of masks, or
@@ -42,7 +42,7 @@ def copy_class_folders(images: Path, masks: Path | None, target: Path) -> int:
         every = [*found.paths.values(), *(masks / name for name in found.unused)]
         _copy((path, target / "masks" / path.relative_to(masks)) for path in every)
     _copy((file.path, target / "images" / file.image_id) for file in scan.files)
-    return len(scan.files)
+    return scan
 
 
 def _class_folders(images: Path, masks: Path | None) -> Path:

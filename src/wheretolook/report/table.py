@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from wheretolook.data.atomic import replacing
+from wheretolook.data.readable import readable
 
 MOST_CLASSES = 6
 
@@ -44,20 +45,25 @@ def counts_table(class_names: Sequence[str], scores: np.ndarray) -> str:
     return "\n".join(f"{class_names[i]:{width}}  {counts[i]:,} image{'s' if counts[i] > 1 else ''}" for i in best)
 
 
-def write_predictions(path: Path, names: Sequence[str], class_names: Sequence[str], scores: np.ndarray) -> None:
-    """Write a CSV file, whole or not at all: image, predicted, and the score of each class to six digits.
+def write_predictions(
+    path: Path, names: Sequence[str], files: Sequence[Path], class_names: Sequence[str], scores: np.ndarray
+) -> None:
+    """Write a CSV file, whole or not at all: image, path, predicted, and the score of each class to six digits.
 
     Args:
         path: its final name.
         names: of the images.
+        files: of the images.
         class_names: in the order of the scores' columns.
         scores: (N, classes) float, after softmax.
     """
     with replacing(path) as scratch, scratch.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["image", "predicted", *class_names])
-        for name, row in zip(names, scores, strict=True):
-            writer.writerow([name, class_names[row.argmax()], *(f"{score:.6f}" for score in row)])
+        writer.writerow(["image", "path", "predicted", *class_names])
+        for name, file_path, row in zip(names, files, scores, strict=True):
+            writer.writerow(
+                [name, readable(str(file_path)), class_names[row.argmax()], *(f"{score:.6f}" for score in row)]
+            )
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:
