@@ -35,4 +35,5 @@ def tidy(yes: bool, root: Path) -> None:
         click.echo(f"tidy: nothing{' else' if found.others else ''} is left of models that params.yaml does not name")
         return
     what = f"{found.size / 1e6:.1f} MB of {', '.join(found.names)}"
-    click.echo(f"tidy: removed {what}" if yes else f"tidy: {what}: `wheretolook tidy --yes` removes it")
+    done = f"tidy: removed {what}; copies in DVC's cache stay until `dvc gc`"
+    click.echo(done if yes else f"tidy: {what}: `wheretolook tidy --yes` removes it")

@@ -22,7 +22,7 @@ def export(name: str, options: tuple[str, ...]) -> None:
     generator = np.random.default_rng(int(model[:8], 16))
     maps = generator.normal(size=(len(prepared.images), len(classes), 6, 6)).astype(np.float32)
     named = {
-        "cam.block2.npy": ({"method": "cam", "layer": "block2"}, maps),
+        "cam.block2.npy": ({"method": "cam", "layer": "block2", "knows_class": True}, maps),
         "logits.npy": ({}, maps.mean((2, 3))[:, None]),
     }
     arrays = {}
