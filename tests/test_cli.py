@@ -213,6 +213,35 @@ def test_arrays_hold_the_maps_of_all_images_that_are_some(look, tmp_path):
     assert rows == (tmp_path / "out/predictions.csv").read_text(encoding="utf-8").splitlines()
 
 
+@pytest.mark.parametrize("place", ["a file of mine", "the images", "no folder"])
+def test_arrays_replace_nothing_but_arrays(look, tmp_path, place):
+    (tmp_path / "out").mkdir()
+    if place == "no folder":
+        (tmp_path / "out/arrays").write_text("mine")
+    else:
+        (tmp_path / "out/arrays").mkdir()
+        (tmp_path / "out/arrays/mine.png").write_bytes((tmp_path / "a.png").read_bytes())
+    done, _ = look("--arrays", images=("out/arrays/mine.png",) if place == "the images" else ("b.png",))
+    assert done.exit_code == 1 and "name another --out" in done.output
+    assert (tmp_path / ("out/arrays" if place == "no folder" else "out/arrays/mine.png")).is_file()
+
+
+def test_arrays_are_replaced_by_a_later_look(look, tmp_path):
+    look("--arrays", "--layer", "all")
+    done, _ = look("--arrays")
+    assert done.exit_code == 0, done.output
+    assert load_maps(tmp_path / "out/arrays").names == [("cam", "block3")]
+
+
+def test_what_a_killed_look_left_is_removed_and_what_others_left_is_not(look, tmp_path):
+    dead = 2**22 + 5  # no process has so high a number
+    (tmp_path / "out").mkdir()
+    for name in (f"a.cam.block3.cat.png.part-{dead}", f"film.png.part-{dead}"):
+        (tmp_path / "out" / name).write_bytes(b"")
+    _, files = look("--class", "cat")
+    assert [name for name in files if "part" in name] == [f"film.png.part-{dead}"]
+
+
 def test_arrays_of_the_predicted_class_have_one_map_an_image(look, tmp_path):
     done, _ = look("--arrays")
     assert done.exit_code == 0, done.output

@@ -41,7 +41,7 @@ def verify(allow_missing: bool, root: Path) -> None:
         click.echo(str(finding))
     if len(verified.findings) > SHOWN:
         click.echo(f"... and {len(verified.findings) - SHOWN} more")
-    if left := _removed_models(root):
+    if left := [] if told() else _removed_models(root):
         click.echo(f"left of models that params.yaml does not name: {', '.join(left)}; `wheretolook tidy` lists it")
     read = f"{verified.files} files, {verified.size / 1e6:.1f} MB"
     if not verified.findings:

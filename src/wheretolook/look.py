@@ -21,7 +21,7 @@ from wheretolook.cams.explain import Explanation, explain_with
 from wheretolook.cams.files import ImageFiles
 from wheretolook.cams.finite import SHOWN, NotFinite
 from wheretolook.cams.registry import METHODS, find_method
-from wheretolook.data.atomic import remove_unfinished
+from wheretolook.data.atomic import remove_unfinished_of
 from wheretolook.data.readable import readable
 from wheretolook.data.refusal import Refusal
 from wheretolook.failures import explained
@@ -160,10 +160,8 @@ def look_at(paths: Sequence[Path], model: Path, out: Path, wanted: Wanted, fit: 
     wanted.check()
     network, card = load_model(model, choose_device(device))
     engine = build(network, card, wanted)
-    for kind in ("png", "npy"):
-        remove_unfinished(out, f"*.{kind}")
     files, names = ImageFiles(paths, card.input_size, fit), distinct_names(paths)
-    done, scores, pictures = [], [], 0
+    done, scores, written = [], [], set()
     # Threads: what takes longest is zlib, and waiting for the disk, and both let others run.
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
@@ -173,14 +171,15 @@ def look_at(paths: Sequence[Path], model: Path, out: Path, wanted: Wanted, fit: 
             read = dict(_read(files, names, range(start, min(start + BATCH, len(paths)))))
             if read:
                 looked = _look(engine, card, tuple(read), np.stack(list(read.values())), wanted)
-                pictures += sum(1 for _ in pool.map(partial(write_overlay, out), looked.overlays()))
+                written.update(*pool.map(partial(write_overlay, out), looked.overlays()))
                 done, scores = done + list(looked.names), [*scores, looked.scores]
             bar.update(min(BATCH, len(paths) - start))
     if not done:
         raise Refusal(f"expected at least one image, found none in {len(paths)} files")
+    remove_unfinished_of(out, written)
     path_of = dict(zip(names, paths, strict=True))
     there = tuple(path_of[name] for name in done)
-    return Seen(tuple(done), there, card.class_names, np.concatenate(scores), pictures, len(paths) - len(done))
+    return Seen(tuple(done), there, card.class_names, np.concatenate(scores), len(written) // 2, len(paths) - len(done))
 
 
 def _read(files: ImageFiles, names: Sequence[str], places: range) -> Iterator[tuple[str, np.ndarray]]:

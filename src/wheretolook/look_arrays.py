@@ -14,10 +14,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from wheretolook.analysis.classification import softmax
-from wheretolook.cams.choose import choose_classes
+from wheretolook.cams.choose import PREDICTED, choose_classes
 from wheretolook.cams.export import about_model, pinned
 from wheretolook.cams.files import ImageFiles
-from wheretolook.cams.manifest import FORMAT, LOGITS
+from wheretolook.cams.manifest import FORMAT, LOGITS, read_manifest
 from wheretolook.cams.stream import Work, create_arrays, fill_arrays, shapes
 from wheretolook.data.atomic import replacing_folder, write_json
 from wheretolook.data.refusal import Refusal
@@ -31,8 +31,8 @@ from wheretolook.models.inputs import to_input
 from wheretolook.models.ranks import Ranks
 from wheretolook.report.table import write_predictions
 
-# What the column of each map is, where no class was named.
-PREDICTED = "predicted"
+MANIFEST, PREDICTIONS = "manifest.json", "predictions.csv"
+OTHER_FILES = {MANIFEST, PREDICTIONS}
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,12 @@ def write_arrays(paths: Sequence[Path], model: Path, folder: Path, wanted: Wante
         device: as for `choose_device`.
 
     Raises:
-        Refusal: no file is an image; no model; an unknown method, layer or class; a contrast; NaN in a map.
+        Refusal: no file is an image; no model; an unknown method, layer or class; a contrast; NaN in a map; a folder
+            that holds anything but arrays of an earlier look.
     """
     if wanted.contrast:
         raise Refusal("--arrays: expected no --contrast with it; store --class all, and subtract the others' mean")
+    check_folder(folder, paths)
     network, card = load_model(model, choose_device(device))
     engine = build(network, card, wanted, fast=True)
     classes = wanted.class_names(card)
@@ -103,7 +105,7 @@ def write_arrays(paths: Sequence[Path], model: Path, folder: Path, wanted: Wante
         create_arrays(scratch, work, len(paths))
         marks = create_array(scratch / "marks", (len(paths),), np.bool_)
         files = PatientFiles(paths, card.input_size, fit, marks)
-        fill_arrays(scratch, work, files, partial(_input, card, engine.device), BATCH, ranks)
+        fill_arrays(scratch, work, files, partial(_input, card, engine.device), BATCH, ranks, command="look")
         files.say_why()
         read = np.flatnonzero(marks)
         (scratch / "marks").unlink()
@@ -114,9 +116,28 @@ def write_arrays(paths: Sequence[Path], model: Path, folder: Path, wanted: Wante
                 _keep(scratch / name, read)
         names, there = [names[row] for row in read], [paths[row] for row in read]
         scores = softmax(np.load(scratch / LOGITS)[:, -1])
-        write_predictions(scratch / "predictions.csv", names, there, card.class_names, scores)
-        write_json(scratch / "manifest.json", _manifest(model, card, work, classes, scratch, len(read)))
+        write_predictions(scratch / PREDICTIONS, names, there, card.class_names, scores)
+        write_json(scratch / MANIFEST, _manifest(model, card, work, classes, scratch, len(read)))
     return Seen(tuple(names), tuple(there), card.class_names, scores, 0, len(paths) - len(read))
+
+
+def check_folder(folder: Path, paths: Sequence[Path]) -> None:
+    """Refuse to replace a folder that holds anything but what an earlier look wrote there.
+
+    Raises:
+        Refusal: it is no folder, holds other files, or some of the images.
+    """
+    whole = folder.resolve()
+    if inside := [path for path in paths if path.resolve().is_relative_to(whole)]:
+        raise Refusal(
+            f"{folder}: expected a folder to write to, found the images in it ({inside[0]}); name another --out"
+        )
+    if folder.exists() and not folder.is_dir():
+        raise Refusal(f"{folder}: expected a folder to write to, found a file; name another --out, or move it away")
+    there = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    own = set(read_manifest(folder / MANIFEST)["arrays"]) | OTHER_FILES if MANIFEST in there else set()
+    if others := sorted(there - own):
+        raise Refusal(f"{folder}: expected arrays of an earlier look or none, found {others[0]}; name another --out")
 
 
 def _input(card: Card, device: torch.device, images: Tensor) -> Tensor:

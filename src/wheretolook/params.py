@@ -50,7 +50,7 @@ def read_params(text: str) -> dict[str, dict]:
     """
     try:
         params = YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
+    except (YAMLError, ValueError) as error:  # the latter: a number of thousands of digits
         raise Refusal(f"params.yaml: expected YAML without doubled keys; found:\n{error}") from error
     except RecursionError as error:
         raise Refusal("params.yaml: expected sections of values, found brackets within brackets without end") from error
@@ -138,7 +138,8 @@ def _check_scalars(where: str, values: Mapping[Any, Any]) -> None:
             if isinstance(element, float) and not math.isfinite(element):
                 raise Refusal(f"params.yaml: {where}.{key}: expected a number, found {element}")
             if isinstance(element, int) and abs(element) > LARGEST:
-                raise Refusal(f"params.yaml: {where}.{key}: expected a number up to {LARGEST:,}, found {element:,}")
+                expected = f"expected a number up to {LARGEST:,}, found a larger one; quote it, if it is text"
+                raise Refusal(f"params.yaml: {where}.{key}: {expected}")
 
 
 def _check_lists(where: str, own: Mapping[str, Any], shared: Mapping[str, Any]) -> None:

@@ -41,7 +41,7 @@ def test_a_folder_of_masks_that_is_missing_or_empty_is_refused(source: Path, tmp
         copy_class_folders(source / "images", source / "masks", tmp_path / "raw")
 
 
-@pytest.mark.parametrize("place", ["masks", "b/masks"])
+@pytest.mark.parametrize("place", ["masks", "b/masks", "labels/masks"])
 def test_masks_inside_the_folder_of_images_are_no_class_and_no_images(place: str, source: Path, tmp_path: Path):
     images = source / "images"
     write_mask(images / place / "b/p1_001.png")

@@ -253,7 +253,7 @@ def test_the_audit_is_told_in_sentences(results: Results):
 
 def test_pairs_of_one_recipe_stand_apart_from_those_of_different_ones(results: Results):
     charts = agreements(results)[0]["charts"]
-    assert [kind for kind, _ in charts] == ["one recipe, other seeds", "different recipes"]
+    assert [kind for kind, *_ in charts] == ["one recipe, other seeds", "different recipes"]
     assert sorted(row.label for row in charts[0][1].rows) == ["every-0, every-1", "last-0, last-1"]
     assert results.primary()["kind"].tolist() == sorted(results.primary()["kind"], key=["seeds", "recipes"].index)
 

@@ -34,7 +34,7 @@ WORDS = {
     HELD_OUT: "The images are of a split that the networks were not trained on.",
     MAPS: "Every model has CAMs of its last layer, which alone make statements.",
     EVERY_NULL: "Agreement was held against every null: random weights take ten draws or more (export.random_draws), "
-    "and are drawn for images of the test split alone.",
+    "and are drawn for images of the test split alone; a blob at the centre takes a layer of more than 2 x 2 cells.",
     DIFFERENCE: "At a place the class and the rest differ in every model, the same way (largest p of the models up to "
     "0.05, labels permuted by group, adjusted for all places), and in every model the place holds at least twice the "
     "share of the difference of mean logits that its share of the area would be (lower end of the 95 % interval). "

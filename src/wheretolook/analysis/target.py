@@ -92,7 +92,7 @@ def open_target(maps: Maps, method: str, layer: str, labels: np.ndarray) -> Targ
             f"{remedy(maps.folder)}"
         )
     file = array_name(method, layer)
-    knows_class = maps.manifest["arrays"][file].get("knows_class", True)
+    knows_class = maps.manifest["arrays"][file]["knows_class"]
     about = stores_every_class(maps.manifest), knows_class, len(maps.class_names), maps.folder / file
     return Target(array, np.asarray(labels, dtype=np.int64), *about)
 

@@ -11,6 +11,7 @@ from wheretolook.cams.capture import Captured, capture
 from wheretolook.cams.heads import PooledHead, find_head, linear_head, noting_linear
 from wheretolook.cams.layout import Layout, guess_layout, to_maps
 from wheretolook.cams.steady import steady
+from wheretolook.data.machine import is_gpu_failure, is_out_of_memory
 from wheretolook.data.refusal import Refusal
 from wheretolook.models.layered import Network
 
@@ -114,13 +115,14 @@ def _try(network: nn.Module, modules: dict[str, nn.Module], images: Tensor, copi
 def _run(network: nn.Module, images: Tensor) -> object:
     try:
         return network(images)
-    except torch.OutOfMemoryError:
-        raise
     except RuntimeError as error:
-        said = str(error).splitlines()[0][:200]
+        if is_out_of_memory(error) or is_gpu_failure(error):
+            raise
+        said = next(iter(str(error).splitlines()), type(error).__name__)[:200]
         shape = ", ".join(map(str, images.shape[1:]))
         raise Refusal(
-            f"{type(network).__name__}: expected to run on images (N, {shape}), found an error: {said}"
+            f"{type(network).__name__}: expected to run on images (N, {shape}), found an error: {said}; give images of "
+            "the channels and the size that it was made for"
         ) from error
 
 

@@ -65,8 +65,8 @@ def _unlike(manifest: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         names = manifest[key]
         if not (isinstance(names, list) and all(isinstance(name, str) for name in names) and (names or key == "heads")):
             yield f"a list of names under {key}", names
-    for key in ("model", "data"):  # maps of images that are no prepared data have no sha256 of those
-        if not (isinstance(manifest[key], dict) and isinstance(manifest[key].get("sha256", ""), str)):
+    for key, missing in (("model", None), ("data", "")):  # of images that are no prepared data, nothing is pinned
+        if not (isinstance(manifest[key], dict) and isinstance(manifest[key].get("sha256", missing), str)):
             yield f"an object with a sha256 under {key}", manifest[key]
     arrays = manifest["arrays"]
     if not (isinstance(arrays, dict) and LOGITS in arrays):

@@ -74,6 +74,7 @@ def fill_arrays(
     batch_size: int,
     ranks: Ranks,
     journal: Journal | None = None,
+    command: str = "export",
 ) -> None:
     """Fill the arrays with the maps of this rank's share of the batches.
 
@@ -87,6 +88,7 @@ def fill_arrays(
         batch_size: images a forward pass. On a GPU whose memory is too small the batch is halved.
         ranks: the processes that share the work.
         journal: of this rank; blocks that it has are left as they are.
+        command: which says what there is to say.
 
     Raises:
         Refusal: NaN or infinity in a map or in logits, with the layer and the images; or an interruption.
@@ -94,7 +96,7 @@ def fill_arrays(
     arrays = {name: np.load(folder / name, mmap_mode="r+") for name in shapes(work, len(images))}
     blocks = [slice(start, min(start + batch_size, len(images))) for start in range(0, len(images), batch_size)]
     mine = [rows for rows in ranks.share(blocks) if journal is None or not journal.has(rows)]
-    say = _once(lambda line: tqdm.write(f"export: {line}", file=sys.stderr))
+    say = _once(lambda line: tqdm.write(f"{command}: {line}", file=sys.stderr))
 
     def fill(rows: slice, block: Tensor) -> None:
         for part, batch in _computed(work, to_input(block), rows, say):
@@ -106,7 +108,7 @@ def fill_arrays(
             if journal is not None:
                 journal.note(rows, partial(_flush, arrays))
             if interruption.signal:
-                _stop(journal, arrays, interruption.signal, len(blocks))
+                _stop(journal, arrays, f"{command}: {interruption.signal}", len(blocks))
     _flush(arrays)
 
 
@@ -139,10 +141,10 @@ def _filled(
 def _stop(journal: Journal | None, arrays: dict[str, np.memmap], why: str, count: int) -> None:
     """End in order, where somebody asked for it."""
     if journal is None:
-        raise Refusal(f"export: {why}; nothing is saved")
+        raise Refusal(f"{why}; nothing is saved: run it again")
     journal.save(partial(_flush, arrays))
     raise Refusal(
-        f"export: {why} after {len(journal)} of {count} batches; all of it is saved: the same command, or "
+        f"{why} after {len(journal)} of {count} batches; all of it is saved: the same command, or "
         '"dvc repro", goes on from there'
     )
 

@@ -47,7 +47,7 @@ def entries(archive: Path, most: int) -> list[Entry]:
     Raises:
         Refusal: no archive, a damaged or cut one, or one that holds more than `most`.
     """
-    with readable():
+    with refusing_damage():
         if _is_zip(archive):
             with zipfile.ZipFile(archive) as opened:
                 return [_zip_entry(info) for info in opened.infolist()]
@@ -57,7 +57,7 @@ def entries(archive: Path, most: int) -> list[Entry]:
 
 def contents(archive: Path, most: int) -> Iterator[tuple[int, BinaryIO]]:
     """The place among `entries` and the content, to be read at once, of each file, in the archive's order."""
-    with readable():
+    with refusing_damage():
         if _is_zip(archive):
             yield from _zip_contents(archive)
         else:
@@ -66,13 +66,13 @@ def contents(archive: Path, most: int) -> Iterator[tuple[int, BinaryIO]]:
 
 def blocks(content: BinaryIO) -> Iterator[bytes]:
     """The bytes of one content, block by block; damaged ones are refused."""
-    with readable():
+    with refusing_damage():
         while block := content.read(BLOCK):
             yield block
 
 
 @contextmanager
-def readable() -> Iterator[None]:
+def refusing_damage() -> Iterator[None]:
     """Turn what the readers raise on damaged bytes into one refusal."""
     try:
         yield

@@ -5,7 +5,7 @@ import glob
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ def replacing(path: Path, sweep: bool = True) -> Iterator[Path]:
     Args:
         path: the final name; its parent is created where it is missing.
         sweep: first remove what killed processes left beside it, for which the folder is read. Who writes thousands of
-            files into one calls `remove_unfinished` once instead.
+            files into one calls `remove_unfinished_of` once instead.
 
     Yields:
         `NAME.part-PID` in the same folder. A file that stands there at the end of the block takes the final name.
@@ -99,6 +99,12 @@ def remove_unfinished(folder: Path, name: str = "*") -> list[Path]:
     for left in found:
         _remove(left)
     return found
+
+
+def remove_unfinished_of(folder: Path, names: Collection[str]) -> None:
+    """Remove what killed processes left under scratch names of these final names, and of no others."""
+    for name in {left.name.rpartition(".part-")[0] for left in folder.glob("*.part-*")}.intersection(names):
+        remove_unfinished(folder, glob.escape(name))
 
 
 def _move_files(source: Path, target: Path) -> None:

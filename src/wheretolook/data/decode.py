@@ -104,9 +104,18 @@ def _decode(file: BinaryIO) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_large("many more") from None
     except DECODER_ERRORS as error:
-        if "out of memory" in str(error):  # Pillow's OSError for it
-            raise MemoryError(str(error)) from error
+        refuse_no_memory(error)
         raise Refusal(f"cut off or damaged ({_in_words(error)})") from error
+
+
+def refuse_no_memory(error: Exception) -> None:
+    """Tell a full memory, for which Pillow has an OSError, from a damaged image.
+
+    Raises:
+        MemoryError: it is one.
+    """
+    if "out of memory" in str(error):
+        raise MemoryError(str(error)) from error
 
 
 def _too_large(found: str) -> Refusal:

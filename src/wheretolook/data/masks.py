@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from wheretolook.data.decode import DECODER_ERRORS, FORMATS, MOST_PIXELS
+from wheretolook.data.decode import DECODER_ERRORS, FORMATS, MOST_PIXELS, refuse_no_memory
 from wheretolook.data.labels import BACKGROUND, EVIDENCE, FOREGROUND, LABELS, MARK, UNKNOWN
 from wheretolook.data.refusal import Refusal
 from wheretolook.data.square import place
@@ -118,6 +118,7 @@ def _grey_values(path: Path) -> np.ndarray:
     except Image.UnidentifiedImageError:
         raise Refusal(f"{path}: no image; expected a mask as PNG, BMP or TIFF of one channel") from None
     except DECODER_ERRORS as error:
+        refuse_no_memory(error)
         raise Refusal(f"{path}: cut off or damaged ({error})") from error
     if values.ndim == 3 and (values == values[..., :1]).all():
         values = values[..., 0]

@@ -79,7 +79,9 @@ def scan_classes(folder: Path, without: Parts = ()) -> Scan:
                 files.append(ImageFile(name, class_name, path))
             else:
                 ignored.append(name)
-    _check_classes(folder, classes, Counter(file.class_name for file in files))
+    counts = Counter(file.class_name for file in files)
+    # A folder that holds nothing but the one to pass over is no class.
+    _check_classes(folder, [name for name in classes if counts[name] or name not in without[:1]], counts)
     return Scan(tuple(sorted(files, key=lambda file: file.image_id)), tuple(sorted(ignored)))
 
 

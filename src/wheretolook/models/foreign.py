@@ -78,9 +78,8 @@ def parse_classes(given: Sequence[str]) -> tuple[str, ...]:
     Raises:
         Refusal: fewer than two, or one twice.
     """
-    parts = _parts(given[0]) if len(given) == 1 else [name.strip() for name in given]
-    names = tuple(name for name in parts if name)
-    if len(names) < 2 or len(set(names)) < len(names):
+    names = tuple(_parts(given[0]) if len(given) == 1 else [name.strip() for name in given])
+    if len(names) < 2 or len(set(names)) < len(names) or "" in names:
         found = given[0] if len(given) == 1 else list(given)
         raise Refusal(f"classes: expected two names or more, each once, like infected,uninfected; found {found!r}")
     return names

@@ -88,9 +88,11 @@ def load_foreign(network: Network, state: dict[str, Tensor], path: Path, archite
 def _check_outputs(path: Path, needed: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
     """Refuse a file that differs from what is needed by the number of its outputs alone."""
     other = [name for name, tensor in needed.items() if name in found and found[name].shape != tensor.shape]
-    counts = {(len(needed[name]), len(found[name])) for name in other if found[name].ndim}
-    same_names = needed.keys() == found.keys()
-    if len(counts) == 1 and same_names and all(found[name].shape[1:] == needed[name].shape[1:] for name in other):
+    rows_alone = all(
+        found[name].ndim == needed[name].ndim > 0 and found[name].shape[1:] == needed[name].shape[1:] for name in other
+    )
+    counts = {(len(needed[name]), len(found[name])) for name in other} if rows_alone else set()
+    if len(counts) == 1 and needed.keys() == found.keys():
         ((expected, outputs),) = counts
         raise Refusal(
             f"{path}: expected a network of {expected} outputs, as `classes` names {expected}, found one of {outputs}; "

@@ -79,7 +79,8 @@ def discard_states(cache: Path, name: str) -> None:
 
 
 def _key(training: Training) -> str:
-    depends_on = {"options": asdict(training.options), "data": training.prepared.sha256}
+    first = training.ranks.first_here  # which process saves for which: laid out in another way, files are others
+    depends_on = {"options": asdict(training.options), "data": training.prepared.sha256, "first": first}
     # Each process names its own device: the folder is that of all of them.
     keys = training.ranks.gathered(state_key(depends_on, "models", training.ranks))
     return keys[0] if training.ranks.alone else hashlib.sha256("".join(keys).encode()).hexdigest()[:32]

@@ -59,13 +59,12 @@ class Training:
     def __init__(self, prepared: Prepared, options: TrainingOptions, ranks: Ranks):
         self.prepared, self.options, self.ranks = prepared, options, ranks
         self.rows, self.val_rows = prepared.rows("train"), prepared.rows("val")
-        _check(prepared, options, ranks, len(self.rows), len(self.val_rows))
+        smallest = _checked(prepared, options, ranks, len(self.rows), len(self.val_rows))
         self.labels = prepared.labels
         torch.manual_seed(options.seed)
         arguments = options.arguments(prepared.images.shape[1])
         network = build_network(options.architecture, len(prepared.class_names), arguments)
         self.epoch_steps = steps_per_epoch(len(self.rows), options.batch_size)
-        smallest = len(self.rows) // self.epoch_steps
         check_trainable(network, options.architecture, prepared.images.shape[1], smallest, ranks)
         if options.weights == RANDOM:
             self.mean, self.std = channel_statistics(prepared.images, self.rows)
@@ -230,7 +229,8 @@ def _optimiser(objective: Objective, options: TrainingOptions) -> torch.optim.Op
     return torch.optim.AdamW(groups, lr=options.learning_rate)
 
 
-def _check(prepared: Prepared, options: TrainingOptions, ranks: Ranks, train: int, val: int) -> None:
+def _checked(prepared: Prepared, options: TrainingOptions, ranks: Ranks, train: int, val: int) -> int:
+    """The images of the smallest batch, where all is such that a training can begin."""
     for split, count in {"train": train, "val": val}.items():
         if count == 0:
             raise Refusal(
@@ -248,3 +248,4 @@ def _check(prepared: Prepared, options: TrainingOptions, ranks: Ranks, train: in
             f"looknet of depth {options.depth}: expected images of {2**options.depth} pixels or more, since each block "
             f"halves them; found {size}; lower train.depth, or raise prepare.size"
         )
+    return smallest

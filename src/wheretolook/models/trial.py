@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from wheretolook.data.machine import is_out_of_memory
 from wheretolook.data.refusal import Refusal
 from wheretolook.models.layered import Network
 from wheretolook.models.ranks import Ranks
@@ -53,6 +54,8 @@ def _seen_as_one_value(network: Network, architecture: str, size: int) -> str:
         with torch.inference_mode():
             network.eval()(torch.zeros(1, 3, size, size))
     except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
         raise Refusal(
             f"{architecture}: expected images large enough for all its layers, found {size} pixels ({error}); raise "
             "prepare.size"

@@ -37,13 +37,15 @@ class Overlay:
     knows_class: bool = True
 
 
-def write_overlay(folder: Path, overlay: Overlay) -> None:
-    """Write the picture as PNG and the raw map as `.npy`, each whole or not at all."""
-    with replacing(folder / f"{overlay.stem}.png", sweep=False) as scratch:
+def write_overlay(folder: Path, overlay: Overlay) -> tuple[str, str]:
+    """Write the picture as PNG and the raw map as `.npy`, each whole or not at all; gives the two files' names."""
+    picture, values = f"{overlay.stem}.png", f"{overlay.stem}.npy"
+    with replacing(folder / picture, sweep=False) as scratch:
         # Pillow's own level takes more than twice the time, which is most of what a picture costs, for 7 % of the size.
         draw_overlay(overlay).save(scratch, format="PNG", compress_level=4)
-    with replacing(folder / f"{overlay.stem}.npy", sweep=False) as scratch, scratch.open("wb") as file:
+    with replacing(folder / values, sweep=False) as scratch, scratch.open("wb") as file:
         np.save(file, overlay.values)
+    return picture, values
 
 
 def draw_overlay(overlay: Overlay) -> Image.Image:

@@ -44,10 +44,9 @@ def agreements(results: Results) -> list[dict[str, Any]]:
                 {
                     "class_name": class_name,
                     "images": count(most, "image"),
-                    "missing": "maps do not vary" if most >= FEWEST_IMAGES else f"it takes {FEWEST_IMAGES} images",
                     "rows": _matrix(results, of_class),
                     "charts": [
-                        (KIND_WORDS[kind], _chart(class_name, kind, own))
+                        (KIND_WORDS[kind], _chart(class_name, kind, own), _missing(own))
                         for kind in KINDS
                         if len(own := of_class[of_class["kind"] == kind])
                     ],
@@ -55,6 +54,19 @@ def agreements(results: Results) -> list[dict[str, Any]]:
                 }
             )
     return parts
+
+
+def _missing(rows: "pd.DataFrame") -> str:
+    """Why no pair has a correlation, where none has one."""
+    few = (rows["images"] + rows["left_out"]).max() < FEWEST_IMAGES
+    return f"it takes {FEWEST_IMAGES} images" if few else "maps do not vary"
+
+
+def nothing_compared(results: Results) -> str:
+    """Why no two models are compared."""
+    if len(results.names) == 1:
+        return "One model: there is nothing to compare."
+    return "No two models have CAMs of their last layer: there is nothing to compare."
 
 
 def _matrix(results: Results, rows: "pd.DataFrame") -> list[dict[str, Any]]:

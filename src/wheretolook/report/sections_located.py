@@ -6,7 +6,7 @@ from typing import Any
 from wheretolook.data.prepared import SPLITS
 from wheretolook.report.metrics import localisation_of
 from wheretolook.report.results import Results
-from wheretolook.report.shown import PAGE, shown_classes
+from wheretolook.report.shown import PAGE, in_order, shown_classes
 from wheretolook.report.words import NOTHING, number, percent
 
 FIGURES = {
@@ -86,9 +86,7 @@ def _figures(name: str, row: dict[str, Any], known_foreground: bool) -> dict[str
 def _foreground(results: Results, class_names: Sequence[str]) -> Iterable[dict[str, str]]:
     """Energy of the primary maps on the estimated foreground, where no mask names one."""
     for name in results.names:
-        for class_name, row in estimated_of(results, name).items():
-            if class_name not in class_names:
-                continue
+        for class_name, row in in_order(estimated_of(results, name).items(), class_names, lambda row: row[0]):
             yield {
                 "name": name,
                 "class_name": class_name,

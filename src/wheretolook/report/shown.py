@@ -1,12 +1,14 @@
 """Which classes are shown where there are too many for each to have a panel, a row or a section of its own."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from typing import TypeVar
 
 from wheretolook.report.results import Results
 from wheretolook.report.words import count
 
+Row = TypeVar("Row")
 FIGURE = 10  # classes that have a panel, or rows, in a figure
 PAGE = 20  # classes that have sections on the page, and rows in the summary
 AGREEMENT = "those {least} on which the models' maps agree least, then the {most} on which they agree most"
@@ -24,6 +26,12 @@ class Shown:
 
     names: tuple[str, ...]
     note: str
+
+
+def in_order(rows: Iterable[Row], shown: Sequence[str], class_name_of: Callable[[Row], str]) -> list[Row]:
+    """The rows of the classes that are shown, class by class in that order; within a class as they came."""
+    place = {name: i for i, name in enumerate(shown)}
+    return sorted((row for row in rows if class_name_of(row) in place), key=lambda row: place[class_name_of(row)])
 
 
 def shown_classes(results: Results, most: int, among: Collection[str] | None = None) -> Shown:

@@ -13,7 +13,7 @@ from wheretolook.report.pagedata import PageData
 from wheretolook.report.results import Results
 from wheretolook.report.revision import PLACE
 from wheretolook.report.sections import confusions, head_rows, located, model_rows, training_charts
-from wheretolook.report.sections_agreement import SHAPES, agreement_note, agreements
+from wheretolook.report.sections_agreement import SHAPES, agreement_note, agreements, nothing_compared
 from wheretolook.report.sections_curves import curves_section
 from wheretolook.report.sections_data import audit_section
 from wheretolook.report.sections_differences import differences_section
@@ -97,6 +97,7 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "gallery_note": _gallery_note(results, data.described),
         "agreements": agreements(results),
         "agreement_note": agreement_note(results),
+        "nothing_compared": nothing_compared(results),
         "null_labels": [(kind, NULLS[kind]) for kind in NULLS if results.primary()[kind].notna().any()],
         "null_shapes": SHAPES,
         "training": training_charts(results),

@@ -7,8 +7,9 @@ from wheretolook.analysis.agreement import NULLS
 from wheretolook.report.findings import findings_of
 from wheretolook.report.metrics import localisation_of
 from wheretolook.report.results import Results
-from wheretolook.report.sections_agreement import agreement_note, agreements
+from wheretolook.report.sections_agreement import agreement_note, agreements, nothing_compared
 from wheretolook.report.sections_statements import statements_section
+from wheretolook.report.shown import in_order
 from wheretolook.report.summary_score import score_parts
 from wheretolook.report.words import NOTHING, interval, number, percent
 
@@ -33,7 +34,7 @@ def summary_of(results: Results) -> str:
         "Energy is the share of a map's positive part inside the evidence mask, over all classes that have one; the "
         f"ratio divides it by the mask's share of the area. Maps: CAM of the last layer, {results.target}.",
         "## Agreement",
-        *([_table(AGREEMENT, agreement), CORRELATION] if agreement else ["One model: there is nothing to compare."]),
+        *([_table(AGREEMENT, agreement), CORRELATION] if agreement else [nothing_compared(results)]),
         *([note] if (note := agreement_note(results)) else []),
     ]
     parts += score_parts(results, _table)
@@ -100,7 +101,10 @@ def evidence_of(result: dict[str, Any], split: str, key: str = "") -> dict[str, 
 
 def _agreement(results: Results) -> Iterable[Sequence[str]]:
     shown = [part["class_name"] for part in agreements(results)]
-    for row in results.primary().astype(object).where(lambda frame: frame.notna(), None).to_dict("records"):
+    rows = results.primary().astype(object).where(lambda frame: frame.notna(), None).to_dict("records")
+    if agreement_note(results):
+        rows = in_order(rows, shown, lambda row: row["class_name"])
+    for row in rows:
         if row["class_name"] not in shown:
             continue
         known = interval(row["low"], row["high"])

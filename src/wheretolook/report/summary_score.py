@@ -6,6 +6,7 @@ from wheretolook.report.results import Results
 from wheretolook.report.sanity import sanity_lines
 from wheretolook.report.sections_faithfulness import faithfulness_section
 from wheretolook.report.sections_located import located_section
+from wheretolook.report.shown import in_order
 from wheretolook.report.words import NOTHING, interval, number, percent
 
 Table = Callable[[Sequence[str], Iterable[Sequence[str]]], str]
@@ -64,9 +65,8 @@ def _removal(results: Results) -> Iterable[tuple[str, ...]]:
     section = faithfulness_section(results)
     shown = [part["class_name"] for part in section["classes"]] if section else []
     for name in results.names:
-        for class_name, figures in (results.models[name]["faithfulness"] or {}).get("classes", {}).items():
-            if class_name not in shown:
-                continue
+        classes = (results.models[name]["faithfulness"] or {}).get("classes", {})
+        for class_name, figures in in_order(classes.items(), shown, lambda row: row[0]):
             removed, gaps = figures["removed"], figures["gaps"]
             if figures["undefined"]:
                 yield name, class_name, number(figures["whole"]["score"]), *["undefined"] * 3, NOTHING, NOTHING
