@@ -20,7 +20,7 @@ DRIVE_ID = "1AbCdEfGhIjKlMnOpQrStUvWxYz_0123-"
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Two models, trained for an epoch on 48 images; everything has run once."""
-    project = copy_project(tmp_path_factory.mktemp("repro"))
+    project = copy_project(tmp_path_factory.mktemp("repro"), modules=False)
     params = project.read_params()
     for name in ("last-1", "every-1"):
         del params["models"][name]
