@@ -72,9 +72,9 @@ def look(
 
     Prints the predictions, and writes them to --out as predictions.csv. For each image, method, layer and class it
     writes there a picture, the map over the image, red where it speaks for the class and blue where against, as
-    IMAGE.METHOD.LAYER.CLASS.png; and the map itself, float32 (h, w), raw and signed, at the layer's own resolution,
-    under the same name as .npy. With --arrays, one .npy for all images, in the order of the
-    predictions.csv beside it, in --out/arrays.
+    IMAGE.METHOD.LAYER.CLASS.png, in the image's own proportions (what --fit crop cut off is faded, and --fit pad shows
+    its borders); and the map itself, float32 (h, w), raw and signed, at the layer's own resolution, under the same name
+    as .npy. With --arrays, one .npy for all images, in the order of the predictions.csv beside it, in --out/arrays.
 
     Images of the same name are told apart by their folders. A file that is no image is skipped, and the exit code 1.
 

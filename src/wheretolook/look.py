@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 from tqdm import tqdm
 
@@ -18,10 +19,10 @@ from wheretolook.analysis.contrast import contrast_with_mean
 from wheretolook.cams.choose import PREDICTED, choose_classes
 from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.explain import Explanation, explain_with
-from wheretolook.cams.files import ImageFiles
 from wheretolook.cams.finite import SHOWN, NotFinite
 from wheretolook.cams.registry import METHODS, find_method
 from wheretolook.data.atomic import remove_unfinished_of
+from wheretolook.data.decode import decode_image, to_square
 from wheretolook.data.readable import readable
 from wheretolook.data.refusal import Refusal
 from wheretolook.failures import explained
@@ -30,7 +31,8 @@ from wheretolook.models.card import Card
 from wheretolook.models.checkpoint import load_model
 from wheretolook.models.device import choose_device
 from wheretolook.models.inputs import to_input
-from wheretolook.report.overlay import Overlay, write_overlay
+from wheretolook.report.overlay import SIDE, Overlay, write_overlay
+from wheretolook.report.photo import Photo, photo_of
 
 # Images in memory at a time.
 BATCH = 64
@@ -72,14 +74,14 @@ class Looked:
 
     Attributes:
         names: of the images, each once.
-        images: (N, S, S, 3) uint8, as the network saw them.
+        photos: the images as pictures show them.
         class_names: of the logits.
         found: the maps.
         contrast: whether each is the class's map less the mean of the others'.
     """
 
     names: tuple[str, ...]
-    images: np.ndarray
+    photos: Sequence[Photo]
     class_names: tuple[str, ...]
     found: Explanation
     contrast: bool = False
@@ -112,7 +114,7 @@ class Looked:
                     )
                     yield Overlay(
                         ".".join(stem),
-                        self.images[i],
+                        self.photos[i],
                         maps[i, k],
                         title,
                         METHODS[method].units,
@@ -160,7 +162,7 @@ def look_at(paths: Sequence[Path], model: Path, out: Path, wanted: Wanted, fit: 
     wanted.check()
     network, card = load_model(model, choose_device(device))
     engine = build(network, card, wanted)
-    files, names = ImageFiles(paths, card.input_size, fit), distinct_names(paths)
+    names = distinct_names(paths)
     done, scores, written = [], [], set()
     # Threads: what takes longest is zlib, and waiting for the disk, and both let others run.
     with (
@@ -168,9 +170,9 @@ def look_at(paths: Sequence[Path], model: Path, out: Path, wanted: Wanted, fit: 
         tqdm(total=len(paths), unit="image", disable=None if len(paths) > BATCH else True) as bar,
     ):
         for start in range(0, len(paths), BATCH):
-            read = dict(_read(files, names, range(start, min(start + BATCH, len(paths)))))
-            if read:
-                looked = _look(engine, card, tuple(read), np.stack(list(read.values())), wanted)
+            several = range(start, min(start + BATCH, len(paths)))
+            if read := list(_read(paths, names, several, card.input_size, fit)):
+                looked = _look(engine, card, read, wanted)
                 written.update(*pool.map(partial(write_overlay, out), looked.overlays()))
                 done, scores = done + list(looked.names), [*scores, looked.scores]
             bar.update(min(BATCH, len(paths) - start))
@@ -182,26 +184,36 @@ def look_at(paths: Sequence[Path], model: Path, out: Path, wanted: Wanted, fit: 
     return Seen(tuple(done), there, card.class_names, np.concatenate(scores), len(written) // 2, len(paths) - len(done))
 
 
-def _read(files: ImageFiles, names: Sequence[str], places: range) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and pixels of each file that is an image; of any other, a line on stderr says why it is none."""
+@dataclass(frozen=True)
+class _Image:
+    """One image, as the network sees it, (S, S, 3) uint8, and as a picture shows it."""
+
+    name: str
+    square: np.ndarray
+    photo: Photo
+
+
+def _read(paths: Sequence[Path], names: Sequence[str], places: range, size: int, fit: str) -> Iterator[_Image]:
+    """Each file that is an image; of any other, a line on stderr says why it is none."""
     for place in places:
         try:
-            yield names[place], decoded(files, files.paths[place])
+            image = opened(paths[place])
+            yield _Image(names[place], to_square(image, size, fit), photo_of(image, max(SIDE, size), fit))
         except Refusal as refusal:
-            if len(files) == 1:
+            if len(paths) == 1:
                 raise
             tqdm.write(f"skipped {refusal}", file=sys.stderr)
 
 
-def decoded(files: ImageFiles, path: Path) -> np.ndarray:
-    """One image, (S, S, 3) uint8.
+def opened(path: Path) -> Image.Image:
+    """One image, RGB.
 
     Raises:
         Refusal: no file, one that can't be read, or no image. It is fit for a terminal, whatever the file's name.
     """
     try:
         check_image_path(path)
-        return files.read(path)
+        return decode_image(path)
     except (OSError, Refusal) as error:
         said = str(error) if isinstance(error, Refusal) else explained(error)
         if said is None:
@@ -221,18 +233,18 @@ def build(network: nn.Module, card: Card, wanted: Wanted, fast: bool = False) ->
     return replace(engine, with_mean=wanted.contrast)
 
 
-def _look(engine: Engine, card: Card, names: tuple[str, ...], images: np.ndarray, wanted: Wanted) -> Looked:
-    classes = wanted.class_names(card)
+def _look(engine: Engine, card: Card, images: Sequence[_Image], wanted: Wanted) -> Looked:
+    classes, names = wanted.class_names(card), tuple(image.name for image in images)
     targets = None if classes else PREDICTED
     choose = choose_classes(engine.class_count, len(images), classes or None, card.class_names, targets)
-    inputs = to_input(torch.from_numpy(images), card.mean, card.std)
+    inputs = to_input(torch.from_numpy(np.stack([image.square for image in images])), card.mean, card.std)
     try:
         found = explain_with(engine, inputs, choose, BATCH)
     except NotFinite as error:
         raise NotFinite(error.what, error.places, [names[place] for place in error.places[:SHOWN]]) from error
     if wanted.contrast:
         found = _contrasted(found, len(card.class_names))
-    return Looked(names, images, card.class_names, found, wanted.contrast)
+    return Looked(names, [image.photo for image in images], card.class_names, found, wanted.contrast)
 
 
 def _contrasted(found: Explanation, count: int) -> Explanation:

@@ -20,9 +20,10 @@ from wheretolook.cams.files import ImageFiles
 from wheretolook.cams.manifest import FORMAT, LOGITS, read_manifest
 from wheretolook.cams.stream import Work, create_arrays, fill_arrays, shapes
 from wheretolook.data.atomic import replacing_folder, write_json
+from wheretolook.data.decode import to_square
 from wheretolook.data.refusal import Refusal
 from wheretolook.data.space import create_array
-from wheretolook.look import BATCH, Seen, Wanted, build, decoded
+from wheretolook.look import BATCH, Seen, Wanted, build, opened
 from wheretolook.look_files import distinct_names
 from wheretolook.models.card import Card
 from wheretolook.models.checkpoint import load_model
@@ -51,7 +52,7 @@ class PatientFiles(ImageFiles):
         images = np.zeros((len(places), self.size, self.size, 3), np.uint8)
         for image, place in zip(images, places, strict=True):
             with suppress(Refusal):
-                image[:] = decoded(self, self.paths[place])
+                image[:] = to_square(opened(self.paths[place]), self.size, self.fit)
                 self.marks[place] = True
         return images
 
@@ -63,7 +64,7 @@ class PatientFiles(ImageFiles):
         """
         for place in np.flatnonzero(~self.marks):
             try:
-                decoded(self, self.paths[place])
+                opened(self.paths[place])
             except Refusal as refusal:
                 if len(self) == 1:
                     raise

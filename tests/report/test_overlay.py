@@ -5,16 +5,17 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import ImageDraw
+from PIL import Image, ImageDraw
 
-from wheretolook.report.overlay import Overlay, draw_overlay, write_overlay
+from wheretolook.report.overlay import SIDE, Overlay, draw_overlay, write_overlay
+from wheretolook.report.photo import FADED, photo_of
 from wheretolook.report.table import predictions_table
 
-GREY = np.full((28, 28, 3), 128, dtype=np.uint8)
+GREY = photo_of(Image.new("RGB", (28, 28), (128, 128, 128)), SIDE, "stretch")
 
 
-def drawn(values, title="cat 0.900 · cam · block4", image=GREY):
-    return np.asarray(draw_overlay(Overlay("x", image, np.array(values, dtype=np.float32), title, "logits"))).astype(
+def drawn(values, title="cat 0.900 · cam · block4", photo=GREY):
+    return np.asarray(draw_overlay(Overlay("x", photo, np.array(values, dtype=np.float32), title, "logits"))).astype(
         int
     )
 
@@ -31,8 +32,37 @@ def test_a_map_of_zeros_leaves_the_image():
     np.testing.assert_array_equal(drawn(np.zeros((2, 2)))[54:], 128)
 
 
-def test_a_large_image_keeps_its_size():
-    assert drawn(np.zeros((2, 2)), image=np.zeros((600, 600, 3), dtype=np.uint8)).shape == (654, 600, 3)
+def test_a_wide_photo_keeps_its_proportions_and_the_map_is_stretched_over_it():
+    picture = drawn([[3, 0, 0, -3]], photo=photo_of(Image.new("RGB", (1000, 250)), SIDE, "stretch"))
+    assert picture.shape == (54 + 112, 448, 3)
+    for row in (60, 160):
+        assert picture[row, 5, 0] > 60 > picture[row, 5, 2] and picture[row, -5, 2] > 60 > picture[row, -5, 0]
+
+
+def test_a_tall_photo_stands_in_the_middle_under_a_title_of_full_width():
+    picture = drawn(np.zeros((2, 2)), photo=photo_of(Image.new("RGB", (50, 200)), SIDE, "stretch"))
+    assert picture.shape == (54 + 448, 448, 3)
+    assert (
+        (picture[54:, :168] == 255).all() and (picture[54:, 168:280] == 0).all() and (picture[54:, 280:] == 255).all()
+    )
+
+
+def test_of_a_cropped_photo_the_map_lies_over_the_middle_and_the_rest_is_faded():
+    picture = drawn(np.ones((2, 2)), photo=photo_of(Image.new("RGB", (200, 100)), SIDE, "crop"))[54:]
+    outside = np.concatenate([picture[:, :112], picture[:, 336:]], axis=1)
+    np.testing.assert_array_equal(outside, round(255 * FADED))
+    assert (picture[:, 112:336, 0] > 100).all() and (picture[:, 112:336, 2] < 60).all()
+
+
+def test_a_padded_photo_stands_in_the_square_that_the_network_saw():
+    picture = drawn(np.zeros((2, 2)), photo=photo_of(Image.new("RGB", (200, 100), "white"), SIDE, "pad"))[54:]
+    assert picture.shape == (448, 448, 3)
+    assert (picture[:112] == 0).all() and (picture[112:336] == 255).all() and (picture[336:] == 0).all()
+
+
+def test_a_photo_smaller_than_a_pixel_across_is_drawn():
+    assert drawn(np.ones((2, 2)), photo=photo_of(Image.new("RGB", (2000, 1)), SIDE, "stretch")).shape == (55, 448, 3)
+    assert drawn(np.ones((2, 2)), photo=photo_of(Image.new("RGB", (1, 2000)), SIDE, "crop")).shape == (502, 448, 3)
 
 
 def test_a_long_title_is_made_to_fit():

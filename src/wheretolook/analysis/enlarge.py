@@ -3,17 +3,18 @@
 import numpy as np
 
 
-def enlarge(maps: np.ndarray, side: int) -> np.ndarray:
+def enlarge(maps: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     """Maps at the size of their images, bilinearly between the middles of their cells. A view, never stored.
 
     Args:
         maps: (n, h, w).
-        side: S of the images.
+        size: H and W of the images, or the side of a square.
 
     Returns:
-        (n, S, S) float64.
+        (n, H, W) float64.
     """
-    down, across = (_bilinear(n, side) for n in maps.shape[1:])
+    sides = (size, size) if isinstance(size, int) else size
+    down, across = (_bilinear(cells, side) for cells, side in zip(maps.shape[1:], sides, strict=True))
     return down @ maps.astype(np.float64) @ across.T
 
 

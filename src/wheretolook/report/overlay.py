@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from wheretolook.analysis.enlarge import enlarge
 from wheretolook.data.atomic import replacing
 from wheretolook.report.colours import colour, opacity
+from wheretolook.report.photo import Photo
 
 SIDE = 448
 STRONGEST = 0.8
@@ -22,7 +23,7 @@ class Overlay:
 
     Attributes:
         stem: file name without a suffix.
-        image: (S, S, 3) uint8, as the network saw it.
+        photo: what the map is drawn over.
         values: (h, w) float32, the raw map.
         title: class, score, method and layer, in words.
         units: of the map.
@@ -30,7 +31,7 @@ class Overlay:
     """
 
     stem: str
-    image: np.ndarray
+    photo: Photo
     values: np.ndarray
     title: str
     units: str
@@ -55,18 +56,21 @@ def draw_overlay(overlay: Overlay) -> Image.Image:
     this map, which the line below the title names.
     """
     limit = float(np.abs(overlay.values).max()) or 1.0
-    size = max(SIDE, overlay.image.shape[0])
-    image = Image.fromarray(overlay.image).resize((size, size), Image.Resampling.BILINEAR)
-    unit = enlarge(overlay.values[None] / limit, size)[0]
+    pixels, seen = overlay.photo.pixels.copy(), (overlay.photo.rows, overlay.photo.columns)
+    under = pixels[seen]
+    unit = enlarge(overlay.values[None] / limit, under.shape[:2])[0]
     share = STRONGEST * opacity(unit)[:, :, None]
-    over = np.asarray(image) * (1 - share) + colour(unit, signed=True) * share
+    pixels[seen] = np.rint(under * (1 - share) + colour(unit, signed=True) * share)
+    height, width = pixels.shape[:2]
+    # A title is as wide as it would be over a square, whatever the photo's proportions.
+    across = max(SIDE, width)
     signs = "red for, blue against" if overlay.knows_class else "red above zero, blue below"
     lines = ((overlay.title, 16, INK), (f"{signs}; full at {limit:.3g} {overlay.units}", 12, SOFT))
-    page = Image.new("RGB", (size, size + 54), PAPER)
-    page.paste(Image.fromarray(np.rint(over).astype(np.uint8)), (0, 54))
+    page = Image.new("RGB", (across, height + 54), PAPER)
+    page.paste(Image.fromarray(pixels), ((across - width) // 2, 54))
     pen = ImageDraw.Draw(page)
     for (text, points, ink), top in zip(lines, (6, 31), strict=True):
-        pen.text((8, top), text, fill=ink, font=_fitting(text, points, size - 16))
+        pen.text((8, top), text, fill=ink, font=_fitting(text, points, across - 16))
     return page
 
 

@@ -1,0 +1,321 @@
+"""`wheretolook look`, as a person types it."""
+
+import csv
+import os
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from tests.cams.made import SIZE, write_model
+from tests.models.made_models import small_card, small_network
+from wheretolook import cli_look
+from wheretolook import look as look_module
+from wheretolook.cams.registry import METHODS
+from wheretolook.cams.store import load_maps
+from wheretolook.cli import main
+from wheretolook.data.hashing import sha256_of
+from wheretolook.models.checkpoint import save_model
+
+
+@pytest.fixture
+def look(tmp_path):
+    """`wheretolook look` of two images of noise with a made-up model, whose every head is trained."""
+    write_model(tmp_path / "every.safetensors", loss="every")
+    write_model(tmp_path / "last.safetensors", loss="last")
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 40, 50, 3), dtype=np.uint8)
+    for name, image in zip(("a", "b"), pixels, strict=True):
+        Image.fromarray(image).save(tmp_path / f"{name}.png")
+
+    def look(*words, images=("a.png", "b.png"), model="every"):
+        paths = [str(tmp_path / name) for name in images]
+        options = ["--model", str(tmp_path / f"{model}.safetensors"), "--device", "cpu", "--out", str(tmp_path / "out")]
+        done = CliRunner().invoke(main, ["look", *paths, *options, *words])
+        return done, sorted(path.name for path in (tmp_path / "out").glob("*") if path.name != "predictions.csv")
+
+    return look
+
+
+def predicted(done):
+    """The predicted class of each image, from the table."""
+    return [line.split()[1] for line in done.output.splitlines()[1:3]]
+
+
+def test_the_last_layers_cam_of_the_predicted_class_is_the_default(look, tmp_path):
+    done, files = look()
+    assert done.exit_code == 0, done.output
+    a, b = predicted(done)
+    assert files == [f"a.cam.block3.{a}.npy", f"a.cam.block3.{a}.png", f"b.cam.block3.{b}.npy", f"b.cam.block3.{b}.png"]
+    values = np.load(tmp_path / "out" / files[0])
+    assert values.shape == (4, 4) and values.dtype == np.float32
+    with Image.open(tmp_path / "out" / files[1]) as picture:
+        assert picture.size == (448, 54 + 358)  # 50 x 40 pixels, under a title
+
+
+def test_the_table_gives_each_images_scores(look):
+    done, _ = look()
+    lines = done.output.splitlines()
+    assert lines[0].split() == ["image", "predicted", "cat", "dog"]
+    scores = [float(word) for word in lines[1].split()[2:]]
+    assert sum(scores) == pytest.approx(1, abs=2e-3)
+    assert lines[-1] == f"2 pictures and as many maps in {lines[-1].split()[-1]}"
+
+
+def test_every_layer_and_every_class(look):
+    _, files = look("--layer", "all", "--class", "all", images=("a.png",))
+    assert [name for name in files if name.endswith("npy")] == sorted(
+        f"a.cam.block{n}.{name}.npy" for n in (1, 2, 3) for name in ("cat", "dog")
+    )
+
+
+def test_a_layer_without_a_trained_head_gets_gradcam(look):
+    _, files = look("--layer", "block1", "--class", "dog", images=("a.png",), model="last")
+    assert files == ["a.gradcam.block1.dog.npy", "a.gradcam.block1.dog.png"]
+
+
+def test_methods_are_repeated_and_those_that_know_no_class_give_one_map(look):
+    words = ("--method", "layercam", "--method", "activation", "--class", "all")
+    _, files = look(*words, images=("a.png",))
+    expected = ["a.activation.block3.npy", "a.layercam.block3.cat.npy", "a.layercam.block3.dog.npy"]
+    assert [name for name in files if name.endswith("npy")] == expected
+
+
+def test_images_of_the_same_name_are_told_apart_by_their_folders(look, tmp_path):
+    (tmp_path / "other").mkdir()
+    Image.new("RGB", (SIZE, SIZE)).save(tmp_path / "other/a.png")
+    done, files = look("--class", "cat", images=("a.png", "other/a.png"))
+    here = tmp_path.name
+    expected = [f"{here}_a.cam.block3.cat.npy", "other_a.cam.block3.cat.npy"]
+    assert [name for name in files if name.endswith("npy")] == sorted(expected)
+    assert [line.split()[0] for line in done.output.splitlines()[1:3]] == [f"{here}/a", "other/a"]
+
+
+def test_a_folder_stands_for_the_images_below_it_and_pictures_in_out_are_none(look, tmp_path):
+    for _ in range(2):
+        done, files = look("--class", "cat", images=(".",))
+        assert done.exit_code == 0, done.output
+        assert [name for name in files if name.endswith("png")] == ["a.cam.block3.cat.png", "b.cam.block3.cat.png"]
+
+
+def test_what_is_named_twice_is_taken_once(look):
+    words = ("--class", "cat", "--layer", "block1", "--method", "gradcam")
+    done, files = look(*words, *words, images=("a.png",))
+    assert done.exit_code == 0, done.output
+    assert files == ["a.gradcam.block1.cat.npy", "a.gradcam.block1.cat.png"]
+
+
+@pytest.mark.parametrize(
+    ("names", "files"),
+    [
+        (("a b", "a_b"), ["a.cam.block2.a_b-1", "a.cam.block2.a_b-2"]),
+        (("../x", "é" * 300), ["a.cam.block2..._x", f"a.cam.block2.{'é' * 25}~"]),
+    ],
+)
+def test_class_names_that_make_no_file_names_are_told_apart(look, tmp_path, names, files):
+    network = small_network()
+    save_model(tmp_path / "odd.safetensors", network, small_card(class_names=names))
+    done, written = look("--class", "all", images=("a.png",), model="odd")
+    assert done.exit_code == 0, done.output
+    assert len(written) == 4
+    assert all(any(name.startswith(file) for name in written) for file in files)
+
+
+def test_image_names_that_make_no_file_names_leave_the_others_alone(look, tmp_path):
+    long, odd = f"{'x' * 240}.png", "c\r\x1b[31m.png"
+    for name in (long, odd):
+        (tmp_path / name).write_bytes((tmp_path / "a.png").read_bytes())
+    (tmp_path / "cut\x1b[31m.png").write_bytes(b"no image")
+    done, files = look("--class", "cat", images=(long, odd, "a.png", "cut\x1b[31m.png"))
+    assert "1 of 4 files was no image" in done.output
+    assert len(files) == 6 and "c___31m.cam.block3.cat.png" in files
+    table = (tmp_path / "out/predictions.csv").read_bytes().decode()
+    assert "\x1b" not in done.output + table
+    assert len(list(csv.reader(table.splitlines()))) == 4
+
+
+def test_predictions_are_written_as_csv(look, tmp_path):
+    done, _ = look()
+    with (tmp_path / "out/predictions.csv").open(encoding="utf-8", newline="") as file:
+        head, *rows = csv.reader(file)
+    assert head == ["image", "path", "predicted", "cat", "dog"]
+    assert [row[1] for row in rows] == [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    assert [[row[0], row[2]] for row in rows] == [line.split()[:2] for line in done.output.splitlines()[1:3]]
+    for row in rows:
+        scores = dict(zip(head[3:], map(float, row[3:]), strict=True))
+        assert max(scores, key=scores.get) == row[2] and sum(scores.values()) == pytest.approx(1, abs=2e-6)
+
+
+def test_files_that_are_no_images_are_skipped_and_counted(look, tmp_path):
+    (tmp_path / "Thumbs.db").write_bytes(b"no image")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:900])
+    done, files = look("--class", "cat", images=("cut.png", "a.png", "Thumbs.db", "none.png", "b.png"))
+    assert done.exit_code == 1
+    assert [name for name in files if name.endswith("npy")] == ["a.cam.block3.cat.npy", "b.cam.block3.cat.npy"]
+    for name, reason in (
+        ("cut.png", "cut off"),
+        ("Thumbs.db", "no image"),
+        ("none.png", "expected an image, found no"),
+    ):
+        assert [reason in line for line in done.stderr.splitlines() if name in line] == [True]
+    assert done.stderr.splitlines()[-1] == "Error: 3 of 5 files were no images"
+
+
+def test_many_images_go_batch_by_batch_and_are_counted_by_class(look, tmp_path, monkeypatch):
+    (tmp_path / "many").mkdir()
+    for k in range(7):
+        (tmp_path / f"many/{k}.png").write_bytes((tmp_path / ("a.png" if k % 2 else "b.png")).read_bytes())
+    _, files = look("--class", "dog", images=("many",))
+    monkeypatch.setattr(cli_look, "LISTED", 6)
+    monkeypatch.setattr(look_module, "BATCH", 3)
+    whole = {name: np.load(tmp_path / "out" / name) for name in files if name.endswith("npy")}
+    done, again = look("--class", "dog", images=("many",))
+    assert again == files
+    for name, values in whole.items():
+        np.testing.assert_allclose(np.load(tmp_path / "out" / name), values, atol=1e-6)
+    lines = done.output.splitlines()
+    assert sum(int(line.split()[1]) for line in lines if line.endswith(("image", "images"))) == 7
+    assert f"The prediction of each image stands in {tmp_path / 'out/predictions.csv'}" in lines
+    assert len((tmp_path / "out/predictions.csv").read_text(encoding="utf-8").splitlines()) == 8
+
+
+def test_a_contrast_is_a_classs_map_less_the_mean_of_the_others(look, tmp_path):
+    words = ("--class", "all", "--method", "gradcam", "--method", "cam")
+    look(*words, images=("a.png",))
+    look(*words, "--contrast", images=("a.png",))
+    for method in ("cam", "gradcam"):
+        cat, dog = (np.load(tmp_path / f"out/a.{method}.block3.{name}.npy") for name in ("cat", "dog"))
+        for name, expected in (("cat", cat - dog), ("dog", dog - cat)):
+            found = np.load(tmp_path / f"out/a.{method}.block3.{name}.contrast.npy")
+            assert found.dtype == np.float32
+            np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_arrays_hold_the_maps_of_all_images_that_are_some(look, tmp_path):
+    (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:900])
+    words = ("--class", "all", "--layer", "all", "--method", "gradcam", "--method", "cam")
+    look(*words)
+    done, files = look(*words, "--arrays", images=("a.png", "cut.png", "b.png"))
+    assert done.exit_code == 1 and "cut.png" in done.stderr and "1 of 3 files was no image" in done.stderr
+    assert "arrays" in files and not [name for name in files if ".part-" in name]
+    maps = load_maps(tmp_path / "out/arrays")
+    assert maps.manifest["map_classes"] == ["cat", "dog"] and maps.logits().shape == (2, 2)
+    assert len(maps.names) == 6
+    for method, layer in maps.names:
+        for image, values in zip("ab", maps.open(method, layer), strict=True):
+            for name, found in zip(("cat", "dog"), values, strict=True):
+                expected = np.load(tmp_path / f"out/{image}.{method}.{layer}.{name}.npy")
+                np.testing.assert_allclose(found, expected, atol=1e-5)
+    rows = (tmp_path / "out/arrays/predictions.csv").read_text(encoding="utf-8").splitlines()
+    assert rows == (tmp_path / "out/predictions.csv").read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize("place", ["a file of mine", "the images", "no folder"])
+def test_arrays_replace_nothing_but_arrays(look, tmp_path, place):
+    (tmp_path / "out").mkdir()
+    if place == "no folder":
+        (tmp_path / "out/arrays").write_text("mine")
+    else:
+        (tmp_path / "out/arrays").mkdir()
+        (tmp_path / "out/arrays/mine.png").write_bytes((tmp_path / "a.png").read_bytes())
+    done, _ = look("--arrays", images=("out/arrays/mine.png",) if place == "the images" else ("b.png",))
+    assert done.exit_code == 1 and "name another --out" in done.output
+    assert (tmp_path / ("out/arrays" if place == "no folder" else "out/arrays/mine.png")).is_file()
+
+
+def test_arrays_are_replaced_by_a_later_look(look, tmp_path):
+    look("--arrays", "--layer", "all")
+    done, _ = look("--arrays")
+    assert done.exit_code == 0, done.output
+    assert load_maps(tmp_path / "out/arrays").names == [("cam", "block3")]
+
+
+def test_what_a_killed_look_left_is_removed_and_what_others_left_is_not(look, tmp_path):
+    dead = 2**22 + 5  # no process has so high a number
+    (tmp_path / "out").mkdir()
+    for name in (f"a.cam.block3.cat.png.part-{dead}", f"film.png.part-{dead}"):
+        (tmp_path / "out" / name).write_bytes(b"")
+    _, files = look("--class", "cat")
+    assert [name for name in files if "part" in name] == [f"film.png.part-{dead}"]
+
+
+def test_arrays_of_the_predicted_class_have_one_map_an_image(look, tmp_path):
+    done, _ = look("--arrays")
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines()[-1] == f"Arrays of their maps in {tmp_path / 'out/arrays'}"
+    maps = load_maps(tmp_path / "out/arrays")
+    assert maps.manifest["map_classes"] == ["predicted"] and maps.open("cam", "block3").shape == (2, 1, 4, 4)
+
+
+def test_the_same_look_gives_the_same_bytes(look, tmp_path):
+    _, files = look()
+    before = [sha256_of(tmp_path / "out" / name) for name in files]
+    look()
+    assert [sha256_of(tmp_path / "out" / name) for name in files] == before
+
+
+def test_help_names_every_method():
+    text = " ".join(CliRunner().invoke(main, ["look", "--help"]).output.split())
+    named = text.partition("--method TEXT ")[2].partition(". Can be repeated")[0]
+    assert {word.strip(",;") for word in named.split()} >= set(METHODS)
+
+
+@pytest.mark.parametrize(
+    ("words", "images", "message"),
+    [
+        (("--method", "gradcan"), ("a.png",), 'method "gradcan": expected one of cam, gradcam'),
+        (("--contrast", "--arrays"), ("a.png",), "--arrays: expected no --contrast with it"),
+        (("--arrays",), ("none.png", "every.safetensors"), "expected at least one image, found none in 2 files"),
+        (("--arrays",), ("every.safetensors",), "every.safetensors: no image"),
+        (("--layer", "layer4"), ("a.png",), 'layer "layer4": expected one of block1, block2, block3'),
+        (("--class", "hen"), ("a.png",), "class 'hen': expected one of cat, dog"),
+        (("--contrast", "--method", "layercam"), ("a.png",), "--contrast: expected methods linear in the class (cam, "),
+        ((), ("every.safetensors",), "every.safetensors: no image"),
+        ((), ("pipe.png",), "pipe.png: expected an image, found a pipe, a socket or a device; save what it gives"),
+        (("--model", "pipe.png"), ("a.png",), "pipe.png: expected a model file, found a pipe, a socket or a device"),
+        (("",), ("a.png",), "Invalid value for 'IMAGE...': expected a path, found an empty text"),
+        (("--out", ""), ("a.png",), "Invalid value for '--out': expected a path, found an empty text"),
+        ((), ("none.png",), "none.png: expected an image, found no such file; check its name"),
+        ((), (), "Missing argument 'IMAGE...'"),
+        (("--model", "none.safetensors"), ("a.png",), "none.safetensors: expected a model file, found no such file; "),
+        ((), ("none.png", "every.safetensors"), "expected at least one image, found none in 2 files"),
+        ((), ("empty",), "empty: expected images (.bmp, .gif, "),
+        (("--out", "same"), ("same",), "--out same: expected another folder than that of the images"),
+        (("--fit", "squeeze"), ("a.png",), "'squeeze' is not one of 'stretch', 'pad', 'crop'"),
+    ],
+)
+def test_bad_input_ends_with_a_message_and_nothing_written(look, tmp_path, monkeypatch, words, images, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "same").mkdir()
+    os.mkfifo(tmp_path / "pipe.png")
+    done, files = look(*words, images=images)
+    assert done.exit_code != 0
+    assert message in done.output
+    assert "Traceback" not in done.output
+    assert files == []
+
+
+def test_an_image_given_as_a_model_is_refused(look, tmp_path):
+    done, _ = look("--model", str(tmp_path / "a.png"))
+    assert done.exit_code != 0
+    assert "a.png: not a whole safetensors file" in done.output
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("one", "one: expected a model file, found no such file; there is models/one.safetensors\n"),
+        ("two", "two: expected a model file, found no such file; there is models/one.safetensors\n"),
+        ("models", "models: expected a model file, found a folder; there is models/one.safetensors\n"),
+        (".", ".: expected a model file, found a folder; name one, as models/last-0.safetensors; `dvc repro` trains"),
+    ],
+)
+def test_a_model_that_is_no_file_is_refused_with_those_there_are(look, tmp_path, monkeypatch, word, message):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/one.safetensors").touch()
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path if word != "." else tmp_path / "empty")
+    done, files = look("--model", word)
+    assert done.exit_code == 1 and files == []
+    assert message in done.output
