@@ -43,8 +43,8 @@ def train_once(prepared: Path, saving: bool) -> dict[str, float]:
     import yaml
 
     from wheretolook.data.prepared import load_prepared
+    from wheretolook.execution.ranks import Ranks
     from wheretolook.models.options import TrainingOptions
-    from wheretolook.models.ranks import Ranks
     from wheretolook.models.resume import Keeper
     from wheretolook.models.run_training import train_network
 

@@ -16,8 +16,8 @@ from wheretolook.cams.engine import build_engine
 from wheretolook.cams.files import ImageFiles
 from wheretolook.cams.stream import Work, create_arrays, fill_arrays
 from wheretolook.data.synthetic import write_cells
+from wheretolook.execution.ranks import Ranks
 from wheretolook.models.inputs import to_input
-from wheretolook.models.ranks import Ranks
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 

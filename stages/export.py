@@ -60,9 +60,9 @@ def export(
     from wheretolook.cams.layer_names import parse_layers
     from wheretolook.data.atomic import write_text
     from wheretolook.data.prepared import load_prepared
-    from wheretolook.models.determinism import deterministic
-    from wheretolook.models.device import choose_device, describe_device
-    from wheretolook.models.ranks import joined_ranks
+    from wheretolook.execution.determinism import deterministic
+    from wheretolook.execution.device import choose_device, describe_device
+    from wheretolook.execution.ranks import joined_ranks
 
     names = parse_layers(layers)
     choices = Choices(methods, names, precision, batch_size, random_draws, every_class_up_to)

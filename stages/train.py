@@ -46,11 +46,11 @@ from wheretolook.stage import StageCommand, run_stage
 def train(name: str, device: str, prepared: Path, models: Path, cache: Path, **options: Any) -> None:
     """Train the network NAME on the prepared images; write MODELS/NAME.safetensors."""
     from wheretolook.data.prepared import load_prepared
+    from wheretolook.execution.device import choose_device, describe_device
+    from wheretolook.execution.ranks import joined_ranks
     from wheretolook.models.checkpoint import save_model
-    from wheretolook.models.device import choose_device, describe_device
     from wheretolook.models.history import kept_epoch, loss_of_guessing
     from wheretolook.models.options import TrainingOptions
-    from wheretolook.models.ranks import joined_ranks
     from wheretolook.models.resume import discard_states
     from wheretolook.models.run_training import train_network
 

@@ -20,10 +20,10 @@ from wheretolook.cams import parts
 from wheretolook.cams.explain import explain
 from wheretolook.cams.export import Choices, export_maps
 from wheretolook.data.prepared import load_prepared
+from wheretolook.execution.determinism import deterministic
+from wheretolook.execution.ranks import Ranks
 from wheretolook.models.checkpoint import save_model
-from wheretolook.models.determinism import deterministic
 from wheretolook.models.options import TrainingOptions
-from wheretolook.models.ranks import Ranks
 from wheretolook.models.run_training import train_network
 
 pytestmark = [
@@ -41,7 +41,7 @@ import torch
 from tests.models.small import OPTIONS, prepared
 from wheretolook.models import resume
 from wheretolook.models.checkpoint import save_model
-from wheretolook.models.ranks import Ranks, joined_ranks
+from wheretolook.execution.ranks import Ranks, joined_ranks
 from wheretolook.models.run_training import train_network
 from wheretolook.models.training import Training
 

@@ -3,8 +3,8 @@
 import errno
 import os
 
-from wheretolook.data.machine import is_gpu_failure, is_out_of_memory
 from wheretolook.data.space import FULL, free_bytes
+from wheretolook.execution.machine import is_gpu_failure, is_out_of_memory
 
 AGAIN = "the same command, or `dvc repro`, goes on from what is done"
 SPACE = "`make clean` says what outputs take, `dvc gc --workspace` drops old versions from DVC's cache"

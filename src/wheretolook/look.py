@@ -25,11 +25,11 @@ from wheretolook.data.atomic import remove_unfinished_of
 from wheretolook.data.decode import decode_image, to_square
 from wheretolook.data.readable import readable
 from wheretolook.data.refusal import Refusal
+from wheretolook.execution.device import choose_device
 from wheretolook.failures import explained
 from wheretolook.look_files import LONGEST_CLASS, check_image_path, distinct_names, file_name, numbered
 from wheretolook.models.card import Card
 from wheretolook.models.checkpoint import load_model
-from wheretolook.models.device import choose_device
 from wheretolook.models.inputs import to_input
 from wheretolook.report.overlay import SIDE, Overlay, write_overlay
 from wheretolook.report.photo import Photo, photo_of

@@ -23,13 +23,13 @@ from wheretolook.data.atomic import replacing_folder, write_json
 from wheretolook.data.decode import to_square
 from wheretolook.data.refusal import Refusal
 from wheretolook.data.space import create_array
+from wheretolook.execution.device import choose_device
+from wheretolook.execution.ranks import Ranks
 from wheretolook.look import BATCH, Seen, Wanted, build, opened
 from wheretolook.look_files import distinct_names
 from wheretolook.models.card import Card
 from wheretolook.models.checkpoint import load_model
-from wheretolook.models.device import choose_device
 from wheretolook.models.inputs import to_input
-from wheretolook.models.ranks import Ranks
 from wheretolook.report.table import write_predictions
 
 MANIFEST, PREDICTIONS = "manifest.json", "predictions.csv"

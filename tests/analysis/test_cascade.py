@@ -22,10 +22,10 @@ from wheretolook.cams import parts
 from wheretolook.cams.export import Choices, export_maps
 from wheretolook.cams.store import Maps, load_maps
 from wheretolook.data.prepared import load_prepared
+from wheretolook.execution.ranks import joined_ranks
 from wheretolook.models.card import read_card
 from wheretolook.models.checkpoint import save_model
 from wheretolook.models.network import build_network
-from wheretolook.models.ranks import joined_ranks
 
 RNG = np.random.default_rng(0)
 MAPS = RNG.normal(size=(30, 5, 5)).astype(np.float32)

@@ -15,7 +15,7 @@ from wheretolook.cams.export import Choices, export_maps
 from wheretolook.cams.registry import METHODS
 from wheretolook.cams.store import Maps, load_maps
 from wheretolook.data.prepared import Prepared
-from wheretolook.models.ranks import Ranks
+from wheretolook.execution.ranks import Ranks
 from wheretolook.report.pagedata import shown_maps
 
 CLASSES = tuple(f"class{k:02}" for k in range(12))

@@ -18,7 +18,7 @@ from wheretolook.analysis.pieces import Pieces, kept_pieces
 from wheretolook.data.atomic import write_json
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.refusal import Refusal
-from wheretolook.models import state_key
+from wheretolook.execution import state_key
 
 CPU = torch.device("cpu")
 ASKED = {"images": 24, "draws": 3, "steps": 2}

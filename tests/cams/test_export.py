@@ -17,9 +17,9 @@ from wheretolook.cams.export import Choices, export_maps, recipe_of
 from wheretolook.cams.store import load_maps
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.refusal import Refusal
+from wheretolook.execution.ranks import Ranks
 from wheretolook.models.card import read_card
 from wheretolook.models.inputs import to_input
-from wheretolook.models.ranks import Ranks
 
 ALONE = Ranks(0, 1, 0, torch.device("cpu"))
 CHOICES = Choices(("cam", "gradcam", "activation"), None, "float32", 4)

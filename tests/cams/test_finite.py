@@ -11,8 +11,8 @@ from wheretolook.cams import export as export_module
 from wheretolook.cams import parts
 from wheretolook.cams.export import Choices, export_maps
 from wheretolook.cams.finite import NotFinite, check_finite
+from wheretolook.execution.ranks import Ranks
 from wheretolook.models.checkpoint import load_model
-from wheretolook.models.ranks import Ranks
 
 ALONE = Ranks(0, 1, 0, torch.device("cpu"))
 CHOICES = Choices(("cam", "gradcam"), None, "float32", 4)

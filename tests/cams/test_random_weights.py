@@ -8,8 +8,8 @@ from tests.cams.made import write_model, write_prepared
 from wheretolook.cams.export import Choices, export_maps
 from wheretolook.cams.random_weights import chosen_rows, estimate_statistics, random_maps
 from wheretolook.cams.store import load_maps
+from wheretolook.execution.ranks import Ranks
 from wheretolook.models.card import read_card
-from wheretolook.models.ranks import Ranks
 
 CPU = torch.device("cpu")
 

@@ -13,8 +13,8 @@ from wheretolook.cams import journal, stream
 from wheretolook.cams.export import Choices, export_maps
 from wheretolook.data import atomic
 from wheretolook.data.refusal import Refusal
-from wheretolook.models import state_key
-from wheretolook.models.ranks import Ranks
+from wheretolook.execution import state_key
+from wheretolook.execution.ranks import Ranks
 
 ALONE = Ranks(0, 1, 0, torch.device("cpu"))
 CHOICES = Choices(("cam", "gradcam"), None, "float32", 2, random_draws=2)  # five blocks of ten images

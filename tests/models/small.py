@@ -9,10 +9,10 @@ import pandas as pd
 import torch
 
 from wheretolook.data.prepared import Prepared
+from wheretolook.execution.ranks import Ranks
 from wheretolook.models.card import Card
 from wheretolook.models.layered import Network
 from wheretolook.models.options import TrainingOptions
-from wheretolook.models.ranks import Ranks
 from wheretolook.models.run_training import train_network
 
 COLOURS = [(250, 90, 90), (90, 250, 90), (90, 90, 250), (250, 250, 90), (90, 250, 250)]

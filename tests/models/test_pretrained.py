@@ -15,10 +15,10 @@ from torchvision import models
 
 from tests.models.small import ALONE, OPTIONS, prepared, train
 from wheretolook.data.refusal import Refusal
+from wheretolook.execution.ranks import Ranks
 from wheretolook.models import pretrained
 from wheretolook.models.network import build_network
 from wheretolook.models.pretrained import check_pretrained, load_pretrained
-from wheretolook.models.ranks import Ranks
 
 ENTRY = models.ResNet18_Weights.IMAGENET1K_V1
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

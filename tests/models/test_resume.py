@@ -9,10 +9,12 @@ import torch
 
 from tests.models.small import ALONE, OPTIONS, prepared, train
 from wheretolook.data.refusal import Refusal
-from wheretolook.models import resume, state_key
+from wheretolook.execution import state_key
+from wheretolook.execution.ranks import Ranks
+from wheretolook.models import resume
+from wheretolook.models import training as training_module
 from wheretolook.models.checkpoint import save_model
 from wheretolook.models.options import TrainingOptions
-from wheretolook.models.ranks import Ranks
 from wheretolook.models.resume import Keeper, discard_states
 from wheretolook.models.training import Training
 
@@ -28,9 +30,6 @@ class Beside(Ranks):
 
     def summed(self, values: torch.Tensor) -> torch.Tensor:
         return values
-
-    def wrap(self, module: torch.nn.Module) -> torch.nn.Module:
-        return module
 
 
 class Killed(Exception):
@@ -142,8 +141,11 @@ def test_a_change_never_goes_on_from_the_old_state(changed: str, tmp_path: Path,
     assert Keeper(tmp_path, "tiny", Training(data, options, ALONE)).restore() == 0
 
 
-def test_a_process_goes_on_only_from_a_step_that_the_first_of_its_machine_has_too(tmp_path: Path):
+def test_a_process_goes_on_only_from_a_step_that_the_first_of_its_machine_has_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """What it has of its own is no whole state."""
+    monkeypatch.setattr(training_module, "sharing_gradients", lambda module, ranks: module)
     second = Keeper(tmp_path, "tiny", Training(prepared(), THREE_EPOCHS, Beside(1, 2, 1, ALONE.device)))
     first = Keeper(tmp_path, "tiny", Training(prepared(), THREE_EPOCHS, Beside(0, 2, 0, ALONE.device)))
     assert first.folder == second.folder

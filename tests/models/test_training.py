@@ -9,10 +9,10 @@ import torch
 
 from tests.models.small import ALONE, OPTIONS, prepared, train
 from wheretolook.data.refusal import Refusal
+from wheretolook.execution.ranks import Ranks
 from wheretolook.models.checkpoint import load_model, save_model
 from wheretolook.models.network import build_network
 from wheretolook.models.options import TrainingOptions
-from wheretolook.models.ranks import Ranks
 from wheretolook.models.training import Training
 from wheretolook.models.trial import check_trainable
 

@@ -12,9 +12,9 @@ import torch
 
 from wheretolook.data.atomic import write_text
 from wheretolook.data.refusal import Refusal
-from wheretolook.models.interruption import Interruption, noting_interruption
-from wheretolook.models.ranks import Ranks
-from wheretolook.models.state_key import state_key
+from wheretolook.execution.interruption import Interruption, noting_interruption
+from wheretolook.execution.ranks import Ranks
+from wheretolook.execution.state_key import state_key
 
 # No more than this is lost by a kill, and a piece.
 SECONDS_BETWEEN = 20.0
@@ -71,7 +71,7 @@ def kept_pieces(cache: Path, name: str, depends_on: Mapping[str, Any], device: t
         depends_on: model, data, maps and parameters; `state_key` adds code, versions, device and threads.
         device: where the network runs.
     """
-    key = state_key(depends_on, "analysis", Ranks(0, 1, 0, device))
+    key = state_key(depends_on, Ranks(0, 1, 0, device))
     with noting_interruption() as interruption:
         yield Pieces(cache / name / f"{key}.json", interruption)
     shutil.rmtree(cache / name, ignore_errors=True)

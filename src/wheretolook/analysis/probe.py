@@ -11,9 +11,9 @@ from wheretolook.analysis.provenance import check_data
 from wheretolook.cams.store import Maps
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.prepared import Prepared
+from wheretolook.execution.determinism import deterministic
+from wheretolook.execution.device import choose_device
 from wheretolook.models.checkpoint import load_model
-from wheretolook.models.determinism import deterministic
-from wheretolook.models.device import choose_device
 
 
 def probe_model(

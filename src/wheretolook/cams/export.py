@@ -15,16 +15,16 @@ from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.journal import Journal, state_folder
 from wheretolook.cams.manifest import EVERY_CLASS_UP_TO, FORMAT, LOGITS, RANDOM, array_name, map_classes_of
 from wheretolook.cams.random_weights import chosen_rows, random_maps
-from wheretolook.cams.shared_folder import shared_state, wait
+from wheretolook.cams.shared_folder import shared_state
 from wheretolook.cams.stream import Work, create_arrays, fill_arrays, shapes
 from wheretolook.data.atomic import write_json
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.prepared import Prepared
 from wheretolook.data.refusal import Refusal
+from wheretolook.execution.ranks import Ranks
 from wheretolook.models.card import Card
 from wheretolook.models.checkpoint import load_model
 from wheretolook.models.inputs import to_input
-from wheretolook.models.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def export_maps(
     with shared_state(state, folder, ranks, lambda new: create_arrays(new, work, count)) as maps:
         put, done = partial(_input, card, ranks.device), Journal(maps.parent, ranks.rank)
         fill_arrays(maps, work, prepared.images, put, choices.batch_size, ranks, done)
-        wait(ranks)
+        ranks.wait()
         manifest = {}
         if ranks.leads:
             arrays = pinned(maps, work, count) | add_random_maps(maps, card, prepared, choices, ranks)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from wheretolook.data import atomic
-from wheretolook.models.ranks import Ranks
-from wheretolook.models.state_key import state_key
+from wheretolook.execution.ranks import Ranks
+from wheretolook.execution.state_key import state_key
 
 # No more than this is lost by a kill, and a block.
 SECONDS_BETWEEN = 20.0
@@ -58,7 +58,7 @@ def state_folder(cache: Path, name: str, depends_on: dict[str, Any], ranks: Rank
         depends_on: model, data and parameters; `state_key` adds code, versions, device, threads and processes.
         ranks: the processes that share the work.
     """
-    return cache / name / state_key(depends_on, "cams", ranks)
+    return cache / name / state_key(depends_on, ranks)
 
 
 def prepare_state(folder: Path, create: Callable[[Path], None]) -> None:

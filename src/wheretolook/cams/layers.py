@@ -11,8 +11,8 @@ from wheretolook.cams.capture import Captured, capture
 from wheretolook.cams.heads import PooledHead, find_head, linear_head, noting_linear
 from wheretolook.cams.layout import Layout, guess_layout, to_maps
 from wheretolook.cams.steady import steady
-from wheretolook.data.machine import is_gpu_failure, is_out_of_memory
 from wheretolook.data.refusal import Refusal
+from wheretolook.execution.machine import is_gpu_failure, is_out_of_memory
 from wheretolook.models.layered import Network
 
 # (C, H, W) of an image.

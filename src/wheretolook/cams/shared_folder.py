@@ -5,11 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-
 from wheretolook.cams.journal import discard_unless_begun, prepare_state
 from wheretolook.data.atomic import move_folder
-from wheretolook.models.ranks import Ranks
+from wheretolook.execution.ranks import Ranks
 
 
 @contextmanager
@@ -25,31 +23,18 @@ def shared_state(state: Path, path: Path, ranks: Ranks, create: Callable[[Path],
         ranks: the processes that share the work.
         create: fills a new folder with what all ranks then write into.
     """
-    state = _told(state, ranks)
+    # As rank 0 says: devices may differ between ranks, and with them what a state is named by.
+    state = ranks.gathered(state)[0]
     try:
         if ranks.leads:
             prepare_state(state, create)
-        wait(ranks)
+        ranks.wait()
         yield state / "maps"
-        wait(ranks)
+        ranks.wait()
         if ranks.leads:
             move_folder(state / "maps", path)
             shutil.rmtree(state.parent, ignore_errors=True)
-        wait(ranks)
+        ranks.wait()
     finally:
         if ranks.leads:
             discard_unless_begun(state)
-
-
-def wait(ranks: Ranks) -> None:
-    """Wait until every rank is here."""
-    if not ranks.alone:
-        torch.distributed.barrier()
-
-
-def _told(path: Path, ranks: Ranks) -> Path:
-    """What rank 0 says: devices may differ between ranks, and with them what a state is named by."""
-    told = [path]
-    if not ranks.alone:
-        torch.distributed.broadcast_object_list(told)
-    return told[0]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from wheretolook.models.determinism import whole_float32
+from wheretolook.execution.determinism import whole_float32
 
 PRECISIONS = ("float32", "bfloat16")
 

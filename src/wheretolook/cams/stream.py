@@ -20,11 +20,11 @@ from wheretolook.cams.journal import Journal
 from wheretolook.cams.manifest import LOGITS, array_name
 from wheretolook.cams.methods.method import Method
 from wheretolook.cams.parts import ChooseRows, Say, compute_in_parts
-from wheretolook.cams.workers import in_workers
 from wheretolook.data.refusal import Refusal
 from wheretolook.data.space import create_array
-from wheretolook.models.interruption import noting_interruption
-from wheretolook.models.ranks import Ranks
+from wheretolook.execution.interruption import noting_interruption
+from wheretolook.execution.ranks import Ranks
+from wheretolook.execution.workers import in_workers
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from wheretolook.models.determinism import mixed_seed
-
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
     """How many batches hold all images."""
@@ -24,3 +22,8 @@ def epoch_batches(rows: np.ndarray, batch_size: int, seed: int, epoch: int) -> l
     """
     order = np.random.default_rng(mixed_seed(seed, epoch)).permutation(rows)
     return np.array_split(order, steps_per_epoch(len(rows), batch_size))
+
+
+def mixed_seed(*numbers: int) -> int:
+    """One seed out of several numbers, such as a run's seed, the step and the process: 32 well-mixed bits."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

@@ -8,10 +8,11 @@ from torch import Tensor
 
 from wheretolook.data.prepared import Prepared
 from wheretolook.data.refusal import Refusal
+from wheretolook.execution.ranks import Ranks
 from wheretolook.models.history import Tally
 from wheretolook.models.inputs import Channels, to_device, to_input
 from wheretolook.models.objective import Objective, head_losses
-from wheretolook.models.ranks import Ranks
+from wheretolook.models.parallel import summed_tally
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -62,7 +63,7 @@ def evaluate(
             check_losses(losses, objective.layers, prepared, batch, when)
             tally.add(losses, logits, target)
     objective.train()
-    return ranks.summed_tally(tally)
+    return summed_tally(tally, ranks)
 
 
 def check_losses(losses: Tensor, layers: tuple[str, ...], prepared: Prepared, batch: np.ndarray, when: str) -> None:

@@ -11,10 +11,10 @@ from torchvision import models
 
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.refusal import Refusal
+from wheretolook.execution.ranks import Ranks
 from wheretolook.models.inputs import Channels
 from wheretolook.models.network import check_architecture
 from wheretolook.models.options import RANDOM
-from wheretolook.models.ranks import Ranks
 from wheretolook.models.torchvision_networks import TorchvisionNetwork
 
 # Seconds without a byte; torch.hub itself would wait for ever.

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from wheretolook.data import atomic
-from wheretolook.models.state_key import state_key
+from wheretolook.execution.state_key import state_key
 from wheretolook.models.training import Training
 
 # An epoch may take hours: no more than this is lost of it, and a step.
@@ -82,7 +82,7 @@ def _key(training: Training) -> str:
     first = training.ranks.first_here  # which process saves for which: laid out in another way, files are others
     depends_on = {"options": asdict(training.options), "data": training.prepared.sha256, "first": first}
     # Each process names its own device: the folder is that of all of them.
-    keys = training.ranks.gathered(state_key(depends_on, "models", training.ranks))
+    keys = training.ranks.gathered(state_key(depends_on, training.ranks))
     return keys[0] if training.ranks.alone else hashlib.sha256("".join(keys).encode()).hexdigest()[:32]
 
 

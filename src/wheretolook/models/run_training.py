@@ -7,12 +7,12 @@ from tqdm import tqdm
 
 from wheretolook.data.prepared import Prepared
 from wheretolook.data.refusal import Refusal
+from wheretolook.execution.determinism import deterministic
+from wheretolook.execution.interruption import Interruption, noting_interruption
+from wheretolook.execution.ranks import Ranks
 from wheretolook.models.card import Card
-from wheretolook.models.determinism import deterministic
-from wheretolook.models.interruption import Interruption, noting_interruption
 from wheretolook.models.layered import Network
 from wheretolook.models.options import TrainingOptions
-from wheretolook.models.ranks import Ranks
 from wheretolook.models.resume import Keeper
 from wheretolook.models.training import Training
 

@@ -8,10 +8,10 @@ import torch
 
 from wheretolook.data.prepared import Prepared
 from wheretolook.data.refusal import Refusal
+from wheretolook.execution.ranks import Ranks
 from wheretolook.models.augment import jitter, move
-from wheretolook.models.batches import epoch_batches, steps_per_epoch
+from wheretolook.models.batches import epoch_batches, mixed_seed, steps_per_epoch
 from wheretolook.models.card import Card
-from wheretolook.models.determinism import mixed_seed
 from wheretolook.models.evaluate import check_losses, computing_in, evaluate
 from wheretolook.models.history import Tally, epoch_entry, kept_epoch
 from wheretolook.models.inputs import channel_statistics, to_device, to_input
@@ -19,7 +19,7 @@ from wheretolook.models.layered import Network
 from wheretolook.models.network import build_network
 from wheretolook.models.objective import Objective, head_losses
 from wheretolook.models.options import RANDOM, TrainingOptions
-from wheretolook.models.ranks import Ranks, running_statistics
+from wheretolook.models.parallel import average_statistics, running_statistics, sharing_gradients, summed_tally
 from wheretolook.models.trial import check_trainable
 
 
@@ -74,7 +74,7 @@ class Training:
             self.mean, self.std = load_pretrained(network, options.architecture, options.weights, ranks)
         network = network.to(ranks.device, memory_format=torch.channels_last).train()
         self.objective = Objective(network, options.loss)
-        self.shared = ranks.wrap(self.objective)
+        self.shared = sharing_gradients(self.objective, ranks)
         self.steps = options.epochs * self.epoch_steps
         self.optimiser = _optimiser(self.objective, options)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -180,7 +180,7 @@ class Training:
 
     def _end_epoch(self) -> None:
         progress, options = self.progress, self.options
-        self.ranks.average_statistics(self.network)
+        average_statistics(self.network, self.ranks)
         epoch = len(progress.history) + 1
         val = evaluate(
             self.objective,
@@ -192,7 +192,7 @@ class Training:
             self.ranks,
             f"validation of epoch {epoch}",
         )
-        train = self.ranks.summed_tally(progress.tally)
+        train = summed_tally(progress.tally, self.ranks)
         progress.history.append(epoch_entry(epoch, self.objective.layers, train, val))
         progress.tally = self._empty_tally()
         if options.keep == "best" and kept_epoch(progress.history, "best") is progress.history[-1]:

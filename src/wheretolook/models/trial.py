@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from wheretolook.data.machine import is_out_of_memory
 from wheretolook.data.refusal import Refusal
+from wheretolook.execution.machine import is_out_of_memory
+from wheretolook.execution.ranks import Ranks
 from wheretolook.models.layered import Network
-from wheretolook.models.ranks import Ranks
 
 
 def check_trainable(network: Network, architecture: str, size: int, smallest: int, ranks: Ranks) -> None:

@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 
 
@@ -43,8 +42,3 @@ def whole_float32() -> Iterator[None]:
         yield
     finally:
         torch.backends.cudnn.allow_tf32 = before
-
-
-def mixed_seed(*numbers: int) -> int:
-    """One seed out of several numbers, such as a run's seed, the step and the process: 32 well-mixed bits."""
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

@@ -11,36 +11,27 @@ import numpy as np
 import torch
 
 from wheretolook.data.hashing import sha256_of
-from wheretolook.models.device import describe_device
-from wheretolook.models.ranks import Ranks
+from wheretolook.execution.device import describe_device
+from wheretolook.execution.ranks import Ranks
 
 PACKAGE = Path(__file__).parents[1]
-LAYERS = ("data", "models", "cams", "analysis")  # each builds on those before it
 
 
-def state_key(depends_on: Mapping[str, Any], layer: str, ranks: Ranks) -> str:
+def state_key(depends_on: Mapping[str, Any], ranks: Ranks) -> str:
     """A hash of all that the bytes of some work depend on: 32 hex digits.
+
+    All code is part of it, more than the work imports: what a change does in vain is to begin some work anew.
 
     Args:
         depends_on: its parameters and inputs, as JSON can hold them; versions, device, threads and the number of
             processes are added here.
-        layer: one of LAYERS, whose code does it: that code, and all below it, is part of the hash.
         ranks: the processes that share it.
     """
     whole = dict(depends_on) | {
-        "code": {file.relative_to(PACKAGE).as_posix(): sha256_of(file) for file in code_of(layer)},
+        "code": {file.relative_to(PACKAGE).as_posix(): sha256_of(file) for file in sorted(PACKAGE.rglob("*.py"))},
         "versions": [platform.python_version(), torch.__version__, np.__version__],
         "device": describe_device(ranks.device),
         "threads": torch.get_num_threads(),
         "processes": ranks.count,
     }
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def code_of(layer: str) -> list[Path]:
-    """Every file of a layer and of those below it.
-
-    More than the work imports, and so never too little: what a change does in vain is to begin some work anew.
-    """
-    folders = LAYERS[: LAYERS.index(layer) + 1]
-    return [file for folder in folders for file in sorted((PACKAGE / folder).rglob("*.py"))]

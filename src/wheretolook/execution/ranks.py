@@ -1,21 +1,22 @@
 """The processes of one run. One, unless torchrun started several; then they share the work by rank."""
 
+import ctypes
+import signal
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from inspect import signature
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from wheretolook.data.refusal import Refusal
-from wheretolook.models.history import Tally
-from wheretolook.models.orphans import end_with_parent
 
 # Rank 0 hashes arrays and runs random networks while the others wait for it.
 PATIENCE = timedelta(hours=6)
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -87,44 +88,6 @@ class Ranks:
         """The highest step that every process has; 0 where there is none."""
         return max(set.intersection(*self.gathered(steps)), default=0)
 
-    def summed_tally(self, tally: Tally) -> Tally:
-        """The totals over all processes, which must have counted the same number of heads."""
-        if self.alone:
-            return tally
-        totals = self.summed(torch.cat([tally.sums.new_tensor([tally.images]), tally.sums.flatten()]))
-        return Tally(int(totals[0]), totals[1:].reshape(tally.sums.shape))
-
-    def wrap(self, module: nn.Module) -> nn.Module:
-        """The module, its gradients averaged over the processes.
-
-        On CUDA batch normalisation takes its statistics over the whole batch. Elsewhere PyTorch has no such thing: each
-        process normalises by its own share, and `average_statistics` brings the running ones together.
-        """
-        if self.alone:
-            return module
-        from torch.nn.parallel import DistributedDataParallel
-
-        # Running statistics stay each process's own until they are averaged; PyTorch renames the option that says so.
-        known = signature(DistributedDataParallel).parameters
-        option = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
-        if self.device.type == "cuda":
-            module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
-            return DistributedDataParallel(module, device_ids=[self.device.index], **{option: False})
-        return DistributedDataParallel(module, **{option: False})
-
-    def average_statistics(self, module: nn.Module) -> None:
-        """Give every process the mean of all running statistics."""
-        if self.alone:
-            return
-        with torch.no_grad():
-            for statistic in running_statistics(module).values():
-                statistic.copy_(self.summed(statistic) / self.count)
-
-
-def running_statistics(module: nn.Module) -> dict[str, Tensor]:
-    """What batch normalisation has gathered of all images so far, by name: the live tensors."""
-    return {name: buffer for name, buffer in module.named_buffers() if buffer.is_floating_point()}
-
 
 @contextmanager
 def joined_ranks(environment: Mapping[str, str], device: torch.device) -> Iterator[Ranks]:
@@ -140,7 +103,7 @@ def joined_ranks(environment: Mapping[str, str], device: torch.device) -> Iterat
     if "TORCHELASTIC_RUN_ID" not in environment:
         yield Ranks(0, 1, 0, device)
         return
-    end_with_parent()
+    _end_with_parent()
     rank, count, local = (int(environment[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     if device.type == "cuda":
         device = _own_device(device, local, count)
@@ -172,3 +135,13 @@ def _own_device(device: torch.device, local: int, count: int) -> torch.device:
             f"process {local + 1}; lower --nproc-per-node in WTL_LAUNCH"
         )
     return torch.device("cuda", local) if device.index is None else device
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process when its parent dies, on Linux; elsewhere do nothing.
+
+    torchrun ends its workers when it is told to end, but not when it is killed outright: they would go on writing
+    while the next run already writes the same files.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

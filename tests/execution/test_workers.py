@@ -15,11 +15,11 @@ from wheretolook.cams.engine import build_engine
 from wheretolook.cams.files import ImageFiles
 from wheretolook.cams.finite import NotFinite
 from wheretolook.cams.stream import Work, create_arrays, fill_arrays
-from wheretolook.cams.workers import in_workers
 from wheretolook.data.refusal import Refusal
+from wheretolook.execution.ranks import Ranks
+from wheretolook.execution.workers import in_workers
 from wheretolook.models.inputs import to_input
 from wheretolook.models.looknet import LookNet
-from wheretolook.models.ranks import Ranks
 
 BLOCKS = [slice(0, 3), slice(3, 6), slice(6, 7)]
 SIZE = 32

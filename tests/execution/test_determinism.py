@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from wheretolook.models.determinism import deterministic
+from wheretolook.execution.determinism import deterministic
 
 
 @pytest.mark.parametrize("before", [True, False])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from wheretolook.data.refusal import Refusal
-from wheretolook.models.ranks import Ranks, joined_ranks
+from wheretolook.execution.ranks import Ranks, joined_ranks
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 SCRIPT = """
@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from wheretolook.models import resume
 from wheretolook.models.checkpoint import save_model
-from wheretolook.models.ranks import joined_ranks
+from wheretolook.execution.ranks import joined_ranks
 from wheretolook.models.run_training import train_network
 from wheretolook.models.training import Training
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from wheretolook.data.refusal import Refusal
-from wheretolook.models.device import choose_device, describe_device
+from wheretolook.execution.device import choose_device, describe_device
 
 
 def there(monkeypatch: pytest.MonkeyPatch, cuda: int, mps: bool) -> None:
