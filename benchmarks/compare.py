@@ -15,11 +15,11 @@ from pathlib import Path
 import click
 import numpy as np
 
-from wheretolook.analysis.agree import figure_rows, figures_of, pairs_by_grid
-from wheretolook.analysis.overlays import moments_of_maps
-from wheretolook.analysis.pairs import Comparison
-from wheretolook.analysis.random_null import add_random_null, hold_against
-from wheretolook.analysis.target import Target
+from wheretolook.analysis.agreement.agreement_table import figure_rows, figures_of, pairs_by_grid
+from wheretolook.analysis.agreement.pairs import Comparison
+from wheretolook.analysis.agreement.random_null import add_random_null, hold_against
+from wheretolook.analysis.classes.overlays import moments_of_maps
+from wheretolook.analysis.maps.target import Target
 from wheretolook.data.atomic import write_json
 
 RESULT = Path(__file__).with_suffix(".json")

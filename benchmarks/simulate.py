@@ -17,17 +17,17 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from wheretolook.analysis.agreement import agreement_rows
-from wheretolook.analysis.bootstrap import mean_intervals
-from wheretolook.analysis.contributions import by_region
-from wheretolook.analysis.correlated import Images, correlated
-from wheretolook.analysis.differences import difference
-from wheretolook.analysis.differing import differing_places
-from wheretolook.analysis.over_seeds import pairs_over_seeds, places_over_seeds
-from wheretolook.analysis.regions import regions_on_grid
-from wheretolook.analysis.relabel import design_of
-from wheretolook.analysis.target import Target
-from wheretolook.analysis.welch import place_test
+from wheretolook.analysis.agreement.agreement_rows import agreement_rows
+from wheretolook.analysis.agreement.correlated import Images, correlated
+from wheretolook.analysis.classes.contributions import by_region
+from wheretolook.analysis.classes.differences import difference
+from wheretolook.analysis.classes.differing import differing_places
+from wheretolook.analysis.maps.regions import regions_on_grid
+from wheretolook.analysis.maps.target import Target
+from wheretolook.analysis.statistics.bootstrap import mean_intervals
+from wheretolook.analysis.statistics.over_seeds import pairs_over_seeds, places_over_seeds
+from wheretolook.analysis.statistics.relabel import design_of
+from wheretolook.analysis.statistics.welch import place_test
 from wheretolook.data.atomic import write_json
 from wheretolook.data.labels import EVIDENCE, FOREGROUND
 

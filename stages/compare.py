@@ -47,13 +47,13 @@ def compare(
     page: Path,
 ) -> None:
     """Write reports/comparison/, reports/statements.md and data/comparison/, laid out in docs/results.md."""
-    from wheretolook.analysis.agree import agreement_on, agreement_table
-    from wheretolook.analysis.class_differences import write_differences
-    from wheretolook.analysis.overlays import write_overlays
-    from wheretolook.analysis.state import study_statements
-    from wheretolook.analysis.statement_text import statements_markdown
-    from wheretolook.analysis.study import load_study
-    from wheretolook.analysis.tables import agreement_csv, agreement_json
+    from wheretolook.analysis.agreement.agreement_table import agreement_on, agreement_table
+    from wheretolook.analysis.agreement.study import load_study
+    from wheretolook.analysis.agreement.tables import agreement_csv, agreement_json
+    from wheretolook.analysis.classes.class_differences import write_differences
+    from wheretolook.analysis.classes.overlays import write_overlays
+    from wheretolook.analysis.statements.statement_text import statements_markdown
+    from wheretolook.analysis.statements.study_statements import study_statements
     from wheretolook.data.atomic import replacing_folder, write_json, write_text
     from wheretolook.data.prepared import load_prepared
 

@@ -56,7 +56,7 @@ def score(
     click.echo(
         f"score {name}: pixels taken out of {faithfulness_images} images, {sanity_draws} draws of random weights"
     )
-    from wheretolook.analysis.probe import probe_model
+    from wheretolook.analysis.probing.probe import probe_model
     from wheretolook.analysis.result import model_result
     from wheretolook.cams.store import load_maps
     from wheretolook.data.atomic import write_json

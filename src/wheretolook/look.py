@@ -14,8 +14,8 @@ from PIL import Image
 from torch import nn
 from tqdm import tqdm
 
-from wheretolook.analysis.classification import softmax
-from wheretolook.analysis.contrast import contrast_with_mean
+from wheretolook.analysis.maps.contrast import contrast_with_mean
+from wheretolook.analysis.statistics.classification import softmax
 from wheretolook.cams.choose import PREDICTED, choose_classes
 from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.explain import Explanation, explain_with

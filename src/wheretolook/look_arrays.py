@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from wheretolook.analysis.classification import softmax
+from wheretolook.analysis.statistics.classification import softmax
 from wheretolook.cams.choose import PREDICTED, choose_classes
 from wheretolook.cams.export import about_model, pinned
 from wheretolook.cams.files import ImageFiles

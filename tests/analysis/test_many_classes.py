@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from tests.cams.made import write_model, write_prepared
-from wheretolook.analysis.class_differences import write_differences
-from wheretolook.analysis.study import Study
-from wheretolook.analysis.target import open_target
+from wheretolook.analysis.agreement.study import Study
+from wheretolook.analysis.classes.class_differences import write_differences
+from wheretolook.analysis.maps.target import open_target
 from wheretolook.cams.export import Choices, export_maps
 from wheretolook.cams.registry import METHODS
 from wheretolook.cams.store import Maps, load_maps

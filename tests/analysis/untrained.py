@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from tests.analysis.made import make
-from wheretolook.analysis.probe import probe_model
+from wheretolook.analysis.probing.probe import probe_model
 from wheretolook.cams.store import load_maps
 from wheretolook.data.prepared import load_prepared
 from wheretolook.models.card import read_card

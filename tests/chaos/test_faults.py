@@ -73,7 +73,7 @@ BROKEN = {
 INSIDE = {
     "train": "wheretolook.models.training.head_losses",
     "export": "wheretolook.cams.stream.store",
-    "score": "wheretolook.analysis.probe.load_model",
+    "score": "wheretolook.analysis.probing.probe.load_model",
 }
 
 

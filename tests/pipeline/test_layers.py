@@ -17,8 +17,18 @@ MAY_IMPORT = {layer: set(LAYERS[:height]) for height, layer in enumerate(LAYERS)
     "verify": {"data", "execution", "models", "cams", "pipeline"},
     "diff": {*LAYERS, "pipeline"},
 }
-# The modules of analysis that run a network; all others work on arrays.
-RUN_NETWORKS = {"cascade", "classic", "perturb", "pieces", "probe", "randomised"}
+# Within analysis, what each package may import beside itself; result.py, which puts a model's figures together, all.
+MAY_IMPORT_IN_ANALYSIS = {
+    "statistics": set(),
+    "maps": set(),
+    "agreement": {"statistics", "maps"},
+    "located": {"statistics", "maps"},
+    "probing": {"statistics", "maps"},
+    "classes": {"statistics", "maps", "agreement"},
+    "statements": {"statistics", "maps", "agreement", "located", "classes"},
+}
+# The one package of analysis that runs networks; all others work on arrays.
+RUNS_NETWORKS = "probing"
 TORCH_FREE = ("data", "analysis", "report", "pipeline", "verify", "diff")
 TORCH_FREE_STAGES = ("fetch", "prepare", "compare", "report")
 PACKAGE = SOURCE / "wheretolook"
@@ -45,6 +55,21 @@ def test_imports_point_down(file: Path) -> None:
             assert not below.startswith("cli") or file.name == "cli.py", f"{file.name} imports a command"
 
 
+@pytest.mark.parametrize("package", MAY_IMPORT_IN_ANALYSIS)
+def test_imports_within_analysis_point_down(package: str) -> None:
+    for file in (PACKAGE / "analysis" / package).rglob("*.py"):
+        for imported in imported_files(file):
+            if imported.parent.parent == PACKAGE / "analysis" and imported.name != "__init__.py":
+                inside = imported.parent.name in {package} | MAY_IMPORT_IN_ANALYSIS[package]
+                assert inside, f"{file.name} imports {imported.name}"
+
+
+def test_every_package_of_analysis_has_its_place() -> None:
+    folders = {file.parent.name for file in (PACKAGE / "analysis").rglob("*.py")}
+    assert folders == {"analysis", *MAY_IMPORT_IN_ANALYSIS}
+    assert [file.name for file in (PACKAGE / "analysis").glob("*.py")] == ["__init__.py", "result.py"]
+
+
 def test_no_imports_go_round_in_a_circle() -> None:
     TopologicalSorter({file: imported_files(file) for file in MODULES}).prepare()
 
@@ -54,8 +79,11 @@ def test_modules_hold_one_idea(file: Path) -> None:
     assert len(file.read_text(encoding="utf-8").splitlines()) <= 300
 
 
-def reaches_torch(file: Path) -> Path | None:
-    """A module that imports torch, of those that a file imports, directly or not; imports in functions count."""
+def reaches(file: Path, libraries: set[str]) -> Path | None:
+    """A module that imports one of the libraries, of those that a file imports, directly or not.
+
+    Imports in functions count.
+    """
     seen, waiting = set(), [file]
     while waiting:
         file = waiting.pop()
@@ -65,21 +93,29 @@ def reaches_torch(file: Path) -> Path | None:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
-            if {name.split(".")[0] for name in names} & {"torch", "torchvision"}:
+            if {name.split(".")[0] for name in names} & libraries:
                 return file
         waiting += imported_files(file)
     return None
 
 
+TORCH = {"torch", "torchvision"}
+
+
 @pytest.mark.parametrize("package", TORCH_FREE)
 def test_code_of_arrays_and_text_never_reaches_torch(package: str) -> None:
-    found = {file.stem: by for file in (PACKAGE / package).rglob("*.py") if (by := reaches_torch(file))}
-    assert set(found) == (RUN_NETWORKS if package == "analysis" else set()), found
+    files = [file for file in (PACKAGE / package).rglob("*.py") if file.parent.name != RUNS_NETWORKS]
+    found = {file.stem: by for file in files if (by := reaches(file, TORCH))}
+    assert found == {}
+
+
+def test_the_report_never_reaches_scipy_which_takes_longer_to_import_than_a_page_to_write() -> None:
+    assert {file.stem: by for file in (PACKAGE / "report").rglob("*.py") if (by := reaches(file, {"scipy"}))} == {}
 
 
 @pytest.mark.parametrize("stage", TORCH_FREE_STAGES)
 def test_stages_without_a_network_never_reach_torch(stage: str) -> None:
-    assert reaches_torch(STAGES / f"{stage}.py") is None
+    assert reaches(STAGES / f"{stage}.py", TORCH) is None
 
 
 @pytest.mark.parametrize("script", sorted(STAGES.glob("*.py")), ids=lambda script: script.stem)

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from tests.report.fake_study import curves, estimated, faithfulness, groups, sanity, write_differences, write_statements
-from wheretolook.analysis.agree import KEYS
-from wheretolook.analysis.agreement import FIGURE_COLUMNS
-from wheretolook.analysis.apart import apart_maps
-from wheretolook.analysis.target import Target
+from wheretolook.analysis.agreement.agreement_rows import FIGURE_COLUMNS
+from wheretolook.analysis.agreement.agreement_table import KEYS
+from wheretolook.analysis.classes.apart import apart_maps
+from wheretolook.analysis.maps.target import Target
 from wheretolook.cams.manifest import EVERY_CLASS_UP_TO
 from wheretolook.data.atomic import write_json
 

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from wheretolook.analysis.by_group import by_group
-from wheretolook.analysis.foreground_energy import estimate
-from wheretolook.analysis.groups import group_codes, has_groups
-from wheretolook.analysis.localise import Sample, locate
-from wheretolook.analysis.provenance import check_data
-from wheretolook.analysis.splits import split_scores
+from wheretolook.analysis.located.by_group import by_group
+from wheretolook.analysis.located.foreground_energy import estimate
+from wheretolook.analysis.located.localise import Sample, locate
+from wheretolook.analysis.maps.provenance import check_data
+from wheretolook.analysis.statistics.groups import group_codes, has_groups
+from wheretolook.analysis.statistics.split_scores import split_scores
 from wheretolook.cams.store import Maps
 from wheretolook.data.prepared import SPLITS, Prepared
 from wheretolook.models.card import Card

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wheretolook.analysis.blocks import row_blocks
-from wheretolook.analysis.correlation import correlate
-from wheretolook.analysis.grid import common_grid, to_grid
-from wheretolook.analysis.target import Target
+from wheretolook.analysis.maps.blocks import row_blocks
+from wheretolook.analysis.maps.correlation import correlate
+from wheretolook.analysis.maps.grid import common_grid, to_grid
+from wheretolook.analysis.maps.target import Target
 from wheretolook.diff.shared import Shared
 
 

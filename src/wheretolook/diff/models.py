@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from wheretolook.analysis.target import open_target
+from wheretolook.analysis.maps.target import open_target
 from wheretolook.cams.manifest import LOGITS, array_name
 from wheretolook.cams.store import Maps
 from wheretolook.data.prepared import Prepared

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wheretolook.analysis.target import open_target
+from wheretolook.analysis.maps.target import open_target
 from wheretolook.cams.manifest import array_name
 from wheretolook.diff.difference import Compared
 from wheretolook.diff.models import ModelChange

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wheretolook.analysis.enlarge import enlarge
+from wheretolook.analysis.maps.enlarge import enlarge
 from wheretolook.data.atomic import replacing
 from wheretolook.report.colours import colour, opacity
 

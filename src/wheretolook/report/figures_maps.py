@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wheretolook.analysis.target import open_target
+from wheretolook.analysis.maps.target import open_target
 from wheretolook.cams.store import Maps
 from wheretolook.data.prepared import Prepared
 from wheretolook.report.canvas import INK, PICTURE, WRONG, bare, caption, drawing, show_overlay, strength

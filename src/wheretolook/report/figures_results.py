@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wheretolook.analysis.agreement import NULLS
+from wheretolook.analysis.agreement.agreement_rows import NULLS
 from wheretolook.report.canvas import ACCENT, MODELS, SOFT, WRONG, bare, drawing
 from wheretolook.report.results import Results
 from wheretolook.report.sanity import MARK, fails_sanity

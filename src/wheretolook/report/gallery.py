@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wheretolook.analysis.classification import softmax
-from wheretolook.analysis.correlation import correlate
-from wheretolook.analysis.grid import common_grid, to_grid
-from wheretolook.analysis.target import open_target
+from wheretolook.analysis.maps.correlation import correlate
+from wheretolook.analysis.maps.grid import common_grid, to_grid
+from wheretolook.analysis.maps.target import open_target
+from wheretolook.analysis.statistics.classification import softmax
 from wheretolook.cams.store import Maps
 from wheretolook.data.refusal import Refusal
 

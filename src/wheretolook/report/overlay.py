@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from wheretolook.analysis.enlarge import enlarge
+from wheretolook.analysis.maps.enlarge import enlarge
 from wheretolook.data.atomic import replacing
 from wheretolook.report.colours import colour, opacity
 from wheretolook.report.photo import Photo

@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 
-from wheretolook.analysis.grid import to_grid
+from wheretolook.analysis.maps.grid import to_grid
 
 STEPS = 127
 

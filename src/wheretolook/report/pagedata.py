@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from wheretolook.analysis.target import checked
+from wheretolook.analysis.maps.target import checked
 from wheretolook.cams.manifest import EVERY_CLASS_UP_TO, array_name, stores_every_class
 from wheretolook.cams.store import Maps
 from wheretolook.data.labels import EVIDENCE, MARK

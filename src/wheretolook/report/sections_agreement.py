@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from wheretolook.analysis.agreement import NULLS
-from wheretolook.analysis.rules import FEWEST_IMAGES
+from wheretolook.analysis.agreement.agreement_rows import NULLS
+from wheretolook.analysis.statistics.enough import FEWEST_IMAGES
 from wheretolook.report.charts import IntervalChart, Measured, interval_chart
 from wheretolook.report.results import KINDS, Results
 from wheretolook.report.shown import PAGE, Shown, shown_classes

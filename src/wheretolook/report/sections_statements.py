@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from wheretolook.analysis.statement_text import vetoes
+from wheretolook.analysis.statements.statement_text import vetoes
 from wheretolook.report.results import Results
 from wheretolook.report.shown import FIGURE, PAGE
 from wheretolook.report.words import count, listed, listed_first

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from wheretolook.analysis.agreement import NULLS
+from wheretolook.analysis.agreement.agreement_rows import NULLS
 from wheretolook.cams.store import Maps
 from wheretolook.report.colours import diverging, sequential
 from wheretolook.report.findings import measured_findings

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from wheretolook.analysis.agreement import NULLS
+from wheretolook.analysis.agreement.agreement_rows import NULLS
 from wheretolook.report.findings import findings_of
 from wheretolook.report.metrics import localisation_of
 from wheretolook.report.results import Results

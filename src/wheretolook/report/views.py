@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from wheretolook.analysis.grid import to_grid
+from wheretolook.analysis.maps.grid import to_grid
 from wheretolook.cams.store import Maps
 from wheretolook.data.refusal import Refusal
 

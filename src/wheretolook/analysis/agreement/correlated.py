@@ -1,0 +1,116 @@
+"""Correlation of the maps of many models, image by image, with its nulls, streamed over blocks of images.
+
+The null of other images is exact over **all** pairs at no cost: the mean of r(a_i, b_j) over j is the product of a_i
+with the mean of the standardised b_j.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from wheretolook.analysis.agreement.paired import Counted, Pair, PairedFigure, both
+from wheretolook.analysis.maps.blocks import BLOCK_BYTES, whole_group_blocks
+from wheretolook.analysis.maps.centre import centre_prior
+from wheretolook.analysis.maps.correlation import average_ranks, standardise
+from wheretolook.analysis.statistics.bootstrap import group_sums
+
+Reader = Callable[[np.ndarray], np.ndarray]  # positions (b,) to maps (b, M, c) float32
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images that are compared: `classes` (n,) int64 and `groups` (n,) int64, in the order of the positions."""
+
+    classes: np.ndarray
+    groups: np.ndarray
+
+
+def correlated(
+    read: Reader, images: Images, grid: tuple[int, int], models: int, pairs: list[Pair], ranked: bool
+) -> PairedFigure:
+    """Pearson's (or, ranked, Spearman's) r of each image's maps for each pair of models.
+
+    Nulls: `other`, the mean r with all images of the same class from other groups, both ways round; `centre`, the
+    larger |r| of the two models with a Gaussian, where there are cells enough for one; `mean_map`, the larger |r| with
+    the model's own mean map over the images of the same class from other groups.
+
+    Args:
+        read: maps of the given positions on one grid.
+        images: class and group of each of n positions.
+        grid: (h, w), c = h * w.
+        models: M, models that `read` gives.
+        pairs: P pairs of models, as numbers below M.
+        ranked: Spearman's r instead of Pearson's.
+    """
+    count, cells = len(images.classes), grid[0] * grid[1]
+    size = max(16, BLOCK_BYTES // (4 * models * cells))
+    prepare = average_ranks if ranked else np.asarray
+    (prior,), (prior_varies,) = standardise(prepare(centre_prior(grid).reshape(1, -1)))
+    first, second = np.array(pairs).T
+    found = {key: np.zeros((count, len(pairs))) for key in ("observed", "other")}
+    found |= {key: np.zeros((count, models)) for key in ("centre", "mean_map")}
+    valid = {key: np.zeros((count, models), dtype=bool) for key in ("observed", "other", "mean_map")}
+    for k in np.unique(images.classes):
+        positions = np.flatnonzero(images.classes == k)
+        totals = _totals(read, positions, size, prepare)
+        for block in whole_group_blocks(images.groups[positions], size):
+            at = positions[block]
+            maps = read(at)
+            z, varies = standardise(prepare(maps))
+            rest, others = _elsewhere(totals, maps, z, varies, images.groups[at])
+            cross = z @ others["z"].transpose(0, 2, 1)
+            found["observed"][at] = (z @ z.transpose(0, 2, 1))[:, first, second]
+            found["other"][at] = (cross[:, first, second] + cross[:, second, first]) / 2
+            found["centre"][at] = np.abs(z @ prior)
+            mean_map, mean_varies = standardise(prepare(others["maps"]))
+            found["mean_map"][at] = np.abs(np.einsum("nmc,nmc->nm", z, mean_map))
+            valid["observed"][at], valid["other"][at] = varies, rest > 0
+            valid["mean_map"][at] = mean_varies & (rest > 0)
+    observed = np.logical_and(*both(valid["observed"], pairs))
+    return PairedFigure(
+        "spearman" if ranked else "pearson",
+        Counted(found["observed"], observed),
+        {
+            "other": Counted(found["other"], observed & np.logical_and(*both(valid["other"], pairs))),
+            "centre": Counted(np.maximum(*both(found["centre"], pairs)), observed & prior_varies),
+            "mean_map": Counted(
+                np.maximum(*both(found["mean_map"], pairs)), observed & np.logical_and(*both(valid["mean_map"], pairs))
+            ),
+        },
+        images.classes,
+    )
+
+
+def _totals(read: Reader, positions: np.ndarray, size: int, prepare: Callable) -> dict[str, np.ndarray]:
+    """Sums over all images of a class: of the maps, of the standardised maps, and how many vary."""
+    totals: dict[str, np.ndarray] = {}
+    for start in range(0, len(positions), size):
+        maps = read(positions[start : start + size])
+        z, varies = standardise(prepare(maps))
+        parts = {
+            "maps": maps.sum(axis=0, dtype=np.float64),
+            "z": z.sum(axis=0, dtype=np.float64),
+            "count": varies.sum(0),
+        }
+        totals = {key: totals[key] + part if totals else part for key, part in parts.items()}
+    return totals
+
+
+def _elsewhere(
+    totals: dict[str, np.ndarray], maps: np.ndarray, z: np.ndarray, varies: np.ndarray, groups: np.ndarray
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """For each image of a block of whole groups: how many maps of other groups vary (b, M); their means (b, M, c)."""
+    codes, count = np.unique(groups, return_inverse=True)[1], len(np.unique(groups))
+    shape = (-1, *maps.shape[1:])
+
+    def own(values: np.ndarray) -> np.ndarray:
+        return group_sums(values.reshape(len(values), -1), codes, count)[codes]
+
+    rest = totals["count"] - own(varies)
+    share = 1 / np.maximum(rest, 1)[:, :, None]
+    means = {
+        key: ((totals[key] - own(values).reshape(shape)) * share).astype(np.float32)
+        for key, values in (("maps", maps), ("z", z))
+    }
+    return rest, means

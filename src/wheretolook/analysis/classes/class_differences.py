@@ -1,0 +1,165 @@
+"""How classes differ in every model's primary maps, and the models' consensus: `differences.json` and its arrays."""
+
+from dataclasses import dataclass, replace
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from wheretolook.analysis.agreement.study import Study
+from wheretolook.analysis.classes.contributions import by_cell, by_region
+from wheretolook.analysis.classes.differences import (
+    ALPHA,
+    Difference,
+    by_place,
+    difference,
+    found_cells,
+    tested_classes,
+)
+from wheretolook.analysis.maps.grid import common_grid
+from wheretolook.analysis.maps.target import Target, open_target
+from wheretolook.analysis.statistics.consensus import directed_consensus
+from wheretolook.analysis.statistics.enough import FEWEST_RELABELLINGS
+from wheretolook.analysis.statistics.relabel import design_of
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Tested:
+    """The tests of a study.
+
+    Attributes:
+        models: by name, of those that were tested, on places that they share.
+        scale: root mean square of each one's maps over the split: the unit in which models are compared.
+        classes: indices of the classes that were held against the rest.
+        reason: why nothing was tested, or no p-value can be given; or empty.
+    """
+
+    models: dict[str, Difference]
+    scale: dict[str, float]
+    classes: list[int]
+    reason: str
+
+
+def write_differences(
+    study: Study, folder: Path, aligned: bool, permutations: int, seed: int
+) -> tuple[dict[str, Any], Tested]:
+    """Write the arrays of the differences; give `differences.json` (docs/results.md), and the tests.
+
+    Args:
+        study: models and images.
+        folder: of the arrays; has a folder for each model.
+        aligned: whether all images show their things at the same place: places are cells then, else regions.
+        permutations: relabellings of each test.
+        seed: of the relabellings.
+    """
+    about: dict[str, Any] = {"format": FORMAT, "split": study.split, "aligned": aligned, "permutations": permutations}
+    about |= {"alpha": ALPHA, "models": {}, "consensus": None, "reason": None, "no_p_value": None}
+    targets = _targets(study)
+    tested = Tested({}, {}, tested_classes(len(study.class_names)), _reason(study, targets, aligned))
+    if tested.reason:
+        return about | {"reason": tested.reason}, tested
+    design = design_of(study.labels[study.rows], study.groups[study.rows])
+    if not design.allows_a_p_value():
+        found = f"{np.exp(design.log_relabellings()):.0f} relabellings that keep groups together exist"
+        tested = replace(tested, reason=f"{found}, fewer than {FEWEST_RELABELLINGS}: too few for a p-value")
+    grid = reduce(common_grid, (target.grid for target in targets.values()))
+    for name, target in tqdm(targets.items(), desc="differences", unit="model", disable=None):
+        tested.models[name] = _of_model(study, target, grid if aligned else None, permutations, seed)
+        tested.scale[name] = target.rms(study.rows)
+        about["models"][name] = _describe(study, name, tested.models[name], folder)
+    about["consensus"] = _consensus(study, tested.models, folder)
+    return about | {"no_p_value": tested.reason or None}, tested
+
+
+def _targets(study: Study) -> dict[str, Target]:
+    """The primary maps of the models that have them of every class."""
+    last = {name: maps.manifest["layers"][-1] for name, maps in study.maps.items()}
+    found = {
+        name: open_target(maps, "cam", last[name], study.labels)
+        for name, maps in study.maps.items()
+        if ("cam", last[name]) in maps.names
+    }
+    return {name: target for name, target in found.items() if target.every_class}
+
+
+def _reason(study: Study, targets: dict[str, Target], aligned: bool) -> str:
+    """Why classes cannot be tested; empty where they can."""
+    if not aligned and study.prepared.masks is None:
+        return (
+            "images are not aligned, and there are no masks: no places that they share; give masks, or set "
+            "compare.aligned to true where all images show the same thing at the same place"
+        )
+    if len(set(study.labels[study.rows])) < len(study.class_names):
+        return "a class has no images in the split"
+    if not targets:
+        count = len(study.class_names)
+        return f"no model has CAMs of its last layer of all {count} classes (export.every_class_up_to stores them)"
+    return ""
+
+
+def _of_model(study: Study, target: Target, grid: tuple[int, int] | None, permutations: int, seed: int) -> Difference:
+    """The test of one model, on the cells of a grid or, without one, on the regions of the masks."""
+    contributions = {
+        k: by_region(target, study.rows, k, study.prepared.masks)
+        if grid is None
+        else by_cell(target, study.rows, k, grid)
+        for k in tested_classes(len(study.class_names))
+    }
+    return difference(contributions, study.labels[study.rows], study.groups[study.rows], permutations, seed)
+
+
+def _describe(study: Study, name: str, found: Difference, folder: Path) -> dict[str, Any]:
+    """One model's entry; its arrays are written."""
+    labels, test = study.labels[study.rows], found.test
+    cells = found.contributions[0].grid
+    out: dict[str, Any] = {"places": "cells" if cells else "regions", "permutations": test.permutations, "classes": {}}
+    if cells:
+        arrays = {"difference": test.difference, "t": test.t} | ({} if test.p is None else {"p": test.p})
+        out["arrays"] = {key: _save(folder, f"{name}/difference.{key}.npy", v, cells) for key, v in arrays.items()}
+        out["rows"] = [study.class_names[k] for k in found.classes]
+    for row, k in enumerate(found.classes):
+        images = int((labels == k).sum())
+        entry = {"images": images, "rest": len(labels) - images, "difference": float(test.difference[row].sum())}
+        figures = {"cells": found_cells(found, row)} if cells else {"regions": by_place(found, row)}
+        out["classes"][study.class_names[k]] = entry | figures
+    return out
+
+
+def _consensus(study: Study, found: dict[str, Difference], folder: Path) -> dict[str, Any] | None:
+    """Places at which all models, and at which most of them, differ the same way; None where they share no places."""
+    tests = {name: each.test for name, each in found.items() if each.test.p is not None}
+    if len(tests) < 2:
+        return None
+    names = list(tests)
+    p, t = (np.stack([getattr(test, key) for test in tests.values()]) for key in ("p", "t"))
+    most = len(names) // 2 + 1
+    out: dict[str, Any] = {"models": names, "wording": f"in these {len(names)} models, over images", "most": most}
+    values = {"all": directed_consensus(p, t, len(names))[0], "at_least": directed_consensus(p, t, most)[0]}
+    without = {
+        name: int(
+            (directed_consensus(np.delete(p, i, axis=0), np.delete(t, i, axis=0), len(names) - 1)[0] <= ALPHA).sum()
+        )
+        for i, name in enumerate(names)
+    }
+    counts = {
+        f"places_of_{key}": int((values[which] <= ALPHA).sum()) for key, which in (("all", "all"), ("most", "at_least"))
+    }
+    out |= counts | {"places_without": without}
+    first = found[names[0]]
+    cells = first.contributions[0].grid
+    classes = [study.class_names[k] for k in first.classes]
+    if cells:
+        return out | {"arrays": {key: _save(folder, f"consensus.{key}.npy", v, cells) for key, v in values.items()}}
+    regions = first.contributions[0].names
+    table = {key: dict(zip(classes, ([float(x) for x in row] for row in v), strict=True)) for key, v in values.items()}
+    return out | {"regions": list(regions), "p": table}
+
+
+def _save(folder: Path, file: str, values: np.ndarray, grid: tuple[int, int]) -> str:
+    """Save (R, h * w) values as (R, h, w) float32; give the file's name."""
+    np.save(folder / file, values.reshape(-1, *grid).astype(np.float32))
+    return file

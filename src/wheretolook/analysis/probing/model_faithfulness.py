@@ -1,0 +1,120 @@
+"""Faithfulness of a model's primary maps: runs the network."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from wheretolook.analysis.maps.target import open_primary
+from wheretolook.analysis.probing.faithfulness import class_faithfulness
+from wheretolook.analysis.probing.imputation import LinearImputer, fill_from_frame
+from wheretolook.analysis.probing.pieces import Piece, made_anew
+from wheretolook.analysis.probing.removal import FRACTION
+from wheretolook.analysis.probing.removed_images import Pixels, choose_images, filled_images, pixels_of, removals_of
+from wheretolook.analysis.statistics.groups import group_codes
+from wheretolook.cams.fold import fast_copy
+from wheretolook.cams.store import Maps
+from wheretolook.data.prepared import TEST, Prepared
+from wheretolook.models.card import Card
+from wheretolook.models.inputs import to_input
+from wheretolook.models.network import Network
+
+BATCH = 64
+
+
+def model_faithfulness(
+    network: Network,
+    card: Card,
+    maps: Maps,
+    prepared: Prepared,
+    images: int,
+    resamples: int,
+    seed: int,
+    piece: Piece = made_anew,
+) -> dict[str, Any] | None:
+    """Scores after the first tenth of the pixels was taken out, by class (`docs/results.md`); None without test images.
+
+    Args:
+        network: in evaluation mode.
+        card: of the model; its classes are those of the data, in any order.
+        maps: of the model.
+        prepared: the data.
+        images: at most as many, equally many of each class.
+        resamples: of each interval.
+        seed: of the choice of images, of random maps, of noise and of the intervals.
+        piece: keeps what is done: logits, batch by batch.
+    """
+    method, layer, target = open_primary(maps, prepared.labels)
+    groups = group_codes(prepared.index["group"].to_numpy(dtype=str))
+    rows = choose_images(prepared.labels, prepared.rows(TEST), images, len(prepared.class_names), seed)
+    if not len(rows):
+        return None
+    pictures, labels = np.asarray(prepared.images[rows]), prepared.labels[rows]
+    masks = None if prepared.masks is None else np.asarray(prepared.masks[rows])
+    pixels = pixels_of(target.true_class(rows), masks, labels, groups[rows], pictures.shape[1], seed)
+    columns = [card.class_names.index(name) for name in prepared.class_names]
+    logits = {k: v[:, columns] for k, v in logits_after(network, card, pictures, pixels, seed, piece).items()}
+    out: dict[str, Any] = {
+        "method": method,
+        "layer": layer,
+        "split": TEST,
+        "fraction": FRACTION,
+        "images": len(rows),
+        "classes": {},
+    }
+    for k, name in enumerate(prepared.class_names):
+        own = labels == k
+        # Evidence is a kind of its own only where every chosen image of the class has some.
+        kinds = [key for key in logits if key not in pixels or np.isin(np.flatnonzero(own), pixels[key][0]).all()]
+        if own.any():
+            chosen = {key: logits[key][own] for key in kinds}
+            out["classes"][name] = class_faithfulness(chosen, labels[own], groups[rows][own], resamples, seed)
+    return out
+
+
+def logits_after(
+    network: Network, card: Card, images: np.ndarray, pixels: Pixels, seed: int, piece: Piece
+) -> dict[str, np.ndarray]:
+    """Logits (n, K) float64 of images after each kind of removal, of the `whole` ones, and of the `filled` ones.
+
+    Args:
+        network: in evaluation mode.
+        card: of the model, with its K classes.
+        images: (n, S, S, 3) uint8.
+        pixels: of `pixels_of`; logits of an image that a kind doesn't exist for are 0.
+        seed: of the noise.
+        piece: keeps what is done, batch by batch.
+    """
+    fast = folded(network, card, images[:2])
+    logits = {kind: np.zeros((len(images), len(card.class_names))) for kind in pixels}
+    removals, imputer = removals_of(pixels), LinearImputer(images.shape[1])
+    for start in tqdm(range(0, len(removals), BATCH), desc="faithfulness", unit="batch", disable=None):
+        batch = removals[start : start + BATCH]
+        found = piece(
+            f"faithfulness {start}",
+            lambda batch=batch: run(fast, card, filled_images(imputer, images, batch, seed)).tolist(),
+        )
+        for (kind, i, _), row in zip(batch, found, strict=True):
+            logits[kind][i] = row
+    return logits | {"whole": run(network, card, images), "filled": run(network, card, fill_from_frame(images))}
+
+
+@torch.inference_mode()
+def folded(network: Network, card: Card, images: np.ndarray) -> nn.Module:
+    """A copy of the network that gives the same logits sooner, tried on images (n, S, S, 3)."""
+    device = next(network.parameters()).device
+    return fast_copy(network, to_input(torch.from_numpy(images).to(device), card.mean, card.std), (), "float32")
+
+
+@torch.inference_mode()
+def run(network: nn.Module, card: Card, images: np.ndarray) -> np.ndarray:
+    """Logits (n, K) float64 of images (n, S, S, 3) of values 0 to 255, in batches; classes as on the card."""
+    device = next(network.parameters()).device
+    stacked = images.astype(np.float32)
+    parts = []
+    for start in range(0, len(stacked), BATCH):
+        inputs = to_input(torch.from_numpy(stacked[start : start + BATCH]).to(device), card.mean, card.std)
+        parts.append(network(inputs).cpu().double().numpy())
+    return np.concatenate(parts)

@@ -1,0 +1,70 @@
+"""What only running the network can tell: faithfulness and sanity of its maps."""
+
+from pathlib import Path
+from typing import Any
+
+from wheretolook.analysis.maps.provenance import check_data
+from wheretolook.analysis.probing.model_curves import model_curves
+from wheretolook.analysis.probing.model_faithfulness import model_faithfulness
+from wheretolook.analysis.probing.model_sanity import model_sanity
+from wheretolook.analysis.probing.pieces import kept_pieces
+from wheretolook.cams.store import Maps
+from wheretolook.data.hashing import sha256_of
+from wheretolook.data.prepared import Prepared
+from wheretolook.execution.determinism import deterministic
+from wheretolook.execution.device import choose_device
+from wheretolook.models.checkpoint import load_model
+
+
+def probe_model(
+    model: Path,
+    maps: Maps,
+    prepared: Prepared,
+    device: str,
+    faithfulness_images: int,
+    curve_steps: int,
+    sanity_draws: int,
+    resamples: int,
+    seed: int,
+    cache: Path,
+) -> dict[str, Any]:
+    """Load a model once and test its maps: keys `faithfulness`, `curves` and `sanity` of `docs/results.md`.
+
+    Args:
+        model: the model file.
+        maps: its maps.
+        prepared: the data.
+        device: "" for the best there is, or a device's name.
+        faithfulness_images: test images from which pixels are taken out; 0: none.
+        curve_steps: of the classic curves, over the same images; 0: none.
+        sanity_draws: networks whose weights are randomised; 0: none.
+        resamples: of each interval.
+        seed: of all that is drawn at random.
+        cache: the folder for what is done of a run that isn't: a killed one goes on.
+
+    Raises:
+        Refusal: maps or model don't belong to the data, no such device, or an interruption.
+    """
+    asked = {
+        "faithfulness": faithfulness_images > 0,
+        "curves": faithfulness_images > 0 and curve_steps > 0,
+        "sanity": sanity_draws > 0,
+    }
+    found: dict[str, Any] = dict.fromkeys(asked)
+    if not any(asked.values()):
+        return found
+    check_data(maps, prepared)
+    arguments = [faithfulness_images, curve_steps, sanity_draws, resamples, seed]
+    data = {"data": prepared.sha256, "masks": prepared.masks_sha256}  # masks: evidence is one way of removal
+    depends_on = {"model": sha256_of(model), "maps": maps.manifest, "arguments": arguments} | data
+    chosen = choose_device(device)
+    with deterministic(), kept_pieces(cache, model.stem, depends_on, chosen) as piece:
+        network, card = load_model(model, chosen)
+        model_and_maps = network, card, maps, prepared
+        if asked["faithfulness"]:
+            found["faithfulness"] = model_faithfulness(*model_and_maps, faithfulness_images, resamples, seed, piece)
+        if asked["curves"]:
+            found["curves"] = model_curves(*model_and_maps, faithfulness_images, curve_steps, seed, piece)
+        if asked["sanity"]:
+            found["sanity"] = model_sanity(*model_and_maps, sanity_draws, seed, piece)
+    return found

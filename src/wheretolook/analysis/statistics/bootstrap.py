@@ -1,0 +1,171 @@
+"""Bootstrap-t intervals of means whose unit is the group, many figures at once."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from wheretolook.analysis.statistics.enough import FEWEST_GROUPS
+
+ROUNDING = 1e-6  # a spread below this share of the figures is that of float32
+CHUNK = 2**22  # elements of a block of resampling weights
+
+
+@dataclass(frozen=True)
+class Means:
+    """Figures of F columns.
+
+    Attributes:
+        mean, sd: (F,) float64 over images (SD with n - 1; 0 where there is one image).
+        low, high: (F,) float64, ends of the interval; NaN-free: only meaningful where `bounded`.
+        images, groups: (F,) int64, images and groups that count.
+        bounded: (F,) bool, whether there were enough groups for an interval.
+    """
+
+    mean: np.ndarray
+    sd: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    images: np.ndarray
+    groups: np.ndarray
+    bounded: np.ndarray
+
+
+def mean_intervals(
+    values: np.ndarray,
+    valid: np.ndarray,
+    groups: np.ndarray,
+    resamples: int,
+    seed: int,
+    bounds: tuple[float, float] | np.ndarray = (-np.inf, np.inf),
+    level: float = 0.95,
+) -> Means:
+    """Mean over images of each column, with an interval that draws whole groups with replacement.
+
+    Images of one group (a patient) are not exchangeable, so the mean is a ratio of group sums to group sizes, and its
+    standard error, in the sample and in each resample, the linearised one. The interval is the bootstrap-t (Efron and
+    Tibshirani 1993, ch. 12.5), second-order exact for skewed figures such as correlations. Where resamples without any
+    spread are so many that they would decide its ends (figures that are nearly all equal, such as 29 hits of 30), it is
+    the percentile interval.
+
+    Args:
+        values: (n, F) float64; finite also where not valid.
+        valid: (n, F) bool, which images count in which column.
+        groups: (n,) integers, group of each image; all different where there are no groups.
+        resamples: number of resamples; 1,999 puts the ends at whole order statistics.
+        seed: of the resampling.
+        bounds: (2,) or (F, 2), what a mean can be at all; intervals are cut there.
+        level: of the interval.
+    """
+    codes, count = np.unique(groups, return_inverse=True)[1], len(np.unique(groups))
+    valid = np.broadcast_to(valid, values.shape)
+    sums, sizes = group_sums(np.where(valid, values, 0.0), codes, count), group_sums(valid, codes, count)
+    images, present = sizes.sum(axis=0), (sizes > 0).sum(axis=0)
+    whole = np.maximum(images, 1)
+    mean = sums.sum(axis=0) / whole
+    squares = np.where(valid, (values - mean) ** 2, 0.0).sum(axis=0)
+    residuals = sums - mean * sizes
+    error = _standard_error((residuals**2).sum(axis=0), whole, present)
+    error[error <= ROUNDING * np.abs(values).max(axis=0, initial=0)] = 0
+    low, high = _ends(residuals, sizes, present, error, resamples, seed, level)
+    floor, ceiling = np.broadcast_to(np.asarray(bounds, dtype=np.float64).T.reshape(2, -1), (2, len(mean)))
+    return Means(
+        mean=mean,
+        sd=np.sqrt(squares / np.maximum(images - 1, 1)),
+        low=np.clip(mean + low, floor, ceiling),
+        high=np.clip(mean + high, floor, ceiling),
+        images=images.astype(np.int64),
+        groups=present.astype(np.int64),
+        bounded=present >= FEWEST_GROUPS,
+    )
+
+
+def group_sums(values: np.ndarray, codes: np.ndarray, count: int) -> np.ndarray:
+    """Sum of the rows of each group: (n, F) and group codes 0..count-1 (n,) to (count, F) float64."""
+    if count == len(codes):  # no groups: each image is its own
+        sums = np.empty(values.shape)
+        sums[codes] = values
+        return sums
+    sums = np.zeros((count, values.shape[1]))
+    np.add.at(sums, codes, values)
+    return sums
+
+
+def resampling_weights(count: int, draws: int, generator: np.random.Generator) -> np.ndarray:
+    """How often each of `count` groups is drawn, in each of `draws` resamples: (draws, count) float32."""
+    drawn = generator.integers(0, count, size=(draws, count)) + count * np.arange(draws)[:, None]
+    return np.bincount(drawn.ravel(), minlength=draws * count).reshape(draws, count).astype(np.float32)
+
+
+def weights_in_blocks(count: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """The weights of all resamples, in blocks that memory holds; where that is one block, it is drawn only once.
+
+    Args:
+        count: groups.
+        resamples: number of resamples.
+        seed: of the resampling; the same weights in blocks of any size.
+    """
+    step = max(1, CHUNK // count)
+    if step >= resamples:
+        yield _weights_at_once(count, resamples, seed)
+        return
+    generator = np.random.default_rng(seed)
+    for start in range(0, resamples, step):
+        yield resampling_weights(count, min(step, resamples - start), generator)
+
+
+@lru_cache(maxsize=2)
+def _weights_at_once(count: int, resamples: int, seed: int) -> np.ndarray:
+    return resampling_weights(count, resamples, np.random.default_rng(seed))
+
+
+def _ends(
+    residuals: np.ndarray,
+    sizes: np.ndarray,
+    present: np.ndarray,
+    error: np.ndarray,
+    resamples: int,
+    seed: int,
+    level: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the intervals (F,), as distances from the mean."""
+    drift, ratio = _resampled(residuals, sizes, present, resamples, seed)
+    tail = max(round((resamples + 1) * (1 - level) / 2) - 1, 0)
+    unspread = np.isinf(ratio).sum(axis=0) > tail / 2
+    kth = [tail, len(ratio) - 1 - tail]
+    ratio.partition(kth, axis=0)
+    with np.errstate(invalid="ignore"):  # inf * 0 where all images agree, which is not taken
+        low, high = (-ratio[k] * error for k in reversed(kth))
+    percentiles = np.partition(drift[:, unspread], kth, axis=0)
+    low[unspread], high[unspread] = percentiles[kth[0]], percentiles[kth[1]]
+    return np.where(error == 0, 0.0, low), np.where(error == 0, 0.0, high)
+
+
+def _resampled(
+    residuals: np.ndarray, sizes: np.ndarray, present: np.ndarray, resamples: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of each resample, (resamples, F): its mean less the mean, and that over its own standard error."""
+    even = bool((sizes == sizes[:, :1]).all())  # every column counts the same images: sizes are one column
+    size = sizes[:, :1] if even else sizes
+    columns = [residuals, residuals**2, residuals * sizes, size, size**2]
+    cut = np.cumsum([column.shape[1] for column in columns])[:-1]
+    stacked = np.concatenate(columns, axis=1).astype(np.float32)
+    drifts, ratios = np.empty((2, resamples, residuals.shape[1]))
+    start = 0
+    for weights in weights_in_blocks(len(sizes), resamples, seed):
+        drift, squares, cross, total, total2 = np.split((weights @ stacked).astype(np.float64), cut, axis=1)
+        total = np.maximum(total, 1)
+        drift = drift / total
+        spread = squares - 2 * drift * cross + drift**2 * total2
+        error = _standard_error(np.where(spread > ROUNDING * squares, spread, 0), total, present)
+        with np.errstate(divide="ignore", invalid="ignore"):  # a resample of equal images: infinitely sure, or 0 / 0
+            ratios[start : start + len(weights)] = np.where(drift == 0, 0.0, drift / error)
+        drifts[start : start + len(weights)] = drift
+        start += len(weights)
+    return drifts, ratios
+
+
+def _standard_error(squares: np.ndarray, total: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Linearised standard error of a ratio: squared residuals of the groups, images in all, number of groups."""
+    return np.sqrt(squares * (groups / np.maximum(groups - 1, 1))) / total

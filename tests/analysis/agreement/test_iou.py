@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+
+from wheretolook.analysis.agreement.iou import cross_overlap, overlap, top_fifth
+from wheretolook.analysis.agreement.measure import select
+
+RNG = np.random.default_rng(0)
+A, B = RNG.normal(size=(2, 600, 7, 7)).astype(np.float32)
+
+
+def test_highest_fifth_is_a_fifth_exactly_and_ties_share_the_rest() -> None:
+    maps = np.array([[[5, 4, 4, 4, 0], [0, 0, 0, 0, 0]]], dtype=np.float32)
+    sure, sharing, share, varies = top_fifth(maps)
+    np.testing.assert_allclose(sure + sharing * share[:, None], [[1, 1 / 3, 1 / 3, 1 / 3, 0, 0, 0, 0, 0, 0]], rtol=1e-6)
+    assert varies.all()
+    sure, sharing, share, _ = top_fifth(A)
+    np.testing.assert_allclose((sure + sharing * share[:, None]).sum(axis=1), 49 / 5, rtol=1e-6)
+
+
+def test_identical_negated_and_independent_maps() -> None:
+    a, b, negated = top_fifth(A), top_fifth(B), top_fifth(-A)
+    np.testing.assert_allclose(overlap(a, a), 1, rtol=1e-6)
+    np.testing.assert_array_equal(overlap(a, negated), 0)
+    assert overlap(a, b).mean() == pytest.approx(0.11, abs=0.03)
+
+
+def test_overlap_by_hand() -> None:
+    first = top_fifth(np.arange(10, dtype=np.float32).reshape(1, 2, 5))
+    second = top_fifth(np.array([[[0, 0, 0, 0, 0], [0, 0, 0, 2, 1]]], dtype=np.float32))
+    third = top_fifth(np.array([[[3, 0, 0, 0, 0], [0, 0, 0, 0, 1]]], dtype=np.float32))
+    assert overlap(first, second) == 1
+    assert overlap(first, third) == pytest.approx(1 / 3)
+
+
+def test_all_pairs_are_the_pairs_one_by_one_also_with_ties() -> None:
+    a, b = top_fifth(np.round(A[:9])), top_fifth(np.maximum(B[:12], 0.8))
+    wanted = [[overlap(select(a, i), select(b, j)) for j in range(12)] for i in range(9)]
+    np.testing.assert_allclose(cross_overlap(a, b), wanted, atol=1e-6)

@@ -1,0 +1,30 @@
+import numpy as np
+import pytest
+from skimage.metrics import structural_similarity
+
+from wheretolook.analysis.agreement.ssim import RANGE, local_moments, similarity
+
+RNG = np.random.default_rng(0)
+A, B = RNG.normal(size=(2, 20, 9, 11)).astype(np.float32)
+
+
+def test_ssim_is_scikit_images() -> None:
+    noisy = (A + 0.5 * B).astype(np.float32)
+    wanted = [structural_similarity(a, b, data_range=RANGE) for a, b in zip(A, noisy, strict=True)]
+    np.testing.assert_allclose(similarity(local_moments(A), local_moments(noisy)), wanted, atol=1e-5)
+
+
+def test_identical_maps_are_one_and_independent_ones_near_zero() -> None:
+    a = local_moments(A)
+    np.testing.assert_allclose(similarity(a, a), 1, atol=1e-6)
+    assert similarity(a, local_moments(B)).mean() == pytest.approx(0, abs=0.1)
+
+
+def test_constant_map_has_no_structure() -> None:
+    assert not local_moments(np.full((1, 7, 7), 3, dtype=np.float32))[-1].any()
+
+
+def test_smallest_map_has_one_window() -> None:
+    a, b = A[:, :7, :7], B[:, :7, :7]
+    wanted = [structural_similarity(x, y, data_range=RANGE) for x, y in zip(a, b, strict=True)]
+    assert similarity(local_moments(a), local_moments(b)) == pytest.approx(wanted, abs=1e-5)

@@ -1,0 +1,232 @@
+from dataclasses import replace
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+import torch
+
+from tests.analysis.made import SIZE, make
+from wheretolook.analysis.maps.target import open_target
+from wheretolook.analysis.probing.model_sanity import (
+    IMAGES,
+    cascade,
+    engine_for,
+    model_sanity,
+    network_inputs,
+    primary_null,
+    true_class_maps,
+)
+from wheretolook.analysis.probing.randomised import FIRST_SEED, Cascade, fresh_network, frozen
+from wheretolook.analysis.probing.sanity import alikeness, largest_alikeness, sanity_result
+from wheretolook.cams import parts
+from wheretolook.cams.export import Choices, export_maps
+from wheretolook.cams.store import Maps, load_maps
+from wheretolook.data.prepared import load_prepared
+from wheretolook.execution.ranks import joined_ranks
+from wheretolook.models.card import read_card
+from wheretolook.models.checkpoint import save_model
+from wheretolook.models.network import build_network
+
+RNG = np.random.default_rng(0)
+MAPS = RNG.normal(size=(30, 5, 5)).astype(np.float32)
+METHODS = ("cam", "gradcam", "eigencam", "scorecam")
+WEIGHTS = ("blocks.block1.0.weight", "blocks.block2.0.weight", "classifier.0.weight")
+CHANGED = {"heads": (False, False, True), "block2": (False, True, True), "block1": (True, True, True)}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory):
+    """An untrained network, saved as a model, and its maps by a fast, a gradient, a class-blind and a slow method."""
+    root = tmp_path_factory.mktemp("cascade")
+    make(root, names=("last-0",), per_class=40)
+    card = replace(read_card(root / "models/last-0.safetensors"), arguments={"width": 4, "depth": 2})
+    torch.manual_seed(3)
+    network = build_network("looknet", 2, card.arguments).eval()
+    save_model(root / "models/last-0.safetensors", network, card)
+    data, folder = load_prepared(root / "data/prepared"), root / "exported"
+    with joined_ranks({}, torch.device("cpu")) as ranks:
+        choices = Choices(METHODS, None, "float32", 32, 10)
+        export_maps(root / "models/last-0.safetensors", data, folder, choices, ranks, root / "cache")
+    return network, card, data, load_maps(folder)
+
+
+def test_alikeness_counts_a_negative_like_its_positive_and_leaves_constant_maps_out() -> None:
+    constant = np.where(np.arange(30)[:, None, None] < 10, 1, MAPS).astype(np.float32)
+    found = [alikeness(MAPS, each) for each in (MAPS, -MAPS, constant, np.ones_like(MAPS))]
+    np.testing.assert_allclose(found, [1, 1, 1, 0], atol=1e-6)
+
+
+def test_null_is_that_of_the_draw_that_is_most_alike() -> None:
+    noise = RNG.normal(size=(10, *MAPS.shape)).astype(np.float32)
+    assert largest_alikeness(MAPS, noise) == max(alikeness(MAPS, each) for each in noise) < 0.3
+    assert largest_alikeness(MAPS, np.stack([*noise, MAPS])) == pytest.approx(1)
+
+
+def test_method_whose_maps_stay_alike_fails() -> None:
+    stays = sanity_result({"heads": [0.1] * 10, "block1": [0.9, 0.5] * 5}, 30, 0.3)
+    assert (stays["passed"], stays["images"], stays["draws"]) == (False, 30, 10)
+    changes = sanity_result({"heads": [1.0] * 10, "block1": [0.1, 0.4] * 5}, 30, 0.3)
+    assert changes["passed"] is True
+    assert changes["steps"][1] == {"randomised": "block1", "spearman": 0.25, "least": 0.1, "most": 0.4}
+    assert sanity_result({"heads": [0.1] * 10}, 30, None)["passed"] is None
+    assert sanity_result({"heads": [0.1] * 9}, 30, 0.3)["passed"] is None
+
+
+def test_images_that_do_not_fit_into_memory_at_once_give_the_same_maps(made, monkeypatch) -> None:
+    network, card, data, maps = made
+    rows = data.rows("test")[:7]
+    engine = engine_for(network, card, maps.names, every=True)
+    taken = engine, network_inputs(card, data, rows, engine.device), card, data, rows, True
+    whole, compute = true_class_maps(*taken), parts.compute
+
+    def of_little_memory(engine, images, choose):
+        if len(images) > 2:
+            raise torch.OutOfMemoryError
+        return compute(engine, images, choose)
+
+    monkeypatch.setattr(parts, "compute", of_little_memory)
+    for pair, values in true_class_maps(*taken).items():
+        np.testing.assert_allclose(values, whole[pair], atol=1e-5)
+
+
+def test_cascade_randomises_from_the_top_and_leaves_the_network_alone(made) -> None:
+    network, card, data, maps = made
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    pairs = [("cam", "block2"), ("gradcam", "block1")]
+    steps = cascade(network, card, maps, data, pairs, data.rows("test")[:6], 3, "")
+    assert list(steps) == pairs
+    assert [list(each) for each in steps.values()] == [["heads", "block2", "block1"]] * 2
+    assert {len(r) for each in steps.values() for r in each.values()} == {3}
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    assert steps == cascade(network, card, maps, data, pairs, data.rows("test")[:6], 3, "")
+
+
+@pytest.mark.parametrize(("count", "every"), [(3, True), (12, False), (12, True)])
+def test_maps_in_the_cascade_are_the_ones_that_are_stored_before_anything_is_random(
+    made, tmp_path, count, every
+) -> None:
+    """Of many classes not all maps are stored: both sides must mean the same by the map of the true class."""
+    _, card, data, _ = made
+    names = tuple(f"class {k:02}" for k in range(count))
+    index = data.index.assign(class_index=np.arange(len(data.index)) % count)
+    index["class_name"] = [names[k] for k in index["class_index"]]
+    data, card = replace(data, index=index, class_names=names), replace(card, class_names=names[::-1])
+    torch.manual_seed(5)
+    network = build_network("looknet", count, card.arguments).eval()
+    save_model(tmp_path / "many.safetensors", network, card)
+    methods = ("cam", "gradcam", "gradcam++", "layercam")
+    with joined_ranks({}, torch.device("cpu")) as ranks:
+        choices = Choices(methods, None, "float32", 32, 0, count if every else 10)
+        export_maps(tmp_path / "many.safetensors", data, tmp_path / "maps", choices, ranks, tmp_path / "cache")
+    maps, rows = load_maps(tmp_path / "maps"), data.rows("test")[:12]
+    engine = engine_for(network, card, maps.names, every)
+    found = true_class_maps(engine, network_inputs(card, data, rows, torch.device("cpu")), card, data, rows, every)
+    for pair in maps.names:
+        stored = open_target(maps, *pair, data.labels).true_class(rows)
+        np.testing.assert_allclose(found[pair], stored, atol=1e-5 + 1e-4 * np.abs(stored).max(), err_msg=str(pair))
+
+
+def test_layer_by_layer_the_weights_become_those_of_a_fresh_network(made) -> None:
+    network, card, *_ = made
+    trained, fresh = network.state_dict(), fresh_network(card, FIRST_SEED + 1).state_dict()
+    random = Cascade(network, card, torch.randn(8, 3, SIZE, SIZE))
+    list(random.draw(0))  # what a draw before has left behind does not matter
+    for step in random.draw(1):
+        found = random.network.state_dict()
+        for name, changed in zip(WEIGHTS, CHANGED[step], strict=True):
+            assert torch.equal(found[name], (fresh if changed else trained)[name]), (step, name)
+
+
+def test_layers_of_a_torchvision_network_become_random_one_by_one_with_statistics_of_their_own(made) -> None:
+    _, card, *_ = made
+    torch.manual_seed(0)
+    network = build_network("resnet18", 2, {}).eval()
+    card = replace(card, architecture="resnet18", arguments={}, layers=network.layer_names)
+    trained, fresh = network.state_dict(), fresh_network(card, FIRST_SEED).state_dict()
+    random, changed = Cascade(network, card, torch.randn(4, 3, 64, 64)), []
+    parts = ["fc", "layer4", "layer3", "layer2", "layer1"]
+    for step, part in zip(random.draw(0), parts, strict=True):
+        changed.append(part)
+        found = random.network.state_dict()
+        for name in (name for name in trained if name.startswith("body.") and name.endswith("conv1.weight")):
+            anew = name.split(".")[1] in changed or len(changed) == len(parts)
+            assert torch.equal(found[name], (fresh if anew else trained)[name]), (step, name)
+        for name in (name for name in trained if name.startswith("body.") and name.endswith("running_mean")):
+            anew = name.split(".")[1] in changed or len(changed) == len(parts)
+            assert torch.equal(found[name], trained[name]) != anew, (step, name)
+
+
+def test_normalisation_is_estimated_anew_on_what_the_random_layers_below_give(made) -> None:
+    network, card, *_ = made
+    images = torch.randn(8, 3, SIZE, SIZE)
+    random = Cascade(network, card, images)
+    *_, last = random.draw(0)
+    assert last == "block1"
+    normalisation = random.network.blocks["block1"][1]
+    with torch.inference_mode():
+        reference = random.network.blocks["block1"][0](images)
+    torch.testing.assert_close(normalisation.running_mean, reference.mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(normalisation.running_var, reference.var((0, 2, 3)), rtol=1e-4, atol=1e-5)
+
+
+def test_frozen_layers_give_what_they_are_told_and_wake_up_again(made) -> None:
+    network, *_ = made
+    images = torch.randn(2, 3, SIZE, SIZE)
+    with torch.inference_mode():
+        kept = network.feature_maps(images)
+        with frozen(network, {"block1": kept["block1"]}):
+            torch.testing.assert_close(network.feature_maps(images * 0)["block2"], kept["block2"])
+        assert not torch.equal(network.feature_maps(images * 0)["block2"], kept["block2"])
+
+
+def test_every_exported_method_and_layer_is_held_against_the_primary_null(made) -> None:
+    network, card, data, maps = made
+    found = model_sanity(network, card, maps, data, 2, 0)
+    assert set(found) == {f"{m}.{y}" for m, y in maps.names}
+    assert len({entry["null"] for name, entry in found.items() if not name.startswith("scorecam")}) == 1
+    assert 0 < found["cam.block2"]["null"] < 1
+    assert [step["randomised"] for step in found["cam.block2"]["steps"]] == ["heads", "block2", "block1"]
+    assert found["cam.block2"]["images"] == IMAGES
+    # Equal but for a factor at a pooled linear head, and so are their ranks.
+    assert found["gradcam.block2"]["steps"] == found["cam.block2"]["steps"]
+    # What knows no class is not touched by random heads.
+    assert found["eigencam.block1"]["steps"][0]["spearman"] == pytest.approx(1, abs=1e-4)
+
+
+def test_slow_methods_are_asked_of_wholly_random_networks_and_few_images_alone(made) -> None:
+    network, card, data, maps = made
+    slow = model_sanity(network, card, maps, data, 2, 0)["scorecam.block1"]
+    assert ([step["randomised"] for step in slow["steps"]], slow["images"]) == (["block1"], 4)
+
+
+def test_method_that_shows_the_image_alone_fails(made, tmp_path) -> None:
+    """As Adebayo's edge detector: the first layer's strongest pattern is that of the image, whatever the weights."""
+    network, card, data, _ = made
+    images = np.zeros((len(data.images), SIZE, SIZE, 3), np.uint8)
+    for image, (y, x) in zip(images, RNG.integers(0, SIZE - 8, (len(images), 2)), strict=True):
+        image[y : y + 8, x : x + 8] = 255
+    data = replace(data, images=images)
+    save_model(tmp_path / "one.safetensors", network, card)
+    with joined_ranks({}, torch.device("cpu")) as ranks:
+        choices = Choices(("cam", "eigencam"), None, "float32", 32, 10)
+        export_maps(tmp_path / "one.safetensors", data, tmp_path / "maps", choices, ranks, tmp_path / "cache")
+    found = model_sanity(network, card, load_maps(tmp_path / "maps"), data, 10, 0)["eigencam.block1"]
+    assert found["steps"][-1]["spearman"] > found["null"]
+    assert found["passed"] is False
+
+
+def test_null_is_of_the_images_that_are_tested_and_of_ten_random_networks_or_more(made) -> None:
+    *_, data, maps = made
+    draws, rows = maps.random()
+    true = open_target(maps, "cam", "block2", data.labels).true_class
+    some = rows[[0, 3, 7]]
+    assert primary_null(maps, data, some) == largest_alikeness(true(some), draws[:, [0, 3, 7]])
+    fewer = Mock(wraps=maps, manifest=maps.manifest, names=maps.names, random=lambda: (draws[:9], rows))
+    assert primary_null(fewer, data, some) is None
+
+
+def test_without_random_maps_nothing_passes_or_fails(made) -> None:
+    network, card, data, maps = made
+    arrays = {name: about for name, about in maps.manifest["arrays"].items() if name in ("cam.block2.npy",)}
+    found = model_sanity(network, card, Maps(maps.folder, {**maps.manifest, "arrays": arrays}), data, 1, 0)
+    assert found["cam.block2"]["passed"] is None

@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+
+from wheretolook.analysis.located.by_group import group_figures
+from wheretolook.analysis.statistics import bootstrap
+from wheretolook.analysis.statistics.balanced_accuracy import balanced_accuracy_interval
+from wheretolook.analysis.statistics.calibration import expected_calibration_error
+from wheretolook.analysis.statistics.classification import brier_score, classification_scores, softmax
+from wheretolook.analysis.statistics.groups import group_codes, has_groups
+
+
+def test_scores_by_hand() -> None:
+    logits = np.log(np.array([[0.8, 0.2], [0.6, 0.4], [0.3, 0.7], [0.9, 0.1]], dtype=np.float32))
+    found = classification_scores(logits, np.array([0, 0, 1, 1]), ("a", "b"))
+    assert found["confusion"] == [[2, 0], [1, 1]]
+    assert found["accuracy"] == found["balanced_accuracy"] == 0.75
+    assert found["auroc"] == 0.5
+    assert found["brier"] == pytest.approx((0.04 + 0.16 + 0.09 + 0.81) / 4)
+    assert found["log_loss"] == pytest.approx(-np.log([0.8, 0.6, 0.7, 0.1]).mean(), rel=1e-5)
+    assert found["classes"]["b"] == {"images": 2, "recall": 0.5, "precision": 1.0}
+
+
+def test_three_classes_and_a_missing_one() -> None:
+    logits = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
+    assert classification_scores(logits, np.array([0, 1, 2, 0]), ("a", "b", "c"))["auroc"] == 1
+    found = classification_scores(logits[:2], np.array([0, 1]), ("a", "b", "c"))
+    assert found["auroc"] is None
+    assert found["balanced_accuracy"] == 1
+    assert found["classes"]["c"] == {"images": 0, "recall": None, "precision": None}
+
+
+def test_softmax_takes_large_logits() -> None:
+    np.testing.assert_array_equal(softmax(np.array([[1e4, 0.0]], dtype=np.float32)), [[1, 0]])
+    np.testing.assert_allclose(softmax(np.array([[1000.0, 1000.0], [0.0, np.log(3)]])), [[0.5, 0.5], [0.25, 0.75]])
+
+
+def test_calibration_error_is_the_gap_of_score_and_accuracy() -> None:
+    scores = np.tile([0.8, 0.2], (10, 1))
+    assert expected_calibration_error(scores, np.array([0] * 8 + [1] * 2)) == pytest.approx(0)
+    assert expected_calibration_error(scores, np.array([0] * 5 + [1] * 5)) == pytest.approx(0.3)
+    assert expected_calibration_error(np.array([[1.0, 0.0]]), np.array([0])) == 0
+
+
+def test_brier_score_is_half_the_squared_distance_for_any_number_of_classes() -> None:
+    assert brier_score(np.array([[0.0, 0.0, 1.0]]), np.array([0])) == 1
+    assert brier_score(np.array([[0.5, 0.5, 0.0]]), np.array([0])) == 0.25
+
+
+def test_image_without_a_group_is_one_by_itself() -> None:
+    codes = group_codes(np.array(["P1", "", "P1", "P2", ""]))
+    assert codes[0] == codes[2]
+    assert len(set(codes)) == 4
+    assert has_groups(np.array(["", "x"]))
+    assert not has_groups(np.array(["", ""]))
+
+
+def test_balanced_accuracy_interval_is_the_same_however_many_resamples_are_drawn_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(4)
+    asked = rng.random(200) < 0.8, np.arange(200) % 3, np.arange(200) // 2, 499, 0
+    whole, drawn, original = balanced_accuracy_interval(*asked), [], bootstrap.resampling_weights
+
+    def noted(count: int, draws: int, generator: np.random.Generator) -> np.ndarray:
+        drawn.append(draws)
+        return original(count, draws, generator)
+
+    monkeypatch.setattr(bootstrap, "CHUNK", 100 * 60)
+    monkeypatch.setattr(bootstrap, "resampling_weights", noted)
+    assert balanced_accuracy_interval(*asked) == whole
+    assert drawn == [60] * 8 + [19]
+
+
+def test_balanced_accuracy_interval_holds_the_figure_and_a_flawless_class_is_not_beyond_doubt() -> None:
+    labels = np.repeat([0, 1], 40)
+    right = np.ones(80, bool)
+    low, high = balanced_accuracy_interval(right, labels, np.arange(80), 999, 0)
+    assert low == pytest.approx(0.025 ** (1 / 40))
+    assert high == 1
+    right[:10] = False
+    low, high = balanced_accuracy_interval(right, labels, np.arange(80), 999, 0)
+    assert low < 0.875 < high < 1
+
+
+def test_balanced_accuracy_of_guesses_is_not_above_chance() -> None:
+    rng = np.random.default_rng(0)
+    above = 0
+    for seed in range(100):
+        low, _ = balanced_accuracy_interval(rng.random(200) < 0.5, np.arange(200) % 2, np.arange(200), 299, seed)
+        above += low > 0.5
+    assert above <= 8
+
+
+def test_too_few_groups_have_no_interval() -> None:
+    labels = np.repeat([0, 1], 40)
+    assert balanced_accuracy_interval(np.ones(80, bool), labels, np.arange(80) % 9, 199, 0) is None
+
+
+def test_groups_that_fare_worst_come_first() -> None:
+    names = np.repeat([f"P{i:02}" for i in range(12)], 5)
+    right = np.ones(60, bool)
+    right[5:8] = False
+    found = group_figures("accuracy", right, group_codes(names), names, 199, 0)
+    assert found["groups"] == 12
+    assert found["worst"][0] == {"group": "P01", "images": 5, "accuracy": 0.4}
+    assert found["accuracy_low"] < found["accuracy"] == 0.95
+    assert (found["lowest"], found["highest"]) == (0.4, 1.0)
+    assert found["spread"] == pytest.approx(np.std([0.4] + [1.0] * 11, ddof=1))
+    assert len(found["worst"]) == 5
