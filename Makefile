@@ -49,7 +49,7 @@ format: .venv/installed  ## let ruff write
 
 # DVC writes dvc.lock in place; a kill can leave it empty or cut, and then every command of DVC fails.
 mend: .venv/installed  ## put back the last whole dvc.lock, where a kill has left a broken one
-	@python -m wheretolook.mend
+	@python -m wheretolook.commands.mend
 
 deps: .venv/installed  ## write each stage's code dependencies into dvc.yaml, from its imports
 	@python -m tests.pipeline.code_dependencies --write

@@ -55,7 +55,7 @@ def write_prepared(folder: Path, count: int) -> None:
 
 def export(folder: Path, prepared: str, out: str, batch: int, launcher: list[str]) -> list[str]:
     """The command of the export stage, with what params.yaml has but for two layers and no random networks."""
-    from wheretolook.params import arguments, read_params
+    from wheretolook.pipeline.params import arguments, read_params
 
     chosen = {"methods": ["cam", "gradcam"], "layers": "block3,block4", "batch_size": batch, "random_draws": 0}
     words = arguments(read_params(ROOT / "params.yaml")["export"] | chosen)

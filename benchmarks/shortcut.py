@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from wheretolook.params import arguments, read_params
+from wheretolook.pipeline.params import arguments, read_params
 
 ROOT = Path(__file__).parents[1]
 TRAINING = {"clean": {}, "shortcut": {"infected": 0.9}}

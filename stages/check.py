@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from wheretolook.stage import StageCommand, run_stage
+from wheretolook.console.stage import StageCommand, run_stage
 
 
 @click.command(cls=StageCommand)
@@ -14,7 +14,7 @@ from wheretolook.stage import StageCommand, run_stage
 def check(params: Path, names: Path, values: Path) -> None:
     """Check the sections, names and values of params.yaml: what a stage would refuse, whatever its data, is refused."""
     from wheretolook.data.atomic import write_json
-    from wheretolook.params import load_params
+    from wheretolook.pipeline.params import load_params
 
     click.echo(f"check: every value of {params}")
     given = load_params(params)
@@ -37,7 +37,7 @@ def command_lines(values: dict[str, dict]) -> list[tuple[str, click.Command, lis
     import sync
     import train
 
-    from wheretolook.params import arguments
+    from wheretolook.pipeline.params import arguments
 
     names = [*values["models"], *values["drive"]]
     lines = [

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from wheretolook.stage import StageCommand, run_stage
+from wheretolook.console.stage import StageCommand, run_stage
 
 
 @click.command(cls=StageCommand)

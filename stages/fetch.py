@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from wheretolook.command import FiniteRange
-from wheretolook.stage import StageCommand, run_stage
+from wheretolook.console.command import FiniteRange
+from wheretolook.console.stage import StageCommand, run_stage
 
 # Which options are needed depends on the source, so click cannot demand them: wheretolook.data.source_options does.
 

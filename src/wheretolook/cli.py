@@ -11,12 +11,12 @@ from typing import Any
 import click
 
 COMMANDS = {
-    "look": "wheretolook.cli_look",
-    "diff": "wheretolook.cli_diff",
-    "share": "wheretolook.cli_share",
-    "plan": "wheretolook.cli_plan",
-    "verify": "wheretolook.cli_verify",
-    "tidy": "wheretolook.cli_tidy",
+    "look": "wheretolook.commands.look",
+    "diff": "wheretolook.commands.diff",
+    "share": "wheretolook.commands.share",
+    "plan": "wheretolook.commands.plan",
+    "verify": "wheretolook.commands.verify",
+    "tidy": "wheretolook.commands.tidy",
 }
 
 

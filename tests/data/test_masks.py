@@ -9,7 +9,7 @@ from wheretolook.data.decode import to_square
 from wheretolook.data.labels import BACKGROUND, EVIDENCE, FOREGROUND, MARK, UNKNOWN
 from wheretolook.data.masks import labels_to_square, parse_mask_values, read_mask
 from wheretolook.data.refusal import Refusal
-from wheretolook.params import read_params
+from wheretolook.pipeline.params import read_params
 
 VALUES = {0: BACKGROUND, 128: FOREGROUND, 255: EVIDENCE}
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from tests.finished import commit, finished_project, write_outputs
 from tests.pipeline.code_dependencies import ROOT
 from tests.pipeline.project import Project, environment
-from wheretolook.cli_diff import diff
+from wheretolook.commands.diff import diff
 from wheretolook.data.atomic import write_json
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.prepared import load_prepared

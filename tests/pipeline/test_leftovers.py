@@ -12,8 +12,8 @@ from dvc.lock import Lock
 from dvc.rwlock import rwlock
 
 from wheretolook.cli import main
-from wheretolook.params import SECTIONS
 from wheretolook.pipeline.leftovers import PLACES
+from wheretolook.pipeline.params import SECTIONS
 
 PARAMS = "\n".join(f"{section}: {{}}" for section in SECTIONS if section not in ("models", "drive"))
 PARAMS += "\nmodels: {kept: {seed: 0}}\ndrive: {brought: {id: x}}\n"

@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 from tests.drive_server.drive import Drive
 from tests.drive_server.served import Served
 from tests.models.made_models import FOREIGN, foreign_state, small_network, write_model
-from wheretolook.cli_share import share
+from wheretolook.commands.share import share
 from wheretolook.models.checkpoint import load_model
-from wheretolook.params import arguments
+from wheretolook.pipeline.params import arguments
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "stages"))
 from sync import sync

@@ -16,7 +16,7 @@ from dvc.rwlock import rwlock
 
 from tests.finished import finished_project
 from tests.pipeline.project import Project
-from wheretolook.cli_verify import verify as command
+from wheretolook.commands.verify import verify as command
 from wheretolook.data.atomic import write_json
 from wheretolook.pipeline.locked import Locked, LockedStage, Pin, read_lock
 from wheretolook.pipeline.running import watch_dvc

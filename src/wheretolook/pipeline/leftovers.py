@@ -7,8 +7,8 @@ from pathlib import Path
 
 from wheretolook.data.atomic import write_text
 from wheretolook.data.refusal import Refusal
-from wheretolook.params import NAME, load_params
 from wheretolook.pipeline.locked import check_root
+from wheretolook.pipeline.params import NAME, load_params
 from wheretolook.pipeline.running import without_dvc
 from wheretolook.pipeline.written import files_of, not_by_stages, read_yaml
 

@@ -3,7 +3,7 @@
 import pytest
 
 from wheretolook.data.refusal import Refusal
-from wheretolook.params import SECTIONS, arguments, read_params
+from wheretolook.pipeline.params import SECTIONS, arguments, read_params
 
 WHOLE = "\n".join(f"{section}: {{}}" for section in SECTIONS if section != "models") + "\nmodels: {a: {seed: 0}}\n"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from wheretolook.command import Command
+from wheretolook.console.command import Command
 
 # The predictions of more images than this would push everything else off the terminal.
 LISTED = 50
@@ -82,17 +82,18 @@ def look(
     wheretolook look cells --model models/last-0.safetensors
     wheretolook look cell.png --model models/every-0.safetensors --layer all --class all
     """
-    from wheretolook.look_files import check_model_path, find_images
+    from wheretolook.look.files import check_model_path, find_images
 
     check_model_path(model)
     paths = find_images(images, out)
 
-    from wheretolook.look import Wanted, look_at
-    from wheretolook.report.table import counts_table, predictions_table, write_predictions
+    from wheretolook.look.pictures import look_at
+    from wheretolook.look.table import counts_table, predictions_table, write_predictions
+    from wheretolook.look.wanted import Wanted
 
     wanted = Wanted(methods, layers, classes, contrast)
     if arrays:
-        from wheretolook.look_arrays import write_arrays
+        from wheretolook.look.arrays import write_arrays
 
         folder = out / "arrays"
         seen, written = write_arrays(paths, model, folder, wanted, fit, device), f"Arrays of their maps in {folder}"

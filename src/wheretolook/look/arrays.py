@@ -25,12 +25,13 @@ from wheretolook.data.refusal import Refusal
 from wheretolook.data.space import create_array
 from wheretolook.execution.device import choose_device
 from wheretolook.execution.ranks import Ranks
-from wheretolook.look import BATCH, Seen, Wanted, build, opened
-from wheretolook.look_files import distinct_names
+from wheretolook.look.files import distinct_names, opened
+from wheretolook.look.pictures import Seen
+from wheretolook.look.table import write_predictions
+from wheretolook.look.wanted import BATCH, Wanted, build
 from wheretolook.models.card import Card
 from wheretolook.models.checkpoint import load_model
 from wheretolook.models.inputs import to_input
-from wheretolook.report.table import write_predictions
 
 MANIFEST, PREDICTIONS = "manifest.json", "predictions.csv"
 OTHER_FILES = {MANIFEST, PREDICTIONS}

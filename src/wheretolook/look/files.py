@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
-from wheretolook.data.decode import SUFFIXES
+from PIL import Image
+
+from wheretolook.console.failures import explained
+from wheretolook.data.decode import SUFFIXES, decode_image
 from wheretolook.data.junk import is_junk
 from wheretolook.data.readable import readable
 from wheretolook.data.refusal import Refusal
@@ -67,6 +70,22 @@ def find_images(given: Sequence[Path], out: Path) -> list[Path]:
         for file in _images_below(path, out) if path.is_dir() else [path]:
             found.setdefault(_full(file), file)
     return list(found.values())
+
+
+def opened(path: Path) -> Image.Image:
+    """One image, RGB.
+
+    Raises:
+        Refusal: no file, one that can't be read, or no image. It is fit for a terminal, whatever the file's name.
+    """
+    try:
+        check_image_path(path)
+        return decode_image(path)
+    except (OSError, Refusal) as error:
+        said = str(error) if isinstance(error, Refusal) else explained(error)
+        if said is None:
+            raise
+        raise Refusal(readable(said)) from error
 
 
 def distinct_names(paths: Sequence[Path]) -> list[str]:

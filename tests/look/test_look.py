@@ -10,12 +10,12 @@ from PIL import Image
 
 from tests.cams.made import SIZE, write_model
 from tests.models.made_models import small_card, small_network
-from wheretolook import cli_look
-from wheretolook import look as look_module
 from wheretolook.cams.registry import METHODS
 from wheretolook.cams.store import load_maps
 from wheretolook.cli import main
+from wheretolook.commands import look as cli_look
 from wheretolook.data.hashing import sha256_of
+from wheretolook.look import pictures as look_module
 from wheretolook.models.checkpoint import save_model
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from wheretolook.command import Command
+from wheretolook.console.command import Command
 from wheretolook.data.atomic import remove_unfinished, write_text
 from wheretolook.data.refusal import Refusal
 from wheretolook.pipeline.running import without_dvc

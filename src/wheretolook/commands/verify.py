@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wheretolook.command import Command
+from wheretolook.console.command import Command
 
 if TYPE_CHECKING:
     from wheretolook.verify.verify import Verified

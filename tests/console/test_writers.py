@@ -15,16 +15,16 @@ from click.testing import CliRunner
 
 from tests.pipeline.code_dependencies import ROOT
 from wheretolook.cli import COMMANDS, main
-from wheretolook.command import Command
+from wheretolook.console.command import Command
+from wheretolook.console.stage import StageCommand
+from wheretolook.console.writers import LOCKS, key, only_writer
 from wheretolook.data.refusal import Refusal
-from wheretolook.stage import StageCommand
-from wheretolook.writers import LOCKS, key, only_writer
 
 STAGE = """
 import sys, time
 from pathlib import Path
 import click
-from wheretolook.stage import StageCommand
+from wheretolook.console.stage import StageCommand
 
 @click.command(cls=StageCommand)
 @click.argument("name")

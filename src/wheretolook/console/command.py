@@ -51,7 +51,7 @@ def showing_failures() -> Iterator[None]:
     # Not when something went wrong: with the memory full, an import would fail as well.
     from sqlite3 import OperationalError
 
-    from wheretolook.failures import explained
+    from wheretolook.console.failures import explained
 
     try:
         yield

@@ -10,62 +10,26 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
-from torch import nn
 from tqdm import tqdm
 
 from wheretolook.analysis.maps.contrast import contrast_with_mean
 from wheretolook.analysis.statistics.classification import softmax
 from wheretolook.cams.choose import PREDICTED, choose_classes
-from wheretolook.cams.engine import Engine, build_engine
+from wheretolook.cams.engine import Engine
 from wheretolook.cams.explain import Explanation, explain_with
 from wheretolook.cams.finite import SHOWN, NotFinite
-from wheretolook.cams.registry import METHODS, find_method
+from wheretolook.cams.registry import METHODS
 from wheretolook.data.atomic import remove_unfinished_of
-from wheretolook.data.decode import decode_image, to_square
-from wheretolook.data.readable import readable
+from wheretolook.data.decode import to_square
 from wheretolook.data.refusal import Refusal
 from wheretolook.execution.device import choose_device
-from wheretolook.failures import explained
-from wheretolook.look_files import LONGEST_CLASS, check_image_path, distinct_names, file_name, numbered
+from wheretolook.look.files import LONGEST_CLASS, distinct_names, file_name, numbered, opened
+from wheretolook.look.overlay import SIDE, Overlay, write_overlay
+from wheretolook.look.photo import Photo, photo_of
+from wheretolook.look.wanted import BATCH, Wanted, build
 from wheretolook.models.card import Card
 from wheretolook.models.checkpoint import load_model
 from wheretolook.models.inputs import to_input
-from wheretolook.report.overlay import SIDE, Overlay, write_overlay
-from wheretolook.report.photo import Photo, photo_of
-
-# Images in memory at a time.
-BATCH = 64
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is asked of the model.
-
-    Attributes:
-        methods: names; none: cam, or gradcam where a layer has no linear head.
-        layers: names, or "all"; none: the last.
-        classes: names, or "all"; none: the predicted one of each image.
-        contrast: each class's map less the mean of the other classes' maps, by methods that are linear in the class.
-    """
-
-    methods: Sequence[str] = ()
-    layers: Sequence[str] = ()
-    classes: Sequence[str] = ()
-    contrast: bool = False
-
-    def class_names(self, card: Card) -> tuple[str, ...]:
-        """The classes that were named, each once, by a model's card; none: the predicted one of each image."""
-        return card.class_names if "all" in self.classes else tuple(dict.fromkeys(self.classes))
-
-    def check(self) -> None:
-        """Refuse a contrast of a method that has none."""
-        for method in self.methods:
-            if self.contrast and not find_method(method).linear:
-                linear = ", ".join(name for name in METHODS if METHODS[name].linear)
-                raise Refusal(
-                    f"--contrast: expected methods linear in the class ({linear}), found {method}; leave it out"
-                )
 
 
 @dataclass(frozen=True)
@@ -203,34 +167,6 @@ def _read(paths: Sequence[Path], names: Sequence[str], places: range, size: int,
             if len(paths) == 1:
                 raise
             tqdm.write(f"skipped {refusal}", file=sys.stderr)
-
-
-def opened(path: Path) -> Image.Image:
-    """One image, RGB.
-
-    Raises:
-        Refusal: no file, one that can't be read, or no image. It is fit for a terminal, whatever the file's name.
-    """
-    try:
-        check_image_path(path)
-        return decode_image(path)
-    except (OSError, Refusal) as error:
-        said = str(error) if isinstance(error, Refusal) else explained(error)
-        if said is None:
-            raise
-        raise Refusal(readable(said)) from error
-
-
-def build(network: nn.Module, card: Card, wanted: Wanted, fast: bool = False) -> Engine:
-    """The engine that takes what is wanted of a model.
-
-    Raises:
-        Refusal: an unknown method or layer.
-    """
-    layers = None if "all" in wanted.layers else tuple(wanted.layers) or card.layers[-1:]
-    size = (card.input_size, card.input_size)
-    engine = build_engine(network, wanted.methods or None, layers, size, trained_heads=card.trained_heads, fast=fast)
-    return replace(engine, with_mean=wanted.contrast)
 
 
 def _look(engine: Engine, card: Card, images: Sequence[_Image], wanted: Wanted) -> Looked:

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from wheretolook.report.overlay import SIDE, Overlay, draw_overlay, write_overlay
-from wheretolook.report.photo import FADED, photo_of
-from wheretolook.report.table import predictions_table
+from wheretolook.look.overlay import SIDE, Overlay, draw_overlay, write_overlay
+from wheretolook.look.photo import FADED, photo_of
 
 GREY = photo_of(Image.new("RGB", (28, 28), (128, 128, 128)), SIDE, "stretch")
 
@@ -103,21 +102,6 @@ def test_a_map_with_nan_is_never_drawn():
 
 
 def test_drawing_needs_neither_torch_nor_matplotlib():
-    code = "import sys, wheretolook.report.overlay; print({'torch', 'matplotlib'} & set(sys.modules))"
+    code = "import sys, wheretolook.look.overlay; print({'torch', 'matplotlib'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
-
-
-def test_a_table_has_a_column_for_each_of_few_classes():
-    table = predictions_table(["a", "long-name"], ["cat", "dog"], np.array([[0.75, 0.25], [0.125, 0.875]]))
-    assert table.splitlines() == [
-        "image      predicted    cat    dog",
-        "a          cat        0.750  0.250",
-        "long-name  dog        0.125  0.875",
-    ]
-
-
-def test_a_table_of_many_classes_shows_the_first_three():
-    names = [f"class{k}" for k in range(8)]
-    table = predictions_table(["a"], names, np.array([[0, 0.1, 0, 0.6, 0, 0.3, 0, 0]]))
-    assert table.splitlines()[1].split() == ["a", "class3", "0.600", "class5", "0.300", "class1", "0.100"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from wheretolook.command import Command
+from wheretolook.console.command import Command
 
 
 @click.command(cls=Command, short_help="What `dvc repro` would run.")

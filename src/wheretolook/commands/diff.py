@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from wheretolook.command import Command, FiniteRange
+from wheretolook.console.command import Command, FiniteRange
 
 FILE = click.Path(path_type=Path)
 

@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from wheretolook.analysis.maps.enlarge import enlarge
 from wheretolook.data.atomic import replacing
+from wheretolook.look.photo import Photo
 from wheretolook.report.colours import colour, opacity
-from wheretolook.report.photo import Photo
 
 SIDE = 448
 STRONGEST = 0.8

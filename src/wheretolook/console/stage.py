@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 import click
 
-from wheretolook.command import Command, showing_failures
+from wheretolook.console.command import Command, showing_failures
 
 
 class StageCommand(Command):
@@ -14,7 +14,7 @@ class StageCommand(Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the stage, as the only one that writes its outputs."""
-        from wheretolook.writers import only_writer
+        from wheretolook.console.writers import only_writer
 
         with showing_failures(), only_writer(str(self.name), ctx.params, os.environ):
             return super().invoke(ctx)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from wheretolook.command import Command
+from wheretolook.console.command import Command
 
 
 @click.command(cls=Command)
@@ -13,7 +13,7 @@ from wheretolook.command import Command
 def share(model: Path, name: str) -> None:
     """Check the file MODEL, and print the `drive:` entry and the steps that share it by Google Drive."""
     from wheretolook.models.share import check_to_share, steps
-    from wheretolook.params import NAME
+    from wheretolook.pipeline.params import NAME
 
     name = name or model.stem
     if not NAME.fullmatch(name):

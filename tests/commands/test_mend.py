@@ -19,8 +19,8 @@ from dvc.rwlock import rwlock
 from dvc.utils import strictyaml
 
 from tests.pipeline.code_dependencies import ROOT
+from wheretolook.commands.mend import is_whole_lock, main, mend
 from wheretolook.data.refusal import Refusal
-from wheretolook.mend import is_whole_lock, main, mend
 
 WHOLE = """schema: '2.0'
 stages:
@@ -124,7 +124,7 @@ def test_a_lock_that_git_could_not_merge_is_refused_and_left_as_it_is(
 def test_on_a_full_disk_it_ends_with_one_message(root: Path) -> None:
     (root / "dvc.lock").write_text("")
     code = f"resource.setrlimit(resource.RLIMIT_FSIZE, (99, {resource.RLIM_INFINITY}))"
-    code = f"import resource; {code}; from wheretolook.mend import main; main()"
+    code = f"import resource; {code}; from wheretolook.commands.mend import main; main()"
     done = subprocess.run([sys.executable, "-c", code], cwd=root, env=env_of_src(), capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("Error: dvc.lock: longer than a file may be here"), done.stderr
@@ -217,7 +217,7 @@ def test_no_dvc_begins_while_locks_are_mended(root: Path, monkeypatch: pytest.Mo
         with pytest.raises(LockError):
             Lock(str(root / ".dvc/tmp/lock"))._do_lock()
 
-    monkeypatch.setattr("wheretolook.mend.write_text", put_back)
+    monkeypatch.setattr("wheretolook.commands.mend.write_text", put_back)
     (root / "dvc.lock").write_text("sch")
     mend(root)
     assert tried == ["dvc.lock"]

@@ -7,7 +7,7 @@ from sqlite3 import OperationalError
 import pytest
 import torch
 
-from wheretolook.failures import explained
+from wheretolook.console.failures import explained
 
 
 def failed(number: int, file: str | None = None) -> OSError:
