@@ -15,6 +15,7 @@ def check(params: Path, names: Path, values: Path) -> None:
     """Check the sections, names and values of params.yaml: what a stage would refuse, whatever its data, is refused."""
     from wheretolook.data.atomic import write_json
     from wheretolook.pipeline.params import load_params
+    from wheretolook.values import accept
 
     click.echo(f"check: every value of {params}")
     given = load_params(params)
@@ -53,29 +54,6 @@ def command_lines(values: dict[str, dict]) -> list[tuple[str, click.Command, lis
             words = [name, *arguments(values[shared]), *arguments(own)]
             lines.append((f"{shared} and {section}.{name}", command, words))
     return lines
-
-
-def accept(where: str, command: click.Command, words: list[str], given: dict[str, dict]) -> None:
-    """Parse a stage's options and check their values, without running it.
-
-    Raises:
-        Refusal: an option that the stage doesn't know, a missing one, a wrong type or range, or a value that it would
-            refuse itself.
-    """
-    from wheretolook.data.refusal import Refusal
-    from wheretolook.values import check_values, unknown_key
-
-    try:
-        context = command.make_context(command.name, list(words))
-    except click.NoSuchOption as error:
-        raise Refusal(unknown_key(error.option_name, command, where.split(" and "), given)) from error
-    except click.UsageError as error:
-        raise Refusal(f"params.yaml: {where}: {error.format_message()}") from error
-    try:
-        check_values(str(command.name), context.params)
-    except Refusal as refusal:
-        named = str(refusal).startswith(tuple(where.split(" and ")))
-        raise Refusal(f"params.yaml: {refusal}" if named else f"params.yaml: {where}: {refusal}") from refusal
 
 
 if __name__ == "__main__":

@@ -75,37 +75,18 @@ from wheretolook.console.stage import StageCommand, run_stage
 def fetch(source: str, raw: Path, timeout: float, retries: int, cache: Path, **options: Any) -> None:
     """Get the raw images: RAW/images/CLASS/FILE, and RAW/masks/CLASS/FILE where the source has evidence masks."""
     from wheretolook.data.atomic import replacing_folder
+    from wheretolook.data.attempts import Network
     from wheretolook.data.scan import find_masks, scan_classes
     from wheretolook.data.source_options import check_source_options
+    from wheretolook.data.sources import oddities, write_raw
 
     given = check_source_options(source, options)
     click.echo(f"fetch: {source} images into {raw}")
-    ignored: tuple[str, ...] = ()
     with replacing_folder(raw) as folder:
-        if source == "synthetic":
-            from wheretolook.data.synthetic import write_cells
-
-            shares = {given.pop("shortcut_class"): given.pop("shortcut_share")}
-            write_cells(folder, **given, mark_shares=shares)
-        elif source == "folder":
-            from wheretolook.data.folder import copy_class_folders
-
-            ignored = copy_class_folders(
-                given["path"], Path(given["masks"]) if given["masks"] else None, folder
-            ).ignored
-        else:
-            from wheretolook.data.archive_fetch import fetch_outside
-            from wheretolook.data.attempts import Network
-
-            fetch_outside(given, folder, cache, Network(timeout, retries))
+        ignored = write_raw(source, given, folder, cache, Network(timeout, retries))
         scan = scan_classes(folder / "images")
         masks = find_masks(folder / "masks", scan, options["masks"] or "masks")
-    odd = {
-        "files left behind, whose names are not those of images": ignored,
-        "masks of no image": masks.unused,
-        "images without a mask, of classes that have some": masks.without,
-    }
-    found = "".join(f"; {len(names)} {what}, such as {names[0]}" for what, names in odd.items() if names)
+    found = oddities(ignored, masks)
     click.echo(f"fetch: {len(scan.files)} images of {', '.join(scan.class_names)}, in {raw}{found}")
 
 

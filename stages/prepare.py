@@ -67,28 +67,14 @@ from wheretolook.console.stage import StageCommand, run_stage
 )
 def prepare(raw: Path, prepared: Path, **options: Any) -> None:
     """Prepare RAW: images.npy, masks.npy (where there are masks), index.csv and audit.json in PREPARED."""
+    from wheretolook.data.audit import audit_sentence
     from wheretolook.data.prepare import Plan
     from wheretolook.data.prepare import prepare as write_prepared
 
     size, fit = options["size"], options["fit"]
     click.echo(f"prepare: images of {raw}, each {size} x {size} pixels by {fit}")
     audit = write_prepared(raw, prepared, Plan(**options))
-    names = audit.get("mask_names")
-    splits = ", ".join(f"{split['images']} {name}" for name, split in audit["splits"].items())
-    found = ", ".join(
-        f"{count} {what}"
-        for what, count in {
-            "unreadable": len(audit["unreadable"]),
-            "duplicates": audit["duplicates"]["images"],
-            "with two labels": audit["conflicts"]["images"],
-            "of dropped classes": sum(dropped["images"] for dropped in audit["dropped_classes"].values()),
-            "files that are no images": audit["ignored"]["count"],
-            "masks of no image": names["of_no_image"]["count"] if names else 0,
-            "without a mask, of classes that have some": names["missing"]["count"] if names else 0,
-        }.items()
-        if count
-    )
-    click.echo(f"prepare: {audit['images']} of {audit['files']} images ({splits}); found: {found or 'nothing odd'}")
+    click.echo(f"prepare: {audit_sentence(audit)}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,26 @@ from wheretolook.data.refusal import Refusal
 Values = Mapping[str, Any]
 
 
+def accept(where: str, command: click.Command, words: list[str], given: dict[str, dict]) -> None:
+    """Parse a stage's options and check their values, without running it.
+
+    Raises:
+        Refusal: an option that the stage doesn't know, a missing one, a wrong type or range, or a value that it would
+            refuse itself.
+    """
+    try:
+        context = command.make_context(command.name, list(words))
+    except click.NoSuchOption as error:
+        raise Refusal(unknown_key(error.option_name, command, where.split(" and "), given)) from error
+    except click.UsageError as error:
+        raise Refusal(f"params.yaml: {where}: {error.format_message()}") from error
+    try:
+        check_values(str(command.name), context.params)
+    except Refusal as refusal:
+        named = str(refusal).startswith(tuple(where.split(" and ")))
+        raise Refusal(f"params.yaml: {refusal}" if named else f"params.yaml: {where}: {refusal}") from refusal
+
+
 def check_values(stage: str, values: Values) -> None:
     """Refuse values that click takes and the stage would not, whatever the data are.
 

@@ -54,7 +54,10 @@ def _in_halves(engine: Engine, images: Tensor, rows: slice, choose: ChooseRows, 
         raise NotFinite(error.what, [rows.start + place for place in error.places]) from error
     except torch.OutOfMemoryError as error:
         if len(images) == 1:
-            raise Refusal(f"one image of {tuple(images.shape[1:])} does not fit into the device's memory") from error
+            raise Refusal(
+                f"one image of {tuple(images.shape[1:])} does not fit into the device's memory; free some, "
+                "set WHERETOLOOK_DEVICE=cpu, or look at fewer layers"
+            ) from error
     # Outside the handler: the error holds on to the tensors that filled the memory.
     torch.cuda.empty_cache()
     half = len(images) // 2

@@ -26,14 +26,26 @@ def safe_parts(name: str) -> Parts:
     """
     plain = unicodedata.normalize("NFC", name).replace("\\", "/")
     if plain.startswith("/") or re.match(r"[A-Za-z]:", plain):
-        raise Refusal(f"expected names inside the archive's own folder, found the absolute name {name!r}")
+        raise Refusal(
+            f"expected names inside the archive's own folder, found the absolute name {name!r}; "
+            "pack it anew, from inside its folder"
+        )
     parts = tuple(part for part in plain.split("/") if part not in ("", "."))
     if ".." in parts:
-        raise Refusal(f"expected names inside the archive's own folder, found {name!r}, which leaves it")
+        raise Refusal(
+            f"expected names inside the archive's own folder, found {name!r}, which leaves it; "
+            "pack it anew, from inside its folder"
+        )
     if not is_readable(plain):
-        raise Refusal(f"expected readable names, found a control character or half a character in {name!r}")
+        raise Refusal(
+            f"expected readable names, found a control character or half a character in {name!r}; "
+            "rename it, and pack anew"
+        )
     if len(parts) > DEEPEST or any(len(part.encode()) > LONGEST_NAME for part in parts):
-        raise Refusal(f"expected at most {DEEPEST} folders and {LONGEST_NAME} bytes a name, found {name[:80]!r}…")
+        raise Refusal(
+            f"expected at most {DEEPEST} folders and {LONGEST_NAME} bytes a name, found {name[:80]!r}…; "
+            "shorten it, and pack anew"
+        )
     return parts
 
 

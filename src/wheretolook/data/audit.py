@@ -60,6 +60,23 @@ def audit_rows(rows: Sequence[Row], splits: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def audit_sentence(audit: Mapping[str, Any]) -> str:
+    """The whole audit in one line: how many images of how many files, in which splits, and what was found odd."""
+    names = audit.get("mask_names")
+    splits = ", ".join(f"{split['images']} {name}" for name, split in audit["splits"].items())
+    odd = {
+        "unreadable": len(audit["unreadable"]),
+        "duplicates": audit["duplicates"]["images"],
+        "with two labels": audit["conflicts"]["images"],
+        "of dropped classes": sum(dropped["images"] for dropped in audit["dropped_classes"].values()),
+        "files that are no images": audit["ignored"]["count"],
+        "masks of no image": names["of_no_image"]["count"] if names else 0,
+        "without a mask, of classes that have some": names["missing"]["count"] if names else 0,
+    }
+    found = ", ".join(f"{count} {what}" for what, count in odd.items() if count)
+    return f"{audit['images']} of {audit['files']} images ({splits}); found: {found or 'nothing odd'}"
+
+
 def audit_classes(
     files: Sequence[ImageFile], bad: Mapping[str, str], rows: Sequence[Row], splits: Sequence[str]
 ) -> dict[str, Any]:

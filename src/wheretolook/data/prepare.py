@@ -121,7 +121,9 @@ def _bad_images(files: Sequence[ImageFile], decoded: Sequence[Decoded], on_bad_i
     bad = {file.image_id: one.reason for file, one in zip(files, decoded, strict=True) if one.reason}
     shown = "; ".join(f"{image_id}: {reason}" for image_id, reason in list(bad.items())[:3])
     if len(bad) == len(files):
-        raise Refusal(f"prepare: none of {len(files)} images can be decoded: {shown}")
+        raise Refusal(
+            f"prepare: none of {len(files)} images can be decoded: {shown}; point fetch at a folder of images"
+        )
     if bad and on_bad_image == "error":
         raise Refusal(
             f"prepare: {len(bad)} of {len(files)} images cannot be decoded: {shown}{'; …' if len(bad) > 3 else ''};"

@@ -112,7 +112,7 @@ def write_arrays(paths: Sequence[Path], model: Path, folder: Path, wanted: Wante
         read = np.flatnonzero(marks)
         (scratch / "marks").unlink()
         if not len(read):
-            raise Refusal(f"expected at least one image, found none in {len(paths)} files")
+            raise Refusal(f"expected at least one image, found none in {len(paths)} files; name others")
         if len(read) < len(paths):
             for name in shapes(work, len(paths)):
                 _keep(scratch / name, read)

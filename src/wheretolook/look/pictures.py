@@ -141,7 +141,7 @@ def look_at(paths: Sequence[Path], model: Path, out: Path, wanted: Wanted, fit: 
                 done, scores = done + list(looked.names), [*scores, looked.scores]
             bar.update(min(BATCH, len(paths) - start))
     if not done:
-        raise Refusal(f"expected at least one image, found none in {len(paths)} files")
+        raise Refusal(f"expected at least one image, found none in {len(paths)} files; name others")
     remove_unfinished_of(out, written)
     path_of = dict(zip(names, paths, strict=True))
     there = tuple(path_of[name] for name in done)

@@ -26,7 +26,8 @@ def read_entry(name: str, values: Mapping[str, Any]) -> tuple[Wanted, Descriptio
     """
     entry, identifier, url = f"drive.{name}", values["identifier"], values["url"]
     if bool(identifier) == bool(url):
-        raise Refusal(f"{entry}: expected one of id and url, found {'both' if url else 'neither'}")
+        found = "both; take one out" if url else "neither; `wheretolook share` prints an entry"
+        raise Refusal(f"{entry}: expected one of id and url, found {found}")
     wanted = Wanted(url or drive_link(identifier), values["sha256"], f"{entry}.sha256")
     # A list in params.yaml came as one option again and again. Of numbers it is read as one text; a class's name may
     # have a comma in it.

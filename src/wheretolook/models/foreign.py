@@ -136,9 +136,14 @@ def describe(
             f"{missing} is missing. A model file of this project needs none"
         )
     if not all(map(is_readable, classes)):
-        raise Refusal(f"{entry}: classes: expected names without control characters, found {list(classes)!r}")
+        raise Refusal(
+            f"{entry}: classes: expected names without control characters, found {list(classes)!r}; rename them"
+        )
     if input_size > LARGEST_INPUT:
-        raise Refusal(f"{entry}: input_size: expected at most {LARGEST_INPUT} pixels, found {input_size}")
+        raise Refusal(
+            f"{entry}: input_size: expected at most {LARGEST_INPUT} pixels, found {input_size}; "
+            "give the size that it was trained on"
+        )
     return Description(
         architecture=architecture,
         arguments=parse_arguments(arguments),

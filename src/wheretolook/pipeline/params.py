@@ -134,9 +134,12 @@ def _check_scalars(where: str, values: Mapping[Any, Any]) -> None:
         for element in value if isinstance(value, list) else [value]:
             if not isinstance(element, str | int | float | bool):
                 found = type(element).__name__
-                raise Refusal(f"params.yaml: {where}.{key}: expected text, a number, true or false, found {found}")
+                raise Refusal(
+                    f"params.yaml: {where}.{key}: expected text, a number, true or false, found {found}; "
+                    "write it so, or quote it"
+                )
             if isinstance(element, float) and not math.isfinite(element):
-                raise Refusal(f"params.yaml: {where}.{key}: expected a number, found {element}")
+                raise Refusal(f"params.yaml: {where}.{key}: expected a number, found {element}; write it out")
             if isinstance(element, int) and abs(element) > LARGEST:
                 expected = f"expected a number up to {LARGEST:,}, found a larger one; quote it, if it is text"
                 raise Refusal(f"params.yaml: {where}.{key}: {expected}")

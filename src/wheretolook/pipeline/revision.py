@@ -25,7 +25,10 @@ def resolve_revision(root: Path, name: str) -> str:
         with Repo(str(root)) as repo:
             return resolve_rev(repo.scm, name)
     except (RevError, DvcException) as error:
-        raise Refusal(f"{name}: expected a model, a git revision or an experiment, found none ({error})") from error
+        raise Refusal(
+            f"{name}: expected a model, a git revision or an experiment, found none ({error}); "
+            "`git log`, `dvc exp show` and models/ have them"
+        ) from error
 
 
 def write_tracked(root: Path, commit: str, path: str, folder: Path) -> None:
