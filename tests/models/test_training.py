@@ -177,7 +177,7 @@ def test_the_trial_of_a_network_draws_nothing_and_changes_nothing():
     state = torch.get_rng_state()
     tried = Training(prepared(), OPTIONS, ALONE).network
     assert torch.equal(torch.get_rng_state(), state)
-    assert tried.training and not any(module._forward_pre_hooks for module in tried.modules())
+    assert tried.training and not any(module._forward_hooks for module in tried.modules())
     for name, tensor in tried.state_dict().items():
         assert torch.equal(tensor, network.state_dict()[name]), name
 

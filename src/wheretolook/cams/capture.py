@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from wheretolook.data.refusal import Refusal
+from wheretolook.models.hooks import hooked
 
 
 class Captured(dict[str, Tensor]):
@@ -41,14 +42,8 @@ def capture(modules: Mapping[str, nn.Module], copied: Collection[str]) -> Iterat
         The outputs, filled by the next forward pass.
     """
     captured = Captured()
-    handles = []
-    try:
-        for layer, module in modules.items():
-            handles.append(module.register_forward_hook(partial(_hook, captured, layer, layer in copied)))
+    with hooked((module, partial(_hook, captured, layer, layer in copied)) for layer, module in modules.items()):
         yield captured
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _hook(captured: Captured, layer: str, copy: bool, module: nn.Module, inputs: object, output: object) -> Tensor:

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
 from wheretolook.cams.pairwise_maximum import PairwiseMaximum
+from wheretolook.cams.rounding import same_but_for_rounding
+from wheretolook.models.hooks import hooked
 
 
 def fast_copy(
@@ -33,7 +35,7 @@ def fast_copy(
     for convolution, normalisation in found:
         _replace(fast, convolution, fuse_conv_bn_eval(modules[convolution], modules[normalisation]))
         _replace(fast, normalisation, nn.Identity())
-    if found and not _agree(network(images), fast(images)):
+    if found and not same_but_for_rounding(fast(images), network(images)):
         fast = copy.deepcopy(network)
     if images.device.type == "cpu" and not gradients:
         for name in [n for n, m in fast.named_modules(remove_duplicate=False) if PairwiseMaximum.serves(m)]:
@@ -67,12 +69,8 @@ def pairs(network: nn.Module, images: Tensor, kept: Collection[str] = ()) -> lis
         elif id(inputs[0]) in made:
             found.append((made[id(inputs[0])][0], module))
 
-    handles = [module.register_forward_hook(note) for module in convolutions | normalisations]
-    try:
+    with hooked((module, note) for module in convolutions | normalisations):
         network(images)
-    finally:
-        for handle in handles:
-            handle.remove()
     count = [module for _, module in named].count
     once = [p for p in found if all(runs.count(m) == 1 and count(m) == 1 for m in p)]
     return [(convolutions[c], normalisations[n]) for c, n in once]
@@ -85,18 +83,9 @@ def largest_output(network: nn.Module, images: Tensor) -> int:
     def note(module: nn.Module, inputs: object, output: object) -> None:
         sizes.append(output.nbytes if isinstance(output, Tensor) else 0)
 
-    handles = [module.register_forward_hook(note) for module in network.modules()]
-    try:
+    with hooked((module, note) for module in network.modules()):
         network(images)
-    finally:
-        for handle in handles:
-            handle.remove()
     return max(sizes)
-
-
-def _agree(expected: Tensor, found: Tensor) -> bool:
-    scale = max(1.0, float(expected.abs().max()))
-    return bool(torch.allclose(found, expected, rtol=0, atol=1e-4 * scale))
 
 
 def _replace(network: nn.Module, name: str, module: nn.Module) -> None:

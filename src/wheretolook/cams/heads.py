@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from wheretolook.cams.rounding import same_but_for_rounding
+from wheretolook.models.hooks import hooked
+
 
 @dataclass(frozen=True)
 class PooledHead:
@@ -69,12 +72,8 @@ def noting_linear(network: nn.Module) -> Iterator[list[tuple[nn.Linear, Tensor, 
         if inputs[0].ndim == 2:
             noted.append((module, inputs[0], output))
 
-    handles = [m.register_forward_hook(note) for m in network.modules() if isinstance(m, nn.Linear)]
-    try:
+    with hooked((module, note) for module in network.modules() if isinstance(module, nn.Linear)):
         yield noted
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def find_head(linears: list[tuple[nn.Linear, Tensor]], feature_maps: Tensor) -> PooledHead | None:
@@ -91,13 +90,8 @@ def find_head(linears: list[tuple[nn.Linear, Tensor]], feature_maps: Tensor) -> 
             # The logits alone would not do: a classifier that starts at zero fits any feature maps.
             if (
                 pooled.shape == given.shape
-                and _close(pooled, given)
-                and _close(head.logits(feature_maps), linear(given))
+                and same_but_for_rounding(pooled, given)
+                and same_but_for_rounding(head.logits(feature_maps), linear(given))
             ):
                 return head
     return None
-
-
-def _close(found: Tensor, expected: Tensor) -> bool:
-    scale = max(1.0, float(expected.abs().max()))
-    return bool(torch.allclose(found.to(expected), expected, rtol=0, atol=1e-4 * scale))

@@ -1,8 +1,9 @@
 """Which layers a network has to look at, and what each of them gives: tried once, on a random input."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from wheretolook.cams.layout import Layout, guess_layout, to_maps
 from wheretolook.cams.steady import steady
 from wheretolook.data.refusal import Refusal
 from wheretolook.execution.machine import is_gpu_failure, is_out_of_memory
+from wheretolook.models.hooks import hooked
 from wheretolook.models.layered import Network
 
 # (C, H, W) of an image.
@@ -181,26 +183,16 @@ def _listed(network: nn.Module, name: str, there: dict[str, nn.Module], shape: S
 def last_of_each_resolution(network: nn.Module, shape: Shape) -> list[str]:
     """Of any module: at each resolution the last of its outermost parts that end with it, first to last."""
     found: dict[int, str] = {}
-    handles = []
     images = random_images(network, shape, count=2)
 
-    def note(name: str) -> Callable[[nn.Module, object, object], None]:
-        def hook(module: nn.Module, inputs: object, output: object) -> None:
-            places = _places(output, images, name)
-            if places > 1 and name.count(".") <= found.get(places, name).count("."):
-                found.pop(places, None)
-                found[places] = name
+    def note(name: str, module: nn.Module, inputs: object, output: object) -> None:
+        places = _places(output, images, name)
+        if places > 1 and name.count(".") <= found.get(places, name).count("."):
+            found.pop(places, None)
+            found[places] = name
 
-        return hook
-
-    try:
-        for name, module in network.named_modules():
-            if name:
-                handles.append(module.register_forward_hook(note(name)))
+    with hooked((module, partial(note, name)) for name, module in network.named_modules() if name):
         _run(network, images)
-    finally:
-        for handle in handles:
-            handle.remove()
     return list(found.values())
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from wheretolook.cams.layers import Layer
 from wheretolook.cams.layout import channel_dimension
 from wheretolook.cams.methods.scorecam import channel_masks
+from wheretolook.models.hooks import hooked
 
 BATCH = 64
 
@@ -50,11 +51,8 @@ def ablated_logits(
             output[torch.arange(len(channels)), channels] = 0
             return output.movedim(1, dimension)
 
-        handle = layer.module.register_forward_hook(ablate)
-        try:
+        with hooked([(layer.module, ablate)]):
             return network(images[image].expand(len(channels), -1, -1, -1))
-        finally:
-            handle.remove()
 
     return _by_channel(forward, feature_maps.shape[1], class_index)
 

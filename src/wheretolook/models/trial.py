@@ -1,11 +1,14 @@
 """A network, tried once before it is trained: does it take images of this size, and so few of them at a time?"""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from wheretolook.data.refusal import Refusal
 from wheretolook.execution.machine import is_out_of_memory
 from wheretolook.execution.ranks import Ranks
+from wheretolook.models.hooks import hooked
 from wheretolook.models.layered import Network
 
 
@@ -41,17 +44,14 @@ def _seen_as_one_value(network: Network, architecture: str, size: int) -> str:
     """Name of the first batch normalisation that sees one value a channel of one image; empty if none does."""
     found: list[str] = []
 
-    def note(name: str, inputs: tuple[Tensor, ...]) -> None:
+    def note(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if inputs[0].numel() == inputs[0].shape[1]:
             found.append(name)
 
-    handles = [
-        module.register_forward_pre_hook(lambda _, inputs, name=name: note(name, inputs))
-        for name, module in network.named_modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm)
-    ]
+    named = network.named_modules()
+    norms = [(n, module) for n, module in named if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     try:
-        with torch.inference_mode():
+        with hooked((module, partial(note, name)) for name, module in norms), torch.inference_mode():
             network.eval()(torch.zeros(1, 3, size, size))
     except RuntimeError as error:
         if is_out_of_memory(error):
@@ -60,7 +60,4 @@ def _seen_as_one_value(network: Network, architecture: str, size: int) -> str:
             f"{architecture}: expected images large enough for all its layers, found {size} pixels ({error}); raise "
             "prepare.size"
         ) from error
-    finally:
-        for handle in handles:
-            handle.remove()
     return found[0] if found else ""
