@@ -31,7 +31,7 @@ def built(architecture):
 @pytest.mark.parametrize("architecture", WITH_CAM + WITHOUT_CAM)
 def test_cam_is_offered_where_its_identity_holds(architecture):
     network = built(architecture)
-    layers, classes = probe_layers(network, None, (3, 64, 64), None)
+    layers, classes, _ = probe_layers(network, None, (3, 64, 64), None)
     assert [layer.name for layer in layers] == list(network.layer_names)
     assert classes == 3
     assert [layer.name for layer in layers if layer.head] == list(network.layer_names[-1:] * (architecture in WITH_CAM))

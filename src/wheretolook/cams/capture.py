@@ -39,7 +39,7 @@ def capture(modules: Mapping[str, nn.Module], copied: Collection[str]) -> Iterat
         copied: layers that hand on a copy, since a later layer writes over what it is given.
 
     Yields:
-        The outputs, filled by the next forward pass.
+        The outputs of the latest forward pass.
     """
     captured = Captured()
     with hooked((module, partial(_hook, captured, layer, layer in copied)) for layer, module in modules.items()):

@@ -4,22 +4,26 @@ Two methods need more, and only they: `scorecam` and `ablationcam` run the netwo
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from wheretolook.cams.capture import capture
+from wheretolook.cams.capture import Captured, capture
 from wheretolook.cams.engine import Engine
 from wheretolook.cams.finite import check_finite
 from wheretolook.cams.layers import Layer
 from wheretolook.cams.layout import Layout, to_maps
 from wheretolook.cams.methods.method import Method, Needs
 from wheretolook.cams.perturb import ablated_logits, masked_logits
+from wheretolook.cams.rounding import TOLERANCE
 from wheretolook.data.refusal import Refusal
 
 Pair = tuple[str, str]
 Choice = Callable[[Tensor], Tensor]
+# By how much the network's logits may differ from those of a head that holds, as a part of their summands.
+TOLERANCES = {"float32": TOLERANCE, "bfloat16": 0.03}
 
 
 @dataclass(frozen=True)
@@ -69,26 +73,42 @@ def compute(engine: Engine, images: Tensor, choose: Choice) -> Batch:
 
     Raises:
         NotFinite: a map or logits that hold NaN or infinity.
+        Refusal: `cam` of a layer whose head, which held for the trial, does not hold for these images.
     """
-    with engine.steadied():
+    with engine.steadied(), _capturing(engine) as outputs:
         images = images.to(engine.device, engine.dtype, memory_format=engine.memory_format)
-        forward = _run(engine, images.clone() if images.is_inference() else images.detach())
-        class_index = choose(forward.logits.detach())
-        maps = _maps(engine, forward, class_index)
-        heads = {y.name: y.head.logits(forward.feature_maps[y.name]) for y in engine.layers if y.head is not None}
+        forward = _run(engine, images.clone() if images.is_inference() else images.detach(), outputs)
+        means = {y.name: y.head.means(forward.feature_maps[y.name]) for y in engine.layers if y.head is not None}
+        broken = _broken_heads(engine, means, forward.logits.detach())
+        if not broken:
+            class_index = choose(forward.logits.detach())
+            maps = _maps(engine, forward, class_index)
+    if broken:
+        return compute(engine.without_heads(broken), images, choose)
+    heads = {y.name: y.head.logits(means[y.name]) for y in engine.layers if y.head is not None}
     check_finite({".".join(pair): values for pair, values in maps.items()} | {"logits": forward.logits.detach()})
     final = next((heads[y.name] for y in engine.layers if y.head is not None and y.head.final), None)
     return Batch(maps, (forward.logits.detach() if final is None else final).float(), heads, class_index)
 
 
-def _run(engine: Engine, images: Tensor) -> _Forward:
+def _capturing(engine: Engine) -> AbstractContextManager[Captured]:
+    """Capture the layers for as long as backward passes may run parts of the network again, as `checkpoint` does."""
     modules = {layer.name: layer.module for layer in engine.layers}
-    with capture(modules, {layer.name for layer in engine.layers if layer.altered}) as outputs:
-        logits = engine.network(images)
+    return capture(modules, {layer.name for layer in engine.layers if layer.altered})
+
+
+def _run(engine: Engine, images: Tensor, outputs: Captured) -> _Forward:
+    logits = engine.network(images.clone() if engine.writes_images else images)
     if outputs.altered():
         raise RuntimeError(f"{outputs.altered()}: written over now, but not in the trial: the network is not steady")
     feature_maps = {y.name: to_maps(outputs[y.name].detach(), y.layout) for y in engine.layers}
     return _Forward(images, dict(outputs), feature_maps, logits)
+
+
+def _broken_heads(engine: Engine, means: dict[str, Tensor], logits: Tensor) -> list[str]:
+    """Layers whose heads are not those of the network's own logits, for these images: a clip was idle in the trial."""
+    final = [y for y in engine.layers if y.head is not None and y.head.final]
+    return [y.name for y in final if not y.head.holds(means[y.name], logits, TOLERANCES[engine.precision])]
 
 
 def _maps(engine: Engine, forward: _Forward, class_index: Tensor) -> dict[Pair, Tensor]:
@@ -111,11 +131,20 @@ def _maps(engine: Engine, forward: _Forward, class_index: Tensor) -> dict[Pair, 
             elif method.needs is Needs.GRADIENTS:
                 values = method.function(feature_maps, gradients[layer.name])
             elif method.needs is Needs.NOTHING:
-                values = method.function(feature_maps)
+                values = _of_nothing(method, layer, feature_maps)
             else:
                 values = method.function(feature_maps, explained[:, k], perturbed[pair][:, k])
             found[pair].append(values.float())
     return {pair: torch.stack(values, 1) for pair, values in found.items()}
+
+
+def _of_nothing(method: Method, layer: Layer, feature_maps: Tensor) -> Tensor:
+    """A map of the feature maps alone."""
+    try:
+        return method.function(feature_maps)
+    except torch.linalg.LinAlgError:
+        check_finite({f"{method.name}.{layer.name}": feature_maps})
+        raise
 
 
 def _gradients(engine: Engine, forward: _Forward, column: Tensor | None, keep_graph: bool) -> dict[str, Tensor]:

@@ -1,14 +1,14 @@
 """A network, tried once, and what maps are to be taken of it."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
-from wheretolook.cams.fold import fast_copy, faster_format, largest_output
+from wheretolook.cams.fold import fast_copy, largest_output
 from wheretolook.cams.layers import Layer, Shape, probe_layers, random_images
 from wheretolook.cams.methods.method import Method, Needs
 from wheretolook.cams.registry import find_method
@@ -18,6 +18,7 @@ from wheretolook.data.refusal import Refusal
 # Larger tensors get their memory from the system anew each time (glibc's limit), which costs a CPU up to a third of its
 # time; smaller parts only read the weights more often.
 ALLOCATED_FAST = 32 * 1024**2
+_EXACT = Needs.CLASS_WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Engine:
         memory_format: that images are brought to.
         at_once: images a forward pass at most; None: as many as there are.
         with_mean: explain the mean of all logits too, with the methods that are linear in the class.
+        writes_images: the network's first step writes over its images, so that it must be given copies.
     """
 
     network: nn.Module
@@ -49,6 +51,7 @@ class Engine:
     memory_format: torch.memory_format = torch.preserve_format
     at_once: int | None = None
     with_mean: bool = False
+    writes_images: bool = False
 
     def steadied(self) -> AbstractContextManager[None]:
         """Where the network may run."""
@@ -60,6 +63,23 @@ class Engine:
     def backward(self) -> bool:
         """Whether backward passes are needed: no, where each gradient is known from a linear head."""
         return any(method.needs is Needs.GRADIENTS and not layer.linear for method, layer in self.pairs)
+
+    def without_heads(self, names: Collection[str]) -> "Engine":
+        """The same, with a backward pass where these layers' heads, which held for the trial, do not hold.
+
+        Raises:
+            Refusal: their class activation maps are asked for.
+        """
+        asked = [layer.name for method, layer in self.pairs if layer.name in names and method.needs is _EXACT]
+        if asked:
+            raise Refusal(
+                f"cam.{asked[0]}: expected logits that are the mean of the map and a bias, as of the noise that was "
+                "tried, found others: something between the layer and the logits bends those of these images; ask for "
+                "gradcam instead"
+            )
+        layers = {y.name: replace(y, head=None) if y.name in names else y for y in self.layers}
+        pairs = tuple((method, layers[layer.name]) for method, layer in self.pairs)
+        return replace(self, layers=tuple(layers.values()), pairs=pairs)
 
 
 def build_engine(
@@ -96,10 +116,13 @@ def build_engine(
     chosen = [find_method(name) for name in dict.fromkeys(methods or ())]
     network = _usable(network)
     shape = (channels, *size)
-    probed, class_count = probe_layers(network, layers, shape, trained_heads)
+    probed, class_count, writes = probe_layers(network, layers, shape, trained_heads)
     pairs = _best(probed) if methods is None else _pairs(chosen, probed)
     kind = random_images(network, shape)
+    if precision == "bfloat16" and kind.dtype is torch.float64:
+        raise Refusal("precision bfloat16: expected weights in float32, found float64; call network.float() first")
     engine = Engine(network, tuple(probed), tuple(pairs), precision, class_count, kind.device, kind.dtype)
+    engine = replace(engine, writes_images=writes)
     return _folded(engine, shape) if fast else engine
 
 
@@ -137,7 +160,7 @@ def _folded(engine: Engine, shape: Shape) -> Engine:
     paths = {layer.name: names[layer.module] for layer in engine.layers}
     with steady(engine.network, "float32", gradients=False):
         images = random_images(engine.network, shape)
-        network = fast_copy(engine.network, images, set(paths.values()), engine.precision, engine.backward)
+        network, layout = fast_copy(engine.network, images, set(paths.values()), engine.precision, engine.backward)
     network.eval().requires_grad_(False)
     layers = {y.name: replace(y, module=network.get_submodule(paths[y.name])) for y in engine.layers}
     pairs = tuple((method, layers[y.name]) for method, y in engine.pairs)
@@ -147,7 +170,7 @@ def _folded(engine: Engine, shape: Shape) -> Engine:
         layers=tuple(layers.values()),
         pairs=pairs,
         own=True,
-        memory_format=faster_format(engine.device, engine.precision),
+        memory_format=layout,
     )
     with engine.steadied():
         at_once = max(1, ALLOCATED_FAST // largest_output(network, images)) if engine.device.type == "cpu" else None

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Collection
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -9,17 +10,19 @@ from torch.nn.utils import fuse_conv_bn_eval
 
 from wheretolook.cams.pairwise_maximum import PairwiseMaximum
 from wheretolook.cams.rounding import same_but_for_rounding
+from wheretolook.execution.machine import is_gpu_failure, is_out_of_memory
 from wheretolook.models.hooks import hooked
 
 
 def fast_copy(
     network: nn.Module, images: Tensor, kept: Collection[str], precision: str, gradients: bool = False
-) -> nn.Module:
+) -> tuple[nn.Module, torch.memory_format]:
     """A copy with each Conv2d and the BatchNorm2d behind it as one convolution, in the memory layout that is faster.
 
     Which normalisation follows which convolution is seen in a forward pass, not read from names, so that any module
-    will do. The copy is tried on `images`: where folding changes the logits (the convolution's output has a
-    second reader), nothing is folded.
+    will do. The copy is tried on `images`: where folding changes the logits or a layer that is looked at (the
+    convolution's output has a second reader), nothing is folded; where it cannot run in that layout (its forward has a
+    `view`), it stays in PyTorch's own.
 
     Args:
         network: in evaluation mode, without gradients; it is not changed.
@@ -28,6 +31,9 @@ def fast_copy(
         precision: "float32", or "bfloat16", for which the weights of convolutions and linear layers are rounded once,
             instead of in each forward pass.
         gradients: whether backward passes will be taken; without, a CPU pools 2 x 2 in half the time.
+
+    Returns:
+        The copy, and the layout to bring images to.
     """
     found = pairs(network, images, kept)
     fast = copy.deepcopy(network)
@@ -35,16 +41,17 @@ def fast_copy(
     for convolution, normalisation in found:
         _replace(fast, convolution, fuse_conv_bn_eval(modules[convolution], modules[normalisation]))
         _replace(fast, normalisation, nn.Identity())
-    if found and not same_but_for_rounding(fast(images), network(images)):
+    if found and not _agree(network, fast, images, kept):
         fast = copy.deepcopy(network)
     if images.device.type == "cpu" and not gradients:
         for name in [n for n, m in fast.named_modules(remove_duplicate=False) if PairwiseMaximum.serves(m)]:
             _replace(fast, name, PairwiseMaximum())
+    memory_format = _lay_out(fast, images, faster_format(images.device, precision))
     if precision == "bfloat16":
         for module in fast.modules():
             if type(module) in (nn.Conv2d, nn.Linear):
                 module.to(torch.bfloat16)
-    return fast.to(memory_format=faster_format(images.device, precision))
+    return fast, memory_format
 
 
 def faster_format(device: torch.device, precision: str) -> torch.memory_format:
@@ -55,19 +62,22 @@ def faster_format(device: torch.device, precision: str) -> torch.memory_format:
 
 def pairs(network: nn.Module, images: Tensor, kept: Collection[str] = ()) -> list[tuple[str, str]]:
     """Names of each convolution and of the normalisation that reads its output, where both run once."""
-    named = [(name, m) for name, m in network.named_modules(remove_duplicate=False) if not m._forward_hooks]
+    every = network.named_modules(remove_duplicate=False)
+    named = [(name, m) for name, m in every if not (m._forward_hooks or m._forward_pre_hooks)]
     convolutions = {m: name for name, m in named if type(m) is nn.Conv2d and name not in kept}
     normalisations = {m: name for name, m in named if type(m) is nn.BatchNorm2d and m.running_var is not None}
     runs: list[nn.Module] = []
-    made: dict[int, tuple[nn.Module, Tensor]] = {}
+    made: dict[int, tuple[nn.Module, Tensor, int]] = {}
     found: list[tuple[nn.Module, nn.Module]] = []
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         runs.append(module)
         if module in convolutions:
-            made[id(output)] = (module, output)  # the output is kept alive, so that no other takes its id
-        elif id(inputs[0]) in made:
-            found.append((made[id(inputs[0])][0], module))
+            made[id(output)] = (module, output, output._version)  # kept alive, so that no other takes its id
+        elif inputs and id(inputs[0]) in made:
+            convolution, _, version = made[id(inputs[0])]
+            if inputs[0]._version == version:  # else an activation in place between the two has changed it
+                found.append((convolution, module))
 
     with hooked((module, note) for module in convolutions | normalisations):
         network(images)
@@ -86,6 +96,38 @@ def largest_output(network: nn.Module, images: Tensor) -> int:
     with hooked((module, note) for module in network.modules()):
         network(images)
     return max(sizes)
+
+
+def _agree(network: nn.Module, fast: nn.Module, images: Tensor, kept: Collection[str]) -> bool:
+    """Whether a copy gives the logits, and the outputs of the layers that are looked at, but for rounding."""
+    outputs: list[dict[str, Tensor]] = []
+    for each in (network, fast):
+        own: dict[str, Tensor] = {}
+        modules = dict(each.named_modules(remove_duplicate=False))
+        with hooked((modules[name], partial(_note, own, name)) for name in kept):
+            own[""] = each(images)
+        outputs.append(own)
+    first, second = outputs
+    # A classifier may start at zero, where no fault of the layers before it would show.
+    scale = max(1.0, float(first[""].abs().max()))
+    return all(same_but_for_rounding(second[name], first[name], None if name else scale) for name in first)
+
+
+def _note(own: dict[str, Tensor], name: str, module: nn.Module, inputs: object, output: object) -> None:
+    if isinstance(output, Tensor):
+        own[name] = output
+
+
+def _lay_out(fast: nn.Module, images: Tensor, wanted: torch.memory_format) -> torch.memory_format:
+    """Bring weights to a layout, and give it; PyTorch's own where the network cannot run in the wanted one."""
+    try:
+        fast.to(memory_format=wanted)(images.to(memory_format=wanted))
+    except RuntimeError as error:
+        if is_out_of_memory(error) or is_gpu_failure(error):
+            raise
+        fast.to(memory_format=torch.contiguous_format)
+        return torch.contiguous_format
+    return wanted
 
 
 def _replace(network: nn.Module, name: str, module: nn.Module) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from wheretolook.cams.rounding import same_but_for_rounding
+from wheretolook.cams.rounding import TOLERANCE, same_but_for_rounding
 from wheretolook.models.hooks import hooked
 
 
@@ -31,11 +31,29 @@ class PooledHead:
         """The feature maps (N, C, h, w) that the head pools: the layer's own, or their positive part."""
         return feature_maps.relu() if self.rectified else feature_maps
 
-    def logits(self, feature_maps: Tensor) -> Tensor:
-        """Logits (N, K) of the layer's feature maps (N, C, h, w), at least float32."""
+    def means(self, feature_maps: Tensor) -> Tensor:
+        """Spatial means (N, C) of what the head pools, at least float32."""
         dtype = torch.promote_types(feature_maps.dtype, torch.float32)
-        pooled = self.pooled(feature_maps).mean((2, 3), dtype=dtype)
-        return torch.nn.functional.linear(pooled, self.weight.to(dtype), self.bias.to(dtype))
+        return self.pooled(feature_maps).mean((2, 3), dtype=dtype)
+
+    def logits(self, means: Tensor) -> Tensor:
+        """Logits (N, K) of the layer's means (N, C)."""
+        return torch.nn.functional.linear(means, self.weight.to(means), self.bias.to(means))
+
+    def summands(self, means: Tensor) -> Tensor:
+        """How large (N, K) what is summed up to each logit is: rounding goes by it, and not by what is left of it."""
+        return torch.nn.functional.linear(means.abs(), self.weight.abs().to(means), self.bias.abs().to(means))
+
+    def holds(self, means: Tensor, logits: Tensor, tolerance: float = TOLERANCE) -> bool:
+        """Whether the network's own logits (N, K) are those of the head. What is not finite is none of its matter.
+
+        Args:
+            means: (N, C), as `means` gives them.
+            logits: (N, K), of a head that is final.
+            tolerance: of the summands.
+        """
+        off = (self.logits(means) - logits).abs() > tolerance * self.summands(means)
+        return not bool(off.any())
 
     def class_weights(self, class_index: Tensor | None, count: int) -> Tensor:
         """Weights (N, C) of a class of each of `count` images (N,); None: the mean over all classes."""
@@ -69,8 +87,9 @@ def noting_linear(network: nn.Module) -> Iterator[list[tuple[nn.Linear, Tensor, 
     noted: list[tuple[nn.Linear, Tensor, Tensor]] = []
 
     def note(module: nn.Linear, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if inputs[0].ndim == 2:
-            noted.append((module, inputs[0], output))
+        if inputs and inputs[0].ndim == 2:
+            # Copies: a network may write over both, as with `logits /= temperature`.
+            noted.append((module, inputs[0].clone(), output.clone()))
 
     with hooked((module, note) for module in network.modules() if isinstance(module, nn.Linear)):
         yield noted
@@ -86,12 +105,12 @@ def find_head(linears: list[tuple[nn.Linear, Tensor]], feature_maps: Tensor) -> 
     for linear, given in linears:
         for rectified in (False, True):
             head = linear_head(linear, rectified, final=True)
-            pooled = head.pooled(feature_maps).mean((2, 3))
+            means = head.means(feature_maps)
             # The logits alone would not do: a classifier that starts at zero fits any feature maps.
             if (
-                pooled.shape == given.shape
-                and same_but_for_rounding(pooled, given)
-                and same_but_for_rounding(head.logits(feature_maps), linear(given))
+                means.shape == given.shape
+                and same_but_for_rounding(means, given)
+                and head.holds(means, linear(given).to(means))
             ):
                 return head
     return None

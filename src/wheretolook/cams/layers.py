@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from wheretolook.cams.capture import Captured, capture
 from wheretolook.cams.heads import PooledHead, find_head, linear_head, noting_linear
 from wheretolook.cams.layout import Layout, guess_layout, to_maps
+from wheretolook.cams.rounding import same_but_for_rounding
 from wheretolook.cams.steady import steady
 from wheretolook.data.refusal import Refusal
 from wheretolook.execution.machine import is_gpu_failure, is_out_of_memory
@@ -50,8 +51,8 @@ class Layer:
 
 def probe_layers(
     network: nn.Module, names: Sequence[str] | None, shape: Shape, trained_heads: Sequence[str] | None
-) -> tuple[list[Layer], int]:
-    """Try a network on an image of noise: its layers, first to last, and the number of classes.
+) -> tuple[list[Layer], int, bool]:
+    """Try a network on an image of noise: its layers, first to last, the classes, and whether it writes over images.
 
     Args:
         network: one of the project's, or any module that gives logits (N, K) for images (N, C, H, W).
@@ -66,18 +67,26 @@ def probe_layers(
     """
     with steady(network, "float32", gradients=False):
         modules = _modules(network, names, shape)
-        images = random_images(network, shape)
+        images = random_images(network, shape).clone()  # never written over so far
         trial = _try(network, modules, images)
+        if not modules:
+            raise Refusal(f"{type(network).__name__}: expected a layer with places (N, C, h, w), found none in it")
+        writes = images._version > 0
         altered = trial.outputs.altered()
         if altered:
-            trial = _try(network, modules, images, altered)
+            first, trial = trial, _try(network, modules, random_images(network, shape), altered)
+            if not same_but_for_rounding(trial.logits, first.logits):
+                raise Refusal(
+                    f"layer {', '.join(sorted(altered))}: expected an output of its own, found what another layer "
+                    "reads too and a later one writes over (a dropout hands on its input); name the layer before it"
+                )
         layouts = {name: _layout(network, output, shape[1:], name) for name, output in trial.outputs.items()}
         maps = {name: to_maps(output, layouts[name]) for name, output in trial.outputs.items()}
         heads = _heads(network, maps, trial.ends, trained_heads)
     layers = [
         Layer(n, modules[n], layouts[n], n in altered, tuple(maps[n].shape[2:]), heads.get(n)) for n in trial.outputs
     ]
-    return layers, trial.logits.shape[1]
+    return layers, trial.logits.shape[1], writes
 
 
 def random_images(network: nn.Module, shape: Shape, count: int = 1) -> Tensor:
@@ -117,7 +126,7 @@ def _try(network: nn.Module, modules: dict[str, nn.Module], images: Tensor, copi
 def _run(network: nn.Module, images: Tensor) -> object:
     try:
         return network(images)
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError) as error:  # the latter: a vision transformer that is given another size
         if is_out_of_memory(error) or is_gpu_failure(error):
             raise
         said = next(iter(str(error).splitlines()), type(error).__name__)[:200]
@@ -162,7 +171,7 @@ def _modules(network: nn.Module, names: Sequence[str] | None, shape: Shape) -> d
         names = list(there) if names is None else names
         listed = list(there)
     else:
-        there = {name: module for name, module in network.named_modules() if name}
+        there = {name: module for name, module in network.named_modules(remove_duplicate=False) if name}
         names = last_of_each_resolution(network, shape) if names is None else names
         listed = []
     for name in names:
@@ -171,6 +180,8 @@ def _modules(network: nn.Module, names: Sequence[str] | None, shape: Shape) -> d
         if name not in there:
             listed = listed or _listed(network, name, there, shape)
             raise Refusal(f'layer "{name}": expected one of {", ".join(listed)}')
+        if isinstance(there[name], nn.Flatten):
+            raise Refusal(f"layer {name}: expected places in rows and columns, found one row; name the layer before it")
     return {name: there[name] for name in dict.fromkeys(names)}
 
 
@@ -181,19 +192,55 @@ def _listed(network: nn.Module, name: str, there: dict[str, nn.Module], shape: S
 
 
 def last_of_each_resolution(network: nn.Module, shape: Shape) -> list[str]:
-    """Of any module: at each resolution the last of its outermost parts that end with it, first to last."""
+    """Of any module: at each resolution the last of its outermost parts that end with it, first to last.
+
+    Where the places of such a part lead nowhere, as those behind a vision transformer's last attention, it is the last
+    part that they do lead on from.
+    """
     found: dict[int, str] = {}
+    tokens: dict[str, int] = {}
     images = random_images(network, shape, count=2)
 
     def note(name: str, module: nn.Module, inputs: object, output: object) -> None:
         places = _places(output, images, name)
-        if places > 1 and name.count(".") <= found.get(places, name).count("."):
-            found.pop(places, None)
-            found[places] = name
+        if places > 1 and not _is_flattened(inputs, output):
+            if output.ndim == 3:
+                tokens[name] = places
+            if name.count(".") <= found.get(places, name).count("."):
+                found.pop(places, None)
+                found[places] = name
 
-    with hooked((module, partial(note, name)) for name, module in network.named_modules() if name):
-        _run(network, images)
-    return list(found.values())
+    named = {name: module for name, module in network.named_modules() if name}
+    parts = {name: module for name, module in named.items() if not isinstance(module, torch.jit.ScriptModule)}
+    with hooked((module, partial(note, name)) for name, module in parts.items()):
+        _run(network, images.clone())
+    if not tokens.keys() & set(found.values()):
+        return list(found.values())
+    leading = _leading({name: parts[name] for name in tokens}, network, images)
+    return [_last_leading(name, tokens, leading) for name in found.values()]
+
+
+def _leading(parts: dict[str, nn.Module], network: nn.Module, images: Tensor) -> list[str]:
+    """Of parts that give tokens, those on whose places the logits depend, in the order in which they run."""
+    with torch.enable_grad(), capture(parts, parts) as outputs:
+        logits = _run(network, images)
+        if not isinstance(logits, Tensor) or not logits.requires_grad:
+            return []
+        gradients = torch.autograd.grad(logits.sum(), list(outputs.values()), allow_unused=True)
+    there = zip(outputs, gradients, strict=True)
+    return [name for name, gradient in there if gradient is not None and bool(to_maps(gradient, Layout.TOKENS).any())]
+
+
+def _last_leading(name: str, tokens: dict[str, int], leading: list[str]) -> str:
+    """The part itself, where it leads on or gives no tokens; else the last of as many places that does, if one does."""
+    alike = [other for other in leading if tokens[other] == tokens.get(name)]
+    return name if name not in tokens or name in leading or not alike else alike[-1]
+
+
+def _is_flattened(inputs: object, output: Tensor) -> bool:
+    """Whether an output (N, C, h * w) is feature maps (N, C, h, w) in one row, which look like tokens and are none."""
+    given = inputs[0] if isinstance(inputs, tuple) and inputs else None
+    return isinstance(given, Tensor) and given.ndim == 4 and output.shape == given.flatten(2).shape
 
 
 def _places(output: object, images: Tensor, name: str) -> int:

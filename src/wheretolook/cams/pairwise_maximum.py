@@ -8,7 +8,8 @@ class PairwiseMaximum(nn.Module):
     """The values of `MaxPool2d(2)`, in half the time or less on a CPU with channels last.
 
     PyTorch's pooling looks for each maximum's place too, one place after the other; the larger of two rows, and then of
-    two columns, are whole vectors. Not for a backward pass: of equal values, each would get a part of the gradient.
+    two columns, are whole vectors. Where a graph is recorded it pools as PyTorch does: in a backward pass each of two
+    equal values would get a part of the gradient.
     """
 
     @staticmethod
@@ -23,6 +24,8 @@ class PairwiseMaximum(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., H, W) to (..., H // 2, W // 2)."""
+        if torch.is_grad_enabled():
+            return nn.functional.max_pool2d(x, 2)
         height, width = x.shape[-2] // 2 * 2, x.shape[-1] // 2 * 2
         x = torch.maximum(x[..., 0:height:2, :], x[..., 1:height:2, :])
         return torch.maximum(x[..., 0:width:2], x[..., 1:width:2])

@@ -52,7 +52,7 @@ def ablated_logits(
             return output.movedim(1, dimension)
 
         with hooked([(layer.module, ablate)]):
-            return network(images[image].expand(len(channels), -1, -1, -1))
+            return network(images[image].repeat(len(channels), 1, 1, 1))
 
     return _by_channel(forward, feature_maps.shape[1], class_index)
 

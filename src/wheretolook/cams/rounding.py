@@ -3,10 +3,16 @@
 import torch
 from torch import Tensor
 
-TOLERANCE = 1e-4  # of the largest value, or of 1: float32 through a whole network
+TOLERANCE = 1e-4  # of the largest value: float32 through a whole network
 
 
-def same_but_for_rounding(found: Tensor, expected: Tensor) -> bool:
-    """Whether two tensors of one shape differ by no more than rounding does."""
-    scale = max(1.0, float(expected.abs().max()))
-    return bool(torch.allclose(found.to(expected), expected, rtol=0, atol=TOLERANCE * scale))
+def same_but_for_rounding(found: Tensor, expected: Tensor, scale: float | None = None) -> bool:
+    """Whether two tensors of one shape differ by no more than rounding does.
+
+    Args:
+        found: any shape.
+        expected: the same shape.
+        scale: of what was summed up to them, where it may cancel; None: the largest expected value.
+    """
+    largest = float(expected.abs().max()) if scale is None else scale
+    return bool(torch.allclose(found.to(expected), expected, rtol=0, atol=TOLERANCE * largest))

@@ -30,6 +30,8 @@ def steady(network: nn.Module, precision: str, gradients: bool) -> Iterator[None
                 weight.requires_grad_(False)
             yield
         finally:
+            # Some modules do more than set a flag, as to take merged weights apart.
+            network.train(training[network])
             for module, flag in training.items():
                 module.training = flag
             for weight in trainable:
