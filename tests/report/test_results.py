@@ -7,7 +7,7 @@ from tests.report.fake import World, read, write_world
 from wheretolook.data.atomic import write_json
 from wheretolook.data.refusal import Refusal
 from wheretolook.report.findings import findings_of, measured_findings
-from wheretolook.report.metrics import metrics_of
+from wheretolook.report.metrics import evidence_of, metrics_of
 from wheretolook.report.plots import (
     agreement_table,
     confusion_table,
@@ -17,7 +17,7 @@ from wheretolook.report.plots import (
     training_table,
 )
 from wheretolook.report.results import Results, load_results
-from wheretolook.report.summary import evidence_of, summary_of
+from wheretolook.report.summary import summary_of
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -256,6 +257,12 @@ def test_pairs_of_one_recipe_stand_apart_from_those_of_different_ones(results: R
     assert [kind for kind, *_ in charts] == ["one recipe, other seeds", "different recipes"]
     assert sorted(row.label for row in charts[0][1].rows) == ["every-0, every-1", "last-0, last-1"]
     assert results.primary()["kind"].tolist() == sorted(results.primary()["kind"], key=["seeds", "recipes"].index)
+
+
+def test_agreement_without_an_interval_is_said_without_one(results: Results):
+    rows = results.agreement.assign(low=float("nan"), high=float("nan"))
+    said = agreements(replace(results, agreement=rows))[0]["charts"][0][1].rows[0].said
+    assert "()" not in said and said.startswith("last-0, last-1: 0.8")
 
 
 def test_each_models_figures_stand_under_its_name(results: Results):

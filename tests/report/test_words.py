@@ -1,11 +1,27 @@
 import pytest
 
-from wheretolook.report.words import count, interval, listed, number, percent, percent_span, shortened, span
+from wheretolook.report.words import (
+    count,
+    listed,
+    number,
+    number_with_interval,
+    percent,
+    percent_span,
+    percent_with_interval,
+    shortened,
+    span,
+)
 
 
 def test_a_figure_that_does_not_exist_is_a_dash_and_never_zero():
     assert percent(None) == number(None) == "–"
-    assert interval(None, 0.5) == ""
+
+
+def test_a_figure_without_an_interval_stands_alone():
+    assert number_with_interval(0.15, 0.1, 0.2) == "0.15 (0.10 to 0.20)"
+    assert percent_with_interval(0.973, 0.95, 0.986) == "97.3 % (95.0 to 98.6)"
+    assert number_with_interval(0.15, None, None) == "0.15"
+    assert percent_with_interval(0.973, None, None) == "97.3 %"
 
 
 def test_shares_read_in_percent():
@@ -15,7 +31,7 @@ def test_shares_read_in_percent():
 
 def test_negative_numbers_have_a_true_minus_sign():
     assert number(-0.254) == "−0.25"
-    assert interval(-0.1, 0.2) == "−0.10 to 0.20"
+    assert number_with_interval(-0.05, -0.1, 0.2) == "−0.05 (−0.10 to 0.20)"
 
 
 def test_a_long_name_keeps_both_ends():

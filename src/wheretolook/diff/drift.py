@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wheretolook.analysis.maps.blocks import row_blocks
-from wheretolook.analysis.maps.correlation import correlate
-from wheretolook.analysis.maps.grid import common_grid, to_grid
+from wheretolook.analysis.maps.correlation import correlate_maps
 from wheretolook.analysis.maps.target import Target
 from wheretolook.diff.shared import Shared
 
@@ -37,15 +36,11 @@ def correlations(a: Target, b: Target, shared: Shared) -> tuple[np.ndarray, np.n
     Returns:
         (n,) float64, 0 where undefined, and (n,) bool, whether both maps vary.
     """
-    grid = common_grid(a.grid, b.grid)
     values, valid = np.zeros(len(shared.rows_a)), np.zeros(len(shared.rows_a), dtype=bool)
     size = 8 * int(np.prod(a.array.shape[1:]) + np.prod(b.array.shape[1:]))
     for block in row_blocks(np.arange(len(values)), size):
-        flat = [
-            to_grid(target.true_class(rows[block]), grid).reshape(len(block), -1)
-            for target, rows in ((a, shared.rows_a), (b, shared.rows_b))
-        ]
-        values[block], valid[block] = correlate(*flat)
+        maps_a, maps_b = a.true_class(shared.rows_a[block]), b.true_class(shared.rows_b[block])
+        values[block], valid[block] = correlate_maps(maps_a, maps_b)
     return values, valid
 
 

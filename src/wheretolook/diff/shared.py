@@ -31,14 +31,19 @@ def shared_images(a: Prepared, b: Prepared) -> Shared:
     """
     if set(a.class_names) != set(b.class_names):
         one, other = ", ".join(a.class_names), ", ".join(b.class_names)
-        raise Refusal(f"classes: expected the same on both sides, found {one} and {other}")
+        raise Refusal(
+            f"classes: expected the same on both sides, found {one} and {other}; name two revisions of the same classes"
+        )
     if a.sha256 == b.sha256:
         rows = a.rows(TEST)
         return Shared(rows, rows, 0, 0)
     found_a, found_b = _by_identity(a), _by_identity(b)
     both = [identity for identity in found_a if identity in found_b]
     if not both:
-        raise Refusal(f"data: expected images that both sides have in their {TEST} split, found none")
+        raise Refusal(
+            f"data: expected images that both sides have in their {TEST} split, found none; "
+            "name two revisions of the same images"
+        )
     rows_a, rows_b = (np.array([found[identity] for identity in both]) for found in (found_a, found_b))
     return Shared(rows_a, rows_b, len(found_a) - len(both), len(found_b) - len(both))
 

@@ -74,7 +74,9 @@ class Side:
         """What the maps of a model are."""
         path = self.root / f"reports/exports/{name}.json"
         if not path.is_file():
-            raise Refusal(f"{self.label}: expected reports/exports/{name}.json of a finished run, found no such file")
+            raise Refusal(
+                f"{self.label}: expected reports/exports/{name}.json of a finished run, found no such file; {AGAIN}"
+            )
         return read_manifest(path)
 
     def read(self, path: str, **parts: type) -> dict[str, Any]:

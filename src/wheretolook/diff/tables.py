@@ -89,8 +89,7 @@ def _changed(difference: Difference) -> Iterator[tuple[str, ...]]:
 
 
 def _agreement(difference: Difference) -> Table:
-    one_pair = all(change.a == change.b for change in difference.agreement) and len(difference.models) == 1
-    pair_of_models = one_pair and difference.models[0].name_a != difference.models[0].name_b
+    pair_of_models = any(model.name_a != model.name_b for model in difference.models)
     kept = [change for change in difference.agreement if pair_of_models or change.a != change.b]
     if pair_of_models:
         rows = [(f"{c.model_a}, {c.model_b}", _class(c.class_name), number(c.b, 4)) for c in kept]

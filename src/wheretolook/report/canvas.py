@@ -20,6 +20,8 @@ INK, SOFT, ACCENT, WRONG = "#1d1b19", "#5f5a54", "#8a1c5e", "#b3261e"
 MODELS = ("#0b62a8", "#3d93d8", "#b4460f", "#e08a2b", "#1d7a55", "#7b4fa0", "#8f8a1a", "#6b6560")
 # Charts are sharp at 160 dots an inch; pictures of maps hold no finer detail than 120 show, and are kept small.
 CHART, PICTURE = 160, 120
+CAPTION = 6  # points
+STRONGEST = 0.75  # opacity of a map over its image where it is strong; what is near zero is clear
 STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 8,
@@ -55,15 +57,13 @@ def drawing(path: Path, width: float, height: float, dots: int = CHART) -> Itera
             figure.savefig(scratch, format="png", metadata={"Software": None})
 
 
-def caption(figure: "Figure", text: str, size: float = 6) -> None:
+def caption(figure: "Figure", text: str) -> None:
     """Write text below a figure, in as many lines as its width asks for: matplotlib cuts a longer line at both ends."""
-    letters = figure.get_figwidth() * 72 / (0.6 * size)  # of DejaVu Sans, a letter is 0.6 of its size wide at most
-    figure.supxlabel(fill(text, int(letters)), fontsize=size)
+    letters = figure.get_figwidth() * 72 / (0.6 * CAPTION)  # of DejaVu Sans, a letter is 0.6 of its size wide at most
+    figure.supxlabel(fill(text, int(letters)), fontsize=CAPTION)
 
 
-def show_overlay(
-    axes: "Axes", image: np.ndarray, values: np.ndarray | None, limit: float, strongest: float = 0.75
-) -> None:
+def show_overlay(axes: "Axes", image: np.ndarray, values: np.ndarray | None, limit: float) -> None:
     """Draw a signed map over its image: red for, blue against, full colour at `limit`.
 
     Args:
@@ -71,12 +71,11 @@ def show_overlay(
         image: (H, W, 3) uint8.
         values: (h, w), or None for the image alone.
         limit: positive, in the units of the map.
-        strongest: opacity where the map is strong; what is near zero is clear.
     """
     drawn = image / 255
     if values is not None:
         unit = enlarge(values[None] / limit, image.shape[0])[0]
-        cover = strongest * opacity(unit)[..., None]
+        cover = STRONGEST * opacity(unit)[..., None]
         drawn = drawn * (1 - cover) + colour(unit, signed=True) / 255 * cover
     axes.imshow(drawn, interpolation="bilinear")
     bare(axes)

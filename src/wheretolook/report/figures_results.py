@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wheretolook.analysis.agreement.agreement_rows import NULLS
+from wheretolook.cams.method_order import cam_first
 from wheretolook.report.canvas import ACCENT, MODELS, SOFT, WRONG, bare, drawing
+from wheretolook.report.metrics import evidence_of
 from wheretolook.report.results import Results
 from wheretolook.report.sanity import MARK, fails_sanity
 from wheretolook.report.shown import FIGURE, PAGE, shown_classes
-from wheretolook.report.summary import evidence_of
 from wheretolook.report.words import shortened
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _matrix(axes: "Axes", name: str, counts: np.ndarray, class_names: tuple[str,
 def draw_localisation(path: Path, results: Results) -> bool:
     """Energy inside the evidence by layer and model, beside the evidence's share of area; False without evidence."""
     keys = {key for name in results.names for key in results.models[name]["localisation"] or {}}
-    methods = sorted({key.split(".", 1)[0] for key in keys}, key=lambda method: (method != "cam", method))
+    methods = cam_first({key.split(".", 1)[0] for key in keys})
     if not any(evidence_of(results.models[name], results.split, key) for name in results.names for key in keys):
         return False
     with drawing(path, 3.1 * len(methods) + 0.5, 3.0) as figure:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wheretolook.analysis.maps.correlation import correlate
-from wheretolook.analysis.maps.grid import common_grid, to_grid
+from wheretolook.analysis.maps.correlation import correlate_maps
 from wheretolook.analysis.maps.target import open_target
 from wheretolook.analysis.statistics.classification import softmax
+from wheretolook.cams.method_order import cam_first
 from wheretolook.cams.store import Maps
 from wheretolook.data.refusal import Refusal
 
@@ -87,7 +87,7 @@ def shared_method(maps: Mapping[str, Maps]) -> str:
         Refusal: there is none.
     """
     each = [{m for m, layer in stored.names if layer == stored.manifest["layers"][-1]} for stored in maps.values()]
-    shared = sorted(set.intersection(*each), key=lambda method: (method != "cam", method))
+    shared = cam_first(set.intersection(*each))
     if not shared:
         raise Refusal('maps: expected one method that all models have at their last layer; found none; run "dvc repro"')
     return shared[0]
@@ -112,9 +112,8 @@ def disagreement(maps: list[np.ndarray]) -> np.ndarray:
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Pearson's r of each image's two maps, (n,) float64; NaN where one is constant, as `correlate` decides."""
-    grid = common_grid(a.shape[1:], b.shape[1:])
-    r, vary = correlate(*(to_grid(maps, grid).reshape(len(maps), -1) for maps in (a, b)))
+    """Pearson's r of each image's two maps, (n,) float64; NaN where one is constant, as `correlate_maps` decides."""
+    r, vary = correlate_maps(a, b)
     return np.where(vary, r, np.nan)
 
 

@@ -1,8 +1,8 @@
-"""reports/metrics.json: the figures that `dvc metrics` shows, nested by model."""
+"""reports/metrics.json: the figures that `dvc metrics` shows, nested by model; tables and charts read them here."""
 
 from typing import Any
 
-from wheretolook.report.results import Results
+from wheretolook.report.results import Results, primary_key
 
 CLASSIFICATION = ("accuracy", "balanced_accuracy", "auroc", "ece", "brier", "log_loss")
 EVIDENCE = ("energy", "energy_ratio", "pointing", "mark_energy", "mark_ratio", "foreground_ratio")
@@ -27,7 +27,7 @@ def _model(results: Results, name: str) -> dict[str, Any]:
     agreement = agreement_with_others(results, name)
     if agreement:
         figures["agreement"] = agreement
-    estimated = (result.get("foreground_estimated") or {}).get(f"cam.{result['layers'][-1]}", {}).get(results.split)
+    estimated = estimated_of(result, results.split)
     if estimated:
         figures["foreground_estimated"] = {k: _floats(row, ("energy", "ratio")) for k, row in estimated.items()}
     faithfulness = faithfulness_of(result)
@@ -38,8 +38,36 @@ def _model(results: Results, name: str) -> dict[str, Any]:
 
 def localisation_of(result: dict[str, Any], split: str) -> dict[str, dict[str, Any]]:
     """Localisation by class of a model's own maps: CAM of the last layer, on one split; empty without masks."""
+    return (result["localisation"] or {}).get(primary_key(result), {}).get(split, {})
+
+
+def estimated_of(result: dict[str, Any], split: str) -> dict[str, dict[str, Any]]:
+    """By class: energy of a model's own maps on the estimated foreground; empty where masks name a foreground."""
+    return (result.get("foreground_estimated") or {}).get(primary_key(result), {}).get(split, {})
+
+
+def evidence_of(result: dict[str, Any], split: str, key: str = "") -> dict[str, float]:
+    """Energy inside the evidence over all classes that have any, each class by its number of images.
+
+    Args:
+        result: reports/models/NAME.json.
+        split: which split.
+        key: METHOD.LAYER; empty: CAM of the last layer.
+
+    Returns:
+        energy, area_share, ratio, ceiling and pointing; empty where there is no evidence.
+    """
     by_map = result["localisation"] or {}
-    return by_map.get(f"cam.{result['layers'][-1]}", {}).get(split, {})
+    by_class = by_map.get(key, {}).get(split, {}) if key else localisation_of(result, split)
+    rows = [row for row in by_class.values() if row["evidence_images"] and row["energy"] is not None]
+    if not rows:
+        return {}
+    images = sum(row["evidence_images"] for row in rows)
+    mean = {
+        name: sum(row[name] * row["evidence_images"] for row in rows) / images
+        for name in ("energy", "area_share", "energy_ceiling", "pointing")
+    }
+    return {**mean, "ceiling": mean["energy_ceiling"], "ratio": mean["energy"] / mean["area_share"]}
 
 
 def faithfulness_of(result: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from wheretolook.data.refusal import Refusal
 from wheretolook.data.remedy import remedy
+from wheretolook.report.words import NOTHING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 # A class may be called "NA" or "1": text stays text.
 TEXT = ("model_a", "model_b", "kind", "method", "layer_a", "layer_b", "split", "class_name", "subset", "figure")
 KINDS = ("seeds", "recipes", "drive")  # of pairs of models, which stand apart
+# What is compared between models, in words: CAMs are linear in the class, so that they all have a contrast.
+TARGET = "true class, as a contrast"
 
 
 @dataclass(frozen=True)
@@ -52,15 +55,13 @@ class Results:
         """All classes, in the order of the class index."""
         return tuple(self.audit["class_names"])
 
-    @property
-    def target(self) -> str:
-        """What is compared between models, in words: CAMs are linear in the class, so that they all have a contrast."""
-        return "true class, as a contrast"
+    def primary(self) -> "pd.DataFrame":
+        """Rows of the agreement on which statements rest: Pearson's r of CAMs of the last layer, over all images.
 
-    def primary(self, figure: str = "pearson", subset: str = "all") -> "pd.DataFrame":
-        """Rows of the agreement on which statements rest: CAMs of the last layer, kind of pair by kind."""
+        Kind of pair by kind.
+        """
         rows = self.agreement
-        chosen = rows[(rows["primary"] == 1) & (rows["figure"] == figure) & (rows["subset"] == subset)]
+        chosen = rows[(rows["primary"] == 1) & (rows["figure"] == "pearson") & (rows["subset"] == "all")]
         return chosen.sort_values("kind", key=lambda kind: kind.map(KINDS.index), kind="stable")
 
 
@@ -105,6 +106,22 @@ def load_results(reports: Path, prepared: Path) -> Results:
     )
     _check_same_models(results)
     return results
+
+
+def primary_key(result: dict[str, Any]) -> str:
+    """METHOD.LAYER of the maps on which statements about a model rest: CAMs of its last layer."""
+    return f"cam.{result['layers'][-1]}"
+
+
+def loss_of(result: dict[str, Any]) -> str:
+    """Which heads a model's loss was laid on, as far as that is known."""
+    return str(result["model"].get("loss") or NOTHING)
+
+
+def seed_of(result: dict[str, Any]) -> str:
+    """A model's seed, as far as that is known."""
+    seed = result["model"].get("seed")
+    return NOTHING if seed is None else str(seed)
 
 
 def _check_same_models(results: Results) -> None:

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+from wheretolook.cams.method_order import cam_first
 from wheretolook.report.charts import LineChart, line_chart, round_up
-from wheretolook.report.metrics import localisation_of
-from wheretolook.report.results import Results
+from wheretolook.report.metrics import evidence_of, localisation_of
+from wheretolook.report.results import Results, loss_of, seed_of
 from wheretolook.report.sanity import MARK, fails_sanity
 from wheretolook.report.shown import PAGE
-from wheretolook.report.summary import evidence_of, loss_of, seed_of
 from wheretolook.report.words import NOTHING, number, percent, percent_span
 
 ERRORS = 10  # pairs of classes that are shown of each model, where there are too many for a matrix
@@ -94,8 +94,8 @@ def located(results: Results, layers: Sequence[str]) -> dict[str, Any] | None:
 
 
 def _methods(results: Results) -> list[str]:
-    keys = {key.split(".", 1)[0] for name in results.names for key in results.models[name]["localisation"] or {}}
-    return sorted(keys, key=lambda method: (method != "cam", method))
+    methods = {key.split(".", 1)[0] for name in results.names for key in results.models[name]["localisation"] or {}}
+    return cam_first(methods)
 
 
 def _energy_cells(results: Results, name: str, method: str, count: int) -> list[dict[str, str] | None]:

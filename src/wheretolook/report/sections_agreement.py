@@ -7,7 +7,7 @@ from wheretolook.analysis.statistics.enough import FEWEST_IMAGES
 from wheretolook.report.charts import IntervalChart, Measured, interval_chart
 from wheretolook.report.results import KINDS, Results
 from wheretolook.report.shown import PAGE, Shown, shown_classes
-from wheretolook.report.words import NOTHING, count, interval, number
+from wheretolook.report.words import NOTHING, count, number, number_with_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,5 +120,5 @@ def _measured(row: dict[str, Any]) -> Measured:
     nulls = tuple((kind, float(row[kind])) for kind in NULLS if row[kind] == row[kind])
     label = f"{row['model_a']}, {row['model_b']}"
     beside = ", ".join(f"{NULLS[kind]} {number(value)}" for kind, value in nulls)
-    said = f"{label}: {number(row['mean'])} ({interval(low, high)}); {beside}"
+    said = f"{label}: {number_with_interval(row['mean'], low, high)}; {beside}"
     return Measured(label, row["kind"], float(row["mean"]), low, high, nulls, said)

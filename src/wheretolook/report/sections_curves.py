@@ -3,7 +3,7 @@
 from typing import Any
 
 from wheretolook.report.charts import line_chart
-from wheretolook.report.results import Results
+from wheretolook.report.results import Results, primary_key
 from wheretolook.report.shown import PAGE, shown_classes
 from wheretolook.report.words import listed, number, percent
 
@@ -32,7 +32,7 @@ def _of_class(results: Results, class_name: str, asked: dict[str, dict[str, Any]
         rows += [_row(name, key, figures) for key, figures in own.items()]
         if any(figures["undefined"] for figures in own.values()):
             undefined.append(name)
-        primary = f"cam.{results.models[name]['layers'][-1]}"
+        primary = primary_key(results.models[name])
         if primary in own:
             lines = [
                 (kind, curve, found["shares"], own[primary][curve])

@@ -6,7 +6,7 @@ from typing import Any
 from wheretolook.report.charts import IntervalChart, Measured, interval_chart
 from wheretolook.report.results import Results
 from wheretolook.report.shown import PAGE, shown_classes
-from wheretolook.report.words import count, interval, listed, number, percent
+from wheretolook.report.words import count, listed, number, number_with_interval, percent
 
 KINDS = {
     "evidence": "the evidence itself",
@@ -81,5 +81,4 @@ def _row(name: str, figures: dict[str, Any]) -> dict[str, Any]:
 
 
 def _gap(gap: dict[str, float | None]) -> str:
-    known = interval(gap["low"], gap["high"])
-    return number(gap["mean"]) + (f" ({known})" if known else "")
+    return number_with_interval(gap["mean"], gap["low"], gap["high"])

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from wheretolook.data.prepared import SPLITS
-from wheretolook.report.metrics import localisation_of
+from wheretolook.report.metrics import estimated_of, localisation_of
 from wheretolook.report.results import Results
 from wheretolook.report.shown import PAGE, in_order, shown_classes
-from wheretolook.report.words import NOTHING, number, percent
+from wheretolook.report.words import NOTHING, number, percent, percent_with_interval
 
 FIGURES = {
     "images": "images that have evidence",
@@ -30,7 +30,7 @@ FIGURES = {
 def located_section(results: Results) -> dict[str, Any]:
     """What of it there is: `classes`, `foreground`, `splits`, `groups`; each empty where nothing was measured."""
     parts = {name: part for name in results.class_names if (part := _of_class(results, name))}
-    estimated = {class_name for name in results.names for class_name in estimated_of(results, name)}
+    estimated = {name for result in results.models.values() for name in estimated_of(result, results.split)}
     shown, on_foreground = (shown_classes(results, PAGE, among) for among in (parts, estimated))
     return {
         "split": results.split,
@@ -86,7 +86,8 @@ def _figures(name: str, row: dict[str, Any], known_foreground: bool) -> dict[str
 def _foreground(results: Results, class_names: Sequence[str]) -> Iterable[dict[str, str]]:
     """Energy of the primary maps on the estimated foreground, where no mask names one."""
     for name in results.names:
-        for class_name, row in in_order(estimated_of(results, name).items(), class_names, lambda row: row[0]):
+        by_class = estimated_of(results.models[name], results.split)
+        for class_name, row in in_order(by_class.items(), class_names, lambda row: row[0]):
             yield {
                 "name": name,
                 "class_name": class_name,
@@ -95,13 +96,6 @@ def _foreground(results: Results, class_names: Sequence[str]) -> Iterable[dict[s
                 "energy": _with_ends(row, "energy"),
                 "ratio": number(row["ratio"]),
             }
-
-
-def estimated_of(results: Results, name: str) -> dict[str, dict[str, Any]]:
-    """By class: energy of a model's primary maps on the estimated foreground; empty where masks name a foreground."""
-    result = results.models[name]
-    by_map = result.get("foreground_estimated") or {}
-    return by_map.get(f"cam.{result['layers'][-1]}", {}).get(results.split, {})
 
 
 def _splits(results: Results, name: str) -> dict[str, Any]:
@@ -126,13 +120,14 @@ def _splits(results: Results, name: str) -> dict[str, Any]:
 
 def _groups(results: Results, name: str) -> Iterable[dict[str, str]]:
     """Accuracy and energy by group: how far groups are apart, and which fared worst."""
-    found = (results.models[name].get("groups") or {}).get(results.split)
+    result = results.models[name]
+    found = (result.get("groups") or {}).get(results.split)
     if not found:
         return
     for figure, summed in (("accuracy", found), ("energy", found.get("energy"))):
         if not summed:  # no image of the split has the region
             continue
-        estimated = summed.get("region") == "foreground" and estimated_of(results, name)
+        estimated = summed.get("region") == "foreground" and estimated_of(result, results.split)
         where = f" in the {'estimated ' if estimated else ''}{summed['region']}" if "region" in summed else ""
         worst = (
             f"{each['group'] or 'no group'} {percent(each[figure], 0)} of {each['images']}" for each in summed["worst"]
@@ -151,8 +146,7 @@ def _groups(results: Results, name: str) -> Iterable[dict[str, str]]:
 
 def _with_ends(row: dict[str, Any], figure: str) -> str:
     """A share with its interval, in percent."""
-    low, high = row[f"{figure}_low"], row[f"{figure}_high"]
-    return percent(row[figure]) + ("" if low is None else f" ({100 * low:.1f} to {100 * high:.1f})")
+    return percent_with_interval(row[figure], row[f"{figure}_low"], row[f"{figure}_high"])
 
 
 def _with_area(energy: float | None, area: float | None) -> str:

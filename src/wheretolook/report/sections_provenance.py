@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wheretolook.cams.store import Maps
-from wheretolook.report.results import Results
-from wheretolook.report.summary import loss_of
+from wheretolook.report.results import Results, loss_of
 from wheretolook.report.words import NOTHING, listed
 
 PACKAGES = ("dvc", "matplotlib", "numpy", "pandas", "pillow", "safetensors", "scikit-learn", "scipy", "torch")

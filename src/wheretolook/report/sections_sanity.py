@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from wheretolook.cams.method_order import cam_first
 from wheretolook.report.charts import LineChart, line_chart
-from wheretolook.report.results import Results
+from wheretolook.report.results import Results, primary_key
 from wheretolook.report.words import count, number
 
 
@@ -20,7 +21,7 @@ def sanity_section(results: Results, layers: list[str]) -> dict[str, Any] | None
     methods = {key.split(".", 1)[0] for found in asked.values() for key in found}
     rows = [
         _row(results, name, method, len(layers))
-        for method in sorted(methods, key=lambda method: (method != "cam", method))
+        for method in cam_first(methods)
         for name in asked
         if any(key.split(".", 1)[0] == method for key in asked[name])
     ]
@@ -51,7 +52,7 @@ def _cell(found: dict[str, Any] | None) -> dict[str, Any] | None:
 
 def _chart(results: Results, name: str, found: dict[str, Any]) -> LineChart | None:
     """The cascade of the model's primary maps, from the trained network on, beside the null."""
-    key = f"cam.{results.models[name]['layers'][-1]}"
+    key = primary_key(results.models[name])
     if key not in found:
         return None
     steps = [1.0, *(step["spearman"] for step in found[key]["steps"])]

@@ -10,7 +10,7 @@ from wheretolook.cams.store import Maps
 from wheretolook.report.colours import diverging, sequential
 from wheretolook.report.findings import measured_findings
 from wheretolook.report.pagedata import PageData
-from wheretolook.report.results import Results
+from wheretolook.report.results import TARGET, Results
 from wheretolook.report.revision import PLACE
 from wheretolook.report.sections import confusions, head_rows, located, model_rows, training_charts
 from wheretolook.report.sections_agreement import SHAPES, agreement_note, agreements, nothing_compared
@@ -92,7 +92,7 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "confusions": confusions(results),
         "located": located_rows,
         "located_figures": located_section(results),
-        "target": results.target,
+        "target": TARGET,
         "classes_note": _classes_note(results),
         "gallery_note": _gallery_note(results, data.described),
         "agreements": agreements(results),
@@ -132,7 +132,7 @@ def _gallery_note(results: Results, described: Mapping[str, Any]) -> str:
     )
     apart = (
         " Maps apart: 1 less the mean correlation of two models' maps "
-        f"({described['method']}, last layer, {results.target}); 0 alike, 1 unrelated, 2 opposed. "
+        f"({described['method']}, last layer, {TARGET}); 0 alike, 1 unrelated, 2 opposed. "
         "Correlation is blind to strength: where every map is pale, the models found little, each in its own place."
         if len(described["models"]) > 1
         else ""

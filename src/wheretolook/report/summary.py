@@ -1,17 +1,16 @@
 """reports/summary.md: the answers as a page of Markdown, for a pull request or a terminal."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from wheretolook.analysis.agreement.agreement_rows import NULLS
 from wheretolook.report.findings import findings_of
-from wheretolook.report.metrics import localisation_of
-from wheretolook.report.results import Results
+from wheretolook.report.metrics import evidence_of
+from wheretolook.report.results import TARGET, Results, loss_of, seed_of
 from wheretolook.report.sections_agreement import agreement_note, agreements, nothing_compared
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.shown import in_order
 from wheretolook.report.summary_score import score_parts
-from wheretolook.report.words import NOTHING, interval, number, percent
+from wheretolook.report.words import number, number_with_interval, percent, percent_with_interval
 
 MODELS = ("model", "loss", "seed", "accuracy", "balanced (95 %)", "AUROC", "ECE", "energy inside", "ratio")
 SHORT = {"other": "other images", "centre": "centre", "mean_map": "mean map", "random": "random weights"}
@@ -32,7 +31,7 @@ def summary_of(results: Results) -> str:
         f"## Models, on the {results.split} split",
         _table(MODELS, _models(results)),
         "Energy is the share of a map's positive part inside the evidence mask, over all classes that have one; the "
-        f"ratio divides it by the mask's share of the area. Maps: CAM of the last layer, {results.target}.",
+        f"ratio divides it by the mask's share of the area. Maps: CAM of the last layer, {TARGET}.",
         "## Agreement",
         *([_table(AGREEMENT, agreement), CORRELATION] if agreement else [nothing_compared(results)]),
         *([note] if (note := agreement_note(results)) else []),
@@ -57,46 +56,19 @@ def _models(results: Results) -> Iterable[Sequence[str]]:
     for name in results.names:
         result = results.models[name]
         figures = result["splits"].get(results.split) or {}
-        low, high = figures.get("balanced_accuracy_low"), figures.get("balanced_accuracy_high")
+        balanced, low, high = (figures.get(f"balanced_accuracy{end}") for end in ("", "_low", "_high"))
         evidence = evidence_of(result, results.split)
-        balanced = percent(figures.get("balanced_accuracy"))
-        if low is not None:
-            balanced += f" ({100 * low:.1f} to {100 * high:.1f})"
         yield (
             name,
             loss_of(result),
             seed_of(result),
             percent(figures.get("accuracy")),
-            balanced,
+            percent_with_interval(balanced, low, high),
             number(figures.get("auroc"), 3),
             number(figures.get("ece"), 3),
             percent(evidence.get("energy")),
             number(evidence.get("ratio"), 1),
         )
-
-
-def evidence_of(result: dict[str, Any], split: str, key: str = "") -> dict[str, float]:
-    """Energy inside the evidence over all classes that have any, each class by its number of images.
-
-    Args:
-        result: reports/models/NAME.json.
-        split: which split.
-        key: METHOD.LAYER; empty: CAM of the last layer.
-
-    Returns:
-        energy, area_share, ratio, ceiling and pointing; empty where there is no evidence.
-    """
-    by_map = result["localisation"] or {}
-    by_class = by_map.get(key, {}).get(split, {}) if key else localisation_of(result, split)
-    rows = [row for row in by_class.values() if row["evidence_images"] and row["energy"] is not None]
-    if not rows:
-        return {}
-    images = sum(row["evidence_images"] for row in rows)
-    mean = {
-        name: sum(row[name] * row["evidence_images"] for row in rows) / images
-        for name in ("energy", "area_share", "energy_ceiling", "pointing")
-    }
-    return {**mean, "ceiling": mean["energy_ceiling"], "ratio": mean["energy"] / mean["area_share"]}
 
 
 def _agreement(results: Results) -> Iterable[Sequence[str]]:
@@ -107,22 +79,10 @@ def _agreement(results: Results) -> Iterable[Sequence[str]]:
     for row in rows:
         if row["class_name"] not in shown:
             continue
-        known = interval(row["low"], row["high"])
         nulls = (number(row[null]) for null in NULLS)
         pair = f"{row['model_a']}, {row['model_b']}"
-        mean = number(row["mean"]) + (f" ({known})" if known else "")
+        mean = number_with_interval(row["mean"], row["low"], row["high"])
         yield pair, row["kind"], row["class_name"], str(row["images"]), mean, *nulls
-
-
-def loss_of(result: dict[str, Any]) -> str:
-    """Which heads a model's loss was laid on, as far as that is known."""
-    return str(result["model"].get("loss") or NOTHING)
-
-
-def seed_of(result: dict[str, Any]) -> str:
-    """A model's seed, as far as that is known."""
-    seed = result["model"].get("seed")
-    return NOTHING if seed is None else str(seed)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

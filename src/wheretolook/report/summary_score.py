@@ -7,7 +7,7 @@ from wheretolook.report.sanity import sanity_lines
 from wheretolook.report.sections_faithfulness import faithfulness_section
 from wheretolook.report.sections_located import located_section
 from wheretolook.report.shown import in_order
-from wheretolook.report.words import NOTHING, interval, number, percent
+from wheretolook.report.words import NOTHING, number, number_with_interval, percent
 
 Table = Callable[[Sequence[str], Iterable[Sequence[str]]], str]
 REMOVAL = (
@@ -87,5 +87,4 @@ def _gap(gaps: dict, kind: str) -> str:
     if kind not in gaps:
         return NOTHING
     gap = gaps[kind]["score"]
-    known = interval(gap["low"], gap["high"])
-    return number(gap["mean"]) + (f" ({known})" if known else "")
+    return number_with_interval(gap["mean"], gap["low"], gap["high"])

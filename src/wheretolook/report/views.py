@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from wheretolook.analysis.maps.grid import to_grid
+from wheretolook.cams.method_order import cam_first
 from wheretolook.cams.store import Maps
 from wheretolook.data.refusal import Refusal
 
@@ -32,7 +33,7 @@ class View:
 def views_of(maps: Mapping[str, Maps]) -> list[View]:
     """Every view that some model has a map for: CAM first, methods by name, layers from first to last."""
     deepest = max(len(stored.manifest["layers"]) for stored in maps.values())
-    methods = sorted({m for stored in maps.values() for m, _ in stored.names}, key=lambda m: (m != "cam", m))
+    methods = cam_first({method for stored in maps.values() for method, _ in stored.names})
     views = [_view(maps, method, depth) for method in methods for depth in reversed(range(deepest))]
     return [view for view in views if any(view.layers.values())]
 
@@ -89,7 +90,7 @@ def overlays_of(view: View, described: Mapping[str, Any], folder: Path) -> Overl
         entry = described["models"][name].get(f"{view.method}.{layer}") if layer else None
         models[name] = None if entry is None else _in_rms(entry, folder)
         apart |= entry is not None and entry["apart"] is not None
-    labels = _labels(view.method, described) if apart else tuple(described["classes"])
+    labels = _labels(described) if apart else tuple(described["classes"])
     return Overlays(labels, models, _consensus([array for array in models.values() if array is not None]))
 
 
@@ -129,7 +130,7 @@ def _in_rms(entry: Mapping[str, Any], folder: Path) -> np.ndarray:
     return (maps / entry["rms"] if entry["rms"] > 0 else maps).astype(np.float32)
 
 
-def _labels(method: str, described: Mapping[str, Any]) -> tuple[str, ...]:
+def _labels(described: Mapping[str, Any]) -> tuple[str, ...]:
     """What each row is: the classes, then one map over the images of a class less the same over the rest."""
     classes: Sequence[str] = described["classes"]
     if len(classes) > 2:

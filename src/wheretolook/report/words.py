@@ -15,9 +15,14 @@ def number(value: float | None, digits: int = 2) -> str:
     return NOTHING if value is None else f"{value:.{digits}f}".replace("-", "−")
 
 
-def interval(low: float | None, high: float | None, digits: int = 2) -> str:
-    """The two ends of an interval, or nothing where there is none."""
-    return "" if low is None or high is None else f"{number(low, digits)} to {number(high, digits)}"
+def number_with_interval(value: float | None, low: float | None, high: float | None) -> str:
+    """ "0.15 (0.10 to 0.20)"; the number alone where it has no interval."""
+    return number(value) + ("" if low is None or high is None else f" ({number(low)} to {number(high)})")
+
+
+def percent_with_interval(value: float | None, low: float | None, high: float | None) -> str:
+    """ "97.3 % (95.0 to 98.6)"; the share alone where it has no interval."""
+    return percent(value) + ("" if low is None or high is None else f" ({100 * low:.1f} to {100 * high:.1f})")
 
 
 def span(values: Iterable[float], digits: int = 2) -> str:
@@ -27,9 +32,9 @@ def span(values: Iterable[float], digits: int = 2) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def percent_span(values: Iterable[float], digits: int = 1) -> str:
+def percent_span(values: Iterable[float]) -> str:
     """Smallest to largest share, in percent."""
-    return span((100 * value for value in values), digits) + " %"
+    return span((100 * value for value in values), 1) + " %"
 
 
 def count(number_of: int, noun: str) -> str:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from wheretolook.analysis.maps.correlation import average_ranks, correlate, standardise
+from wheretolook.analysis.maps.correlation import average_ranks, correlate, correlate_maps, standardise
 
 RNG = np.random.default_rng(0)
 A, B = RNG.normal(size=(2, 600, 49)).astype(np.float32)
@@ -36,3 +36,13 @@ def test_constant_map_has_no_correlation() -> None:
     constant = np.full((1, 49), 1000.1, dtype=np.float32)
     assert not correlate(constant, A[:1])[1].any()
     assert not standardise(constant)[1].any()
+
+
+def test_maps_of_unequal_size_meet_on_the_coarser_of_both_grids_axis_by_axis() -> None:
+    first, second = RNG.normal(size=(3, 4, 2)).astype(np.float32), RNG.normal(size=(3, 2, 6)).astype(np.float32)
+    a, b = first.reshape(3, 2, 2, 2).mean(axis=2), second.reshape(3, 2, 2, 3).mean(axis=3)
+    found, valid = correlate_maps(first, second)
+    wanted = [scipy.stats.pearsonr(x.ravel(), y.ravel()).statistic for x, y in zip(a, b, strict=True)]
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    assert valid.tolist() == [True] * 3
+    assert correlate_maps(first, np.ones_like(second))[1].tolist() == [False] * 3, "a constant map has none"

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from wheretolook.analysis.maps.grid import common_grid, to_grid
+
 CONSTANT = 1e-6  # a spread below this share of the largest value is rounding, not a map
 
 
@@ -58,3 +60,17 @@ def correlate(first: np.ndarray, second: np.ndarray, ranked: bool = False) -> tu
         first, second = average_ranks(first), average_ranks(second)
     (a, a_varies), (b, b_varies) = standardise(first), standardise(second)
     return np.einsum("nc,nc->n", a, b).astype(np.float64), a_varies & b_varies
+
+
+def correlate_maps(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pearson's correlation of the two maps of each image, on the coarser of both grids.
+
+    Args:
+        first: (n, h, w) float32.
+        second: (n, h', w') float32.
+
+    Returns:
+        As of `correlate`: (n,) float64, 0 where undefined, and (n,) bool, whether both maps vary.
+    """
+    grid = common_grid(first.shape[1:], second.shape[1:])
+    return correlate(*(to_grid(maps, grid).reshape(len(maps), -1) for maps in (first, second)))
