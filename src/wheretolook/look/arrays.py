@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from wheretolook.analysis.statistics.classification import softmax
@@ -31,7 +29,7 @@ from wheretolook.look.table import write_predictions
 from wheretolook.look.wanted import BATCH, Wanted, build
 from wheretolook.models.card import Card
 from wheretolook.models.checkpoint import load_model
-from wheretolook.models.inputs import to_input
+from wheretolook.models.inputs import model_input
 
 MANIFEST, PREDICTIONS = "manifest.json", "predictions.csv"
 OTHER_FILES = {MANIFEST, PREDICTIONS}
@@ -107,7 +105,8 @@ def write_arrays(paths: Sequence[Path], model: Path, folder: Path, wanted: Wante
         create_arrays(scratch, work, len(paths))
         marks = create_array(scratch / "marks", (len(paths),), np.bool_)
         files = PatientFiles(paths, card.input_size, fit, marks)
-        fill_arrays(scratch, work, files, partial(_input, card, engine.device), BATCH, ranks, command="look")
+        put = partial(model_input, card, device=engine.device)
+        fill_arrays(scratch, work, files, put, BATCH, ranks, command="look")
         files.say_why()
         read = np.flatnonzero(marks)
         (scratch / "marks").unlink()
@@ -140,10 +139,6 @@ def check_folder(folder: Path, paths: Sequence[Path]) -> None:
     own = set(read_manifest(folder / MANIFEST)["arrays"]) | OTHER_FILES if MANIFEST in there else set()
     if others := sorted(there - own):
         raise Refusal(f"{folder}: expected arrays of an earlier look or none, found {others[0]}; name another --out")
-
-
-def _input(card: Card, device: torch.device, images: Tensor) -> Tensor:
-    return to_input(images.to(device), card.mean, card.std)
 
 
 def _keep(path: Path, rows: np.ndarray, block: int = 1024) -> None:

@@ -18,7 +18,7 @@ from wheretolook.cams.fold import fast_copy
 from wheretolook.cams.store import Maps
 from wheretolook.data.prepared import TEST, Prepared
 from wheretolook.models.card import Card
-from wheretolook.models.inputs import to_input
+from wheretolook.models.inputs import model_input
 from wheretolook.models.network import Network
 
 BATCH = 64
@@ -105,7 +105,7 @@ def logits_after(
 def folded(network: Network, card: Card, images: np.ndarray) -> nn.Module:
     """A copy of the network that gives the same logits sooner, tried on images (n, S, S, 3)."""
     device = next(network.parameters()).device
-    return fast_copy(network, to_input(torch.from_numpy(images).to(device), card.mean, card.std), (), "float32")
+    return fast_copy(network, model_input(card, images, device), (), "float32")
 
 
 @torch.inference_mode()
@@ -115,6 +115,6 @@ def run(network: nn.Module, card: Card, images: np.ndarray) -> np.ndarray:
     stacked = images.astype(np.float32)
     parts = []
     for start in range(0, len(stacked), BATCH):
-        inputs = to_input(torch.from_numpy(stacked[start : start + BATCH]).to(device), card.mean, card.std)
-        parts.append(network(inputs).cpu().double().numpy())
+        logits = network(model_input(card, stacked[start : start + BATCH], device))
+        parts.append(logits.cpu().double().numpy())
     return np.concatenate(parts)
