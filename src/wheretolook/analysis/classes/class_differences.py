@@ -19,7 +19,7 @@ from wheretolook.analysis.classes.differences import (
     tested_classes,
 )
 from wheretolook.analysis.maps.grid import common_grid
-from wheretolook.analysis.maps.target import Target, open_target
+from wheretolook.analysis.maps.target import Target, open_primary
 from wheretolook.analysis.statistics.consensus import directed_consensus
 from wheretolook.analysis.statistics.enough import FEWEST_RELABELLINGS
 from wheretolook.analysis.statistics.relabel import design_of
@@ -77,13 +77,8 @@ def write_differences(
 
 def _targets(study: Study) -> dict[str, Target]:
     """The primary maps of the models that have them of every class."""
-    last = {name: maps.manifest["layers"][-1] for name, maps in study.maps.items()}
-    found = {
-        name: open_target(maps, "cam", last[name], study.labels)
-        for name, maps in study.maps.items()
-        if ("cam", last[name]) in maps.names
-    }
-    return {name: target for name, target in found.items() if target.every_class}
+    found = {name: open_primary(maps, study.labels) for name, maps in study.maps.items()}
+    return {name: target for name, target in found.items() if target is not None and target.every_class}
 
 
 def _reason(study: Study, targets: dict[str, Target], aligned: bool) -> str:

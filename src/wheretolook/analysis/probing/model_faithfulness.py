@@ -1,4 +1,4 @@
-"""Faithfulness of a model's primary maps: runs the network."""
+"""Faithfulness of a model's foremost maps: runs the network."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from wheretolook.analysis.maps.target import open_primary
+from wheretolook.analysis.maps.target import open_foremost
 from wheretolook.analysis.probing.faithfulness import class_faithfulness
 from wheretolook.analysis.probing.imputation import LinearImputer, fill_from_frame
 from wheretolook.analysis.probing.pieces import Piece, made_anew
@@ -46,7 +46,7 @@ def model_faithfulness(
         seed: of the choice of images, of random maps, of noise and of the intervals.
         piece: keeps what is done: logits, batch by batch.
     """
-    method, layer, target = open_primary(maps, prepared.labels)
+    method, layer, target = open_foremost(maps, prepared.labels)
     groups = group_codes(prepared.index["group"].to_numpy(dtype=str))
     rows = choose_images(prepared.labels, prepared.rows(TEST), images, len(prepared.class_names), seed)
     if not len(rows):

@@ -9,7 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from wheretolook.analysis.maps.contrast import contrast, contrast_with_mean
-from wheretolook.analysis.maps.target import open_target
+from wheretolook.analysis.maps.target import open_primary, open_target
 from wheretolook.analysis.probing.pieces import Piece, made_anew
 from wheretolook.analysis.probing.randomised import Cascade
 from wheretolook.analysis.probing.removed_images import choose_images
@@ -74,12 +74,11 @@ def primary_null(maps: Maps, prepared: Prepared, rows: np.ndarray) -> float | No
 
     None where the export left no maps of random networks, or of fewer than FEWEST_DRAWS.
     """
-    last, random = maps.manifest["layers"][-1], maps.random()
-    if random is None or ("cam", last) not in maps.names or len(random[0]) < FEWEST_DRAWS:
+    primary, random = open_primary(maps, prepared.labels), maps.random()
+    if random is None or primary is None or len(random[0]) < FEWEST_DRAWS:
         return None
     draws, there = random
-    own = open_target(maps, "cam", last, prepared.labels).true_class(rows)
-    return largest_alikeness(own, draws[:, np.searchsorted(there, rows)])
+    return largest_alikeness(primary.true_class(rows), draws[:, np.searchsorted(there, rows)])
 
 
 def cascade(
