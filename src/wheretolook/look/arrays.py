@@ -17,6 +17,7 @@ from wheretolook.cams.export import about_model, pinned
 from wheretolook.cams.files import ImageFiles
 from wheretolook.cams.manifest import FORMAT, LOGITS, read_manifest
 from wheretolook.cams.stream import Work, create_arrays, fill_arrays, shapes
+from wheretolook.data.arrays import keep_rows
 from wheretolook.data.atomic import replacing_folder, write_json
 from wheretolook.data.decode import to_square
 from wheretolook.data.refusal import Refusal
@@ -112,9 +113,8 @@ def write_arrays(paths: Sequence[Path], model: Path, folder: Path, wanted: Wante
         (scratch / "marks").unlink()
         if not len(read):
             raise Refusal(f"expected at least one image, found none in {len(paths)} files")
-        if len(read) < len(paths):
-            for name in shapes(work, len(paths)):
-                _keep(scratch / name, read)
+        for name in shapes(work, len(paths)):
+            keep_rows((scratch / name).rename(scratch / "whole"), read, scratch / name)
         names, there = [names[row] for row in read], [paths[row] for row in read]
         scores = softmax(np.load(scratch / LOGITS)[:, -1])
         write_predictions(scratch / PREDICTIONS, names, there, card.class_names, scores)
@@ -139,16 +139,6 @@ def check_folder(folder: Path, paths: Sequence[Path]) -> None:
     own = set(read_manifest(folder / MANIFEST)["arrays"]) | OTHER_FILES if MANIFEST in there else set()
     if others := sorted(there - own):
         raise Refusal(f"{folder}: expected arrays of an earlier look or none, found {others[0]}; name another --out")
-
-
-def _keep(path: Path, rows: np.ndarray, block: int = 1024) -> None:
-    """Keep these rows of an array on disk, block by block."""
-    whole, part = np.load(path, mmap_mode="r"), path.with_suffix(".kept")
-    kept = create_array(part, (len(rows), *whole.shape[1:]), whole.dtype)
-    for start in range(0, len(rows), block):
-        kept[start : start + block] = whole[rows[start : start + block]]
-    kept.flush()
-    part.replace(path)
 
 
 def _manifest(model: Path, card: Card, work: Work, classes: Sequence[str], folder: Path, count: int) -> dict[str, Any]:
