@@ -95,9 +95,9 @@ def fetch(source: str, raw: Path, timeout: float, retries: int, cache: Path, **o
             ).ignored
         else:
             from wheretolook.data.archive_fetch import fetch_outside
-            from wheretolook.data.attempts import Network
+            from wheretolook.data.attempts import Patience
 
-            fetch_outside(given, folder, cache, Network(timeout, retries))
+            fetch_outside(given, folder, cache, Patience(timeout, retries))
         scan = scan_classes(folder / "images")
         masks = find_masks(folder / "masks", scan, options["masks"] or "masks")
     odd = {
