@@ -75,7 +75,7 @@ from wheretolook.console.stage import StageCommand, run_stage
 def fetch(source: str, raw: Path, timeout: float, retries: int, cache: Path, **options: Any) -> None:
     """Get the raw images: RAW/images/CLASS/FILE, and RAW/masks/CLASS/FILE where the source has evidence masks."""
     from wheretolook.data.atomic import replacing_folder
-    from wheretolook.data.attempts import Network
+    from wheretolook.data.attempts import Patience
     from wheretolook.data.scan import find_masks, scan_classes
     from wheretolook.data.source_options import check_source_options
     from wheretolook.data.sources import oddities, write_raw
@@ -83,7 +83,7 @@ def fetch(source: str, raw: Path, timeout: float, retries: int, cache: Path, **o
     given = check_source_options(source, options)
     click.echo(f"fetch: {source} images into {raw}")
     with replacing_folder(raw) as folder:
-        ignored = write_raw(source, given, folder, cache, Network(timeout, retries))
+        ignored = write_raw(source, given, folder, cache, Patience(timeout, retries))
         scan = scan_classes(folder / "images")
         masks = find_masks(folder / "masks", scan, options["masks"] or "masks")
     found = oddities(ignored, masks)

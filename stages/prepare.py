@@ -68,12 +68,12 @@ from wheretolook.console.stage import StageCommand, run_stage
 def prepare(raw: Path, prepared: Path, **options: Any) -> None:
     """Prepare RAW: images.npy, masks.npy (where there are masks), index.csv and audit.json in PREPARED."""
     from wheretolook.data.audit import audit_sentence
-    from wheretolook.data.prepare import Plan
+    from wheretolook.data.prepare import PrepareOptions
     from wheretolook.data.prepare import prepare as write_prepared
 
     size, fit = options["size"], options["fit"]
     click.echo(f"prepare: images of {raw}, each {size} x {size} pixels by {fit}")
-    audit = write_prepared(raw, prepared, Plan(**options))
+    audit = write_prepared(raw, prepared, PrepareOptions(**options))
     click.echo(f"prepare: {audit_sentence(audit)}")
 
 

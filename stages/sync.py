@@ -30,14 +30,14 @@ from wheretolook.console.stage import StageCommand, run_stage
 def sync(name: str, timeout: float, retries: int, identifier: str, url: str, sha256: str, models: Path, cache: Path,
          **foreign: str | int | tuple[str, ...] | None) -> None:  # fmt: skip
     """Bring the model NAME to models/NAME.safetensors."""
-    from wheretolook.data.attempts import Network
+    from wheretolook.data.attempts import Patience
     from wheretolook.data.obtain import obtain
     from wheretolook.models.admit import admit
     from wheretolook.models.entry import read_entry
 
     wanted, description = read_entry(name, {"identifier": identifier, "url": url, "sha256": sha256, **foreign})
     click.echo(f"sync {name}: from {wanted.source}")
-    path = obtain(wanted, cache, Network(timeout, retries))
+    path = obtain(wanted, cache, Patience(timeout, retries))
     card = admit(path, f"drive.{name} ({wanted.source})", models / f"{name}.safetensors", description)
     click.echo(
         f"sync {name}: {card.architecture}, {len(card.class_names)} classes, {path.stat().st_size:,} bytes, "

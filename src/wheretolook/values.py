@@ -103,9 +103,9 @@ def _refuse_inside(source: str | Path | None, output: Path, key: str) -> None:
 def _prepare(values: Values) -> None:
     from dataclasses import fields
 
-    from wheretolook.data.prepare import Plan, check_plan
+    from wheretolook.data.prepare import PrepareOptions, check_options
 
-    check_plan(Plan(**{field.name: values[field.name] for field in fields(Plan)}))
+    check_options(PrepareOptions(**{field.name: values[field.name] for field in fields(PrepareOptions)}))
 
 
 def _train(values: Values) -> None:

@@ -177,6 +177,7 @@ def write_maps(made: Made, name: str, seed: int, noise: float, draws: int = 10) 
             "architecture": "looknet",
             "loss": name.split("-")[0],
             "seed": seed,
+            "recipe": f"of {name.split('-')[0]}",
         },
         "data": {"sha256": load_prepared(made.root / "data/prepared").sha256, "images": len(made.labels)},
         "class_names": list(CLASSES),

@@ -35,14 +35,14 @@ def test_the_images_are_numbered():
 def test_nan_ends_the_export_with_the_layer_and_the_image_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A model's file with NaN is refused when it's read; but finite weights may overflow on some image."""
     write_model(tmp_path / "one.safetensors")
-    plain = export_module._input
+    plain = export_module.model_input
 
-    def overflowing(card, device, images):
-        values = plain(card, device, images)
+    def overflowing(card, images, device):
+        values = plain(card, images, device)
         values[[1, 2]] = torch.nan
         return values
 
-    monkeypatch.setattr(export_module, "_input", overflowing)
+    monkeypatch.setattr(export_module, "model_input", overflowing)
     with pytest.raises(NotFinite, match=r"cam\.block3: .* in image dog/1\.png, cat/2\.png;"):
         export(tmp_path)
     assert not (tmp_path / "cams").exists()

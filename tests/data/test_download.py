@@ -16,15 +16,15 @@ import pytest
 
 from tests.drive_server.loopback import Web
 from tests.drive_server.served import Served
-from wheretolook.data.attempts import Network
+from wheretolook.data.attempts import Patience
 from wheretolook.data.cache import ContentCache
 from wheretolook.data.download import BLOCK, download
 from wheretolook.data.obtain import Wanted, obtain
 from wheretolook.data.refusal import Refusal
 
 CONTENT = random.Random(0).randbytes(300_000)
-NETWORK = Network(timeout=2, retries=3, pause=0.001)
-ONCE = Network(timeout=0.3, retries=0, pause=0.01)
+PATIENT = Patience(timeout=2, retries=3, pause=0.001)
+ONCE = Patience(timeout=0.3, retries=0, pause=0.01)
 
 
 @pytest.fixture
@@ -38,9 +38,9 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def get(url: str, folder: Path, network: Network = NETWORK, sha256: str | None = None) -> bytes:
+def get(url: str, folder: Path, patience: Patience = PATIENT, sha256: str | None = None) -> bytes:
     wanted = Wanted(url, digest(CONTENT) if sha256 is None else sha256, "fetch.sha256")
-    return obtain(wanted, folder / "cache", network).read_bytes()
+    return obtain(wanted, folder / "cache", patience).read_bytes()
 
 
 def finished(folder: Path) -> list[Path]:
@@ -74,7 +74,7 @@ def test_cut_at_five_random_places_and_resumed_it_sends_no_byte_twice(
     draw = random.Random(seed)
     cuts = [draw.randrange(1, 50_000) for _ in range(5)]
     web.files["a.zip"] = Served(CONTENT, cuts=cuts, etag=etag)
-    assert get(web.url("a.zip"), tmp_path, Network(2, 5, 0.001)) == CONTENT
+    assert get(web.url("a.zip"), tmp_path, Patience(2, 5, 0.001)) == CONTENT
     assert web.tally.body_bytes == len(CONTENT)
 
 
@@ -90,10 +90,10 @@ def test_a_run_that_gave_up_is_continued_by_the_next(web: Web, tmp_path: Path) -
 def test_a_download_that_was_killed_is_continued(web: Web, tmp_path: Path) -> None:
     web.files["a.zip"] = Served(CONTENT, pause=0.05, etag='"v1"')
     code = (
-        "from pathlib import Path; from wheretolook.data.attempts import Network;"
+        "from pathlib import Path; from wheretolook.data.attempts import Patience;"
         "from wheretolook.data.obtain import Wanted, obtain;"
         f"wanted = Wanted({web.url('a.zip')!r}, {digest(CONTENT)!r}, '');"
-        f"obtain(wanted, Path({str(tmp_path / 'cache')!r}), Network(9, 0))"
+        f"obtain(wanted, Path({str(tmp_path / 'cache')!r}), Patience(9, 0))"
     )
     source = Path(__file__).parents[2] / "src"
     with subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(source)}) as child:
@@ -138,7 +138,7 @@ def test_a_download_that_was_whole_but_not_yet_moved_is_taken_as_it_is(web: Web,
 def test_more_than_the_whole_is_thrown_away(web: Web, tmp_path: Path) -> None:
     web.files["a.zip"] = Served(CONTENT, etag='"v1"')
     (tmp_path / "content").write_bytes(CONTENT + b"more")
-    download(web.url("a.zip"), tmp_path, NETWORK)
+    download(web.url("a.zip"), tmp_path, PATIENT)
     assert (tmp_path / "content").read_bytes() == CONTENT
 
 
@@ -237,7 +237,7 @@ def test_a_body_without_an_end_leaves_the_disk_some_room_and_says_what_fills_it(
     monkeypatch.setattr(shutil, "disk_usage", usage)
     web.files["a.zip"] = Served(CONTENT, length=False)
     with pytest.raises(Refusal, match=rf"no end yet.* remove {tmp_path}, which holds \d+,\d+ bytes") as refused:
-        download(web.url("a.zip"), tmp_path, NETWORK)
+        download(web.url("a.zip"), tmp_path, PATIENT)
     assert "free some and run it again: what came so far is kept" in str(refused.value)
     assert 100_000 < (tmp_path / "content").stat().st_size <= 200_000 + BLOCK
     assert len(web.tally.requests) == 1

@@ -10,15 +10,15 @@ import pytest
 
 from tests.drive_server.drive import Drive
 from tests.drive_server.served import Served
-from wheretolook.data.attempts import Network
+from wheretolook.data.attempts import Patience
 from wheretolook.data.cache import ContentCache
 from wheretolook.data.drive import drive_file, drive_id, drive_link
 from wheretolook.data.obtain import Wanted, obtain
 from wheretolook.data.refusal import Refusal
 
 CONTENT = random.Random(0).randbytes(300_000)
-NETWORK = Network(timeout=5, retries=2, pause=0.001)
-IMPATIENT = Network(timeout=0.3, retries=0)
+PATIENT = Patience(timeout=5, retries=2, pause=0.001)
+IMPATIENT = Patience(timeout=0.3, retries=0)
 ID = "1AbCdEfGhIjKlMnOpQrStUvWxYz_0123-"
 
 
@@ -35,9 +35,9 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def get(folder: Path, network: Network = NETWORK, sha256: str = digest(CONTENT)) -> bytes:
+def get(folder: Path, patience: Patience = PATIENT, sha256: str = digest(CONTENT)) -> bytes:
     wanted = Wanted(drive_link(ID), sha256, "drive.last-9.sha256")
-    return obtain(wanted, folder / "cache", network).read_bytes()
+    return obtain(wanted, folder / "cache", patience).read_bytes()
 
 
 @pytest.mark.parametrize("kind", ["file", "virus scan"])
@@ -136,7 +136,7 @@ def test_a_run_that_was_cut_is_continued_by_the_next(drive: Drive, tmp_path: Pat
     content = random.Random(1).randbytes(3_000_000)
     # Of each request for the body in turn: gdown asks twice where it resumes, first for all, then for the rest.
     drive.files[ID] = Served(content, cuts=[1_700_000])
-    once = replace(NETWORK, retries=0)
+    once = replace(PATIENT, retries=0)
     with pytest.raises(Refusal, match="cut short"):
         get(tmp_path, once, digest(content))
     assert get(tmp_path, once, digest(content)) == content
@@ -148,7 +148,7 @@ def test_cut_at_five_random_places_it_sends_little_twice(drive: Drive, tmp_path:
     draw = random.Random(3)
     cuts = [draw.randrange(100_000, 1_000_000) for _ in range(5)]
     drive.files[ID] = Served(content, cuts=cuts, etag='"v1"')
-    assert get(tmp_path, replace(NETWORK, retries=5), digest(content)) == content
+    assert get(tmp_path, replace(PATIENT, retries=5), digest(content)) == content
     assert drive.files[ID].cuts == []
     assert drive.tally.body_bytes <= 1.1 * len(content)
 
@@ -156,13 +156,13 @@ def test_cut_at_five_random_places_it_sends_little_twice(drive: Drive, tmp_path:
 def test_two_versions_are_never_joined(drive: Drive, tmp_path: Path) -> None:
     content = random.Random(1).randbytes(1_500_000)
     drive.files[ID] = Served(content[::-1], cuts=[900_000], later=Served(content))
-    assert get(tmp_path, NETWORK, digest(content)) == content
+    assert get(tmp_path, PATIENT, digest(content)) == content
 
 
 def test_a_server_that_will_not_resume_sends_all_of_it_again(drive: Drive, tmp_path: Path) -> None:
     content = random.Random(1).randbytes(1_500_000)
     drive.files[ID] = Served(content, cuts=[900_000], ranges=False)
-    assert get(tmp_path, replace(NETWORK, retries=3), digest(content)) == content
+    assert get(tmp_path, replace(PATIENT, retries=3), digest(content)) == content
 
 
 def test_a_full_disk_is_called_so(drive: Drive, tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_full_disk_is_called_so(drive: Drive, tmp_path: Path) -> None:
     # gdown goes on in the one kept part; writing there ends as writing to a full disk does.
     (tmp_path / "work" / "contentabcdefgh.part").symlink_to("/dev/full")
     with pytest.raises(Refusal, match="no space left on the disk; free some"):
-        drive_file(ID, tmp_path / "work", replace(NETWORK, retries=0))
+        drive_file(ID, tmp_path / "work", replace(PATIENT, retries=0))
 
 
 def test_no_network_is_called_so(drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,5 +190,5 @@ def test_an_untrusted_certificate_is_called_so(drive: Drive, tmp_path: Path, mon
 def test_the_link_of_a_folder_is_not_taken_for_that_of_a_file(drive: Drive, tmp_path: Path) -> None:
     wanted = Wanted(f"https://drive.google.com/drive/folders/{ID}", digest(CONTENT), "drive.x.sha256")
     with pytest.raises(Refusal, match="expected the link of a file, found that of a folder"):
-        obtain(wanted, tmp_path / "cache", NETWORK)
+        obtain(wanted, tmp_path / "cache", PATIENT)
     assert drive.tally.requests == []

@@ -11,13 +11,13 @@ from tests.drive_server.drive import Drive, Folder
 from tests.drive_server.served import Served
 from wheretolook.data import drive_folder
 from wheretolook.data.archive_fetch import fetch_archive, fetch_drive
-from wheretolook.data.attempts import Network
+from wheretolook.data.attempts import Patience
 from wheretolook.data.drive import drive_file, drive_link
 from wheretolook.data.drive_folder import MEMORY
 from wheretolook.data.obtain import Wanted
 from wheretolook.data.refusal import Refusal
 
-NETWORK = Network(timeout=5, retries=1, pause=0.001)
+PATIENT = Patience(timeout=5, retries=1, pause=0.001)
 
 
 def key(name: str) -> str:
@@ -50,7 +50,7 @@ def drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Drive]:
 
 def fetch(folder: Path, sha256: str, root: str = "", masks: str = "") -> dict[str, bytes]:
     wanted = Wanted(LINK, sha256, "fetch.sha256")
-    fetch_drive(wanted, root, masks, folder / "raw", folder / "cache", NETWORK)
+    fetch_drive(wanted, root, masks, folder / "raw", folder / "cache", PATIENT)
     return tree(folder / "raw")
 
 
@@ -94,12 +94,12 @@ def test_what_a_kill_leaves_grows_by_a_line_a_file_and_is_gone_on_from(
 ) -> None:
     lengths = []
 
-    def killed(identifier: str, folder: Path, network: Network) -> bool:
+    def killed(identifier: str, folder: Path, patience: Patience) -> bool:
         memory = folder.parent / MEMORY
         lengths.append(len(memory.read_bytes().splitlines()) if memory.exists() else 0)
         if identifier == key("h1"):
             raise KeyboardInterrupt
-        return drive_file(identifier, folder, network)
+        return drive_file(identifier, folder, patience)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(drive_folder, "drive_file", killed)
@@ -186,7 +186,7 @@ def test_an_archive_on_drive_is_unpacked(drive: Drive, tmp_path: Path) -> None:
     content = write_zip(tmp_path / "cells.zip", TWO_CLASSES).read_bytes()
     drive.files[key("zip")] = Served(content, kind="virus scan")
     wanted = Wanted(drive_link(key("zip")), hashlib.sha256(content).hexdigest(), "fetch.sha256")
-    fetch_drive(wanted, "", "", tmp_path / "raw", tmp_path / "cache", NETWORK)
+    fetch_drive(wanted, "", "", tmp_path / "raw", tmp_path / "cache", PATIENT)
     assert sorted(tree(tmp_path / "raw")) == ["images/healthy/1.png", "images/infected/1.png", "images/infected/2.png"]
 
 
@@ -195,5 +195,5 @@ def test_a_refused_archive_is_named_by_where_it_came_from(drive: Drive, tmp_path
     drive.files[key("zip")] = Served(content)
     wanted = Wanted(drive_link(key("zip")), hashlib.sha256(content).hexdigest(), "fetch.sha256")
     with pytest.raises(Refusal, match=r"^https://drive\.google\.com/uc\?id=1zip_+: expected names inside"):
-        fetch_archive(wanted, "", "", tmp_path / "raw", tmp_path / "cache", NETWORK)
+        fetch_archive(wanted, "", "", tmp_path / "raw", tmp_path / "cache", PATIENT)
     assert not (tmp_path / "raw" / "images").exists()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.data.made_classes import MASK_VALUES, write_classes, write_mask
-from wheretolook.data.prepare import Plan, prepare
+from wheretolook.data.prepare import PrepareOptions, prepare
 from wheretolook.data.prepared import load_prepared
 from wheretolook.data.refusal import Refusal
 
@@ -16,8 +16,8 @@ def folder(tmp_path: Path) -> Path:
     # Names that a table reader likes to take for numbers or gaps.
     raw = write_classes(tmp_path / "raw", {"NA": 10, "007": 10})
     write_mask(raw / "masks/NA/p0_000.png")
-    plan = Plan(8, "stretch", r"^p(\d)", MASK_VALUES, 0.2, 0.2, 0, "refuse", "error")
-    prepare(raw, tmp_path / "prepared", plan)
+    options = PrepareOptions(8, "stretch", r"^p(\d)", MASK_VALUES, 0.2, 0.2, 0, "refuse", "error")
+    prepare(raw, tmp_path / "prepared", options)
     return tmp_path / "prepared"
 
 

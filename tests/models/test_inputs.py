@@ -1,7 +1,9 @@
 import numpy as np
 import torch
 
-from wheretolook.models.inputs import channel_statistics, to_input
+from tests.models.small import card
+from wheretolook.models.inputs import channel_statistics, model_input, to_input
+from wheretolook.models.network import build_network
 
 
 def test_input_is_normalised_by_channel():
@@ -15,6 +17,14 @@ def test_input_is_in_channels_last_memory():
     inputs = to_input(torch.zeros(2, 4, 4, 3, dtype=torch.uint8), (0.5,) * 3, (0.2,) * 3)
     assert inputs.dtype == torch.float32
     assert inputs.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_model_reads_arrays_and_tensors_alike_by_the_normalisation_of_its_card():
+    images = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), dtype=np.uint8)
+    of = card(build_network("looknet", 2, {"width": 4, "depth": 2}), mean=(0.5, 0.2, 0.0), std=(0.5, 0.1, 0.25))
+    expected = torch.from_numpy((images / 255 - of.mean) / of.std).float().permute(0, 3, 1, 2)
+    for given in (images, images.astype(np.float32), torch.from_numpy(images)):
+        torch.testing.assert_close(model_input(of, given, torch.device("cpu")), expected)
 
 
 def test_statistics_are_numpys_over_the_chosen_images():

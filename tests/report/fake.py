@@ -215,6 +215,7 @@ def _write_cams(
             "architecture": "looknet",
             "loss": name.split("-")[0],
             "seed": number % 2,
+            "recipe": f"of {name.split('-')[0]}",
         },
         "data": {"sha256": data_sha, "images": len(world.labels)},
         "class_names": list(world.class_names),

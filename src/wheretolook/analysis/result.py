@@ -43,7 +43,7 @@ def model_result(
     names = prepared.index["group"].to_numpy(dtype=str)
     groups, labels, logits = group_codes(names), prepared.labels, maps.head_logits()
     sample = Sample(labels, groups, splits, prepared.class_names)
-    localisation, of_primary = locate(maps, prepared, sample, resamples, seed)
+    localisation, of_foremost = locate(maps, prepared, sample, resamples, seed)
     estimated, on_foreground = estimate(maps, prepared, sample, resamples, seed) or (None, None)
     right = logits[:, -1].argmax(axis=1) == labels
     return {
@@ -60,7 +60,7 @@ def model_result(
             )
             for split, rows in splits.items()
         },
-        "groups": by_group(right, of_primary or on_foreground, sample, names, resamples, seed)
+        "groups": by_group(right, of_foremost or on_foreground, sample, names, resamples, seed)
         if has_groups(names)
         else None,
         "localisation": localisation,

@@ -24,7 +24,7 @@ from wheretolook.data.refusal import Refusal
 from wheretolook.execution.ranks import Ranks
 from wheretolook.models.card import Card
 from wheretolook.models.checkpoint import load_model
-from wheretolook.models.inputs import to_input
+from wheretolook.models.inputs import model_input
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def export_maps(
     depends_on = {"model": sha256_of(model), "data": prepared.sha256, "choices": asdict(choices)}
     state = state_folder(cache, model.stem, depends_on, ranks)
     with shared_state(state, folder, ranks, lambda new: create_arrays(new, work, count)) as maps:
-        put, done = partial(_input, card, ranks.device), Journal(maps.parent, ranks.rank)
+        put, done = partial(model_input, card, device=ranks.device), Journal(maps.parent, ranks.rank)
         fill_arrays(maps, work, prepared.images, put, choices.batch_size, ranks, done)
         ranks.wait()
         manifest = {}
@@ -208,10 +208,6 @@ def _heads(card: Card, engine: Engine) -> tuple[str, ...]:
     """Trained heads of the layers that are looked at, and the network's own, first to last."""
     looked_at = {layer.name for layer in engine.layers} | {card.layers[-1]}
     return tuple(layer for layer in card.layers if layer in card.trained_heads and layer in looked_at)
-
-
-def _input(card: Card, device: torch.device, images: Tensor) -> Tensor:
-    return to_input(images.to(device, non_blocking=True), card.mean, card.std)
 
 
 def _every_class(columns: np.ndarray, labels: np.ndarray, logits: Tensor, rows: slice) -> Tensor:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from wheretolook.data.prepared import TEST, Prepared
 from wheretolook.models.card import Card
-from wheretolook.models.inputs import to_input
+from wheretolook.models.inputs import model_input
 from wheretolook.models.layered import Network
 from wheretolook.models.network import build_network
 
@@ -115,5 +115,4 @@ def _inputs(
 ) -> Iterator[Tensor]:
     """Network inputs of some images, batch by batch."""
     for start in range(0, len(rows), batch_size):
-        images = torch.from_numpy(np.array(prepared.images[rows[start : start + batch_size]])).to(device)
-        yield to_input(images, card.mean, card.std)
+        yield model_input(card, prepared.images[rows[start : start + batch_size]], device)

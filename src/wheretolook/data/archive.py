@@ -1,6 +1,5 @@
 """Unpack what can't be trusted: everything is judged before a byte is written, and the folder appears whole or not."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from wheretolook.data.archive_entries import Entry, blocks, contents, entries
 from wheretolook.data.archive_plan import make_plan
 from wheretolook.data.atomic import replacing_folder
 from wheretolook.data.refusal import Refusal
+from wheretolook.data.space import free_bytes
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,7 @@ def _check_sizes(found: list[Entry], most_files: int, most_bytes: int) -> None:
 
 
 def _check_space(folder: Path, needed: int) -> None:
-    existing = next(parent for parent in folder.absolute().parents if parent.exists())
-    if needed > (free := shutil.disk_usage(existing).free):
+    if needed > (free := free_bytes(folder.parent)):
         raise Refusal(f"expected {needed:,} free bytes on the disk to unpack it, found {free:,}; free some")
 
 

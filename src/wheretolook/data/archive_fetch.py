@@ -6,7 +6,7 @@ from pathlib import Path
 from wheretolook.data.archive import unpack
 from wheretolook.data.archive_entries import Entry
 from wheretolook.data.archive_plan import make_plan
-from wheretolook.data.attempts import Network
+from wheretolook.data.attempts import Patience
 from wheretolook.data.decode import SUFFIXES
 from wheretolook.data.drive import drive_link
 from wheretolook.data.drive_folder import copy_listing, drive_folder_id, obtain_drive_folder
@@ -15,7 +15,7 @@ from wheretolook.data.refusal import Refusal
 from wheretolook.data.scan import image_paths
 
 
-def fetch_archive(wanted: Wanted, root: str, masks: str, folder: Path, cache: Path, network: Network) -> None:
+def fetch_archive(wanted: Wanted, root: str, masks: str, folder: Path, cache: Path, patience: Patience) -> None:
     """Bring an archive, check it against its SHA-256, and unpack it to FOLDER/images and FOLDER/masks.
 
     Args:
@@ -24,12 +24,12 @@ def fetch_archive(wanted: Wanted, root: str, masks: str, folder: Path, cache: Pa
         masks: the folder inside it that holds the masks; '' for none.
         folder: what stands there under `images` and `masks` is replaced, as a whole each, or untouched.
         cache: folder of the content cache, ".cache" in the pipeline.
-        network: patience of a download.
+        patience: of a download.
 
     Raises:
         Refusal: it can't be had, holds other bytes, or is not to be unpacked.
     """
-    archive = obtain(wanted, cache, network)
+    archive = obtain(wanted, cache, patience)
     try:
         unpack(archive, folder / "images", root, without=masks)
         if masks:
@@ -38,35 +38,35 @@ def fetch_archive(wanted: Wanted, root: str, masks: str, folder: Path, cache: Pa
         raise Refusal(str(refusal).replace(str(archive), wanted.source)) from refusal
 
 
-def fetch_drive(wanted: Wanted, root: str, masks: str, folder: Path, cache: Path, network: Network) -> None:
+def fetch_drive(wanted: Wanted, root: str, masks: str, folder: Path, cache: Path, patience: Patience) -> None:
     """As `fetch_archive`, for a link of Google Drive: to an archive, or to a folder with the files themselves.
 
     The SHA-256 of a folder is that of its listing: for each file a line of its own SHA-256, two spaces and its path,
     sorted by path. A run without it says the one that it sees.
     """
     if not drive_folder_id(wanted.source):
-        fetch_archive(wanted, root, masks, folder, cache, network)
+        fetch_archive(wanted, root, masks, folder, cache, patience)
         return
-    listing = obtain_drive_folder(wanted, cache, network)
+    listing = obtain_drive_folder(wanted, cache, patience)
     found = [Entry(path, 0, "file") for _, path in listing]
     copy_listing(listing, make_plan(found, root, without=masks), cache, folder / "images")
     if masks:
         copy_listing(listing, make_plan(found, masks), cache, folder / "masks")
 
 
-def fetch_outside(given: Mapping[str, str], folder: Path, cache: Path, network: Network) -> None:
+def fetch_outside(given: Mapping[str, str], folder: Path, cache: Path, patience: Patience) -> None:
     """Do what the sources `archive` and `drive` of stage `fetch` were asked for.
 
     Args:
         given: sha256, root, masks, and one of path, url and id.
         folder: gets `images` and, where there are masks, `masks`.
         cache: folder of the content cache.
-        network: patience of a download.
+        patience: of a download.
 
     Raises:
         Refusal: as `fetch_drive`, or no masks where masks were asked for.
     """
-    fetch_drive(wanted_of(given), given["root"], given["masks"], folder, cache, network)
+    fetch_drive(wanted_of(given), given["root"], given["masks"], folder, cache, patience)
     if given["masks"] and not image_paths(folder / "masks"):
         kinds = ", ".join(sorted(SUFFIXES))
         raise Refusal(f"{given['masks']}: expected masks ({kinds}), found none; '' stands for no masks")

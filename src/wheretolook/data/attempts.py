@@ -15,7 +15,7 @@ LONGEST_PAUSE = 60.0
 
 
 @dataclass(frozen=True)
-class Network:
+class Patience:
     """How patient a download is.
 
     Attributes:
@@ -42,18 +42,18 @@ class Failure(Exception):
         self.found, self.remedy, self.heals, self.wait = found, remedy, heals, wait
 
 
-def attempt(once: Callable[[], Result], source: str, network: Network) -> Result:
+def attempt(once: Callable[[], Result], source: str, patience: Patience) -> Result:
     """Call `once` until it succeeds, fails for good, or the retries are used up.
 
     Raises:
         Refusal: the last `Failure`, in words: the source, what was found, the remedy.
     """
-    for tried in range(1, network.retries + 2):
+    for tried in range(1, patience.retries + 2):
         try:
             return once()
         except Failure as failure:
-            pause = max(min(network.pause * 2 ** (tried - 1), LONGEST_PAUSE), failure.wait)
-            if not failure.heals or tried > network.retries or pause > LONGEST_PAUSE:
+            pause = max(min(patience.pause * 2 ** (tried - 1), LONGEST_PAUSE), failure.wait)
+            if not failure.heals or tried > patience.retries or pause > LONGEST_PAUSE:
                 raise Refusal(_in_words(source, failure, tried)) from failure
             print(f"{source}: {failure.found}; attempt {tried + 1} in {pause:.1f} s", file=sys.stderr)
             time.sleep(pause)

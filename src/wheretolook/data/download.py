@@ -11,7 +11,7 @@ import urllib3
 from tqdm import tqdm
 
 from wheretolook.data.atomic import write_json
-from wheretolook.data.attempts import Failure, Network, attempt
+from wheretolook.data.attempts import Failure, Patience, attempt
 from wheretolook.data.download_failures import (
     RUN_AGAIN,
     check_reserve,
@@ -27,13 +27,13 @@ BLOCK = 1 << 16
 SLOWEST = 1024
 
 
-def download(url: str, folder: Path, network: Network) -> bool:
-    """Bring the body of a URL, in as many attempts as `network` allows, each going on where the last one ended.
+def download(url: str, folder: Path, patience: Patience) -> bool:
+    """Bring the body of a URL, in as many attempts as `patience` allows, each going on where the last one ended.
 
     Args:
         url: http or https.
         folder: holds what came so far (`content`) and how the server named that version (`version.json`).
-        network: time-out, retries, pauses.
+        patience: time-out, retries, pauses.
 
     Returns:
         Whether `folder/content`, now whole by the server's own count, was joined of more than one piece. Its bytes
@@ -43,21 +43,21 @@ def download(url: str, folder: Path, network: Network) -> bool:
         Refusal: private, missing, throttled, no network, too slow, cut short, no end, no space; with what to do.
     """
     with requests.Session() as session:
-        return attempt(lambda: _attempt(session, url, folder, network), url, network)
+        return attempt(lambda: _attempt(session, url, folder, patience), url, patience)
 
 
-def _attempt(session: requests.Session, url: str, folder: Path, network: Network) -> bool:
+def _attempt(session: requests.Session, url: str, folder: Path, patience: Patience) -> bool:
     content = folder / "content"
     offset = content.stat().st_size if content.exists() else 0
     try:
-        with _asked(session, url, _headers(folder, offset), network) as response:
+        with _asked(session, url, _headers(folder, offset), patience) as response:
             if _is_whole(response, offset):
                 return True
             _forget_another_version(response, content, offset)
             if failure := status_failure(response):
                 raise failure
             offset = offset if response.status_code == 206 else 0
-            _receive(response, folder, offset, network)
+            _receive(response, folder, offset, patience)
             return offset > 0
     except requests.RequestException as error:
         raise network_failure(error, url) from error
@@ -65,10 +65,10 @@ def _attempt(session: requests.Session, url: str, folder: Path, network: Network
         raise disk_failure(error, folder) or error from error
 
 
-def _asked(session: requests.Session, url: str, headers: dict[str, str], network: Network) -> requests.Response:
+def _asked(session: requests.Session, url: str, headers: dict[str, str], patience: Patience) -> requests.Response:
     """The answer at the end of all redirects, without its body."""
     try:
-        return session.get(url, headers=headers, stream=True, timeout=network.timeout)
+        return session.get(url, headers=headers, stream=True, timeout=patience.timeout)
     except requests.RequestException:
         raise
     except ValueError as error:
@@ -106,7 +106,7 @@ def _forget_another_version(response: requests.Response, content: Path, offset: 
         raise Failure("another version of the file than the part that came before", RUN_AGAIN, heals=True)
 
 
-def _receive(response: requests.Response, folder: Path, offset: int, network: Network) -> None:
+def _receive(response: requests.Response, folder: Path, offset: int, patience: Patience) -> None:
     left = response.headers.get("Content-Length", "")
     expected = int(left) if left.isascii() and left.isdigit() else None
     check_space(folder, expected or 0)
@@ -119,7 +119,7 @@ def _receive(response: requests.Response, folder: Path, offset: int, network: Ne
         (folder / "content").open("ab" if offset else "wb") as file,
         _bar(response.url, offset, expected) as bar,
     ):
-        received = _copy(response, file, bar, network, lambda: check_reserve(folder, reserve))
+        received = _copy(response, file, bar, patience, lambda: check_reserve(folder, reserve))
     if expected is not None and received < expected:
         raise Failure(f"a file cut short ({offset + received:,} of {offset + expected:,} bytes)", RUN_AGAIN, heals=True)
 
@@ -130,7 +130,7 @@ def _bar(url: str, offset: int, expected: int | None) -> tqdm:
     return tqdm(total=total, initial=offset, desc=name, unit="B", unit_scale=True, disable=None)
 
 
-def _copy(response: requests.Response, file: Any, bar: tqdm, network: Network, check_disk: Callable[[], None]) -> int:
+def _copy(response: requests.Response, file: Any, bar: tqdm, patience: Patience, check_disk: Callable[[], None]) -> int:
     received = before = 0
     began = time.monotonic()
     try:
@@ -140,8 +140,8 @@ def _copy(response: requests.Response, file: Any, bar: tqdm, network: Network, c
             bar.update(len(block))
             received += len(block)
             now = time.monotonic()
-            if now - began >= network.timeout:
-                if received - before < SLOWEST * network.timeout:
+            if now - began >= patience.timeout:
+                if received - before < SLOWEST * patience.timeout:
                     raise Failure(f"a server slower than {SLOWEST} bytes a second", RUN_AGAIN, heals=True)
                 began, before = now, received
     except urllib3.exceptions.ReadTimeoutError as error:

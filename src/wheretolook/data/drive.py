@@ -6,7 +6,7 @@ from pathlib import Path
 import requests
 from tqdm import tqdm
 
-from wheretolook.data.attempts import Failure, Network, attempt
+from wheretolook.data.attempts import Failure, Patience, attempt
 from wheretolook.data.download_failures import (
     RUN_AGAIN,
     check_reserve,
@@ -16,7 +16,7 @@ from wheretolook.data.download_failures import (
     reserve_of,
 )
 from wheretolook.data.drive_failures import page_failure
-from wheretolook.data.drive_patience import Patience
+from wheretolook.data.drive_watch import Watch
 
 BLOCK = 1 << 16
 
@@ -33,13 +33,13 @@ def drive_link(identifier: str) -> str:
     return f"https://drive.google.com/uc?id={identifier}"
 
 
-def drive_file(identifier: str, folder: Path, network: Network) -> bool:
-    """Bring a file of Google Drive, in as many attempts as `network` allows, each going on where the last one ended.
+def drive_file(identifier: str, folder: Path, patience: Patience) -> bool:
+    """Bring a file of Google Drive, in as many attempts as `patience` allows, each going on where the last one ended.
 
     Args:
         identifier: the file's id.
         folder: holds what came so far, as gdown names it, and in the end `content`.
-        network: time-out, retries, pauses.
+        patience: time-out, retries, pauses.
 
     Returns:
         Whether `folder/content` was joined of more than one piece. Its bytes are not to be believed before they
@@ -48,26 +48,26 @@ def drive_file(identifier: str, folder: Path, network: Network) -> bool:
     Raises:
         Refusal: quota, private, missing, throttled, no network, too slow, cut short, no space; with what to do.
     """
-    return attempt(lambda: _attempt(identifier, folder, network), drive_link(identifier), network)
+    return attempt(lambda: _attempt(identifier, folder, patience), drive_link(identifier), patience)
 
 
-def _attempt(identifier: str, folder: Path, network: Network) -> bool:
+def _attempt(identifier: str, folder: Path, patience: Patience) -> bool:
     import gdown
 
     before = _kept(folder)
-    patience = Patience(network)
+    watch = Watch(patience)
     try:
-        _download(identifier, folder, network, patience)
+        _download(identifier, folder, patience, watch)
     except gdown.exceptions.FileURLRetrievalError as error:
-        raise page_failure(identifier, network) from error
+        raise page_failure(identifier, patience) from error
     except gdown.exceptions.DownloadCancelled as error:
-        found = f"a server too slow or silent: no block in {patience.seconds:g} s"
+        found = f"a server too slow or silent: no block in {watch.seconds:g} s"
         raise Failure(found, f"{RUN_AGAIN}, or raise `timeout`", heals=True) from error
     except gdown.exceptions.DownloadError as error:
         _drop_stuck(folder, before)
-        raise _cut_short(error, drive_link(identifier), patience.retried, network.retries) from error
+        raise _cut_short(error, drive_link(identifier), watch.retried, patience.retries) from error
     except requests.HTTPError as error:
-        raise page_failure(identifier, network) from error
+        raise page_failure(identifier, patience) from error
     except requests.RequestException as error:
         raise network_failure(error, drive_link(identifier)) from error
     except OSError as error:
@@ -75,20 +75,20 @@ def _attempt(identifier: str, folder: Path, network: Network) -> bool:
     except (KeyError, ValueError, TypeError, AssertionError) as error:
         # gdown reads headers and forms as Drive sends them; an answer of another make ends in one of these.
         raise Failure("an answer that is not Drive's", "open the link in a browser; update gdown") from error
-    return before > 0 or patience.retried > 0
+    return before > 0 or watch.retried > 0
 
 
-def _download(identifier: str, folder: Path, network: Network, patience: Patience) -> None:
+def _download(identifier: str, folder: Path, patience: Patience, watch: Watch) -> None:
     import gdown
 
     # A cut connection costs the block that it cut. gdown reads half a megabyte at a time: for a model of some
     # megabytes and five cuts that is a quarter of it, sent twice.
     importlib.import_module("gdown.download").CHUNK_SIZE = BLOCK
     reserve = reserve_of(folder)
-    with tqdm(desc=identifier, unit="B", unit_scale=True, leave=False, disable=None) as bar, patience:
+    with tqdm(desc=identifier, unit="B", unit_scale=True, leave=False, disable=None) as bar, watch:
 
         def advance(so_far: int, total: int | None) -> None:
-            patience.restart()
+            watch.restart()
             if bar.total is None and total is not None:
                 bar.total = total
                 check_space(folder, total - so_far)
@@ -102,10 +102,10 @@ def _download(identifier: str, folder: Path, network: Network, patience: Patienc
             quiet=True,  # its own bar is drawn where there is no terminal, too
             use_cookies=False,  # they would be written into the home folder
             resume=True,
-            timeout=network.timeout,
+            timeout=patience.timeout,
             # These are for cut connections, and go on from the very byte; answers like 429 are for the attempts here.
-            retries=network.retries,
-            cancel=patience,
+            retries=patience.retries,
+            cancel=watch,
             progress=advance,
         )
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from wheretolook.data.attempts import Failure, Network
+from wheretolook.data.attempts import Failure, Patience
 from wheretolook.data.download_failures import network_failure, retry_after, status_failure
 
 # Words of Drive's own pages, in lower case.
@@ -17,27 +17,27 @@ LONGEST_PAGE = 1 << 20
 PAGE = "an HTML page in place of the file"
 
 
-def page_failure(identifier: str, network: Network) -> Failure:
+def page_failure(identifier: str, patience: Patience) -> Failure:
     """Ask for a Drive file once more, and tell by the status and the words of the page why it isn't given."""
-    return _failure(f"https://drive.google.com/uc?id={identifier}", network)
+    return _failure(f"https://drive.google.com/uc?id={identifier}", patience)
 
 
-def folder_failure(identifier: str, network: Network) -> Failure:
+def folder_failure(identifier: str, patience: Patience) -> Failure:
     """The same for the page that lists a folder."""
-    failure = _failure(f"https://drive.google.com/embeddedfolderview?id={identifier}", network)
+    failure = _failure(f"https://drive.google.com/embeddedfolderview?id={identifier}", patience)
     # Asked for again, the list came: it was a passing fault.
     return Failure("no list of the folder", "run it again", heals=True) if failure.found == PAGE else failure
 
 
-def _failure(link: str, network: Network) -> Failure:
+def _failure(link: str, patience: Patience) -> Failure:
     try:
         headers = {"Accept-Encoding": "identity"}
-        with requests.get(link, headers=headers, stream=True, timeout=network.timeout) as response:
+        with requests.get(link, headers=headers, stream=True, timeout=patience.timeout) as response:
             if failure := _by_status(response):
                 return failure
             if "Content-Disposition" in response.headers:
                 return Failure("a page in place of the file, and the file right after", "run it again", heals=True)
-            return _by_words(_words(response, network.timeout))
+            return _by_words(_words(response, patience.timeout))
     except requests.RequestException as error:
         return network_failure(error, link)
 

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from wheretolook.data.archive_entries import Entry
 from wheretolook.data.archive_plan import Plan, make_plan
 from wheretolook.data.atomic import replacing_folder, write_text
-from wheretolook.data.attempts import Network
+from wheretolook.data.attempts import Patience
 from wheretolook.data.cache import ContentCache
 from wheretolook.data.drive import drive_file
 from wheretolook.data.drive_listing import list_drive_folder
@@ -32,13 +32,13 @@ def drive_folder_id(source: str) -> str:
     return match[1] if match else ""
 
 
-def obtain_drive_folder(wanted: Wanted, cache: Path, network: Network) -> Listing:
+def obtain_drive_folder(wanted: Wanted, cache: Path, patience: Patience) -> Listing:
     """Bring every file of a Drive folder into the cache, or find all of them there.
 
     Args:
         wanted: the folder's link, and the SHA-256 of its listing.
         cache: folder of the content cache.
-        network: patience of each download.
+        patience: of each download.
 
     Returns:
         (SHA-256, path) of each file, sorted by path.
@@ -53,11 +53,11 @@ def obtain_drive_folder(wanted: Wanted, cache: Path, network: Network) -> Listin
         return listing
     with store.partial(wanted.source, wanted.sha256) as folder:
         resumed = (folder / MEMORY).exists()
-        digest = _fetch(wanted, store, folder, network)
+        digest = _fetch(wanted, store, folder, patience)
         if resumed and digest != wanted.sha256:
             # A file may have changed since the part that came before.
             (folder / MEMORY).unlink()
-            digest = _fetch(wanted, store, folder, network)
+            digest = _fetch(wanted, store, folder, patience)
         if digest != wanted.sha256:
             raise wrong_digest(wanted, digest, "folder")
     listing = _cached(store, digest)
@@ -75,16 +75,16 @@ def _cached(store: ContentCache, digest: str) -> Listing | None:
     return listing if all(store.get(file) for file, _ in listing) else None
 
 
-def _fetch(wanted: Wanted, store: ContentCache, folder: Path, network: Network) -> str:
+def _fetch(wanted: Wanted, store: ContentCache, folder: Path, patience: Patience) -> str:
     """Bring what is missing, one file after the other, and put the listing into the cache; its SHA-256."""
-    files = list_drive_folder(drive_folder_id(wanted.source), wanted.source, network)
+    files = list_drive_folder(drive_folder_id(wanted.source), wanted.source, patience)
     make_plan([Entry(path, 0, "file") for path in files], root=".")
     fetched = _recall(folder / MEMORY)
     for identifier in tqdm(files.values(), desc=folder.name[:8], unit="file", disable=None):
         if not (identifier in fetched and store.get(fetched[identifier])):
             scratch = folder / identifier
             scratch.mkdir(exist_ok=True)
-            drive_file(identifier, scratch, network)
+            drive_file(identifier, scratch, patience)
             fetched[identifier] = store.put(scratch / "content").name
             _remember(folder / MEMORY, identifier, fetched[identifier])
     lines = sorted((path, fetched[identifier]) for path, identifier in files.items())

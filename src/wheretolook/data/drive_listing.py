@@ -4,7 +4,7 @@ from functools import partial
 
 import requests
 
-from wheretolook.data.attempts import Network, attempt
+from wheretolook.data.attempts import Patience, attempt
 from wheretolook.data.download_failures import network_failure
 from wheretolook.data.drive_failures import folder_failure
 from wheretolook.data.refusal import Refusal
@@ -14,13 +14,13 @@ FOLDER = "application/vnd.google-apps.folder"
 NATIVE = "application/vnd.google-apps."
 
 
-def list_drive_folder(identifier: str, source: str, network: Network) -> dict[str, str]:
+def list_drive_folder(identifier: str, source: str, patience: Patience) -> dict[str, str]:
     """Path to id of every file below a folder of Drive; Google's own documents are left out.
 
     Args:
         identifier: the folder's id.
         source: its link, for messages.
-        network: patience of each page.
+        patience: of each page.
 
     Raises:
         Refusal: a page can't be had, the folder is empty, stands inside itself, or holds two files of one name.
@@ -32,7 +32,7 @@ def list_drive_folder(identifier: str, source: str, network: Network) -> dict[st
         if folder in seen:
             raise Refusal(f"{source}: expected folders within folders, found {parent!r} inside itself; give another")
         seen.add(folder)
-        for child, name, kind in attempt(partial(_children, folder, network), source, network):
+        for child, name, kind in attempt(partial(_children, folder, patience), source, patience):
             path = f"{parent}{name.replace('/', '_')}"
             if kind == FOLDER:
                 waiting.append((f"{path}/", child))
@@ -47,7 +47,7 @@ def list_drive_folder(identifier: str, source: str, network: Network) -> dict[st
     return files
 
 
-def _children(identifier: str, network: Network) -> list[tuple[str, str, str]]:
+def _children(identifier: str, patience: Patience) -> list[tuple[str, str, str]]:
     """(id, name, type) of what stands in one folder."""
     import gdown
 
@@ -57,8 +57,8 @@ def _children(identifier: str, network: Network) -> list[tuple[str, str, str]]:
 
     try:
         with requests.Session() as session:
-            return read_page(sess=session, folder_id=identifier, verify=True, timeout=network.timeout)[1]
+            return read_page(sess=session, folder_id=identifier, verify=True, timeout=patience.timeout)[1]
     except gdown.exceptions.DownloadError as error:
-        raise folder_failure(identifier, network) from error
+        raise folder_failure(identifier, patience) from error
     except requests.RequestException as error:
         raise network_failure(error, "https://drive.google.com") from error

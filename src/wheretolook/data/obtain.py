@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from wheretolook.data.attempts import Network
+from wheretolook.data.attempts import Patience
 from wheretolook.data.cache import ContentCache
 from wheretolook.data.download import download
 from wheretolook.data.hashing import sha256_of
@@ -30,13 +30,13 @@ class Wanted:
     setting: str
 
 
-def obtain(wanted: Wanted, cache: Path, network: Network) -> Path:
+def obtain(wanted: Wanted, cache: Path, patience: Patience) -> Path:
     """Bring a file, or find it in the cache.
 
     Args:
         wanted: where it is, and which bytes it must hold.
         cache: folder of the content cache; what is there needs no network.
-        network: patience of the download.
+        patience: of the download.
 
     Returns:
         Path of a file whose SHA-256 is the wanted one: in the cache, or the local path itself. Not to be changed.
@@ -53,7 +53,7 @@ def obtain(wanted: Wanted, cache: Path, network: Network) -> Path:
     _check_address(wanted.source)
     with store.partial(wanted.source, wanted.sha256) as folder:
         # Another process may have brought it while this one waited for the folder.
-        return store.get(wanted.sha256) or _verified(_transfer(wanted, folder, network), wanted, store)
+        return store.get(wanted.sha256) or _verified(_transfer(wanted, folder, patience), wanted, store)
 
 
 def is_remote(source: str) -> bool:
@@ -108,7 +108,7 @@ def _local(wanted: Wanted) -> Path:
     return path
 
 
-def _transfer(wanted: Wanted, folder: Path, network: Network) -> Path:
+def _transfer(wanted: Wanted, folder: Path, patience: Patience) -> Path:
     """Bring a remote file into `folder`; a joined one that isn't what was pinned, once more and in one piece.
 
     Two halves may be of two versions: only a download in one piece can tell a changed file from that.
@@ -120,9 +120,9 @@ def _transfer(wanted: Wanted, folder: Path, network: Network) -> Path:
     if "drive.google.com/drive/" in wanted.source:
         raise Refusal(f"{wanted.source}: expected the link of a file, found that of a folder; open it, share the file")
     if identifier:
-        bring = partial(drive_file, identifier, folder, network)
+        bring = partial(drive_file, identifier, folder, patience)
     else:
-        bring = partial(download, wanted.source, folder, network)
+        bring = partial(download, wanted.source, folder, patience)
     if not wanted.sha256:
         _empty(folder)
     joined = bring()

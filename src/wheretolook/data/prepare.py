@@ -21,7 +21,7 @@ from wheretolook.data.splits import assign_splits, compile_pattern, connected_un
 
 
 @dataclass(frozen=True)
-class Plan:
+class PrepareOptions:
     """How to prepare; the fields are the parameters of the stage.
 
     Attributes:
@@ -46,13 +46,13 @@ class Plan:
     on_bad_image: str
 
 
-def prepare(raw: Path, prepared: Path, plan: Plan) -> dict[str, Any]:
+def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any]:
     """Write images.npy, masks.npy (where there are masks), index.csv and audit.json.
 
     Args:
         raw: holds `images/CLASS/...` and perhaps `masks/CLASS/...`.
         prepared: the folder that is written, whole or not at all.
-        plan: how.
+        options: how.
 
     Returns:
         The audit, as in audit.json (`wheretolook.data.audit`).
@@ -60,22 +60,22 @@ def prepare(raw: Path, prepared: Path, plan: Plan) -> dict[str, Any]:
     Raises:
         Refusal: the data cannot be prepared as asked; the message says why, and what to do.
     """
-    check_plan(plan)
-    labels_of = parse_mask_values(plan.mask_values)
+    check_options(options)
+    labels_of = parse_mask_values(options.mask_values)
     scan = scan_classes(raw / "images")
-    groups = groups_of([file.path.name for file in scan.files], plan.group_pattern)
+    groups = groups_of([file.path.name for file in scan.files], options.group_pattern)
     masks = find_masks(raw / "masks", scan)
     with replacing_folder(prepared) as folder:
-        decoded = decode_images(scan.files, folder / "decoded.npy", plan.size, plan.fit)
-        bad = _bad_images(scan.files, decoded, plan.on_bad_image)
+        decoded = decode_images(scan.files, folder / "decoded.npy", options.size, options.fit)
+        bad = _bad_images(scan.files, decoded, options.on_bad_image)
         readable = [row for row, one in enumerate(decoded) if not one.reason]
         units = connected_units([groups[row] for row in readable], [decoded[row].pixels for row in readable])
-        dropped = check_classes([scan.files[row].class_name for row in readable], units, plan.rare_classes)
+        dropped = check_classes([scan.files[row].class_name for row in readable], units, options.rare_classes)
         kept = [
             (row, unit) for row, unit in zip(readable, units, strict=True) if scan.files[row].class_name not in dropped
         ]
         rows = _rows(
-            [(scan.files[row], decoded[row], groups[row]) for row, _ in kept], [unit for _, unit in kept], plan
+            [(scan.files[row], decoded[row], groups[row]) for row, _ in kept], [unit for _, unit in kept], options
         )
         keep_rows(folder / "decoded.npy", np.array([row for row, _ in kept]), folder / "images.npy")
         _write_index(folder / "index.csv", rows)
@@ -86,34 +86,34 @@ def prepare(raw: Path, prepared: Path, plan: Plan) -> dict[str, Any]:
             "unreadable": [{"image_id": image_id, "reason": reason} for image_id, reason in bad.items()],
             "dropped_classes": dropped,
             "ignored": some(scan.ignored),
-            "groups": audit_groups(rows, plan.group_pattern),
-            "prepared": {"size": plan.size, "fit": plan.fit},
+            "groups": audit_groups(rows, options.group_pattern),
+            "prepared": {"size": options.size, "fit": options.fit},
             "masks": None,
             **audit_mask_names(masks),
         }
         files = [masks.paths.get(row.image_id) for row in rows]
         if any(files):
             sizes = [(row.width, row.height) for row in rows]
-            audit["masks"] = write_masks(files, sizes, folder / "masks.npy", labels_of, plan.size, plan.fit)
+            audit["masks"] = write_masks(files, sizes, folder / "masks.npy", labels_of, options.size, options.fit)
         audit["sha256"] = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
         write_json(folder / "audit.json", audit)
     return audit
 
 
-def check_plan(plan: Plan) -> None:
-    """Refuse a plan by which no data could be prepared.
+def check_options(options: PrepareOptions) -> None:
+    """Refuse options by which no data could be prepared.
 
     Raises:
         Refusal: shares that leave nothing to train on, mask values or a pattern that cannot be read.
     """
-    if plan.val_share + plan.test_share >= 1:
+    if options.val_share + options.test_share >= 1:
         raise Refusal(
-            f"prepare: val_share {plan.val_share} and test_share {plan.test_share} leave nothing to train on; their sum"
-            " must be below 1"
+            f"prepare: val_share {options.val_share} and test_share {options.test_share} leave nothing to train on; "
+            "their sum must be below 1"
         )
-    parse_mask_values(plan.mask_values)
-    if plan.group_pattern:
-        compile_pattern(plan.group_pattern)
+    parse_mask_values(options.mask_values)
+    if options.group_pattern:
+        compile_pattern(options.group_pattern)
 
 
 def _bad_images(files: Sequence[ImageFile], decoded: Sequence[Decoded], on_bad_image: str) -> dict[str, str]:
@@ -132,12 +132,12 @@ def _bad_images(files: Sequence[ImageFile], decoded: Sequence[Decoded], on_bad_i
     return bad
 
 
-def _rows(kept: Sequence[tuple[ImageFile, Decoded, str]], units: Sequence[int], plan: Plan) -> list[Row]:
+def _rows(kept: Sequence[tuple[ImageFile, Decoded, str]], units: Sequence[int], options: PrepareOptions) -> list[Row]:
     """The rows of the index, with their splits."""
     class_names = sorted({file.class_name for file, _, _ in kept})
     class_index = np.array([class_names.index(file.class_name) for file, _, _ in kept])
     units = np.unique(units, return_inverse=True)[1]
-    splits = assign_splits(class_index, units, plan.val_share, plan.test_share, plan.seed)
+    splits = assign_splits(class_index, units, options.val_share, options.test_share, options.seed)
     _check_splits(class_names, class_index, splits)
     return [
         Row(

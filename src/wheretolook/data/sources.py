@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wheretolook.data.attempts import Network
+from wheretolook.data.attempts import Patience
 from wheretolook.data.scan import Masks
 
 
-def write_raw(source: str, given: Mapping[str, Any], folder: Path, cache: Path, network: Network) -> Sequence[str]:
+def write_raw(source: str, given: Mapping[str, Any], folder: Path, cache: Path, patience: Patience) -> Sequence[str]:
     """Write what a source holds.
 
     Args:
@@ -16,7 +16,7 @@ def write_raw(source: str, given: Mapping[str, Any], folder: Path, cache: Path, 
         given: its options, as `check_source_options` gives them.
         folder: empty; written.
         cache: the folder for what was downloaded.
-        network: patience with it.
+        patience: with the network.
 
     Returns:
         Files that were left behind, since their names are not those of images.
@@ -38,7 +38,7 @@ def write_raw(source: str, given: Mapping[str, Any], folder: Path, cache: Path, 
         return copy_class_folders(given["path"], masks, folder).ignored
     from wheretolook.data.archive_fetch import fetch_outside
 
-    fetch_outside(given, folder, cache, network)
+    fetch_outside(given, folder, cache, patience)
     return ()
 
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from wheretolook.analysis.statistics.classification import softmax
@@ -19,6 +17,7 @@ from wheretolook.cams.export import about_model, pinned
 from wheretolook.cams.files import ImageFiles
 from wheretolook.cams.manifest import FORMAT, LOGITS, read_manifest
 from wheretolook.cams.stream import Work, create_arrays, fill_arrays, shapes
+from wheretolook.data.arrays import keep_rows
 from wheretolook.data.atomic import replacing_folder, write_json
 from wheretolook.data.decode import to_square
 from wheretolook.data.refusal import Refusal
@@ -31,7 +30,7 @@ from wheretolook.look.table import write_predictions
 from wheretolook.look.wanted import BATCH, Wanted, build
 from wheretolook.models.card import Card
 from wheretolook.models.checkpoint import load_model
-from wheretolook.models.inputs import to_input
+from wheretolook.models.inputs import model_input
 
 MANIFEST, PREDICTIONS = "manifest.json", "predictions.csv"
 OTHER_FILES = {MANIFEST, PREDICTIONS}
@@ -107,15 +106,15 @@ def write_arrays(paths: Sequence[Path], model: Path, folder: Path, wanted: Wante
         create_arrays(scratch, work, len(paths))
         marks = create_array(scratch / "marks", (len(paths),), np.bool_)
         files = PatientFiles(paths, card.input_size, fit, marks)
-        fill_arrays(scratch, work, files, partial(_input, card, engine.device), BATCH, ranks, command="look")
+        put = partial(model_input, card, device=engine.device)
+        fill_arrays(scratch, work, files, put, BATCH, ranks, command="look")
         files.say_why()
         read = np.flatnonzero(marks)
         (scratch / "marks").unlink()
         if not len(read):
             raise Refusal(f"expected at least one image, found none in {len(paths)} files; name others")
-        if len(read) < len(paths):
-            for name in shapes(work, len(paths)):
-                _keep(scratch / name, read)
+        for name in shapes(work, len(paths)):
+            keep_rows((scratch / name).rename(scratch / "whole"), read, scratch / name)
         names, there = [names[row] for row in read], [paths[row] for row in read]
         scores = softmax(np.load(scratch / LOGITS)[:, -1])
         write_predictions(scratch / PREDICTIONS, names, there, card.class_names, scores)
@@ -140,20 +139,6 @@ def check_folder(folder: Path, paths: Sequence[Path]) -> None:
     own = set(read_manifest(folder / MANIFEST)["arrays"]) | OTHER_FILES if MANIFEST in there else set()
     if others := sorted(there - own):
         raise Refusal(f"{folder}: expected arrays of an earlier look or none, found {others[0]}; name another --out")
-
-
-def _input(card: Card, device: torch.device, images: Tensor) -> Tensor:
-    return to_input(images.to(device), card.mean, card.std)
-
-
-def _keep(path: Path, rows: np.ndarray, block: int = 1024) -> None:
-    """Keep these rows of an array on disk, block by block."""
-    whole, part = np.load(path, mmap_mode="r"), path.with_suffix(".kept")
-    kept = create_array(part, (len(rows), *whole.shape[1:]), whole.dtype)
-    for start in range(0, len(rows), block):
-        kept[start : start + block] = whole[rows[start : start + block]]
-    kept.flush()
-    part.replace(path)
 
 
 def _manifest(model: Path, card: Card, work: Work, classes: Sequence[str], folder: Path, count: int) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from wheretolook.analysis.maps.contrast import contrast_with_mean
@@ -29,7 +28,7 @@ from wheretolook.look.photo import Photo, photo_of
 from wheretolook.look.wanted import BATCH, Wanted, build
 from wheretolook.models.card import Card
 from wheretolook.models.checkpoint import load_model
-from wheretolook.models.inputs import to_input
+from wheretolook.models.inputs import model_input
 
 
 @dataclass(frozen=True)
@@ -173,7 +172,7 @@ def _look(engine: Engine, card: Card, images: Sequence[_Image], wanted: Wanted) 
     classes, names = wanted.class_names(card), tuple(image.name for image in images)
     targets = None if classes else PREDICTED
     choose = choose_classes(engine.class_count, len(images), classes or None, card.class_names, targets)
-    inputs = to_input(torch.from_numpy(np.stack([image.square for image in images])), card.mean, card.std)
+    inputs = model_input(card, np.stack([image.square for image in images]), engine.device)
     try:
         found = explain_with(engine, inputs, choose, BATCH)
     except NotFinite as error:

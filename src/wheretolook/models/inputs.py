@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wheretolook.models.card import Card
+
 Channels = tuple[float, float, float]
 
 
@@ -29,6 +31,17 @@ def to_input(images: Tensor, mean: Channels, std: Channels) -> Tensor:
     scale = to_device(torch.tensor([1 / (255 * s) for s in std]), images.device)
     offset = to_device(torch.tensor([m / s for m, s in zip(mean, std, strict=True)]), images.device)
     return images.to(torch.float32).mul_(scale).sub_(offset).permute(0, 3, 1, 2)
+
+
+def model_input(card: Card, images: np.ndarray | Tensor, device: torch.device) -> Tensor:
+    """Images as a model reads them: `to_input` with the normalisation of its card, on `device`.
+
+    Args:
+        card: of the model.
+        images: (N, S, S, 3) RGB of values 0 to 255, on the CPU.
+        device: of the network.
+    """
+    return to_input(to_device(torch.as_tensor(images), device), card.mean, card.std)
 
 
 def channel_statistics(images: np.ndarray, rows: np.ndarray, block: int = 256) -> tuple[Channels, Channels]:

@@ -10,7 +10,7 @@ def maps(name: str, names: list[str], layers: tuple[str, ...] = ("block1", "bloc
 
 
 def about(name: str, loss: str, seed: int) -> dict:
-    return {"name": name, "loss": loss, "seed": seed, "sha256": str(seed), "architecture": "looknet"}
+    return {"name": name, "loss": loss, "seed": seed, "sha256": str(seed), "recipe": f"of {loss}"}
 
 
 def test_models_of_one_recipe_differ_in_nothing_but_the_seed() -> None:

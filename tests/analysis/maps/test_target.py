@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.analysis.made import make
-from wheretolook.analysis.maps.target import open_target
-from wheretolook.cams.store import load_maps
+from wheretolook.analysis.maps.target import foremost, open_foremost, open_primary, open_target
+from wheretolook.cams.store import Maps, load_maps
 from wheretolook.data.prepared import load_prepared
 from wheretolook.data.refusal import Refusal
 
@@ -30,3 +30,34 @@ def test_nan_is_refused_with_the_file_the_image_and_the_remedy(tmp_path: Path) -
             ),
         ):
             read(rows)
+
+
+@pytest.mark.parametrize(
+    ("kept", "primary", "pair"),
+    [
+        (["cam.block2", "gradcam.block2"], True, ("cam", "block2")),
+        (["cam.block1", "activation.block2", "gradcam.block2"], False, ("gradcam", "block2")),
+        (["activation.block2", "gradcam.block1"], False, None),
+    ],
+    ids=["cam at the last layer", "another method there", "none there that knows classes"],
+)
+def test_cam_of_the_last_layer_stands_for_a_model_or_else_the_first_method_there(
+    tmp_path: Path, kept: list[str], primary: bool, pair: tuple[str, str] | None
+) -> None:
+    labels = np.array([0, 1])
+    arrays = {}
+    for name in kept:
+        method, layer = name.split(".")
+        arrays[f"{name}.npy"] = {"method": method, "layer": layer, "knows_class": method != "activation"}
+        np.save(tmp_path / f"{name}.npy", np.zeros((2, 2, 3, 3), np.float32))
+    names = ["a", "b"]
+    maps = Maps(
+        tmp_path, {"layers": ["block1", "block2"], "arrays": arrays, "class_names": names, "map_classes": names}
+    )
+    assert (open_primary(maps, labels) is not None) is primary
+    assert foremost(maps) == pair
+    if pair:
+        assert open_foremost(maps, labels)[:2] == pair
+    else:
+        with pytest.raises(Refusal, match="of the last layer, block2, that differ by class; found activation; add cam"):
+            open_foremost(maps, labels)

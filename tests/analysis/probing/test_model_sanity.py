@@ -1,5 +1,4 @@
 from dataclasses import replace
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from wheretolook.analysis.probing.model_sanity import (
     cascade,
     engine_for,
     model_sanity,
-    network_inputs,
     primary_null,
     true_class_maps,
 )
@@ -25,6 +23,7 @@ from wheretolook.data.prepared import load_prepared
 from wheretolook.execution.ranks import joined_ranks
 from wheretolook.models.card import read_card
 from wheretolook.models.checkpoint import save_model
+from wheretolook.models.inputs import model_input
 from wheretolook.models.network import build_network
 
 RNG = np.random.default_rng(0)
@@ -76,7 +75,7 @@ def test_images_that_do_not_fit_into_memory_at_once_give_the_same_maps(made, mon
     network, card, data, maps = made
     rows = data.rows("test")[:7]
     engine = engine_for(network, card, maps.names, every=True)
-    taken = engine, network_inputs(card, data, rows, engine.device), card, data, rows, True
+    taken = engine, model_input(card, data.images[rows], engine.device), card, data, rows, True
     whole, compute = true_class_maps(*taken), parts.compute
 
     def of_little_memory(engine, images, choose):
@@ -120,7 +119,7 @@ def test_maps_in_the_cascade_are_the_ones_that_are_stored_before_anything_is_ran
         export_maps(tmp_path / "many.safetensors", data, tmp_path / "maps", choices, ranks, tmp_path / "cache")
     maps, rows = load_maps(tmp_path / "maps"), data.rows("test")[:12]
     engine = engine_for(network, card, maps.names, every)
-    found = true_class_maps(engine, network_inputs(card, data, rows, torch.device("cpu")), card, data, rows, every)
+    found = true_class_maps(engine, model_input(card, data.images[rows], torch.device("cpu")), card, data, rows, every)
     for pair in maps.names:
         stored = open_target(maps, *pair, data.labels).true_class(rows)
         np.testing.assert_allclose(found[pair], stored, atol=1e-5 + 1e-4 * np.abs(stored).max(), err_msg=str(pair))
@@ -215,14 +214,14 @@ def test_method_that_shows_the_image_alone_fails(made, tmp_path) -> None:
     assert found["passed"] is False
 
 
-def test_null_is_of_the_images_that_are_tested_and_of_ten_random_networks_or_more(made) -> None:
+def test_null_is_of_the_images_that_are_tested_and_of_ten_random_networks_or_more(made, monkeypatch) -> None:
     *_, data, maps = made
     draws, rows = maps.random()
     true = open_target(maps, "cam", "block2", data.labels).true_class
     some = rows[[0, 3, 7]]
     assert primary_null(maps, data, some) == largest_alikeness(true(some), draws[:, [0, 3, 7]])
-    fewer = Mock(wraps=maps, manifest=maps.manifest, names=maps.names, random=lambda: (draws[:9], rows))
-    assert primary_null(fewer, data, some) is None
+    monkeypatch.setattr(Maps, "random", lambda maps: (draws[:9], rows))
+    assert primary_null(maps, data, some) is None
 
 
 def test_without_random_maps_nothing_passes_or_fails(made) -> None:

@@ -22,7 +22,7 @@ SIX = tuple(f"last-{seed}" for seed in range(6))
 
 
 def about(seed: int | None, loss: str = "last", sha: str = "") -> dict:
-    return {"name": "", "architecture": "looknet", "loss": loss, "seed": seed, "sha256": sha or f"{loss}{seed}"}
+    return {"name": "", "loss": loss, "seed": seed, "recipe": f"of {loss}", "sha256": sha or f"{loss}{seed}"}
 
 
 def test_models_of_one_recipe_are_counted_once_for_each_seed() -> None:

@@ -32,7 +32,7 @@ def export(name: str, options: tuple[str, ...]) -> None:
         arrays[file] = about | pinned
     manifest = {
         "format": 1,
-        "model": {"name": name, "sha256": model, "architecture": "looknet", "loss": "last", "seed": 0},
+        "model": {"name": name, "sha256": model, "architecture": "looknet", "loss": "last", "seed": 0, "recipe": ""},
         "data": {"sha256": prepared.sha256, "images": len(maps)},
         "class_names": classes,
         "map_classes": classes,

@@ -9,7 +9,6 @@ from wheretolook.cams.store import Maps
 
 # At a pooled linear head these are the CAM divided by h * w: there they would count the same map twice.
 CAM_AT_A_POOLED_HEAD = frozenset({"gradcam", "hirescam", "xgradcam"})
-NOT_THE_RECIPE = ("name", "seed", "sha256")
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,7 @@ def kind_of_pair(first: Mapping[str, Any], second: Mapping[str, Any], drive: Seq
     """
     if first["name"] in drive or second["name"] in drive:
         return "drive"
-    recipes = [{key: value for key, value in m.items() if key not in NOT_THE_RECIPE} for m in (first, second)]
-    return "seeds" if recipes[0] == recipes[1] else "recipes"
+    return "seeds" if first["recipe"] == second["recipe"] else "recipes"
 
 
 def comparisons(models: Mapping[str, Maps]) -> list[Comparison]:

@@ -15,8 +15,9 @@ from wheretolook.analysis.agreement.ssim import STRUCTURE, WINDOW
 from wheretolook.analysis.agreement.study import Study
 from wheretolook.analysis.agreement.subsets import class_members, subset_members
 from wheretolook.analysis.maps.correlation import correlate
-from wheretolook.analysis.maps.target import open_target
+from wheretolook.analysis.maps.target import open_primary
 from wheretolook.analysis.statistics.enough import FEWEST_DRAWS, FEWEST_IMAGES
+from wheretolook.cams.manifest import RANDOM
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,14 @@ class AgainstRandom:
 def against_random(study: Study, name: str) -> AgainstRandom | None:
     """A model's maps of the split against at least ten random networks'; None where there are no such maps."""
     maps = study.maps[name]
-    last, found = maps.manifest["layers"][-1], maps.random()
-    if found is None or ("cam", last) not in maps.names or len(found[0]) < FEWEST_DRAWS:
+    primary, found = open_primary(maps, study.labels), maps.random()
+    if found is None or primary is None or len(found[0]) < FEWEST_DRAWS:
         return None
     draws, rows = found
     there = np.isin(rows, study.rows)
-    if not there.any() or maps.manifest["arrays"]["random.npy"]["layer"] != last:
+    if not there.any() or maps.manifest["arrays"][RANDOM]["layer"] != maps.manifest["layers"][-1]:
         return None
-    own = open_target(maps, "cam", last, study.labels).true_class(rows[there])
-    return hold_against(rows[there], own, draws[:, there])
+    return hold_against(rows[there], primary.true_class(rows[there]), draws[:, there])
 
 
 def hold_against(rows: np.ndarray, own: np.ndarray, draws: np.ndarray) -> AgainstRandom:

@@ -1,6 +1,6 @@
 """How classes differ in every model's primary maps, and the models' consensus: `differences.json` and its arrays."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from wheretolook.analysis.classes.differences import (
     tested_classes,
 )
 from wheretolook.analysis.maps.grid import common_grid
-from wheretolook.analysis.maps.target import Target, open_target
+from wheretolook.analysis.maps.target import Target, open_primary
 from wheretolook.analysis.statistics.consensus import directed_consensus
 from wheretolook.analysis.statistics.enough import FEWEST_RELABELLINGS
 from wheretolook.analysis.statistics.relabel import design_of
@@ -59,31 +59,25 @@ def write_differences(
     about: dict[str, Any] = {"format": FORMAT, "split": study.split, "aligned": aligned, "permutations": permutations}
     about |= {"alpha": ALPHA, "models": {}, "consensus": None, "reason": None, "no_p_value": None}
     targets = _targets(study)
-    tested = Tested({}, {}, tested_classes(len(study.class_names)), _reason(study, targets, aligned))
-    if tested.reason:
-        return about | {"reason": tested.reason}, tested
-    design = design_of(study.labels[study.rows], study.groups[study.rows])
-    if not design.allows_a_p_value():
-        found = f"{np.exp(design.log_relabellings()):.0f} relabellings that keep groups together exist"
-        tested = replace(tested, reason=f"{found}, fewer than {FEWEST_RELABELLINGS}: too few for a p-value")
-    grid = reduce(common_grid, (target.grid for target in targets.values()))
-    for name, target in tqdm(targets.items(), desc="differences", unit="model", disable=None):
-        tested.models[name] = _of_model(study, target, grid if aligned else None, permutations, seed)
-        tested.scale[name] = target.rms(study.rows)
-        about["models"][name] = _describe(study, name, tested.models[name], folder)
-    about["consensus"] = _consensus(study, tested.models, folder)
-    return about | {"no_p_value": tested.reason or None}, tested
+    classes = tested_classes(len(study.class_names))
+    if reason := _reason(study, targets, aligned):
+        return about | {"reason": reason}, Tested({}, {}, classes, reason)
+    grid = reduce(common_grid, (target.grid for target in targets.values())) if aligned else None
+    found = {
+        name: _of_model(study, target, grid, permutations, seed)
+        for name, target in tqdm(targets.items(), desc="differences", unit="model", disable=None)
+    }
+    about["models"] = {name: _describe(study, name, each, folder) for name, each in found.items()}
+    about["consensus"] = _consensus(study, found, folder)
+    no_p_value = _too_few_relabellings(study)
+    scale = {name: target.rms(study.rows) for name, target in targets.items()}
+    return about | {"no_p_value": no_p_value or None}, Tested(found, scale, classes, no_p_value)
 
 
 def _targets(study: Study) -> dict[str, Target]:
     """The primary maps of the models that have them of every class."""
-    last = {name: maps.manifest["layers"][-1] for name, maps in study.maps.items()}
-    found = {
-        name: open_target(maps, "cam", last[name], study.labels)
-        for name, maps in study.maps.items()
-        if ("cam", last[name]) in maps.names
-    }
-    return {name: target for name, target in found.items() if target.every_class}
+    found = {name: open_primary(maps, study.labels) for name, maps in study.maps.items()}
+    return {name: target for name, target in found.items() if target is not None and target.every_class}
 
 
 def _reason(study: Study, targets: dict[str, Target], aligned: bool) -> str:
@@ -99,6 +93,15 @@ def _reason(study: Study, targets: dict[str, Target], aligned: bool) -> str:
         count = len(study.class_names)
         return f"no model has CAMs of its last layer of all {count} classes (export.every_class_up_to stores them)"
     return ""
+
+
+def _too_few_relabellings(study: Study) -> str:
+    """Why no p-value can be given; empty where it can."""
+    design = design_of(study.labels[study.rows], study.groups[study.rows])
+    if design.allows_a_p_value():
+        return ""
+    found = f"{np.exp(design.log_relabellings()):.0f} relabellings that keep groups together exist"
+    return f"{found}, fewer than {FEWEST_RELABELLINGS}: too few for a p-value"
 
 
 def _of_model(study: Study, target: Target, grid: tuple[int, int] | None, permutations: int, seed: int) -> Difference:

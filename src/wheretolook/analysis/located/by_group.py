@@ -13,11 +13,11 @@ WORST = 5  # groups named; the others are in the spread
 def by_group(
     right: np.ndarray, found: dict[str, np.ndarray] | None, sample: Sample, names: np.ndarray, resamples: int, seed: int
 ) -> dict[str, dict[str, Any]]:
-    """By split: accuracy by group, and the energy of the primary maps inside the evidence, or on the foreground.
+    """By split: accuracy by group, and the energy of the foremost maps inside the evidence, or on the foreground.
 
     Args:
         right: (N,) bool, whether each image was classified right.
-        found: what is known of each image's primary map, (N,) each: of `image_figures` or of `stream_foreground`.
+        found: what is known of each image's foremost map, (N,) each: of `image_figures` or of `stream_foreground`.
         sample: the images.
         names: (N,) str, the groups' names.
         resamples: for the intervals.

@@ -12,7 +12,7 @@ from wheretolook.analysis.located.localisation import region_figures
 from wheretolook.analysis.located.localise import Sample
 from wheretolook.analysis.maps.blocks import row_blocks
 from wheretolook.analysis.maps.grid import to_grid
-from wheretolook.analysis.maps.target import Target, open_target, primary_name
+from wheretolook.analysis.maps.target import Target, foremost, open_target
 from wheretolook.cams.store import Maps
 from wheretolook.data.labels import FOREGROUND
 from wheretolook.data.prepared import Prepared
@@ -32,7 +32,7 @@ def has_foreground(masks: np.ndarray | None) -> bool:
 def estimate(
     maps: Maps, prepared: Prepared, sample: Sample, resamples: int, seed: int
 ) -> tuple[dict[str, Any], Figures | None] | None:
-    """Energy on the estimated foreground of every method and layer, and per image of the primary maps.
+    """Energy on the estimated foreground of every method and layer, and per image of the foremost maps.
 
     None where masks name a foreground: what is known need not be estimated.
     """
@@ -41,7 +41,7 @@ def estimate(
     targets = {f"{m}.{y}": open_target(maps, m, y, prepared.labels) for m, y in maps.names}
     found = stream_foreground(targets, prepared.images)
     summed = {name: summarise_foreground(figures, sample, resamples, seed) for name, figures in found.items()}
-    return summed, found.get(primary_name(maps) or "")
+    return summed, found.get(".".join(foremost(maps) or ()))
 
 
 def stream_foreground(targets: Mapping[str, Target], images: np.ndarray) -> dict[str, Figures]:

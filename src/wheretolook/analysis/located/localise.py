@@ -11,7 +11,7 @@ from wheretolook.analysis.located.localisation import class_figures, image_figur
 from wheretolook.analysis.located.ranking import best_threshold
 from wheretolook.analysis.maps.blocks import row_blocks
 from wheretolook.analysis.maps.regions import regions_on_grid
-from wheretolook.analysis.maps.target import Target, open_target, primary_name
+from wheretolook.analysis.maps.target import Target, foremost, open_target
 from wheretolook.cams.store import Maps
 from wheretolook.data.prepared import Prepared
 
@@ -46,16 +46,16 @@ class Sample:
 def locate(
     maps: Maps, prepared: Prepared, sample: Sample, resamples: int, seed: int
 ) -> tuple[dict[str, Any] | None, Figures | None]:
-    """Localisation of every method and layer, and `image_figures` of the primary maps; None without masks."""
+    """Localisation of every method and layer, and `image_figures` of the foremost maps; None without masks."""
     if prepared.masks is None:
         return None, None
     targets = {f"{m}.{y}": open_target(maps, m, y, prepared.labels) for m, y in maps.names}
     streamed = stream_figures(targets, prepared.masks, np.arange(len(prepared.masks)))
-    found, of_primary = {}, None
+    found, of_foremost, foremost_name = {}, None, ".".join(foremost(maps) or ())
     for name, figures in tqdm(streamed, total=len(targets), desc="localisation", unit="maps", disable=None):
         found[name] = summarise(figures, sample, resamples, seed)
-        of_primary = figures if name == primary_name(maps) else of_primary
-    return {name: found[name] for name in targets}, of_primary
+        of_foremost = figures if name == foremost_name else of_foremost
+    return {name: found[name] for name in targets}, of_foremost
 
 
 def stream_figures(targets: Mapping[str, Target], masks: np.ndarray, rows: np.ndarray) -> Iterator[tuple[str, Figures]]:

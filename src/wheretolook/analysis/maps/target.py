@@ -97,8 +97,24 @@ def open_target(maps: Maps, method: str, layer: str, labels: np.ndarray) -> Targ
     return Target(array, np.asarray(labels, dtype=np.int64), *about)
 
 
-def open_primary(maps: Maps, labels: np.ndarray) -> tuple[str, str, Target]:
-    """The maps that stand for a model: CAMs of its last layer, or else those of the first method that knows classes.
+def open_primary(maps: Maps, labels: np.ndarray) -> Target | None:
+    """The primary maps of a model, CAMs of its last layer, from which alone statements are made; None without them."""
+    last = maps.manifest["layers"][-1]
+    return open_target(maps, "cam", last, labels) if ("cam", last) in maps.names else None
+
+
+def foremost(maps: Maps) -> tuple[str, str] | None:
+    """Method and layer of the maps that stand for a model: the primary ones, or else those of the first method.
+
+    Of the last layer's methods that know classes; None where there are none.
+    """
+    last = maps.manifest["layers"][-1]
+    methods = [method for method, layer in maps.names if layer == last and maps.knows_class(method, layer)]
+    return (min(methods, key=lambda method: (method != "cam", method)), last) if methods else None
+
+
+def open_foremost(maps: Maps, labels: np.ndarray) -> tuple[str, str, Target]:
+    """The foremost maps.
 
     Returns:
         Method, layer, and the maps.
@@ -106,25 +122,15 @@ def open_primary(maps: Maps, labels: np.ndarray) -> tuple[str, str, Target]:
     Raises:
         Refusal: no method of the last layer knows classes.
     """
-    last = maps.manifest["layers"][-1]
-    methods = [method for method, layer in maps.names if layer == last]
-    methods.sort(key=lambda method: method != "cam")
-    for method in methods:
-        target = open_target(maps, method, last, labels)
-        if target.knows_class:
-            return method, last, target
-    found = ", ".join(methods) or "none"
-    raise Refusal(
-        f"{maps.folder}: expected maps of the last layer, {last}, that differ by class; found {found}; "
-        "add cam or gradcam to export.methods"
-    )
-
-
-def primary_name(maps: Maps) -> str | None:
-    """METHOD.LAYER of the maps that stand for a model; None where no method of the last layer knows classes."""
-    last = maps.manifest["layers"][-1]
-    methods = [method for method, layer in maps.names if layer == last and maps.knows_class(method, layer)]
-    return f"{min(methods, key=lambda method: (method != 'cam', method))}.{last}" if methods else None
+    pair = foremost(maps)
+    if pair is None:
+        last = maps.manifest["layers"][-1]
+        found = ", ".join(method for method, layer in maps.names if layer == last) or "none"
+        raise Refusal(
+            f"{maps.folder}: expected maps of the last layer, {last}, that differ by class; found {found}; "
+            "add cam or gradcam to export.methods"
+        )
+    return *pair, open_target(maps, *pair, labels)
 
 
 def checked(values: np.ndarray, file: Path, rows: np.ndarray | None = None) -> np.ndarray:

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from wheretolook.analysis.maps.blocks import row_blocks
 from wheretolook.analysis.maps.centre import centre_prior
 from wheretolook.analysis.maps.enlarge import enlarge
-from wheretolook.analysis.maps.target import open_primary, open_target
+from wheretolook.analysis.maps.target import open_foremost, open_target
 from wheretolook.analysis.probing.curves import class_curves, pixel_counts, soft_masks
 from wheretolook.analysis.probing.model_faithfulness import folded, run
 from wheretolook.analysis.probing.pieces import Piece, made_anew
@@ -114,6 +114,6 @@ def _maps(maps: Maps, prepared: Prepared, rows: np.ndarray, seed: int) -> Iterat
     """Every stored map by its METHOD.LAYER, then what knows nothing of the network: noise, and the centre."""
     for method, layer in maps.names:
         yield f"{method}.{layer}", open_target(maps, method, layer, prepared.labels).true_class(rows)
-    grid = open_primary(maps, prepared.labels)[2].grid
+    grid = open_foremost(maps, prepared.labels)[2].grid
     yield "random", np.random.default_rng(seed).normal(size=(len(rows), *grid))
     yield "centre", np.broadcast_to(centre_prior(grid), (len(rows), *grid))

@@ -1,4 +1,4 @@
-"""Faithfulness of a model's primary maps: runs the network."""
+"""Faithfulness of a model's foremost maps: runs the network."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from wheretolook.analysis.maps.target import open_primary
+from wheretolook.analysis.maps.target import open_foremost
 from wheretolook.analysis.probing.faithfulness import class_faithfulness
 from wheretolook.analysis.probing.imputation import LinearImputer, fill_from_frame
 from wheretolook.analysis.probing.pieces import Piece, made_anew
@@ -18,7 +18,7 @@ from wheretolook.cams.fold import fast_copy
 from wheretolook.cams.store import Maps
 from wheretolook.data.prepared import TEST, Prepared
 from wheretolook.models.card import Card
-from wheretolook.models.inputs import to_input
+from wheretolook.models.inputs import model_input
 from wheretolook.models.network import Network
 
 BATCH = 64
@@ -46,7 +46,7 @@ def model_faithfulness(
         seed: of the choice of images, of random maps, of noise and of the intervals.
         piece: keeps what is done: logits, batch by batch.
     """
-    method, layer, target = open_primary(maps, prepared.labels)
+    method, layer, target = open_foremost(maps, prepared.labels)
     groups = group_codes(prepared.index["group"].to_numpy(dtype=str))
     rows = choose_images(prepared.labels, prepared.rows(TEST), images, len(prepared.class_names), seed)
     if not len(rows):
@@ -105,7 +105,7 @@ def logits_after(
 def folded(network: Network, card: Card, images: np.ndarray) -> nn.Module:
     """A copy of the network that gives the same logits sooner, tried on images (n, S, S, 3)."""
     device = next(network.parameters()).device
-    return fast_copy(network, to_input(torch.from_numpy(images).to(device), card.mean, card.std), (), "float32")[0]
+    return fast_copy(network, model_input(card, images, device), (), "float32")[0]
 
 
 @torch.inference_mode()
@@ -115,6 +115,6 @@ def run(network: nn.Module, card: Card, images: np.ndarray) -> np.ndarray:
     stacked = images.astype(np.float32)
     parts = []
     for start in range(0, len(stacked), BATCH):
-        inputs = to_input(torch.from_numpy(stacked[start : start + BATCH]).to(device), card.mean, card.std)
-        parts.append(network(inputs).cpu().double().numpy())
+        logits = network(model_input(card, stacked[start : start + BATCH], device))
+        parts.append(logits.cpu().double().numpy())
     return np.concatenate(parts)

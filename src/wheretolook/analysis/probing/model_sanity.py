@@ -9,7 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from wheretolook.analysis.maps.contrast import contrast, contrast_with_mean
-from wheretolook.analysis.maps.target import open_target
+from wheretolook.analysis.maps.target import open_primary, open_target
 from wheretolook.analysis.probing.pieces import Piece, made_anew
 from wheretolook.analysis.probing.randomised import Cascade
 from wheretolook.analysis.probing.removed_images import choose_images
@@ -22,7 +22,7 @@ from wheretolook.cams.registry import METHODS
 from wheretolook.cams.store import Maps
 from wheretolook.data.prepared import TEST, Prepared
 from wheretolook.models.card import Card
-from wheretolook.models.inputs import to_input
+from wheretolook.models.inputs import model_input
 from wheretolook.models.layered import Network
 
 IMAGES, ESTIMATED_ON = 12, 32
@@ -74,12 +74,11 @@ def primary_null(maps: Maps, prepared: Prepared, rows: np.ndarray) -> float | No
 
     None where the export left no maps of random networks, or of fewer than FEWEST_DRAWS.
     """
-    last, random = maps.manifest["layers"][-1], maps.random()
-    if random is None or ("cam", last) not in maps.names or len(random[0]) < FEWEST_DRAWS:
+    primary, random = open_primary(maps, prepared.labels), maps.random()
+    if random is None or primary is None or len(random[0]) < FEWEST_DRAWS:
         return None
     draws, there = random
-    own = open_target(maps, "cam", last, prepared.labels).true_class(rows)
-    return largest_alikeness(own, draws[:, np.searchsorted(there, rows)])
+    return largest_alikeness(primary.true_class(rows), draws[:, np.searchsorted(there, rows)])
 
 
 def cascade(
@@ -115,10 +114,10 @@ def cascade(
         return {}
     device = next(network.parameters()).device
     true = {pair: open_target(maps, *pair, prepared.labels).true_class(rows) for pair in pairs}
-    inputs = network_inputs(card, prepared, rows, device)
+    inputs = model_input(card, prepared.images[rows], device)
     training = prepared.rows("train")
     training = training[:: max(1, len(training) // ESTIMATED_ON)][:ESTIMATED_ON]
-    random = Cascade(network, card, network_inputs(card, prepared, training, device))
+    random = Cascade(network, card, model_input(card, prepared.images[training], device))
     every = stores_every_class(maps.manifest)
     engine = engine_for(random.network, card, pairs, every)
     steps = random.steps[-1:] if last_step else random.steps
@@ -172,8 +171,3 @@ def engine_for(network: Network, card: Card, pairs: list[Pair], every: bool) -> 
     size = (card.input_size, card.input_size)
     engine = build_engine(network, methods, layers, size, trained_heads=card.trained_heads)
     return replace(engine, with_mean=not every)
-
-
-def network_inputs(card: Card, prepared: Prepared, rows: np.ndarray, device: torch.device) -> Tensor:
-    """Images (n, S, S, 3) of `rows` as the network takes them: (n, 3, S, S)."""
-    return to_input(torch.from_numpy(np.array(prepared.images[rows])).to(device), card.mean, card.std)

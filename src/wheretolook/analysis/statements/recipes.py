@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from wheretolook.analysis.agreement.agreement_rows import NULLS
-from wheretolook.analysis.agreement.pairs import NOT_THE_RECIPE
 from wheretolook.analysis.classes.differences import ALPHA
 from wheretolook.analysis.statements.claims import Claim, Findings
 from wheretolook.analysis.statements.statement_text import signed
@@ -39,8 +38,7 @@ def recipes_of(models: Mapping[str, Mapping[str, Any]], drive: Sequence[str]) ->
     found: dict[str, dict[Any, str]] = {}
     for name, about in models.items():
         if name not in drive and about.get("seed") is not None:
-            recipe = repr(sorted((key, value) for key, value in about.items() if key not in NOT_THE_RECIPE))
-            found.setdefault(recipe, {}).setdefault(about["seed"], name)
+            found.setdefault(about["recipe"], {}).setdefault(about["seed"], name)
     return [tuple(seeds.values()) for seeds in found.values()]
 
 

@@ -8,7 +8,7 @@ from wheretolook.analysis.classes.class_differences import Tested
 from wheretolook.analysis.classes.differing import Differing, differing_places
 from wheretolook.analysis.located.localise import stream_figures
 from wheretolook.analysis.located.places import Place, places_of
-from wheretolook.analysis.maps.target import open_target
+from wheretolook.analysis.maps.target import open_primary
 from wheretolook.analysis.statements.claims import Findings
 from wheretolook.analysis.statements.recipes import recipes_of, same_models
 from wheretolook.analysis.statements.statements import Witnesses, statements
@@ -76,11 +76,9 @@ def _differing(
 
 def _places(study: Study, name: str, resamples: int, seed: int) -> list[list[Place]]:
     """Regions of each class in the primary maps of one model; empty where there are no masks or no such maps."""
-    maps = study.maps[name]
-    last = maps.manifest["layers"][-1]
-    if study.prepared.masks is None or ("cam", last) not in maps.names:
+    target = open_primary(study.maps[name], study.labels)
+    if study.prepared.masks is None or target is None:
         return []
-    target = open_target(maps, "cam", last, study.labels)
     (_, found), *_ = stream_figures({"cam": target}, study.prepared.masks, study.rows)
     labels, groups = study.labels[study.rows], study.groups[study.rows]
     return [

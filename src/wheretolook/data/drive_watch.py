@@ -2,10 +2,10 @@
 
 import threading
 
-from wheretolook.data.attempts import LONGEST_PAUSE, Network
+from wheretolook.data.attempts import LONGEST_PAUSE, Patience
 
 
-class Patience(threading.Event):
+class Watch(threading.Event):
     """What gdown takes as its way to be cancelled: an event, set here when no block came for some seconds.
 
     gdown's own time-out is of a single read, which a server that drips never exceeds. Between its retries gdown waits
@@ -16,11 +16,11 @@ class Patience(threading.Event):
         retried: how often gdown tried again.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, patience: Patience) -> None:
         super().__init__()
-        self.seconds = 2 * network.timeout
+        self.seconds = 2 * patience.timeout
         self.retried = 0
-        self._pause = network.pause
+        self._pause = patience.pause
         self._timer: threading.Timer | None = None
 
     def restart(self) -> None:
@@ -44,7 +44,7 @@ class Patience(threading.Event):
         self.restart()
         return cancelled
 
-    def __enter__(self) -> "Patience":
+    def __enter__(self) -> "Watch":
         self.restart()
         return self
 
