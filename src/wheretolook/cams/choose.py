@@ -1,6 +1,8 @@
 """Which classes are explained in which image."""
 
+import operator
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -38,6 +40,10 @@ def choose_classes(
         raise Refusal(f'targets: expected class indices or "{PREDICTED}", found "{targets}"')
     if targets is not None and not isinstance(targets, str):
         return _of_targets(_checked_targets(targets, count, class_count))
+    if class_names and len(class_names) != class_count:
+        raise Refusal(f"class_names: expected one for each of {class_count} logits, found {len(class_names)}")
+    if classes is not None and (isinstance(classes, str) or not hasattr(classes, "__len__")):
+        raise Refusal(f"classes: expected a list of names or indices, found {classes!r}")
     if classes is not None and len(classes) == 0:
         raise Refusal("classes: expected at least one, found none")
     if classes is not None:
@@ -53,23 +59,31 @@ def class_index(name: str | int, class_names: Sequence[str], count: int) -> int:
     Raises:
         Refusal: there is no such class; the message lists those there are.
     """
-    if name in class_names:
+    if isinstance(name, str) and name in class_names:
         return list(class_names).index(name)
-    if isinstance(name, int) and 0 <= name < count:
-        return name
+    if not isinstance(name, str | bool):
+        with suppress(TypeError):  # of a tensor or numpy number too
+            if 0 <= (index := operator.index(name)) < count:
+                return index
     known = ", ".join(class_names) if class_names else f"0 to {count - 1} (no class names were given)"
     raise Refusal(f"class {name!r}: expected one of {known}")
 
 
 def _checked_targets(targets: Sequence[int] | np.ndarray | Tensor, count: int, class_count: int) -> Tensor:
-    found = torch.as_tensor(targets)
-    found = found[:, None] if found.ndim == 1 else found
-    if found.ndim != 2 or len(found) != count or found.is_floating_point():
-        shape = f"{tuple(torch.as_tensor(targets).shape)} of {str(found.dtype).removeprefix('torch.')}"
+    try:
+        given = torch.as_tensor(targets)
+    except (TypeError, ValueError, RuntimeError) as error:  # of names, or of rows of different lengths
+        raise Refusal(
+            f"targets: expected ({count},) or ({count}, K) class indices, one row an image; found {targets!r:.60}"
+        ) from error
+    found = given[:, None] if given.ndim == 1 else given
+    if found.ndim != 2 or len(found) != count or found.is_floating_point() or found.dtype is torch.bool:
+        shape = f"{tuple(given.shape)} of {str(found.dtype).removeprefix('torch.')}"
         raise Refusal(f"targets: expected ({count},) or ({count}, K) class indices, one row an image; found {shape}")
+    found = found.long()
     if found.numel() == 0 or int(found.min()) < 0 or int(found.max()) >= class_count:
         raise Refusal(f"targets: expected class indices from 0 to {class_count - 1}, found {found.unique().tolist()}")
-    return found.long()
+    return found
 
 
 def _of_targets(targets: Tensor) -> ChooseRows:

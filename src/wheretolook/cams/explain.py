@@ -72,7 +72,9 @@ def explain(
         found["cam", "block4"]  # (N, K, 7, 7)
 
     Args:
-        network: a network of the project, or any `nn.Module` that gives logits (N, classes). It is left as found.
+        network: a network of the project, or any `nn.Module` that gives logits (N, classes). It is left as found, but
+            not while this runs: of two threads, each needs a copy. It is tried first, on noise, which costs two
+            forward passes or more: for one batch after another, `build_engine` and `explain_with` do so once.
         images: (N, C, H, W) float, normalised as the network expects; C is 3, but for a network of your own.
         methods: names as in the registry; `cam` is taken of layers with a pooled linear head. None: `cam` of each
             layer where it can be had, `gradcam` of the others.
@@ -90,7 +92,8 @@ def explain(
         with_mean: give the mean of all classes' maps too, at the cost of one class more.
 
     Raises:
-        Refusal: an unknown method, layer or class, a wrong number of targets, images of another shape, NaN.
+        Refusal: an unknown method, layer or class, a wrong number of targets, images of another shape, NaN; `cam` where
+            the network bends the logits of these images, as a clip does that noise does not reach.
     """
     images = check_images(images)
     size, channels = tuple(images.shape[2:]), images.shape[1]
@@ -101,7 +104,7 @@ def explain(
 
 
 def explain_with(engine: Engine, images: Tensor, choose: ChooseRows, batch_size: int) -> Explanation:
-    """The same, by an engine that is built already: of one network's images, batch after batch.
+    """The same, by an engine that is built already: of one network's images, batch after batch, it is not tried anew.
 
     Args:
         engine: what to take, and of which network.
@@ -112,6 +115,8 @@ def explain_with(engine: Engine, images: Tensor, choose: ChooseRows, batch_size:
     Raises:
         Refusal: NaN in a map or in logits.
     """
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise Refusal(f"batch_size: expected a number of images from 1 on, found {batch_size!r}")
     parts: list[Batch] = []
     for start in range(0, len(images), batch_size):
         rows = slice(start, min(start + batch_size, len(images)))
@@ -132,12 +137,18 @@ def check_images(images: Tensor | np.ndarray) -> Tensor:
     Raises:
         Refusal: another shape, no image at all, integers.
     """
+    if isinstance(images, np.ndarray):
+        # Flipped ones have negative steps, and those of some files another order of bytes: PyTorch has neither.
+        images = np.ascontiguousarray(images, images.dtype.newbyteorder("="))
+    elif isinstance(images, Sequence) and all(isinstance(image, Tensor) for image in images):
+        images = torch.stack(tuple(images)) if images else torch.empty(0)
     images = torch.as_tensor(images)
     last = images.ndim == 4 and images.shape[3] == 3 != images.shape[1]
     if images.ndim != 4 or last or images.numel() == 0 or not images.is_floating_point():
         raise Refusal(
             f"images: expected (N, C, H, W) of floats, normalised, at least one; found {tuple(images.shape)} of "
-            f"{str(images.dtype).removeprefix('torch.')}; models.inputs.to_input makes them of (N, H, W, 3) uint8"
+            f"{str(images.dtype).removeprefix('torch.')}; "
+            "wheretolook.models.inputs.to_input makes them of (N, H, W, 3) uint8"
         )
     return images
 

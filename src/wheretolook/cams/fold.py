@@ -14,6 +14,8 @@ from wheretolook.execution.machine import is_gpu_failure, is_out_of_memory
 from wheretolook.models.hooks import hooked
 
 
+@torch.inference_mode(False)  # in which tensors do not count how often they were written to
+@torch.no_grad()
 def fast_copy(
     network: nn.Module, images: Tensor, kept: Collection[str], precision: str, gradients: bool = False
 ) -> tuple[nn.Module, torch.memory_format]:
