@@ -93,7 +93,7 @@ def export_maps(
         manifest = {}
         if ranks.leads:
             arrays = pinned(maps, work, count) | add_random_maps(maps, card, prepared, options, ranks)
-            manifest = describe(model, card, prepared, options, work) | {"arrays": arrays}
+            manifest = manifest_of(model, card, prepared, options, work) | {"arrays": arrays}
             write_json(maps / "manifest.json", manifest)
     return manifest
 
@@ -131,7 +131,7 @@ def check_last_layer(card: Card, layers: tuple[str, ...] | None) -> None:
         )
 
 
-def describe(model: Path, card: Card, prepared: Prepared, options: ExportOptions, work: Work) -> dict[str, Any]:
+def manifest_of(model: Path, card: Card, prepared: Prepared, options: ExportOptions, work: Work) -> dict[str, Any]:
     """The manifest, less its arrays. Columns follow the class order of the data, whatever the model's own."""
     return {
         "format": FORMAT,
