@@ -56,7 +56,7 @@ def export(
     cache: Path,
 ) -> None:
     """Write the maps of model NAME: raw, signed, at each layer's own resolution, and a manifest that pins them."""
-    from wheretolook.cams.export import Choices, export_maps
+    from wheretolook.cams.export import ExportOptions, export_maps
     from wheretolook.cams.layer_names import parse_layers
     from wheretolook.data.atomic import write_text
     from wheretolook.data.prepared import load_prepared
@@ -65,13 +65,13 @@ def export(
     from wheretolook.execution.ranks import joined_ranks
 
     names = parse_layers(layers)
-    choices = Choices(methods, names, precision, batch_size, random_draws, every_class_up_to)
+    options = ExportOptions(methods, names, precision, batch_size, random_draws, every_class_up_to)
     data = load_prepared(prepared)
     with deterministic(), joined_ranks(os.environ, choose_device(device)) as ranks:
         if ranks.leads:
             what = f"{', '.join(methods)} of {'every layer' if names is None else layers}"
             click.echo(f"export {name}: {what}, on {ranks.count} x {describe_device(ranks.device)}")
-        manifest = export_maps(models / f"{name}.safetensors", data, cams / name, choices, ranks, cache)
+        manifest = export_maps(models / f"{name}.safetensors", data, cams / name, options, ranks, cache)
     if not ranks.leads:
         return
     write_text(exports / f"{name}.json", (cams / name / "manifest.json").read_text(encoding="utf-8"))

@@ -18,7 +18,7 @@ from tests.cams.small import livened, noise, stage
 from tests.models.small import OPTIONS, prepared
 from wheretolook.cams import parts
 from wheretolook.cams.explain import explain
-from wheretolook.cams.export import Choices, export_maps
+from wheretolook.cams.export import ExportOptions, export_maps
 from wheretolook.data.prepared import load_prepared
 from wheretolook.execution.determinism import deterministic
 from wheretolook.execution.ranks import Ranks
@@ -32,7 +32,7 @@ pytestmark = [
 ]
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 ROOT = Path(__file__).parents[1]
-CHOICES = Choices(("cam", "gradcam", "layercam"), None, "float32", 8, random_draws=2)
+EXPORT = ExportOptions(("cam", "gradcam", "layercam"), None, "float32", 8, random_draws=2)
 SCRIPT = """
 import os, sys
 from dataclasses import replace
@@ -115,7 +115,7 @@ def exported(folder: Path, device: torch.device, name: str) -> dict[str, np.ndar
         write_model(folder / "one.safetensors", loss="every")
         write_prepared(folder / "prepared", count=20)
     data = load_prepared(folder / "prepared")
-    export_maps(folder / "one.safetensors", data, folder / name, CHOICES, alone(device), folder / "cache")
+    export_maps(folder / "one.safetensors", data, folder / name, EXPORT, alone(device), folder / "cache")
     return {path.name: np.load(path) for path in (folder / name).glob("*.npy")}
 
 

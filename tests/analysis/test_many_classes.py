@@ -11,7 +11,7 @@ from tests.cams.made import write_model, write_prepared
 from wheretolook.analysis.agreement.study import Study
 from wheretolook.analysis.classes.class_differences import write_differences
 from wheretolook.analysis.maps.target import open_target
-from wheretolook.cams.export import Choices, export_maps
+from wheretolook.cams.export import ExportOptions, export_maps
 from wheretolook.cams.registry import METHODS
 from wheretolook.cams.store import Maps, load_maps
 from wheretolook.data.prepared import Prepared
@@ -30,10 +30,10 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     folder = tmp_path_factory.mktemp("many")
     prepared = write_prepared(folder / "prepared", CLASSES, 24)
     write_model(folder / "one.safetensors", CLASSES, "every")
-    choices, alone = Choices((*LINEAR, *OTHERS), None, "float32", 16), Ranks(0, 1, 0, torch.device("cpu"))
-    export_maps(folder / "one.safetensors", prepared, folder / "few", choices, alone, folder / "cache")
-    choices = replace(choices, every_class_up_to=len(CLASSES))
-    export_maps(folder / "one.safetensors", prepared, folder / "all", choices, alone, folder / "cache")
+    options, alone = ExportOptions((*LINEAR, *OTHERS), None, "float32", 16), Ranks(0, 1, 0, torch.device("cpu"))
+    export_maps(folder / "one.safetensors", prepared, folder / "few", options, alone, folder / "cache")
+    options = replace(options, every_class_up_to=len(CLASSES))
+    export_maps(folder / "one.safetensors", prepared, folder / "all", options, alone, folder / "cache")
     return load_maps(folder / "few"), load_maps(folder / "all"), prepared
 
 

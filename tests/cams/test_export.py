@@ -13,7 +13,7 @@ import torch
 from tests.cams.made import write_model, write_prepared
 from wheretolook.cams import stream
 from wheretolook.cams.explain import explain
-from wheretolook.cams.export import Choices, export_maps, recipe_of
+from wheretolook.cams.export import ExportOptions, export_maps, recipe_of
 from wheretolook.cams.store import load_maps
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.refusal import Refusal
@@ -22,7 +22,7 @@ from wheretolook.models.card import read_card
 from wheretolook.models.inputs import to_input
 
 ALONE = Ranks(0, 1, 0, torch.device("cpu"))
-CHOICES = Choices(("cam", "gradcam", "activation"), None, "float32", 4)
+OPTIONS = ExportOptions(("cam", "gradcam", "activation"), None, "float32", 4)
 ROOT = Path(__file__).parents[2]
 
 
@@ -38,7 +38,7 @@ def inputs(prepared):
 
 def test_the_manifest_says_what_stands_there(tmp_path, model):
     prepared = write_prepared(tmp_path / "prepared")
-    manifest = export_maps(model[0], prepared, tmp_path / "cams/one", CHOICES, ALONE, tmp_path / "cache")
+    manifest = export_maps(model[0], prepared, tmp_path / "cams/one", OPTIONS, ALONE, tmp_path / "cache")
     assert json.loads((tmp_path / "cams/one/manifest.json").read_text()) == manifest
     assert manifest["model"] == {
         "name": "one",
@@ -71,8 +71,8 @@ def test_the_manifest_says_what_stands_there(tmp_path, model):
 
 def test_maps_and_logits_are_those_of_the_network(tmp_path, model):
     prepared = write_prepared(tmp_path / "prepared")
-    export_maps(model[0], prepared, tmp_path / "cams/one", CHOICES, ALONE, tmp_path / "cache")
-    maps, expected = load_maps(tmp_path / "cams/one"), explain(model[1], inputs(prepared), CHOICES.methods)
+    export_maps(model[0], prepared, tmp_path / "cams/one", OPTIONS, ALONE, tmp_path / "cache")
+    maps, expected = load_maps(tmp_path / "cams/one"), explain(model[1], inputs(prepared), OPTIONS.methods)
     for pair in maps.names:
         np.testing.assert_allclose(maps.open(*pair), expected[pair], rtol=0, atol=1e-5)
     with torch.no_grad():
@@ -85,9 +85,9 @@ def test_maps_and_logits_are_those_of_the_network(tmp_path, model):
 
 def test_columns_follow_the_datas_class_order_whatever_the_models(tmp_path, model):
     prepared = write_prepared(tmp_path / "prepared")
-    export_maps(model[0], prepared, tmp_path / "one", CHOICES, ALONE, tmp_path / "cache")
+    export_maps(model[0], prepared, tmp_path / "one", OPTIONS, ALONE, tmp_path / "cache")
     write_model(tmp_path / "turned.safetensors", ("dog", "cat"), "every")
-    export_maps(tmp_path / "turned.safetensors", prepared, tmp_path / "turned", CHOICES, ALONE, tmp_path / "cache")
+    export_maps(tmp_path / "turned.safetensors", prepared, tmp_path / "turned", OPTIONS, ALONE, tmp_path / "cache")
     one, turned = load_maps(tmp_path / "one"), load_maps(tmp_path / "turned")
     np.testing.assert_array_equal(turned.head_logits(), one.head_logits()[:, :, ::-1])
     np.testing.assert_array_equal(turned.open("cam", "block3"), one.open("cam", "block3")[:, ::-1])
@@ -99,7 +99,7 @@ def test_beyond_ten_classes_the_true_and_the_predicted_are_stored(tmp_path):
     prepared = write_prepared(tmp_path / "prepared", names, 24)
     network = write_model(tmp_path / "many.safetensors", names)
     manifest = export_maps(
-        tmp_path / "many.safetensors", prepared, tmp_path / "many", CHOICES, ALONE, tmp_path / "cache"
+        tmp_path / "many.safetensors", prepared, tmp_path / "many", OPTIONS, ALONE, tmp_path / "cache"
     )
     assert manifest["map_classes"] == ["true", "predicted", "mean"]
     maps, labels = load_maps(tmp_path / "many"), prepared.labels
@@ -111,13 +111,13 @@ def test_beyond_ten_classes_the_true_and_the_predicted_are_stored(tmp_path):
 
 def test_exported_again_the_bytes_are_the_same(tmp_path, model):
     prepared = write_prepared(tmp_path / "prepared")
-    first = export_maps(model[0], prepared, tmp_path / "one", CHOICES, ALONE, tmp_path / "cache")
-    assert export_maps(model[0], prepared, tmp_path / "one", CHOICES, ALONE, tmp_path / "cache") == first
+    first = export_maps(model[0], prepared, tmp_path / "one", OPTIONS, ALONE, tmp_path / "cache")
+    assert export_maps(model[0], prepared, tmp_path / "one", OPTIONS, ALONE, tmp_path / "cache") == first
 
 
 def test_an_export_that_fails_half_way_leaves_the_old_one(tmp_path, model, monkeypatch):
     prepared = write_prepared(tmp_path / "prepared")
-    export_maps(model[0], prepared, tmp_path / "one", CHOICES, ALONE, tmp_path / "cache")
+    export_maps(model[0], prepared, tmp_path / "one", OPTIONS, ALONE, tmp_path / "cache")
     before = {path.name: sha256_of(path) for path in (tmp_path / "one").iterdir()}
 
     def fails_at_the_second_batch(arrays, work, rows, batch):
@@ -126,7 +126,7 @@ def test_an_export_that_fails_half_way_leaves_the_old_one(tmp_path, model, monke
 
     monkeypatch.setattr(stream, "store", fails_at_the_second_batch)
     with pytest.raises(OSError, match="disk full"):
-        export_maps(model[0], prepared, tmp_path / "one", CHOICES, ALONE, tmp_path / "cache")
+        export_maps(model[0], prepared, tmp_path / "one", OPTIONS, ALONE, tmp_path / "cache")
     assert {path.name: sha256_of(path) for path in (tmp_path / "one").iterdir()} == before
     assert list(tmp_path.glob("*.part*")) == []
 
@@ -134,7 +134,7 @@ def test_an_export_that_fails_half_way_leaves_the_old_one(tmp_path, model, monke
 def test_a_model_of_other_classes_is_refused(tmp_path, model):
     prepared = write_prepared(tmp_path / "prepared", ("cat", "hen"))
     with pytest.raises(Refusal, match=r"one\.safetensors: expected the classes of the data, cat, hen; found cat, dog"):
-        export_maps(model[0], prepared, tmp_path / "one", CHOICES, ALONE, tmp_path / "cache")
+        export_maps(model[0], prepared, tmp_path / "one", OPTIONS, ALONE, tmp_path / "cache")
 
 
 def test_a_model_of_another_input_size_is_refused_with_the_remedy(tmp_path):
@@ -146,7 +146,7 @@ def test_a_model_of_another_input_size_is_refused_with_the_remedy(tmp_path):
             tmp_path / "large.safetensors",
             write_prepared(tmp_path / "prepared"),
             tmp_path / "one",
-            CHOICES,
+            OPTIONS,
             ALONE,
             tmp_path / "cache",
         )

@@ -9,18 +9,18 @@ import torch
 from tests.cams.made import write_model, write_prepared
 from wheretolook.cams import export as export_module
 from wheretolook.cams import parts
-from wheretolook.cams.export import Choices, export_maps
+from wheretolook.cams.export import ExportOptions, export_maps
 from wheretolook.cams.finite import NotFinite, check_finite
 from wheretolook.execution.ranks import Ranks
 from wheretolook.models.checkpoint import load_model
 
 ALONE = Ranks(0, 1, 0, torch.device("cpu"))
-CHOICES = Choices(("cam", "gradcam"), None, "float32", 4)
+OPTIONS = ExportOptions(("cam", "gradcam"), None, "float32", 4)
 
 
 def export(folder: Path, cams: str = "cams", prepared=None) -> dict[str, bytes]:
     prepared = prepared or write_prepared(folder / "prepared")
-    export_maps(folder / "one.safetensors", prepared, folder / cams, CHOICES, ALONE, folder / "cache")
+    export_maps(folder / "one.safetensors", prepared, folder / cams, OPTIONS, ALONE, folder / "cache")
     return {path.name: path.read_bytes() for path in (folder / cams).iterdir()}
 
 

@@ -10,14 +10,14 @@ import torch
 
 from tests.cams.made import write_model, write_prepared
 from wheretolook.cams import journal, stream
-from wheretolook.cams.export import Choices, export_maps
+from wheretolook.cams.export import ExportOptions, export_maps
 from wheretolook.data import atomic
 from wheretolook.data.refusal import Refusal
 from wheretolook.execution import state_key
 from wheretolook.execution.ranks import Ranks
 
 ALONE = Ranks(0, 1, 0, torch.device("cpu"))
-CHOICES = Choices(("cam", "gradcam"), None, "float32", 2, random_draws=2)  # five blocks of ten images
+OPTIONS = ExportOptions(("cam", "gradcam"), None, "float32", 2, random_draws=2)  # five blocks of ten images
 
 
 class Killed(BaseException):
@@ -31,9 +31,9 @@ def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     prepared = write_prepared(tmp_path / "prepared")
     write_model(tmp_path / "one.safetensors", loss="every")
 
-    def export(folder: str, choices: Choices = CHOICES, sha256: str = prepared.sha256) -> dict[str, bytes]:
+    def export(folder: str, options: ExportOptions = OPTIONS, sha256: str = prepared.sha256) -> dict[str, bytes]:
         data = replace(prepared, sha256=sha256)
-        export_maps(tmp_path / "one.safetensors", data, tmp_path / folder, choices, ALONE, tmp_path / "cache")
+        export_maps(tmp_path / "one.safetensors", data, tmp_path / folder, options, ALONE, tmp_path / "cache")
         return {path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()}
 
     return export
@@ -78,10 +78,10 @@ def test_a_killed_export_goes_on_and_ends_with_the_same_bytes(export, stored: li
     assert not (tmp_path / "cache/one").exists(), "the state goes on success"
 
 
-@pytest.mark.parametrize("changed", ["choices", "data", "code", "threads"])
+@pytest.mark.parametrize("changed", ["options", "data", "code", "threads"])
 def test_a_change_never_goes_on_from_the_old_state(export, stored, monkeypatch, changed: str):
     kill_after(stored, 3, export)
-    more = {"choices": replace(CHOICES, batch_size=5)} if changed == "choices" else {}
+    more = {"options": replace(OPTIONS, batch_size=5)} if changed == "options" else {}
     more |= {"sha256": "1" * 64} if changed == "data" else {}
     if changed == "code":
         # Of a module that the work only reads its data by.

@@ -82,7 +82,6 @@ def test_edited_maps_are_refused_with_the_remedy(folder):
         Refusal, match=r'cam\.block2\.npy: expected sha256 .* edited or stale; run "dvc repro -sf export@last-0"'
     ):
         load_maps(folder)
-    assert load_maps(folder, verify=False).names
 
 
 def test_maps_are_held_against_the_manifest_that_git_tracks(folder, tmp_path):

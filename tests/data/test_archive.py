@@ -37,9 +37,8 @@ def test_every_kind_unpacks_to_the_same_files_whatever_it_is_called(kind: str, t
         (write_zip if kind == "zip" else write_tar)(path, TWO_CLASSES)
     else:
         _compressed(path, {"gz": gzip.open, "xz": lzma.open, "bz2": bz2.open}[kind])
-    done = unpack(path, tmp_path / "raw", root="")
+    unpack(path, tmp_path / "raw", root="")
     assert tree(tmp_path / "raw") == CLASSES
-    assert (done.files, done.bytes, done.junk, done.renamed) == (3, 11, (), {})
 
 
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, "before ustar"])
@@ -135,14 +134,13 @@ def test_a_folder_can_be_left_out(tmp_path: Path) -> None:
     assert tree(tmp_path / "masks") == {"c/1.png": b"m"}
 
 
-def test_what_systems_leave_behind_is_left_out_and_told(tmp_path: Path) -> None:
+def test_what_systems_leave_behind_is_left_out(tmp_path: Path) -> None:
     junk = ["__MACOSX/cells/._1.png", "cells/infected/.DS_Store", "cells/infected/Thumbs.db", "cells/desktop.ini",
             "cells/healthy/._1.png", "@eaDir/x", "cells/.ipynb_checkpoints/1.png",
             "cells/infected/@eaDir/1.png/SYNOFILE_THUMB_M.jpg", ".thumbnails/cells/1.png"]  # fmt: skip
     path = write_zip(tmp_path / "a.zip", [*((name, b"junk") for name in junk), *TWO_CLASSES])
-    done = unpack(path, tmp_path / "raw", root="")
+    unpack(path, tmp_path / "raw", root="")
     assert tree(tmp_path / "raw") == CLASSES
-    assert sorted(done.junk) == sorted(junk)
 
 
 @pytest.mark.parametrize(("root", "beside"), [("", []), (".cache/cells", [("notes/readme.txt", b"")])])
@@ -154,9 +152,8 @@ def test_a_hidden_folder_around_the_data_does_not_hide_them(root: str, beside: l
 
 def test_names_that_differ_by_case_alone_both_survive_everywhere(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "a.zip", [("c/a.PNG", b"lower"), ("c/A.png", b"upper"), ("C/x.png", b"folder")])
-    done = unpack(path, tmp_path / "raw", root="")
+    unpack(path, tmp_path / "raw", root="")
     assert tree(tmp_path / "raw") == {"C/x.png": b"folder", "c~2/A.png": b"upper", "c~2/a~2.PNG": b"lower"}
-    assert done.renamed == {"c/A.png": "c~2/A.png", "c/a.PNG": "c~2/a~2.PNG"}
 
 
 def test_a_clash_never_takes_a_name_that_is_there(tmp_path: Path) -> None:

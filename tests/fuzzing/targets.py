@@ -110,8 +110,8 @@ def forked():
         admit.open_in_quarantine = foreign.open_in_quarantine = kept
 
 
-def _fork(task: str, path: Path, bounds: Any, **request: Any) -> dict[str, Any]:
-    from wheretolook.models.quarantine import verdict
+def _fork(task: str, path: Path, bounds: Any, **request: Any) -> None:
+    from wheretolook.models.quarantine import judge
 
     request |= {"task": task, "path": str(path)}
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
@@ -120,17 +120,17 @@ def _fork(task: str, path: Path, bounds: Any, **request: Any) -> dict[str, Any]:
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         output.seek(0)
         errors.seek(0)
-        return verdict(path, bounds, code, output.read().decode(), errors.read().decode(errors="replace"))
+        judge(path, bounds, code, output.read().decode(), errors.read().decode(errors="replace"))
 
 
 def _child(request: dict[str, Any], output: int, errors: int) -> None:
-    from wheretolook.models.quarantine_child import answer, bound
+    from wheretolook.models.quarantine_child import bound, refused
 
     code = 1
     try:
         os.dup2(errors, 2)
         bound(1 << 28, 5)
-        os.write(output, json.dumps(answer(request)).encode())
+        os.write(output, json.dumps(refused(request)).encode())
         code = 0
     except BaseException:  # noqa: BLE001 -- as the interpreter ends a process: with a traceback and 1
         os.write(errors, traceback.format_exc().encode())

@@ -13,7 +13,7 @@ from wheretolook.data.refusal import Refusal
 from wheretolook.models.admit import admit, check_own
 from wheretolook.models.checkpoint import save_model
 from wheretolook.models.foreign import Description, convert_foreign
-from wheretolook.models.quarantine import MEBIBYTE, Bounds, bounds_for, verdict
+from wheretolook.models.quarantine import MEBIBYTE, Bounds, bounds_for, judge
 
 LOOKNET = Description("looknet", {"width": 4, "depth": 2}, ("infected", "uninfected"), 32)
 BOUNDS = Bounds(memory=256 * MEBIBYTE, seconds=20)
@@ -70,7 +70,7 @@ def test_a_file_that_would_take_for_ever_is_refused(tmp_path: Path) -> None:
 )
 def test_every_way_to_end_is_a_refusal(code: int, errors: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(Refusal, match=says):
-        verdict(tmp_path / "x.pth", BOUNDS, code, "", errors)
+        judge(tmp_path / "x.pth", BOUNDS, code, "", errors)
 
 
 def test_a_card_whose_network_would_be_absurd_is_refused_before_it_is_built(tmp_path: Path) -> None:

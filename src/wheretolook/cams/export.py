@@ -28,7 +28,7 @@ from wheretolook.models.inputs import model_input
 
 
 @dataclass(frozen=True)
-class Choices:
+class ExportOptions:
     """What an export takes.
 
     Attributes:
@@ -50,7 +50,7 @@ class Choices:
 
 
 def export_maps(
-    model: Path, prepared: Prepared, folder: Path, choices: Choices, ranks: Ranks, cache: Path
+    model: Path, prepared: Prepared, folder: Path, options: ExportOptions, ranks: Ranks, cache: Path
 ) -> dict[str, Any]:
     """Write the maps of every prepared image, and give their manifest.
 
@@ -58,7 +58,7 @@ def export_maps(
         model: the model file; its stem names it.
         prepared: the images.
         folder: where the arrays go; replaced as a whole, when all is done.
-        choices: what to take.
+        options: what to take.
         ranks: the processes that share the work; each calls this function, and runs the network on its device.
         cache: the folder for exports that aren't done: a killed one goes on.
 
@@ -72,28 +72,28 @@ def export_maps(
     network, card = load_model(model, ranks.device)
     columns = match_classes(model, card, prepared.class_names)
     check_size(model, card, prepared.images.shape[1])
-    check_last_layer(card, choices.layers)
+    check_last_layer(card, options.layers)
     size = (card.input_size, card.input_size)
     engine = build_engine(
-        network, choices.methods, choices.layers, size, choices.precision, card.trained_heads, fast=True
+        network, options.methods, options.layers, size, options.precision, card.trained_heads, fast=True
     )
-    map_classes = map_classes_of(prepared.class_names, choices.every_class_up_to)
+    map_classes = map_classes_of(prepared.class_names, options.every_class_up_to)
     every = map_classes == prepared.class_names
     choose = partial(_every_class if every else _true_and_predicted, columns, prepared.labels)
     engine = replace(engine, with_mean=not every)
     map_count = len(map_classes) if every else len(map_classes) - 1
     work = Work(engine, _heads(card, engine), columns, choose, map_count, list(prepared.index["image_id"]))
     count = len(prepared.images)
-    depends_on = {"model": sha256_of(model), "data": prepared.sha256, "choices": asdict(choices)}
+    depends_on = {"model": sha256_of(model), "data": prepared.sha256, "options": asdict(options)}
     state = state_folder(cache, model.stem, depends_on, ranks)
     with shared_state(state, folder, ranks, lambda new: create_arrays(new, work, count)) as maps:
         put, done = partial(model_input, card, device=ranks.device), Journal(maps.parent, ranks.rank)
-        fill_arrays(maps, work, prepared.images, put, choices.batch_size, ranks, done)
+        fill_arrays(maps, work, prepared.images, put, options.batch_size, ranks, done)
         ranks.wait()
         manifest = {}
         if ranks.leads:
-            arrays = pinned(maps, work, count) | add_random_maps(maps, card, prepared, choices, ranks)
-            manifest = describe(model, card, prepared, choices, work) | {"arrays": arrays}
+            arrays = pinned(maps, work, count) | add_random_maps(maps, card, prepared, options, ranks)
+            manifest = manifest_of(model, card, prepared, options, work) | {"arrays": arrays}
             write_json(maps / "manifest.json", manifest)
     return manifest
 
@@ -131,17 +131,17 @@ def check_last_layer(card: Card, layers: tuple[str, ...] | None) -> None:
         )
 
 
-def describe(model: Path, card: Card, prepared: Prepared, choices: Choices, work: Work) -> dict[str, Any]:
+def manifest_of(model: Path, card: Card, prepared: Prepared, options: ExportOptions, work: Work) -> dict[str, Any]:
     """The manifest, less its arrays. Columns follow the class order of the data, whatever the model's own."""
     return {
         "format": FORMAT,
         "model": about_model(model, card),
         "data": {"sha256": prepared.sha256, "images": len(prepared.images)},
         "class_names": list(prepared.class_names),
-        "map_classes": list(map_classes_of(prepared.class_names, choices.every_class_up_to)),
+        "map_classes": list(map_classes_of(prepared.class_names, options.every_class_up_to)),
         "layers": [layer.name for layer in work.engine.layers],
         "heads": list(work.heads),
-        "precision": choices.precision,
+        "precision": options.precision,
     }
 
 
@@ -181,12 +181,14 @@ def pinned(folder: Path, work: Work, count: int) -> dict[str, Any]:
     }
 
 
-def add_random_maps(folder: Path, card: Card, prepared: Prepared, choices: Choices, ranks: Ranks) -> dict[str, Any]:
+def add_random_maps(
+    folder: Path, card: Card, prepared: Prepared, options: ExportOptions, ranks: Ranks
+) -> dict[str, Any]:
     """Write maps of networks with random weights; give their entry, with the rows that they are of. No draws: none."""
     rows = chosen_rows(prepared)
-    if not choices.random_draws or not len(rows):
+    if not options.random_draws or not len(rows):
         return {}
-    maps = random_maps(card, prepared, rows, choices.random_draws, choices.batch_size, ranks.device)
+    maps = random_maps(card, prepared, rows, options.random_draws, options.batch_size, ranks.device)
     if maps is None:
         return {}
     np.save(folder / RANDOM, maps)
@@ -195,7 +197,7 @@ def add_random_maps(folder: Path, card: Card, prepared: Prepared, choices: Choic
             "method": "cam",
             "layer": card.layers[-1],
             "units": "logits, true class less the others' mean",
-            "draws": choices.random_draws,
+            "draws": options.random_draws,
             "rows": rows.tolist(),
             "shape": list(maps.shape),
             "dtype": "float32",

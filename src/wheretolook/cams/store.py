@@ -77,13 +77,12 @@ class Maps:
         return self.head_logits()[:, -1]
 
 
-def load_maps(folder: Path, manifest: Path | None = None, verify: bool = True) -> Maps:
+def load_maps(folder: Path, manifest: Path | None = None) -> Maps:
     """Open the maps of one model, bringing arrays that are missing from DVC's cache or remote.
 
     Args:
         folder: `data/cams/NAME`.
         manifest: a copy of the manifest that git tracks (`reports/exports/NAME.json`); default: the folder's own.
-        verify: compare each array's bytes with the manifest.
 
     Raises:
         Refusal: arrays that are nowhere, or that are not those which the manifest pins.
@@ -98,7 +97,7 @@ def load_maps(folder: Path, manifest: Path | None = None, verify: bool = True) -
     missing, why = bring([folder / name for name in sorted(arrays)])
     if missing:
         raise Refusal(f"{missing[0]}: expected maps, found no file, here or in DVC's cache{why}; {remedy(folder)}")
-    for name in sorted(arrays) if verify else []:
+    for name in sorted(arrays):
         check_array(folder / name, arrays[name])
     return maps
 

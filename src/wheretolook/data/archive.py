@@ -37,24 +37,7 @@ class Limits:
 LIMITS = Limits()
 
 
-@dataclass(frozen=True)
-class Unpacked:
-    """What was done.
-
-    Attributes:
-        files: number of files written.
-        bytes: of all of them.
-        junk: files left out, as operating systems leave them behind.
-        renamed: path in the archive to path in the folder, where two differ by case alone.
-    """
-
-    files: int
-    bytes: int
-    junk: tuple[str, ...]
-    renamed: dict[str, str]
-
-
-def unpack(archive: Path, folder: Path, root: str, without: str = "", limits: Limits = LIMITS) -> Unpacked:
+def unpack(archive: Path, folder: Path, root: str, without: str = "", limits: Limits = LIMITS) -> None:
     """Unpack a zip or tar (plain, gz, bz2, xz, zst) to a folder, which is replaced as a whole.
 
     Args:
@@ -71,14 +54,12 @@ def unpack(archive: Path, folder: Path, root: str, without: str = "", limits: Li
     with _about(archive):
         found = entries(archive, most)
         _check_sizes(found, limits.files, most)
-        plan = make_plan(found, root, without)
-        total = sum(found[place].size for place in plan.paths)
-        _check_space(folder, total)
+        paths = make_plan(found, root, without)
+        _check_space(folder, sum(found[place].size for place in paths))
         with replacing_folder(folder) as scratch:
             for place, content in contents(archive, most):
-                if place in plan.paths:
-                    _write(scratch / plan.paths[place], content, found[place])
-    return Unpacked(len(plan.paths), total, plan.junk, plan.renamed)
+                if place in paths:
+                    _write(scratch / paths[place], content, found[place])
 
 
 def _check_sizes(found: list[Entry], most_files: int, most_bytes: int) -> None:

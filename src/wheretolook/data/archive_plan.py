@@ -1,7 +1,6 @@
 """What of a listing is taken, and where it goes: decided for every entry before a byte is written."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import PurePosixPath
 
@@ -12,29 +11,19 @@ from wheretolook.data.junk import is_junk
 from wheretolook.data.refusal import Refusal
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Which entries are written.
-
-    Attributes:
-        paths: place among the entries to path in the folder.
-        junk: files left out, as operating systems leave them behind.
-        renamed: path below the root to path in the folder, where two differ by case alone.
-    """
-
-    paths: dict[int, PurePosixPath]
-    junk: tuple[str, ...]
-    renamed: dict[str, str]
-
-
-def make_plan(found: Sequence[Entry], root: str, without: str = "") -> Plan:
+def make_plan(found: Sequence[Entry], root: str, without: str = "") -> dict[int, PurePosixPath]:
     """Where each entry goes; every entry is judged, also those that are left out.
+
+    Left out is what operating systems leave behind; of names that differ by case alone, all but one get another.
 
     Args:
         found: the entries.
         root: a folder among them to take, '.' for all; '' for the one that holds the class folders, without those
             that merely wrap the rest.
         without: a folder among them to leave out; '' for none.
+
+    Returns:
+        Place among the entries to path in the folder, of those that are taken.
 
     Raises:
         Refusal: a name outside, a link, a device, a doubled name, no file at all, none below `root`, or, with '', more
@@ -44,21 +33,19 @@ def make_plan(found: Sequence[Entry], root: str, without: str = "") -> Plan:
     named = [(place, parts) for place, parts in named if parts and found[place].kind != "folder"]
     above = _above([parts for _, parts in named], root)
     files: dict[Parts, int] = {}
-    junk = []
     for place, parts in named:
         entry = found[place]
         if entry.kind != "file":
             raise Refusal(f"expected files and folders only, found the {entry.kind} {entry.name!r}; pack it without")
         if is_junk(parts[len(above) :] if parts[: len(above)] == above else parts):
-            junk.append(entry.name)
-        elif parts in files:
+            continue
+        if parts in files:
             raise Refusal(f"expected one file of each name, found {entry.name!r} twice; pack it again")
-        else:
-            files[parts] = place
+        files[parts] = place
     if not files:
         raise Refusal("expected files, found none; pack it again")
     left = safe_parts(without)
-    return _placed({parts: n for parts, n in files.items() if not left or parts[: len(left)] != left}, root, junk)
+    return _placed({parts: n for parts, n in files.items() if not left or parts[: len(left)] != left}, root)
 
 
 def _above(files: Sequence[Parts], root: str) -> Parts:
@@ -69,13 +56,12 @@ def _above(files: Sequence[Parts], root: str) -> Parts:
     return safe_parts(root) or tuple(first for first, last in takewhile(lambda end: end[0] == end[1], ends))
 
 
-def _placed(files: dict[Parts, int], root: str, junk: list[str]) -> Plan:
+def _placed(files: dict[Parts, int], root: str) -> dict[int, PurePosixPath]:
     chosen = below_root(files, root)
     if not root:
         chosen = _class_folders(chosen)
     paths = without_clashes(chosen.values())
-    renamed = {"/".join(below): str(paths[below]) for below in chosen.values() if paths[below].parts != below}
-    return Plan({files[parts]: paths[below] for parts, below in chosen.items()}, tuple(junk), renamed)
+    return {files[parts]: paths[below] for parts, below in chosen.items()}
 
 
 def _class_folders(chosen: dict[Parts, Parts]) -> dict[Parts, Parts]:

@@ -2,12 +2,13 @@
 
 import re
 import shutil
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
 from wheretolook.data.archive_entries import Entry
-from wheretolook.data.archive_plan import Plan, make_plan
+from wheretolook.data.archive_plan import make_plan
 from wheretolook.data.atomic import replacing_folder, write_text
 from wheretolook.data.attempts import Patience
 from wheretolook.data.cache import ContentCache
@@ -105,11 +106,11 @@ def _remember(memory: Path, identifier: str, digest: str) -> None:
         file.write(f"{digest}  {identifier}\n")
 
 
-def copy_listing(listing: Listing, plan: Plan, cache: Path, folder: Path) -> None:
-    """Copy the planned files of a listing out of the cache to a folder, which is replaced as a whole."""
+def copy_listing(listing: Listing, paths: Mapping[int, PurePosixPath], cache: Path, folder: Path) -> None:
+    """Copy files of a listing, place to path, out of the cache to a folder, which is replaced as a whole."""
     store = ContentCache(cache)
     with replacing_folder(folder) as scratch:
-        for place, path in plan.paths.items():
+        for place, path in paths.items():
             target = scratch / path
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(store.path(listing[place][0]), target)

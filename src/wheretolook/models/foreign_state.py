@@ -20,7 +20,7 @@ HOLDERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "net
 WRAPPERS = ("module.", "_orig_mod.")
 
 
-def convert_state(path: Path, target: Path, description: Mapping[str, Any]) -> dict[str, Any]:
+def convert_state(path: Path, target: Path, description: Mapping[str, Any]) -> None:
     """Write a foreign file as a model file.
 
     Args:
@@ -36,7 +36,6 @@ def convert_state(path: Path, target: Path, description: Mapping[str, Any]) -> d
     network = build_network(architecture, len(description["class_names"]), arguments)
     load_foreign(network, state, path, architecture)
     save_model(target, network, _card(network, description))
-    return {"architecture": architecture, "tensors": len(state)}
 
 
 def find_state(loaded: Any, path: Path) -> dict[str, Tensor]:

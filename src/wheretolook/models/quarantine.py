@@ -32,7 +32,7 @@ def bounds_for(path: Path) -> Bounds:
     return Bounds(memory=1024 * MEBIBYTE + 6 * size, seconds=30 + size // (4 * MEBIBYTE))
 
 
-def open_in_quarantine(task: str, path: Path, bounds: Bounds, **request: Any) -> dict[str, Any]:
+def open_in_quarantine(task: str, path: Path, bounds: Bounds, **request: Any) -> None:
     """Run one of the tasks of `quarantine_child` on a file.
 
     Args:
@@ -40,9 +40,6 @@ def open_in_quarantine(task: str, path: Path, bounds: Bounds, **request: Any) ->
         path: the file.
         bounds: memory and time.
         request: what else the task needs, as JSON can carry it.
-
-    Returns:
-        What the task answered.
 
     Raises:
         Refusal: the task refused the file, broke on it, or went beyond its bounds.
@@ -54,12 +51,12 @@ def open_in_quarantine(task: str, path: Path, bounds: Bounds, **request: Any) ->
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=bounds.seconds + 60)
     except subprocess.TimeoutExpired as error:
         raise beyond(path, bounds, f"none in {bounds.seconds} s") from error
-    return verdict(path, bounds, done.returncode, done.stdout.decode(errors="replace"),
-                   done.stderr.decode(errors="replace"))  # fmt: skip
+    output, errors = (stream.decode(errors="replace") for stream in (done.stdout, done.stderr))
+    judge(path, bounds, done.returncode, output, errors)
 
 
-def verdict(path: Path, bounds: Bounds, code: int, output: str, errors: str) -> dict[str, Any]:
-    """The child's answer.
+def judge(path: Path, bounds: Bounds, code: int, output: str, errors: str) -> None:
+    """Refuse a file by how the child ended that read it.
 
     Raises:
         Refusal: it refused, or it ended in any other way than with an answer.
@@ -71,10 +68,8 @@ def verdict(path: Path, bounds: Bounds, code: int, output: str, errors: str) -> 
         if "memory" in last.lower() or "alloc" in last.lower():
             raise beyond(path, bounds, f"one that asks for more memory ({last})")
         raise Refusal(f"{path}: expected weights, found a file that breaks its reader ({last}); ask who made it")
-    answer = json.loads(output.splitlines()[-1])
-    if "refused" in answer:
-        raise Refusal(answer["refused"])
-    return answer
+    if refused := json.loads(output.splitlines()[-1]):
+        raise Refusal(refused)
 
 
 def beyond(path: Path, bounds: Bounds, found: str) -> Refusal:

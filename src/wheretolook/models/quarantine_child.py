@@ -1,4 +1,4 @@
-"""What runs in the other process of `quarantine`: it opens one file that can't be trusted, and says what it found."""
+"""What runs in the other process of `quarantine`: it opens one file that can't be trusted, or says why not."""
 
 import json
 import signal
@@ -10,7 +10,7 @@ from wheretolook.data.refusal import Refusal
 
 
 def main(text: str) -> None:
-    """Carry out a request, written as JSON, and print the answer as JSON.
+    """Carry out a request, written as JSON, and print the reason of a refusal as JSON, null for none.
 
     An error that is no refusal ends the process with a traceback, which the parent takes for a broken file.
     """
@@ -20,15 +20,16 @@ def main(text: str) -> None:
 
     torch.set_num_threads(1)
     bound(request["memory"], request["seconds"])
-    print(json.dumps(answer(request)))
+    print(json.dumps(refused(request)))
 
 
-def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """The answer to a request, or {"refused": why}."""
+def refused(request: dict[str, Any]) -> str | None:
+    """Why the task that is asked for refuses the file; None where it does not."""
     try:
-        return TASKS[request["task"]](request)
+        TASKS[request["task"]](request)
     except Refusal as refusal:
-        return {"refused": str(refusal)}
+        return str(refusal)
+    return None
 
 
 def bound(memory: int, seconds: int) -> None:
@@ -46,22 +47,20 @@ def bound(memory: int, seconds: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
-def check(request: dict[str, Any]) -> dict[str, Any]:
+def check(request: dict[str, Any]) -> None:
     """Load a model file of this project as every later stage will."""
     import torch
 
     from wheretolook.models.checkpoint import load_model
 
-    network, card = load_model(Path(request["path"]), torch.device("cpu"))
-    parameters = sum(weights.numel() for weights in network.parameters())
-    return {"architecture": card.architecture, "parameters": parameters}
+    load_model(Path(request["path"]), torch.device("cpu"))
 
 
-def convert(request: dict[str, Any]) -> dict[str, Any]:
+def convert(request: dict[str, Any]) -> None:
     """Write a foreign state dict as a model file of this project."""
     from wheretolook.models.foreign_state import convert_state
 
-    return convert_state(Path(request["path"]), Path(request["target"]), request["description"])
+    convert_state(Path(request["path"]), Path(request["target"]), request["description"])
 
 
 TASKS = {"check": check, "convert": convert}

@@ -17,7 +17,7 @@ from wheretolook.analysis.probing.model_sanity import (
 from wheretolook.analysis.probing.randomised import FIRST_SEED, Cascade, fresh_network, frozen
 from wheretolook.analysis.probing.sanity import alikeness, largest_alikeness, sanity_result
 from wheretolook.cams import parts
-from wheretolook.cams.export import Choices, export_maps
+from wheretolook.cams.export import ExportOptions, export_maps
 from wheretolook.cams.store import Maps, load_maps
 from wheretolook.data.prepared import load_prepared
 from wheretolook.execution.ranks import joined_ranks
@@ -44,8 +44,8 @@ def made(tmp_path_factory: pytest.TempPathFactory):
     save_model(root / "models/last-0.safetensors", network, card)
     data, folder = load_prepared(root / "data/prepared"), root / "exported"
     with joined_ranks({}, torch.device("cpu")) as ranks:
-        choices = Choices(METHODS, None, "float32", 32, 10)
-        export_maps(root / "models/last-0.safetensors", data, folder, choices, ranks, root / "cache")
+        options = ExportOptions(METHODS, None, "float32", 32, 10)
+        export_maps(root / "models/last-0.safetensors", data, folder, options, ranks, root / "cache")
     return network, card, data, load_maps(folder)
 
 
@@ -115,8 +115,8 @@ def test_maps_in_the_cascade_are_the_ones_that_are_stored_before_anything_is_ran
     save_model(tmp_path / "many.safetensors", network, card)
     methods = ("cam", "gradcam", "gradcam++", "layercam")
     with joined_ranks({}, torch.device("cpu")) as ranks:
-        choices = Choices(methods, None, "float32", 32, 0, count if every else 10)
-        export_maps(tmp_path / "many.safetensors", data, tmp_path / "maps", choices, ranks, tmp_path / "cache")
+        options = ExportOptions(methods, None, "float32", 32, 0, count if every else 10)
+        export_maps(tmp_path / "many.safetensors", data, tmp_path / "maps", options, ranks, tmp_path / "cache")
     maps, rows = load_maps(tmp_path / "maps"), data.rows("test")[:12]
     engine = engine_for(network, card, maps.names, every)
     found = true_class_maps(engine, model_input(card, data.images[rows], torch.device("cpu")), card, data, rows, every)
@@ -207,8 +207,8 @@ def test_method_that_shows_the_image_alone_fails(made, tmp_path) -> None:
     data = replace(data, images=images)
     save_model(tmp_path / "one.safetensors", network, card)
     with joined_ranks({}, torch.device("cpu")) as ranks:
-        choices = Choices(("cam", "eigencam"), None, "float32", 32, 10)
-        export_maps(tmp_path / "one.safetensors", data, tmp_path / "maps", choices, ranks, tmp_path / "cache")
+        options = ExportOptions(("cam", "eigencam"), None, "float32", 32, 10)
+        export_maps(tmp_path / "one.safetensors", data, tmp_path / "maps", options, ranks, tmp_path / "cache")
     found = model_sanity(network, card, load_maps(tmp_path / "maps"), data, 10, 0)["eigencam.block1"]
     assert found["steps"][-1]["spearman"] > found["null"]
     assert found["passed"] is False

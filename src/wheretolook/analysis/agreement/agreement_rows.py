@@ -50,11 +50,12 @@ def agreement_rows(
     for p, row in enumerate(rows):
         columns = dict(zip(names, range(p, len(names) * pairs, pairs), strict=True))
         if row["images"] >= FEWEST_IMAGES:
-            row |= _figures(means, columns) | by_group(figure.observed.values[counted[:, p], p], groups[counted[:, p]])
+            own = counted[:, p]
+            row |= _figures(means, columns) | group_spread(figure.observed.values[own, p], groups[own])
     return rows
 
 
-def by_group(values: np.ndarray, groups: np.ndarray) -> dict[str, float]:
+def group_spread(values: np.ndarray, groups: np.ndarray) -> dict[str, float]:
     """Lowest, highest and standard deviation of the groups' means (n - 1); nothing where each image is a group.
 
     Args:

@@ -49,8 +49,7 @@ def difference(
         seed: of the relabellings.
     """
     values = np.stack([each.values for each in contributions.values()])
-    valid = np.ones(values.shape[1:], dtype=bool)
-    test = place_test(values, valid, list(contributions), design_of(labels, groups), permutations, seed)
+    test = place_test(values, list(contributions), design_of(labels, groups), permutations, seed)
     return Difference(list(contributions), list(contributions.values()), test)
 
 

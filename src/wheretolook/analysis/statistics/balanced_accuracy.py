@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from wheretolook.analysis.statistics.bootstrap import group_sums, weights_in_blocks
+from wheretolook.analysis.statistics.bootstrap import LEVEL, group_sums, weights_in_blocks
 from wheretolook.analysis.statistics.enough import FEWEST_GROUPS
 
 
 def balanced_accuracy_interval(
-    right: np.ndarray, labels: np.ndarray, groups: np.ndarray, resamples: int, seed: int, level: float = 0.95
+    right: np.ndarray, labels: np.ndarray, groups: np.ndarray, resamples: int, seed: int
 ) -> tuple[float, float] | None:
     """Percentile bootstrap of groups for the mean recall of the classes that are there.
 
@@ -20,12 +20,11 @@ def balanced_accuracy_interval(
         groups: (n,) integers.
         resamples: number of resamples.
         seed: of the resampling.
-        level: of the interval.
 
     Returns:
         (low, high), or None with fewer than ten groups in a class.
     """
-    classes, alpha = np.unique(labels), 1 - level
+    classes, alpha = np.unique(labels), 1 - LEVEL
     codes, count = np.unique(groups, return_inverse=True)[1], len(np.unique(groups))
     member = labels[:, None] == classes
     sizes, hits = group_sums(member, codes, count), group_sums(member & right[:, None], codes, count)

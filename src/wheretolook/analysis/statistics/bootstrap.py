@@ -8,6 +8,7 @@ import numpy as np
 
 from wheretolook.analysis.statistics.enough import FEWEST_GROUPS
 
+LEVEL = 0.95  # of every interval
 ROUNDING = 1e-6  # a spread below this share of the figures is that of float32
 CHUNK = 2**22  # elements of a block of resampling weights
 
@@ -39,9 +40,8 @@ def mean_intervals(
     resamples: int,
     seed: int,
     bounds: tuple[float, float] | np.ndarray = (-np.inf, np.inf),
-    level: float = 0.95,
 ) -> Means:
-    """Mean over images of each column, with an interval that draws whole groups with replacement.
+    """Mean over images of each column, with a 95 % interval that draws whole groups with replacement.
 
     Images of one group (a patient) are not exchangeable, so the mean is a ratio of group sums to group sizes, and its
     standard error, in the sample and in each resample, the linearised one. The interval is the bootstrap-t (Efron and
@@ -56,7 +56,6 @@ def mean_intervals(
         resamples: number of resamples; 1,999 puts the ends at whole order statistics.
         seed: of the resampling.
         bounds: (2,) or (F, 2), what a mean can be at all; intervals are cut there.
-        level: of the interval.
     """
     codes, count = np.unique(groups, return_inverse=True)[1], len(np.unique(groups))
     valid = np.broadcast_to(valid, values.shape)
@@ -68,7 +67,7 @@ def mean_intervals(
     residuals = sums - mean * sizes
     error = _standard_error((residuals**2).sum(axis=0), whole, present)
     error[error <= ROUNDING * np.abs(values).max(axis=0, initial=0)] = 0
-    low, high = _ends(residuals, sizes, present, error, resamples, seed, level)
+    low, high = _ends(residuals, sizes, present, error, resamples, seed)
     floor, ceiling = np.broadcast_to(np.asarray(bounds, dtype=np.float64).T.reshape(2, -1), (2, len(mean)))
     return Means(
         mean=mean,
@@ -127,11 +126,10 @@ def _ends(
     error: np.ndarray,
     resamples: int,
     seed: int,
-    level: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Ends of the intervals (F,), as distances from the mean."""
     drift, ratio = _resampled(residuals, sizes, present, resamples, seed)
-    tail = max(round((resamples + 1) * (1 - level) / 2) - 1, 0)
+    tail = max(round((resamples + 1) * (1 - LEVEL) / 2) - 1, 0)
     unspread = np.isinf(ratio).sum(axis=0) > tail / 2
     kth = [tail, len(ratio) - 1 - tail]
     ratio.partition(kth, axis=0)

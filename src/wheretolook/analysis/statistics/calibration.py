@@ -2,22 +2,21 @@
 
 import numpy as np
 
-BINS = 15
+BINS = 15  # of equal width over 0..1, each closed on the right
 
 
-def expected_calibration_error(scores: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
+def expected_calibration_error(scores: np.ndarray, labels: np.ndarray) -> float:
     """Expected calibration error of the winning class (Guo et al. 2017, arXiv:1706.04599, eq. 3).
 
     Args:
         scores: (n, K) float64, rows sum to 1.
         labels: (n,) int64.
-        bins: bins of equal width over 0..1, each closed on the right.
 
     Returns:
         Mean over images of |accuracy - mean score| of the bin, 0..1.
     """
     winning = scores.max(axis=1)
     right = scores.argmax(axis=1) == labels
-    inside = np.clip(np.ceil(winning * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(inside, weights=right - winning, minlength=bins)
+    inside = np.clip(np.ceil(winning * BINS).astype(int) - 1, 0, BINS - 1)
+    gaps = np.bincount(inside, weights=right - winning, minlength=BINS)
     return float(np.abs(gaps).sum() / len(labels))
