@@ -13,6 +13,7 @@ from tests.cams.small import small_network
 from wheretolook.cams.explain import check_images, explain
 from wheretolook.cams.finite import NotFinite
 from wheretolook.data.refusal import Refusal
+from wheretolook.models.looknet import LookNet
 
 GRADIENT_METHODS = ["gradcam", "gradcam++", "layercam", "hirescam", "xgradcam"]
 
@@ -187,6 +188,14 @@ def test_nan_that_breaks_a_decomposition_is_told_as_nan():
     x[1] = np.nan
     with pytest.raises(NotFinite, match=r"eigencam\.stage3: .* image number 1"):
         explain(small_network(), x, ["eigencam"], ["stage3"])
+
+
+def test_infinite_weights_are_told_as_such_though_a_channel_is_dead():
+    network = LookNet(2, width=4, depth=2).eval()
+    nn.init.constant_(network.classifier[-1].weight, float("inf"))
+    nn.init.constant_(network.blocks["block2"][1].bias, -99)
+    with pytest.raises(NotFinite, match=r"cam\.block2: "):
+        explain(network, images(), ["cam"], ["block2"])
 
 
 def test_a_module_whose_train_does_more_than_set_a_flag_is_left_as_found():
