@@ -78,17 +78,41 @@ def compute(engine: Engine, images: Tensor, choose: Choice) -> Batch:
     with engine.steadied(), _capturing(engine) as outputs:
         images = images.to(engine.device, engine.dtype, memory_format=engine.memory_format)
         forward = _run(engine, images.clone() if images.is_inference() else images.detach(), outputs)
-        means = {y.name: y.head.means(forward.feature_maps[y.name]) for y in engine.layers if y.head is not None}
-        broken = _broken_heads(engine, means, forward.logits.detach())
-        if not broken:
-            class_index = choose(forward.logits.detach())
-            maps = _maps(engine, forward, class_index)
+        class_index = choose(forward.logits.detach())
+        perturbed = _perturbed(engine, forward, class_index)
+        # What follows the network is in float32: automatic mixed precision would round its products.
+        with torch.autocast(engine.device.type, enabled=False):
+            maps = _maps(engine, forward, class_index, perturbed)
+            heads = {y.name: y.head.logits(forward.feature_maps[y.name]) for y in engine.layers if y.head is not None}
+            broken = _checked(engine, forward, maps, heads)
     if broken:
         return compute(engine.without_heads(broken), images, choose)
-    heads = {y.name: y.head.logits(means[y.name]) for y in engine.layers if y.head is not None}
-    check_finite({".".join(pair): values for pair, values in maps.items()} | {"logits": forward.logits.detach()})
     final = next((heads[y.name] for y in engine.layers if y.head is not None and y.head.final), None)
     return Batch(maps, (forward.logits.detach() if final is None else final).float(), heads, class_index)
+
+
+def _in_float32(maps: Tensor) -> Tensor:
+    return maps.to(torch.promote_types(maps.dtype, torch.float32))
+
+
+def _checked(engine: Engine, forward: _Forward, maps: dict[Pair, Tensor], heads: dict[str, Tensor]) -> list[str]:
+    """Layers whose heads are not those of the network's own logits, for these images: a clip was idle in the trial.
+
+    All is asked at once: a GPU is waited for each time that one is.
+
+    Raises:
+        NotFinite: maps or logits that hold NaN or infinity, of heads that hold.
+    """
+    logits, tolerance = forward.logits.detach(), TOLERANCES[engine.precision]
+    found = {".".join(pair): values for pair, values in maps.items()} | {"logits": logits}
+    final = [y for y in engine.layers if y.head is not None and y.head.final]
+    close = [torch.isclose(heads[y.name].to(logits), logits, rtol=tolerance, atol=0).all() for y in final]
+    if bool(torch.stack([*close, *(torch.isfinite(values).all() for values in found.values())]).all()):
+        return []
+    broken = [y.name for y in final if not y.head.holds(forward.feature_maps[y.name], logits, tolerance)]
+    if not broken:
+        check_finite(found)
+    return broken
 
 
 def _capturing(engine: Engine) -> AbstractContextManager[Captured]:
@@ -101,20 +125,13 @@ def _run(engine: Engine, images: Tensor, outputs: Captured) -> _Forward:
     logits = engine.network(images.clone() if engine.writes_images else images)
     if outputs.altered():
         raise RuntimeError(f"{outputs.altered()}: written over now, but not in the trial: the network is not steady")
-    feature_maps = {y.name: to_maps(outputs[y.name].detach(), y.layout) for y in engine.layers}
+    feature_maps = {y.name: _in_float32(to_maps(outputs[y.name].detach(), y.layout)) for y in engine.layers}
     return _Forward(images, dict(outputs), feature_maps, logits)
 
 
-def _broken_heads(engine: Engine, means: dict[str, Tensor], logits: Tensor) -> list[str]:
-    """Layers whose heads are not those of the network's own logits, for these images: a clip was idle in the trial."""
-    final = [y for y in engine.layers if y.head is not None and y.head.final]
-    return [y.name for y in final if not y.head.holds(means[y.name], logits, TOLERANCES[engine.precision])]
-
-
-def _maps(engine: Engine, forward: _Forward, class_index: Tensor) -> dict[Pair, Tensor]:
+def _maps(engine: Engine, forward: _Forward, class_index: Tensor, perturbed: dict[Pair, Tensor]) -> dict[Pair, Tensor]:
     """All maps (n, K, h, w), class by class: one class's gradients are gone before the next come."""
     found: dict[Pair, list[Tensor]] = {(method.name, layer.name): [] for method, layer in engine.pairs}
-    perturbed = _perturbed(engine, forward, class_index)
     explained = forward.logits.detach().float().gather(1, class_index)  # (n, K)
     columns: list[Tensor | None] = [*class_index.unbind(1)]
     if engine.with_mean and any(method.linear for method, _ in engine.pairs):
@@ -173,7 +190,7 @@ def _at_places(layer: Layer, gradient: Tensor | None) -> Tensor:
     """A gradient by the layer's output, as one by its feature maps (n, C, h, w)."""
     if gradient is None:
         raise Refusal(f"layer {layer.name}: expected to lead to the logits, but nothing flows back; name another")
-    maps = to_maps(gradient, layer.layout)
+    maps = _in_float32(to_maps(gradient, layer.layout))
     if layer.layout is Layout.TOKENS and bool(gradient.any()) and not bool(maps.any()):
         raise Refusal(
             f"layer {layer.name}: expected logits that depend on its places, found that only its class token leads on; "

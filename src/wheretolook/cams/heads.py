@@ -31,31 +31,27 @@ class PooledHead:
         """The feature maps (N, C, h, w) that the head pools: the layer's own, or their positive part."""
         return feature_maps.relu() if self.rectified else feature_maps
 
+    def logits(self, feature_maps: Tensor) -> Tensor:
+        """Logits (N, K) of the layer's feature maps (N, C, h, w), at least float32."""
+        means = self.means(feature_maps)
+        return torch.nn.functional.linear(means, self.weight.to(means), self.bias.to(means))
+
     def means(self, feature_maps: Tensor) -> Tensor:
         """Spatial means (N, C) of what the head pools, at least float32."""
         dtype = torch.promote_types(feature_maps.dtype, torch.float32)
         return self.pooled(feature_maps).mean((2, 3), dtype=dtype)
 
-    def logits(self, means: Tensor) -> Tensor:
-        """Logits (N, K) of the layer's means (N, C)."""
-        return torch.nn.functional.linear(means, self.weight.to(means), self.bias.to(means))
-
-    def summands(self, means: Tensor) -> Tensor:
-        """How large (N, K) what is summed up to each logit is: rounding goes by it, and not by what is left of it."""
-        return torch.nn.functional.linear(means.abs(), self.weight.abs().to(means), self.bias.abs().to(means))
-
-    def holds(self, means: Tensor, logits: Tensor, tolerance: float = TOLERANCE) -> bool:
+    def holds(self, feature_maps: Tensor, logits: Tensor, tolerance: float = TOLERANCE) -> bool:
         """Whether the network's own logits (N, K) are those of the head. What is not finite is none of its matter.
 
         Args:
-            means: (N, C), as `means` gives them.
-            logits: (N, K), of a head that is final.
-            tolerance: of the summands.
+            feature_maps: (N, C, h, w), of a head that is final.
+            logits: (N, K).
+            tolerance: as a part of what is summed up to each logit: rounding goes by it, not by what is left of it.
         """
-        own = self.logits(means)
-        if torch.allclose(own.to(logits), logits, rtol=tolerance, atol=0):  # as nearly always, at the cost of one step
-            return True
-        return not bool(((own - logits).abs() > tolerance * self.summands(means)).any())
+        means = self.means(feature_maps)
+        summands = torch.nn.functional.linear(means.abs(), self.weight.abs().to(means), self.bias.abs().to(means))
+        return not bool(((self.logits(feature_maps) - logits).abs() > tolerance * summands).any())
 
     def class_weights(self, class_index: Tensor | None, count: int) -> Tensor:
         """Weights (N, C) of a class of each of `count` images (N,); None: the mean over all classes."""
@@ -112,7 +108,7 @@ def find_head(linears: list[tuple[nn.Linear, Tensor]], feature_maps: Tensor) -> 
             if (
                 means.shape == given.shape
                 and same_but_for_rounding(means, given)
-                and head.holds(means, linear(given).to(means))
+                and head.holds(feature_maps, linear(given))
             ):
                 return head
     return None
