@@ -27,6 +27,7 @@ class Description:
         mean: of each channel, of values in 0..1.
         std: of each channel, of values in 0..1.
     """
+        fit: how its images became squares: "stretch", "pad" or "crop"; None where nobody knows.
 
     architecture: str
     arguments: dict[str, Any]
@@ -35,6 +36,7 @@ class Description:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
 
+    fit: str | None = None
 
 def convert_foreign(path: Path, target: Path, description: Description, bounds: Bounds | None = None) -> None:
     """Write a foreign state dict as a model file of this project.
@@ -116,7 +118,14 @@ def _value(text: str) -> Any:
 
 
 def describe(
-    entry: str, architecture: str, arguments: str, classes: Sequence[str], input_size: int | None, mean: str, std: str
+    entry: str,
+    architecture: str,
+    arguments: str,
+    classes: Sequence[str],
+    input_size: int | None,
+    mean: str,
+    std: str,
+    fit: str | None = None,
 ) -> Description | None:
     """The description that an entry of params.yaml gives in text; None where it gives nothing of the kind.
 
@@ -126,7 +135,7 @@ def describe(
         Refusal: one part without the others that it needs, one that can't be read, or an absurd input size.
     """
     named = any(classes)
-    if not any((architecture, arguments, named, input_size, mean, std)):
+    if not any((architecture, arguments, named, input_size, mean, std, fit)):
         return None
     if not (architecture and named and input_size):
         given = {"architecture": architecture, "classes": named, "input_size": input_size}
@@ -152,3 +161,4 @@ def describe(
         mean=parse_channels("mean", mean) if mean else IMAGENET_MEAN,
         std=parse_channels("std", std) if std else IMAGENET_STD,
     )
+        fit=fit,

@@ -217,6 +217,7 @@ class Training:
             training=options.as_dict(),
             history=self.progress.history,
         )
+            fit=prepared.fit,
 
 
 def _optimiser(objective: Objective, options: TrainingOptions) -> torch.optim.Optimizer:
