@@ -15,12 +15,12 @@ def check(params: Path, names: Path, values: Path) -> None:
     """Check the sections, names and values of params.yaml: what a stage would refuse, whatever its data, is refused."""
     from wheretolook.data.atomic import write_json
     from wheretolook.pipeline.params import load_params
-    from wheretolook.values import accept
+    from wheretolook.values import accept, check_together
 
     click.echo(f"check: every value of {params}")
     given = load_params(params)
-    for where, command, words in command_lines(given):
-        accept(where, command, words, given)
+    lines = command_lines(given)
+    check_together([(where, command.name, accept(where, command, words, given)) for where, command, words in lines])
     trained, drive = list(given["models"]), list(given["drive"])
     write_json(names, {"models": [*trained, *drive], "trained": trained, "drive": drive})
     write_json(values, given)

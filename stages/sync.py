@@ -25,6 +25,8 @@ from wheretolook.console.stage import StageCommand, run_stage
 @click.option("--input_size", type=click.IntRange(1), help="Side of the images that it was trained on, pixels.")
 @click.option("--mean", multiple=True, help="Of the channels of its input, in 0..1. [default: ImageNet's]")
 @click.option("--std", multiple=True, help="Of the channels of its input, in 0..1. [default: ImageNet's]")
+@click.option("--fit", type=click.Choice(["stretch", "pad", "crop"]),
+              help="How its images became squares; for `wheretolook look`, which stretches otherwise.")  # fmt: skip
 @click.option("--models", type=click.Path(path_type=Path), default=Path("models"), show_default=True)
 @click.option("--cache", type=click.Path(path_type=Path), default=Path(".cache"), show_default=True)
 def sync(name: str, timeout: float, retries: int, identifier: str, url: str, sha256: str, models: Path, cache: Path,

@@ -1,7 +1,8 @@
 """What a stage would refuse of its values only once it runs: asked beforehand, of the very functions that it calls."""
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +13,83 @@ from wheretolook.data.refusal import Refusal
 Values = Mapping[str, Any]
 
 
-def accept(where: str, command: click.Command, words: list[str], given: dict[str, dict]) -> None:
-    """Parse a stage's options and check their values, without running it.
+def accept(where: str, command: click.Command, words: list[str], given: dict[str, dict]) -> Values:
+    """Parse a stage's options and check their values, without running it; gives them.
+
+    Args:
+        where: sections that the values come from, such as "train and models.last-0".
+        command: the stage's.
+        words: its command line.
+        given: params.yaml.
 
     Raises:
         Refusal: an option that the stage doesn't know, a missing one, a wrong type or range, or a value that it would
             refuse itself.
     """
+    for place in where.split(" and "):
+        _check_kinds(place, _values_at(place, given), command)
     try:
         context = command.make_context(command.name, list(words))
     except click.NoSuchOption as error:
         raise Refusal(unknown_key(error.option_name, command, where.split(" and "), given)) from error
     except click.UsageError as error:
         raise Refusal(f"params.yaml: {where}: {error.format_message()}") from error
-    try:
+    with _told_of(where):
         check_values(str(command.name), context.params)
+    return context.params
+
+
+def check_together(taken: Sequence[tuple[str, str, Values]]) -> None:
+    """Refuse values that a stage takes for itself, but not beside those of another one.
+
+    Args:
+        taken: of each command line where its values come from, the stage's name, and the values that `accept` gave.
+
+    Raises:
+        Refusal: as the stage's own, or a foreign model of another input size than that of the prepared images.
+    """
+    from wheretolook.models.looknet_arguments import LOOKNET, check_looknet_size
+
+    size = next(values["size"] for _, stage, values in taken if stage == "prepare")
+    for where, stage, values in taken:
+        with _told_of(where):
+            if stage == "train" and values["architecture"] == LOOKNET:
+                check_looknet_size(values["depth"], size)
+            if stage == "sync" and values["input_size"] not in (None, size):
+                raise Refusal(
+                    f"drive.{values['name']}: input_size: expected prepare.size, {size}, since all models see the same "
+                    f"images; found {values['input_size']}; set prepare.size to it, or leave the model out"
+                )
+
+
+@contextmanager
+def _told_of(where: str) -> Iterator[None]:
+    """Have a refusal say that it is of params.yaml, and of which place in it, unless it names one itself."""
+    try:
+        yield
     except Refusal as refusal:
         named = str(refusal).startswith(tuple(where.split(" and ")))
         raise Refusal(f"params.yaml: {refusal}" if named else f"params.yaml: {where}: {refusal}") from refusal
+
+
+def _check_kinds(place: str, values: Values, command: click.Command) -> None:
+    """Refuse what click would misread: a list (its last counts), a truth for a value, a value for a truth."""
+    options = {name: option for option in command.params for name in option.opts if isinstance(option, click.Option)}
+    for key, value in values.items():
+        option = options.get(f"--{key}")
+        if option is None:
+            continue  # click's own parser finds it unknown
+        if isinstance(value, list) and not option.multiple:
+            raise Refusal(
+                f"params.yaml: {place}.{key}: expected one value, found the list {value!r:.80}; write one alone"
+            )
+        if option.is_flag and not isinstance(value, bool):
+            raise Refusal(f"params.yaml: {place}.{key}: expected true or false, unquoted; found {value!r:.80}")
+        if isinstance(value, bool) and not option.is_flag:
+            written = str(value).lower()
+            raise Refusal(
+                f"params.yaml: {place}.{key}: expected a number or a text, found {written}; quote it, if it is text"
+            )
 
 
 def check_values(stage: str, values: Values) -> None:
@@ -57,8 +117,7 @@ def unknown_key(option: str, command: click.Command, places: Sequence[str], para
     """
     key, place = option.removeprefix("--"), places[0]
     for candidate in places:
-        section, _, name = candidate.partition(".")
-        values = params[section][name] if name else params[section]
+        values = _values_at(candidate, params)
         for spelling in (option.removeprefix("--"), option.removeprefix("--no-")):
             if spelling in values:
                 key, place = spelling, candidate
@@ -68,6 +127,12 @@ def unknown_key(option: str, command: click.Command, places: Sequence[str], para
     near = difflib.get_close_matches(key, names, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(names)}"
     return f"params.yaml: {place}: unknown key {key!r} of stage {command.name}; {hint}"
+
+
+def _values_at(place: str, params: Mapping[str, Any]) -> Values:
+    """What stands at a place such as "train" or "models.last-0"."""
+    section, _, name = place.partition(".")
+    return params[section][name] if name else params[section]
 
 
 def _fetch(values: Values) -> None:

@@ -27,6 +27,14 @@ def test_arrays_have_names_and_the_layers_own_resolution():
     assert found.class_index.tolist() == [[0, 1, 2, 3]] * 5
 
 
+def test_what_was_left_out_is_told_with_the_pairs_there_are():
+    found = explain(small_network(), noise(), ["cam", "gradcam"], ["stage1", "stage3"])
+    there = r"\('cam', 'stage3'\), \('gradcam', 'stage1'\), \('gradcam', 'stage3'\)"
+    with pytest.raises(KeyError, match=rf"expected one of {there}; found \('cam', 'stage1'\)"):
+        found["cam", "stage1"]
+    assert ("cam", "stage1") not in found and found.get(("cam", "stage1")) is None
+
+
 def test_classes_are_named_or_numbered():
     every = explain(small_network(), noise(), ["gradcam"], ["stage2"])["gradcam", "stage2"]
     named = explain(small_network(), noise(), ["gradcam"], ["stage2"], ["hen", 0], class_names=NAMES)

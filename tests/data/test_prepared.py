@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,17 @@ def test_text_stays_text(folder: Path):
     assert prepared.class_names == ("007", "NA")
     assert set(prepared.index["class_name"]) == {"007", "NA"}
     assert set(prepared.index["group"]) == {str(number) for number in range(10)}
+
+
+def test_how_an_image_became_a_square_is_told_where_the_audit_says_it(folder: Path):
+    assert load_prepared(folder).fit == "stretch"
+    audit = json.loads((folder / "audit.json").read_text(encoding="utf-8"))
+    for prepared, expected in ((audit.pop("prepared") | {"fit": "pad"}, "pad"), ({}, None)):
+        (folder / "audit.json").write_text(json.dumps(audit | {"prepared": prepared}), encoding="utf-8")
+        assert load_prepared(folder).fit == expected
+    (folder / "audit.json").write_text(json.dumps(audit | {"prepared": {"fit": "squeeze"}}), encoding="utf-8")
+    with pytest.raises(Refusal, match="expected the audit of prepared data"):
+        load_prepared(folder)
 
 
 def test_rows_of_the_splits_are_all_rows_once(folder: Path):

@@ -74,6 +74,36 @@ def test_a_layer_without_a_trained_head_gets_gradcam(look):
     assert files == ["a.gradcam.block1.dog.npy", "a.gradcam.block1.dog.png"]
 
 
+@pytest.mark.parametrize("words", [(), ("--arrays",)])
+def test_layers_that_cannot_give_a_methods_maps_are_named(look, words):
+    words = ("--layer", "all", "--method", "gradcam", *words)
+    done, _ = look(*words, "--method", "cam", model="last")
+    assert done.exit_code == 0, done.output
+    assert done.stderr.splitlines() == [
+        "cam: left out block1, block2 (no trained linear head on the layer's pooled feature maps); gradcam, among "
+        "others, takes every layer"
+    ]
+    assert look(*words, model="last")[0].stderr == look(*words, "--method", "cam")[0].stderr == ""
+    assert look("--layer", "all", model="last")[0].stderr == ""
+
+
+@pytest.mark.parametrize("arrays", [(), ("--arrays",)])
+def test_an_image_becomes_a_square_as_in_the_models_training(look, tmp_path, arrays):
+    own = {"arguments": {"width": 4, "depth": 2}, "class_names": ("cat", "dog")}
+    scores = {}
+    for fit in ("pad", None):
+        save_model(tmp_path / f"{fit}.safetensors", small_network(), small_card(fit=fit, **own))
+        for word in ("pad", "crop", "stretch", None):
+            done, _ = look(*arrays, *(("--fit", word) if word else ()), model=fit)
+            assert done.exit_code == 0, done.output
+            table = tmp_path / ("out/arrays" if arrays else "out") / "predictions.csv"
+            scores[fit, word] = table.read_text(encoding="utf-8")
+            told = f"--fit {word}: the model was trained on images made square by pad; leave it out to do the same\n"
+            assert done.stderr == (told if fit and word in ("crop", "stretch") else "")
+    assert scores["pad", None] == scores["pad", "pad"] != scores["pad", "stretch"]
+    assert scores[None, None] == scores[None, "stretch"]
+
+
 def test_methods_are_repeated_and_those_that_know_no_class_give_one_map(look):
     words = ("--method", "layercam", "--method", "activation", "--class", "all")
     _, files = look(*words, images=("a.png",))
@@ -127,7 +157,7 @@ def test_image_names_that_make_no_file_names_leave_the_others_alone(look, tmp_pa
         (tmp_path / name).write_bytes((tmp_path / "a.png").read_bytes())
     (tmp_path / "cut\x1b[31m.png").write_bytes(b"no image")
     done, files = look("--class", "cat", images=(long, odd, "a.png", "cut\x1b[31m.png"))
-    assert "1 of 4 files was no image" in done.output
+    assert "1 of 4 files could not be read as images" in done.output
     assert len(files) == 6 and "c___31m.cam.block3.cat.png" in files
     table = (tmp_path / "out/predictions.csv").read_bytes().decode()
     assert "\x1b" not in done.output + table
@@ -158,7 +188,7 @@ def test_files_that_are_no_images_are_skipped_and_counted(look, tmp_path):
         ("none.png", "expected an image, found no"),
     ):
         assert [reason in line for line in done.stderr.splitlines() if name in line] == [True]
-    assert done.stderr.splitlines()[-1] == "Error: 3 of 5 files were no images"
+    assert done.stderr.splitlines()[-1] == "Error: 3 of 5 files could not be read as images"
 
 
 def test_many_images_go_batch_by_batch_and_are_counted_by_class(look, tmp_path, monkeypatch):
@@ -196,7 +226,8 @@ def test_arrays_hold_the_maps_of_all_images_that_are_some(look, tmp_path):
     words = ("--class", "all", "--layer", "all", "--method", "gradcam", "--method", "cam")
     look(*words)
     done, files = look(*words, "--arrays", images=("a.png", "cut.png", "b.png"))
-    assert done.exit_code == 1 and "cut.png" in done.stderr and "1 of 3 files was no image" in done.stderr
+    assert done.exit_code == 1 and "cut.png" in done.stderr
+    assert "1 of 3 files could not be read as images" in done.stderr
     assert "arrays" in files and not [name for name in files if ".part-" in name]
     maps = load_maps(tmp_path / "out/arrays")
     assert maps.manifest["map_classes"] == ["cat", "dog"] and maps.logits().shape == (2, 2)

@@ -40,6 +40,13 @@ def test_nan_is_an_error():
         card_to_json(replace(PLAIN, history=[{"val_loss": float("nan")}]))
 
 
+def test_of_an_older_card_nobody_knows_how_an_image_became_a_square():
+    assert card_from_json(text_with(fit="pad"), Path("x")).fit == "pad"
+    values = json.loads(card_to_json(PLAIN))
+    del values["fit"]
+    assert card_from_json(json.dumps(values), Path("x")).fit is None
+
+
 @pytest.mark.parametrize("name", ["class_names", "history", "mean"])
 def test_a_missing_field_is_named(name: str):
     values = json.loads(card_to_json(PLAIN))
@@ -73,6 +80,7 @@ def test_a_missing_field_is_named(name: str):
         ({"history": [EPOCH | {"layers": [1]}]}, r"figures by trained head \(block2\) under layers, found \[1\]"),
         ({"history": [EPOCH | {"layers": {"block1": FIGURES}}]}, "figures by trained head"),
         ({"history": [EPOCH | {"layers": {"block2": {}}}]}, "expected train_loss of block2 as a finite number"),
+        ({"fit": "squeeze"}, "fit in the card: expected one of stretch, pad, crop, or null, found 'squeeze'"),
         ({"arguments": [1]}, "arguments in the card: expected a mapping"),
     ],
 )

@@ -22,6 +22,13 @@ def test_an_entry_describes_a_foreign_file() -> None:
     assert IMAGENET_STD == (0.229, 0.224, 0.225)
 
 
+def test_looknets_arguments_are_those_that_it_is_built_with() -> None:
+    with pytest.raises(
+        Refusal, match=r"looknet: expected the arguments width and depth.* `arguments: width=16,depth=4`"
+    ):
+        describe("drive.x", "looknet", "width=16", ("a,b",), 112, "", "")
+
+
 def test_an_input_size_beyond_what_images_are_made_is_refused() -> None:
     with pytest.raises(Refusal, match=r"drive\.x: input_size: expected at most 2048 pixels, found 99999999999"):
         describe("drive.x", "resnet18", "", "a,b", 99999999999, "", "")

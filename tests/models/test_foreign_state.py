@@ -21,6 +21,7 @@ LOOKNET = {
     "input_size": 32,
     "mean": [0.5, 0.5, 0.5],
     "std": [0.2, 0.2, 0.2],
+    "fit": "pad",
 }
 
 

@@ -87,6 +87,11 @@ def test_the_card_describes_the_training(tmp_path: Path):
     assert [entry["epoch"] for entry in card.history] == [1, 2]
 
 
+def test_the_card_says_how_an_image_became_a_square():
+    _, card = train(replace(prepared(), fit="pad"), replace(OPTIONS, epochs=1))
+    assert card.fit == "pad"
+
+
 def test_options_that_the_architecture_does_not_read_are_not_recorded():
     assert {"width", "depth"}.isdisjoint(replace(OPTIONS, architecture="resnet18").as_dict())
     assert replace(OPTIONS, architecture="vit_b_16").arguments(112) == {"image_size": 112}

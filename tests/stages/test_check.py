@@ -18,6 +18,7 @@ from check import check
 SYNTHETIC = {"images_per_class": 3, "size": 32, "seed": 0, "shortcut_class": "infected", "shortcut_share": 0}
 ARCHIVE = {"source": "archive", "path": "cells.zip", "sha256": "", "root": "", "masks": ""}
 ENTRY = {"id": "1AbC", "sha256": "0" * 64}
+FOREIGN = {"architecture": "resnet18", "classes": ["a", "b"], "input_size": 112}
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +54,10 @@ def test_the_projects_own_parameters_are_taken_and_the_models_named() -> None:
         {"models": {"x": {"loss": "last", "seed": 0, "architecture": "resnet18"}}},
         {"export": {"layers": "block3, block4", "methods": ["scorecam", "gradcam++"]}},
         {"drive": {"x": ENTRY}},
-        {"drive": {"x": ENTRY | {"architecture": "resnet18", "classes": ["a", "b"], "input_size": 112}}},
+        {"drive": {"x": ENTRY | FOREIGN}},
+        {"drive": {"x": ENTRY | FOREIGN | {"fit": "pad"}}},
+        {"prepare": {"size": 16}, "train": {"depth": 4}},
+        {"prepare": {"size": 16}, "train": {"architecture": "resnet18", "depth": 10}},
     ],
 )
 def test_what_the_stages_take_is_taken(sections: dict[str, Any]) -> None:
@@ -133,6 +137,38 @@ def test_a_misspelt_key_is_named_where_it_stands_with_the_nearest_parameter(
             {"drive": {"x": {"url": "models/x.safetensors", "sha256": ""}}},
             "drive.x: url: expected a place outside models/x.safetensors, which this stage writes and DVC empties",
         ),
+        (
+            {"drive": {"x": ENTRY | FOREIGN | {"input_size": 224}}},
+            "drive.x: input_size: expected prepare.size, 112, since all models see the same images; found 224",
+        ),
+        (
+            {"drive": {"x": ENTRY | FOREIGN | {"architecture": "looknet"}}},
+            "drive.x: looknet: expected the arguments width and depth, integers from 1 on, like `arguments: width=16,",
+        ),
+        ({"drive": {"x": ENTRY | FOREIGN | {"arguments": "width"}}}, "params.yaml: drive.x: arguments: expected names"),
+        (
+            {"train": {"depth": 7}},
+            "train and models.last-0: looknet of depth 7: expected images of 128 pixels or more, since each",
+        ),
+        (
+            {"models": {"x": {"loss": "last", "seed": 0, "depth": 7}}},
+            "train and models.x: looknet of depth 7: expected images of 128 pixels",
+        ),
+        ({"train": {"epochs": [7, 8]}}, "train.epochs: expected one value, found the list [7, 8]; write one alone"),
+        (
+            {"models": {"x": {"loss": ["last"], "seed": 0}}},
+            "models.x.loss: expected one value, found the list ['last']",
+        ),
+        ({"train": {"precision": []}}, "train.precision: expected one value, found the list []"),
+        *(
+            ({"train": {"augment": value}}, f"train.augment: expected true or false, unquoted; found {value!r}")
+            for value in ("yes", "true", 1)
+        ),
+        ({"train": {"epochs": True}}, "train.epochs: expected a number or a text, found true; quote it, if it is text"),
+        (
+            {"models": {"x" * 101: {"loss": "last", "seed": 0}}},
+            "models: bad name 'xxxxxxxxxxxxxxxxxxxx...': expected at",
+        ),
     ],
 )
 def test_what_a_stage_would_refuse_is_refused_by_the_key_in_params_yaml(sections: dict[str, Any], message: str) -> None:
@@ -147,6 +183,10 @@ def test_what_a_stage_would_refuse_is_refused_by_the_key_in_params_yaml(sections
     [
         ("# café".encode("latin-1"), "params.yaml: expected UTF-8 text, found another encoding at byte 6; save it as"),
         ("# a".encode("utf-16"), "params.yaml: expected UTF-8 text, found another encoding at byte 1"),
+        (
+            b"a: " + b"1" * 5000,
+            "params.yaml: expected numbers and dates that can be read, found one that cannot (Exceeds",
+        ),
         (b"[" * 5000, "params.yaml: expected sections of values, found brackets within brackets without end"),
     ],
 )

@@ -12,9 +12,9 @@ from click.testing import CliRunner, Result
 
 from tests.drive_server.drive import Drive
 from tests.drive_server.served import Served
-from tests.models.made_models import FOREIGN, foreign_state, small_network, write_model
+from tests.models.made_models import FOREIGN, foreign_state, small_card, small_network, write_model
 from wheretolook.commands.share import share
-from wheretolook.models.checkpoint import load_model
+from wheretolook.models.checkpoint import load_model, save_model
 from wheretolook.pipeline.params import arguments
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "stages"))
@@ -48,11 +48,24 @@ def test_a_model_trained_here_and_shared_comes_back_to_the_byte(drive: Drive, tm
     entry = re.search(r"drive:\n  (last-0):\n    id: FILE_ID\n    sha256: ([0-9a-f]{64})\n", told.output)
     assert entry and entry[2] == digest(path.read_bytes())
     assert "looknet for infected, uninfected; images of 32 x 32 pixels; trained on the last layer" in told.output
+    assert "says all of that itself, but not how an image became a square: say so beside it. Whoever" in told.output
 
     drive.files[ID] = Served(path.read_bytes(), kind="virus scan")
     done = run("--id", ID, "--sha256", entry[2])
     assert (done.exit_code, done.stderr) == (0, "")
     assert Path("models/last-9.safetensors").read_bytes() == path.read_bytes()
+
+
+def test_what_is_shared_says_how_an_image_becomes_a_square(tmp_path: Path) -> None:
+    save_model(tmp_path / "padded.safetensors", small_network(), small_card(fit="pad"))
+    told = CliRunner().invoke(share, [str(tmp_path / "padded.safetensors")], catch_exceptions=False)
+    assert "images of 32 x 32 pixels by pad; trained" in told.output and "says all of that itself. Who" in told.output
+
+
+def test_a_name_that_params_yaml_would_refuse_is_not_shared(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "last-0.safetensors")
+    told = CliRunner().invoke(share, [str(path), "--name", "x" * 101])
+    assert told.exit_code == 1 and "100 characters at most, as a model's name" in told.output
 
 
 def test_a_foreign_state_dict_becomes_a_model_file(drive: Drive, tmp_path: Path) -> None:
@@ -61,10 +74,11 @@ def test_a_foreign_state_dict_becomes_a_model_file(drive: Drive, tmp_path: Path)
     drive.files[ID] = Served(content)
     # A list in params.yaml comes as one option for each element.
     means = ["--mean", "0.1", "--mean", "0.2", "--mean", "0.3"]
-    done = run("--url", f"https://drive.google.com/file/d/{ID}/view", "--sha256", digest(content), *FOREIGN, *means)
+    told = [*FOREIGN, *means, "--fit", "pad"]
+    done = run("--url", f"https://drive.google.com/file/d/{ID}/view", "--sha256", digest(content), *told)
     assert done.exit_code == 0, done.output
     network, card = load_model(Path("models/last-9.safetensors"), torch.device("cpu"))
-    assert (card.class_names, card.mean) == (("infected", "uninfected"), (0.1, 0.2, 0.3))
+    assert (card.class_names, card.mean, card.fit) == (("infected", "uninfected"), (0.1, 0.2, 0.3), "pad")
     images = torch.ones(1, 3, 32, 32)
     assert torch.equal(network(images), small_network()(images))
 

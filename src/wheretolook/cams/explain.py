@@ -34,7 +34,15 @@ class Explanation(Mapping[tuple[str, str], np.ndarray]):
     means: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
 
     def __getitem__(self, pair: tuple[str, str]) -> np.ndarray:
-        """Maps of a (method, layer), float32 (N, K, h, w)."""
+        """Maps of a (method, layer), float32 (N, K, h, w).
+
+        Raises:
+            KeyError: there are none of it; the message lists the pairs there are. `cam` is left out at layers without a
+                trained pooled linear head, where another layer that was asked for has one.
+        """
+        if pair not in self.maps:
+            there = ", ".join(map(repr, self.maps))
+            raise KeyError(f"expected one of {there}; found {pair!r} (cam is of layers with a trained linear head)")
         return self.maps[pair]
 
     def __iter__(self) -> Iterator[tuple[str, str]]:

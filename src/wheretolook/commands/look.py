@@ -51,9 +51,8 @@ FILE = _File(path_type=Path)
 @click.option(
     "--fit",
     type=click.Choice(["stretch", "pad", "crop"]),
-    default="stretch",
-    show_default=True,
-    help="How an image becomes a square, as prepare.fit when the model was trained.",
+    help="How an image becomes a square, as prepare.fit does.  [default: as when the model was trained, where its file "
+    "says so, else stretch]",
 )
 @click.option("--device", envvar="WHERETOLOOK_DEVICE", default="", help="cpu, cuda, cuda:1, mps; empty: the best here.")
 def look(
@@ -65,7 +64,7 @@ def look(
     contrast: bool,
     arrays: bool,
     out: Path,
-    fit: str,
+    fit: str | None,
     device: str,
 ) -> None:
     """Where does a model look in each IMAGE, a file or a folder of them?
@@ -76,7 +75,8 @@ def look(
     its borders); and the map itself, float32 (h, w), raw and signed, at the layer's own resolution, under the same name
     as .npy. With --arrays, one .npy for all images, in the order of the predictions.csv beside it, in --out/arrays.
 
-    Images of the same name are told apart by their folders. A file that is no image is skipped, and the exit code 1.
+    Images of the same name are told apart by their folders. A file that cannot be read as an image is skipped, and the
+    exit code is 1.
 
     \b
     wheretolook look cells --model models/last-0.safetensors
@@ -109,8 +109,4 @@ def look(
         click.echo(predictions_table(seen.names, seen.class_names, seen.scores))
     click.echo(written)
     if seen.refused:
-        raise click.ClickException(f"{seen.refused} of {len(paths)} files {_were(seen.refused)}")
-
-
-def _were(count: int) -> str:
-    return "was no image" if count == 1 else "were no images"
+        raise click.ClickException(f"{seen.refused} of {len(paths)} files could not be read as images")

@@ -13,11 +13,12 @@ from wheretolook.console.command import Command
 def share(model: Path, name: str) -> None:
     """Check the file MODEL, and print the `drive:` entry and the steps that share it by Google Drive."""
     from wheretolook.models.share import check_to_share, steps
-    from wheretolook.pipeline.params import NAME
+    from wheretolook.pipeline.params import LONGEST_NAME, NAME
 
     name = name or model.stem
-    if not NAME.fullmatch(name):
+    if not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
         raise click.ClickException(
-            f"{name}: expected a letter, then letters, digits, '-' and '_' as a model's name; give one with --name"
+            f"{name}: expected a letter, then letters, digits, '-' and '_', {LONGEST_NAME} characters at most, as a "
+            "model's name; give one with --name"
         )
     click.echo(steps(check_to_share(model, name)), nl=False)

@@ -10,6 +10,7 @@ import numpy as np
 
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.refusal import Refusal
+from wheretolook.data.square import FITS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +32,7 @@ class Prepared:
         class_names: in the order of class_index.
         sha256: of what a model is trained on and maps are made from: images and index, not masks.
         masks_sha256: of masks.npy; None without any.
+        fit: how an image became a square, one of FITS; None where the audit does not say.
     """
 
     images: np.ndarray
@@ -39,6 +41,7 @@ class Prepared:
     class_names: tuple[str, ...]
     sha256: str
     masks_sha256: str | None = None
+    fit: str | None = None
 
     @property
     def labels(self) -> np.ndarray:
@@ -68,7 +71,8 @@ def load_prepared(folder: Path) -> Prepared:
     if masks is not None:
         _check_shape(folder / "masks.npy", masks.shape, images.shape[:3])
     sha256 = hashlib.sha256(f"{hashes['images.npy']} {hashes['index.csv']}".encode()).hexdigest()
-    return Prepared(images, masks, index, tuple(audit["class_names"]), sha256, hashes.get("masks.npy"))
+    class_names, fit = tuple(audit["class_names"]), audit.get("prepared", {}).get("fit")
+    return Prepared(images, masks, index, class_names, sha256, hashes.get("masks.npy"), fit)
 
 
 def _read_audit(path: Path) -> dict:
@@ -77,7 +81,8 @@ def _read_audit(path: Path) -> dict:
         raise Refusal(f"{path}: expected the prepared data; found none; {REMEDY}")
     try:
         audit = json.loads(path.read_text(encoding="utf-8"))
-        if {"images.npy", "index.csv"} <= audit["sha256"].keys() and audit["class_names"]:
+        known = audit.get("prepared", {}).get("fit") in (None, *FITS)
+        if known and {"images.npy", "index.csv"} <= audit["sha256"].keys() and audit["class_names"]:
             return audit
     except (ValueError, KeyError, TypeError, AttributeError):
         pass

@@ -27,7 +27,7 @@ from wheretolook.execution.ranks import Ranks
 from wheretolook.look.files import distinct_names, opened
 from wheretolook.look.pictures import Seen
 from wheretolook.look.table import write_predictions
-from wheretolook.look.wanted import BATCH, Wanted, build
+from wheretolook.look.wanted import BATCH, Wanted, build, settled_fit
 from wheretolook.models.card import Card
 from wheretolook.models.checkpoint import load_model
 from wheretolook.models.inputs import model_input
@@ -71,7 +71,9 @@ class PatientFiles(ImageFiles):
                 tqdm.write(f"skipped {refusal}", file=sys.stderr)
 
 
-def write_arrays(paths: Sequence[Path], model: Path, folder: Path, wanted: Wanted, fit: str, device: str) -> Seen:
+def write_arrays(
+    paths: Sequence[Path], model: Path, folder: Path, wanted: Wanted, fit: str | None, device: str
+) -> Seen:
     """Write the maps of all images as one array for each method and layer. Memory does not grow with the images.
 
     The folder is as `data/cams/NAME` of the pipeline: arrays of the images' maps (N, K, h, w), their logits
@@ -83,7 +85,7 @@ def write_arrays(paths: Sequence[Path], model: Path, folder: Path, wanted: Wante
         model: a model file.
         folder: for the arrays; replaced as a whole, when all is done.
         wanted: which maps; no contrast, which is of a picture.
-        fit: how an image becomes a square: "stretch", "pad" or "crop".
+        fit: how an image becomes a square: "stretch", "pad" or "crop"; None: as in the model's training.
         device: as for `choose_device`.
 
     Raises:
@@ -94,6 +96,7 @@ def write_arrays(paths: Sequence[Path], model: Path, folder: Path, wanted: Wante
         raise Refusal("--arrays: expected no --contrast with it; store --class all, and subtract the others' mean")
     check_folder(folder, paths)
     network, card = load_model(model, choose_device(device))
+    fit = settled_fit(card, fit)
     engine = build(network, card, wanted, fast=True)
     classes = wanted.class_names(card)
     choose = choose_classes(

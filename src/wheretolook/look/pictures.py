@@ -25,7 +25,7 @@ from wheretolook.execution.device import choose_device
 from wheretolook.look.files import LONGEST_CLASS, distinct_names, file_name, numbered, opened
 from wheretolook.look.overlay import SIDE, Overlay, write_overlay
 from wheretolook.look.photo import Photo, photo_of
-from wheretolook.look.wanted import BATCH, Wanted, build
+from wheretolook.look.wanted import BATCH, Wanted, build, settled_fit
 from wheretolook.models.card import Card
 from wheretolook.models.checkpoint import load_model
 from wheretolook.models.inputs import model_input
@@ -95,7 +95,7 @@ class Seen:
         class_names: in the order of the scores' columns.
         scores: (N, classes), softmax of the logits.
         pictures: how many; none where arrays were written.
-        refused: how many files were no images.
+        refused: how many files could not be read as images.
     """
 
     names: tuple[str, ...]
@@ -106,17 +106,17 @@ class Seen:
     refused: int
 
 
-def look_at(paths: Sequence[Path], model: Path, out: Path, wanted: Wanted, fit: str, device: str) -> Seen:
+def look_at(paths: Sequence[Path], model: Path, out: Path, wanted: Wanted, fit: str | None, device: str) -> Seen:
     """Write a picture and a map for each image, method, layer and class. Memory does not grow with the images.
 
-    A file that is no image is skipped with a line on stderr, unless it is the only one.
+    A file that can't be read as an image is skipped with a line on stderr, unless it is the only one.
 
     Args:
         paths: the images, different files.
         model: a model file.
         out: folder for the pictures and maps.
         wanted: which of them.
-        fit: how an image becomes a square: "stretch", "pad" or "crop".
+        fit: how an image becomes a square: "stretch", "pad" or "crop"; None: as in the model's training.
         device: as for `choose_device`.
 
     Raises:
@@ -124,6 +124,7 @@ def look_at(paths: Sequence[Path], model: Path, out: Path, wanted: Wanted, fit: 
     """
     wanted.check()
     network, card = load_model(model, choose_device(device))
+    fit = settled_fit(card, fit)
     engine = build(network, card, wanted)
     names = distinct_names(paths)
     done, scores, written = [], [], set()

@@ -1,9 +1,11 @@
 """What is asked of a model, and the engine that takes it."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from torch import nn
+from tqdm import tqdm
 
 from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.registry import METHODS, find_method
@@ -45,7 +47,7 @@ class Wanted:
 
 
 def build(network: nn.Module, card: Card, wanted: Wanted, fast: bool = False) -> Engine:
-    """The engine that takes what is wanted of a model.
+    """The engine that takes what is wanted of a model; a line on stderr where a layer cannot give a method's maps.
 
     Raises:
         Refusal: an unknown method or layer.
@@ -53,4 +55,32 @@ def build(network: nn.Module, card: Card, wanted: Wanted, fast: bool = False) ->
     layers = None if "all" in wanted.layers else tuple(wanted.layers) or card.layers[-1:]
     size = (card.input_size, card.input_size)
     engine = build_engine(network, wanted.methods or None, layers, size, trained_heads=card.trained_heads, fast=fast)
+    _say_left_out(engine, wanted.methods)
     return replace(engine, with_mean=wanted.contrast)
+
+
+def settled_fit(card: Card, given: str | None) -> str:
+    """How an image becomes a square: as given, else as in the model's training, else stretched.
+
+    A line on stderr says where what is given is not what the model was trained with.
+
+    Args:
+        card: of the model.
+        given: "stretch", "pad" or "crop"; None: the model's own.
+    """
+    if given and card.fit and given != card.fit:
+        _say(f"--fit {given}: the model was trained on images made square by {card.fit}; leave it out to do the same")
+    return given or card.fit or "stretch"
+
+
+def _say_left_out(engine: Engine, methods: Sequence[str]) -> None:
+    """A line on stderr for each method that was asked for by name and could not be had at every layer."""
+    for method in dict.fromkeys(methods):
+        taken = {layer.name for other, layer in engine.pairs if other.name == method}
+        if left_out := [layer.name for layer in engine.layers if layer.name not in taken]:
+            why = "no trained linear head on the layer's pooled feature maps"
+            _say(f"{method}: left out {', '.join(left_out)} ({why}); gradcam, among others, takes every layer")
+
+
+def _say(line: str) -> None:
+    tqdm.write(line, file=sys.stderr)

@@ -38,7 +38,7 @@ def _admit(path: Path, target: Path, description: Description | None) -> None:
         if description is not None:
             raise Refusal(
                 f"{path}: expected a bare state dict, as an architecture is given; found a model file that describes "
-                "itself; remove architecture, arguments, classes, input_size, mean and std from its entry"
+                "itself; remove architecture, arguments, classes, input_size, mean, std and fit from its entry"
             )
         check_own(path)
         with replacing(target) as scratch:

@@ -11,6 +11,7 @@ from typing import Any
 from wheretolook.data.readable import is_readable
 from wheretolook.data.refusal import Refusal
 from wheretolook.data.remedy import remedy
+from wheretolook.data.square import FITS
 from wheretolook.models.weights_file import check_weights_file, weights_metadata
 
 # The one key of the file's metadata: safetensors writes several keys in random order.
@@ -44,6 +45,7 @@ class Card:
         training: the options of the training, "seed" among them.
         history: one entry an epoch: "epoch", EPOCH_FIGURES of the network's own logits, and under "layers" the same
             four for each trained head. Empty where nobody knows.
+        fit: how an image became a square, one of FITS; None where nobody knows, as of a foreign file or an older card.
     """
 
     architecture: str
@@ -58,6 +60,7 @@ class Card:
     data: dict[str, Any]
     training: dict[str, Any]
     history: list[dict[str, Any]]
+    fit: str | None = None
 
 
 def card_to_json(card: Card) -> str:
@@ -87,6 +90,7 @@ def card_from_json(text: str, source: Path) -> Card:
             f"{source}: expected a card of format {FORMAT}, found {found!r}; "
             "train the model again, or use the version that wrote it"
         )
+    values.setdefault("fit", None)
     missing = [field.name for field in fields(Card) if field.name not in values]
     if missing:
         raise Refusal(
@@ -227,4 +231,5 @@ _FIELDS = {
     "data": (_is_mapping, "a mapping"),
     "training": (_is_mapping, "a mapping"),
     "history": (lambda v: isinstance(v, list) and all(isinstance(entry, dict) for entry in v), "a list of epochs"),
+    "fit": (lambda v: v is None or v in FITS, f"one of {', '.join(FITS)}, or null"),
 }

@@ -8,7 +8,7 @@ from wheretolook.data.obtain import Wanted
 from wheretolook.data.refusal import Refusal
 from wheretolook.models.foreign import Description, describe
 
-DESCRIBED = ("architecture", "arguments", "classes", "input_size", "mean", "std")
+DESCRIBED = ("architecture", "arguments", "classes", "input_size", "mean", "std", "fit")
 
 
 def read_entry(name: str, values: Mapping[str, Any]) -> tuple[Wanted, Description | None]:
@@ -32,4 +32,9 @@ def read_entry(name: str, values: Mapping[str, Any]) -> tuple[Wanted, Descriptio
     # A list in params.yaml came as one option again and again. Of numbers it is read as one text; a class's name may
     # have a comma in it.
     given = {key: values[key] for key in DESCRIBED}
-    return wanted, describe(entry, **given | {key: ",".join(values[key]) for key in ("mean", "std")})
+    try:
+        return wanted, describe(entry, **given | {key: ",".join(values[key]) for key in ("mean", "std")})
+    except Refusal as refusal:
+        if str(refusal).startswith(entry):
+            raise
+        raise Refusal(f"{entry}: {refusal}") from refusal

@@ -9,6 +9,7 @@ from wheretolook.data.atomic import replacing
 from wheretolook.data.readable import is_readable
 from wheretolook.data.refusal import Refusal
 from wheretolook.models.card import LARGEST_INPUT
+from wheretolook.models.looknet_arguments import LOOKNET, check_looknet_arguments
 from wheretolook.models.quarantine import Bounds, bounds_for, open_in_quarantine
 
 # Of images in 0..1: what torchvision's own weights were trained with.
@@ -26,6 +27,7 @@ class Description:
         input_size: side of the square input, pixels.
         mean: of each channel, of values in 0..1.
         std: of each channel, of values in 0..1.
+        fit: how its images became squares: "stretch", "pad" or "crop"; None where nobody knows.
     """
 
     architecture: str
@@ -34,6 +36,7 @@ class Description:
     input_size: int
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    fit: str | None = None
 
 
 def convert_foreign(path: Path, target: Path, description: Description, bounds: Bounds | None = None) -> None:
@@ -116,17 +119,25 @@ def _value(text: str) -> Any:
 
 
 def describe(
-    entry: str, architecture: str, arguments: str, classes: Sequence[str], input_size: int | None, mean: str, std: str
+    entry: str,
+    architecture: str,
+    arguments: str,
+    classes: Sequence[str],
+    input_size: int | None,
+    mean: str,
+    std: str,
+    fit: str | None = None,
 ) -> Description | None:
     """The description that an entry of params.yaml gives in text; None where it gives nothing of the kind.
 
     `classes` is read by `parse_classes`, the others as one text each.
 
     Raises:
-        Refusal: one part without the others that it needs, one that can't be read, or an absurd input size.
+        Refusal: one part without the others that it needs, one that can't be read, an absurd input size, or arguments
+            that looknet is not built with.
     """
     named = any(classes)
-    if not any((architecture, arguments, named, input_size, mean, std)):
+    if not any((architecture, arguments, named, input_size, mean, std, fit)):
         return None
     if not (architecture and named and input_size):
         given = {"architecture": architecture, "classes": named, "input_size": input_size}
@@ -144,11 +155,15 @@ def describe(
             f"{entry}: input_size: expected at most {LARGEST_INPUT} pixels, found {input_size}; "
             "give the size that it was trained on"
         )
+    keywords = parse_arguments(arguments)
+    if architecture == LOOKNET:
+        check_looknet_arguments(keywords)
     return Description(
         architecture=architecture,
-        arguments=parse_arguments(arguments),
+        arguments=keywords,
         class_names=parse_classes(classes),
         input_size=input_size,
         mean=parse_channels("mean", mean) if mean else IMAGENET_MEAN,
         std=parse_channels("std", std) if std else IMAGENET_STD,
+        fit=fit,
     )

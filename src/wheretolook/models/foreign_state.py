@@ -132,4 +132,5 @@ def _card(network: Network, description: Mapping[str, Any]) -> Card:
         data={},
         training={},
         history=[],
+        fit=description["fit"],
     )

@@ -6,6 +6,7 @@ from typing import Any
 from wheretolook.data.refusal import Refusal
 from wheretolook.models.layered import Network
 from wheretolook.models.looknet import LookNet
+from wheretolook.models.looknet_arguments import LOOKNET, check_looknet_arguments
 
 
 def build_network(architecture: str, class_count: int, arguments: Mapping[str, Any]) -> Network:
@@ -21,8 +22,9 @@ def build_network(architecture: str, class_count: int, arguments: Mapping[str, A
     """
     if class_count < 2:
         raise Refusal(f"{architecture}: expected two classes or more, found {class_count}")
-    if architecture == "looknet":
-        return _looknet(class_count, arguments)
+    if architecture == LOOKNET:
+        check_looknet_arguments(arguments)
+        return LookNet(class_count, **arguments)
     # torchvision costs seconds to import: only who names one of its networks pays for it.
     from wheretolook.models.torchvision_networks import build_torchvision_network
 
@@ -35,13 +37,7 @@ def check_architecture(architecture: str) -> None:
     Raises:
         Refusal: an architecture that isn't known.
     """
-    if architecture != "looknet":
+    if architecture != LOOKNET:
         from wheretolook.models.torchvision_networks import find_family
 
         find_family(architecture)
-
-
-def _looknet(class_count: int, arguments: Mapping[str, Any]) -> LookNet:
-    if set(arguments) != {"width", "depth"} or not all(type(n) is int and n >= 1 for n in arguments.values()):
-        raise Refusal(f"looknet: expected the arguments width and depth, integers from 1 on; found {dict(arguments)}")
-    return LookNet(class_count, **arguments)

@@ -9,8 +9,8 @@ from wheretolook.models.admit import check_own, is_own
 from wheretolook.models.card import Card
 
 STEPS = """\
-{path}: {architecture} for {classes}; images of {size} x {size} pixels; {loss}
-The file says all of that itself. Whoever has it can use it.
+{path}: {architecture} for {classes}; images of {size} x {size} pixels{fit}; {loss}
+The file says all of that itself{but}. Whoever has it can use it.
 
 1. Upload the file to Google Drive (New, File upload); the name does not matter.
 2. Share it: General access, 'Anyone with the link', Viewer.
@@ -72,6 +72,8 @@ def steps(shared: Shared) -> str:
         architecture=card.architecture,
         classes=", ".join(card.class_names),
         size=card.input_size,
+        fit=f" by {card.fit}" if card.fit else "",
+        but="" if card.fit else ", but not how an image became a square: say so beside it",
         loss="trained on every layer" if card.loss == "every" else "trained on the last layer",
         name=shared.name,
         sha256=shared.sha256,

@@ -16,6 +16,7 @@ from wheretolook.models.evaluate import check_losses, computing_in, evaluate
 from wheretolook.models.history import Tally, epoch_entry, kept_epoch
 from wheretolook.models.inputs import channel_statistics, to_device, to_input
 from wheretolook.models.layered import Network
+from wheretolook.models.looknet_arguments import LOOKNET, check_looknet_size
 from wheretolook.models.network import build_network
 from wheretolook.models.objective import Objective, head_losses
 from wheretolook.models.options import RANDOM, TrainingOptions
@@ -216,6 +217,7 @@ class Training:
             data={"sha256": prepared.sha256, "images": len(self.rows)},
             training=options.as_dict(),
             history=self.progress.history,
+            fit=prepared.fit,
         )
 
 
@@ -242,10 +244,6 @@ def _checked(prepared: Prepared, options: TrainingOptions, ranks: Ranks, train: 
             f"batches of {smallest} images: expected one image or more for each of {ranks.count} processes; "
             "raise train.batch_size or start fewer processes"
         )
-    size = prepared.images.shape[1]
-    if options.architecture == "looknet" and size < 2**options.depth:
-        raise Refusal(
-            f"looknet of depth {options.depth}: expected images of {2**options.depth} pixels or more, since each block "
-            f"halves them; found {size}; lower train.depth, or raise prepare.size"
-        )
+    if options.architecture == LOOKNET:
+        check_looknet_size(options.depth, prepared.images.shape[1])
     return smallest

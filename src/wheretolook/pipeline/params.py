@@ -16,6 +16,8 @@ SECTIONS = ("fetch", "prepare", "models", "train", "drive", "sync", "export", "s
 # Beyond it, a float is no longer exact, nor a seed one for every library.
 LARGEST = 2**53
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+# Files are named by it, and by what a scratch name adds; file systems take 255 bytes.
+LONGEST_NAME = 100
 
 
 def load_params(path: Path) -> dict[str, dict]:
@@ -50,7 +52,13 @@ def read_params(text: str) -> dict[str, dict]:
     """
     try:
         params = YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError) as error:  # the latter: a number of thousands of digits
+    except ValueError as error:  # a number of thousands of digits, or a 31st of February
+        said = str(error).partition(";")[0]
+        raise Refusal(
+            f"params.yaml: expected numbers and dates that can be read, found one that cannot ({said}); quote it, "
+            "if it is text"
+        ) from error
+    except YAMLError as error:
         raise Refusal(f"params.yaml: expected YAML without doubled keys; found:\n{error}") from error
     except RecursionError as error:
         raise Refusal("params.yaml: expected sections of values, found brackets within brackets without end") from error
@@ -99,6 +107,11 @@ def _check_names(params: Mapping[str, dict]) -> None:
                 raise Refusal(
                     f"params.yaml: {section}: bad name {name!r}: expected a letter, then letters, digits, '-' and '_' "
                     "(DVC drops numbers and booleans, and a dot or slash would change the path); rename it"
+                )
+            if len(name) > LONGEST_NAME:
+                raise Refusal(
+                    f"params.yaml: {section}: bad name '{name[:20]}...': expected at most {LONGEST_NAME} characters, "
+                    f"since files are named by it; found {len(name)}; shorten it"
                 )
             if name.lower() in seen:
                 raise Refusal(
