@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from wheretolook.analysis.classes.differing import WORDS
 from wheretolook.report.results import Results
 from wheretolook.report.shown import PAGE, shown_classes
 from wheretolook.report.words import NOTHING, count, number, percent
@@ -50,7 +51,8 @@ def _table(models: Mapping[str, Any], class_name: str) -> dict[str, Any]:
 def _region_row(region: str, own: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     each = [next((row for row in model["regions"] if row["region"] == region), None) for model in own.values()]
     area = next(row["share_of_area"] for row in each if row)
-    return {"name": region, "area": percent(area), "cells": [_cell(row) if row else {"share": NOTHING} for row in each]}
+    name = WORDS.get(region, region).removeprefix("the ")
+    return {"name": name, "area": percent(area), "cells": [_cell(row) if row else {"share": NOTHING} for row in each]}
 
 
 def _cell(row: Mapping[str, Any]) -> dict[str, str]:
