@@ -97,13 +97,13 @@ def silenced(scarce: dict[str, int], grouped: bool = False, images: int = 40) ->
 
 def test_the_class_that_leaves_every_accuracy_without_an_interval_is_named_with_what_it_takes() -> None:
     takes = "no accuracy has an interval: it takes 10 images of every class in the test split, found"
-    why = f"{takes} 6 of un; add images, raise prepare.test_share, or leave the class out"
+    why = f"{takes} 6 of un; add images of it, raise prepare.test_share, or leave it out"
     assert silenced({"un": 6}) == [why, f"found 6 images of the 20 that it takes; {why}"]
     assert silenced({"un": 6}, images=19)[0] == f"found 19 images of the 20 that it takes; {why}"
     assert "it takes 10 groups of every class in the test split, found 6 of un;" in silenced({"un": 6}, grouped=True)[0]
     many = silenced({"a": 9, "b": 4, "c": 5, "d": 8, "e": 9})[0]
-    assert "found 4 of b, 5 of c, 8 of d and fewer than 10 of 2 more; add images" in many
-    assert many.endswith("or leave these classes out")
+    assert "found 4 of b, 5 of c, 8 of d and fewer than 10 of 2 more; add images of them" in many
+    assert many.endswith("or leave them out")
 
 
 def test_energy_is_told_beside_what_chance_and_a_blob_at_the_centre_have() -> None:

@@ -134,10 +134,10 @@ def _no_interval(witnesses: Witnesses, split: str) -> str:
     scarce = sorted(witnesses.scarce.items(), key=lambda item: item[1])
     named = [f"{count} of {name}" for name, count in scarce[:NAMED]]
     more = f" and fewer than {FEWEST_GROUPS} of {len(scarce) - NAMED} more" if len(scarce) > NAMED else ""
-    unit, out = "groups" if witnesses.grouped else "images", "the class" if len(scarce) == 1 else "these classes"
+    unit, them = "groups" if witnesses.grouped else "images", "it" if len(scarce) == 1 else "them"
     return (
         f"no accuracy has an interval: it takes {FEWEST_GROUPS} {unit} of every class in the {split} split, found "
-        f"{', '.join(named)}{more}; add images, raise prepare.{split}_share, or leave {out} out"
+        f"{', '.join(named)}{more}; add images of {them}, raise prepare.{split}_share, or leave {them} out"
     )
 
 
