@@ -36,9 +36,11 @@ def report(
     gallery = make_gallery(maps, data.labels, data.rows(results.split), gallery_images)
     write_tables(reports, results, data, maps, gallery)
     write_figures(reports, results, data, maps, gallery, comparison)
-    size = write_site(reports, results, data, maps, gallery, comparison, gallery_cells)
+    size, unknown = write_site(reports, results, data, maps, gallery, comparison, gallery_cells)
     images = f"{len(gallery.rows)} of {gallery.total} images of {results.split}"
     page = reports / "site" / "index.html"
+    if unknown:
+        click.echo(f"report: the page cannot name its git revision: {unknown}", err=True)
     click.echo(f"report: {images} on the page ({size / 1e6:.1f} MB); open {page}")
 
 

@@ -40,6 +40,17 @@ def test_no_width_makes_the_page_scroll_sideways(browser, reports):
             assert page.evaluate("document.documentElement.scrollWidth") <= width, width
 
 
+def test_the_colour_scale_does_not_lie_over_the_words_beside_it(browser, reports):
+    boxes = "['#view summary', '.legend'].map(s => document.querySelector(s).getBoundingClientRect().toJSON())"
+    letters = "(() => { const words = document.createRange(); words.selectNodeContents(document.querySelector("
+    letters += "'#view summary')); return words.getBoundingClientRect().right; })()"
+    with open_page(browser, reports) as page:
+        for width in (320, 400, 543, 545, 1200):
+            page.page.set_viewport_size({"width": width, "height": 800})
+            (summary, legend), right = page.evaluate(boxes), page.evaluate(letters)
+            assert legend["top"] >= summary["bottom"] or legend["left"] >= right, width
+
+
 def test_a_wide_window_shows_every_table_whole(page: Page):
     cut = "[...document.querySelectorAll('.scroll')].filter(s => s.scrollWidth > s.clientWidth).map(s => s.ariaLabel)"
     assert page.evaluate(cut) == []

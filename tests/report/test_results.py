@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from tests.report.fake import World, read, write_world
 from wheretolook.data.atomic import write_json
 from wheretolook.data.refusal import Refusal
-from wheretolook.report.findings import findings_of, measured_findings
+from wheretolook.report.findings import findings_of, measured_findings, still_falling
 from wheretolook.report.metrics import evidence_of, metrics_of
 from wheretolook.report.plots import (
     agreement_table,
@@ -171,6 +172,7 @@ def test_findings_give_each_figure_with_its_measure(results: Results):
     _, accuracy, agreement, evidence = findings_of(results)
     assert accuracy.startswith("The 4 models are right on ") and accuracy.endswith("of 20 images of the test split.")
     assert "lies inside the evidence, which covers 3.0 % of the image: " in evidence
+    assert evidence.endswith(" times its share. A blob at the centre has 5.0 % there.")
     assert "maps of different images: 0.15" in agreement
 
 
@@ -182,6 +184,34 @@ def test_the_summary_starts_with_the_findings_and_tables_every_model(results: Re
     for name in results.names:
         assert f"\n| {name} | " in summary
     assert "| last-0, last-1 | seeds | infected | 10 | 0.8" in summary
+
+
+def test_networks_whose_validation_loss_was_lowest_in_the_last_epoch_are_counted_where_they_are_most(results: Results):
+    falling, level, single = ([{"val_loss": loss} for loss in losses] for losses in ([3, 5, 2], [3, 2, 2], [1]))
+
+    def told(*histories: list, drive: tuple[str, ...] = ()) -> str:
+        models = {
+            name: {**results.models[name], "history": history}
+            for name, history in zip(results.names, histories, strict=True)
+        }
+        return still_falling(replace(results, models=models, drive=drive))
+
+    most = told(falling, falling, falling, level)
+    assert most.startswith("Validation loss still fell in the last epoch of 3 of 4 models, where it was lowest: more ")
+    assert told(falling, falling, level, single) == ""
+    assert told([], [], falling, []).startswith("Validation loss still fell in the last epoch of 1 of 1 model,")
+    assert told(falling, falling, level, level, drive=("every-0", "every-1")) != ""
+    assert told([], [], [], []) == ""
+
+
+def test_the_summary_tells_of_training_that_may_be_too_short_and_of_classes_left_out(results: Results):
+    rare = {"baso": {"images": 2, "reason": "2 images"}}
+    short = {name: {**model} for name, model in results.models.items()}
+    for model in short.values():
+        model["history"] = [model["history"][0], {**model["history"][0], "val_loss": 0.0}]
+    summary = summary_of(replace(results, models=short, audit={**results.audit, "dropped_classes": rare}))
+    assert "\nValidation loss still fell in the last epoch of 4 of 4 models" in summary
+    assert "\n- Class baso was left out, being too rare to stand in every split: 2 images.\n" in summary
 
 
 def test_without_masks_and_with_one_model_nothing_is_made_up(tmp_path):

@@ -9,6 +9,13 @@ from wheretolook.report.revision import PLACE, Revision, current_revision, name_
 PAGE = f"<p>{PLACE}</p>"
 
 
+def named(page: str, record: Path) -> str:
+    """The page with its revision, where git tells it."""
+    page, unknown = name_revision(page, record)
+    assert unknown == ""
+    return page
+
+
 def git(root: Path, *words: str) -> str:
     who = ("-c", "user.name=t", "-c", "user.email=t@localhost")
     return subprocess.run(["git", *who, *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
@@ -33,21 +40,21 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_the_page_names_the_commit_that_it_was_made_from(root: Path):
-    page = name_revision(PAGE, root / "reports/revision.json")
+    page = named(PAGE, root / "reports/revision.json")
     assert page == f"<p>{git(root, 'rev-parse', 'HEAD')}</p>"
 
 
 def test_the_commit_of_the_results_does_not_change_the_page(root: Path):
-    first = name_revision(PAGE, root / "reports/revision.json")
+    first = named(PAGE, root / "reports/revision.json")
     commit(root, "results")
-    assert name_revision(PAGE, root / "reports/revision.json") == first
+    assert named(PAGE, root / "reports/revision.json") == first
 
 
 def test_other_content_is_made_from_another_commit(root: Path):
-    first = name_revision(PAGE, root / "reports/revision.json")
+    first = named(PAGE, root / "reports/revision.json")
     (root / "params.yaml").write_text("a: 2\n")
     later = commit(root, "other values")
-    page = name_revision(f"{PAGE} other", root / "reports/revision.json")
+    page = named(f"{PAGE} other", root / "reports/revision.json")
     assert later in page and first not in page
     assert json.loads((root / "reports/revision.json").read_text())["commit"] == later
 
@@ -58,10 +65,10 @@ def test_inputs_that_were_not_committed_are_named_and_results_are_not(root: Path
     (root / "reports/summary.md").write_text("of no account\n")
     (root / "NOTE.md").write_text("of no account\n")
     assert current_revision(root).changed == ("params.yaml", "src/two.py")
-    page = name_revision(PAGE, root / "reports/revision.json")
+    page = named(PAGE, root / "reports/revision.json")
     assert ", with changes in params.yaml, src/two.py that were not committed yet" in page
     commit(root, "both at once")
-    assert name_revision(PAGE, root / "reports/revision.json") == page
+    assert named(PAGE, root / "reports/revision.json") == page
 
 
 def test_of_many_changes_the_first_are_named():
@@ -70,15 +77,37 @@ def test_of_many_changes_the_first_are_named():
 
 def test_a_record_that_is_broken_is_written_anew(root: Path):
     (root / "reports/revision.json").write_text("[]")
-    assert git(root, "rev-parse", "HEAD") in name_revision(PAGE, root / "reports/revision.json")
+    assert git(root, "rev-parse", "HEAD") in named(PAGE, root / "reports/revision.json")
 
 
 def test_outside_of_git_there_is_no_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     (tmp_path / "reports").mkdir()
-    assert "outside of a git repository" in name_revision(PAGE, tmp_path / "reports/revision.json")
+    assert "outside of a git repository" in named(PAGE, tmp_path / "reports/revision.json")
 
 
-def test_without_git_there_is_no_revision(root: Path, monkeypatch: pytest.MonkeyPatch):
+def test_before_the_first_commit_there_is_no_revision(tmp_path: Path):
+    git(tmp_path, "init", "-q", "-b", "main")
+    assert current_revision(tmp_path) == Revision("", ())
+
+
+def test_without_git_the_revision_is_unknown(root: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", "")
-    assert current_revision(root) == Revision("", ())
+    assert current_revision(root).words() == "unknown: git is not installed, or not on the path"
+
+
+def test_where_git_refuses_to_answer_its_reason_is_told_and_it_is_asked_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    record, reason = root / "reports/revision.json", "fatal: detected dubious ownership in repository at '.'"
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own tests of safe.directory
+        assert name_revision(PAGE, record) == (f"<p>unknown: {reason}</p>", reason)
+    assert json.loads(record.read_text())["unknown"] == reason
+    assert named(PAGE, record) == f"<p>{git(root, 'rev-parse', 'HEAD')}</p>"
+    assert sorted(json.loads(record.read_text())) == ["changed", "commit", "page"]
+
+
+def test_a_repository_that_is_gone_is_none_that_never_was(tmp_path: Path):
+    (tmp_path / ".git").write_text("gitdir: nowhere\n")
+    assert current_revision(tmp_path).unknown.startswith("fatal: not a git repository: ")

@@ -67,6 +67,30 @@ def test_of_many_classes_the_sentence_names_those_of_which_something_holds(resul
     assert statement_overview(Results(**{**vars(results), **others})) == "Something can be said of 1 of 5 classes: c2."
 
 
+def test_where_nothing_holds_of_any_of_many_classes_the_sentence_names_the_rules(results: Results):
+    about = results.statements["classes"]["uninfected"]
+    rare = {**about, "must_not": [{"statement": "s.", "rule": "enough images", "because": "found 6"}]}
+    none = {f"c{number}": rare if number else about for number in range(5)}
+    others = {"audit": {**results.audit, "class_names": list(none)}, "statements": {**results.statements}}
+    others["statements"]["classes"] = none
+    assert statement_overview(Results(**{**vars(results), **others})) == (
+        "Something can be said of 0 of 5 classes (not met: agreement beyond every null and enough images)."
+    )
+
+
+def test_statements_that_one_reason_forbids_stand_together(results: Results):
+    forbidden = [("a.", "r", "x"), ("b.", "r", "x"), ("c.", "r", "y"), ("d.", "s", "x"), ("e.", "r", "x")]
+    must_not = [dict(zip(("statement", "rule", "because"), each, strict=True)) for each in forbidden]
+    classes = {"infected": {**results.statements["classes"]["infected"], "must_not": must_not}}
+    one = replace(results, statements={**results.statements, "classes": classes})
+    (about,) = statements_section(one)["classes"]
+    assert about["must_not_by_reason"] == [
+        {"rule": "r", "because": "x", "said": ["a.", "b.", "e."]},
+        {"rule": "r", "because": "y", "said": ["c."]},
+        {"rule": "s", "because": "x", "said": ["d."]},
+    ]
+
+
 def test_wrong_predictions_are_counted(results: Results):
     wrong = {row["name"]: row["wrong"] for row in model_rows(results)}
     accuracy = {name: results.models[name]["splits"]["test"]["accuracy"] for name in results.names}
@@ -98,6 +122,7 @@ def test_differences_carry_shares_and_p_and_the_consensus(results: Results):
     evidence, foreground = section["tables"][0]["rows"]
     assert (evidence["area"], evidence["cells"][0]) == ("1.0 %", {"share": "20.0 %", "p": "p < 0.001"})
     assert foreground["cells"][0]["p"] == "p = 0.300"
+    assert foreground["name"] == "rest of the foreground"
     assert section["consensus"] == (
         "In these 4 models, over images: 1 place with p up to 0.05 in all; without every-1 2. "
         "In 3 or more of 4: 2 (partial conjunction)."
@@ -200,7 +225,7 @@ def test_figures_of_where_maps_lie_stand_beside_what_they_are_held_against(resul
     assert first["IoU with the evidence, at one threshold chosen on val"] == "0.30 at 0.50"
     assert (first["pixel AUROC"], first["average precision"]) == ("0.950", "0.600")
     assert (first["points at the evidence"], first["a cell drawn at random does"]) == ("90 %", "11 %")
-    assert first["positive energy on the foreground"] == "80.0 % of 50.0 %"
+    assert first["positive energy on the foreground, the evidence included"] == "80.0 % of 50.0 %"
     assert "positive energy on the mark" not in first  # no image has one
     assert section["foreground"] == []
     assert [len(row["cells"]) for row in section["splits"]] == [3] * 4
@@ -248,7 +273,7 @@ def test_the_audit_is_told_in_sentences(results: Results):
     }
     told = " ".join(audit_section(odd)["lines"])
     assert "9 groups, none in two splits; 3 of them hold one class only." in told
-    assert "Class rare was left out (1 image): too few" in told
+    assert "Class rare was left out, being too rare to stand in every split: too few." in told
     assert "Unreadable: a/b.png." in told
 
 

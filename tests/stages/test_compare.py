@@ -188,6 +188,8 @@ def test_groups_of_one_class_each_that_are_too_few_have_no_p_value_and_it_is_sai
     assert found["consensus"] is None
     said = json.loads((made.root / "reports/comparison/statements.json").read_text(encoding="utf-8"))
     assert not any("from the rest" in each["statement"] for each in said["classes"]["infected"]["holds"])
+    why = said["classes"]["infected"]["must_not"][0]["because"]
+    assert "it takes 10 groups of every class in the test split, found 3 of infected, 3 of uninfected; add" in why
 
 
 def test_agreement_by_group_is_of_the_groups_means(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_a_folder_takes_the_place_of_what_was_fetched_before():
     write_mask(source / "masks/a/p0_000.png")
     result = run({"source": "folder", "path": "source/images", "masks": "source/masks"})
     assert result.output.splitlines()[-1] == (
-        "fetch: 4 images of a, b, in data/raw; 1 images without a mask, of classes that have some, such as a/p1_001.png"
+        "fetch: 4 images of a, b, in data/raw; 1 image without a mask, of classes that have some, such as a/p1_001.png"
     )
     assert {name.split("/")[1] for name in hashes("data/raw")} == {"a", "b"}
     assert Path("data/raw/masks/a/p0_000.png").is_file()
@@ -117,7 +117,7 @@ def test_masks_of_no_image_are_told_and_most_of_them_refused():
     given = {"source": "folder", "path": "source/images", "masks": "source/masks"}
     for name in ("a/p0_000", "b/of_none"):
         write_mask(source / f"masks/{name}.png")
-    assert run(given).output.endswith("in data/raw; 1 masks of no image, such as b/of_none.png\n")
+    assert run(given).output.endswith("in data/raw; 1 mask of no image, such as b/of_none.png\n")
     write_mask(source / "masks/b/p0_000_mask.png")
     result = run(given)
     assert result.exit_code == 1

@@ -65,7 +65,7 @@ def test_the_same_files_give_the_same_folder_whatever_packed_them(archive: Path)
 
 def test_masks_of_an_archive_that_belong_to_no_image_are_told_or_refused(archive: Path) -> None:
     odd = [("masks/infected/0_mask.png", picture(9)), ("masks/infected/1_mask.png", picture(9))]
-    for count, says in ((1, "; 1 masks of no image, such as infected/0_mask.png"), (2, "masks: 1 of 3 masks belong")):
+    for count, says in ((1, "; 1 mask of no image, such as infected/0_mask.png"), (2, "masks: 1 of 3 masks belong")):
         packed = write_zip(archive.with_name("odd.zip"), [*CELLS, *MASKS, *odd[:count]])
         done = run("archive", "--path", str(packed), "--sha256", digest(packed))
         assert says in done.output and done.exit_code == count - 1

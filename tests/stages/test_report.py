@@ -107,6 +107,18 @@ def test_mean_maps_that_are_missing_are_refused_without_a_traceback(root: Path, 
     assert 'expected what compare writes; found no file; run "dvc repro -sf compare"' in done.output
 
 
+def test_a_git_that_refuses_to_answer_is_told_in_one_line(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    copied = shutil.copytree(root, tmp_path / "refused")
+    (copied / "reports/revision.json").unlink(missing_ok=True)
+    subprocess.run(["git", "init", "-q", copied], check=True)
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own tests of safe.directory
+    done = CliRunner().invoke(load_stage(), stage_options(copied), catch_exceptions=False)
+    reason = "fatal: detected dubious ownership in repository at '.'"
+    assert (done.exit_code, done.stderr) == (0, f"report: the page cannot name its git revision: {reason}\n")
+    page = (copied / "reports/site/index.html").read_text()
+    assert f"unknown: {reason}" in page and "outside of a git repository" not in page
+
+
 def test_an_option_that_is_missing_or_out_of_range_is_refused(root: Path):
     runner, stage = CliRunner(), load_stage()
     missing = runner.invoke(stage, stage_options(root)[2:])

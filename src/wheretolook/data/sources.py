@@ -44,9 +44,13 @@ def write_raw(source: str, given: Mapping[str, Any], folder: Path, cache: Path, 
 
 def oddities(ignored: Sequence[str], masks: Masks) -> str:
     """What is odd about a source and yet no error, to be appended to a line; empty where nothing is."""
-    odd = {
-        "files left behind, whose names are not those of images": ignored,
-        "masks of no image": masks.unused,
-        "images without a mask, of classes that have some": masks.without,
-    }
-    return "".join(f"; {len(names)} {what}, such as {names[0]}" for what, names in odd.items() if names)
+    odd = (
+        (ignored, "file", "left behind, whose names are not those of images"),
+        (masks.unused, "mask", "of no image"),
+        (masks.without, "image", "without a mask, of classes that have some"),
+    )
+    return "".join(
+        f"; {len(names)} {noun}{'s' * (len(names) != 1)} {what}, such as {names[0]}"
+        for names, noun, what in odd
+        if names
+    )

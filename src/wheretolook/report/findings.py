@@ -26,6 +26,17 @@ def measured_findings(results: Results) -> list[str]:
     return [*_accuracy(results), *_agreement(results), *_evidence(results)]
 
 
+def still_falling(results: Results) -> str:
+    """That most models trained here had their lowest validation loss in the last epoch; empty where not so."""
+    histories = [results.models[name]["history"] for name in results.names if name not in results.drive]
+    losses = [[epoch["val_loss"] for epoch in history] for history in histories if history]
+    fell = sum(1 for each in losses if len(each) > 1 and each[-1] < min(each[:-1]))
+    if 2 * fell <= len(losses):
+        return ""
+    of = f"{fell} of {count(len(losses), 'model')}"
+    return f"Validation loss still fell in the last epoch of {of}, where it was lowest: more train.epochs may help."
+
+
 def _accuracy(results: Results) -> Iterable[str]:
     splits = [results.models[name]["splits"].get(results.split) for name in results.names]
     known = [figures for figures in splits if figures]
@@ -45,7 +56,8 @@ def _evidence(results: Results) -> Iterable[str]:
         energy, ratio = percent_span(row["energy"] for row in every), span((row["energy_ratio"] for row in every), 1)
         yield (
             f"On images of {count(len(found), 'class')}, {energy} of a map's positive part lies inside the evidence: "
-            f"{ratio} times its share of the area, least for {ordered[0]} and most for {ordered[-1]}."
+            f"{ratio} times its share of the area, least for {ordered[0]} and most for {ordered[-1]}. "
+            f"{_centre(every)}"
         )
         return
     for class_name, known in found.items():
@@ -53,8 +65,13 @@ def _evidence(results: Results) -> Iterable[str]:
         ratio = span((row["energy_ratio"] for row in known), 1)
         yield (
             f"On images of {class_name}, {energy} of a map's positive part lies inside the evidence, which covers "
-            f"{area} of the image: {ratio} times its share."
+            f"{area} of the image: {ratio} times its share. {_centre(known)}"
         )
+
+
+def _centre(rows: Iterable[dict[str, Any]]) -> str:
+    """What a map has there that knows nothing but that things stand in the middle."""
+    return f"A blob at the centre has {percent_span(row['centre_energy'] for row in rows)} there."
 
 
 def _with_evidence(results: Results, class_name: str) -> list[dict[str, Any]]:

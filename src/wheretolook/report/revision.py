@@ -7,6 +7,7 @@ that git tracks with the results; a run that comes to the same content keeps the
 
 import hashlib
 import json
+import os
 import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,21 +27,29 @@ class Revision:
     Attributes:
         commit: its hash; empty where there was no git repository, or no commit in it.
         changed: paths, sorted; a commit of later holds them.
+        unknown: why git did not tell, in its own words; empty where it did.
     """
 
     commit: str
     changed: tuple[str, ...]
+    unknown: str = ""
 
     def words(self) -> str:
         """For the page."""
+        if self.unknown:
+            return f"unknown: {self.unknown}"
         if not self.commit:
-            return "none: these results were made outside of a git repository"
+            return "none: these results were made outside of a git repository, or before its first commit"
         shown = ", ".join(self.changed[:SHOWN])
         more = f" and {len(self.changed) - SHOWN} more" if len(self.changed) > SHOWN else ""
         return self.commit + (f", with changes in {shown}{more} that were not committed yet" if self.changed else "")
 
 
-def name_revision(page: str, record: Path) -> str:
+class GitRefusalError(Exception):
+    """Git is not there, or does not answer of a repository: its reason, in one line."""
+
+
+def name_revision(page: str, record: Path) -> tuple[str, str]:
     """Put the revision that a page was first made from into its place.
 
     Args:
@@ -49,21 +58,25 @@ def name_revision(page: str, record: Path) -> str:
             project. Written where the content is another than it says.
 
     Returns:
-        The same page, for the same page and record.
+        The same page, for the same page and record; and why the revision is unknown, or empty.
     """
     digest = hashlib.sha256(page.encode("utf-8")).hexdigest()
     known = _known(record, digest)
     if known is None:
         known = current_revision(record.parent.parent)
-        write_json(record, {"page": digest, **asdict(known)})
-    return page.replace(PLACE, known.words())
+        kept = asdict(known)
+        if not known.unknown:
+            del kept["unknown"]
+        write_json(record, {"page": digest, **kept})
+    return page.replace(PLACE, known.words()), known.unknown
 
 
 def _known(record: Path, digest: str) -> Revision | None:
-    """The revision on record for this content; None for another content, or a file that is no record."""
+    """The revision on record for this content; None where it is unknown, or the file is no record of this content."""
     try:
         kept = json.loads(record.read_text(encoding="utf-8"))
-        return Revision(kept["commit"], tuple(kept["changed"])) if kept["page"] == digest else None
+        told = kept["page"] == digest and not kept.get("unknown")
+        return Revision(kept["commit"], tuple(kept["changed"])) if told else None
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
@@ -74,17 +87,38 @@ def current_revision(root: Path) -> Revision:
     Args:
         root: the folder of dvc.yaml.
     """
-    commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD").strip()
-    if not commit:
-        return Revision("", ())
-    lines = _git(root, "status", "--porcelain", "--no-renames", "-z", "--", *INPUTS).split("\0")
+    try:
+        commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD").strip()
+        if not commit:
+            return Revision("", ())
+        lines = _git(root, "status", "--porcelain", "--no-renames", "-z", "--", *INPUTS).split("\0")
+    except GitRefusalError as refusal:
+        return Revision("", (), str(refusal))
     return Revision(commit, tuple(sorted(line[3:] for line in lines if line)))
 
 
 def _git(root: Path, *words: str) -> str:
-    """What git prints; nothing where it fails, or is not there."""
+    """What git prints; nothing outside of a repository, or where there is no commit yet.
+
+    Raises:
+        GitRefusalError: git is not there, or fails with a reason of its own.
+    """
+    english = {**os.environ, "LC_ALL": "C"}
     try:
-        done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=False)
+        done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=False, env=english)
     except FileNotFoundError:
-        return ""
+        raise GitRefusalError("git is not installed, or not on the path") from None
+    # "(or any": of the folders above, either. Without it, the repository that a file .git names is gone.
+    if done.returncode and done.stderr.strip() and "not a git repository (or any" not in done.stderr:
+        lines = done.stderr.strip().splitlines()
+        said = next((line for line in lines if line.startswith("fatal:")), lines[0])
+        raise GitRefusalError(_without_folders(said, root))
     return done.stdout if done.returncode == 0 else ""
+
+
+def _without_folders(said: str, root: Path) -> str:
+    """Folders as seen from the project: pages and records name no place of the machine that they were made on."""
+    root = root.resolve()  # as git has it
+    for folder in (root, *root.parents):
+        said = said.replace(f"'{folder}'", f"'{os.path.relpath(folder, root)}'")
+    return said

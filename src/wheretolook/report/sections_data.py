@@ -27,8 +27,7 @@ def _audit_lines(audit: Mapping[str, Any]) -> Iterable[str]:
     duplicates, conflicts = audit["duplicates"], audit["conflicts"]
     yield _sets("The same pixels more than once in a class", duplicates)
     yield _sets("The same pixels under two labels", conflicts)
-    for name, dropped in audit["dropped_classes"].items():
-        yield f"Class {name} was left out ({count(dropped['images'], 'image')}): {dropped['reason']}"
+    yield from classes_left_out(audit)
     if audit["unreadable"]:
         yield f"Unreadable: {listed(entry['image_id'] for entry in audit['unreadable'][:20])}."
     groups = audit["groups"]
@@ -43,6 +42,12 @@ def _audit_lines(audit: Mapping[str, Any]) -> Iterable[str]:
         f"Files of {width['least']} × {height['least']} to {width['most']} × {height['most']} pixels, "
         f"prepared as {size} × {size} ({audit['prepared']['fit']})."
     )
+
+
+def classes_left_out(audit: Mapping[str, Any]) -> Iterable[str]:
+    """A sentence for each class that is in no split, since it cannot be in all of them."""
+    for name, dropped in audit["dropped_classes"].items():
+        yield f"Class {name} was left out, being too rare to stand in every split: {dropped['reason']}."
 
 
 def _sets(what: str, found: Mapping[str, Any]) -> str:

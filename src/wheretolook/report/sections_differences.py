@@ -50,7 +50,9 @@ def _table(models: Mapping[str, Any], class_name: str) -> dict[str, Any]:
 def _region_row(region: str, own: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     each = [next((row for row in model["regions"] if row["region"] == region), None) for model in own.values()]
     area = next(row["share_of_area"] for row in each if row)
-    return {"name": region, "area": percent(area), "cells": [_cell(row) if row else {"share": NOTHING} for row in each]}
+    # Here regions don't overlap; elsewhere the foreground has the evidence within.
+    name = "rest of the foreground" if region == "foreground" else region
+    return {"name": name, "area": percent(area), "cells": [_cell(row) if row else {"share": NOTHING} for row in each]}
 
 
 def _cell(row: Mapping[str, Any]) -> dict[str, str]:

@@ -22,7 +22,7 @@ FIGURES = {
     "iou": "IoU with the evidence, at one threshold chosen on val",
     "auroc": "pixel AUROC",
     "precision": "average precision",
-    "foreground": "positive energy on the foreground",
+    "foreground": "positive energy on the foreground, the evidence included",
     "mark": "positive energy on the mark",
 }
 

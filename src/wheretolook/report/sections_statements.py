@@ -1,6 +1,6 @@
 """The page's first part: what may be said about each class and what must not, as `compare` found it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from wheretolook.analysis.statements.statement_text import vetoes
@@ -27,6 +27,7 @@ def statements_section(results: Results) -> dict[str, Any] | None:
             "images": count(found["classes"][name]["images"], "image"),
             "holds": found["classes"][name]["holds"],
             "must_not": found["classes"][name]["must_not"],
+            "must_not_by_reason": _by_reason(found["classes"][name]["must_not"]),
             "veto": _veto(found["classes"][name], found["models"], found["margin"]),
             "left_out": " ".join(vetoes(found["classes"][name], found["models"])).strip(),
         }
@@ -38,6 +39,14 @@ def statements_section(results: Results) -> dict[str, Any] | None:
         "must_not": found["must_not"],
         "note": _left_out(found["classes"], names, told),
     }
+
+
+def _by_reason(must_not: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
+    """What must not be said, each rule and its figures once, with all the statements that they forbid."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for said in must_not:
+        found.setdefault((said["rule"], said["because"]), []).append(said["statement"])
+    return [{"rule": rule, "because": because, "said": said} for (rule, because), said in found.items()]
 
 
 def _left_out(found: Mapping[str, dict[str, Any]], names: Sequence[str], told: Sequence[str]) -> str:
@@ -59,7 +68,7 @@ def statement_overview(results: Results) -> str:
     names = [name for name in results.class_names if name in found]
     if len(names) > TOLD_ONE_BY_ONE:
         named = [name for name in names if found[name]["holds"]]
-        which = f": {listed_first(named, FIGURE)}" if named else ""
+        which = f": {listed_first(named, FIGURE)}" if named else _not_met(found[name]["must_not"] for name in names)
         return f"Something can be said of {len(named)} of {len(names)} classes{which}."
     classes = section["classes"]
     models = f"these {len(results.names)} models" if len(results.names) > 1 else "this model"
@@ -78,8 +87,13 @@ def _veto(about: dict[str, Any], models: Sequence[str], margin: float) -> str:
 def _in_short(part: dict[str, Any]) -> str:
     if part["holds"]:
         return f"of {part['class_name']}, that {' and that '.join(_subjects(part['holds']))}"
-    why = f" (not met: {part['must_not'][0]['rule']})" if part["must_not"] else ""
-    return f"of {part['class_name']}, nothing{why}"
+    return f"of {part['class_name']}, nothing{_not_met([part['must_not']])}"
+
+
+def _not_met(must_not: Iterable[Sequence[dict[str, str]]]) -> str:
+    """The rule that forbids the first statement about each class; empty where there is none."""
+    unmet = dict.fromkeys(said[0]["rule"] for said in must_not if said)
+    return f" (not met: {listed(unmet)})" if unmet else ""
 
 
 def _subjects(holds: list[dict[str, str]]) -> Iterator[str]:

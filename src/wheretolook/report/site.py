@@ -8,7 +8,7 @@ from typing import Any
 from wheretolook.analysis.agreement.agreement_rows import NULLS
 from wheretolook.cams.store import Maps
 from wheretolook.report.colours import diverging, sequential
-from wheretolook.report.findings import measured_findings
+from wheretolook.report.findings import measured_findings, still_falling
 from wheretolook.report.pagedata import PageData
 from wheretolook.report.results import TARGET, Results
 from wheretolook.report.revision import PLACE
@@ -101,6 +101,7 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "null_labels": [(kind, NULLS[kind]) for kind in NULLS if results.primary()[kind].notna().any()],
         "null_shapes": SHAPES,
         "training": training_charts(results),
+        "still_falling": still_falling(results),
         "heads": head_rows(results, layers),
         "audit": audit_section(results.audit),
         "provenance": provenance_section(results, maps),

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 
 from wheretolook.analysis.agreement.agreement_rows import NULLS
-from wheretolook.report.findings import findings_of
+from wheretolook.report.findings import findings_of, still_falling
 from wheretolook.report.metrics import evidence_of
 from wheretolook.report.results import TARGET, Results, loss_of, seed_of
 from wheretolook.report.sections_agreement import agreement_note, agreements, nothing_compared
+from wheretolook.report.sections_data import classes_left_out
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.shown import in_order
 from wheretolook.report.summary_score import score_parts
@@ -26,12 +27,13 @@ def summary_of(results: Results) -> str:
     agreement = list(_agreement(results))
     parts = [
         "# Where to look?",
-        "\n".join(f"- {finding}" for finding in findings_of(results)),
+        "\n".join(f"- {finding}" for finding in (*findings_of(results), *classes_left_out(results.audit))),
         *_statements(results),
         f"## Models, on the {results.split} split",
         _table(MODELS, _models(results)),
         "Energy is the share of a map's positive part inside the evidence mask, over all classes that have one; the "
         f"ratio divides it by the mask's share of the area. Maps: CAM of the last layer, {TARGET}.",
+        *([fell] if (fell := still_falling(results)) else []),
         "## Agreement",
         *([_table(AGREEMENT, agreement), CORRELATION] if agreement else [nothing_compared(results)]),
         *([note] if (note := agreement_note(results)) else []),

@@ -76,17 +76,17 @@ def write_site(
     gallery: Gallery,
     comparison: Path,
     cells: int,
-) -> int:
+) -> tuple[int, str]:
     """site/index.html, and revision.json: which git revision it was made from.
 
     Returns:
-        Its size in bytes.
+        Its size in bytes; and why its revision is unknown, or empty.
     """
     page = page_of(results, maps, page_data(results, prepared, maps, gallery, comparison, cells))
-    page = name_revision(page, reports / "revision.json")
+    page, unknown = name_revision(page, reports / "revision.json")
     with replacing_folder(reports / "site") as folder:
         write_text(folder / "index.html", page)
-    return len(page.encode("utf-8"))
+    return len(page.encode("utf-8")), unknown
 
 
 def _write_csv(path: Path, table: "pd.DataFrame") -> None:

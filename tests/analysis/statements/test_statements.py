@@ -78,10 +78,42 @@ def test_the_model_that_vetoes_is_named_by_leaving_it_out() -> None:
 
 
 def test_few_images_silence() -> None:
-    unknown = said(low=ABOVE | {"last-1": None})["must_not"][0]
-    assert unknown["rule"] == rules.ENOUGH and "fewer than ten groups" in unknown["because"]
-    assert said(images=19)["must_not"][0]["rule"] == rules.ENOUGH
-    assert said(rows(low=None))["must_not"][0]["rule"] == rules.ENOUGH
+    few = said(images=19)["must_not"][0]
+    assert (few["rule"], few["because"]) == (rules.ENOUGH, "found 19 images of the 20 that it takes")
+    uncorrelated = said(rows(low=None))["must_not"][0]
+    assert uncorrelated["rule"] == rules.ENOUGH
+    assert uncorrelated["because"].startswith("found 40 images, but fewer than 20 of them, or of fewer than 10 groups,")
+
+
+def silenced(scarce: dict[str, int], grouped: bool = False, images: int = 40) -> list[str]:
+    """Why nothing is said of either class, where no accuracy has an interval."""
+    witnesses = Witnesses(MODELS, dict.fromkeys(MODELS), scarce=scarce, grouped=grouped)
+    classes = [Findings("infected", images, rows(), PARASITE), Findings("un", 6, rows(), {})]
+    found = statements(witnesses, "test", classes, 0.2)["classes"]
+    assert all(each["rule"] == rules.ENOUGH for about in found.values() for each in about["must_not"])
+    assert all(about["holds"] == [] for about in found.values())
+    return [about["must_not"][0]["because"] for about in found.values()]
+
+
+def test_the_class_that_leaves_every_accuracy_without_an_interval_is_named_with_what_it_takes() -> None:
+    takes = "no accuracy has an interval: it takes 10 images of every class in the test split, found"
+    why = f"{takes} 6 of un; add images of it, raise prepare.test_share, or leave it out"
+    assert silenced({"un": 6}) == [why, f"found 6 images of the 20 that it takes; {why}"]
+    assert silenced({"un": 6}, images=19)[0] == f"found 19 images of the 20 that it takes; {why}"
+    assert "it takes 10 groups of every class in the test split, found 6 of un;" in silenced({"un": 6}, grouped=True)[0]
+    many = silenced({"a": 9, "b": 4, "c": 5, "d": 8, "e": 9})[0]
+    assert "found 4 of b, 5 of c, 8 of d and fewer than 10 of 2 more; add images of them" in many
+    assert many.endswith("or leave them out")
+
+
+def test_energy_is_told_beside_what_chance_and_a_blob_at_the_centre_have() -> None:
+    energies = zip(MODELS, (0.3, 0.3, 0.36), strict=True)
+    centred = {name: [Place("evidence", 40, energy, 0.1, 0.2, False)] for name, energy in energies}
+    because = said(places=centred)["must_not"][0]["because"]
+    assert because == (
+        "3.0 to 3.6 times the energy that its area has by chance, 1.5 to 1.8 times that of a blob at the centre; "
+        "not enough in any model"
+    )
 
 
 def test_one_model_says_nothing_about_a_class() -> None:
@@ -191,6 +223,8 @@ def test_p_value_of_one_model_or_a_class_at_chance_or_few_images_forbid_the_diff
     ):
         assert differences_in(about["holds"]) == []
         assert about["must_not"][-1]["rule"] == rule
+    few = told([differing("evidence", 0.3)], images=19)["must_not"][-1]["because"]
+    assert few == "found 19 images and 40 of the rest; it takes 20 of each"
 
 
 def test_mark_that_holds_the_difference_comes_before_the_evidence() -> None:

@@ -3,7 +3,7 @@ import pytest
 
 from wheretolook.analysis.located.by_group import group_figures
 from wheretolook.analysis.statistics import bootstrap
-from wheretolook.analysis.statistics.balanced_accuracy import balanced_accuracy_interval
+from wheretolook.analysis.statistics.balanced_accuracy import balanced_accuracy_interval, scarce_classes
 from wheretolook.analysis.statistics.calibration import expected_calibration_error
 from wheretolook.analysis.statistics.classification import brier_score, classification_scores, softmax
 from wheretolook.analysis.statistics.groups import group_codes, has_groups
@@ -94,6 +94,9 @@ def test_balanced_accuracy_of_guesses_is_not_above_chance() -> None:
 def test_too_few_groups_have_no_interval() -> None:
     labels = np.repeat([0, 1], 40)
     assert balanced_accuracy_interval(np.ones(80, bool), labels, np.arange(80) % 9, 199, 0) is None
+    assert scarce_classes(labels, np.arange(80) % 9) == {0: 9, 1: 9}
+    assert scarce_classes(np.repeat([0, 1, 3], [10, 6, 40]), np.arange(56)) == {1: 6}
+    assert balanced_accuracy_interval(np.ones(0, bool), np.zeros(0, int), np.zeros(0, int), 199, 0) is None
 
 
 def test_groups_that_fare_worst_come_first() -> None:

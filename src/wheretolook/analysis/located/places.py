@@ -36,6 +36,11 @@ class Place:
         """Energy over area share."""
         return self.energy / self.area_share
 
+    @property
+    def centre_ratio(self) -> float:
+        """Energy over that of a centre prior."""
+        return self.energy / self.centre_energy
+
 
 def places_of(found: dict[str, np.ndarray], groups: np.ndarray, resamples: int, seed: int) -> list[Place]:
     """Regions of one class, those with 20 images or more.

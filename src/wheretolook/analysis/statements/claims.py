@@ -1,6 +1,6 @@
 """What might be said about a class, each claim with the rule that allows or forbids it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from wheretolook.analysis.classes.differing import Differing
 from wheretolook.analysis.located.places import Place, common_place
 from wheretolook.analysis.statements import rules
 from wheretolook.analysis.statements.statement_text import signed
-from wheretolook.analysis.statistics.enough import FEWEST_IMAGES
+from wheretolook.analysis.statistics.enough import FEWEST_GROUPS, FEWEST_IMAGES
 
 Row = Mapping[str, Any]
 Obstacle = tuple[str, str]  # a rule, and why it forbids
@@ -98,10 +98,17 @@ def _mapless(models: Sequence[str], found: Findings) -> Obstacle | None:
 
 
 def _few_images(found: Findings) -> Obstacle | None:
-    lows = [lowest(found.rows, null) for null in ("other", "mean_map")]
-    if found.images < FEWEST_IMAGES or None in lows:
-        return rules.ENOUGH, f"found {found.images} images"
+    if found.images < FEWEST_IMAGES:
+        return rules.ENOUGH, too_few(found.images)
+    if None in [lowest(found.rows, null) for null in ("other", "mean_map")]:
+        less = f"fewer than {FEWEST_IMAGES} of them, or of fewer than {FEWEST_GROUPS} groups"
+        return rules.ENOUGH, f"found {found.images} images, but {less}, with maps that can be correlated"
     return None
+
+
+def too_few(images: int) -> str:
+    """Words for the images of a class that are too few for a statement."""
+    return f"found {images} images of the {FEWEST_IMAGES} that it takes"
 
 
 def _disagreement(found: Findings, margin: float) -> Obstacle | None:
@@ -135,9 +142,8 @@ def _regions(found: Findings, obstacle: Obstacle | None) -> list[Claim]:
     out = []
     for region in dict.fromkeys(place.region for own in found.places.values() for place in own):
         own = {name: place for name, places in found.places.items() for place in places if place.region == region}
-        ratios = [place.ratio for place in own.values()]
-        span = " to ".join(dict.fromkeys((f"{min(ratios):.1f}", f"{max(ratios):.1f}")))
-        reason = f"{span} times the energy that its area has by chance"
+        times, of_centre = (_span(getattr(place, key) for place in own.values()) for key in ("ratio", "centre_ratio"))
+        reason = f"{times} times the energy that its area has by chance, {of_centre} times that of a blob at the centre"
         missing = [name for name, place in own.items() if not place.pointed_out]
         rule = rules.MARK if region == "mark" else rules.PLACE
         claim = Claim(f"look at the {region}", "place", True, rule, reason, region)
@@ -152,6 +158,12 @@ def _regions(found: Findings, obstacle: Obstacle | None) -> list[Claim]:
     return out
 
 
+def _span(values: Iterable[float]) -> str:
+    """ "1.5 to 1.6", or "1.5" where both ends read the same."""
+    ordered = sorted(values)
+    return " to ".join(dict.fromkeys((f"{ordered[0]:.1f}", f"{ordered[-1]:.1f}")))
+
+
 def _differences(models: Sequence[str], found: Findings, obstacle: Obstacle | None) -> list[Claim]:
     """A claim for each place where the class differs from the rest; one that there is none, where there is none."""
     if found.untested is None:
@@ -159,7 +171,8 @@ def _differences(models: Sequence[str], found: Findings, obstacle: Obstacle | No
     tell = f"tell {found.class_name} from the rest"
     places = found.differing.get(tuple(models), ())
     if obstacle is None and min(found.images, found.rest) < FEWEST_IMAGES:
-        obstacle = rules.ENOUGH, f"found {found.images} images, and {found.rest} of the rest"
+        counted = f"found {found.images} images and {found.rest} of the rest"
+        obstacle = rules.ENOUGH, f"{counted}; it takes {FEWEST_IMAGES} of each"
     if not places:
         why = found.untested or "no cell has p up to 0.05 and twice its area's share in all models"
         return [Claim(f"{tell} at one place", "difference", False, *(obstacle or (rules.DIFFERENCE, why)))]

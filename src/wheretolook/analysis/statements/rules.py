@@ -1,6 +1,6 @@
 """The rules by which something may be said about a class, each with its words."""
 
-from wheretolook.analysis.statistics.enough import FEWEST_IMAGES, FEWEST_SEEDS
+from wheretolook.analysis.statistics.enough import FEWEST_GROUPS, FEWEST_IMAGES, FEWEST_SEEDS
 
 CHANCE = "above chance"
 ENOUGH = "enough images"
@@ -19,7 +19,8 @@ CAUSE = "maps are no causes"
 WORDS = {
     CHANCE: "Each model's balanced accuracy on the held-out split is above chance (lower end of its 95 % interval): "
     "a map of a network that has learned nothing explains nothing.",
-    ENOUGH: f"The split holds {FEWEST_IMAGES} images of the class or more, of ten groups or more.",
+    ENOUGH: f"The split holds {FEWEST_IMAGES} images of the class or more, of {FEWEST_GROUPS} groups or more; and as "
+    "many groups of every class, without which no accuracy has an interval. An image without a group is one by itself.",
     AGREEMENT: "For every pair of models, the correlation of their CAMs of the last layer (true class, as a contrast) "
     "exceeds each null by the margin: lower end of the 95 % interval of the excess, paired by image, drawn by group. "
     "The null of random weights is one figure, the highest mean of any draw.",

@@ -1,16 +1,17 @@
 """What may be said about each class, what must not, and by which rule."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from wheretolook.analysis.agreement.agreement_rows import NULLS
 from wheretolook.analysis.statements import rules
-from wheretolook.analysis.statements.claims import Claim, Findings, Obstacle, Row, claims_of, lowest
+from wheretolook.analysis.statements.claims import Claim, Findings, Obstacle, Row, claims_of, lowest, too_few
 from wheretolook.analysis.statements.recipes import over_seeds
-from wheretolook.analysis.statistics.enough import FEWEST_SEEDS
+from wheretolook.analysis.statistics.enough import FEWEST_GROUPS, FEWEST_IMAGES, FEWEST_SEEDS
 
 FORMAT = 1
+NAMED = 3  # classes that a reason names; of more it gives the number
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,16 @@ class Witnesses:
         accuracy_low: lower end of each model's balanced accuracy on the split; None where a class has too few groups.
         recipes: models of one recipe, one for each seed, recipe by recipe.
         same: models that are left out, since they are the same file as another, with that one's name.
+        scarce: classes with too few groups for an accuracy to have an interval, with how many they have in the split.
+        grouped: whether images are in groups at all; else each is its own.
     """
 
     models: Sequence[str]
     accuracy_low: Mapping[str, float | None]
     recipes: Sequence[tuple[str, ...]] = ()
     same: Mapping[str, str] | None = None
+    scarce: Mapping[str, int] = field(default_factory=dict)
+    grouped: bool = False
 
     @property
     def enough(self) -> list[tuple[str, ...]]:
@@ -73,7 +78,7 @@ def _of_class(witnesses: Witnesses, split: str, found: Findings, chance: float, 
     told = f"In these {len(models)} models, over {found.images} {split} images of {found.class_name} and {found.rest} "
     opening = {"agreement": agreed, "place": agreed, "difference": f"{told}of the rest, the networks"}
     said: dict[bool, list[dict[str, str]]] = {True: [], False: []}
-    for claim in claims_of(models, found, _obstacle(witnesses, models, split, chance), margin):
+    for claim in claims_of(models, found, _obstacle(witnesses, models, split, found, chance), margin):
         said[claim.allowed].append(_said(f"{opening[claim.kind]} {claim.words}.", claim.rule, claim.because))
     for recipe in witnesses.enough:
         for claim in _of_recipe(witnesses, recipe, split, found.of(recipe), chance, margin):
@@ -95,7 +100,7 @@ def _of_recipe(
 ) -> list[Claim]:
     """Claims about networks trained so: those that hold in each of the recipe's models, tested over its seeds."""
     out = []
-    for claim in claims_of(recipe, found, _obstacle(witnesses, recipe, split, chance), margin):
+    for claim in claims_of(recipe, found, _obstacle(witnesses, recipe, split, found, chance), margin):
         if claim.allowed:
             passed, figures = over_seeds(claim, recipe, found, margin)
             claim = Claim(claim.words, claim.kind, passed, rules.SEEDS, figures, claim.region)
@@ -107,7 +112,9 @@ def _said(statement: str, rule: str, because: str) -> dict[str, str]:
     return {"statement": statement, "rule": rule, "because": because}
 
 
-def _obstacle(witnesses: Witnesses, models: Sequence[str], split: str, chance: float) -> Obstacle | None:
+def _obstacle(
+    witnesses: Witnesses, models: Sequence[str], split: str, found: Findings, chance: float
+) -> Obstacle | None:
     """The first rule that forbids to speak of any class, and why; None where none does."""
     if len(models) < 2:
         return rules.ALONE, f"found {len(models)}"
@@ -117,8 +124,21 @@ def _obstacle(witnesses: Witnesses, models: Sequence[str], split: str, chance: f
     if at_chance := [name for name, low in lows.items() if low is not None and low <= chance]:
         return rules.CHANCE, f"not shown for {', '.join(at_chance)}"
     if None in lows.values():
-        return rules.ENOUGH, "a class has images of fewer than ten groups, so that no accuracy has an interval"
+        own = f"{too_few(found.images)}; " if found.images < FEWEST_IMAGES else ""
+        return rules.ENOUGH, own + _no_interval(witnesses, split)
     return None
+
+
+def _no_interval(witnesses: Witnesses, split: str) -> str:
+    """Why no accuracy has an interval: the classes that are too small for one, those with the least first."""
+    scarce = sorted(witnesses.scarce.items(), key=lambda item: item[1])
+    named = [f"{count} of {name}" for name, count in scarce[:NAMED]]
+    more = f" and fewer than {FEWEST_GROUPS} of {len(scarce) - NAMED} more" if len(scarce) > NAMED else ""
+    unit, them = "groups" if witnesses.grouped else "images", "it" if len(scarce) == 1 else "them"
+    return (
+        f"no accuracy has an interval: it takes {FEWEST_GROUPS} {unit} of every class in the {split} split, found "
+        f"{', '.join(named)}{more}; add images of {them}, raise prepare.{split}_share, or leave {them} out"
+    )
 
 
 def vetoes_of(models: Sequence[str], rows: Sequence[Row]) -> dict[str, float | None]:

@@ -12,7 +12,8 @@ from wheretolook.analysis.maps.target import open_primary
 from wheretolook.analysis.statements.claims import Findings
 from wheretolook.analysis.statements.recipes import recipes_of, same_models
 from wheretolook.analysis.statements.statements import Witnesses, statements
-from wheretolook.analysis.statistics.balanced_accuracy import balanced_accuracy_interval
+from wheretolook.analysis.statistics.balanced_accuracy import balanced_accuracy_interval, scarce_classes
+from wheretolook.analysis.statistics.groups import has_groups
 
 
 def study_statements(
@@ -57,7 +58,9 @@ def _witnesses(study: Study, resamples: int, seed: int) -> Witnesses:
         interval = balanced_accuracy_interval(study.right[name], labels, groups, resamples, seed)
         low[name] = interval[0] if interval else None
     recipes = recipes_of({name: about[name] for name in low}, study.drive)
-    return Witnesses(list(low), low, recipes, same)
+    scarce = {study.class_names[k]: count for k, count in scarce_classes(labels, groups).items()}
+    grouped = has_groups(study.prepared.index["group"].to_numpy(dtype=str))
+    return Witnesses(list(low), low, recipes, same, scarce, grouped)
 
 
 def _differing(

@@ -6,6 +6,21 @@ from wheretolook.analysis.statistics.bootstrap import LEVEL, group_sums, weights
 from wheretolook.analysis.statistics.enough import FEWEST_GROUPS
 
 
+def scarce_classes(labels: np.ndarray, groups: np.ndarray) -> dict[int, int]:
+    """Classes with fewer than ten groups, which leave every balanced accuracy without an interval.
+
+    Args:
+        labels: (n,) int64.
+        groups: (n,) integers.
+
+    Returns:
+        How many groups each of them has, by class.
+    """
+    classes, counts = np.unique(np.unique(np.stack([labels, groups]), axis=1)[0], return_counts=True)
+    found = zip(classes.tolist(), counts.tolist(), strict=True)
+    return {class_index: count for class_index, count in found if count < FEWEST_GROUPS}
+
+
 def balanced_accuracy_interval(
     right: np.ndarray, labels: np.ndarray, groups: np.ndarray, resamples: int, seed: int
 ) -> tuple[float, float] | None:
@@ -24,13 +39,13 @@ def balanced_accuracy_interval(
     Returns:
         (low, high), or None with fewer than ten groups in a class.
     """
+    if not len(labels) or scarce_classes(labels, groups):
+        return None
     classes, alpha = np.unique(labels), 1 - LEVEL
     codes, count = np.unique(groups, return_inverse=True)[1], len(np.unique(groups))
     member = labels[:, None] == classes
     sizes, hits = group_sums(member, codes, count), group_sums(member & right[:, None], codes, count)
     present = (sizes > 0).sum(axis=0)
-    if not len(present) or present.min() < FEWEST_GROUPS:
-        return None
     flawless = hits.sum(axis=0) == sizes.sum(axis=0)
     means, least = [], []  # of the recalls of each resample, and with the bound for classes without an error
     for weights in weights_in_blocks(count, resamples, seed):
