@@ -40,6 +40,10 @@ PARTS = ("speed", "resnet18", "files", "memory", "ranks", "start")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw them to this PNG file.")
 def main(rounds, batch, files, images, device, clock, parts, out, plot):
     """Measure, print, and write."""
+    import torch
+
+    # All in whole float32: PyTorch's default on CUDA is TF32, in which the peers' maps differ in the third digit.
+    torch.backends.cudnn.allow_tf32 = False
     measured: list[Bar] = []
     if "speed" in parts:
         from engine_speed import measure_speed
