@@ -102,6 +102,21 @@ def test_what_comes_back_from_the_cache_is_told_apart(project: Project) -> None:
     assert lines == [brought, "plan: nothing would run"]
 
 
+def test_files_of_no_model_are_named_where_they_alone_are_the_reason(project: Project) -> None:
+    strays = ("reports/exports/zz.json", "reports/models/zz.json", "reports/plots/confusion/zz.csv")
+    for stray in strays:
+        (project.root / stray).write_text("{}")
+    plan = plan_run(project.root)
+    assert (plan.changed, plan.strays) == (("compare", "report"), strays)
+    lines = CliRunner().invoke(main, ["plan", "--root", str(project.root)]).output.splitlines()
+    assert lines[0] == "runs: compare, report"
+    assert lines[1].startswith("because of files that belong to no model in params.yaml (`wheretolook tidy`")
+    assert lines[1].endswith(f": {', '.join(strays)}")
+    (project.root / "reports/exports/last-0.json").write_text("{}")
+    plan = plan_run(project.root)
+    assert plan.strays == strays[1:], "reports/exports differs for another reason"
+
+
 def test_a_remote_is_named_where_something_is_lost(project: Project) -> None:
     project.dvc("remote", "add", "--default", "store", str(project.root / "store"))
     remove("data/prepared", ".dvc/cache")(project)

@@ -31,7 +31,7 @@ def tidy(yes: bool, root: Path) -> None:
     for stage in found.stages:
         click.echo(f"dvc.lock: {stage}")
     for path in found.others:
-        click.echo(f"{path}: in no cache: not removed")
+        click.echo(f"{path}: in no cache: not removed; if it is yours, keep it elsewhere")
     if not found.names:
         click.echo(f"tidy: nothing{' else' if found.others else ''} is left of models that params.yaml does not name")
         return

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from wheretolook.data.refusal import Refusal
 from wheretolook.data.space import naming
 from wheretolook.pipeline.locked import overlap
+from wheretolook.pipeline.strays import blamed, find_strays
 
 if TYPE_CHECKING:
     from dvc.dependency import Dependency
@@ -35,6 +36,8 @@ class Plan:
         followers: those that read what the ones above write: they run, unless it comes out the same.
         restored: those whose outputs come back from DVC's cache.
         has_remote: whether there is a place to pull from.
+        strays: files of no model in params.yaml, but for which an input or output of one of `changed` would be as it
+            was.
     """
 
     changed: tuple[str, ...]
@@ -42,6 +45,7 @@ class Plan:
     followers: tuple[str, ...]
     restored: tuple[str, ...]
     has_remote: bool
+    strays: tuple[str, ...]
 
 
 def plan_run(root: Path, allow_missing: bool = False) -> Plan:
@@ -61,6 +65,7 @@ def plan_run(root: Path, allow_missing: bool = False) -> Plan:
     from dvc.repo.reproduce import plan_repro
 
     fates: dict[Stage, Fate] = {}
+    strays = find_strays(root)
     try:
         with warnings.catch_warnings(), naming(root / ".dvc" / "tmp"), Repo(str(root)) as repo, repo.lock:
             warnings.simplefilter("ignore", DeprecationWarning)  # DVC's own use of pygtrie
@@ -69,13 +74,17 @@ def plan_run(root: Path, allow_missing: bool = False) -> Plan:
                 above = {maker: fates[maker] for maker in graph.successors(stage)}
                 fates[stage] = _fate(stage, above, allow_missing)
             has_remote = bool(repo.config["core"].get("remote"))
+            entries = [entry for stage, fate in fates.items() if fate == "changed" for entry in stage.deps + stage.outs]
+            reasons = {stray for entry in entries for stray in blamed(entry, root, strays)}
     except (DvcException, LockError) as error:
         raise Refusal(f"{root}: expected a DVC project that nothing else works in; found: {error}") from error
 
     def those(*wanted: Fate) -> tuple[str, ...]:
         return tuple(stage.name for stage, fate in fates.items() if fate in wanted)
 
-    return Plan(those("changed"), those("lost"), those("follower"), those("restored"), has_remote)
+    return Plan(
+        those("changed"), those("lost"), those("follower"), those("restored"), has_remote, tuple(sorted(reasons))
+    )
 
 
 def _fate(stage: "Stage", above: Mapping["Stage", Fate], allow_missing: bool) -> Fate:
@@ -133,4 +142,7 @@ def sentences(plan: Plan) -> Sequence[str]:
         "does not run; what it made is brought back from DVC's cache": plan.restored,
     }
     lines = [f"{what}: {', '.join(stages)}" for what, stages in kinds.items() if stages]
+    if plan.strays:
+        reason = "because of files that belong to no model in params.yaml (`wheretolook tidy` says whose they are)"
+        lines.insert(1, f"{reason}: {', '.join(plan.strays)}")
     return [*lines, *(["plan: nothing would run"] if is_empty(plan) else [])]
