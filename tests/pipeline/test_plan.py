@@ -74,6 +74,14 @@ CASES: dict[str, tuple[Callable[[Project], object], tuple[tuple[str, ...], ...]]
 }
 
 
+def truncate(path: Path, count: int) -> None:
+    """Cut a file in place, as an editor or a full disk may."""
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        file.truncate(count)
+    path.chmod(0o444)  # as DVC has its copies: then it does not look into them
+
+
 def kinds(plan: Plan) -> tuple[set[str], ...]:
     return tuple(map(set, (plan.changed, plan.lost, plan.followers, plan.restored)))
 
@@ -115,6 +123,29 @@ def test_files_of_no_model_are_named_where_they_alone_are_the_reason(project: Pr
     (project.root / "reports/exports/last-0.json").write_text("{}")
     plan = plan_run(project.root)
     assert plan.strays == strays[1:], "reports/exports differs for another reason"
+
+
+def test_what_was_edited_together_with_the_copy_in_the_cache_is_not_promised(project: Project) -> None:
+    model, maps = project.root / "models/last-0.safetensors", project.root / "data/cams/last-0"
+    project.run("rm", "-rf", str(model), str(maps))
+    project.dvc("config", "cache.type", "hardlink,copy")
+    project.dvc("checkout")
+    (maps / "manifest.json").touch()
+    assert kinds(plan_run(project.root)) == (set(),) * 4, "linked, and as it was"
+    truncate(model, 500)
+    truncate(maps / "logits.npy", 300)
+    lines = CliRunner().invoke(main, ["plan", "--root", str(project.root)]).output.splitlines()
+    told = "does not run, nor is mended: DVC's copy was edited, too (`wheretolook verify` says what to do): "
+    assert lines == [f"{told}train@last-0, export@last-0", "plan: nothing would run"]
+    model.unlink()
+    replaced = project.root / "models/every-0.safetensors"
+    whole = replaced.read_bytes()
+    replaced.unlink()
+    replaced.write_text("not edited in place")
+    plan = plan_run(project.root)
+    assert (plan.edited, plan.restored) == (("train@last-0", "export@last-0"), ("train@every-0",))
+    assert project.repro() == []
+    assert model.stat().st_size == 500 and replaced.read_bytes() == whole
 
 
 def test_a_remote_is_named_where_something_is_lost(project: Project) -> None:

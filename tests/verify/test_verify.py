@@ -204,6 +204,20 @@ def test_a_stage_that_ran_on_another_input_is_found(locked: Locked) -> None:
     assert "models/last-0.safetensors" in finding.expected
 
 
+def test_another_size_in_the_lock_is_found_beside_the_right_md5(locked: Locked) -> None:
+    def resized(stage: LockedStage) -> LockedStage:
+        wrong = {"models/last-0.safetensors", "data/cams/every-0"}
+        return replace(stage, outputs=tuple(replace(p, size=500) if p.path in wrong else p for p in stage.outputs))
+
+    findings = verify(replace(locked, stages=tuple(map(resized, locked.stages)))).findings
+    assert {finding.path: finding.stage for finding in findings} == {
+        "models/last-0.safetensors": "train@last-0",
+        "data/cams/every-0": "export@every-0",
+    }
+    assert all(finding.expected == "the 500 bytes that dvc.lock says beside its md5" for finding in findings)
+    assert "dvc repro --single-item --force train@last-0 export@every-0" in remedies(findings)
+
+
 def test_a_comparison_of_other_manifests_is_found(locked: Locked) -> None:
     def older(stage: LockedStage) -> LockedStage:
         moved = tuple(replace(p, md5="0" * 32 + ".dir") if p.path == "reports/exports" else p for p in stage.inputs)

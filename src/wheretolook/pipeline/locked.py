@@ -21,11 +21,13 @@ class Pin:
         path: below the root, with slashes.
         md5: 32 hexadecimal digits, with ".dir" behind them for a folder; empty if the stage has never run.
         cached: whether DVC's cache keeps it (git keeps the others).
+        size: bytes, of a folder those of all its files; None where dvc.lock does not say.
     """
 
     path: str
     md5: str
     cached: bool
+    size: int | None = None
 
     @property
     def is_folder(self) -> bool:
@@ -117,7 +119,7 @@ def read_lock(root: Path, commit: str = "") -> Locked:
 def _locked(stage: "Stage", root: Path) -> LockedStage:
     def pin(entry: object) -> Pin:
         path = Path(entry.fs_path).relative_to(root).as_posix()
-        return Pin(path, entry.hash_info.value or "", entry.use_cache)
+        return Pin(path, entry.hash_info.value or "", entry.use_cache, entry.meta.size if entry.meta else None)
 
     return LockedStage(
         getattr(stage, "name", None) or stage.addressing, tuple(map(pin, stage.deps)), tuple(map(pin, stage.outs))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from wheretolook.data.refusal import Refusal
 from wheretolook.data.space import naming
+from wheretolook.pipeline.contents import is_copy_edited
 from wheretolook.pipeline.locked import overlap
 from wheretolook.pipeline.strays import blamed, find_strays
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from dvc.output import Output
     from dvc.stage import Stage
 
-Fate = Literal["changed", "lost", "follower", "restored", "kept"]
+Fate = Literal["changed", "lost", "follower", "restored", "edited", "kept"]
 MAKES = ("changed", "lost", "follower")  # after these, nobody knows the bytes
 
 
@@ -35,6 +36,7 @@ class Plan:
         lost: those of which DVC's cache lacks an output: they run, unless it can be pulled.
         followers: those that read what the ones above write: they run, unless it comes out the same.
         restored: those whose outputs come back from DVC's cache.
+        edited: those that don't run, nor get back what they made: the cache's copy was edited with it.
         has_remote: whether there is a place to pull from.
         strays: files of no model in params.yaml, but for which an input or output of one of `changed` would be as it
             was.
@@ -44,6 +46,7 @@ class Plan:
     lost: tuple[str, ...]
     followers: tuple[str, ...]
     restored: tuple[str, ...]
+    edited: tuple[str, ...]
     has_remote: bool
     strays: tuple[str, ...]
 
@@ -83,7 +86,13 @@ def plan_run(root: Path, allow_missing: bool = False) -> Plan:
         return tuple(stage.name for stage, fate in fates.items() if fate in wanted)
 
     return Plan(
-        those("changed"), those("lost"), those("follower"), those("restored"), has_remote, tuple(sorted(reasons))
+        those("changed"),
+        those("lost"),
+        those("follower"),
+        those("restored"),
+        those("edited"),
+        has_remote,
+        tuple(sorted(reasons)),
     )
 
 
@@ -99,6 +108,8 @@ def _fate(stage: "Stage", above: Mapping["Stage", Fate], allow_missing: bool) ->
         return "lost" if all(out in missing and out.use_cache for out in found) else "changed"
     if any(fate in MAKES for fate in above.values()):
         return "follower"
+    if any(is_copy_edited(out) for out in found):
+        return "edited"
     return "restored" if found else "kept"
 
 
@@ -140,6 +151,7 @@ def sentences(plan: Plan) -> Sequence[str]:
         f"runs, as DVC's cache lacks what it made{pull}": plan.lost,
         "follows, unless what it reads comes out the same": plan.followers,
         "does not run; what it made is brought back from DVC's cache": plan.restored,
+        "does not run, nor is mended: DVC's copy was edited, too (`wheretolook verify` says what to do)": plan.edited,
     }
     lines = [f"{what}: {', '.join(stages)}" for what, stages in kinds.items() if stages]
     if plan.strays:

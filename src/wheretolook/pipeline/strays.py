@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wheretolook.data.refusal import Refusal
+from wheretolook.pipeline.contents import contents
 from wheretolook.pipeline.leftovers import find_leftovers
 
 if TYPE_CHECKING:
@@ -36,15 +37,12 @@ def blamed(entry: "Output", root: Path, strays: Sequence[str]) -> list[str]:
     inside = [stray for stray in strays if (root.absolute() / stray).is_relative_to(folder)]
     if not inside or not entry.hash_info or not folder.is_dir():
         return []
-    from dvc_data.hashfile.build import build
+    from dvc_data.hashfile.hash_info import HashInfo
     from dvc_data.hashfile.tree import Tree
 
-    # Nothing is written: a dry run hashes alone.
-    _, _, now = build(entry.local_cache, entry.fs_path, entry.fs, entry.hash_name, ignore=entry.dvcignore, dry_run=True)
-    rest = Tree()
-    for parts, meta, hash_info in now:
-        if not any((folder / Path(*parts)).is_relative_to(root.absolute() / stray) for stray in inside):
-            rest.add(parts, meta, hash_info)
+    rest, all_files = Tree(), contents(entry)
+    for path, md5 in all_files.items():
+        if not any(path.is_relative_to(root.absolute() / stray) for stray in inside):
+            rest.add(path.relative_to(folder).parts, None, HashInfo("md5", md5))
     rest.digest()
-    same = rest.hash_info.value == entry.hash_info.value != now.hash_info.value
-    return inside if same else []
+    return inside if rest.hash_info == entry.hash_info and len(rest) < len(all_files) else []

@@ -39,6 +39,8 @@ def check_outputs(locked: Locked, digests: Digests, strays: Sequence[str] = ()) 
                 yield from _check_folder(locked, pin, digests, stage.name, strays)
             elif not path.is_file() or digests[path].md5 != pin.md5:
                 yield _changed(locked, pin, pin.path, pin.md5, digests.get(path), stage.name)
+            else:
+                yield from _check_size(pin, digests[path].size, stage.name)
 
 
 def check_chain(
@@ -100,6 +102,7 @@ def _check_folder(locked: Locked, pin: Pin, digests: Digests, stage: str, strays
     found = {file.relative_to(folder).as_posix(): file for file in digests if file.is_relative_to(folder)}
     files = {name: digests[file].md5 for name, file in found.items()}
     if folder_md5(files) == pin.md5:
+        yield from _check_size(pin, sum(digests[file].size for file in found.values()), stage)
         return
     if blamed := _blamed(pin, files, strays):
         yield from (_stray(path, stage) for path in blamed)
@@ -123,6 +126,12 @@ def _check_folder(locked: Locked, pin: Pin, digests: Digests, stage: str, strays
             yield Finding(path, f"no such file in {pin.path}, by dvc.lock", "one", stage, (path,), "remove")
         elif digests[file].md5 != listed[name]:
             yield _changed(locked, pin, path, listed[name], digests[file], stage)
+
+
+def _check_size(pin: Pin, size: int, stage: str) -> Iterator[Finding]:
+    """The size beside the right MD5: a dvc that takes an edited copy for a whole one writes that one's down."""
+    if pin.size is not None and pin.size != size:
+        yield Finding(pin.path, f"the {pin.size} bytes that dvc.lock says beside its md5", f"{size} bytes", stage)
 
 
 def _listed(copy: Path, md5: str) -> dict[str, str] | None:
