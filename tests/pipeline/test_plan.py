@@ -155,6 +155,23 @@ def test_a_remote_is_named_where_something_is_lost(project: Project) -> None:
     assert "runs, as DVC's cache lacks what it made; `dvc repro --pull` asks the remote for it first: " in output
 
 
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [("a:\n\tb: 1\n", "cannot start any token"), ("a: 1\na: 2\n", 'found duplicate key "a"')],
+    ids=["a tab", "a doubled key"],
+)
+@pytest.mark.parametrize("command", ["plan", "verify"])
+def test_what_is_no_yaml_is_named_with_its_line(command: str, text: str, what: str, tmp_path: Path) -> None:
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[core]\n    no_scm = True\n")
+    (tmp_path / "dvc.yaml").write_text("stages:\n  a:\n    cmd: run ${a}\n")
+    (tmp_path / "params.yaml").write_text(text)
+    done = CliRunner().invoke(main, [command, "--root", str(tmp_path)])
+    assert done.exit_code == 1
+    assert "'params.yaml', YAML file structure is corrupted at line 2, column 1: found" in done.stderr
+    assert what in done.stderr
+
+
 def test_on_a_full_disk_the_place_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc/config").write_text("[core]\n    no_scm = True\n")

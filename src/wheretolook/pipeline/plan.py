@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from wheretolook.data.refusal import Refusal
 from wheretolook.data.space import naming
 from wheretolook.pipeline.contents import is_copy_edited
-from wheretolook.pipeline.locked import overlap
+from wheretolook.pipeline.locked import overlap, unreadable
 from wheretolook.pipeline.strays import blamed, find_strays
 
 if TYPE_CHECKING:
@@ -79,8 +79,10 @@ def plan_run(root: Path, allow_missing: bool = False) -> Plan:
             has_remote = bool(repo.config["core"].get("remote"))
             entries = [entry for stage, fate in fates.items() if fate == "changed" for entry in stage.deps + stage.outs]
             reasons = {stray for entry in entries for stray in blamed(entry, root, strays)}
-    except (DvcException, LockError) as error:
+    except LockError as error:
         raise Refusal(f"{root}: expected a DVC project that nothing else works in; found: {error}") from error
+    except DvcException as error:
+        raise unreadable(root, error) from error
 
     def those(*wanted: Fate) -> tuple[str, ...]:
         return tuple(stage.name for stage, fate in fates.items() if fate in wanted)
