@@ -168,7 +168,7 @@ def test_what_is_no_yaml_is_named_with_its_line(command: str, text: str, what: s
     (tmp_path / "params.yaml").write_text(text)
     done = CliRunner().invoke(main, [command, "--root", str(tmp_path)])
     assert done.exit_code == 1
-    assert "'params.yaml', YAML file structure is corrupted at line 2, column 1: found" in done.stderr
+    assert "params.yaml', YAML file structure is corrupted at line 2, column 1: found" in done.stderr
     assert what in done.stderr
 
 
