@@ -49,13 +49,13 @@ from wheretolook.console.stage import StageCommand, run_stage
 )
 @click.option(
     "--root",
-    help="archive, drive: the folder inside that holds the class folders, such as cell_images, or '.' for the top; ''"
-    " finds it by itself.",
+    help="archive, drive: the folder inside that holds the class folders, from the archive's top on, such as"
+    " cells/images, or '.' for the top; '' finds it by itself.",
 )
 @click.option(
     "--masks",
     help="folder: a folder of evidence masks that mirrors the images' (same names, any suffix). archive, drive: such a"
-    " folder inside. '' for none.",
+    " folder inside, from the archive's top on, such as cells/masks. '' for none.",
 )
 # How a run is carried out is no parameter: these change no byte of what is fetched.
 @click.option(

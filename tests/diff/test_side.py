@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from pygit2 import GitError
 
 from tests.diff.changed import LAST, read_diff, run
 from tests.pipeline.project import Project
@@ -138,3 +139,16 @@ def test_a_manifest_that_is_missing_is_refused_with_the_remedy(project: Project)
         'workspace: expected reports/exports/every-0.json of a finished run, found no such file; run "dvc repro" there'
     )
     assert done.exit_code == 1 and told in done.output
+
+
+def test_a_repository_that_git_refuses_is_told_with_the_remedy(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(scm: object, name: str) -> str:
+        raise GitError(f"repository path '{project.root}' is not owned by current user")
+
+    monkeypatch.setattr("dvc.scm.resolve_rev", refuse)
+    result = run(project, "base")
+    assert result.exit_code == 1
+    assert "is not owned by current user; if it is another user's and you trust it, run" in result.stderr
+    assert f'"git config --global --add safe.directory {project.root}"' in result.stderr

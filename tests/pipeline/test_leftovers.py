@@ -1,7 +1,9 @@
 """`wheretolook tidy` removes what removed models have left, and nothing else."""
 
 import hashlib
+import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -68,13 +70,13 @@ def test_it_only_lists_unless_told_to_remove(root: Path):
         "dvc.lock: export@gone",
         "dvc.lock: score-drive@gone",
     ]
-    assert lines[-1] == "tidy: 0.7 MB of gone: `wheretolook tidy --yes` removes it"
+    assert lines[-1] == "tidy: 0.8 MB of gone: `wheretolook tidy --yes` removes it"
     assert files(root) == before and (root / "dvc.lock").read_text() == LOCK
 
 
 def test_all_of_a_removed_model_goes_and_all_else_stays(root: Path):
     before = files(root)
-    assert tidy(root, "--yes").splitlines()[-1].startswith("tidy: removed 0.7 MB of gone; copies in DVC's cache")
+    assert tidy(root, "--yes").splitlines()[-1].startswith("tidy: removed 0.8 MB of gone; copies in DVC's cache")
     assert {path for path in before - files(root) if "gone" not in path} == set()
     assert not [path for path in files(root) if "gone" in path]
     assert "nothing is left" in tidy(root, "--yes")
@@ -124,11 +126,11 @@ def test_what_no_stage_wrote_is_listed_and_stays(root: Path):
         (root / name).write_text(name)
     lines = tidy(root, "--yes").splitlines()
     assert [line for line in lines if "not removed" in line] == [
-        "data/cams/notes: in no cache: not removed",
-        "models/colleague.safetensors: in no cache: not removed",
-        "reports/models/hand.json: in no cache: not removed",
+        "data/cams/notes: in no cache: not removed; if it is yours, keep it elsewhere",
+        "models/colleague.safetensors: in no cache: not removed; if it is yours, keep it elsewhere",
+        "reports/models/hand.json: in no cache: not removed; if it is yours, keep it elsewhere",
     ]
-    assert lines[-1].startswith("tidy: removed 0.7 MB of gone; copies in DVC's cache") and set(mine) <= files(root)
+    assert lines[-1].startswith("tidy: removed 0.8 MB of gone; copies in DVC's cache") and set(mine) <= files(root)
     assert tidy(root).splitlines()[-1] == "tidy: nothing else is left of models that params.yaml does not name"
 
 
@@ -176,3 +178,66 @@ def test_nothing_is_touched_while_a_dvc_is_at_work(root: Path):
     with rwlock(str(root / ".dvc/tmp"), LocalFileSystem(), "dvc repro", ["params.yaml"], ["data/raw"], False):
         assert "a dvc, waits for a stage; wait until it ends" in tidy(root, "--yes", status=1)
     assert before <= files(root)
+
+
+def result(root: Path, place: str, name: str, sha256: str) -> Path:
+    """A file that says that it is a result of a model, and of which file."""
+    path = root / place / f"{name}.json"
+    path.write_text(json.dumps({"of": place, "name": name, "model": {"name": name, "sha256": sha256}}))
+    return path
+
+
+def test_results_of_an_undone_model_go_with_the_manifest_that_the_cache_holds(root: Path):
+    exported = result(root, "reports/exports", "undone", "ab" * 32)
+    cache(root, exported)
+    scored = result(root, "reports/models", "undone", "ab" * 32)
+    table = root / "reports/plots/confusion/undone.csv"
+    table.write_text("actual,predicted\n")
+    edited = result(root, "reports/models", "edited", "ab" * 32)
+    edited.with_name("copy.json").write_bytes(scored.read_bytes())
+    lines = tidy(root, "--yes").splitlines()
+    assert not exported.exists() and not scored.exists() and not table.exists()
+    assert [line.partition(":")[0] for line in lines if "not removed" in line] == [
+        "reports/models/copy.json",
+        "reports/models/edited.json",
+    ]
+    assert edited.exists() and edited.with_name("copy.json").exists()
+
+
+def test_a_result_of_another_file_than_the_cached_one_stays(root: Path):
+    exported = result(root, "reports/exports", "undone", "ab" * 32)
+    cache(root, exported)
+    other = result(root, "reports/models", "undone", "cd" * 32)
+    assert "reports/models/undone.json: in no cache: not removed" in tidy(root, "--yes")
+    assert other.exists() and not exported.exists()
+
+
+def test_a_result_goes_whose_model_the_run_cache_knows_and_the_cache_holds(root: Path):
+    model = root / "models/undone.safetensors"
+    model.write_text("weights")
+    cache(root, model)
+    scored = result(root, "reports/models", "undone", hashlib.sha256(b"weights").hexdigest())
+    model.unlink()
+    assert "reports/models/undone.json: in no cache: not removed" in tidy(root)
+    run = root / ".dvc/cache/runs/ab/abcd/ef"
+    run.parent.mkdir(parents=True)
+    md5 = hashlib.md5(b"weights").hexdigest()
+    run.write_text(f"cmd: run\nouts:\n- path: models/undone.safetensors\n  md5: {md5}\n")
+    assert "reports/models/undone.json" in tidy(root, "--yes").splitlines() and not scored.exists()
+
+
+def test_a_result_goes_that_git_keeps_and_stays_once_it_is_edited(root: Path):
+    path, notes = result(root, "reports/models", "undone", "ab" * 32), root / "reports/models/notes.json"
+    notes.write_text("[]")
+    for words in (
+        ["init", "-q"],
+        ["add", "-f", "reports/models"],
+        ["-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-qm", "results"],
+    ):
+        subprocess.run(["git", *words], cwd=root, check=True)
+    path.write_text(text := path.read_text() + "\n")
+    assert "reports/models/undone.json: in no cache: not removed" in tidy(root, "--yes")
+    path.write_text(text[:-1])
+    lines = tidy(root, "--yes").splitlines()
+    assert "reports/models/undone.json" in lines and not path.exists()
+    assert notes.exists() and "reports/models/notes.json" not in lines, "it names no model"

@@ -74,6 +74,14 @@ CASES: dict[str, tuple[Callable[[Project], object], tuple[tuple[str, ...], ...]]
 }
 
 
+def truncate(path: Path, count: int) -> None:
+    """Cut a file in place, as an editor or a full disk may."""
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        file.truncate(count)
+    path.chmod(0o444)  # as DVC has its copies: then it does not look into them
+
+
 def kinds(plan: Plan) -> tuple[set[str], ...]:
     return tuple(map(set, (plan.changed, plan.lost, plan.followers, plan.restored)))
 
@@ -102,11 +110,66 @@ def test_what_comes_back_from_the_cache_is_told_apart(project: Project) -> None:
     assert lines == [brought, "plan: nothing would run"]
 
 
+def test_files_of_no_model_are_named_where_they_alone_are_the_reason(project: Project) -> None:
+    strays = ("reports/exports/zz.json", "reports/models/zz.json", "reports/plots/confusion/zz.csv")
+    for stray in strays:
+        (project.root / stray).write_text("{}")
+    plan = plan_run(project.root)
+    assert (plan.changed, plan.strays) == (("compare", "report"), strays)
+    lines = CliRunner().invoke(main, ["plan", "--root", str(project.root)]).output.splitlines()
+    assert lines[0] == "runs: compare, report"
+    assert lines[1].startswith("because of files that belong to no model in params.yaml (`wheretolook tidy`")
+    assert lines[1].endswith(f": {', '.join(strays)}")
+    (project.root / "reports/exports/last-0.json").write_text("{}")
+    plan = plan_run(project.root)
+    assert plan.strays == strays[1:], "reports/exports differs for another reason"
+
+
+def test_what_was_edited_together_with_the_copy_in_the_cache_is_not_promised(project: Project) -> None:
+    model, maps = project.root / "models/last-0.safetensors", project.root / "data/cams/last-0"
+    project.run("rm", "-rf", str(model), str(maps))
+    project.dvc("config", "cache.type", "hardlink,copy")
+    project.dvc("checkout")
+    (maps / "manifest.json").touch()
+    assert kinds(plan_run(project.root)) == (set(),) * 4, "linked, and as it was"
+    truncate(model, 500)
+    truncate(maps / "logits.npy", 300)
+    lines = CliRunner().invoke(main, ["plan", "--root", str(project.root)]).output.splitlines()
+    told = "does not run, nor is mended: DVC's copy was edited, too (`wheretolook verify` says what to do): "
+    assert lines == [f"{told}train@last-0, export@last-0", "plan: nothing would run"]
+    model.unlink()
+    replaced = project.root / "models/every-0.safetensors"
+    whole = replaced.read_bytes()
+    replaced.unlink()
+    replaced.write_text("not edited in place")
+    plan = plan_run(project.root)
+    assert (plan.edited, plan.restored) == (("train@last-0", "export@last-0"), ("train@every-0",))
+    assert project.repro() == []
+    assert model.stat().st_size == 500 and replaced.read_bytes() == whole
+
+
 def test_a_remote_is_named_where_something_is_lost(project: Project) -> None:
     project.dvc("remote", "add", "--default", "store", str(project.root / "store"))
     remove("data/prepared", ".dvc/cache")(project)
     output = CliRunner().invoke(main, ["plan", "--root", str(project.root)]).output
     assert "runs, as DVC's cache lacks what it made; `dvc repro --pull` asks the remote for it first: " in output
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [("a:\n\tb: 1\n", "cannot start any token"), ("a: 1\na: 2\n", 'found duplicate key "a"')],
+    ids=["a tab", "a doubled key"],
+)
+@pytest.mark.parametrize("command", ["plan", "verify"])
+def test_what_is_no_yaml_is_named_with_its_line(command: str, text: str, what: str, tmp_path: Path) -> None:
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[core]\n    no_scm = True\n")
+    (tmp_path / "dvc.yaml").write_text("stages:\n  a:\n    cmd: run ${a}\n")
+    (tmp_path / "params.yaml").write_text(text)
+    done = CliRunner().invoke(main, [command, "--root", str(tmp_path)])
+    assert done.exit_code == 1
+    assert "params.yaml', YAML file structure is corrupted at line 2, column 1: found" in done.stderr
+    assert what in done.stderr
 
 
 def test_on_a_full_disk_the_place_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

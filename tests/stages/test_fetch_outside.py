@@ -77,6 +77,19 @@ def test_a_folder_of_masks_without_a_picture_is_refused(archive: Path) -> None:
     assert done.exit_code == 1 and "masks: expected masks (.bmp, " in done.output
 
 
+def test_a_root_or_masks_that_does_not_count_from_the_top_is_told_what_to_write(archive: Path) -> None:
+    inside = [(f"white/{name.replace('cells/', 'images/')}", content) for name, content in CELLS]
+    packed = write_zip(archive.with_name("white.zip"), [*inside, *((f"white/{name}", mask) for name, mask in MASKS)])
+    given = "archive", "--path", str(packed), "--sha256", digest(packed)
+    done = run(*given, root="white", masks="masks")
+    assert "expected the folder 'masks' inside, found white, white/images, white/masks; set `masks`" in done.stderr
+    done = run(*given, root="white", masks="white/masks")
+    told = "expected at least two class folders; found one, images; set `fetch.root: white/images`"
+    assert done.stderr == f"Error: {packed}: white: {told}\n"
+    assert run(*given, root="white/images", masks="white/masks").exit_code == 0
+    assert tree(Path("data/raw")) == expected()
+
+
 def test_an_archive_comes_by_its_address(archive: Path) -> None:
     with Web({"cells.zip": Served(archive.read_bytes())}) as web:
         done = run("archive", "--url", web.url("cells.zip"), "--sha256", digest(archive))

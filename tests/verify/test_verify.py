@@ -128,6 +128,23 @@ def test_what_a_removed_model_left_is_told_and_is_no_fault(project: Project) -> 
     assert "does not name: gone; `wheretolook tidy` lists it" in result.output
 
 
+def test_a_result_of_no_model_is_named_as_what_stages_run_again_for(project: Project) -> None:
+    strays = [project.root / f"reports/{place}/gone.json" for place in ("exports", "models")]
+    for stray in strays:
+        shutil.copyfile(stray.with_stem("last-0"), stray)
+    result = CliRunner().invoke(command, ["--root", str(project.root)])
+    for stray in strays:
+        stray.unlink()
+    assert result.exit_code == 1
+    told = "expected no file of a model that params.yaml does not name, found one, for which stages run again"
+    assert [line for line in result.output.splitlines() if "expected" in line] == [
+        f"reports/exports/gone.json: {told} (stage compare)",
+        f"reports/models/gone.json: {told} (stage report)",
+    ]
+    commands = [line.strip() for line in result.output.splitlines() if line.startswith("  ")]
+    assert commands == ["wheretolook tidy --yes"]
+
+
 def test_a_damaged_copy_in_the_cache_is_removed_before_the_stage_runs_again(copy: Locked, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     shutil.copytree(copy.cache, cache)
@@ -185,6 +202,20 @@ def test_a_stage_that_ran_on_another_input_is_found(locked: Locked) -> None:
     finding = only(verify(replace(locked, stages=tuple(map(older, locked.stages)))).findings)
     assert finding.stage == "export@last-0"
     assert "models/last-0.safetensors" in finding.expected
+
+
+def test_another_size_in_the_lock_is_found_beside_the_right_md5(locked: Locked) -> None:
+    def resized(stage: LockedStage) -> LockedStage:
+        wrong = {"models/last-0.safetensors", "data/cams/every-0"}
+        return replace(stage, outputs=tuple(replace(p, size=500) if p.path in wrong else p for p in stage.outputs))
+
+    findings = verify(replace(locked, stages=tuple(map(resized, locked.stages)))).findings
+    assert {finding.path: finding.stage for finding in findings} == {
+        "models/last-0.safetensors": "train@last-0",
+        "data/cams/every-0": "export@every-0",
+    }
+    assert all(finding.expected == "the 500 bytes that dvc.lock says beside its md5" for finding in findings)
+    assert "dvc repro --single-item --force train@last-0 export@every-0" in remedies(findings)
 
 
 def test_a_comparison_of_other_manifests_is_found(locked: Locked) -> None:

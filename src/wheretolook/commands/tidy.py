@@ -15,9 +15,10 @@ from wheretolook.console.command import Command
 def tidy(yes: bool, root: Path) -> None:
     """List what models that params.yaml no longer names have left, and remove it with --yes.
 
-    That is: the model file, its maps, its two JSON files in reports/, the state of a run that did not end, and its
-    stages in dvc.lock. DVC leaves all of it, and `compare` and `report` run again for a JSON file that nothing reads.
-    A file or folder of another origin, which neither dvc.lock names nor DVC's cache holds, is listed and stays.
+    That is: the model file, its maps, its results in reports/, the state of a run that did not end, and its stages in
+    dvc.lock. DVC leaves all of it, and `compare` and `report` run again for a JSON file that nothing reads. A file or
+    folder of another origin is listed and stays: one that dvc.lock does not name, and of which DVC's cache has no copy;
+    but results go whose model the cache holds, or that git keeps.
 
     DVC's cache keeps a copy of models and maps, so that an older commit has them back with `dvc checkout`. What no
     commit needs goes with `dvc gc --all-commits`.
@@ -30,7 +31,7 @@ def tidy(yes: bool, root: Path) -> None:
     for stage in found.stages:
         click.echo(f"dvc.lock: {stage}")
     for path in found.others:
-        click.echo(f"{path}: in no cache: not removed")
+        click.echo(f"{path}: in no cache: not removed; if it is yours, keep it elsewhere")
     if not found.names:
         click.echo(f"tidy: nothing{' else' if found.others else ''} is left of models that params.yaml does not name")
         return

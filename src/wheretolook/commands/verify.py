@@ -61,10 +61,11 @@ def _verified(root: Path, allow_missing: bool, told: Callable[[], str]) -> "Veri
     """Verify; where a lock is half-written, or a file vanishes, under a dvc at work, say so."""
     from wheretolook.data.refusal import Refusal
     from wheretolook.pipeline.locked import read_lock
+    from wheretolook.pipeline.strays import find_strays
     from wheretolook.verify.verify import verify as verify_outputs
 
     try:
-        return verify_outputs(read_lock(root), allow_missing)
+        return verify_outputs(read_lock(root), allow_missing, find_strays(root))
     except (Refusal, FileNotFoundError) as error:
         if running := told():
             raise Refusal(f"{root}: expected outputs at rest, found: {running} ({error}); {AGAIN}") from error

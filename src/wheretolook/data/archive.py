@@ -37,7 +37,9 @@ class Limits:
 LIMITS = Limits()
 
 
-def unpack(archive: Path, folder: Path, root: str, without: str = "", limits: Limits = LIMITS) -> None:
+def unpack(
+    archive: Path, folder: Path, root: str, without: str = "", limits: Limits = LIMITS, called: str = "root"
+) -> None:
     """Unpack a zip or tar (plain, gz, bz2, xz, zst) to a folder, which is replaced as a whole.
 
     Args:
@@ -46,6 +48,7 @@ def unpack(archive: Path, folder: Path, root: str, without: str = "", limits: Li
         root: a folder inside the archive to take; '' for all of it, without folders that merely wrap the rest.
         without: a folder inside the archive to leave out; '' for none.
         limits: what counts as absurd.
+        called: the parameter that named `root`.
 
     Raises:
         Refusal: no archive, damaged, encrypted, hostile (names outside, links, devices, absurd sizes), or empty.
@@ -54,7 +57,7 @@ def unpack(archive: Path, folder: Path, root: str, without: str = "", limits: Li
     with _about(archive):
         found = entries(archive, most)
         _check_sizes(found, limits.files, most)
-        paths = make_plan(found, root, without)
+        paths = make_plan(found, root, without, called)
         _check_space(folder, sum(found[place].size for place in paths))
         with replacing_folder(folder) as scratch:
             for place, content in contents(archive, most):

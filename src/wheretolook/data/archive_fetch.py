@@ -5,14 +5,16 @@ from pathlib import Path
 
 from wheretolook.data.archive import unpack
 from wheretolook.data.archive_entries import Entry
+from wheretolook.data.archive_names import safe_parts
 from wheretolook.data.archive_plan import make_plan
 from wheretolook.data.attempts import Patience
+from wheretolook.data.class_level import class_level
 from wheretolook.data.decode import SUFFIXES
 from wheretolook.data.drive import drive_link
 from wheretolook.data.drive_folder import copy_listing, drive_folder_id, obtain_drive_folder
 from wheretolook.data.obtain import Wanted, obtain
 from wheretolook.data.refusal import Refusal
-from wheretolook.data.scan import image_paths
+from wheretolook.data.scan import image_paths, scan_classes
 
 
 def fetch_archive(wanted: Wanted, root: str, masks: str, folder: Path, cache: Path, patience: Patience) -> None:
@@ -20,8 +22,8 @@ def fetch_archive(wanted: Wanted, root: str, masks: str, folder: Path, cache: Pa
 
     Args:
         wanted: path, http(s) URL or Drive link of the archive, and its SHA-256.
-        root: the folder inside it that holds the class folders, '.' for the top; '' finds it by itself.
-        masks: the folder inside it that holds the masks; '' for none.
+        root: the folder inside it that holds the class folders, from the top on; '.' for the top, '' finds it itself.
+        masks: the folder inside it that holds the masks, from the top on, too; '' for none.
         folder: what stands there under `images` and `masks` is replaced, as a whole each, or untouched.
         cache: folder of the content cache, ".cache" in the pipeline.
         patience: of a download.
@@ -33,7 +35,7 @@ def fetch_archive(wanted: Wanted, root: str, masks: str, folder: Path, cache: Pa
     try:
         unpack(archive, folder / "images", root, without=masks)
         if masks:
-            unpack(archive, folder / "masks", masks)
+            unpack(archive, folder / "masks", masks, called="masks")
     except Refusal as refusal:
         raise Refusal(str(refusal).replace(str(archive), wanted.source)) from refusal
 
@@ -51,7 +53,7 @@ def fetch_drive(wanted: Wanted, root: str, masks: str, folder: Path, cache: Path
     found = [Entry(path, 0, "file") for _, path in listing]
     copy_listing(listing, make_plan(found, root, without=masks), cache, folder / "images")
     if masks:
-        copy_listing(listing, make_plan(found, masks), cache, folder / "masks")
+        copy_listing(listing, make_plan(found, masks, called="masks"), cache, folder / "masks")
 
 
 def fetch_outside(given: Mapping[str, str], folder: Path, cache: Path, patience: Patience) -> None:
@@ -64,12 +66,34 @@ def fetch_outside(given: Mapping[str, str], folder: Path, cache: Path, patience:
         patience: of a download.
 
     Raises:
-        Refusal: as `fetch_drive`, or no masks where masks were asked for.
+        Refusal: as `fetch_drive`; no class folders; or no masks where masks were asked for.
     """
-    fetch_drive(wanted_of(given), given["root"], given["masks"], folder, cache, patience)
+    wanted = wanted_of(given)
+    fetch_drive(wanted, given["root"], given["masks"], folder, cache, patience)
+    _check_classes(folder / "images", given["root"], wanted.source)
     if given["masks"] and not image_paths(folder / "masks"):
         kinds = ", ".join(sorted(SUFFIXES))
         raise Refusal(f"{given['masks']}: expected masks ({kinds}), found none; '' stands for no masks")
+
+
+def _check_classes(images: Path, root: str, source: str) -> None:
+    """Refuse what is no folder of class folders, by its name in the archive: the scratch folder's says nothing.
+
+    Args:
+        images: what was unpacked.
+        root: the folder that it was in the archive; '' for the one that was found.
+        source: the archive.
+
+    Raises:
+        Refusal: as `scan_classes`; with the `root` to write where that stood too high.
+    """
+    try:
+        scan_classes(images)
+    except Refusal as refusal:
+        found = str(refusal).replace(str(images), f"{source}: {root}" if root else source)
+        level = class_level(path.relative_to(images).parts for path in image_paths(images))
+        lower = "/".join((*safe_parts(root), *level.head))
+        raise Refusal(found + (f"; set `fetch.root: {lower}`" if level.head else "")) from refusal
 
 
 def wanted_of(given: Mapping[str, str]) -> Wanted:

@@ -49,12 +49,13 @@ def safe_parts(name: str) -> Parts:
     return parts
 
 
-def below_root(files: Iterable[Parts], root: str) -> dict[Parts, Parts]:
+def below_root(files: Iterable[Parts], root: str, called: str = "root") -> dict[Parts, Parts]:
     """The files of the folder `root` inside the archive, and their names from there on.
 
     Args:
         files: every file of the archive.
         root: a folder inside it, with `/` between folders; '' takes the whole, without the folders that merely wrap it.
+        called: the parameter that named it.
 
     Raises:
         Refusal: no file stands below `root`.
@@ -68,7 +69,10 @@ def below_root(files: Iterable[Parts], root: str) -> dict[Parts, Parts]:
     if not chosen:
         folders = sorted({"/".join(parts[:depth]) for parts in files for depth in (1, 2) if len(parts) > depth})
         found = ", ".join(folders[:12]) + (", …" if len(folders) > 12 else "") if folders else "no folder"
-        raise Refusal(f"expected the folder {root!r} inside, found {found}; set `root` to one of these, or to ''")
+        raise Refusal(
+            f"expected the folder {root!r} inside, found {found}; "
+            f"set `{called}` to one of these, from the top on, or to ''"
+        )
     return chosen
 
 

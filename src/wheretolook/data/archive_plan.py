@@ -11,7 +11,7 @@ from wheretolook.data.junk import is_junk
 from wheretolook.data.refusal import Refusal
 
 
-def make_plan(found: Sequence[Entry], root: str, without: str = "") -> dict[int, PurePosixPath]:
+def make_plan(found: Sequence[Entry], root: str, without: str = "", called: str = "root") -> dict[int, PurePosixPath]:
     """Where each entry goes; every entry is judged, also those that are left out.
 
     Left out is what operating systems leave behind; of names that differ by case alone, all but one get another.
@@ -21,6 +21,7 @@ def make_plan(found: Sequence[Entry], root: str, without: str = "") -> dict[int,
         root: a folder among them to take, '.' for all; '' for the one that holds the class folders, without those
             that merely wrap the rest.
         without: a folder among them to leave out; '' for none.
+        called: the parameter that named `root`.
 
     Returns:
         Place among the entries to path in the folder, of those that are taken.
@@ -45,7 +46,7 @@ def make_plan(found: Sequence[Entry], root: str, without: str = "") -> dict[int,
     if not files:
         raise Refusal("expected files, found none; pack it again")
     left = safe_parts(without)
-    return _placed({parts: n for parts, n in files.items() if not left or parts[: len(left)] != left}, root)
+    return _placed({parts: n for parts, n in files.items() if not left or parts[: len(left)] != left}, root, called)
 
 
 def _above(files: Sequence[Parts], root: str) -> Parts:
@@ -56,8 +57,8 @@ def _above(files: Sequence[Parts], root: str) -> Parts:
     return safe_parts(root) or tuple(first for first, last in takewhile(lambda end: end[0] == end[1], ends))
 
 
-def _placed(files: dict[Parts, int], root: str) -> dict[int, PurePosixPath]:
-    chosen = below_root(files, root)
+def _placed(files: dict[Parts, int], root: str, called: str) -> dict[int, PurePosixPath]:
+    chosen = below_root(files, root, called)
     if not root:
         chosen = _class_folders(chosen)
     paths = without_clashes(chosen.values())

@@ -1,7 +1,7 @@
 """What removed models have left: DVC lets go of their stages, and leaves files and lock entries where they are."""
 
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,15 +9,18 @@ from wheretolook.data.atomic import write_text
 from wheretolook.data.refusal import Refusal
 from wheretolook.pipeline.locked import check_root
 from wheretolook.pipeline.params import NAME, load_params
+from wheretolook.pipeline.results import RESULTS, results_of_stages
 from wheretolook.pipeline.running import without_dvc
 from wheretolook.pipeline.written import files_of, not_by_stages, read_yaml
 
+# A table of the report, in a folder that its stage removes whole before it runs again: it goes with the others.
+TABLE = "reports/plots/confusion/*.csv"
 # Where stages write for a model, and where they keep the state of an unfinished run: `*` stands for its name.
 PLACES = (
     "models/*.safetensors",
     "data/cams/*",
-    "reports/exports/*.json",
-    "reports/models/*.json",
+    *RESULTS,
+    TABLE,
     ".cache/train/*",
     ".cache/export/*",
     ".cache/score/*",
@@ -60,7 +63,7 @@ def find_leftovers(root: Path) -> Leftovers:
     # Upper and lower case count as one: on some file systems they name one file.
     named = {name.lower() for section in ("models", "drive") for name in params[section]}
     found = {path: name for place in PLACES for path, name in _at(root, place) if _is_left(name, named)}
-    others = not_by_stages(root, [path for path in found if not _below(root, path).startswith(STATE)])
+    others = _others(root, {path: name for path, name in found.items() if not _below(root, path).startswith(STATE)})
     paths = [path for path in found if path not in others]
     stages = [stage for stage in _locked_stages(root) if _is_left(_model_of(stage), named)]
     return Leftovers(
@@ -87,6 +90,24 @@ def remove_leftovers(root: Path) -> Leftovers:
         if found.stages:
             _unlock(root / "dvc.lock", found.stages)
     return found
+
+
+def _others(root: Path, found: Mapping[Path, str]) -> list[Path]:
+    """Those of the paths that no stage is known to have written, with all that is there of their model in view.
+
+    Args:
+        root: the folder of dvc.yaml.
+        found: the model's name of each path.
+    """
+    tables = [path for path in found if path.match(TABLE)]
+    others = not_by_stages(root, [path for path in found if path not in tables])
+    for name in sorted({found[path] for path in others}):
+        doubtful = [path for path in others if found[path] == name]
+        written = [path for path in found if found[path] == name and path not in (*others, *tables)]
+        by_stages = results_of_stages(root, name, doubtful, written)
+        others = [path for path in others if path not in by_stages]
+    going = {found[path] for path in found if path not in (*others, *tables)}
+    return [*others, *(path for path in tables if found[path] not in going)]
 
 
 def _at(root: Path, place: str) -> Iterator[tuple[Path, str]]:

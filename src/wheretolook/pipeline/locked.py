@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from wheretolook.data.refusal import Refusal
 
 if TYPE_CHECKING:
+    from dvc.exceptions import DvcException
     from dvc.stage import Stage
 
 
@@ -21,11 +22,13 @@ class Pin:
         path: below the root, with slashes.
         md5: 32 hexadecimal digits, with ".dir" behind them for a folder; empty if the stage has never run.
         cached: whether DVC's cache keeps it (git keeps the others).
+        size: bytes, of a folder those of all its files; None where dvc.lock does not say.
     """
 
     path: str
     md5: str
     cached: bool
+    size: int | None = None
 
     @property
     def is_folder(self) -> bool:
@@ -110,14 +113,30 @@ def read_lock(root: Path, commit: str = "") -> Locked:
             cache, ignore = Path(repo.cache.local.path), repo.dvcignore
             has_remote = bool(repo.config["core"].get("remote"))
     except DvcException as error:
-        raise Refusal(f"{root}: expected a DVC project with dvc.yaml and a whole dvc.lock; found: {error}") from error
+        raise unreadable(root, error) from error
     return Locked(root, _in_order(stages), cache, has_remote, lambda path: ignore.is_ignored_file(str(path.absolute())))
+
+
+def unreadable(root: Path, error: "DvcException") -> Refusal:
+    """What to raise where DVC could not read a project; of a file that is no YAML it does not say the place itself."""
+    causes: list[BaseException] = [error]
+    while cause := causes[-1].__cause__:
+        causes.append(cause)
+    marks = ((mark, cause) for cause in causes if (mark := getattr(cause, "problem_mark", None)))
+    places = [f" at line {mark.line + 1}, column {mark.column + 1}: {_plain(cause)}" for mark, cause in marks]
+    found = f'{error}{places[0]}; correct it there, or a cut dvc.lock by "make mend"' if places else str(error)
+    return Refusal(f"{root}: expected a DVC project with dvc.yaml, params.yaml and a whole dvc.lock; found: {found}")
+
+
+def _plain(error: BaseException) -> str:
+    """What a parser of YAML has against a place."""
+    return " ".join(str(getattr(error, "problem", error)).split())
 
 
 def _locked(stage: "Stage", root: Path) -> LockedStage:
     def pin(entry: object) -> Pin:
         path = Path(entry.fs_path).relative_to(root).as_posix()
-        return Pin(path, entry.hash_info.value or "", entry.use_cache)
+        return Pin(path, entry.hash_info.value or "", entry.use_cache, entry.meta.size if entry.meta else None)
 
     return LockedStage(
         getattr(stage, "name", None) or stage.addressing, tuple(map(pin, stage.deps)), tuple(map(pin, stage.outs))

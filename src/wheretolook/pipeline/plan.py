@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Literal
 
 from wheretolook.data.refusal import Refusal
 from wheretolook.data.space import naming
-from wheretolook.pipeline.locked import overlap
+from wheretolook.pipeline.contents import is_copy_edited
+from wheretolook.pipeline.locked import overlap, unreadable
+from wheretolook.pipeline.strays import blamed, find_strays
 
 if TYPE_CHECKING:
     from dvc.dependency import Dependency
     from dvc.output import Output
     from dvc.stage import Stage
 
-Fate = Literal["changed", "lost", "follower", "restored", "kept"]
+Fate = Literal["changed", "lost", "follower", "restored", "edited", "kept"]
 MAKES = ("changed", "lost", "follower")  # after these, nobody knows the bytes
 
 
@@ -34,14 +36,19 @@ class Plan:
         lost: those of which DVC's cache lacks an output: they run, unless it can be pulled.
         followers: those that read what the ones above write: they run, unless it comes out the same.
         restored: those whose outputs come back from DVC's cache.
+        edited: those that don't run, nor get back what they made: the cache's copy was edited with it.
         has_remote: whether there is a place to pull from.
+        strays: files of no model in params.yaml, but for which an input or output of one of `changed` would be as it
+            was.
     """
 
     changed: tuple[str, ...]
     lost: tuple[str, ...]
     followers: tuple[str, ...]
     restored: tuple[str, ...]
+    edited: tuple[str, ...]
     has_remote: bool
+    strays: tuple[str, ...]
 
 
 def plan_run(root: Path, allow_missing: bool = False) -> Plan:
@@ -61,6 +68,7 @@ def plan_run(root: Path, allow_missing: bool = False) -> Plan:
     from dvc.repo.reproduce import plan_repro
 
     fates: dict[Stage, Fate] = {}
+    strays = find_strays(root)
     try:
         with warnings.catch_warnings(), naming(root / ".dvc" / "tmp"), Repo(str(root)) as repo, repo.lock:
             warnings.simplefilter("ignore", DeprecationWarning)  # DVC's own use of pygtrie
@@ -69,13 +77,25 @@ def plan_run(root: Path, allow_missing: bool = False) -> Plan:
                 above = {maker: fates[maker] for maker in graph.successors(stage)}
                 fates[stage] = _fate(stage, above, allow_missing)
             has_remote = bool(repo.config["core"].get("remote"))
-    except (DvcException, LockError) as error:
+            entries = [entry for stage, fate in fates.items() if fate == "changed" for entry in stage.deps + stage.outs]
+            reasons = {stray for entry in entries for stray in blamed(entry, root, strays)}
+    except LockError as error:
         raise Refusal(f"{root}: expected a DVC project that nothing else works in; found: {error}") from error
+    except DvcException as error:
+        raise unreadable(root, error) from error
 
     def those(*wanted: Fate) -> tuple[str, ...]:
         return tuple(stage.name for stage, fate in fates.items() if fate in wanted)
 
-    return Plan(those("changed"), those("lost"), those("follower"), those("restored"), has_remote)
+    return Plan(
+        those("changed"),
+        those("lost"),
+        those("follower"),
+        those("restored"),
+        those("edited"),
+        has_remote,
+        tuple(sorted(reasons)),
+    )
 
 
 def _fate(stage: "Stage", above: Mapping["Stage", Fate], allow_missing: bool) -> Fate:
@@ -90,6 +110,8 @@ def _fate(stage: "Stage", above: Mapping["Stage", Fate], allow_missing: bool) ->
         return "lost" if all(out in missing and out.use_cache for out in found) else "changed"
     if any(fate in MAKES for fate in above.values()):
         return "follower"
+    if any(is_copy_edited(out) for out in found):
+        return "edited"
     return "restored" if found else "kept"
 
 
@@ -131,6 +153,10 @@ def sentences(plan: Plan) -> Sequence[str]:
         f"runs, as DVC's cache lacks what it made{pull}": plan.lost,
         "follows, unless what it reads comes out the same": plan.followers,
         "does not run; what it made is brought back from DVC's cache": plan.restored,
+        "does not run, nor is mended: DVC's copy was edited, too (`wheretolook verify` says what to do)": plan.edited,
     }
     lines = [f"{what}: {', '.join(stages)}" for what, stages in kinds.items() if stages]
+    if plan.strays:
+        reason = "because of files that belong to no model in params.yaml (`wheretolook tidy` says whose they are)"
+        lines.insert(1, f"{reason}: {', '.join(plan.strays)}")
     return [*lines, *(["plan: nothing would run"] if is_empty(plan) else [])]

@@ -1,6 +1,7 @@
 """A git revision as a folder: what git tracks of its results, and what DVC's cache or remote holds of its data."""
 
 import io
+import shlex
 import subprocess
 import tarfile
 import warnings
@@ -15,11 +16,12 @@ def resolve_revision(root: Path, name: str) -> str:
     """The commit of a branch, a tag, `HEAD~1`, a part of a hash, or one of DVC's experiments.
 
     Raises:
-        Refusal: git and DVC know no such revision.
+        Refusal: git and DVC know no such revision, or git does not open the repository.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc.scm import RevError, resolve_rev
+    from pygit2 import GitError
 
     try:
         with Repo(str(root)) as repo:
@@ -28,6 +30,12 @@ def resolve_revision(root: Path, name: str) -> str:
         raise Refusal(
             f"{name}: expected a model, a git revision or an experiment, found none ({error}); "
             "`git log`, `dvc exp show` and models/ have them"
+        ) from error
+    except GitError as error:
+        trust = f"git config --global --add safe.directory {shlex.quote(str(root.resolve()))}"
+        raise Refusal(
+            f"{root}: expected a repository that git opens, found: {error}; if it is another user's and you trust it, "
+            f'run "{trust}"'
         ) from error
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Remedy = Literal["rerun", "checkout", "pull", "remove"]
+Remedy = Literal["rerun", "checkout", "pull", "remove", "tidy"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Finding:
         remove: damaged files, to be removed first: DVC takes a file of the same size and time for the same file, and
             never looks into its own cache again.
         remedy: "rerun" the stage; "checkout", where DVC's cache has a whole copy; "pull", where the remote may have
-            one; or "remove", where that is all.
+            one; "remove", where that is all; or "tidy", for what a removed model left.
         missing: whether nothing stands there.
     """
 
@@ -47,6 +47,8 @@ def remedies(findings: Sequence[Finding]) -> list[str]:
         "dvc repro --single-item --force": again,
     }
     typed = [f"{command} {_words(words)}" for command, words in commands.items() if words]
+    if any(finding.remedy == "tidy" for finding in findings):
+        typed.insert(0, "wheretolook tidy --yes")
     return [*typed, *(["dvc repro"] if again else [])]
 
 

@@ -1,7 +1,7 @@
 """Every byte of every output against dvc.lock."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from wheretolook.pipeline.locked import Locked, Pin, overlap
@@ -18,12 +18,13 @@ def output_files(locked: Locked) -> list[Path]:
     return [file for file in files if file.is_file() and not locked.is_ignored(file)]
 
 
-def check_outputs(locked: Locked, digests: Digests) -> Iterator[Finding]:
+def check_outputs(locked: Locked, digests: Digests, strays: Sequence[str] = ()) -> Iterator[Finding]:
     """What of the outputs is not what the stages wrote.
 
     Args:
         locked: the pipeline.
         digests: of `output_files`.
+        strays: files and folders of models that params.yaml does not name.
     """
     for stage in locked.stages:
         for pin in stage.outputs:
@@ -35,47 +36,76 @@ def check_outputs(locked: Locked, digests: Digests) -> Iterator[Finding]:
                     pin.path, "an output that dvc.lock knows", "one that no run of the stage left", stage.name
                 )
             elif pin.is_folder:
-                yield from _check_folder(locked, pin, digests, stage.name)
+                yield from _check_folder(locked, pin, digests, stage.name, strays)
             elif not path.is_file() or digests[path].md5 != pin.md5:
                 yield _changed(locked, pin, pin.path, pin.md5, digests.get(path), stage.name)
+            else:
+                yield from _check_size(pin, digests[path].size, stage.name)
 
 
-def check_chain(locked: Locked, digests: Digests, broken: Collection[str]) -> Iterator[Finding]:
+def check_chain(
+    locked: Locked, digests: Digests, broken: Collection[str], strays: Sequence[str] = ()
+) -> Iterator[Finding]:
     """Stages that last ran on something else than what the stages before them made last.
 
     Args:
         locked: the pipeline.
         digests: of `output_files`.
         broken: paths of which another finding tells.
+        strays: files and folders of models that params.yaml does not name.
     """
     made = {pin.path: pin.md5 for stage in locked.stages for pin in stage.outputs}
+    told: set[str] = set()
     for stage in locked.stages:
         for pin in stage.inputs:
+            files: dict[str, str] = {}
             if pin.path in made:
                 now = made[pin.path]
             elif any(path.startswith(f"{pin.path}/") for path in made):
-                now = _folder_now(locked, pin.path, digests, broken)
+                files = _files_now(locked, pin.path, digests, broken)
+                now = folder_md5(files) if files else ""
             else:
                 continue
-            if pin.md5 and now and pin.md5 != now:
+            if not pin.md5 or not now or pin.md5 == now:
+                continue
+            if blamed := _blamed(pin, files, strays):
+                yield from (_stray(path, stage.name) for path in blamed if path not in told)
+                told.update(blamed)
+            else:
                 expected, found = f"a run on {pin.path} as it is ({now[:12]})", f"one on {pin.md5[:12]}"
                 yield Finding(f"dvc.lock: {stage.name}", expected, found, stage.name)
 
 
-def _folder_now(locked: Locked, path: str, digests: Digests, broken: Collection[str]) -> str:
-    """MD5 of a folder of several outputs and of what removed models left; empty where it is damaged or not here."""
+def _files_now(locked: Locked, path: str, digests: Digests, broken: Collection[str]) -> dict[str, str]:
+    """MD5 of each file in a folder of several outputs and of strays; none where it is damaged or not here."""
     folder = locked.root / path
     if not folder.is_dir() or any(overlap(path, other) for other in broken):
-        return ""
+        return {}
     files = [file for file in sorted(folder.rglob("*")) if file.is_file() and not locked.is_ignored(file)]
-    known = {file.relative_to(folder).as_posix(): digests.get(file) or digest(file) for file in files}
-    return folder_md5({name: found.md5 for name, found in known.items()})
+    return {file.relative_to(folder).as_posix(): (digests.get(file) or digest(file)).md5 for file in files}
 
 
-def _check_folder(locked: Locked, pin: Pin, digests: Digests, stage: str) -> Iterator[Finding]:
+def _blamed(pin: Pin, files: Mapping[str, str], strays: Sequence[str]) -> list[str]:
+    """The strays among the files of a folder, where it would be as it was without them; else none."""
+    inside = [name for name in files if any(overlap(f"{pin.path}/{name}", stray) for stray in strays)]
+    rest = {name: md5 for name, md5 in files.items() if name not in inside}
+    return [f"{pin.path}/{name}" for name in inside] if inside and folder_md5(rest) == pin.md5 else []
+
+
+def _stray(path: str, stage: str) -> Finding:
+    found = "one, for which stages run again"
+    return Finding(path, "no file of a model that params.yaml does not name", found, stage, remedy="tidy")
+
+
+def _check_folder(locked: Locked, pin: Pin, digests: Digests, stage: str, strays: Sequence[str]) -> Iterator[Finding]:
     folder = locked.root / pin.path
     found = {file.relative_to(folder).as_posix(): file for file in digests if file.is_relative_to(folder)}
-    if folder_md5({name: digests[file].md5 for name, file in found.items()}) == pin.md5:
+    files = {name: digests[file].md5 for name, file in found.items()}
+    if folder_md5(files) == pin.md5:
+        yield from _check_size(pin, sum(digests[file].size for file in found.values()), stage)
+        return
+    if blamed := _blamed(pin, files, strays):
+        yield from (_stray(path, stage) for path in blamed)
         return
     listed = _listed(locked.cached_copy(pin.md5), pin.md5)
     if listed is None:
@@ -96,6 +126,12 @@ def _check_folder(locked: Locked, pin: Pin, digests: Digests, stage: str) -> Ite
             yield Finding(path, f"no such file in {pin.path}, by dvc.lock", "one", stage, (path,), "remove")
         elif digests[file].md5 != listed[name]:
             yield _changed(locked, pin, path, listed[name], digests[file], stage)
+
+
+def _check_size(pin: Pin, size: int, stage: str) -> Iterator[Finding]:
+    """The size beside the right MD5: a dvc that takes an edited copy for a whole one writes that one's down."""
+    if pin.size is not None and pin.size != size:
+        yield Finding(pin.path, f"the {pin.size} bytes that dvc.lock says beside its md5", f"{size} bytes", stage)
 
 
 def _listed(copy: Path, md5: str) -> dict[str, str] | None:

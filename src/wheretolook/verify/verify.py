@@ -1,6 +1,6 @@
 """Whether everything in the tree is still what the stages wrote, and belongs together."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from wheretolook.pipeline.locked import Locked
@@ -27,16 +27,17 @@ class Verified:
     findings: tuple[Finding, ...]
 
 
-def verify(locked: Locked, allow_missing: bool = False) -> Verified:
+def verify(locked: Locked, allow_missing: bool = False, strays: Sequence[str] = ()) -> Verified:
     """Read every byte of every output once, and hold it against dvc.lock, the manifests and each other.
 
     Args:
         locked: the pipeline (`read_lock`).
         allow_missing: files that are not here are no finding, as on a fresh clone, which has some of them at most.
+        strays: files and folders of models that params.yaml does not name (`find_strays`).
     """
     read = digests(output_files(locked))
-    findings = list(check_outputs(locked, read))
-    findings += check_chain(locked, read, [finding.path for finding in findings])
+    findings = list(check_outputs(locked, read, strays))
+    findings += check_chain(locked, read, [finding.path for finding in findings], strays)
     findings += _relations(tree_of(locked, read, findings))
     first = {(finding.path, finding.stage): finding for finding in reversed(findings)}
     kept = tuple(

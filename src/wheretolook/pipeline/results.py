@@ -1,0 +1,86 @@
+"""Which result files of a removed model stages wrote: git keeps them, or nobody; DVC's cache has no copy of most.
+
+They are a stage's where they name the model themselves, and its file by SHA-256, and that is known: then the stages
+that made them would make them again. Anything else in their places is yours.
+"""
+
+import json
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import yaml
+
+from wheretolook.data.hashing import sha256_of
+from wheretolook.pipeline.written import read_yaml
+
+RESULTS = ("reports/exports/*.json", "reports/models/*.json")
+
+
+def results_of_stages(root: Path, name: str, doubtful: Sequence[Path], written: Sequence[Path]) -> list[Path]:
+    """Those of the doubtful files of a removed model that are results of its stages after all.
+
+    Args:
+        root: the folder of dvc.yaml.
+        name: of the model.
+        doubtful: what stands in its places, and neither dvc.lock names nor DVC's cache holds.
+        written: what stands in its places, and one of them does.
+    """
+    results = [root / place.replace("*", name) for place in RESULTS]
+    named = {path: sha256 for path in doubtful if path in results and (sha256 := _named(path, name))}
+    known = {_model_in(path, name) for path in written} if named else set()
+    if not known.issuperset(named.values()):
+        known |= _cached_models(root, name)
+    return [path for path, sha256 in named.items() if sha256 in known or _is_tracked(root, path)]
+
+
+def _named(path: Path, name: str) -> str:
+    """SHA-256 of the model file that a result names, if it says that it is of this model; else empty."""
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError):  # no JSON; a folder, or a link that leads nowhere
+        return ""
+    model = result.get("model") if isinstance(result, dict) else None
+    if not isinstance(model, dict) or name not in (result.get("name"), model.get("name")):
+        return ""
+    return model["sha256"] if isinstance(model.get("sha256"), str) else ""
+
+
+def _model_in(path: Path, name: str) -> str:
+    """SHA-256 of the model file that this is, or that maps or results name; empty for none."""
+    if path.suffix == ".safetensors":
+        return sha256_of(path) if path.is_file() else ""
+    about = path / "manifest.json" if path.is_dir() else path
+    return _named(about, name) if about.suffix == ".json" and about.is_file() else ""
+
+
+def _cached_models(root: Path, name: str) -> set[str]:
+    """SHA-256 of the files of a model that stages wrote, by DVC's run cache, and of which its cache has a copy."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(root)) as repo:
+            runs, cache = Path(repo.stage_cache.cache_dir), Path(repo.cache.local.path)
+    except DvcException:
+        return set()
+    copies = {cache / md5[:2] / md5[2:] for md5 in _outputs(runs, f"models/{name}.safetensors")}
+    return {sha256_of(copy) for copy in copies if copy.is_file()}
+
+
+def _outputs(runs: Path, path: str) -> Iterator[str]:
+    """MD5 of an output in each run that DVC's run cache remembers."""
+    for run in runs.glob("*/*/*"):
+        text = run.read_text(encoding="utf-8", errors="replace")
+        if path in text:
+            try:
+                yield from (out["md5"] for out in read_yaml(text)["outs"] if out["path"] == path)
+            except (yaml.YAMLError, TypeError, KeyError):  # cut by a kill: DVC ignores it, too
+                continue
+
+
+def _is_tracked(root: Path, path: Path) -> bool:
+    """Whether the last commit has the very same bytes there."""
+    words = ["git", "status", "--porcelain", "--ignored", "--untracked-files=all", "--", str(path.relative_to(root))]
+    done = subprocess.run(words, cwd=root, capture_output=True, check=False)
+    return done.returncode == 0 and not done.stdout
