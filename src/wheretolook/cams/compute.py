@@ -106,7 +106,7 @@ def _checked(engine: Engine, forward: _Forward, maps: dict[Pair, Tensor], heads:
     """
     logits, tolerance = forward.logits.detach(), TOLERANCES[engine.precision]
     found = {".".join(pair): values for pair, values in maps.items()} | {"logits": logits}
-    final = [y for y in engine.layers if y.head is not None and y.head.final]
+    final = [y for y in engine.layers if y.head is not None and y.head.final and not y.head.certain]
     off = [((heads[y.name] - logits).abs() - tolerance * logits.abs()).max() for y in final]
     # A sum is finite only if all its summands are, and takes one step where asking each of them takes four.
     *off, total = torch.stack([*off, sum(values.sum() for values in found.values())]).tolist()
@@ -135,7 +135,6 @@ def _run(engine: Engine, images: Tensor, outputs: Captured) -> _Forward:
 def _maps(engine: Engine, forward: _Forward, class_index: Tensor, perturbed: dict[Pair, Tensor]) -> dict[Pair, Tensor]:
     """All maps (n, K, h, w), class by class: one class's gradients are gone before the next come."""
     found: dict[Pair, list[Tensor]] = {(method.name, layer.name): [] for method, layer in engine.pairs}
-    explained = forward.logits.detach().float().gather(1, class_index)  # (n, K)
     columns: list[Tensor | None] = [*class_index.unbind(1)]
     if engine.with_mean and any(method.linear for method, _ in engine.pairs):
         columns.append(None)  # the mean of all classes
@@ -153,7 +152,8 @@ def _maps(engine: Engine, forward: _Forward, class_index: Tensor, perturbed: dic
             elif method.needs is Needs.NOTHING:
                 values = _of_nothing(method, layer, feature_maps)
             else:
-                values = method.function(feature_maps, explained[:, k], perturbed[pair][:, k])
+                explained = forward.logits.detach().float().gather(1, class_index[:, k : k + 1])[:, 0]
+                values = method.function(feature_maps, explained, perturbed[pair][:, k])
             found[pair].append(values.float())
     return {pair: torch.stack(values, 1) for pair, values in found.items()}
 

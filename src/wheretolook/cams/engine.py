@@ -32,7 +32,7 @@ class Engine:
         precision: "float32" or "bfloat16", of the forward and backward passes; maps are float32 in both.
         class_count: logits of an image.
         device: where the network is.
-        dtype: of its weights, and so of the images.
+        dtype: of its weights, and so of the images; where not all are rounded, of those that are not.
         own: the network is a copy of our own, in evaluation mode and frozen once and for all.
         memory_format: that images are brought to.
         at_once: images a forward pass at most; None: as many as there are.
@@ -56,7 +56,9 @@ class Engine:
     def steadied(self) -> AbstractContextManager[None]:
         """Where the network may run."""
         if self.own:
-            return shielded(self.device.type, self.precision, self.backward)
+            # A copy that is rounded as a whole needs no automatic mixed precision.
+            precision = "float32" if self.dtype is torch.bfloat16 else self.precision
+            return shielded(self.device.type, precision, self.backward)
         return steady(self.network, self.precision, self.backward)
 
     @property
@@ -160,8 +162,8 @@ def _folded(engine: Engine, shape: Shape) -> Engine:
     paths = {layer.name: names[layer.module] for layer in engine.layers}
     with steady(engine.network, "float32", gradients=False):
         images = random_images(engine.network, shape)
-        network, layout = fast_copy(engine.network, images, set(paths.values()), engine.precision, engine.backward)
-    network.eval().requires_grad_(False)
+        fast = fast_copy(engine.network, images, set(paths.values()), engine.precision, engine.backward)
+    network = fast.network.eval().requires_grad_(False)
     layers = {y.name: replace(y, module=network.get_submodule(paths[y.name])) for y in engine.layers}
     pairs = tuple((method, layers[y.name]) for method, y in engine.pairs)
     engine = replace(
@@ -170,8 +172,13 @@ def _folded(engine: Engine, shape: Shape) -> Engine:
         layers=tuple(layers.values()),
         pairs=pairs,
         own=True,
-        memory_format=layout,
+        memory_format=fast.memory_format,
+        dtype=fast.dtype,
     )
     with engine.steadied():
-        at_once = max(1, ALLOCATED_FAST // largest_output(network, images)) if engine.device.type == "cpu" else None
+        at_once = (
+            max(1, ALLOCATED_FAST // largest_output(network, images.to(fast.dtype)))
+            if engine.device.type == "cpu"
+            else None
+        )
     return replace(engine, at_once=at_once)

@@ -20,12 +20,14 @@ class PooledHead:
         bias: (K,) float32, zeros where the head has none.
         rectified: the head pools the positive part of the feature maps (a ReLU that is no module, as in densenet).
         final: its logits are the network's own.
+        certain: for every image, by the network's making, and not only for those of a trial.
     """
 
     weight: Tensor
     bias: Tensor
     rectified: bool
     final: bool
+    certain: bool = False
 
     def pooled(self, feature_maps: Tensor) -> Tensor:
         """The feature maps (N, C, h, w) that the head pools: the layer's own, or their positive part."""

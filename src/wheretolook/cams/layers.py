@@ -1,7 +1,7 @@
 """Which layers a network has to look at, and what each of them gives: tried once, on a random input."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 
@@ -152,7 +152,7 @@ def _heads(
     for name, linear in network.heads.items():
         if name == network.layer_names[-1] and name in maps:
             final = find_head(ends, maps[name])
-            heads |= {} if final is None else {name: final}
+            heads |= {} if final is None else {name: replace(final, certain=True)}
         elif name in maps and _is_trained(name, linear, trained):
             heads[name] = linear_head(linear, rectified=False, final=False)
     return heads
