@@ -22,8 +22,10 @@ def relocked(locked: Locked) -> Locked:
 
     def pin(old: Pin) -> Pin:
         path = locked.root / old.path
-        files = {f.relative_to(path).as_posix(): digest(f).md5 for f in path.rglob("*") if f.is_file()}
-        return replace(old, md5=folder_md5(files) if path.is_dir() else digest(path).md5)
+        there = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+        files = {file.relative_to(path).as_posix(): digest(file).md5 for file in there}
+        md5 = folder_md5(files) if path.is_dir() else digest(path).md5
+        return replace(old, md5=md5, size=sum(file.stat().st_size for file in there))
 
     stages = [replace(stage, inputs=(), outputs=tuple(map(pin, stage.outputs))) for stage in locked.stages]
     return replace(locked, stages=tuple(stages))
