@@ -1,40 +1,20 @@
 """`wheretolook look`, as a person types it."""
 
 import csv
-import os
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from tests.cams.made import SIZE, write_model
+from tests.cams.made import SIZE
 from tests.models.made_models import small_card, small_network
 from wheretolook.cams.registry import METHODS
-from wheretolook.cams.store import load_maps
 from wheretolook.cli import main
 from wheretolook.commands import look as cli_look
 from wheretolook.data.hashing import sha256_of
 from wheretolook.look import pictures as look_module
 from wheretolook.models.checkpoint import save_model
-
-
-@pytest.fixture
-def look(tmp_path):
-    """`wheretolook look` of two images of noise with a made-up model, whose every head is trained."""
-    write_model(tmp_path / "every.safetensors", loss="every")
-    write_model(tmp_path / "last.safetensors", loss="last")
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 40, 50, 3), dtype=np.uint8)
-    for name, image in zip(("a", "b"), pixels, strict=True):
-        Image.fromarray(image).save(tmp_path / f"{name}.png")
-
-    def look(*words, images=("a.png", "b.png"), model="every"):
-        paths = [str(tmp_path / name) for name in images]
-        options = ["--model", str(tmp_path / f"{model}.safetensors"), "--device", "cpu", "--out", str(tmp_path / "out")]
-        done = CliRunner().invoke(main, ["look", *paths, *options, *words])
-        return done, sorted(path.name for path in (tmp_path / "out").glob("*") if path.name != "predictions.csv")
-
-    return look
 
 
 def predicted(done):
@@ -221,46 +201,6 @@ def test_a_contrast_is_a_classs_map_less_the_mean_of_the_others(look, tmp_path):
             np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_arrays_hold_the_maps_of_all_images_that_are_some(look, tmp_path):
-    (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:900])
-    words = ("--class", "all", "--layer", "all", "--method", "gradcam", "--method", "cam")
-    look(*words)
-    done, files = look(*words, "--arrays", images=("a.png", "cut.png", "b.png"))
-    assert done.exit_code == 1 and "cut.png" in done.stderr
-    assert "1 of 3 files could not be read as images" in done.stderr
-    assert "arrays" in files and not [name for name in files if ".part-" in name]
-    maps = load_maps(tmp_path / "out/arrays")
-    assert maps.manifest["map_classes"] == ["cat", "dog"] and maps.logits().shape == (2, 2)
-    assert len(maps.names) == 6
-    for method, layer in maps.names:
-        for image, values in zip("ab", maps.open(method, layer), strict=True):
-            for name, found in zip(("cat", "dog"), values, strict=True):
-                expected = np.load(tmp_path / f"out/{image}.{method}.{layer}.{name}.npy")
-                np.testing.assert_allclose(found, expected, atol=1e-5)
-    rows = (tmp_path / "out/arrays/predictions.csv").read_text(encoding="utf-8").splitlines()
-    assert rows == (tmp_path / "out/predictions.csv").read_text(encoding="utf-8").splitlines()
-
-
-@pytest.mark.parametrize("place", ["a file of mine", "the images", "no folder"])
-def test_arrays_replace_nothing_but_arrays(look, tmp_path, place):
-    (tmp_path / "out").mkdir()
-    if place == "no folder":
-        (tmp_path / "out/arrays").write_text("mine")
-    else:
-        (tmp_path / "out/arrays").mkdir()
-        (tmp_path / "out/arrays/mine.png").write_bytes((tmp_path / "a.png").read_bytes())
-    done, _ = look("--arrays", images=("out/arrays/mine.png",) if place == "the images" else ("b.png",))
-    assert done.exit_code == 1 and "name another --out" in done.output
-    assert (tmp_path / ("out/arrays" if place == "no folder" else "out/arrays/mine.png")).is_file()
-
-
-def test_arrays_are_replaced_by_a_later_look(look, tmp_path):
-    look("--arrays", "--layer", "all")
-    done, _ = look("--arrays")
-    assert done.exit_code == 0, done.output
-    assert load_maps(tmp_path / "out/arrays").names == [("cam", "block3")]
-
-
 def test_what_a_killed_look_left_is_removed_and_what_others_left_is_not(look, tmp_path):
     dead = 2**22 + 5  # no process has so high a number
     (tmp_path / "out").mkdir()
@@ -268,14 +208,6 @@ def test_what_a_killed_look_left_is_removed_and_what_others_left_is_not(look, tm
         (tmp_path / "out" / name).write_bytes(b"")
     _, files = look("--class", "cat")
     assert [name for name in files if "part" in name] == [f"film.png.part-{dead}"]
-
-
-def test_arrays_of_the_predicted_class_have_one_map_an_image(look, tmp_path):
-    done, _ = look("--arrays")
-    assert done.exit_code == 0, done.output
-    assert done.output.splitlines()[-1] == f"Arrays of their maps in {tmp_path / 'out/arrays'}"
-    maps = load_maps(tmp_path / "out/arrays")
-    assert maps.manifest["map_classes"] == ["predicted"] and maps.open("cam", "block3").shape == (2, 1, 4, 4)
 
 
 def test_the_same_look_gives_the_same_bytes(look, tmp_path):
@@ -289,64 +221,3 @@ def test_help_names_every_method():
     text = " ".join(CliRunner().invoke(main, ["look", "--help"]).output.split())
     named = text.partition("--method TEXT ")[2].partition(". Can be repeated")[0]
     assert {word.strip(",;") for word in named.split()} >= set(METHODS)
-
-
-@pytest.mark.parametrize(
-    ("words", "images", "message"),
-    [
-        (("--method", "gradcan"), ("a.png",), 'method "gradcan": expected one of cam, gradcam'),
-        (("--contrast", "--arrays"), ("a.png",), "--arrays: expected no --contrast with it"),
-        (("--arrays",), ("none.png", "every.safetensors"), "expected at least one image, found none in 2 files"),
-        (("--arrays",), ("every.safetensors",), "every.safetensors: no image"),
-        (("--layer", "layer4"), ("a.png",), 'layer "layer4": expected one of block1, block2, block3'),
-        (("--class", "hen"), ("a.png",), "class 'hen': expected one of cat, dog"),
-        (("--contrast", "--method", "layercam"), ("a.png",), "--contrast: expected methods linear in the class (cam, "),
-        ((), ("every.safetensors",), "every.safetensors: no image"),
-        ((), ("pipe.png",), "pipe.png: expected an image, found a pipe, a socket or a device; save what it gives"),
-        (("--model", "pipe.png"), ("a.png",), "pipe.png: expected a model file, found a pipe, a socket or a device"),
-        (("",), ("a.png",), "Invalid value for 'IMAGE...': expected a path, found an empty text"),
-        (("--out", ""), ("a.png",), "Invalid value for '--out': expected a path, found an empty text"),
-        ((), ("none.png",), "none.png: expected an image, found no such file; check its name"),
-        ((), (), "Missing argument 'IMAGE...'"),
-        (("--model", "none.safetensors"), ("a.png",), "none.safetensors: expected a model file, found no such file; "),
-        ((), ("none.png", "every.safetensors"), "expected at least one image, found none in 2 files"),
-        ((), ("empty",), "empty: expected images (.bmp, .gif, "),
-        (("--out", "same"), ("same",), "--out same: expected another folder than that of the images"),
-        (("--fit", "squeeze"), ("a.png",), "'squeeze' is not one of 'stretch', 'pad', 'crop'"),
-    ],
-)
-def test_bad_input_ends_with_a_message_and_nothing_written(look, tmp_path, monkeypatch, words, images, message):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "same").mkdir()
-    os.mkfifo(tmp_path / "pipe.png")
-    done, files = look(*words, images=images)
-    assert done.exit_code != 0
-    assert message in done.output
-    assert "Traceback" not in done.output
-    assert files == []
-
-
-def test_an_image_given_as_a_model_is_refused(look, tmp_path):
-    done, _ = look("--model", str(tmp_path / "a.png"))
-    assert done.exit_code != 0
-    assert "a.png: not a whole safetensors file" in done.output
-
-
-@pytest.mark.parametrize(
-    ("word", "message"),
-    [
-        ("one", "one: expected a model file, found no such file; there is models/one.safetensors\n"),
-        ("two", "two: expected a model file, found no such file; there is models/one.safetensors\n"),
-        ("models", "models: expected a model file, found a folder; there is models/one.safetensors\n"),
-        (".", ".: expected a model file, found a folder; name one, as models/last-0.safetensors; `dvc repro` trains"),
-    ],
-)
-def test_a_model_that_is_no_file_is_refused_with_those_there_are(look, tmp_path, monkeypatch, word, message):
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models/one.safetensors").touch()
-    (tmp_path / "empty").mkdir()
-    monkeypatch.chdir(tmp_path if word != "." else tmp_path / "empty")
-    done, files = look("--model", word)
-    assert done.exit_code == 1 and files == []
-    assert message in done.output
