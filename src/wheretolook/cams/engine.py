@@ -18,7 +18,6 @@ from wheretolook.data.refusal import Refusal
 # Larger tensors get their memory from the system anew each time (glibc's limit), which costs a CPU up to a third of its
 # time; smaller parts only read the weights more often.
 ALLOCATED_FAST = 32 * 1024**2
-_EXACT = Needs.CLASS_WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,8 @@ class Engine:
         Raises:
             Refusal: their class activation maps are asked for.
         """
-        asked = [layer.name for method, layer in self.pairs if layer.name in names and method.needs is _EXACT]
+        exact = [layer.name for method, layer in self.pairs if method.needs is Needs.CLASS_WEIGHTS]
+        asked = [name for name in exact if name in names]
         if asked:
             raise Refusal(
                 f"cam.{asked[0]}: expected logits that are the mean of the map and a bias, as of the noise that was "
@@ -123,8 +123,16 @@ def build_engine(
     kind = random_images(network, shape)
     if precision == "bfloat16" and kind.dtype is torch.float64:
         raise Refusal("precision bfloat16: expected weights in float32, found float64; call network.float() first")
-    engine = Engine(network, tuple(probed), tuple(pairs), precision, class_count, kind.device, kind.dtype)
-    engine = replace(engine, writes_images=writes)
+    engine = Engine(
+        network,
+        tuple(probed),
+        tuple(pairs),
+        precision,
+        class_count,
+        kind.device,
+        kind.dtype,
+        writes_images=writes,
+    )
     return _folded(engine, shape) if fast else engine
 
 
@@ -175,10 +183,8 @@ def _folded(engine: Engine, shape: Shape) -> Engine:
         memory_format=fast.memory_format,
         dtype=fast.dtype,
     )
+    if engine.device.type != "cpu":
+        return engine
     with engine.steadied():
-        at_once = (
-            max(1, ALLOCATED_FAST // largest_output(network, images.to(fast.dtype)))
-            if engine.device.type == "cpu"
-            else None
-        )
-    return replace(engine, at_once=at_once)
+        largest = largest_output(network, images.to(fast.dtype))
+    return replace(engine, at_once=max(1, ALLOCATED_FAST // largest))
