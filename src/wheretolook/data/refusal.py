@@ -1,9 +1,5 @@
-"""The one error that a user is meant to read: something outside the program cannot be used as it is."""
+"""The older name of `InputError`, with the whole message as its subject; new code uses `wheretolook.errors`."""
 
+from wheretolook.errors import InputError
 
-class Refusal(Exception):
-    """Input that was refused. The message names the thing, what was expected, what was found, and the remedy.
-
-    Raised at the boundaries only (files, parameters, the network, a model's output). A stage and the console
-    command show it without a traceback; any other exception is a bug, and keeps its own.
-    """
+Refusal = InputError
