@@ -37,9 +37,10 @@ test: .venv/installed  ## every test
 	@echo "make: running every test (three to five minutes on two cores)"
 	@OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile
 
-lint: .venv/installed  ## ruff, and what GitHub says of the workflows
+lint: .venv/installed  ## ruff, mypy, and the GitHub workflows
 	@ruff check .
 	@ruff format --check .
+	@mypy
 	@check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	@python .ci/actionlint.py
 
