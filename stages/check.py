@@ -4,13 +4,14 @@ from pathlib import Path
 
 import click
 
+from wheretolook.console.options import InputPath, OutputPath
 from wheretolook.console.stage import StageCommand, run_stage
 
 
 @click.command(cls=StageCommand)
-@click.option("--params", type=click.Path(path_type=Path), default=Path("params.yaml"), show_default=True)
-@click.option("--names", type=click.Path(path_type=Path), default=Path("reports/names.json"), show_default=True)
-@click.option("--values", type=click.Path(path_type=Path), default=Path("reports/parameters.json"), show_default=True)
+@click.option("--params", cls=InputPath, default="params.yaml")
+@click.option("--names", cls=OutputPath, default="reports/names.json")
+@click.option("--values", cls=OutputPath, default="reports/parameters.json")
 def check(params: Path, names: Path, values: Path) -> None:
     """Check the sections, names and values of params.yaml: what a stage would refuse, whatever its data, is refused."""
     from wheretolook.data.atomic import write_json

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from wheretolook.console.command import FiniteRange
+from wheretolook.console.options import CachePath, OutputPath, RunOption
 from wheretolook.console.stage import StageCommand, run_stage
 
 # Which options are needed depends on the source, so click cannot demand them: wheretolook.data.source_options does.
@@ -60,18 +61,22 @@ from wheretolook.console.stage import StageCommand, run_stage
 # How a run is carried out is no parameter: these change no byte of what is fetched.
 @click.option(
     "--timeout",
+    cls=RunOption,
     type=FiniteRange(0, min_open=True),
     default=60,
     show_default=True,
     help="archive, drive: seconds without an answer or progress, after which an attempt has failed.",
 )
 @click.option(
-    "--retries", type=click.IntRange(0), default=5, show_default=True, help="archive, drive: attempts after the first."
+    "--retries",
+    cls=RunOption,
+    type=click.IntRange(0),
+    default=5,
+    show_default=True,
+    help="archive, drive: attempts after the first.",
 )
-@click.option(
-    "--cache", type=click.Path(path_type=Path), default=Path(".cache"), show_default=True, help="Of what was fetched."
-)
-@click.option("--raw", type=click.Path(path_type=Path), default=Path("data/raw"), show_default=True, help="Written.")
+@click.option("--cache", cls=CachePath, default=".cache")
+@click.option("--raw", cls=OutputPath, default="data/raw")
 def fetch(source: str, raw: Path, timeout: float, retries: int, cache: Path, **options: Any) -> None:
     """Get the raw images: RAW/images/CLASS/FILE, and RAW/masks/CLASS/FILE where the source has evidence masks."""
     from wheretolook.data.atomic import replacing_folder

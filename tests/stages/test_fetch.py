@@ -109,7 +109,8 @@ def test_a_folder_that_cannot_be_used_is_refused_and_the_old_data_stay(counts: d
     write_classes(Path("source"), counts)
     result = run({"source": "folder", "path": "source/images", "masks": ""})
     assert result.exit_code == 1 and message in result.output
-    assert hashes("data/raw") == before and [path.name for path in Path("data").iterdir()] == ["raw"]
+    assert hashes("data/raw") == before
+    assert {path.name for path in Path("data").iterdir()} == {"raw", ".raw.written"}
 
 
 def test_masks_of_no_image_are_told_and_most_of_them_refused():

@@ -10,14 +10,14 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from wheretolook.console.options import LONGEST_NAME, MODEL_NAME
 from wheretolook.data.refusal import Refusal
+from wheretolook.errors import InputError
 
 SECTIONS = ("fetch", "prepare", "models", "train", "drive", "sync", "export", "score", "compare", "report")
 # Beyond it, a float is no longer exact, nor a seed one for every library.
 LARGEST = 2**53
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-# Files are named by it, and by what a scratch name adds; file systems take 255 bytes.
-LONGEST_NAME = 100
+KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 def load_params(path: Path) -> dict[str, dict]:
@@ -103,7 +103,7 @@ def _check_names(params: Mapping[str, dict]) -> None:
     seen: dict[str, str] = {}
     for section in ("models", "drive"):
         for name, values in params[section].items():
-            if not isinstance(name, str) or not NAME.fullmatch(name):
+            if not isinstance(name, str) or not MODEL_NAME.fullmatch(name):
                 raise Refusal(
                     f"params.yaml: {section}: bad name {name!r}: expected a letter, then letters, digits, '-' and '_' "
                     "(DVC drops numbers and booleans, and a dot or slash would change the path); rename it"
@@ -140,6 +140,14 @@ def _check_scalars(where: str, values: Mapping[Any, Any]) -> None:
     for key, value in values.items():
         if not isinstance(key, str):
             raise Refusal(f"params.yaml: {where}: bad key {key!r}: DVC drops it without a word; write it as text")
+        if not KEY.fullmatch(key):
+            # It would become a part of a command line as it is: `fit=pad`, or worse.
+            raise InputError(
+                f"params.yaml: {where}",
+                "keys of letters, digits and '_'",
+                f"the key {key!r:.80}",
+                "write the key and its value as `key: value`" if "=" in key else "rename it",
+            )
         if value is None:
             raise Refusal(
                 f"params.yaml: {where}.{key}: null would reach the stage as the word None; write '' for nothing"
