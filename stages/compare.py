@@ -57,7 +57,10 @@ def compare(
     from wheretolook.analysis.statements.study_statements import study_statements
     from wheretolook.data.atomic import replacing_folder, write_json, write_text
     from wheretolook.data.prepared import load_prepared
+    from wheretolook.data.written_folder import check_replaceable
 
+    for written in (arrays, reports):  # before work of minutes or hours
+        check_replaceable(written)
     study = load_study(names, exports, cams, load_prepared(prepared), split)
     click.echo(f"compare: {len(study.names)} models on {len(study.rows)} {split} images")
     with replacing_folder(arrays) as folder:

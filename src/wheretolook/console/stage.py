@@ -5,10 +5,9 @@ import sys
 from typing import Any, NoReturn
 
 import click
-from click.core import ParameterSource
 
 from wheretolook.console.command import Command, showing_failures
-from wheretolook.console.options import OutputPath, RunOption
+from wheretolook.console.options import OutputPath, settings_of
 
 DVC_STAGE = "DVC_STAGE"  # DVC sets it, to the stage's name, for each command that it runs
 
@@ -21,15 +20,16 @@ class StageCommand(Command):
 
         `check` refuses the same by its key, but does not run first where one stage is named.
         """
-        under_dvc = DVC_STAGE in os.environ
-        if under_dvc and set(args) & set(self.get_help_option_names(ctx)):
-            raise _no_parameter(ctx, "--help")
-        rest = super().parse_args(ctx, args)
-        for option in self.params if under_dvc else ():
-            given = ctx.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
-            if given and isinstance(option, RunOption):
-                raise _no_parameter(ctx, option.opts[0])
-        return rest
+        settings = {f"--{key}" for key in settings_of(self)} if DVC_STAGE in os.environ else set()
+        for word in args:
+            option, _, _ = word.partition("=")
+            if option in settings:
+                raise click.UsageError(
+                    f"{option}: expected parameters only in params.yaml, found a setting of the run; remove "
+                    f'"{option.removeprefix("--")}" from it',
+                    ctx,
+                )
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the stage, as the only one that writes its outputs."""
@@ -56,11 +56,3 @@ def run_stage(command: click.Command) -> NoReturn:
         sys.stderr.flush()
         os._exit(end.code)
     raise SystemExit(0)
-
-
-def _no_parameter(ctx: click.Context, option: str) -> click.UsageError:
-    return click.UsageError(
-        f"{option}: expected parameters only in params.yaml, found a setting of the run; remove "
-        f'"{option.removeprefix("--")}" from it',
-        ctx,
-    )
