@@ -43,9 +43,10 @@ def sync(name: str, timeout: float, retries: int, identifier: str, url: str, sha
     from wheretolook.data.obtain import obtain
     from wheretolook.models.admit import admit
     from wheretolook.models.entry import read_entry
+    from wheretolook.redaction import redacted
 
     wanted, description = read_entry(name, {"identifier": identifier, "url": url, "sha256": sha256, **foreign})
-    click.echo(f"sync {name}: from {wanted.source}")
+    click.echo(redacted(f"sync {name}: from {wanted.source}"))
     path = obtain(wanted, cache, Patience(timeout, retries))
     card = admit(path, f"drive.{name} ({wanted.source})", models / f"{name}.safetensors", description)
     click.echo(

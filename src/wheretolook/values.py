@@ -89,7 +89,7 @@ def _check_keys(place: str, values: Values, command: click.Command) -> None:
                 "a setting of the run, which changes no result or which DVC fixes",
                 f'remove it; "python stages/{command.name}.py --help" lists both',
             )
-        if key not in parameters:
+        if key not in parameters and not command.context_settings.get("ignore_unknown_options"):
             near = difflib.get_close_matches(key, parameters, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(parameters))}"
             raise Refusal(f"params.yaml: {place}: unknown key {key!r} of stage {command.name}; {hint}")
@@ -99,7 +99,9 @@ def _check_kinds(place: str, values: Values, command: click.Command) -> None:
     """Refuse what click would misread: a list (its last counts), a truth for a value, a value for a truth."""
     options = parameters_of(command)
     for key, value in values.items():
-        option = options[key]
+        option = options.get(key)
+        if option is None:
+            continue  # of a command that takes any option
         if isinstance(value, list) and not option.multiple:
             raise Refusal(
                 f"params.yaml: {place}.{key}: expected one value, found the list {value!r:.80}; write one alone"

@@ -100,7 +100,7 @@ def test_a_missing_option_is_named():
     ("counts", "message"),
     [
         ({"a": 1}, "at least two class folders; found one, a"),
-        ({}, "source/images: expected a folder with one folder of images for each class; found no folder"),
+        ({}, "source/images: expected a folder with one folder of images for each class, found no folder at /"),
     ],
 )
 def test_a_folder_that_cannot_be_used_is_refused_and_the_old_data_stay(counts: dict[str, int], message: str):

@@ -13,6 +13,7 @@ from ruamel.yaml.error import YAMLError
 from wheretolook.console.options import LONGEST_NAME, MODEL_NAME
 from wheretolook.data.refusal import Refusal
 from wheretolook.errors import InputError
+from wheretolook.redaction import redacted_values
 
 SECTIONS = ("fetch", "prepare", "models", "train", "drive", "sync", "export", "score", "compare", "report")
 # Beyond it, a float is no longer exact, nor a seed one for every library.
@@ -83,6 +84,15 @@ def arguments(values: Mapping[str, Any]) -> list[str]:
         for element in value if isinstance(value, list) else [value]:
             words += [f"--{key}", str(element)]
     return words
+
+
+def secrets_in(params: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Places such as `fetch.url` whose text has an address with a password, a signature or a token."""
+    places: list[tuple[str, Mapping[str, Any]]] = []
+    for section, values in params.items():
+        nested = section in ("models", "drive")
+        places += [(f"{section}.{name}", own) for name, own in values.items()] if nested else [(section, values)]
+    return [f"{place}.{key}" for place, own in places for key, value in own.items() if redacted_values(value) != value]
 
 
 def _check_sections(params: Mapping[Any, Any]) -> None:
