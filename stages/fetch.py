@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from wheretolook.console.command import FiniteRange
-from wheretolook.console.options import CachePath, OutputPath, RunOption
+from wheretolook.console.options import CachePath, OutputPath
 from wheretolook.console.stage import StageCommand, run_stage
 
 # Which options are needed depends on the source, so click cannot demand them: wheretolook.data.source_options does.
@@ -58,10 +58,9 @@ from wheretolook.console.stage import StageCommand, run_stage
     help="folder: a folder of evidence masks that mirrors the images' (same names, any suffix). archive, drive: such a"
     " folder inside, from the archive's top on, such as cells/masks. '' for none.",
 )
-# How a run is carried out is no parameter: these change no byte of what is fetched.
+# They change no byte of what is fetched; params.yaml may set them for a slow server.
 @click.option(
     "--timeout",
-    cls=RunOption,
     type=FiniteRange(0, min_open=True),
     default=60,
     show_default=True,
@@ -69,7 +68,6 @@ from wheretolook.console.stage import StageCommand, run_stage
 )
 @click.option(
     "--retries",
-    cls=RunOption,
     type=click.IntRange(0),
     default=5,
     show_default=True,

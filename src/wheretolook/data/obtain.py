@@ -144,7 +144,7 @@ def where(path: Path) -> str:
     """What to add to a message of a relative path where nothing is: the absolute path that was looked at."""
     if path.is_absolute():
         return ""
-    return f" at {path.absolute()} (a queued experiment runs in a folder of its own: give an absolute path)"
+    return f" at {path.resolve()} (a queued experiment runs in a folder of its own: give an absolute path)"
 
 
 def _verified(path: Path, wanted: Wanted, store: ContentCache) -> Path:
