@@ -4,26 +4,33 @@ from pathlib import Path
 
 import click
 
+from wheretolook.console.options import InputPath, OutputPath
 from wheretolook.console.stage import StageCommand, run_stage
 
 
 @click.command(cls=StageCommand)
-@click.option("--params", type=click.Path(path_type=Path), default=Path("params.yaml"), show_default=True)
-@click.option("--names", type=click.Path(path_type=Path), default=Path("reports/names.json"), show_default=True)
-@click.option("--values", type=click.Path(path_type=Path), default=Path("reports/parameters.json"), show_default=True)
+@click.option("--params", cls=InputPath, default="params.yaml")
+@click.option("--names", cls=OutputPath, default="reports/names.json")
+@click.option("--values", cls=OutputPath, default="reports/parameters.json")
 def check(params: Path, names: Path, values: Path) -> None:
     """Check the sections, names and values of params.yaml: what a stage would refuse, whatever its data, is refused."""
     from wheretolook.data.atomic import write_json
-    from wheretolook.pipeline.params import load_params
+    from wheretolook.pipeline.locked import check_no_links
+    from wheretolook.pipeline.params import load_params, secrets_in
+    from wheretolook.redaction import redacted_values
     from wheretolook.values import accept, check_together
 
     click.echo(f"check: every value of {params}")
+    check_no_links(Path())
     given = load_params(params)
     lines = command_lines(given)
     check_together([(where, command.name, accept(where, command, words, given)) for where, command, words in lines])
     trained, drive = list(given["models"]), list(given["drive"])
     write_json(names, {"models": [*trained, *drive], "trained": trained, "drive": drive})
-    write_json(values, given)
+    write_json(values, redacted_values(given))
+    for place in secrets_in(given):
+        click.echo(f"check: {place} has a secret in its address: DVC prints it, and dvc.lock keeps it in git; "
+                   "for a password use ~/.netrc, else download the file and give its path", err=True)  # fmt: skip
     click.echo(f"check: {len(trained)} models to train, {len(drive)} from Drive")
 
 

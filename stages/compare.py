@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from wheretolook.console.command import FiniteRange
+from wheretolook.console.options import InputPath, OutputPath
 from wheretolook.console.stage import StageCommand, run_stage
 
 
@@ -24,13 +25,13 @@ from wheretolook.console.stage import StageCommand, run_stage
 )
 @click.option("--permutations", type=click.IntRange(199), required=True, help="Relabellings of each test of classes.")
 @click.option("--seed", type=click.IntRange(0), required=True, help="Of all that is drawn at random.")
-@click.option("--prepared", type=click.Path(path_type=Path), default=Path("data/prepared"), show_default=True)
-@click.option("--names", type=click.Path(path_type=Path), default=Path("reports/names.json"), show_default=True)
-@click.option("--exports", type=click.Path(path_type=Path), default=Path("reports/exports"), show_default=True)
-@click.option("--cams", type=click.Path(path_type=Path), default=Path("data/cams"), show_default=True)
-@click.option("--arrays", type=click.Path(path_type=Path), default=Path("data/comparison"), show_default=True)
-@click.option("--reports", type=click.Path(path_type=Path), default=Path("reports/comparison"), show_default=True)
-@click.option("--page", type=click.Path(path_type=Path), default=Path("reports/statements.md"), show_default=True)
+@click.option("--prepared", cls=InputPath, default="data/prepared")
+@click.option("--names", cls=InputPath, default="reports/names.json")
+@click.option("--exports", cls=InputPath, default="reports/exports")
+@click.option("--cams", cls=InputPath, default="data/cams")
+@click.option("--arrays", cls=OutputPath, default="data/comparison")
+@click.option("--reports", cls=OutputPath, default="reports/comparison")
+@click.option("--page", cls=OutputPath, default="reports/statements.md")
 def compare(
     split: str,
     resamples: int,
@@ -56,7 +57,10 @@ def compare(
     from wheretolook.analysis.statements.study_statements import study_statements
     from wheretolook.data.atomic import replacing_folder, write_json, write_text
     from wheretolook.data.prepared import load_prepared
+    from wheretolook.data.written_folder import check_replaceable
 
+    for written in (arrays, reports):  # before work of minutes or hours
+        check_replaceable(written)
     study = load_study(names, exports, cams, load_prepared(prepared), split)
     click.echo(f"compare: {len(study.names)} models on {len(study.rows)} {split} images")
     with replacing_folder(arrays) as folder:

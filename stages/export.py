@@ -5,11 +5,12 @@ from pathlib import Path
 
 import click
 
+from wheretolook.console.options import CachePath, DeviceOption, InputPath, ModelName, OutputPath
 from wheretolook.console.stage import StageCommand, run_stage
 
 
 @click.command(cls=StageCommand)
-@click.argument("name")
+@click.argument("name", type=ModelName())
 @click.option("--methods", multiple=True, required=True, help="CAM method; give it again for each one.")
 @click.option("--layers", required=True, help='"all", or names of layers with commas between them.')
 @click.option(
@@ -32,14 +33,12 @@ from wheretolook.console.stage import StageCommand, run_stage
     help="Classes up to which maps of every class are stored of every image; beyond, of the true and the predicted "
     "class, a fraction of the space, and without the test of where a class differs from the rest.",
 )
-@click.option(
-    "--device", envvar="WHERETOLOOK_DEVICE", default="", help='"cpu", "cuda", "mps"; empty: the best there is.'
-)
-@click.option("--models", type=click.Path(path_type=Path), default=Path("models"), show_default=True)
-@click.option("--prepared", type=click.Path(path_type=Path), default=Path("data/prepared"), show_default=True)
-@click.option("--cams", type=click.Path(path_type=Path), default=Path("data/cams"), show_default=True)
-@click.option("--exports", type=click.Path(path_type=Path), default=Path("reports/exports"), show_default=True)
-@click.option("--cache", type=click.Path(path_type=Path), default=Path(".cache/export"), show_default=True)
+@click.option("--device", cls=DeviceOption)
+@click.option("--models", cls=InputPath, default="models")
+@click.option("--prepared", cls=InputPath, default="data/prepared")
+@click.option("--cams", cls=OutputPath, default="data/cams", of_model="{name}")
+@click.option("--exports", cls=OutputPath, default="reports/exports", of_model="{name}.json")
+@click.option("--cache", cls=CachePath, default=".cache/export")
 def export(
     name: str,
     methods: tuple[str, ...],

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from wheretolook.console.command import FiniteRange
+from wheretolook.console.options import CachePath, OutputPath
 from wheretolook.console.stage import StageCommand, run_stage
 
 # Which options are needed depends on the source, so click cannot demand them: wheretolook.data.source_options does.
@@ -57,7 +58,7 @@ from wheretolook.console.stage import StageCommand, run_stage
     help="folder: a folder of evidence masks that mirrors the images' (same names, any suffix). archive, drive: such a"
     " folder inside, from the archive's top on, such as cells/masks. '' for none.",
 )
-# How a run is carried out is no parameter: these change no byte of what is fetched.
+# They change no byte of what is fetched; params.yaml may set them for a slow server.
 @click.option(
     "--timeout",
     type=FiniteRange(0, min_open=True),
@@ -66,12 +67,14 @@ from wheretolook.console.stage import StageCommand, run_stage
     help="archive, drive: seconds without an answer or progress, after which an attempt has failed.",
 )
 @click.option(
-    "--retries", type=click.IntRange(0), default=5, show_default=True, help="archive, drive: attempts after the first."
+    "--retries",
+    type=click.IntRange(0),
+    default=5,
+    show_default=True,
+    help="archive, drive: attempts after the first.",
 )
-@click.option(
-    "--cache", type=click.Path(path_type=Path), default=Path(".cache"), show_default=True, help="Of what was fetched."
-)
-@click.option("--raw", type=click.Path(path_type=Path), default=Path("data/raw"), show_default=True, help="Written.")
+@click.option("--cache", cls=CachePath, default=".cache")
+@click.option("--raw", cls=OutputPath, default="data/raw")
 def fetch(source: str, raw: Path, timeout: float, retries: int, cache: Path, **options: Any) -> None:
     """Get the raw images: RAW/images/CLASS/FILE, and RAW/masks/CLASS/FILE where the source has evidence masks."""
     from wheretolook.data.atomic import replacing_folder

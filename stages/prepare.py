@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from wheretolook.console.command import FiniteRange
+from wheretolook.console.options import InputPath, OutputPath
 from wheretolook.console.stage import StageCommand, run_stage
 
 
@@ -61,10 +62,8 @@ from wheretolook.console.stage import StageCommand, run_stage
     required=True,
     help="A file that cannot be decoded: refuse the data, or leave it out and say so in the audit.",
 )
-@click.option("--raw", type=click.Path(path_type=Path), default=Path("data/raw"), show_default=True, help="Read.")
-@click.option(
-    "--prepared", type=click.Path(path_type=Path), default=Path("data/prepared"), show_default=True, help="Written."
-)
+@click.option("--raw", cls=InputPath, default="data/raw")
+@click.option("--prepared", cls=OutputPath, default="data/prepared")
 def prepare(raw: Path, prepared: Path, **options: Any) -> None:
     """Prepare RAW: images.npy, masks.npy (where there are masks), index.csv and audit.json in PREPARED."""
     from wheretolook.data.audit import audit_sentence

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import click
 
+from wheretolook.console.options import InputPath, OutputPath
 from wheretolook.console.stage import StageCommand, run_stage
-
-PATH = click.Path(path_type=Path)
 
 
 @click.command(cls=StageCommand)
@@ -14,10 +13,10 @@ PATH = click.Path(path_type=Path)
     "--gallery_images", type=click.IntRange(1), required=True, help="Images of the compared split on the page."
 )
 @click.option("--gallery_cells", type=click.IntRange(1), required=True, help="Finer maps are averaged for the page.")
-@click.option("--reports", type=PATH, default=Path("reports"), show_default=True)
-@click.option("--prepared", type=PATH, default=Path("data/prepared"), show_default=True)
-@click.option("--cams", type=PATH, default=Path("data/cams"), show_default=True)
-@click.option("--comparison", type=PATH, default=Path("data/comparison"), show_default=True)
+@click.option("--reports", cls=OutputPath, default="reports")
+@click.option("--prepared", cls=InputPath, default="data/prepared")
+@click.option("--cams", cls=InputPath, default="data/cams")
+@click.option("--comparison", cls=InputPath, default="data/comparison")
 def report(
     gallery_images: int, gallery_cells: int, reports: Path, prepared: Path, cams: Path, comparison: Path
 ) -> None:

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
+from wheretolook.console.options import CachePath, DeviceOption, InputPath, ModelName, OutputPath
 from wheretolook.console.stage import StageCommand, run_stage
 
 
 @click.command(cls=StageCommand)
-@click.argument("name")
+@click.argument("name", type=ModelName())
 @click.option(
     "--faithfulness_images",
     type=click.IntRange(0),
@@ -30,14 +31,12 @@ from wheretolook.console.stage import StageCommand, run_stage
 )
 @click.option("--resamples", type=click.IntRange(199), required=True, help="Resamples of each bootstrap interval.")
 @click.option("--seed", type=click.IntRange(0), required=True, help="Of all that is drawn at random.")
-@click.option(
-    "--device", envvar="WHERETOLOOK_DEVICE", default="", help='"cpu", "cuda", "mps"; empty: the best there is.'
-)
-@click.option("--models", type=click.Path(path_type=Path), default=Path("models"), show_default=True)
-@click.option("--prepared", type=click.Path(path_type=Path), default=Path("data/prepared"), show_default=True)
-@click.option("--cams", type=click.Path(path_type=Path), default=Path("data/cams"), show_default=True)
-@click.option("--cache", type=click.Path(path_type=Path), default=Path(".cache/score"), show_default=True)
-@click.option("--reports", type=click.Path(path_type=Path), default=Path("reports/models"), show_default=True)
+@click.option("--device", cls=DeviceOption)
+@click.option("--models", cls=InputPath, default="models")
+@click.option("--prepared", cls=InputPath, default="data/prepared")
+@click.option("--cams", cls=InputPath, default="data/cams")
+@click.option("--cache", cls=CachePath, default=".cache/score")
+@click.option("--reports", cls=OutputPath, default="reports/models", of_model="{name}.json")
 def score(
     name: str,
     faithfulness_images: int,

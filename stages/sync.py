@@ -5,11 +5,12 @@ from pathlib import Path
 import click
 
 from wheretolook.console.command import FiniteRange
+from wheretolook.console.options import CachePath, ModelName, NumberText, OutputPath, read_names
 from wheretolook.console.stage import StageCommand, run_stage
 
 
 @click.command(cls=StageCommand)
-@click.argument("name")
+@click.argument("name", type=ModelName())
 @click.option("--timeout", type=FiniteRange(min=0, min_open=True), required=True,
               help="Seconds without an answer, or without progress, after which an attempt has failed.")  # fmt: skip
 @click.option("--retries", type=click.IntRange(0), required=True,
@@ -21,14 +22,20 @@ from wheretolook.console.stage import StageCommand, run_stage
 @click.option("--architecture", default="", help="Of a foreign state dict: one that `train` knows, too.")
 @click.option("--arguments", default="", help="Of the architecture, like width=16,depth=4.")
 # A list in params.yaml comes as the same option again and again.
-@click.option("--classes", multiple=True, help="Of a foreign state dict, in the order of its outputs: a list, or a,b.")
+@click.option("--classes", multiple=True, callback=read_names,
+              help="Of a foreign state dict, in the order of its outputs: a list; or a,b; or @FILE, a text file with "
+              "one name a line, for thousands of them.")  # fmt: skip
 @click.option("--input_size", type=click.IntRange(1), help="Side of the images that it was trained on, pixels.")
-@click.option("--mean", multiple=True, help="Of the channels of its input, in 0..1. [default: ImageNet's]")
-@click.option("--std", multiple=True, help="Of the channels of its input, in 0..1. [default: ImageNet's]")
+@click.option(
+    "--mean", type=NumberText(), multiple=True, help="Of the channels of its input, in 0..1. [default: ImageNet's]"
+)
+@click.option(
+    "--std", type=NumberText(), multiple=True, help="Of the channels of its input, in 0..1. [default: ImageNet's]"
+)
 @click.option("--fit", type=click.Choice(["stretch", "pad", "crop"]),
               help="How its images became squares; for `wheretolook look`, which stretches otherwise.")  # fmt: skip
-@click.option("--models", type=click.Path(path_type=Path), default=Path("models"), show_default=True)
-@click.option("--cache", type=click.Path(path_type=Path), default=Path(".cache"), show_default=True)
+@click.option("--models", cls=OutputPath, default="models", of_model="{name}.safetensors")
+@click.option("--cache", cls=CachePath, default=".cache")
 def sync(name: str, timeout: float, retries: int, identifier: str, url: str, sha256: str, models: Path, cache: Path,
          **foreign: str | int | tuple[str, ...] | None) -> None:  # fmt: skip
     """Bring the model NAME to models/NAME.safetensors."""
@@ -36,9 +43,10 @@ def sync(name: str, timeout: float, retries: int, identifier: str, url: str, sha
     from wheretolook.data.obtain import obtain
     from wheretolook.models.admit import admit
     from wheretolook.models.entry import read_entry
+    from wheretolook.redaction import redacted
 
     wanted, description = read_entry(name, {"identifier": identifier, "url": url, "sha256": sha256, **foreign})
-    click.echo(f"sync {name}: from {wanted.source}")
+    click.echo(redacted(f"sync {name}: from {wanted.source}"))
     path = obtain(wanted, cache, Patience(timeout, retries))
     card = admit(path, f"drive.{name} ({wanted.source})", models / f"{name}.safetensors", description)
     click.echo(

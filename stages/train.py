@@ -7,11 +7,12 @@ from typing import Any
 import click
 
 from wheretolook.console.command import FiniteRange
+from wheretolook.console.options import CachePath, DeviceOption, InputPath, ModelName, OutputPath
 from wheretolook.console.stage import StageCommand, run_stage
 
 
 @click.command(cls=StageCommand)
-@click.argument("name")
+@click.argument("name", type=ModelName())
 @click.option(
     "--architecture",
     required=True,
@@ -39,10 +40,10 @@ from wheretolook.console.stage import StageCommand, run_stage
     required=True,
     help="To start from: random, or pretrained ones of a torchvision network by their name there, like IMAGENET1K_V1.",
 )
-@click.option("--device", envvar="WHERETOLOOK_DEVICE", default="", help="cpu, cuda, cuda:1, mps; empty: the best here.")
-@click.option("--prepared", type=click.Path(path_type=Path), default=Path("data/prepared"), show_default=True)
-@click.option("--models", type=click.Path(path_type=Path), default=Path("models"), show_default=True)
-@click.option("--cache", type=click.Path(path_type=Path), default=Path(".cache/train"), show_default=True)
+@click.option("--device", cls=DeviceOption)
+@click.option("--prepared", cls=InputPath, default="data/prepared")
+@click.option("--models", cls=OutputPath, default="models", of_model="{name}.safetensors")
+@click.option("--cache", cls=CachePath, default=".cache/train")
 def train(name: str, device: str, prepared: Path, models: Path, cache: Path, **options: Any) -> None:
     """Train the network NAME on the prepared images; write MODELS/NAME.safetensors."""
     from wheretolook.data.prepared import load_prepared

@@ -1,11 +1,15 @@
 """The one error that a user is meant to read: input that cannot be used as it is."""
 
+from wheretolook.redaction import redacted
+
 
 class InputError(Exception):
     """Input that cannot be used: a file, a parameter, a network, the output of a model.
 
     Raised at the boundaries of the program. A stage and the `wheretolook` command print it without a traceback; any
     other exception is a bug and keeps its traceback. Code reads the fields and never the sentence.
+
+    Secrets in URLs are hidden in every field.
 
     Attributes:
         subject: the thing at fault: a path, a parameter, a layer. With nothing else given, the whole message.
@@ -15,8 +19,9 @@ class InputError(Exception):
     """
 
     def __init__(self, subject: str, expected: str = "", found: str = "", hint: str = "") -> None:
-        super().__init__(subject, expected, found, hint)
-        self.subject, self.expected, self.found, self.hint = (str(part) for part in (subject, expected, found, hint))
+        parts = tuple(redacted(str(part)) for part in (subject, expected, found, hint))
+        super().__init__(*parts)
+        self.subject, self.expected, self.found, self.hint = parts
 
     def __str__(self) -> str:
         """`SUBJECT: expected EXPECTED, found FOUND. HINT.`, without the parts that were not given."""

@@ -1,6 +1,7 @@
 """What a stage would refuse of its values only once it runs: asked beforehand, of the very functions that it calls."""
 
 import difflib
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,9 +9,13 @@ from typing import Any
 
 import click
 
+from wheretolook.console.options import parameters_of, settings_of
 from wheretolook.data.refusal import Refusal
+from wheretolook.errors import InputError
 
 Values = Mapping[str, Any]
+# Bytes; Linux takes 131,072 for one argument, and dvc.yaml's own part of the line is short.
+LONGEST_COMMAND = 130_000
 
 
 def accept(where: str, command: click.Command, words: list[str], given: dict[str, dict]) -> Values:
@@ -27,11 +32,12 @@ def accept(where: str, command: click.Command, words: list[str], given: dict[str
             refuse itself.
     """
     for place in where.split(" and "):
-        _check_kinds(place, _values_at(place, given), command)
+        values = _values_at(place, given)
+        _check_keys(place, values, command)
+        _check_kinds(place, values, command)
+    _check_length(where, words)
     try:
         context = command.make_context(command.name, list(words))
-    except click.NoSuchOption as error:
-        raise Refusal(unknown_key(error.option_name, command, where.split(" and "), given)) from error
     except click.UsageError as error:
         raise Refusal(f"params.yaml: {where}: {error.format_message()}") from error
     with _told_of(where):
@@ -72,13 +78,30 @@ def _told_of(where: str) -> Iterator[None]:
         raise Refusal(f"params.yaml: {refusal}" if named else f"params.yaml: {where}: {refusal}") from refusal
 
 
+def _check_keys(place: str, values: Values, command: click.Command) -> None:
+    """Refuse keys that are no parameters: unknown ones, and settings of a run, such as its paths."""
+    parameters, settings = parameters_of(command), settings_of(command)
+    for key in values:
+        if key in settings:
+            raise InputError(
+                f"params.yaml: {place}.{key}",
+                f"parameters of stage {command.name}",
+                "a setting of the run, which changes no result or which DVC fixes",
+                f'remove it; "python stages/{command.name}.py --help" lists both',
+            )
+        if key not in parameters and not command.context_settings.get("ignore_unknown_options"):
+            near = difflib.get_close_matches(key, parameters, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(parameters))}"
+            raise Refusal(f"params.yaml: {place}: unknown key {key!r} of stage {command.name}; {hint}")
+
+
 def _check_kinds(place: str, values: Values, command: click.Command) -> None:
     """Refuse what click would misread: a list (its last counts), a truth for a value, a value for a truth."""
-    options = {name: option for option in command.params for name in option.opts if isinstance(option, click.Option)}
+    options = parameters_of(command)
     for key, value in values.items():
-        option = options.get(f"--{key}")
+        option = options.get(key)
         if option is None:
-            continue  # click's own parser finds it unknown
+            continue  # of a command that takes any option
         if isinstance(value, list) and not option.multiple:
             raise Refusal(
                 f"params.yaml: {place}.{key}: expected one value, found the list {value!r:.80}; write one alone"
@@ -90,6 +113,32 @@ def _check_kinds(place: str, values: Values, command: click.Command) -> None:
             raise Refusal(
                 f"params.yaml: {place}.{key}: expected a number or a text, found {written}; quote it, if it is text"
             )
+        for element in value if isinstance(value, list) else [value]:
+            if _is_text(option) and not isinstance(element, str):
+                raise InputError(
+                    f"params.yaml: {place}.{key}",
+                    "text",
+                    f"{'true or false' if isinstance(element, bool) else 'a number'}, {str(element).lower()}",
+                    f"put it in quotes, as in '{str(element).lower()}': YAML reads 00 without quotes as 0, and 1e5 as "
+                    "100000.0",
+                )
+
+
+def _is_text(option: click.Option) -> bool:
+    """Whether an option takes any text: of a number, YAML keeps the value and not the digits."""
+    return isinstance(option.type, click.types.StringParamType | click.Path)
+
+
+def _check_length(where: str, words: Sequence[str]) -> None:
+    """Refuse what DVC could not start: it gives the whole command line to a shell, as one argument."""
+    length = len(shlex.join(words).encode())
+    if length > LONGEST_COMMAND:
+        raise InputError(
+            f"params.yaml: {where}",
+            f"values of {LONGEST_COMMAND:,} bytes at most as a command line, all together",
+            f"{length:,}",
+            "shorten the longest; class names may be in a text file, one a line: `classes: '@FILE'`",
+        )
 
 
 def check_values(stage: str, values: Values) -> None:
@@ -104,29 +153,6 @@ def check_values(stage: str, values: Values) -> None:
     """
     if stage in CHECKS:
         CHECKS[stage](values)
-
-
-def unknown_key(option: str, command: click.Command, places: Sequence[str], params: Mapping[str, Any]) -> str:
-    """The message for a key of params.yaml that the stage does not take: where it stands, and the nearest that it does.
-
-    Args:
-        option: as it came on the command line, `--epohcs`, or `--no-augmnet` for a false value.
-        command: the stage's.
-        places: where its values stand, such as "train" and "models.last-0".
-        params: params.yaml.
-    """
-    key, place = option.removeprefix("--"), places[0]
-    for candidate in places:
-        values = _values_at(candidate, params)
-        for spelling in (option.removeprefix("--"), option.removeprefix("--no-")):
-            if spelling in values:
-                key, place = spelling, candidate
-    # How a run is carried out, its paths and its device, is no parameter.
-    taken = [p for p in command.params if isinstance(p, click.Option) and not (p.envvar or isinstance(p.default, Path))]
-    names = sorted(name.removeprefix("--") for known in taken for name in known.opts)
-    near = difflib.get_close_matches(key, names, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(names)}"
-    return f"params.yaml: {place}: unknown key {key!r} of stage {command.name}; {hint}"
 
 
 def _values_at(place: str, params: Mapping[str, Any]) -> Values:

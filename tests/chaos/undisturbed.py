@@ -73,7 +73,7 @@ def outputs(root: Path) -> dict[str, str]:
     return {
         file.relative_to(root).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in files
-        if file.name != ".gitignore"
+        if file.name != ".gitignore" and not file.name.endswith(".written")
     }
 
 

@@ -9,7 +9,7 @@ from tests.chaos.undisturbed import Undisturbed, outputs
 def half_written(root: Path, undisturbed: Undisturbed) -> list[str]:
     """Outputs that are neither absent nor whole, and contents of DVC's cache that are not what their names say.
 
-    A name that says "unfinished" (`.part-` and a process id) is fine. dvc.lock isn't ours: DVC writes it in place, and
+    A name that says "unfinished" (`.part-`) is fine. dvc.lock isn't ours: DVC writes it in place, and
     `make mend` puts it back.
     """
     found = [

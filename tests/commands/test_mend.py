@@ -5,7 +5,6 @@ import random
 import resource
 import subprocess
 import sys
-import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from dvc.utils import strictyaml
 
 from tests.pipeline.code_dependencies import ROOT
 from wheretolook.commands.mend import is_whole_lock, main, mend
+from wheretolook.data.atomic import replacing
 from wheretolook.data.refusal import Refusal
 
 WHOLE = """schema: '2.0'
@@ -111,8 +111,7 @@ def test_a_lock_that_git_could_not_merge_is_refused_and_left_as_it_is(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (root / "dvc.lock").write_text(CONFLICT)
-    left = root / "data" / "raw.part-4194305"
-    left.mkdir(parents=True)
+    left = leave_scratch(root / "data/raw.part-1a2b3c")
     with pytest.raises(Refusal, match="git checkout --ours"):
         mend(root)
     assert (root / "dvc.lock").read_text() == CONFLICT and left.exists()
@@ -148,29 +147,23 @@ def test_a_cut_rwlock_is_removed(root: Path) -> None:
     assert not (root / ".dvc" / "tmp" / "rwlock").exists()
 
 
+def leave_scratch(path: Path) -> Path:
+    """A scratch folder as a killed stage leaves it: its lock file is there, and nobody holds the lock."""
+    path.mkdir(parents=True)
+    path.with_name(f"{path.name}.lock").touch()
+    return path
+
+
 def test_unfinished_outputs_of_dead_processes_are_removed(root: Path) -> None:
-    dead, mine = root / "data" / "raw.part-4194305", root / "reports" / "models" / f"a.json.part-{os.getpid()}"
-    dead.mkdir(parents=True)
+    dead, old = leave_scratch(root / "data/raw.part-1a2b3c"), leave_scratch(root / "data/cams/a.part-0d0d0d")
     (dead / "file").touch()
-    mine.parent.mkdir(parents=True)
-    mine.touch()
-    (root / "data" / "cams").mkdir()
-    (root / "data" / "cams" / "a.part-4194305-old").mkdir()
-    assert mend(root) == [
-        "2 unfinished outputs of killed stages removed: data/cams/a.part-4194305-old, data/raw.part-4194305"
-    ]
-    assert not dead.exists() and mine.exists()
-
-
-def test_a_later_process_of_the_same_number_keeps_no_scratch(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scratch = root / "data" / f"prepared.part-{os.getpid()}"
-    scratch.mkdir(parents=True)
-    os.utime(scratch, (0, 0))  # as of a folder that was renamed
-    assert mend(root) == [] and scratch.exists(), "this process was there before it"
-    monkeypatch.setattr("psutil.Process.create_time", lambda process: time.time() + 30)
-    assert mend(root) == [] and scratch.exists(), "clocks differ"
-    monkeypatch.setattr("psutil.Process.create_time", lambda process: time.time() + 90)
-    assert len(mend(root)) == 1 and not scratch.exists()
+    old.rename(f"{old}-old")
+    with replacing(root / "reports/models/a.json") as living:
+        living.touch()
+        removed = "data/cams/a.part-0d0d0d-old, data/raw.part-1a2b3c"
+        assert mend(root) == [f"2 unfinished outputs of killed stages removed: {removed}"]
+        assert not dead.exists() and living.exists()
+    assert not list(root.rglob("*.part-*"))
 
 
 def dvc_reads_or_writes(root: Path) -> AbstractContextManager[object]:
@@ -190,8 +183,7 @@ def dvc_waits_for_a_stage(root: Path) -> AbstractContextManager[object]:
 @pytest.mark.parametrize("busy", [dvc_reads_or_writes, dvc_edits_rwlock, dvc_waits_for_a_stage])
 def test_nothing_is_touched_under_a_running_dvc(root: Path, busy) -> None:
     (root / "dvc.lock").write_text("sch")
-    left = root / "data" / "raw.part-4194305"
-    left.mkdir(parents=True)
+    left = leave_scratch(root / "data/raw.part-1a2b3c")
     with busy(root):
         (told,) = mend(root)
         assert told.startswith("nothing was touched: ") and told.endswith("; wait until it ends")

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 from sqlite3 import OperationalError
 
 import pytest
@@ -70,3 +71,11 @@ def test_where_dvc_keeps_its_notes_is_told() -> None:
 def test_nvidias_tool_is_named_for_its_own_gpus_alone() -> None:
     assert "nvidia-smi" in explained(RuntimeError("CUDA error: unspecified launch failure"))
     assert "nvidia-smi" not in explained(RuntimeError("MPS backend failed to run"))
+
+
+def test_a_disk_without_inodes_is_told_from_a_full_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "a"))
+    assert "no space left on the disk" in explained(error)
+    disk = os.statvfs_result([4096, 4096, 1000, 1000, 1000, 64, 0, 0, 0, 255])
+    monkeypatch.setattr(os, "statvfs", lambda path: disk)
+    assert explained(error).startswith(f"{tmp_path / 'a'}: no inodes left on the disk")

@@ -17,20 +17,22 @@ from tests.pipeline.code_dependencies import ROOT
 from wheretolook.cli import COMMANDS, main
 from wheretolook.console.command import Command
 from wheretolook.console.stage import StageCommand
-from wheretolook.console.writers import LOCKS, key, only_writer
-from wheretolook.data.refusal import Refusal
+from wheretolook.console.writers import lock_file, only_writer
+from wheretolook.errors import InputError
 
 STAGE = """
 import sys, time
 from pathlib import Path
 import click
+from wheretolook.console.options import CachePath, OutputPath
 from wheretolook.console.stage import StageCommand
 
 @click.command(cls=StageCommand)
 @click.argument("name")
 @click.option("--seconds", type=float, default=0.0)
-@click.option("--models", type=click.Path(path_type=Path), default=Path("models"))
-def train(name, seconds, models):
+@click.option("--models", cls=OutputPath, default="models", of_model="{name}.safetensors")
+@click.option("--cache", cls=CachePath, default=".cache")
+def train(name, seconds, models, cache):
     click.echo("writes")
     sys.stdout.flush()
     time.sleep(seconds)
@@ -70,7 +72,7 @@ def test_a_second_process_is_refused_and_told_the_firsts_id(folder: Path):
         second = start(folder, "last-0")
         said = second.communicate(timeout=30)[1]
         assert second.returncode == 1
-        assert f"train last-0: expected to be the only writer of its outputs, found that process {first.pid} " in said
+        assert f'train last-0 is already running (process {first.pid}). Wait for it, or stop it with "kill' in said
         assert "Traceback" not in said
         assert first.poll() is None, "the first goes on"
     again = start(folder, "last-0")
@@ -83,10 +85,21 @@ def test_other_outputs_are_free(folder: Path):
             assert start(folder, *words).communicate(timeout=30)[0] == "writes\n"
 
 
+def test_one_output_has_one_lock_however_it_is_spelt(folder: Path):
+    (folder / "link").symlink_to(".")
+    with writing(folder, "last-0"):
+        for words in (
+            ["--models", "link/models/../models"],
+            ["--cache", "other"],
+            ["--models", str(folder / "models")],
+        ):
+            assert "already running" in start(folder, "last-0", *words).communicate(timeout=30)[1], words
+
+
 def test_torchruns_workers_are_one_writer(folder: Path):
     with writing(folder, "last-0"):
         assert start(folder, "last-0", RANK="1").communicate(timeout=30)[0] == "writes\n"
-        assert "only writer" in start(folder, "last-0", RANK="0").communicate(timeout=30)[1]
+        assert "already running" in start(folder, "last-0", RANK="0").communicate(timeout=30)[1]
 
 
 def test_a_stage_stopped_by_term_leaves_no_lock(folder: Path):
@@ -100,17 +113,22 @@ def test_a_stage_stopped_by_term_leaves_no_lock(folder: Path):
 
 def test_the_help_takes_no_lock(folder: Path):
     assert "Usage" in start(folder, "--help").communicate(timeout=30)[0]
-    assert not (folder / LOCKS).exists()
+    assert [path.name for path in folder.iterdir()] == ["stage.py"]
 
 
-def test_a_key_names_stage_and_model_and_tells_paths_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(tmp_path)
-    one, other = ({"name": "last-0", "models": Path(path), "epochs": 7} for path in ("models", "elsewhere"))
-    assert key("train", one).startswith("train-last-0-")
-    assert key("train", one) == key("train", one | {"epochs": 8}) != key("train", other)
-    refused = pytest.raises(Refusal, match=f"found that process {os.getpid()} writes them")
-    with only_writer("train", one, {}), refused, only_writer("train", one, {}):
-        pass
+def test_the_lock_of_another_stage_or_host_is_named_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    output = tmp_path / "new/a"
+    with only_writer("train a", [output], {}):
+        with pytest.raises(InputError) as here, only_writer("sync a", [output], {}):
+            pass
+        monkeypatch.setattr("platform.node", lambda: "elsewhere")
+        with pytest.raises(InputError) as there, only_writer("train a", [tmp_path / "b", output], {}):
+            pass
+        assert lock_file(output).exists() and not lock_file(tmp_path / "b").exists()
+    assert here.value.subject == f"sync a cannot start: train a writes {output} (process {os.getpid()})"
+    assert there.value.subject.startswith(f"train a is already running (process {os.getpid()} on ")
+    assert "kill" in here.value.hint and "kill" not in there.value.hint
+    assert list(tmp_path.iterdir()) == [], "neither a lock nor a folder for it is left"
 
 
 @pytest.mark.parametrize("name", COMMANDS)

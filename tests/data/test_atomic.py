@@ -1,14 +1,12 @@
 """Nothing half-written under a final name, and nothing of a running process removed."""
 
 import errno
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from wheretolook.data import atomic
 from wheretolook.data.atomic import (
     move_folder,
     remove_unfinished,
@@ -21,14 +19,6 @@ from wheretolook.data.atomic import (
 
 class Broken(Exception):
     """What goes wrong in the middle of a write."""
-
-
-@pytest.fixture
-def ended() -> int:
-    """The id of a process that has ended."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -63,7 +53,8 @@ def test_a_folder_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(Broken), replacing_folder(folder) as scratch:
         (scratch / "third").write_text("half")
         raise Broken
-    assert [path.name for path in folder.iterdir()] == ["second"] and len(list(tmp_path.iterdir())) == 1
+    assert [path.name for path in folder.iterdir()] == ["second"]
+    assert {path.name for path in tmp_path.iterdir()} == {"folder", ".folder.written"}
 
 
 def test_a_folder_comes_from_another_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,20 +81,39 @@ def test_equal_values_give_equal_bytes_and_nan_none(tmp_path: Path) -> None:
     assert not (tmp_path / "c").exists()
 
 
-def test_what_a_killed_process_left_goes_and_what_a_running_one_writes_stays(tmp_path: Path, ended: int) -> None:
-    parent = os.getppid()
-    for name in (f"a.part-{ended}", f"a.part-{parent}", "a.part-mine", f"b.part-{ended}"):
+def test_what_a_killed_process_left_goes_and_what_a_running_one_writes_stays(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from wheretolook.data.atomic import replacing_folder\n"
+        "with replacing_folder(Path(sys.argv[1])) as scratch: print(scratch.name, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "a")], stdout=subprocess.PIPE, text=True
+    ) as other:
+        scratch = tmp_path / other.stdout.readline().strip()
+        try:
+            assert remove_unfinished(tmp_path) == [] and scratch.is_dir(), "another process, of whatever number, writes"
+        finally:
+            other.kill()
+    assert remove_unfinished(tmp_path, "b") == [] and scratch.is_dir(), "another name"
+    assert remove_unfinished(tmp_path, "a") == [scratch] and list(tmp_path.iterdir()) == []
+
+
+def test_this_process_keeps_its_own_scratch_too(tmp_path: Path) -> None:
+    with replacing(tmp_path / "a") as scratch:
+        scratch.touch()
+        assert remove_unfinished(tmp_path) == [] and scratch.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_what_has_no_lock_file_is_somebody_elses_and_stays(tmp_path: Path) -> None:
+    (tmp_path / "film.part-1").touch()
+    assert remove_unfinished(tmp_path) == [] and (tmp_path / "film.part-1").exists()
+
+
+def test_only_the_named_scratch_is_removed(tmp_path: Path) -> None:
+    for name in ("b.part-0a0a0a", "b.part-0a0a0a.lock"):
         (tmp_path / name).touch()
-    assert remove_unfinished(tmp_path, "a") == [tmp_path / f"a.part-{ended}"]
-    assert {path.name for path in tmp_path.iterdir()} == {f"a.part-{parent}", "a.part-mine", f"b.part-{ended}"}
     remove_unfinished_of(tmp_path, {"c"})
-    assert (tmp_path / f"b.part-{ended}").exists()
+    assert (tmp_path / "b.part-0a0a0a").exists()
     remove_unfinished_of(tmp_path, {"b", "c"})
-    assert not (tmp_path / f"b.part-{ended}").exists()
-
-
-def test_a_later_process_of_the_same_number_does_not_keep_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    left = tmp_path / f"a.part-{os.getpid()}"
-    left.touch()
-    monkeypatch.setattr(atomic, "_began_after", lambda number, scratch: (number, scratch) == (os.getpid(), left))
-    assert remove_unfinished(tmp_path) == [left]
+    assert list(tmp_path.iterdir()) == []

@@ -10,11 +10,12 @@ import pytest
 
 from tests.pipeline.code_dependencies import ROOT, SOURCE, STAGES, imported_files
 
+FOR_ALL = ("errors.py", "redaction.py")  # they import nothing but each other
 LAYERS = ["data", "execution", "models", "cams", "analysis", "report"]
 # What each package may import beside itself: of the layers those below, and what stands beside them.
 MAY_IMPORT = {layer: set(LAYERS[:height]) for height, layer in enumerate(LAYERS)} | {
     "console": {"data", "execution"},
-    "pipeline": {"data"},
+    "pipeline": {"data", "console"},
     "verify": {"data", "execution", "models", "cams", "pipeline"},
     "diff": {*LAYERS, "pipeline"},
     "look": {*LAYERS, "console"},
@@ -53,7 +54,7 @@ def test_imports_point_down(file: Path) -> None:
     for imported in imported_files(file):
         if imported.is_relative_to(PACKAGE) and imported.read_text(encoding="utf-8").strip():
             below = part_of(imported)
-            inside = allowed is None or below == part_of(file) or below in allowed
+            inside = allowed is None or below in (part_of(file), *FOR_ALL) or below in allowed
             assert inside, f"{file.name} imports {imported.name}"
 
 

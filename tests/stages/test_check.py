@@ -165,6 +165,25 @@ def test_a_misspelt_key_is_named_where_it_stands_with_the_nearest_parameter(
             for value in ("yes", "true", 1)
         ),
         ({"train": {"epochs": True}}, "train.epochs: expected a number or a text, found true; quote it, if it is text"),
+        ({"prepare": {"fit=pad": 1}}, "prepare: expected keys of letters, digits and '_', found the key 'fit=pad'"),
+        ({"fetch": {"raw=/home/me": True}}, "fetch: expected keys of letters, digits and '_', found the key 'raw=/hom"),
+        ({"prepare": {"$(reboot)": 1}}, "prepare: expected keys of letters, digits and '_'"),
+        (
+            {"train": {"no-augment": True}},
+            "train: expected keys of letters, digits and '_', found the key 'no-augment'",
+        ),
+        ({"drive": {"x": ENTRY | FOREIGN | {"classes": [0, 1, 10]}}}, "drive.x.classes: expected text, found a number"),
+        ({"drive": {"x": ENTRY | {"id": 123}}}, "drive.x.id: expected text, found a number, 123. Put it in quotes"),
+        ({"fetch": ARCHIVE | {"root": 2020.0}}, "fetch.root: expected text, found a number, 2020.0"),
+        (
+            {"drive": {"x": ENTRY | FOREIGN | {"classes": [f"{i:090}" for i in range(1_400)]}}},
+            "sync and drive.x: expected values of 130,000 bytes at most as a command line",
+        ),
+        (
+            {"drive": {"x": ENTRY | FOREIGN | {"classes": "@none.txt"}}},
+            "Invalid value for '--classes': expected a UTF-8 text file with one name a line at /",
+        ),
+        ({"prepare": {"group_pattern": "^C\\d'"}}, "prepare.group_pattern '^C\\d''': expected a group in parentheses"),
         (
             {"models": {"x" * 101: {"loss": "last", "seed": 0}}},
             "models: bad name 'xxxxxxxxxxxxxxxxxxxx...': expected at",
@@ -176,6 +195,30 @@ def test_what_a_stage_would_refuse_is_refused_by_the_key_in_params_yaml(sections
     assert result.exit_code == 1
     assert message in result.output and "\nError: params.yaml: " in result.output, result.output
     assert not Path("reports").exists()
+
+
+def test_ten_thousand_class_names_come_from_a_file() -> None:
+    Path("names.txt").write_text("".join(f"class {i}, with a comma\n" for i in range(10_000)), encoding="utf-8")
+    result = run(drive={"x": ENTRY | FOREIGN | {"classes": "@names.txt"}})
+    assert result.exit_code == 0, result.output
+    Path("names.txt").write_text("one\none\n", encoding="utf-8")
+    result = run(drive={"x": ENTRY | FOREIGN | {"classes": "@names.txt"}})
+    assert result.exit_code == 1 and "drive.x: classes: expected two names or more, each once" in result.output
+
+
+def test_means_may_be_numbers() -> None:
+    result = run(drive={"x": ENTRY | FOREIGN | {"mean": [0.5, 0.5, 0.5], "std": [1, 1, 1]}})
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("folder", ["data", "models", "reports/exports"])
+def test_a_folder_of_outputs_that_is_a_link_is_refused_with_dvcs_way(folder: str, tmp_path: Path) -> None:
+    Path(folder).parent.mkdir(exist_ok=True)
+    Path("far").mkdir()
+    Path(folder).symlink_to(tmp_path / "far")
+    result = run()
+    assert result.exit_code == 1 and f"Error: {folder}: expected a folder of its own" in result.output
+    assert "dvc cache dir" in result.output and "cache.type symlink" in result.output
 
 
 @pytest.mark.parametrize(

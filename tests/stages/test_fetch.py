@@ -100,7 +100,7 @@ def test_a_missing_option_is_named():
     ("counts", "message"),
     [
         ({"a": 1}, "at least two class folders; found one, a"),
-        ({}, "source/images: expected a folder with one folder of images for each class; found no folder"),
+        ({}, "source/images: expected a folder with one folder of images for each class, found no folder at /"),
     ],
 )
 def test_a_folder_that_cannot_be_used_is_refused_and_the_old_data_stay(counts: dict[str, int], message: str):
@@ -109,7 +109,8 @@ def test_a_folder_that_cannot_be_used_is_refused_and_the_old_data_stay(counts: d
     write_classes(Path("source"), counts)
     result = run({"source": "folder", "path": "source/images", "masks": ""})
     assert result.exit_code == 1 and message in result.output
-    assert hashes("data/raw") == before and [path.name for path in Path("data").iterdir()] == ["raw"]
+    assert hashes("data/raw") == before
+    assert {path.name for path in Path("data").iterdir()} == {"raw", ".raw.written"}
 
 
 def test_masks_of_no_image_are_told_and_most_of_them_refused():

@@ -35,3 +35,24 @@ def test_a_setpriv_without_death_signals_does_not_keep_a_stage_from_running(
     assert (done.stdout, done.stderr) == ("42\n", "")
     said = (tmp_path / "said").read_text().splitlines() if started else []
     assert said == [f"--pdeathsig TERM -- {command}" for command in started]
+
+
+def test_a_notebooks_backend_of_matplotlib_does_not_reach_a_stage():
+    environment = os.environ | {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "VIRTUAL_ENV": sys.prefix}
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    command = ["sh", str(LAUNCH), "-c", "import os; print(os.environ['MPLBACKEND'])"]
+    assert subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout == "agg\n"
+
+
+def test_a_clone_with_windows_line_ends_has_the_same_bytes(tmp_path: Path):
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@localhost", *words], cwd=tmp_path, check=True)
+
+    for name in (".gitattributes", "stages/launch"):
+        (tmp_path / "origin" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(LAUNCH.parents[1] / name, tmp_path / "origin" / name)
+    git("init", "-q", "origin")
+    git("-C", "origin", "add", "-A")
+    git("-C", "origin", "commit", "-qm", "start")
+    git("-c", "core.autocrlf=true", "clone", "-q", "origin", "clone")
+    assert (tmp_path / "clone/stages/launch").read_bytes() == LAUNCH.read_bytes()

@@ -10,7 +10,7 @@ from typing import Any
 
 from wheretolook.data import atomic
 from wheretolook.execution.ranks import Ranks
-from wheretolook.execution.state_key import state_key
+from wheretolook.execution.state_key import state_key, states_of
 
 # No more than this is lost by a kill, and a block.
 SECONDS_BETWEEN = 20.0
@@ -63,12 +63,12 @@ def state_folder(cache: Path, name: str, depends_on: dict[str, Any], ranks: Rank
 
 def prepare_state(folder: Path, create: Callable[[Path], None]) -> None:
     """Have `folder/maps` hold the arrays: those of a killed export, or new ones; other states of the name go."""
-    for other in folder.parent.glob("*"):
+    for other in states_of(folder.parent.parent, folder.parent.name):
         if other != folder:
             _discard(other)
     if not (folder / "maps").is_dir() or not _is_begun(folder):
         _discard(folder)
-        with atomic.replacing_folder(folder / "maps") as scratch:
+        with atomic.replacing_folder(folder / "maps", recorded=False) as scratch:
             create(scratch)
 
 

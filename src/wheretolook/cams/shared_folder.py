@@ -1,13 +1,14 @@
 """One folder that several processes fill together, and that appears under its name when all are done."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from wheretolook.cams.journal import discard_unless_begun, prepare_state
 from wheretolook.data.atomic import move_folder
+from wheretolook.data.written_folder import check_replaceable
 from wheretolook.execution.ranks import Ranks
+from wheretolook.execution.state_key import remove_states
 
 
 @contextmanager
@@ -27,13 +28,14 @@ def shared_state(state: Path, path: Path, ranks: Ranks, create: Callable[[Path],
     state = ranks.gathered(state)[0]
     try:
         if ranks.leads:
+            check_replaceable(path)
             prepare_state(state, create)
         ranks.wait()
         yield state / "maps"
         ranks.wait()
         if ranks.leads:
             move_folder(state / "maps", path)
-            shutil.rmtree(state.parent, ignore_errors=True)
+            remove_states(state.parent.parent, state.parent.name)
         ranks.wait()
     finally:
         if ranks.leads:

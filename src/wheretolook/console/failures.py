@@ -3,7 +3,7 @@
 import errno
 import os
 
-from wheretolook.data.space import FULL, free_bytes
+from wheretolook.data.space import FULL, free_bytes, is_out_of_inodes
 from wheretolook.execution.machine import is_gpu_failure, is_out_of_memory
 
 AGAIN = "the same command, or `dvc repro`, goes on from what is done"
@@ -51,6 +51,11 @@ def _of_the_disk(error: OSError) -> str | None:
             more = f"needed {_megabytes(needed)}" if needed else "needed more"
             return f"{file}: longer than a file may be here: {more}; raise the limit (`ulimit -f`), {again}"
         more = f"needed {_megabytes(needed)}" if needed else "needed more than what was free"
+        if error.errno == errno.ENOSPC and is_out_of_inodes(Path(str(file))):
+            return (
+                f"{file}: no inodes left on the disk: it takes no more files, however much space is free; remove files "
+                f"that you do not need (`df -i` counts them); nothing is left half-written; {SPACE}; {again}"
+            )
         kind = "quota" if error.errno == errno.EDQUOT else "disk"
         free = _megabytes(free_bytes(Path(str(file))))
         return (

@@ -1,4 +1,4 @@
-"""What every stage shares: one writer at a time, and a quick end."""
+"""What every stage shares: no setting of the run from params.yaml, one writer at a time, and a quick end."""
 
 import os
 import sys
@@ -7,16 +7,37 @@ from typing import Any, NoReturn
 import click
 
 from wheretolook.console.command import Command, showing_failures
+from wheretolook.console.options import OutputPath, settings_of
+
+DVC_STAGE = "DVC_STAGE"  # DVC sets it, to the stage's name, for each command that it runs
 
 
 class StageCommand(Command):
     """A command that writes outputs, and is the only one that writes them. Use: `@click.command(cls=StageCommand)`."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line; under DVC it comes from params.yaml, which may set parameters only.
+
+        `check` refuses the same by its key, but does not run first where one stage is named.
+        """
+        settings = {f"--{key}" for key in settings_of(self)} if DVC_STAGE in os.environ else set()
+        for word in args:
+            option, _, _ = word.partition("=")
+            if option in settings:
+                raise click.UsageError(
+                    f"{option}: expected parameters only in params.yaml, found a setting of the run; remove "
+                    f'"{option.removeprefix("--")}" from it',
+                    ctx,
+                )
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the stage, as the only one that writes its outputs."""
         from wheretolook.console.writers import only_writer
 
-        with showing_failures(), only_writer(str(self.name), ctx.params, os.environ):
+        title = " ".join(filter(None, (self.name, ctx.params.get("name"))))
+        outputs = [option.written(ctx.params) for option in self.params if isinstance(option, OutputPath)]
+        with showing_failures(), only_writer(title, outputs, os.environ):
             return super().invoke(ctx)
 
 

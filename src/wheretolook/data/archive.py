@@ -59,7 +59,7 @@ def unpack(
         _check_sizes(found, limits.files, most)
         paths = make_plan(found, root, without, called)
         _check_space(folder, sum(found[place].size for place in paths))
-        with replacing_folder(folder) as scratch:
+        with replacing_folder(folder, recorded=False) as scratch:
             for place, content in contents(archive, most):
                 if place in paths:
                     _write(scratch / paths[place], content, found[place])

@@ -1,18 +1,21 @@
-"""Write beside, then rename: nothing half-written ever stands under its final name."""
+"""Write beside, then rename: no half-written file or folder ever has its final name."""
 
 import errno
 import glob
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from wheretolook.data.file_lock import LockedError, held_lock, held_stale_lock
 from wheretolook.data.space import naming
+from wheretolook.data.written_folder import check_replaceable, record_folder
 
-_CLOCKS = 60.0  # seconds by which the clocks of processes and of a disk, perhaps on another machine, may differ
+LOCK, ASIDE = ".lock", "-old"  # behind a scratch name: its lock file, and the folder that it replaces
 
 
 @contextmanager
@@ -25,47 +28,58 @@ def replacing(path: Path, sweep: bool = True) -> Iterator[Path]:
             files into one calls `remove_unfinished_of` once instead.
 
     Yields:
-        `NAME.part-PID` in the same folder. A file that stands there at the end of the block takes the final name.
+        `NAME.part-XXXXXX` in the same folder. A file of this name at the end of the block takes the final name.
     """
-    with naming(path):
-        scratch = _scratch(path, sweep)
-        try:
-            yield scratch
-            with scratch.open("rb") as written:
-                os.fsync(written.fileno())
-            scratch.replace(path)
-        finally:
-            _remove(scratch)
+    with naming(path), _scratch(path, sweep) as scratch:
+        yield scratch
+        with scratch.open("rb") as written:
+            os.fsync(written.fileno())
+        scratch.replace(path)
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """Give an empty scratch folder beside `path`; it replaces `path` on success and is removed after an error."""
+def replacing_folder(path: Path, recorded: bool = True) -> Iterator[Path]:
+    """Give an empty scratch folder beside `path`; it replaces `path` on success and is removed after an error.
+
+    Args:
+        path: the final name.
+        recorded: refuse to replace what this program did not write, and record what it writes
+            (`wheretolook.data.written_folder`). Not for a folder inside another scratch folder or in a cache, nor where
+            the caller has checked it.
+
+    Raises:
+        InputError: `path` holds what this program did not write.
+    """
     with naming(path):
-        scratch = _scratch(path)
-        scratch.mkdir()
-        try:
+        if recorded:
+            check_replaceable(path)
+        with _scratch(path) as scratch:
+            scratch.mkdir()
             yield scratch
-            put_in_place(scratch, path)
-        finally:
-            _remove(scratch)
+            _put_in_place(scratch, path, recorded)
 
 
 def move_folder(source: Path, path: Path) -> None:
-    """Move a finished folder of files to `path`, whole or not at all, from another disk too."""
+    """Move a finished folder of files to `path`, whole or not at all, from another disk too.
+
+    Raises:
+        InputError: `path` holds what this program did not write.
+    """
     with naming(path):
-        scratch = _scratch(path)
-        try:
+        check_replaceable(path)
+        with _scratch(path) as scratch:
             _move_files(source, scratch)
-            put_in_place(scratch, path)
-        finally:
-            _remove(scratch)
+            _put_in_place(scratch, path, recorded=True)
 
 
-def put_in_place(scratch: Path, path: Path) -> None:
-    """Rename a finished folder to `path`. One that stands there goes aside first: it's never seen half removed."""
+def _put_in_place(scratch: Path, path: Path, recorded: bool) -> None:
+    """Rename a finished folder to `path`. An earlier one goes aside first: it's never seen half removed."""
+    if recorded:
+        # Again: hours may have passed since the first check.
+        check_replaceable(path)
+        record_folder(scratch, path)
     if path.exists():
-        aside = path.with_name(f"{path.name}.part-{os.getpid()}-old")
+        aside = scratch.with_name(f"{scratch.name}{ASIDE}")
         path.replace(aside)
         scratch.replace(path)
         _remove(aside)
@@ -89,21 +103,28 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def remove_unfinished(folder: Path, name: str = "*") -> list[Path]:
-    """Remove what killed processes left under scratch names, `NAME.part-PID`; gives what it removed.
+    """Remove what killed processes left under scratch names, `NAME.part-XXXXXX`; gives what it removed.
+
+    A scratch file or folder has a lock file beside it. Without one, it is not ours and stays.
 
     Args:
         folder: looked through, not what is below it.
         name: the final name, as a pattern.
     """
-    found = [left for left in sorted(folder.glob(f"{name}.part-*")) if not _is_running(left)]
-    for left in found:
-        _remove(left)
+    found = []
+    for lock in sorted(folder.glob(f"{name}.part-*{LOCK}")):
+        scratch = lock.with_name(lock.name.removesuffix(LOCK))
+        with suppress(LockedError, FileNotFoundError), held_stale_lock(lock):
+            left = [path for path in (scratch, scratch.with_name(f"{scratch.name}{ASIDE}")) if os.path.lexists(path)]
+            for path in left:
+                _remove(path)
+            found += left
     return found
 
 
 def remove_unfinished_of(folder: Path, names: Collection[str]) -> None:
     """Remove what killed processes left under scratch names of these final names, and of no others."""
-    for name in {left.name.rpartition(".part-")[0] for left in folder.glob("*.part-*")}.intersection(names):
+    for name in {left.name.rpartition(".part-")[0] for left in folder.glob(f"*.part-*{LOCK}")}.intersection(names):
         remove_unfinished(folder, glob.escape(name))
 
 
@@ -119,40 +140,19 @@ def _move_files(source: Path, target: Path) -> None:
         shutil.rmtree(source)
 
 
-def _scratch(path: Path, sweep: bool = True) -> Path:
+@contextmanager
+def _scratch(path: Path, sweep: bool = True) -> Iterator[Path]:
+    """A scratch name beside `path`, with a lock that says that its process lives; removed at the end if it is there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if sweep:
         remove_unfinished(path.parent, glob.escape(path.name))
-    scratch = path.with_name(f"{path.name}.part-{os.getpid()}")
-    _remove(scratch)
-    return scratch
-
-
-def _is_running(scratch: Path) -> bool:
-    """Whether the process that the name names runs. Names with no number are not ours: left alone, as if it ran.
-
-    A later process of the same number, as after a restart of a container, began when the scratch was written already.
-    """
-    number = scratch.name.rpartition(".part-")[2].removesuffix("-old")
-    if not number.isdigit():
-        return True
-    try:
-        os.kill(int(number), 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        pass
-    return not _began_after(int(number), scratch)
-
-
-def _began_after(number: int, scratch: Path) -> bool:
-    """Whether a process began after a file or folder was last written or renamed; false where nobody can tell."""
-    import psutil
-
-    try:
-        return psutil.Process(number).create_time() > scratch.lstat().st_ctime + _CLOCKS
-    except (psutil.Error, OverflowError, OSError):
-        return False
+    # Random: on a shared disk, two containers may have processes of one number.
+    scratch = path.with_name(f"{path.name}.part-{secrets.token_hex(3)}")
+    with held_lock(scratch.with_name(f"{scratch.name}{LOCK}")):
+        try:
+            yield scratch
+        finally:
+            _remove(scratch)
 
 
 def _remove(path: Path) -> None:

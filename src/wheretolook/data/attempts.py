@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from wheretolook.data.refusal import Refusal
+from wheretolook.redaction import redacted
 
 Result = TypeVar("Result")
 
@@ -55,7 +56,8 @@ def attempt(once: Callable[[], Result], source: str, patience: Patience) -> Resu
             pause = max(min(patience.pause * 2 ** (tried - 1), LONGEST_PAUSE), failure.wait)
             if not failure.heals or tried > patience.retries or pause > LONGEST_PAUSE:
                 raise Refusal(_in_words(source, failure, tried)) from failure
-            print(f"{source}: {failure.found}; attempt {tried + 1} in {pause:.1f} s", file=sys.stderr)
+            again = f"attempt {tried + 1} in {pause:.1f} s"
+            print(redacted(f"{source}: {failure.found}; {again}"), file=sys.stderr)
             time.sleep(pause)
     raise AssertionError("the last attempt returns or raises")
 

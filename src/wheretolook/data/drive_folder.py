@@ -109,7 +109,7 @@ def _remember(memory: Path, identifier: str, digest: str) -> None:
 def copy_listing(listing: Listing, paths: Mapping[int, PurePosixPath], cache: Path, folder: Path) -> None:
     """Copy files of a listing, place to path, out of the cache to a folder, which is replaced as a whole."""
     store = ContentCache(cache)
-    with replacing_folder(folder) as scratch:
+    with replacing_folder(folder, recorded=False) as scratch:
         for place, path in paths.items():
             target = scratch / path
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from wheretolook.data.class_level import choice, class_level, same_inside, shown
+from wheretolook.data.obtain import where
 from wheretolook.data.refusal import Refusal
 from wheretolook.data.scan import Parts, Scan, find_masks, image_paths, scan_classes
+from wheretolook.errors import InputError
 
 
 def copy_class_folders(images: Path, masks: Path | None, target: Path) -> Scan:
@@ -28,8 +30,12 @@ def copy_class_folders(images: Path, masks: Path | None, target: Path) -> Scan:
     """
     if target.resolve().is_relative_to(images.resolve()):
         raise Refusal(f"{images}: expected a folder beside {target.parent}; found one that holds it; give another path")
+    if not images.is_dir():
+        expected = "a folder with one folder of images for each class"
+        raise InputError(f"{images}", expected, f"no folder{where(images)}", "check fetch.path")
     if masks is not None and not masks.is_dir():
-        raise Refusal(f"{masks}: expected a folder of masks; found none; '' stands for no masks")
+        hint = "check fetch.masks; '' stands for no masks"
+        raise InputError(f"{masks}", "a folder of masks", f"none{where(masks)}", hint)
     folder = _class_folders(images, masks)
     scan = scan_classes(folder, _inside(folder, masks))
     if masks is not None:
@@ -47,8 +53,6 @@ def copy_class_folders(images: Path, masks: Path | None, target: Path) -> Scan:
 
 def _class_folders(images: Path, masks: Path | None) -> Path:
     """The folder that holds the class folders: the one that was given, or the only one in it."""
-    if not images.is_dir():
-        return images
     level = class_level(path.relative_to(images).parts for path in image_paths(images, _inside(images, masks)))
     folder = images.joinpath(*level.head)
     if paths := [str(folder / name) for name in same_inside(level)]:

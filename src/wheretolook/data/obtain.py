@@ -11,6 +11,7 @@ from wheretolook.data.cache import ContentCache
 from wheretolook.data.download import download
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.refusal import Refusal
+from wheretolook.errors import InputError
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -102,7 +103,9 @@ def _local(wanted: Wanted) -> Path:
     path = Path(wanted.source)
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing there"
-        raise Refusal(f"{path}: expected a file, found {found}; check the path, or give an https:// link")
+        raise InputError(f"{path}", "a file", f"{found}{where(path)}", "check the path, or give an https:// link")
+    if not path.stat().st_size:
+        raise InputError(f"{path}", "a file with content", "an empty one", "copy it here again")
     if (seen := sha256_of(path)) != wanted.sha256:
         raise wrong_digest(wanted, seen)
     return path
@@ -137,7 +140,22 @@ def _empty(folder: Path) -> None:
         path.unlink()
 
 
+def where(path: Path) -> str:
+    """What to add to a message of a relative path where nothing is: the absolute path that was looked at."""
+    if path.is_absolute():
+        return ""
+    return f" at {path.resolve()} (a queued experiment runs in a folder of its own: give an absolute path)"
+
+
 def _verified(path: Path, wanted: Wanted, store: ContentCache) -> Path:
+    if not path.stat().st_size:
+        path.unlink()
+        raise InputError(
+            wanted.source,
+            "a file",
+            "an empty answer",
+            "open the link in a browser, and use the address of the file itself",
+        )
     seen = sha256_of(path)
     if seen != wanted.sha256 and is_page(path):
         path.unlink()

@@ -71,8 +71,17 @@ def reserve(file: BinaryIO, path: Path, count: int) -> None:
 
 def free_bytes(path: Path) -> int:
     """Free space of the disk on which `path` stands, or would stand."""
-    there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
-    return shutil.disk_usage(there).free
+    return shutil.disk_usage(_existing(path)).free
+
+
+def is_out_of_inodes(path: Path) -> bool:
+    """Whether the disk takes no more files, however small: of a file system with a fixed number of inodes."""
+    disk = os.statvfs(_existing(path))
+    return disk.f_files > 0 and disk.f_favail == 0
+
+
+def _existing(path: Path) -> Path:
+    return next(parent for parent in (path, *path.absolute().parents) if parent.exists())
 
 
 def _is_limited() -> bool:

@@ -25,10 +25,15 @@ def groups_of(names: Sequence[str], pattern: str) -> list[str]:
     missed = [name for name, match in zip(names, found, strict=True) if not (match and match.group(1))]
     if missed:
         raise Refusal(
-            f"prepare.group_pattern {pattern!r}: matches no group in {len(missed)} of {len(names)} file names,"
+            f"prepare.group_pattern {quoted(pattern)}: matches no group in {len(missed)} of {len(names)} file names,"
             f" the first {', '.join(missed[:3])}; change the pattern, or '' for no groups"
         )
     return [match.group(1) for match in found if match]
+
+
+def quoted(text: str) -> str:
+    """Text as YAML takes it in single quotes: backslashes as they are, so that it can be pasted into params.yaml."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:
@@ -40,10 +45,10 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise Refusal(f"prepare.group_pattern {pattern!r}: no regular expression ({error})") from error
+        raise Refusal(f"prepare.group_pattern {quoted(pattern)}: no regular expression ({error})") from error
     if expression.groups < 1:
         raise Refusal(
-            f"prepare.group_pattern {pattern!r}: expected a group in parentheses, such as '^(C\\d+)'; found none"
+            f"prepare.group_pattern {quoted(pattern)}: expected a group in parentheses, such as '^(C\\d+)'; found none"
         )
     return expression
 

@@ -3,7 +3,10 @@
 import hashlib
 import json
 import platform
+import re
+import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from wheretolook.execution.device import describe_device
 from wheretolook.execution.ranks import Ranks
 
 PACKAGE = Path(__file__).parents[1]
+_STATE = re.compile(r"[0-9a-f]{32}(\..*)?")  # a key, and what is written or removed under it
 
 
 def state_key(depends_on: Mapping[str, Any], ranks: Ranks) -> str:
@@ -35,3 +39,29 @@ def state_key(depends_on: Mapping[str, Any], ranks: Ranks) -> str:
         "processes": ranks.count,
     }
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def states_of(cache: Path, name: str) -> list[Path]:
+    """Files and folders of states that a model has in a cache: those named by a key, and nothing else that is there.
+
+    Args:
+        cache: the folder for states.
+        name: of the model.
+    """
+    return [path for path in sorted((cache / name).glob("*")) if _STATE.fullmatch(path.name)]
+
+
+def remove_states(cache: Path, name: str) -> None:
+    """Remove all states of a model, and its folder in the cache, if that holds nothing else.
+
+    Args:
+        cache: the folder for states.
+        name: of the model.
+    """
+    for state in states_of(cache, name):
+        if state.is_dir() and not state.is_symlink():
+            shutil.rmtree(state, ignore_errors=True)
+        else:
+            state.unlink(missing_ok=True)
+    with suppress(OSError):
+        (cache / name).rmdir()

@@ -105,7 +105,7 @@ def write_arrays(
     names = distinct_names(paths)
     work = Work(engine, card.layers[-1:], np.arange(len(card.class_names)), choose, len(classes) or 1, names)
     ranks = Ranks(0, 1, 0, engine.device)
-    with replacing_folder(folder) as scratch:
+    with replacing_folder(folder, recorded=False) as scratch:
         create_arrays(scratch, work, len(paths))
         marks = create_array(scratch / "marks", (len(paths),), np.bool_)
         files = PatientFiles(paths, card.input_size, fit, marks)

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 
 from wheretolook.data import atomic
-from wheretolook.execution.state_key import state_key
+from wheretolook.execution.state_key import remove_states, state_key
 from wheretolook.models.training import Training
 
 # An epoch may take hours: no more than this is lost of it, and a step.
@@ -75,7 +74,7 @@ class Keeper:
 
 def discard_states(cache: Path, name: str) -> None:
     """Remove the states of all trainings of this name, those with other options too: the model's file is written."""
-    shutil.rmtree(cache / name, ignore_errors=True)
+    remove_states(cache, name)
 
 
 def _key(training: Training) -> str:

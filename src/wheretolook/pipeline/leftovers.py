@@ -5,10 +5,11 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from wheretolook.console.options import MODEL_NAME
 from wheretolook.data.atomic import write_text
 from wheretolook.data.refusal import Refusal
 from wheretolook.pipeline.locked import check_root
-from wheretolook.pipeline.params import NAME, load_params
+from wheretolook.pipeline.params import load_params
 from wheretolook.pipeline.results import RESULTS, results_of_stages
 from wheretolook.pipeline.running import without_dvc
 from wheretolook.pipeline.written import files_of, not_by_stages, read_yaml
@@ -122,7 +123,7 @@ def _below(root: Path, path: Path) -> str:
 
 
 def _is_left(name: str, named: Collection[str]) -> bool:
-    return bool(NAME.fullmatch(name)) and name.lower() not in named
+    return bool(MODEL_NAME.fullmatch(name)) and name.lower() not in named
 
 
 def _model_of(stage: str) -> str:

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wheretolook.data.refusal import Refusal
+from wheretolook.errors import InputError
 
 if TYPE_CHECKING:
     from dvc.exceptions import DvcException
     from dvc.stage import Stage
+
+ABOVE_OUTPUTS = ("data", "data/cams", "models", "reports", "reports/exports", "reports/models")
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,26 @@ def check_root(root: Path) -> None:
         raise Refusal(
             f"{root}: expected a folder with dvc.yaml, found none; go to the project's folder, or give --root"
         )
+
+
+def check_no_links(root: Path) -> None:
+    """Refuse folders above outputs that are links: DVC tracks nothing below one, and says so after the stage has run.
+
+    Args:
+        root: the folder of dvc.yaml.
+
+    Raises:
+        InputError: one of them is a link.
+    """
+    for path in (root / name for name in ABOVE_OUTPUTS):
+        if path.is_symlink():
+            raise InputError(
+                f"{path}",
+                "a folder of its own, since DVC tracks no output below a link",
+                f"a link to {path.readlink()}",
+                "to keep data on another disk, remove the link, and have DVC keep its cache there and link into it: "
+                '"dvc cache dir --local /DISK/dvc-cache" and "dvc config --local cache.type symlink"',
+            )
 
 
 def read_lock(root: Path, commit: str = "") -> Locked:

@@ -10,14 +10,15 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from wheretolook.console.options import LONGEST_NAME, MODEL_NAME
 from wheretolook.data.refusal import Refusal
+from wheretolook.errors import InputError
+from wheretolook.redaction import redacted_values
 
 SECTIONS = ("fetch", "prepare", "models", "train", "drive", "sync", "export", "score", "compare", "report")
 # Beyond it, a float is no longer exact, nor a seed one for every library.
 LARGEST = 2**53
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-# Files are named by it, and by what a scratch name adds; file systems take 255 bytes.
-LONGEST_NAME = 100
+KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 def load_params(path: Path) -> dict[str, dict]:
@@ -85,6 +86,15 @@ def arguments(values: Mapping[str, Any]) -> list[str]:
     return words
 
 
+def secrets_in(params: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Places such as `fetch.url` whose text has an address with a password, a signature or a token."""
+    places: list[tuple[str, Mapping[str, Any]]] = []
+    for section, values in params.items():
+        nested = section in ("models", "drive")
+        places += [(f"{section}.{name}", own) for name, own in values.items()] if nested else [(section, values)]
+    return [f"{place}.{key}" for place, own in places for key, value in own.items() if redacted_values(value) != value]
+
+
 def _check_sections(params: Mapping[Any, Any]) -> None:
     for section in params:
         if section not in SECTIONS:
@@ -103,7 +113,7 @@ def _check_names(params: Mapping[str, dict]) -> None:
     seen: dict[str, str] = {}
     for section in ("models", "drive"):
         for name, values in params[section].items():
-            if not isinstance(name, str) or not NAME.fullmatch(name):
+            if not isinstance(name, str) or not MODEL_NAME.fullmatch(name):
                 raise Refusal(
                     f"params.yaml: {section}: bad name {name!r}: expected a letter, then letters, digits, '-' and '_' "
                     "(DVC drops numbers and booleans, and a dot or slash would change the path); rename it"
@@ -140,6 +150,14 @@ def _check_scalars(where: str, values: Mapping[Any, Any]) -> None:
     for key, value in values.items():
         if not isinstance(key, str):
             raise Refusal(f"params.yaml: {where}: bad key {key!r}: DVC drops it without a word; write it as text")
+        if not KEY.fullmatch(key):
+            # It would become a part of a command line as it is: `fit=pad`, or worse.
+            raise InputError(
+                f"params.yaml: {where}",
+                "keys of letters, digits and '_'",
+                f"the key {key!r:.80}",
+                "write the key and its value as `key: value`" if "=" in key else "rename it",
+            )
         if value is None:
             raise Refusal(
                 f"params.yaml: {where}.{key}: null would reach the stage as the word None; write '' for nothing"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from wheretolook.data.refusal import Refusal
 from wheretolook.data.space import naming
 from wheretolook.pipeline.contents import is_copy_edited
-from wheretolook.pipeline.locked import overlap, unreadable
+from wheretolook.pipeline.locked import check_no_links, overlap, unreadable
 from wheretolook.pipeline.strays import blamed, find_strays
 
 if TYPE_CHECKING:
@@ -60,13 +60,14 @@ def plan_run(root: Path, allow_missing: bool = False) -> Plan:
             --allow-missing`: none is lost, and none restored.
 
     Raises:
-        Refusal: no DVC project, or files that DVC cannot read.
+        Refusal: no DVC project, files that DVC cannot read, or folders that are links.
     """
     from dvc.exceptions import DvcException
     from dvc.lock import LockError
     from dvc.repo import Repo
     from dvc.repo.reproduce import plan_repro
 
+    check_no_links(root)
     fates: dict[Stage, Fate] = {}
     strays = find_strays(root)
     try:

@@ -1,7 +1,6 @@
 """Pieces of long loops that are done, so that a killed run goes on, and ends with the bytes of one that wasn't."""
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from wheretolook.data.atomic import write_text
 from wheretolook.data.refusal import Refusal
 from wheretolook.execution.interruption import Interruption, noting_interruption
 from wheretolook.execution.ranks import Ranks
-from wheretolook.execution.state_key import state_key
+from wheretolook.execution.state_key import remove_states, state_key
 
 # No more than this is lost by a kill, and a piece.
 SECONDS_BETWEEN = 20.0
@@ -74,4 +73,4 @@ def kept_pieces(cache: Path, name: str, depends_on: Mapping[str, Any], device: t
     key = state_key(depends_on, Ranks(0, 1, 0, device))
     with noting_interruption() as interruption:
         yield Pieces(cache / name / f"{key}.json", interruption)
-    shutil.rmtree(cache / name, ignore_errors=True)
+    remove_states(cache, name)

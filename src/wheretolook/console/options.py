@@ -1,0 +1,119 @@
+"""What an option of a stage is: a parameter, which params.yaml may set, or a setting of the run, which it may not."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+# Files are named by it, and by what a scratch name adds; file systems take 255 bytes.
+MODEL_NAME, LONGEST_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*"), 100
+
+
+class RunOption(click.Option):
+    """How a stage runs, such as its device: it changes no result. params.yaml and dvc.yaml must not set it."""
+
+
+class DeviceOption(RunOption):
+    """Where networks run."""
+
+    def __init__(self, *names: Any, **options: Any) -> None:
+        of = {
+            "default": "",
+            "envvar": "WHERETOLOOK_DEVICE",
+            "help": "cpu, cuda, cuda:1, mps; empty: the best available.",
+        }
+        super().__init__(*names, **of | options)
+
+
+class InputPath(RunOption):
+    """Where a stage reads what another one wrote. DVC knows the default only. Use: `cls=InputPath, default="data"`."""
+
+    def __init__(self, *names: Any, default: str, **options: Any) -> None:
+        kind = click.Path(path_type=Path)
+        super().__init__(*names, type=kind, default=Path(default), show_default=True, **{"help": "Read."} | options)
+
+
+class OutputPath(InputPath):
+    """Where a stage writes.
+
+    Args:
+        of_model: what the stage writes for one model, below the path or as its name: `{name}.json`.
+    """
+
+    def __init__(self, *names: Any, of_model: str = "", **options: Any) -> None:
+        super().__init__(*names, **{"help": "Written."} | options)
+        self.of_model = of_model
+
+    def written(self, parameters: dict[str, Any]) -> Path:
+        """The file or folder that the stage writes, without links and relative parts.
+
+        Args:
+            parameters: all of the stage's.
+        """
+        path: Path = parameters[str(self.name)]
+        return (path / self.of_model.format(name=parameters.get("name"))).resolve() if self.of_model else path.resolve()
+
+
+class CachePath(InputPath):
+    """Where a stage keeps what it can make again. It removes only its own files there."""
+
+    def __init__(self, *names: Any, **options: Any) -> None:
+        super().__init__(*names, **{"help": "For what can be made again."} | options)
+
+
+class NumberText(click.ParamType):
+    """Text that params.yaml may give as a number without quotes, since no digit of it is lost."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text itself: whoever reads it says what is wrong with it."""
+        return str(value)
+
+
+class ModelName(click.ParamType):
+    """A model's name, by which its files are named: no path."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name."""
+        if not MODEL_NAME.fullmatch(value) or len(value) > LONGEST_NAME:
+            self.fail(
+                f"expected a letter, then letters, digits, '-' and '_', {LONGEST_NAME} characters at most; "
+                f"found {value[:LONGEST_NAME]!r}",
+                param,
+                ctx,
+            )
+        return str(value)
+
+
+def read_names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """Names that an option was given, or the lines of the UTF-8 text file that `@FILE` names."""
+    if len(value) != 1 or not value[0].startswith("@"):
+        return value
+    path = Path(value[0][1:])
+    try:
+        return tuple(line for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        found = getattr(error, "strerror", None) or "another encoding"
+        message = f"expected a UTF-8 text file with one name a line at {path.absolute()}, found: {found}"
+        raise click.BadParameter(message, ctx, param) from error
+
+
+def parameters_of(command: click.Command) -> dict[str, click.Option]:
+    """Options of a stage that params.yaml may set, by key."""
+    options = [option for option in command.params if isinstance(option, click.Option)]
+    return {
+        name.removeprefix("--"): option
+        for option in options
+        if not isinstance(option, RunOption)
+        for name in option.opts
+    }
+
+
+def settings_of(command: click.Command) -> set[str]:
+    """Keys of a stage's options that params.yaml may not set, `help` among them."""
+    options = [option for option in command.params if isinstance(option, RunOption)]
+    return {"help"} | {name.removeprefix("--") for option in options for name in option.opts}
