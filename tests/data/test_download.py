@@ -218,7 +218,7 @@ def test_headers_that_drip_are_given_up_in_time(web: Web, tmp_path: Path) -> Non
         get(web.url("a.zip"), tmp_path, ONCE)
     assert time.monotonic() - began < 2
     # A body may take longer than its headers may.
-    web.files["b.zip"] = Served(CONTENT, pause=0.03, header_drip=0.001)
+    web.files["b.zip"] = Served(CONTENT, pause=0.03)
     assert get(web.url("b.zip"), tmp_path, ONCE) == CONTENT
 
 

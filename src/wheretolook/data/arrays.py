@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from wheretolook.data.decode import decode_bytes, to_square
+from wheretolook.data.decode import DEEPEST, decode_bytes, to_square
 from wheretolook.data.labels import LABELS, UNKNOWN
 from wheretolook.data.masks import labels_to_square, read_mask
 from wheretolook.data.refusal import Refusal
@@ -35,6 +35,7 @@ class Decoded:
     height: int = 0
     pixels: str = ""  # SHA-256 of the decoded pixels and their shape
     reason: str = ""  # why it could not be decoded
+    deepest: int = 0  # the largest value of 16-bit grey; 0 for other kinds
 
 
 def decode_images(files: Sequence[ImageFile], path: Path, size: int, fit: str) -> list[Decoded]:
@@ -58,7 +59,7 @@ def decode_images(files: Sequence[ImageFile], path: Path, size: int, fit: str) -
             raise MemoryError(f"{files[row].path}: {str(error) or 'no room for its pixels'}") from error
         array[row] = to_square(image, size, fit)
         pixels = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
-        return Decoded(sha256, image.width, image.height, pixels)
+        return Decoded(sha256, image.width, image.height, pixels, deepest=image.info.get(DEEPEST, 0))
 
     decoded = list(_each(decode, len(files), "decode"))
     array.flush()

@@ -23,6 +23,9 @@ DIRECT_MODES = frozenset({"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr"})
 ALPHA_MODES = frozenset({"LA", "PA", "RGBA", "La", "RGBa"})
 DEEP_GREY_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I"})
 
+# The key in an image's `info` of the largest value of 16-bit grey that it was made from.
+DEEPEST = "largest of 16 bits"
+
 # What Pillow's decoders let through when a file is damaged. The warnings are errors only where a caller made them so.
 # No MemoryError: on a machine that is busy, it would make good images bad ones.
 DECODER_ERRORS = (
@@ -150,9 +153,12 @@ def _deep_grey_to_rgb(image: Image.Image) -> Image.Image:
     deep = np.asarray(image)
     if deep.min() < 0 or deep.max() > 65535:
         raise Refusal(f"grey values from {deep.min()} to {deep.max()}; expected 0 to 65535")
+    largest = int(deep.max())
     deep = deep.astype(np.uint16, copy=False)
     # Divided by 257 and rounded, in two bytes a pixel.
-    return Image.fromarray((deep // 257 + (deep % 257 > 128)).astype(np.uint8)).convert("RGB")
+    shown = Image.fromarray((deep // 257 + (deep % 257 > 128)).astype(np.uint8)).convert("RGB")
+    shown.info[DEEPEST] = largest
+    return shown
 
 
 def _in_words(error: BaseException) -> str:
