@@ -6,7 +6,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +55,7 @@ def entries(archive: Path, most: int) -> list[Entry]:
             return list(_tar_entries(stream))
 
 
-def contents(archive: Path, most: int, places: Container[int]) -> Iterator[tuple[int, BinaryIO]]:
+def contents(archive: Path, most: int, places: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
     """The place among `entries` and the content, to be read at once, of these files, in the archive's order."""
     with refusing_damage():
         if _is_zip(archive):
@@ -127,7 +127,7 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
         return info.orig_filename
 
 
-def _zip_contents(archive: Path, places: Container[int]) -> Iterator[tuple[int, BinaryIO]]:
+def _zip_contents(archive: Path, places: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
     with zipfile.ZipFile(archive) as opened:
         for place, info in enumerate(opened.infolist()):
             if place in places:
@@ -175,10 +175,13 @@ def _tar_kind(member: tarfile.TarInfo) -> str:
     return "file" if member.isreg() else "device"
 
 
-def _tar_contents(archive: Path, most: int, places: Container[int]) -> Iterator[tuple[int, BinaryIO]]:
+def _tar_contents(archive: Path, most: int, places: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
+    last = max(places, default=-1)
     with decompressed(archive, most) as stream, tarfile.open(fileobj=stream, mode="r:") as opened:
         for place, member in enumerate(_members(opened)):
             if place in places:
                 content = opened.extractfile(member)
                 assert content is not None
                 yield place, content
+            if place >= last:
+                break
