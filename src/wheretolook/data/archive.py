@@ -101,4 +101,4 @@ def _about(archive: Path) -> Iterator[None]:
     try:
         yield
     except Refusal as refusal:
-        raise Refusal(f"{archive}: {refusal}") from refusal
+        raise Refusal(f"{archive}: {refusal.subject}", refusal.expected, refusal.found, refusal.hint) from refusal

@@ -42,7 +42,8 @@ def fetch_archive(
         if masks:
             unpack(archive, folder / "masks", masks, called="masks")
     except Refusal as refusal:
-        raise Refusal(str(refusal).replace(str(archive), wanted.source)) from refusal
+        subject = refusal.subject.replace(str(archive), wanted.source)
+        raise Refusal(subject, refusal.expected, refusal.found, refusal.hint) from refusal
     return ignored
 
 

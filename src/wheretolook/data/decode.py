@@ -89,7 +89,7 @@ def decode_image(path: Path | BinaryIO) -> Image.Image:
         with opened(path) as file:
             return _decode(file)
     except Refusal as refusal:
-        raise Refusal(f"{path}: {refusal}") from refusal
+        raise Refusal(f"{path}: {refusal.subject}", refusal.expected, refusal.found, refusal.hint) from refusal
 
 
 def decode_bytes(content: bytes) -> Image.Image:

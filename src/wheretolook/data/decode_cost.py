@@ -141,22 +141,23 @@ def _codec_memory(image: Image.Image, file: BinaryIO) -> int:
         # The canvas, the one before it, the frame as bytes, and the decoder's own.
         return 14 * pixels
     if image.format == "TIFF":
-        return _tiff_memory(image)
+        return _tiff_memory(image, file)
     # Two rows, of at most 8 bytes a pixel, in PNG; GIF and BMP need less.
     return 16 * image.width
 
 
-def _tiff_memory(image: Any) -> int:
+def _tiff_memory(image: Any, file: BinaryIO) -> int:
     tags = image.tag_v2
-    bits = tags.get(258, (1,))
-    bits = sum(bits) if isinstance(bits, tuple) else bits
-    if len(tags.get(258, ())) != tags.get(277, 1):
-        bits = max(bits, 8) * int(tags.get(277, 1))
-    width, height = image.size
+    bits, samples = tags.get(258, (1,)), int(tags.get(277, 1))
+    bits = sum(bits) if len(bits) == samples else max(*bits, 8) * samples
+    width, height = image.width, min(int(tags.get(278, image.height)), image.height)
     if 322 in tags and 323 in tags:
         width, height = int(tags[322]), int(tags[323])
-    # A tile or strip as it is decoded, and as it is in the file.
-    return 2 * width * height * bits // 8 if 322 in tags else width * height * bits // 8
+    # A tile or strip as it is decoded, and the file, which is mapped into memory.
+    place = file.tell()
+    size = file.seek(0, io.SEEK_END)
+    file.seek(place)
+    return width * height * bits // 8 + size
 
 
 def _scans(file: BinaryIO, most: int) -> int:
