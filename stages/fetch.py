@@ -90,6 +90,8 @@ def fetch(source: str, raw: Path, timeout: float, retries: int, cache: Path, **o
         scan = scan_classes(folder / "images")
         masks = find_masks(folder / "masks", scan, options["masks"] or "masks")
     found = oddities(ignored, masks)
+    if scan.splits:
+        found = f"; the splits {', '.join(scan.splits)} are kept as their folders say{found}"
     click.echo(f"fetch: {len(scan.files)} images of {', '.join(scan.class_names)}, in {raw}{found}")
 
 

@@ -80,7 +80,10 @@ HOSTILE = {
     "zip: encrypted": (lambda path: with_flag(write_zip(path, TWO_CLASSES), 1), "encrypted file"),
     "zip: bomb": (lambda path: write_zip(path, [("a/zeros.png", bytes(3_000_000))]), "decompression bomb"),
     "zip: twice": (lambda path: write_zip(path, [*TWO_CLASSES, ("cells/./infected/1.png", b"x")]), "twice"),
-    "zip: file and folder": (lambda path: write_zip(path, [("a/b", b"x"), ("a/b/c", b"y"), ("d/e", b"")]), "folder"),
+    "zip: file and folder": (
+        lambda path: write_zip(path, [("a/b.png", b"x"), ("a/b.png/c.png", b"y"), ("d/e.png", b"")]),
+        "as a folder",
+    ),
     "zip: size claim": (lambda path: with_size_claim(write_zip(path, TWO_CLASSES), 0xFFFFFFFE), "decompression bomb"),
     "tar: parent": (_tar_named("../outside.png"), "leaves it"),
     "tar: absolute": (_tar_named("/tmp/outside.png"), "absolute name"),

@@ -76,8 +76,8 @@ def test_a_root_that_is_named_is_taken_at_its_word(root: str, first: str, tmp_pa
 
 
 def test_folders_of_parts_of_the_data_are_left_to_choose_from(tmp_path: Path):
-    path = archive(tmp_path, "train/a/1.png", "test/a/1.png")
-    with pytest.raises(Refusal, match=r"test, train; set `fetch.root` to one of these; .* `fetch.root: \.`"):
+    path = archive(tmp_path, "one/a/1.png", "two/a/1.png")
+    with pytest.raises(Refusal, match=r"one, two; set `fetch.root` to one of these; .* `fetch.root: \.`"):
         unpack(path, tmp_path / "raw", root="")
 
 
@@ -102,7 +102,7 @@ def test_a_folder_with_one_folder_of_class_folders_is_gone_down(source: Path, tm
 def test_a_folder_of_images_and_masks_says_what_to_write_for_both(source: Path, tmp_path: Path):
     for name in ("a/1", "b/1"):
         write_image(source / "masks" / f"{name}.png", 9)
-    says = f"set `fetch.path: {source}/images` and `fetch.masks: {source}/masks`"
+    says = f"Set `fetch.path: {source}/images` and `fetch.masks: {source}/masks`"
     with pytest.raises(Refusal, match=says):
         copy_class_folders(source, None, tmp_path / "raw")
 

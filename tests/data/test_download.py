@@ -211,6 +211,17 @@ def test_a_silent_server_is_given_up_in_time(web: Web, tmp_path: Path) -> None:
         get(web.url("a.zip"), tmp_path, ONCE)
 
 
+def test_headers_that_drip_are_given_up_in_time(web: Web, tmp_path: Path) -> None:
+    web.files["a.zip"] = Served(CONTENT, header_drip=0.1)
+    began = time.monotonic()
+    with pytest.raises(Refusal, match=r"no answer from 127\.0\.0\.1 in time"):
+        get(web.url("a.zip"), tmp_path, ONCE)
+    assert time.monotonic() - began < 2
+    # A body may take longer than its headers may.
+    web.files["b.zip"] = Served(CONTENT, pause=0.03)
+    assert get(web.url("b.zip"), tmp_path, ONCE) == CONTENT
+
+
 def test_no_network_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with socket.socket() as taken:

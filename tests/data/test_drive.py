@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -124,6 +125,21 @@ def test_a_silent_server_is_given_up(drive: Drive, tmp_path: Path) -> None:
     drive.files[ID] = Served(CONTENT, drip=2)
     with pytest.raises(Refusal, match="in time; run it again"):
         get(tmp_path, IMPATIENT)
+
+
+def test_headers_that_drip_are_given_up(drive: Drive, tmp_path: Path) -> None:
+    drive.files[ID] = Served(CONTENT, header_drip=0.1)
+    with pytest.raises(Refusal, match="in time; run it again"):
+        get(tmp_path, IMPATIENT)
+
+
+def test_one_thread_watches_a_whole_download(drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started, start = [], threading.Thread.start
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: (started.append(thread._target), start(thread)))
+    drive.files[ID] = Served(CONTENT * 8)
+    get(tmp_path, sha256=digest(CONTENT * 8))
+    ours = [target for target in started if "drive_watch" in getattr(target, "__module__", "")]
+    assert len(ours) == 1
 
 
 @pytest.mark.parametrize("statuses", [[429], [503], [500, 500, 500]])

@@ -20,6 +20,7 @@ class Served:
         location: where those of them that redirect lead; "" for the same address.
         cuts: of each request for the body in turn: bytes after which the connection is closed.
         drip: seconds of pause after each byte.
+        header_drip: seconds of pause after each of sixty headers.
         pause: seconds after each block.
         ranges: whether a Range is honoured.
         etag: of this content; "" for none.
@@ -36,6 +37,7 @@ class Served:
     location: str = ""
     cuts: list[int] = field(default_factory=list)
     drip: float = 0.0
+    header_drip: float = 0.0
     pause: float = 0.0
     ranges: bool = True
     etag: str = ""
@@ -81,6 +83,7 @@ def send_content(handler: BaseHTTPRequestHandler, served: Served, tally: Tally, 
     if start is not None:
         total = len(served.content)
         handler.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
+    _drip_headers(handler, served, tally)
     _send_headers(handler, served, len(body), attachment)
     _send_body(handler, served, body, tally)
 
@@ -89,6 +92,13 @@ def _start(handler: BaseHTTPRequestHandler, served: Served) -> int | None:
     wanted = handler.headers.get("Range", "")
     same = handler.headers.get("If-Range", served.etag) == served.etag
     return int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and served.ranges and same else None
+
+
+def _drip_headers(handler: BaseHTTPRequestHandler, served: Served, tally: Tally) -> None:
+    for number in range(60 if served.header_drip else 0):
+        handler.send_header(f"X-{number}", "y")
+        handler.flush_headers()
+        tally.stop.wait(served.header_drip)
 
 
 def _send_headers(handler: BaseHTTPRequestHandler, served: Served, length: int, attachment: bool) -> None:

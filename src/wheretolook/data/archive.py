@@ -39,7 +39,7 @@ LIMITS = Limits()
 
 def unpack(
     archive: Path, folder: Path, root: str, without: str = "", limits: Limits = LIMITS, called: str = "root"
-) -> None:
+) -> tuple[str, ...]:
     """Unpack a zip or tar (plain, gz, bz2, xz, zst) to a folder, which is replaced as a whole.
 
     Args:
@@ -50,6 +50,9 @@ def unpack(
         limits: what counts as absurd.
         called: the parameter that named `root`.
 
+    Returns:
+        Names of the files that stayed behind, since they are no images by their suffix.
+
     Raises:
         Refusal: no archive, damaged, encrypted, hostile (names outside, links, devices, absurd sizes), or empty.
     """
@@ -57,12 +60,13 @@ def unpack(
     with _about(archive):
         found = entries(archive, most)
         _check_sizes(found, limits.files, most)
-        paths = make_plan(found, root, without, called)
+        plan = make_plan(found, root, without, called)
+        paths = plan.paths
         _check_space(folder, sum(found[place].size for place in paths))
         with replacing_folder(folder, recorded=False) as scratch:
-            for place, content in contents(archive, most):
-                if place in paths:
-                    _write(scratch / paths[place], content, found[place])
+            for place, content in contents(archive, most, paths):
+                _write(scratch / paths[place], content, found[place])
+    return plan.ignored
 
 
 def _check_sizes(found: list[Entry], most_files: int, most_bytes: int) -> None:
@@ -97,4 +101,4 @@ def _about(archive: Path) -> Iterator[None]:
     try:
         yield
     except Refusal as refusal:
-        raise Refusal(f"{archive}: {refusal}") from refusal
+        raise Refusal(f"{archive}: {refusal.subject}", refusal.expected, refusal.found, refusal.hint) from refusal

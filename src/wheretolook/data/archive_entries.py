@@ -6,7 +6,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ DAMAGED = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One entry of an archive, as the archive describes it.
 
@@ -55,13 +55,13 @@ def entries(archive: Path, most: int) -> list[Entry]:
             return list(_tar_entries(stream))
 
 
-def contents(archive: Path, most: int) -> Iterator[tuple[int, BinaryIO]]:
-    """The place among `entries` and the content, to be read at once, of each file, in the archive's order."""
+def contents(archive: Path, most: int, places: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
+    """The place among `entries` and the content, to be read at once, of these files, in the archive's order."""
     with refusing_damage():
         if _is_zip(archive):
-            yield from _zip_contents(archive)
+            yield from _zip_contents(archive, places)
         else:
-            yield from _tar_contents(archive, most)
+            yield from _tar_contents(archive, most, places)
 
 
 def blocks(content: BinaryIO) -> Iterator[bytes]:
@@ -127,17 +127,17 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
         return info.orig_filename
 
 
-def _zip_contents(archive: Path) -> Iterator[tuple[int, BinaryIO]]:
+def _zip_contents(archive: Path, places: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
     with zipfile.ZipFile(archive) as opened:
         for place, info in enumerate(opened.infolist()):
-            if not info.is_dir():
+            if place in places:
                 with opened.open(info) as content:
                     yield place, content
 
 
 def _tar_entries(stream: Bounded) -> Iterator[Entry]:
     with tarfile.open(fileobj=stream, mode="r:") as opened:
-        for member in opened:
+        for member in _members(opened):
             # A size below zero would lead the reader back to this very header, for ever.
             if member.size < 0:
                 raise Refusal(f"expected sizes from 0 on, found {member.size} for {member.name[:80]!r}")
@@ -147,6 +147,13 @@ def _tar_entries(stream: Bounded) -> Iterator[Entry]:
         if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise tarfile.ReadError(f"no end mark after {opened.offset:,} bytes")
         stream.drain()
+
+
+def _members(opened: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Its members one by one: the list that tarfile keeps of them would hold a kilobyte for each."""
+    while (member := opened.next()) is not None:
+        opened.members.clear()
+        yield member
 
 
 def _tar_name(member: tarfile.TarInfo) -> str:
@@ -168,10 +175,13 @@ def _tar_kind(member: tarfile.TarInfo) -> str:
     return "file" if member.isreg() else "device"
 
 
-def _tar_contents(archive: Path, most: int) -> Iterator[tuple[int, BinaryIO]]:
+def _tar_contents(archive: Path, most: int, places: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
+    last = max(places, default=-1)
     with decompressed(archive, most) as stream, tarfile.open(fileobj=stream, mode="r:") as opened:
-        for place, member in enumerate(opened):
-            if member.isreg():
+        for place, member in enumerate(_members(opened)):
+            if place in places:
                 content = opened.extractfile(member)
                 assert content is not None
                 yield place, content
+            if place >= last:
+                break

@@ -17,7 +17,9 @@ from wheretolook.data.refusal import Refusal
 from wheretolook.data.scan import image_paths, scan_classes
 
 
-def fetch_archive(wanted: Wanted, root: str, masks: str, folder: Path, cache: Path, patience: Patience) -> None:
+def fetch_archive(
+    wanted: Wanted, root: str, masks: str, folder: Path, cache: Path, patience: Patience
+) -> tuple[str, ...]:
     """Bring an archive, check it against its SHA-256, and unpack it to FOLDER/images and FOLDER/masks.
 
     Args:
@@ -30,33 +32,41 @@ def fetch_archive(wanted: Wanted, root: str, masks: str, folder: Path, cache: Pa
 
     Raises:
         Refusal: it can't be had, holds other bytes, or is not to be unpacked.
+
+    Returns:
+        Names of the files that stayed behind, since they are no images by their suffix.
     """
     archive = obtain(wanted, cache, patience)
     try:
-        unpack(archive, folder / "images", root, without=masks)
+        ignored = unpack(archive, folder / "images", root, without=masks)
         if masks:
             unpack(archive, folder / "masks", masks, called="masks")
     except Refusal as refusal:
-        raise Refusal(str(refusal).replace(str(archive), wanted.source)) from refusal
+        subject = refusal.subject.replace(str(archive), wanted.source)
+        raise Refusal(subject, refusal.expected, refusal.found, refusal.hint) from refusal
+    return ignored
 
 
-def fetch_drive(wanted: Wanted, root: str, masks: str, folder: Path, cache: Path, patience: Patience) -> None:
+def fetch_drive(
+    wanted: Wanted, root: str, masks: str, folder: Path, cache: Path, patience: Patience
+) -> tuple[str, ...]:
     """As `fetch_archive`, for a link of Google Drive: to an archive, or to a folder with the files themselves.
 
     The SHA-256 of a folder is that of its listing: for each file a line of its own SHA-256, two spaces and its path,
     sorted by path. A run without it says the one that it sees.
     """
     if not drive_folder_id(wanted.source):
-        fetch_archive(wanted, root, masks, folder, cache, patience)
-        return
+        return fetch_archive(wanted, root, masks, folder, cache, patience)
     listing = obtain_drive_folder(wanted, cache, patience)
     found = [Entry(path, 0, "file") for _, path in listing]
-    copy_listing(listing, make_plan(found, root, without=masks), cache, folder / "images")
+    plan = make_plan(found, root, without=masks)
+    copy_listing(listing, plan.paths, cache, folder / "images")
     if masks:
-        copy_listing(listing, make_plan(found, masks, called="masks"), cache, folder / "masks")
+        copy_listing(listing, make_plan(found, masks, called="masks").paths, cache, folder / "masks")
+    return plan.ignored
 
 
-def fetch_outside(given: Mapping[str, str], folder: Path, cache: Path, patience: Patience) -> None:
+def fetch_outside(given: Mapping[str, str], folder: Path, cache: Path, patience: Patience) -> tuple[str, ...]:
     """Do what the sources `archive` and `drive` of stage `fetch` were asked for.
 
     Args:
@@ -65,15 +75,19 @@ def fetch_outside(given: Mapping[str, str], folder: Path, cache: Path, patience:
         cache: folder of the content cache.
         patience: of a download.
 
+    Returns:
+        Names of the files that stayed behind, since they are no images by their suffix.
+
     Raises:
         Refusal: as `fetch_drive`; no class folders; or no masks where masks were asked for.
     """
     wanted = wanted_of(given)
-    fetch_drive(wanted, given["root"], given["masks"], folder, cache, patience)
+    ignored = fetch_drive(wanted, given["root"], given["masks"], folder, cache, patience)
     _check_classes(folder / "images", given["root"], wanted.source)
     if given["masks"] and not image_paths(folder / "masks"):
         kinds = ", ".join(sorted(SUFFIXES))
         raise Refusal(f"{given['masks']}: expected masks ({kinds}), found none; '' stands for no masks")
+    return ignored
 
 
 def _check_classes(images: Path, root: str, source: str) -> None:

@@ -1,6 +1,7 @@
 """Where each file of an archive may go: names that leave the folder are refused, odd ones are put in order."""
 
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable
 from pathlib import PurePosixPath
@@ -24,8 +25,9 @@ def safe_parts(name: str) -> Parts:
     Raises:
         Refusal: an absolute name, one with `..`, with a control character, too long or too deep.
     """
-    plain = unicodedata.normalize("NFC", name).replace("\\", "/")
-    if plain.startswith("/") or re.match(r"[A-Za-z]:", plain):
+    # Most names are ASCII, which is composed; an archive may have a million of them.
+    plain = (name if name.isascii() else unicodedata.normalize("NFC", name)).replace("\\", "/")
+    if plain.startswith("/") or (plain[1:2] == ":" and re.match(r"[A-Za-z]:", plain)):
         raise Refusal(
             f"expected names inside the archive's own folder, found the absolute name {name!r}; "
             "pack it anew, from inside its folder"
@@ -38,15 +40,18 @@ def safe_parts(name: str) -> Parts:
         )
     if not is_readable(plain):
         raise Refusal(
-            f"expected readable names, found a control character or half a character in {name!r}; "
-            "rename it, and pack anew"
+            "expected readable names, found a control character, an invisible one or half a character in "
+            f"{ascii(name)[:200]}; rename it, and pack anew"
         )
-    if len(parts) > DEEPEST or any(len(part.encode()) > LONGEST_NAME for part in parts):
+    if len(parts) > DEEPEST or (
+        len(plain.encode()) > LONGEST_NAME and any(len(part.encode()) > LONGEST_NAME for part in parts)
+    ):
         raise Refusal(
             f"expected at most {DEEPEST} folders and {LONGEST_NAME} bytes a name, found {name[:80]!r}…; "
             "shorten it, and pack anew"
         )
-    return parts
+    # One object for a folder's name, in however many paths it stands.
+    return (*map(sys.intern, parts[:-1]), *parts[-1:])
 
 
 def below_root(files: Iterable[Parts], root: str, called: str = "root") -> dict[Parts, Parts]:

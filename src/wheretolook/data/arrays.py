@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
-from wheretolook.data.decode import decode_bytes, to_square
+from wheretolook.data.decode import DEEPEST, LARGE, LARGEST_READ, decode_bytes, decode_image, strips, to_square
+from wheretolook.data.hashing import sha256_of
 from wheretolook.data.labels import LABELS, UNKNOWN
 from wheretolook.data.masks import labels_to_square, read_mask
 from wheretolook.data.refusal import Refusal
@@ -35,6 +37,7 @@ class Decoded:
     height: int = 0
     pixels: str = ""  # SHA-256 of the decoded pixels and their shape
     reason: str = ""  # why it could not be decoded
+    deepest: int = 0  # the largest value of 16-bit grey; 0 for other kinds
 
 
 def decode_images(files: Sequence[ImageFile], path: Path, size: int, fit: str) -> list[Decoded]:
@@ -48,21 +51,34 @@ def decode_images(files: Sequence[ImageFile], path: Path, size: int, fit: str) -
     array = create_array(path, (len(files), size, size, 3), np.uint8)
 
     def decode(row: int) -> Decoded:
-        content = files[row].path.read_bytes()
-        sha256 = hashlib.sha256(content).hexdigest()
+        path = files[row].path
+        large = path.stat().st_size > LARGEST_READ
+        content = b"" if large else path.read_bytes()
+        sha256 = sha256_of(path) if large else hashlib.sha256(content).hexdigest()
         try:
-            image = decode_bytes(content)
+            image = decode_image(path) if large else decode_bytes(content)
         except Refusal as refusal:
             return Decoded(sha256, reason=str(refusal))
         except MemoryError as error:
             raise MemoryError(f"{files[row].path}: {str(error) or 'no room for its pixels'}") from error
         array[row] = to_square(image, size, fit)
-        pixels = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
-        return Decoded(sha256, image.width, image.height, pixels)
+        pixels = _pixel_hash(image)
+        return Decoded(sha256, image.width, image.height, pixels, deepest=image.info.get(DEEPEST, 0))
 
     decoded = list(_each(decode, len(files), "decode"))
     array.flush()
     return decoded
+
+
+def _pixel_hash(image: Image.Image) -> str:
+    """SHA-256 of an RGB image's size and pixels."""
+    digest = hashlib.sha256(f"{image.size}".encode())
+    if image.width * image.height <= LARGE:
+        digest.update(image.tobytes())
+    else:
+        for rows in strips(image.height, image.width):
+            digest.update(image.crop((0, rows.start, image.width, rows.stop)).tobytes())
+    return digest.hexdigest()
 
 
 def keep_rows(path: Path, rows: np.ndarray, target: Path) -> None:

@@ -19,6 +19,10 @@ Keys (counts are of images, if nothing else is said; lists of examples end at EX
   the label, and the share of all masks' area that it takes.
 - `mask_names`, where there is anything to say: `of_no_image`, masks that belong to none, and `missing`, images without
   one where others of their class have one, each {`count`, `examples`}.
+- `official_splits`, where folders of the data are splits: `kept`, those that they are; `drawn`, those that were drawn
+  from train; and `leaks`, groups and images with the same pixels that stand in two splits: {`count`, `examples`}.
+- `depth`, where grey images of 16 bits use fewer: `images`, how many are of 16 bits; `bits` that they use at most;
+  and `levels`, the grey levels of 8 bits that are left of them.
 - `sha256`: of each file of the prepared data.
 """
 
@@ -73,6 +77,12 @@ def audit_sentence(audit: Mapping[str, Any]) -> str:
         "masks of no image": names["of_no_image"]["count"] if names else 0,
         "without a mask, of classes that have some": names["missing"]["count"] if names else 0,
     }
+    if leaks := audit.get("official_splits", {}).get("leaks"):
+        odd["groups in two splits"] = leaks["groups"]["count"]
+        odd["with the same pixels in two splits"] = leaks["images"]["count"]
+    if depth := audit.get("depth"):
+        what = f"of 16-bit grey that use {depth['bits']} bits, of which {depth['levels']} grey levels are left"
+        odd[what] = depth["images"]
     found = ", ".join(f"{count} {what}" for what, count in odd.items() if count)
     return f"{audit['images']} of {audit['files']} images ({splits}); found: {found or 'nothing odd'}"
 
@@ -139,6 +149,35 @@ def audit_mask_names(masks: Masks) -> dict[str, Any]:
     if not (masks.unused or masks.without):
         return {}
     return {"mask_names": {"of_no_image": some(masks.unused), "missing": some(masks.without)}}
+
+
+def audit_official(rows: Sequence[Row], kept: Sequence[str]) -> dict[str, Any]:
+    """The splits that folders say, and what stands in two of them: `official_splits`; nothing where they say none."""
+    if not kept:
+        return {}
+    splits = defaultdict(set)
+    for row in rows:
+        splits["group", row.group].add(row.split)
+        splits["pixels", row.pixels].add(row.split)
+    groups = sorted(name for (kind, name), found in splits.items() if kind == "group" and name and len(found) > 1)
+    images = sorted(row.image_id for row in rows if len(splits["pixels", row.pixels]) > 1)
+    drawn = sorted({row.split for row in rows} - set(kept))
+    leaks = {"groups": some(groups), "images": some(images)}
+    return {"official_splits": {"kept": list(kept), "drawn": drawn, "leaks": leaks}}
+
+
+def audit_depth(deepest: Sequence[int]) -> dict[str, Any]:
+    """How many levels are left of grey images of 16 bits that use fewer: `depth`; nothing where none do.
+
+    Args:
+        deepest: the largest grey value of each image of 16 bits; 0 for others.
+    """
+    most = max(deepest, default=0)
+    bits = most.bit_length()
+    if not 0 < bits < 16:
+        return {}
+    count = sum(value > 0 for value in deepest)
+    return {"depth": {"images": count, "bits": bits, "levels": most // 257 + (most % 257 > 128) + 1}}
 
 
 def some(names: Sequence[str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from itertools import combinations
 
 from wheretolook.data.decode import SUFFIXES
 from wheretolook.data.refusal import Refusal
+from wheretolook.data.split_folders import split_of
 
 Parts = tuple[str, ...]
 
@@ -40,7 +41,9 @@ def class_level(files: Iterable[Parts]) -> ClassLevel:
         for parts in below:
             inside[parts[0]].add(parts[1])
         folders = sorted(inside.keys() - {parts[0] for parts in below if len(parts) == 2})
-        if not folders or len(inside) > 1:
+        # Loose images beside a split are an error, and none in the folder above the classes.
+        split = bool(folders) and len(below) < len(images) and split_of(folders[0])
+        if not folders or len(inside) > 1 or split:
             return ClassLevel(head, {name: frozenset(inside[name]) for name in folders})
         head, images = (*head, folders[0]), [parts[1:] for parts in below]
 
@@ -83,6 +86,23 @@ def same_inside(level: ClassLevel) -> list[str]:
     """The nested folders of which another holds two or more folders of the same names: no classes, but sets of them."""
     pairs = combinations(level.nested, 2)
     return sorted({name for pair in pairs if len(level.nested[pair[0]] & level.nested[pair[1]]) > 1 for name in pair})
+
+
+def sorted_beside_flat(images: Iterable[Parts], level: ClassLevel) -> list[str]:
+    """Folders that hold class folders, beside others that hold images: ["photos"] of photos/{oak,elm}/ and figures/.
+
+    A folder whose own folders are merely numbered (2020 and 2021, slide 1 and slide 2) holds one class in parts.
+
+    Args:
+        images: below the folder that `level` found.
+        level: what was found.
+    """
+    flat = {parts[0] for parts in images if len(parts) > 1} - level.nested.keys()
+    return [name for name, inside in level.nested.items() if flat and len({_letters(one) for one in inside}) > 1]
+
+
+def _letters(name: str) -> str:
+    return "".join(character for character in name.casefold() if character.isalpha())
 
 
 def shown(paths: Sequence[str]) -> str:

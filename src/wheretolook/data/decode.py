@@ -2,26 +2,51 @@
 
 import struct
 import zlib
-from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
+from wheretolook.data.decode_cost import (
+    TimedBytes,
+    TimedFile,
+    check_before_opening,
+    check_cost,
+    honest_exif,
+    too_large,
+)
 from wheretolook.data.refusal import Refusal
-from wheretolook.data.square import place
+from wheretolook.data.square import Placement, place
 
 # Only raster formats whose decoders are part of Pillow: never one that starts another program (EPS).
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 
-# A small file can hold a picture that fills the memory (a decompression bomb): 50 million RGB pixels are 150 MB.
-MOST_PIXELS = 50_000_000
+# Above so many pixels, an image is converted in strips, so that no more than two copies of it are there at a time.
+LARGE, STRIP = 4_000_000, 1_000_000
 
 DIRECT_MODES = frozenset({"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr"})
 ALPHA_MODES = frozenset({"LA", "PA", "RGBA", "La", "RGBa"})
 DEEP_GREY_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I"})
+
+# The key in an image's `info` of the largest value of 16-bit grey that it was made from.
+DEEPEST = "largest of 16 bits"
+
+# A file of more bytes is decoded from the disk, not from memory.
+LARGEST_READ = 16 << 20
+# Bytes that an image may take at its new width and its old height.
+MOST_BETWEEN = 128 << 20
+
+ORIENTATIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 # What Pillow's decoders let through when a file is damaged. The warnings are errors only where a caller made them so.
 # No MemoryError: on a machine that is busy, it would make good images bad ones.
@@ -55,21 +80,26 @@ def decode_image(path: Path | BinaryIO) -> Image.Image:
         An RGB image.
 
     Raises:
-        Refusal: no image, cut off or damaged, of a kind that is not read, or larger than MOST_PIXELS.
+        Refusal: no image, cut off or damaged, of a kind that is not read, or too costly (`decode_cost`).
         MemoryError: no room for its pixels, which says nothing of the file.
     """
     if not isinstance(path, Path):
-        return _decode(path)
-    with path.open("rb") as file:
-        try:
+        return decode_bytes(path.read())
+    try:
+        with opened(path) as file:
             return _decode(file)
-        except Refusal as refusal:
-            raise Refusal(f"{path}: {refusal}") from refusal
+    except Refusal as refusal:
+        raise Refusal(f"{path}: {refusal.subject}", refusal.expected, refusal.found, refusal.hint) from refusal
 
 
 def decode_bytes(content: bytes) -> Image.Image:
     """As `decode_image`, for the bytes of a file."""
-    return _decode(BytesIO(content))
+    return _decode(TimedBytes(content))
+
+
+def opened(path: Path) -> TimedFile:
+    """An image file, open for decoding."""
+    return TimedFile(path.open("rb", buffering=0))
 
 
 def to_square(image: Image.Image, size: int, fit: str) -> np.ndarray:
@@ -86,23 +116,55 @@ def to_square(image: Image.Image, size: int, fit: str) -> np.ndarray:
     """
     placed = place(image.width, image.height, size, fit)
     square = np.zeros((size, size, 3), dtype=np.uint8)
-    resized = image.resize(placed.size, Image.Resampling.BILINEAR, box=placed.box)
+    resized = resize(image, placed, Image.Resampling.BILINEAR)
     square[placed.rows, placed.columns] = np.asarray(resized)
     return square
 
 
-def _decode(file: BinaryIO) -> Image.Image:
+def resize(image: Image.Image, placed: Placement, method: Image.Resampling) -> Image.Image:
+    """Resize a box of an image.
+
+    Pillow keeps the image at its new width and its old height for a while, which for a very tall image is far more than
+    either: then it is done column by column.
+    """
+    left, upper, right, lower = placed.box
+    width, height = placed.size
+    columns = max(1, int(MOST_BETWEEN // (4 * (lower - upper))))
+    if columns >= width:
+        return image.resize(placed.size, method, box=placed.box)
+    resized = Image.new(image.mode, placed.size)
+    scale = (right - left) / width
+    for begin in range(0, width, columns):
+        end = min(begin + columns, width)
+        box = (left + begin * scale, upper, left + end * scale, lower)
+        resized.paste(image.resize((end - begin, height), method, box=box), (begin, 0))
+    return resized
+
+
+def open_bounded(file: TimedBytes | TimedFile) -> Image.Image:
+    """Open an image and read its pixels, unless they would cost too much memory or time.
+
+    Raises:
+        InputError: they would, or they did.
+        UnidentifiedImageError, or one of DECODER_ERRORS: no image, or a damaged one.
+    """
+    file.start()
+    check_before_opening(file)
+    image = Image.open(file, formats=FORMATS)
+    check_cost(image, file)
+    image.load()
+    return image
+
+
+def _decode(file: TimedBytes | TimedFile) -> Image.Image:
     """Decode, or raise a refusal that does not know the file's name yet."""
     try:
-        image = Image.open(file, formats=FORMATS)
-        if image.width * image.height > MOST_PIXELS:
-            raise _too_large(f"{image.width} × {image.height} pixels")
-        image.load()
-        return _to_rgb(_upright(image))
+        image = open_bounded(file)
+        return _large_to_rgb(image) if image.width * image.height > LARGE else _to_rgb(_upright(image))
     except Image.UnidentifiedImageError:
         raise Refusal(f"no image; expected {', '.join(FORMATS)}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _too_large("many more") from None
+        raise too_large("many more") from None
     except DECODER_ERRORS as error:
         refuse_no_memory(error)
         raise Refusal(f"cut off or damaged ({_in_words(error)})") from error
@@ -118,18 +180,61 @@ def refuse_no_memory(error: Exception) -> None:
         raise MemoryError(str(error)) from error
 
 
-def _too_large(found: str) -> Refusal:
-    return Refusal(
-        f"too large; expected at most {MOST_PIXELS:,} pixels, found {found}; shrink it, or cut it into tiles"
-    )
-
-
 def _upright(image: Image.Image) -> Image.Image:
-    """Apply the EXIF orientation; where the metadata are damaged, the pixels stand as they are stored."""
+    """Apply the EXIF orientation."""
+    turn = _turn(image)
+    return image if turn is None else image.transpose(turn)
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What the EXIF orientation asks for; None where the metadata are damaged: the pixels stay as they are stored."""
     try:
-        return ImageOps.exif_transpose(image)
+        if image.format != "TIFF" and not honest_exif(image.info.get("exif", b"")):
+            return None
+        return ORIENTATIONS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except DECODER_ERRORS:
+        return None
+
+
+def _large_to_rgb(image: Image.Image) -> Image.Image:
+    """As `_to_rgb(_upright(image))`, in strips; the image itself is closed."""
+    turn = _turn(image)
+    if turn is None and image.mode == "RGB" and "transparency" not in image.info:
         return image
+    size, deepest = image.size, 0
+    pixels = np.empty((image.height, image.width, 3), dtype=np.uint8)
+    for rows in strips(image.height, image.width):
+        strip = _to_rgb(image.crop((0, rows.start, image.width, rows.stop)))
+        deepest = max(deepest, strip.info.get(DEEPEST, 0))
+        pixels[rows] = np.asarray(strip)
+    image.close()
+    turned = pixels if turn is None else _turned(pixels, turn)
+    whole = Image.new("RGB", size if turned.shape[:2] == pixels.shape[:2] else size[::-1])
+    for rows in strips(whole.height, whole.width):
+        whole.paste(Image.fromarray(np.ascontiguousarray(turned[rows])), (0, rows.start))
+    if deepest:
+        whole.info[DEEPEST] = deepest
+    return whole
+
+
+def strips(height: int, width: int) -> list[slice]:
+    """Rows of a large image, some at a time."""
+    step = max(1, STRIP // width)
+    return [slice(start, min(start + step, height)) for start in range(0, height, step)]
+
+
+def _turned(pixels: np.ndarray, turn: Image.Transpose) -> np.ndarray:
+    """(H, W, 3), transposed as Pillow does; a view."""
+    across = pixels.swapaxes(0, 1)
+    return {
+        Image.Transpose.FLIP_LEFT_RIGHT: pixels[:, ::-1],
+        Image.Transpose.ROTATE_180: pixels[::-1, ::-1],
+        Image.Transpose.FLIP_TOP_BOTTOM: pixels[::-1],
+        Image.Transpose.TRANSPOSE: across,
+        Image.Transpose.ROTATE_270: across[:, ::-1],
+        Image.Transpose.TRANSVERSE: across[::-1, ::-1],
+        Image.Transpose.ROTATE_90: across[::-1],
+    }[turn]
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -140,6 +245,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         clear = image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, clear).convert("RGB")
+    if image.mode == "RGB":
+        return image
     if image.mode in DIRECT_MODES:
         return image.convert("RGB")
     raise Refusal(f"pixels of the kind {image.mode!r}; expected grey, colour, palette or CMYK of 8 bits, or grey of 16")
@@ -150,9 +257,12 @@ def _deep_grey_to_rgb(image: Image.Image) -> Image.Image:
     deep = np.asarray(image)
     if deep.min() < 0 or deep.max() > 65535:
         raise Refusal(f"grey values from {deep.min()} to {deep.max()}; expected 0 to 65535")
+    largest = int(deep.max())
     deep = deep.astype(np.uint16, copy=False)
     # Divided by 257 and rounded, in two bytes a pixel.
-    return Image.fromarray((deep // 257 + (deep % 257 > 128)).astype(np.uint8)).convert("RGB")
+    shown = Image.fromarray((deep // 257 + (deep % 257 > 128)).astype(np.uint8)).convert("RGB")
+    shown.info[DEEPEST] = largest
+    return shown
 
 
 def _in_words(error: BaseException) -> str:

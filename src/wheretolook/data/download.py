@@ -21,6 +21,7 @@ from wheretolook.data.download_failures import (
     reserve_of,
     status_failure,
 )
+from wheretolook.data.header_deadline import header_deadline
 
 BLOCK = 1 << 16
 # Fewer bytes a second, over a whole time-out, count as none at all: a drip must not hold a pipeline for days.
@@ -42,7 +43,7 @@ def download(url: str, folder: Path, patience: Patience) -> bool:
     Raises:
         Refusal: private, missing, throttled, no network, too slow, cut short, no end, no space; with what to do.
     """
-    with requests.Session() as session:
+    with header_deadline(), requests.Session() as session:
         return attempt(lambda: _attempt(session, url, folder, patience), url, patience)
 
 

@@ -17,6 +17,7 @@ from wheretolook.data.download_failures import (
 )
 from wheretolook.data.drive_failures import page_failure
 from wheretolook.data.drive_watch import Watch
+from wheretolook.data.header_deadline import header_deadline
 
 BLOCK = 1 << 16
 
@@ -48,7 +49,8 @@ def drive_file(identifier: str, folder: Path, patience: Patience) -> bool:
     Raises:
         Refusal: quota, private, missing, throttled, no network, too slow, cut short, no space; with what to do.
     """
-    return attempt(lambda: _attempt(identifier, folder, patience), drive_link(identifier), patience)
+    with header_deadline():
+        return attempt(lambda: _attempt(identifier, folder, patience), drive_link(identifier), patience)
 
 
 def _attempt(identifier: str, folder: Path, patience: Patience) -> bool:

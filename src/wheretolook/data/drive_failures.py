@@ -8,6 +8,7 @@ import urllib3
 
 from wheretolook.data.attempts import Failure, Patience
 from wheretolook.data.download_failures import network_failure, retry_after, status_failure
+from wheretolook.data.header_deadline import header_deadline
 
 # Words of Drive's own pages, in lower case.
 QUOTA = ("quota exceeded", "too many users have viewed", "download quota")
@@ -32,7 +33,10 @@ def folder_failure(identifier: str, patience: Patience) -> Failure:
 def _failure(link: str, patience: Patience) -> Failure:
     try:
         headers = {"Accept-Encoding": "identity"}
-        with requests.get(link, headers=headers, stream=True, timeout=patience.timeout) as response:
+        with (
+            header_deadline(),
+            requests.get(link, headers=headers, stream=True, timeout=patience.timeout) as response,
+        ):
             if failure := _by_status(response):
                 return failure
             if "Content-Disposition" in response.headers:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from wheretolook.data.archive_entries import Entry
-from wheretolook.data.archive_plan import make_plan
+from wheretolook.data.archive_plan import judge
 from wheretolook.data.atomic import replacing_folder, write_text
 from wheretolook.data.attempts import Patience
 from wheretolook.data.cache import ContentCache
@@ -79,7 +79,7 @@ def _cached(store: ContentCache, digest: str) -> Listing | None:
 def _fetch(wanted: Wanted, store: ContentCache, folder: Path, patience: Patience) -> str:
     """Bring what is missing, one file after the other, and put the listing into the cache; its SHA-256."""
     files = list_drive_folder(drive_folder_id(wanted.source), wanted.source, patience)
-    make_plan([Entry(path, 0, "file") for path in files], root=".")
+    judge([Entry(path, 0, "file") for path in files])
     fetched = _recall(folder / MEMORY)
     for identifier in tqdm(files.values(), desc=folder.name[:8], unit="file", disable=None):
         if not (identifier in fetched and store.get(fetched[identifier])):

@@ -7,6 +7,7 @@ import requests
 from wheretolook.data.attempts import Patience, attempt
 from wheretolook.data.download_failures import network_failure
 from wheretolook.data.drive_failures import folder_failure
+from wheretolook.data.header_deadline import header_deadline
 from wheretolook.data.refusal import Refusal
 
 FOLDER = "application/vnd.google-apps.folder"
@@ -56,7 +57,7 @@ def _children(identifier: str, patience: Patience) -> list[tuple[str, str, str]]
     from gdown.download_folder import _parse_embedded_folder_view as read_page
 
     try:
-        with requests.Session() as session:
+        with header_deadline(), requests.Session() as session:
             return read_page(sess=session, folder_id=identifier, verify=True, timeout=patience.timeout)[1]
     except gdown.exceptions.DownloadError as error:
         raise folder_failure(identifier, patience) from error

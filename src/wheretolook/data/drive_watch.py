@@ -1,6 +1,7 @@
 """How long gdown may be silent, and how long it waits between its own retries."""
 
 import threading
+import time
 
 from wheretolook.data.attempts import LONGEST_PAUSE, Patience
 
@@ -21,19 +22,19 @@ class Watch(threading.Event):
         self.seconds = 2 * patience.timeout
         self.retried = 0
         self._pause = patience.pause
-        self._timer: threading.Timer | None = None
+        self._counting = threading.Condition()
+        self._deadline: float | None = None
+        self._ended = False
+        # One thread for the whole download; a block only moves the deadline.
+        self._thread = threading.Thread(target=self._count, daemon=True)
 
     def restart(self) -> None:
-        """A block came: count the seconds anew."""
-        self.stop()
-        self._timer = threading.Timer(self.seconds, self.set)
-        self._timer.daemon = True
-        self._timer.start()
+        """A block came: count the seconds from now on."""
+        self._move(time.monotonic() + self.seconds)
 
     def stop(self) -> None:
         """Count no longer."""
-        if self._timer:
-            self._timer.cancel()
+        self._move(None)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Pause before a retry; `timeout`, which gdown draws at random, is not what decides."""
@@ -44,9 +45,30 @@ class Watch(threading.Event):
         self.restart()
         return cancelled
 
+    def _move(self, deadline: float | None) -> None:
+        with self._counting:
+            # The thread wakes by itself at the earlier deadline, and then sees the later one.
+            wake = self._deadline is None or deadline is None
+            self._deadline = deadline
+            if wake:
+                self._counting.notify()
+
+    def _count(self) -> None:
+        with self._counting:
+            while not self._ended:
+                left = None if self._deadline is None else self._deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    self.set()
+                    return
+                self._counting.wait(left)
+
     def __enter__(self) -> "Watch":
         self.restart()
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        with self._counting:
+            self._ended = True
+            self._counting.notify()
+        self._thread.join()

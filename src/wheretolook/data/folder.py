@@ -5,10 +5,10 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from wheretolook.data.class_level import choice, class_level, same_inside, shown
+from wheretolook.data.class_level import ClassLevel, choice, class_level, same_inside, shown, sorted_beside_flat
 from wheretolook.data.obtain import where
 from wheretolook.data.refusal import Refusal
-from wheretolook.data.scan import Parts, Scan, find_masks, image_paths, scan_classes
+from wheretolook.data.scan import Parts, Scan, composed, find_masks, image_paths, scan_classes
 from wheretolook.errors import InputError
 
 
@@ -38,6 +38,8 @@ def copy_class_folders(images: Path, masks: Path | None, target: Path) -> Scan:
         raise InputError(f"{masks}", "a folder of masks", f"none{where(masks)}", hint)
     folder = _class_folders(images, masks)
     scan = scan_classes(folder, _inside(folder, masks))
+    if not scan.splits:
+        _check_level(images, folder, masks)
     if masks is not None:
         found = find_masks(masks, scan)
         if not found.paths:
@@ -46,22 +48,39 @@ def copy_class_folders(images: Path, masks: Path | None, target: Path) -> Scan:
             )
         # Those of no image too: `prepare` then says so as well.
         every = [*found.paths.values(), *(masks / name for name in found.unused)]
-        _copy((path, target / "masks" / path.relative_to(masks)) for path in every)
+        _copy((path, target.joinpath("masks", *composed(path.relative_to(masks).parts))) for path in every)
     _copy((file.path, target / "images" / file.image_id) for file in scan.files)
     return scan
 
 
 def _class_folders(images: Path, masks: Path | None) -> Path:
     """The folder that holds the class folders: the one that was given, or the only one in it."""
-    level = class_level(path.relative_to(images).parts for path in image_paths(images, _inside(images, masks)))
-    folder = images.joinpath(*level.head)
-    if paths := [str(folder / name) for name in same_inside(level)]:
-        raise Refusal(
-            f"{folder}: expected one folder of images for each class, found folders of the same folders:"
-            f" {shown(paths)}; {choice('fetch.path', paths)}; if they are the classes themselves, put their images"
-            " straight into them"
+    if not images.is_dir():
+        return images
+    return images.joinpath(*_level(images, masks).head)
+
+
+def _level(images: Path, masks: Path | None) -> ClassLevel:
+    return class_level(path.relative_to(images).parts for path in image_paths(images, _inside(images, masks)))
+
+
+def _check_level(images: Path, folder: Path, masks: Path | None) -> None:
+    """Refuse folders of class folders in the place of class folders."""
+    level = _level(images, masks)
+    found = same_inside(level)
+    what = "folders of the same folders"
+    if not found:
+        inside = (path.relative_to(folder).parts for path in image_paths(folder, _inside(folder, masks)))
+        found, what = sorted_beside_flat(inside, level), "folders of class folders beside folders of images"
+    if found:
+        paths = [str(folder / name) for name in found]
+        raise InputError(
+            str(folder),
+            expected="one folder of images for each class",
+            found=f"{what}: {shown(paths)}",
+            hint=f"{choice('fetch.path', paths)}; if they are the classes themselves, put their images straight into"
+            " them",
         )
-    return folder
 
 
 def _inside(folder: Path, masks: Path | None) -> Parts:

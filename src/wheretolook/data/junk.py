@@ -2,9 +2,28 @@
 
 from collections.abc import Sequence
 
-# Beside hidden files and folders; in lower case. A NAS keeps thumbnails of every image in `@eaDir`.
+# Beside hidden files and folders; in lower case. A NAS keeps thumbnails of every image in `@eaDir`, a file system what
+# it repaired in `lost+found`, and macOS a folder's own icon in a file whose name ends in a carriage return.
 JUNK = frozenset(
-    {"__macosx", "@eadir", "$recycle.bin", "system volume information", "thumbs.db", "ehthumbs.db", "desktop.ini"}
+    {
+        "__macosx",
+        "@eadir",
+        "$recycle.bin",
+        "system volume information",
+        "lost+found",
+        "lost.dir",
+        "icon\r",
+        "thumbs.db",
+        "ehthumbs.db",
+        "ehthumbs_vista.db",
+        "desktop.ini",
+        "@recycle",
+        "#recycle",
+        "#snapshot",
+        "network trash folder",
+        "temporary items",
+        "__pycache__",
+    }
 )
 
 

@@ -1,16 +1,17 @@
 """Evidence masks: grey values of a source to labels, and labels to the size of the prepared images."""
 
 from collections.abc import Mapping
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageChops
 
-from wheretolook.data.decode import DECODER_ERRORS, FORMATS, MOST_PIXELS, refuse_no_memory
+from wheretolook.data.decode import DECODER_ERRORS, LARGEST_READ, STRIP, open_bounded, opened, refuse_no_memory, resize
+from wheretolook.data.decode_cost import TimedBytes
 from wheretolook.data.labels import BACKGROUND, EVIDENCE, FOREGROUND, LABELS, MARK, UNKNOWN
 from wheretolook.data.refusal import Refusal
-from wheretolook.data.square import place
+from wheretolook.data.square import Placement, place
+from wheretolook.errors import InputError
 
 
 def parse_mask_values(text: str) -> dict[int, int]:
@@ -80,7 +81,7 @@ def labels_to_square(labels: np.ndarray, size: int, fit: str) -> np.ndarray:
         square[placed.rows, placed.columns] = labels
         return square
     present = [label for label in (BACKGROUND, FOREGROUND, UNKNOWN, EVIDENCE, MARK) if (labels == label).any()]
-    covered = np.stack([_coverage(labels == label, placed.size, placed.box) for label in present])
+    covered = np.stack([_coverage(labels == label, placed) for label in present])
     resized = np.array(present, dtype=np.uint8)[covered.argmax(axis=0)]
     for label, share in zip(present, covered, strict=True):
         if label in (EVIDENCE, MARK) and share.any():
@@ -98,30 +99,41 @@ def _next_best(covered: np.ndarray, present: list[int], label: int) -> np.ndarra
     return np.array(present, dtype=np.uint8)[others.argmax(axis=0)]
 
 
-def _coverage(where: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
+def _coverage(where: np.ndarray, placed: Placement) -> np.ndarray:
     """The share of each resized pixel that `where` covers, (h, w) float32."""
-    return np.asarray(Image.fromarray(where.astype(np.float32)).resize(size, Image.Resampling.BOX, box=box))
+    shares = Image.new("F", where.shape[::-1])
+    rows = max(1, STRIP // where.shape[1])
+    for start in range(0, len(where), rows):
+        shares.paste(Image.fromarray(where[start : start + rows].astype(np.float32)), (0, start))
+    return np.asarray(resize(shares, placed, Image.Resampling.BOX))
 
 
 def _grey_values(path: Path) -> np.ndarray:
     """The values of a mask's one channel, (H, W) uint8."""
-    # An error of the disk, or of rights, is none of the mask's: it is read before it is decoded.
-    content = BytesIO(path.read_bytes())
+    # An error of the disk, or of rights, is none of the mask's: small ones are read before they are decoded.
+    file = opened(path) if path.stat().st_size > LARGEST_READ else TimedBytes(path.read_bytes())
     try:
-        with Image.open(content, formats=FORMATS) as mask:
-            if mask.width * mask.height > MOST_PIXELS:
-                raise Refusal(
-                    f"{path}: a mask of {mask.width} × {mask.height} pixels; at most {MOST_PIXELS:,} are read"
-                )
-            mask.load()
-            values = np.asarray(mask.convert("L") if mask.mode == "1" else mask)
+        with file:
+            mask = open_bounded(file)
+            values = np.asarray(mask.convert("L") if mask.mode == "1" else _one_band(mask))
     except Image.UnidentifiedImageError:
         raise Refusal(f"{path}: no image; expected a mask as PNG, BMP or TIFF of one channel") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error.subject}", error.expected, error.found, error.hint) from error
     except DECODER_ERRORS as error:
         refuse_no_memory(error)
         raise Refusal(f"{path}: cut off or damaged ({error})") from error
-    if values.ndim == 3 and (values == values[..., :1]).all():
-        values = values[..., 0]
     if values.ndim != 2 or values.dtype != np.uint8:
         raise Refusal(f"{path}: a mask of the kind {mask.mode!r}; expected one channel of 8 bits")
     return values
+
+
+def _one_band(mask: Image.Image) -> Image.Image:
+    """The first band of a mask whose bands are all equal; any other mask as it is."""
+    if len(mask.getbands()) == 1:
+        return mask
+    first = mask.getchannel(0)
+    for band in range(1, len(mask.getbands())):
+        if ImageChops.difference(first, mask.getchannel(band)).getbbox():
+            return mask
+    return first

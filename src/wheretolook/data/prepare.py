@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,23 @@ import numpy as np
 
 from wheretolook.data.arrays import Decoded, decode_images, keep_rows, write_masks
 from wheretolook.data.atomic import replacing_folder, write_json
-from wheretolook.data.audit import Row, audit_classes, audit_groups, audit_mask_names, audit_rows, some
+from wheretolook.data.audit import (
+    Row,
+    audit_classes,
+    audit_depth,
+    audit_groups,
+    audit_mask_names,
+    audit_official,
+    audit_rows,
+    some,
+)
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.masks import parse_mask_values
 from wheretolook.data.prepared import COLUMNS, SPLITS
 from wheretolook.data.rare import check_classes
 from wheretolook.data.refusal import Refusal
 from wheretolook.data.scan import ImageFile, find_masks, scan_classes
-from wheretolook.data.splits import assign_splits, compile_pattern, connected_units, groups_of
+from wheretolook.data.splits import assign_splits, compile_pattern, complete_splits, connected_units, groups_of
 
 
 @dataclass(frozen=True)
@@ -63,14 +73,15 @@ def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any
     check_options(options)
     labels_of = parse_mask_values(options.mask_values)
     scan = scan_classes(raw / "images")
-    groups = groups_of([file.path.name for file in scan.files], options.group_pattern)
+    groups = groups_of([file.image_id.rpartition("/")[2] for file in scan.files], options.group_pattern)
     masks = find_masks(raw / "masks", scan)
     with replacing_folder(prepared) as folder:
         decoded = decode_images(scan.files, folder / "decoded.npy", options.size, options.fit)
         bad = _bad_images(scan.files, decoded, options.on_bad_image)
         readable = [row for row, one in enumerate(decoded) if not one.reason]
         units = connected_units([groups[row] for row in readable], [decoded[row].pixels for row in readable])
-        dropped = check_classes([scan.files[row].class_name for row in readable], units, options.rare_classes)
+        official = [scan.files[row].split for row in readable] if scan.splits else ()
+        dropped = check_classes([scan.files[row].class_name for row in readable], units, options.rare_classes, official)
         kept = [
             (row, unit) for row, unit in zip(readable, units, strict=True) if scan.files[row].class_name not in dropped
         ]
@@ -90,6 +101,8 @@ def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any
             "prepared": {"size": options.size, "fit": options.fit},
             "masks": None,
             **audit_mask_names(masks),
+            **audit_official(rows, scan.splits),
+            **audit_depth([one.deepest for one in decoded]),
         }
         files = [masks.paths.get(row.image_id) for row in rows]
         if any(files):
@@ -137,7 +150,9 @@ def _rows(kept: Sequence[tuple[ImageFile, Decoded, str]], units: Sequence[int], 
     class_names = sorted({file.class_name for file, _, _ in kept})
     class_index = np.array([class_names.index(file.class_name) for file, _, _ in kept])
     units = np.unique(units, return_inverse=True)[1]
-    splits = assign_splits(class_index, units, options.val_share, options.test_share, options.seed)
+    official = [file.split for file, _, _ in kept]
+    draw = partial(complete_splits, official) if any(official) else assign_splits
+    splits = draw(class_index, units, options.val_share, options.test_share, options.seed)
     _check_splits(class_names, class_index, splits)
     return [
         Row(

@@ -2,18 +2,30 @@
 
 import unicodedata
 
-# Control characters, as a line break or an escape, and halves of characters, which no UTF-8 can hold.
-UNREADABLE = ("Cc", "Cs")
+# Control characters, as a line break or an escape; invisible ones, as those that turn the direction of writing or have
+# no width; and halves of characters, which no UTF-8 can hold.
+UNREADABLE = ("Cc", "Cf", "Cs")
+# These join or part letters of several scripts, and emoji: no name in those can be written without. Beside a letter of
+# ASCII they do nothing but hide.
+JOINERS = "\u200c\u200d"
 
 
 def is_readable(name: str) -> bool:
-    """Whether a name has no control character and no half of a character (a lone surrogate).
+    """Whether a name holds visible characters alone, and no half of a character (a lone surrogate).
 
-    A control character ends a line of a table too early, or reaches the terminal as a command.
+    A control character ends a line of a table too early, or reaches the terminal as a command. An invisible one makes
+    two names of what looks like one, or shows a name backwards.
     """
-    return not any(unicodedata.category(character) in UNREADABLE for character in name)
+    # Most names: a space, and what prints.
+    return name.isprintable() or not any(_hides(name, place) for place in range(len(name)))
 
 
 def readable(name: str) -> str:
     """The name with a question mark in place of each such character."""
-    return "".join("?" if unicodedata.category(character) in UNREADABLE else character for character in name)
+    return "".join("?" if _hides(name, place) else character for place, character in enumerate(name))
+
+
+def _hides(name: str, place: int) -> bool:
+    if name[place] in JOINERS:
+        return place == 0 or name[place - 1].isascii() or name[place + 1 : place + 2].isascii()
+    return unicodedata.category(name[place]) in UNREADABLE

@@ -1,14 +1,17 @@
 """The image files of a folder with one folder for each class, and the masks that belong to them."""
 
+import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from wheretolook.data.decode import SUFFIXES
 from wheretolook.data.junk import is_junk
-from wheretolook.data.readable import is_readable
+from wheretolook.data.readable import is_readable, readable
 from wheretolook.data.refusal import Refusal
+from wheretolook.data.split_folders import split_folders
+from wheretolook.errors import InputError
 
 Parts = tuple[str, ...]
 
@@ -17,9 +20,10 @@ Parts = tuple[str, ...]
 class ImageFile:
     """One image of a class folder."""
 
-    image_id: str  # its path below the folder of classes, with slashes
+    image_id: str  # its path below the folder of classes or of splits, with slashes; composed (NFC)
     class_name: str
     path: Path
+    split: str = ""  # "train", "val" or "test" where a folder says so
 
     @property
     def mask_key(self) -> str:
@@ -39,6 +43,11 @@ class Scan:
         """Sorted: a class' place here is its class index."""
         return tuple(sorted({file.class_name for file in self.files}))
 
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that the folders say, sorted; () where they are class folders."""
+        return tuple(sorted({file.split for file in self.files} - {""}))
+
 
 @dataclass(frozen=True)
 class Masks:
@@ -49,40 +58,63 @@ class Masks:
     without: tuple[str, ...]  # image_id of those that have none, where others of their class have one; sorted
 
 
-def scan_classes(folder: Path, without: Parts = ()) -> Scan:
-    """Find the images of each class, in subfolders too.
+def scan_classes(folder: Path, without: Parts = (), parameter: str = "fetch.path") -> Scan:
+    """Find the images of each class, in subfolders too, and the split of each where folders of splits hold the classes.
 
     Args:
-        folder: holds one folder of images for each class.
+        folder: holds one folder of images for each class, or folders named train, val and test that hold those.
         without: the path of a folder in it that is passed over, whatever it holds; () for none.
+        parameter: that names the folder, for messages.
 
     Raises:
-        Refusal: no folder, fewer than two class folders, one without an image, a name with a control character, or a
-            pipe or device named as an image.
+        InputError: no folder, fewer than two class folders, one without an image, a name with a control or invisible
+            character, a pipe or device named as an image, two files of one name, or folders of splits that are no
+            official split (`split_folders`).
     """
     if not folder.is_dir():
         raise Refusal(f"{folder}: expected a folder with one folder of images for each class; found no folder")
     named = (child.name for child in folder.iterdir() if child.is_dir() and not is_junk([child.name]))
-    classes = sorted(name for name in named if without != (name,))
-    if not classes:
+    tops = sorted(name for name in named if without != (name,))
+    if not tops:
         raise Refusal(f"{folder}: expected one folder of images for each class; found no folder in it{_hint(folder)}")
-    files, ignored = [], []
-    for class_name in classes:
-        _check_name(class_name)
-        for path in sorted((folder / class_name).rglob("*")):
+    images: dict[Parts, Path] = {}
+    others: dict[Parts, Path] = {}
+    for top in tops:
+        _check_name(top)
+        for path in sorted((folder / top).rglob("*")):
             parts = path.relative_to(folder).parts
             if is_junk(parts) or _is_below(parts, without) or not _is_file(path):
                 continue
-            name = "/".join(parts)
-            _check_name(name)
-            if path.suffix.lower() in SUFFIXES:
-                files.append(ImageFile(name, class_name, path))
-            else:
-                ignored.append(name)
-    counts = Counter(file.class_name for file in files)
-    # A folder that holds nothing but the one to pass over is no class.
-    _check_classes(folder, [name for name in classes if counts[name] or name not in without[:1]], counts)
-    return Scan(tuple(sorted(files, key=lambda file: file.image_id)), tuple(sorted(ignored)))
+            _check_name("/".join(parts))
+            kind = images if path.suffix.lower() in SUFFIXES else others
+            parts = composed(parts)
+            if parts in kind and kind is images:
+                raise InputError(str(path), "one file of each name", f"another at {kind[parts]}", "rename one of them")
+            kind[parts] = path
+    loose = [(child.name,) for child in folder.iterdir() if child.suffix.lower() in SUFFIXES and child.is_file()]
+    splits = split_folders([*images, *loose], str(folder), parameter)
+    files = [
+        ImageFile("/".join(parts), parts[1 if splits else 0], path, splits.get(parts[0], ""))
+        for parts, path in images.items()
+    ]
+    ignored = sorted("/".join(parts) for parts in others if not splits or parts[0] in splits)
+    if not splits:
+        # A folder that holds nothing but the one to pass over is no class.
+        counts = Counter(file.class_name for file in files)
+        names = [name for (name,) in map(composed, ((top,) for top in tops))]
+        classes = sorted({name for name in names if counts[name] or name not in without[:1]})
+        _check_classes(folder, classes, counts, others)
+    else:
+        check_kinds([parts for parts in others if parts[0] in splits], images, 1, str(folder))
+    if splits and len({file.class_name for file in files}) < 2:
+        raise Refusal(f"{folder}: expected at least two class folders; found one, {files[0].class_name}")
+    return Scan(tuple(sorted(files, key=lambda file: file.image_id)), tuple(ignored))
+
+
+def composed(parts: Sequence[str]) -> Parts:
+    """The names in composed form (NFC): systems differ in the one that they keep, and both are one name."""
+    # Most names are ASCII, which has one form.
+    return tuple(part if part.isascii() else unicodedata.normalize("NFC", part) for part in parts)
 
 
 def image_paths(folder: Path, without: Parts = ()) -> list[Path]:
@@ -110,7 +142,7 @@ def find_masks(folder: Path, scan: Scan, called: str = "") -> Masks:
     for path in image_paths(folder):
         name = path.relative_to(folder).as_posix()
         _check_name(name)
-        key = name.rpartition(".")[0]
+        key = "/".join(composed(name.split("/"))).rpartition(".")[0]
         if key in names:
             other = PurePosixPath(names[key]).name
             raise Refusal(f"{path}: expected one mask for each image; {other} stands beside it; remove one")
@@ -159,21 +191,62 @@ def _check_name(name: str) -> None:
     except UnicodeEncodeError:
         raise Refusal(f"{name!a}: expected a file name in UTF-8; found other bytes; rename the file") from None
     if not is_readable(name):
-        raise Refusal(f"{name!r}: expected a name without control characters; found one; rename the file or folder")
+        hidden = readable(name)
+        raise InputError(
+            ascii(name),
+            expected="a name without control characters and invisible ones",
+            found=f"one (? in {hidden!r})",
+            hint="rename the file or folder",
+        )
 
 
-def _check_classes(folder: Path, classes: list[str], counts: Counter[str]) -> None:
+def _check_classes(folder: Path, classes: list[str], counts: Counter[str], others: Collection[Parts]) -> None:
     """Refuse what no classifier can be trained on."""
     empty = [name for name in classes if not counts[name]]
     if not counts:
         shown = ", ".join(classes[:5])
-        raise Refusal(f"{folder}: expected images ({', '.join(sorted(SUFFIXES))}) in its folders {shown}; found none")
-    if empty:
+        kinds = kinds_found(others)
         raise Refusal(
-            f"{folder / empty[0]}: expected images of the class {empty[0]}; found none; remove the folder, or fill it"
+            f"{folder}: expected images ({', '.join(sorted(SUFFIXES))}) in its folders {shown}; found {kinds}"
         )
+    if empty:
+        raise no_images(f"{folder / empty[0]}", empty[0], [parts for parts in others if parts[0] == empty[0]])
     if len(classes) == 1:
         raise Refusal(f"{folder}: expected at least two class folders; found one, {classes[0]}")
+
+
+def check_kinds(others: Collection[Parts], images: Iterable[Parts], depth: int, top: str) -> None:
+    """Refuse a class folder that holds files, and no image among them.
+
+    Args:
+        others: the files that are no images by their suffix.
+        images: those that are.
+        depth: folders above the class folders: 1 below a split.
+        top: the folder that the paths are in, for messages; "" for none.
+    """
+    filled = {parts[: depth + 1] for parts in images}
+    empty = sorted({parts[: depth + 1] for parts in others if len(parts) > depth + 1} - filled)
+    if empty:
+        within = [parts for parts in others if parts[: depth + 1] == empty[0]]
+        raise no_images("/".join(filter(None, (top, *empty[0]))), empty[0][-1], within)
+
+
+def no_images(path: str, name: str, others: Collection[Parts]) -> InputError:
+    """The error of a class folder without an image, with the kinds of the files that it holds instead."""
+    return InputError(
+        path,
+        expected=f"images of the class {name} ({', '.join(sorted(SUFFIXES))})",
+        found=kinds_found(others),
+        hint="convert them to PNG (or add the suffix that they lack), or remove the folder"
+        if others
+        else "remove the folder, or fill it",
+    )
+
+
+def kinds_found(others: Collection[Parts]) -> str:
+    """How many files there are of each kind that is not read, the most frequent first: "12 .pgm"; "none" of none."""
+    kinds = Counter(PurePosixPath(parts[-1]).suffix.lower() or "without a suffix" for parts in others)
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(3)) or "none"
 
 
 def _hint(folder: Path) -> str:

@@ -38,8 +38,7 @@ def write_raw(source: str, given: Mapping[str, Any], folder: Path, cache: Path, 
         return copy_class_folders(given["path"], masks, folder).ignored
     from wheretolook.data.archive_fetch import fetch_outside
 
-    fetch_outside(given, folder, cache, patience)
-    return ()
+    return fetch_outside(given, folder, cache, patience)
 
 
 def oddities(ignored: Sequence[str], masks: Masks) -> str:

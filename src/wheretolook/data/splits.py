@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from wheretolook.data.prepared import SPLITS
 from wheretolook.data.refusal import Refusal
+from wheretolook.data.split_folders import drawn_splits
 
 
 def groups_of(names: Sequence[str], pattern: str) -> list[str]:
@@ -108,6 +110,30 @@ def assign_splits(
         filling.add(unit, split_of_unit[unit])
     _improve(split_of_unit, filling, order)
     return split_of_unit[units]
+
+
+def complete_splits(
+    official: Sequence[str], class_index: np.ndarray, units: np.ndarray, val_share: float, test_share: float, seed: int
+) -> np.ndarray:
+    """Keep an official split as it is, and draw what it lacks, val or test, from its train.
+
+    Args:
+        official: the split of each image, "train", "val" or "test".
+        class_index, units, seed: as in `assign_splits`.
+        val_share, test_share: of each class' images in train; unused where the split is there.
+
+    Returns:
+        (N,) int64, index into `wheretolook.data.prepared.SPLITS`.
+    """
+    splits = np.array([SPLITS.index(split) for split in official])
+    missing = drawn_splits(official)
+    if missing:
+        train = np.flatnonzero(splits == SPLITS.index("train"))
+        shares = [share if split in missing else 0.0 for split, share in (("val", val_share), ("test", test_share))]
+        splits[train] = assign_splits(
+            class_index[train], np.unique(units[train], return_inverse=True)[1], shares[0], shares[1], seed
+        )
+    return splits
 
 
 class _Filling:
