@@ -3,8 +3,8 @@
     python benchmarks/busy.py [--rounds 3] [--epochs 7] [--spincount 0 --spincount 2000] [--nice -15]
 
 Trains the looknet of params.yaml on the embedded cells through stages/launch. Two is fair: the others take half.
-"unset" is libgomp's own spinning, as before stages/launch set GOMP_SPINCOUNT. Run it where nothing else runs; --nice -15
-(root) gives this benchmark nearly all of a machine where something does.
+"unset" is libgomp's own spinning, as before stages/launch set GOMP_SPINCOUNT. Run it where nothing else runs;
+--nice -15 (root) gives this benchmark more of a machine where something does.
 """
 
 import json

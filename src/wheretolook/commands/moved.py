@@ -1,4 +1,4 @@
-"""How far the figures of this folder moved from the committed ones: on another processor, training may differ a little."""
+"""How far the figures of this folder moved from the committed ones, since another processor rounds differently."""
 
 import json
 import subprocess
