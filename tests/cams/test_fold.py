@@ -148,4 +148,5 @@ def test_pooling_is_replaced_where_no_gradient_flows(gradients):
         fast = fast_copy(network, noise(1), (), "float32", gradients).network
         assert isinstance(fast[1], nn.MaxPool2d if gradients else PairwiseMaximum)
         assert isinstance(network[1], nn.MaxPool2d)
-        assert torch.equal(fast(noise()), network(noise()).contiguous(memory_format=torch.channels_last))
+        # Another memory layout may sum in another order.
+        torch.testing.assert_close(fast(noise()), network(noise()), rtol=0, atol=1e-5)

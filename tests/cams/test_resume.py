@@ -1,6 +1,5 @@
 """A killed export goes on where it was, and ends with the bytes of one that was never stopped."""
 
-import os
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -125,18 +124,14 @@ def test_interrupted_once_it_finishes_the_batch_saves_and_says_how_to_go_on(expo
 
     def interrupted(arrays, work, rows, batch):
         if rows.start == 4:
-            os.kill(os.getpid(), by)
+            signal.raise_signal(by)
         store(arrays, work, rows, batch)
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with (
-            monkeypatch.context() as patch,
-            pytest.raises(Refusal, match=f"export: {by.name} after 3 of 5 batches; all"),
-        ):
-            patch.setattr(stream, "store", interrupted)
-            export("killed")
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(Refusal, match=f"export: {by.name} after 3 of 5 batches; all"),
+    ):
+        patch.setattr(stream, "store", interrupted)
+        export("killed")
     assert export("killed") == undisturbed
     assert stored == [0, 2, 4, 6, 8], "none was done twice"

@@ -55,7 +55,7 @@ def run_undisturbed(root: Path, models: Sequence[str]) -> Undisturbed:
 def small_project(root: Path, models: Sequence[str]) -> Project:
     """The smallest project, nothing run yet."""
     root.mkdir(parents=True)
-    project = copy_project(root)
+    project = copy_project(root, modules=False)  # DVC is slow with hundreds of dependencies
     params = project.read_params()
     for section, values in SMALLEST.items():
         params[section].update(values)

@@ -1,9 +1,13 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import wheretolook
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.labels import BACKGROUND, EVIDENCE, FOREGROUND, MARK
 from wheretolook.data.synthetic import CLASS_NAMES, GREY_OF_LABEL, mark_place, marked_numbers, render_cell, write_cells
@@ -135,3 +139,34 @@ class TestWrite:
         write_cells(tmp_path / "few", 3, 32, seed=0)
         write_cells(tmp_path / "more", 5, 32, seed=0)
         assert tree(tmp_path / "few").items() <= tree(tmp_path / "more").items()
+
+
+# Instruction sets that numpy and OpenBLAS choose by the processor, and numbers of threads.
+PROCESSORS = [
+    {},
+    {"NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR", "OPENBLAS_CORETYPE": "Haswell"},
+    {
+        "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
+        "OPENBLAS_CORETYPE": "Nehalem",
+        "OPENBLAS_NUM_THREADS": "1",
+        "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-AVX2_Usable,-FMA_Usable",
+    },
+]
+DIGEST = """
+import hashlib, sys
+from pathlib import Path
+from wheretolook.data.synthetic import write_cells
+folder = Path(sys.argv[1])
+write_cells(folder, 6, 112, 0, {"infected": 0.5})
+print(hashlib.sha256(b"".join(path.read_bytes() for path in sorted(folder.rglob("*.png")))).hexdigest())
+"""
+
+
+@pytest.mark.parametrize("processor", PROCESSORS, ids=["this", "AVX2", "SSE4.2"])
+def test_files_are_the_same_bytes_on_every_processor(processor: dict[str, str], tmp_path: Path):
+    """On those of other machines too: the digest is a constant."""
+    environment = os.environ | {"PYTHONPATH": str(Path(wheretolook.__file__).parents[1])} | processor
+    done = subprocess.run(
+        [sys.executable, "-c", DIGEST, str(tmp_path / "raw")], env=environment, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "a0575ca5fecb84d36aa1958ef45185bfe63c0ee247da9fdd326fe08bc651e29b", done.stderr

@@ -1,6 +1,4 @@
-import os
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,7 +42,7 @@ def kill_before(monkeypatch: pytest.MonkeyPatch, step: int, by: int | None = Non
         if training.progress.step == step:
             if by is None:
                 raise Killed
-            os.kill(os.getpid(), by)
+            signal.raise_signal(by)
         return advance(training)
 
     monkeypatch.setattr(Training, "advance", stopping)
@@ -53,14 +51,6 @@ def kill_before(monkeypatch: pytest.MonkeyPatch, step: int, by: int | None = Non
 def trained_bytes(cache: Path, path: Path, options: TrainingOptions = THREE_EPOCHS) -> bytes:
     save_model(path, *train(prepared(), options, cache))
     return path.read_bytes()
-
-
-@pytest.fixture(autouse=True)
-def _heeded_interrupts() -> Iterator[None]:
-    """Whoever started the tests in the background may have had Ctrl-C ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +100,8 @@ def test_interrupted_once_it_finishes_the_step_saves_and_says_how_to_go_on(
 
 def test_interrupted_twice_it_stops_at_once_and_the_last_state_stays_whole(tmp_path: Path, undisturbed: bytes):
     def twice(training: Training) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
 
     with pytest.MonkeyPatch.context() as patch:
         step = Training._step

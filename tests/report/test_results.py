@@ -187,7 +187,9 @@ def test_the_summary_starts_with_the_findings_and_tables_every_model(results: Re
 
 
 def test_networks_whose_validation_loss_was_lowest_in_the_last_epoch_are_counted_where_they_are_most(results: Results):
-    falling, level, single = ([{"val_loss": loss} for loss in losses] for losses in ([3, 5, 2], [3, 2, 2], [1]))
+    falling, level, slow, single = (
+        [{"val_loss": loss} for loss in losses] for losses in ([3, 5, 2], [3, 2, 2], [0.9, 0.031, 0.026], [1])
+    )
 
     def told(*histories: list, drive: tuple[str, ...] = ()) -> str:
         models = {
@@ -199,6 +201,7 @@ def test_networks_whose_validation_loss_was_lowest_in_the_last_epoch_are_counted
     most = told(falling, falling, falling, level)
     assert most.startswith("Validation loss still fell in the last epoch of 3 of 4 models, where it was lowest: more ")
     assert told(falling, falling, level, single) == ""
+    assert told(falling, falling, slow, slow) == "", "a fall of 0.005 in the last epoch, where guessing costs 0.69"
     assert told([], [], falling, []).startswith("Validation loss still fell in the last epoch of 1 of 1 model,")
     assert told(falling, falling, level, level, drive=("every-0", "every-1")) != ""
     assert told([], [], [], []) == ""

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,37 @@ def test_a_clone_with_windows_line_ends_has_the_same_bytes(tmp_path: Path):
     git("-C", "origin", "commit", "-qm", "start")
     git("-c", "core.autocrlf=true", "clone", "-q", "origin", "clone")
     assert (tmp_path / "clone/stages/launch").read_bytes() == LAUNCH.read_bytes()
+
+
+NAMES = ("OMP_NUM_THREADS", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+SHOW = f"import os; print([os.environ.get(name) for name in {NAMES}])"
+
+
+@pytest.mark.parametrize(
+    ("given", "quota", "found"),
+    [
+        ({}, {}, [None, "500", "0"]),
+        ({}, {"cpu.max": "max 100000"}, [None, "500", "0"]),
+        ({}, {"cpu.max": "150000 100000"}, ["2", "500", "0"]),
+        ({}, {"cpu/cpu.cfs_quota_us": "100000", "cpu/cpu.cfs_period_us": "100000"}, ["1", "500", "0"]),
+        ({}, {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, [None, "500", "0"]),
+        ({}, {"cpu.max": "900000 100000"}, [None, "500", "0"]),
+        ({"OMP_NUM_THREADS": "5"}, {"cpu.max": "100000 100000"}, ["5", "500", "0"]),
+        ({"GOMP_SPINCOUNT": "7", "KMP_BLOCKTIME": "200"}, {}, [None, "7", "200"]),
+        ({"OMP_WAIT_POLICY": "active"}, {}, [None, None, None]),
+    ],
+)
+def test_threads_follow_the_quota_and_sleep_soon_unless_the_user_says_otherwise(
+    given: Mapping[str, str], quota: Mapping[str, str], found: list[str | None], tmp_path: Path
+):
+    for name, text in {"nproc": "#!/bin/sh\necho 4\n", **quota}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    (tmp_path / "nproc").chmod(0o755)
+    path = os.pathsep.join([str(tmp_path), str(Path(sys.executable).parent), os.environ["PATH"]])
+    ours = {"PATH": path, "VIRTUAL_ENV": sys.prefix, "WTL_CGROUP": str(tmp_path)}
+    kept = {name: value for name, value in os.environ.items() if name not in (*NAMES, "OMP_WAIT_POLICY")}
+    done = subprocess.run(
+        ["sh", str(LAUNCH), "-S", "-c", SHOW], env=kept | ours | given, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{found}\n"

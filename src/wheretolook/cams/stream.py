@@ -1,6 +1,5 @@
 """Maps of many images: batch by batch from a memory-mapped array, in place into `.npy` opened for writing."""
 
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from wheretolook.cams.journal import Journal
 from wheretolook.cams.manifest import LOGITS, array_name
 from wheretolook.cams.methods.method import Method
 from wheretolook.cams.parts import ChooseRows, Say, compute_in_parts
+from wheretolook.data.limits import usable_cores
 from wheretolook.data.refusal import Refusal
 from wheretolook.data.space import create_array
 from wheretolook.execution.interruption import noting_interruption
@@ -132,7 +132,7 @@ def _filled(
     if files and engine.device.type == "cpu" and not engine.backward:
         yield from in_workers(read_and_fill, blocks, torch.get_num_threads())
         return
-    ahead = in_workers(read, blocks, os.cpu_count() or 1, give_way=True) if files else map(read, blocks)
+    ahead = in_workers(read, blocks, usable_cores(), give_way=True) if files else map(read, blocks)
     for rows, block in zip(blocks, ahead, strict=True):
         fill(rows, block)
         yield rows

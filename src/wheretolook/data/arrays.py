@@ -1,7 +1,6 @@
 """Image and mask files into two .npy arrays, with memory that stays flat however many there are."""
 
 import hashlib
-import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from tqdm import tqdm
 from wheretolook.data.decode import DEEPEST, LARGE, LARGEST_READ, decode_bytes, decode_image, strips, to_square
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.labels import LABELS, UNKNOWN
+from wheretolook.data.limits import free_memory, usable_cores
 from wheretolook.data.masks import labels_to_square, read_mask
 from wheretolook.data.refusal import Refusal
 from wheretolook.data.scan import ImageFile
@@ -26,6 +26,11 @@ Result = TypeVar("Result")
 
 # Rows that wait for a thread at a time: each takes a kilobyte, and there may be millions.
 BATCH = 1024
+
+# What a thread takes for each pixel of a result while it resizes (bytes; masks take most, a float32 a label, twice),
+# and at any size: its stack and its share of the allocator.
+BYTES_A_PIXEL = 40
+BYTES_A_THREAD = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ def decode_images(files: Sequence[ImageFile], path: Path, size: int, fit: str) -
         pixels = _pixel_hash(image)
         return Decoded(sha256, image.width, image.height, pixels, deepest=image.info.get(DEEPEST, 0))
 
-    decoded = list(_each(decode, len(files), "decode"))
+    decoded = list(_each(decode, len(files), "decode", size))
     array.flush()
     return decoded
 
@@ -132,7 +137,7 @@ def write_masks(
         return np.bincount(array[row].ravel(), minlength=256)
 
     images, area = np.zeros(256, dtype=np.int64), np.zeros(256, dtype=np.int64)
-    for count in _each(read, len(masks), "masks"):
+    for count in _each(read, len(masks), "masks", size):
         images += count > 0
         area += count
     array.flush()
@@ -147,9 +152,9 @@ def write_masks(
     }
 
 
-def _each(work: Callable[[int], Result], count: int, name: str) -> Iterator[Result]:
+def _each(work: Callable[[int], Result], count: int, name: str, size: int) -> Iterator[Result]:
     """Do the work for rows 0 to `count` in a few threads: Pillow decodes and resizes outside Python's lock."""
-    threads = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
+    threads = ThreadPoolExecutor(affordable_threads(size))
     try:
         with warnings.catch_warnings():
             # Pillow warns of odd metadata, and of large images, whose size is checked here anyway.
@@ -159,3 +164,22 @@ def _each(work: Callable[[int], Result], count: int, name: str) -> Iterator[Resu
             yield from tqdm(done, total=count, desc=name, unit="image", disable=None)
     finally:
         threads.shutdown(cancel_futures=True)
+
+
+def affordable_threads(size: int) -> int:
+    """How many threads the cores and the free memory allow, at most 8.
+
+    Decoders run out of memory in native code, where that can end the process without a message: so foresee it.
+
+    Args:
+        size: width and height of each result, pixels.
+
+    Raises:
+        MemoryError: not enough for one.
+    """
+    needed, free = BYTES_A_PIXEL * size * size + BYTES_A_THREAD, free_memory()
+    if free < needed:
+        raise MemoryError(
+            f"an image of {size} x {size} pixels takes about {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free"
+        )
+    return min(8, usable_cores(), free // needed)

@@ -38,25 +38,25 @@ def _outline(canvas: Canvas, stream: np.random.Generator) -> Outline:
     radius = stream.uniform(0.42, 0.47)
     distance, direction = canvas.polar(x, y, stream.uniform(0, np.pi), stream.uniform(1.0, 1.16))
     waves = (2, 3, 4, 5, 7, 11) if stream.random() < 0.8 else (2, 3, 4, 5, 7, 11, 16, 23)
-    depth = np.float32(radius) * wavy(direction, stream, stream.uniform(0.02, 0.07), waves) - distance
+    depth = radius * wavy(direction, stream, stream.uniform(0.02, 0.07), waves) - distance
     if stream.random() < 0.3:
         turn = stream.uniform(0, 2 * np.pi)
-        depth = np.minimum(depth, np.float32(radius * stream.uniform(0.75, 0.92)) - canvas.along(turn))
+        depth = np.minimum(depth, radius * stream.uniform(0.75, 0.92) - canvas.along(turn))
     return Outline(float(x), float(y), float(radius), depth)
 
 
 def _bare_cell(canvas: Canvas, stream: np.random.Generator, outline: Outline) -> np.ndarray:
-    """The cell's own colour on the smear, (S, S, 3) float32: uneven, often pale in the middle, toned at the rim."""
+    """The cell's own colour on the smear, (S, S, 3) float64: uneven, often pale in the middle, toned at the rim."""
     stain = np.array(STAINS[stream.choice(len(STAINS), p=STAIN_SHARES)]) + stream.normal(0, 7) + stream.normal(0, 3, 3)
-    absorbed = np.log(np.array(PLASMA) / stain).astype(np.float32)
+    absorbed = np.log(np.array(PLASMA) / stain)
     distance, direction = canvas.polar(*stream.normal((outline.x, outline.y), 0.03))
-    pallor_radius = np.float32(stream.uniform(0.08, 0.24)) * wavy(direction, stream, 0.1, (2, 3))
+    pallor_radius = stream.uniform(0.08, 0.24) * wavy(direction, stream, 0.1, (2, 3))
     pallor = canvas.inside(pallor_radius - distance, softness=stream.uniform(0.06, 0.3))
-    thickness = 1 + np.float32(0.05) * canvas.noise(stream, 5) + np.float32(0.04) * canvas.noise(stream, 18)
-    thickness -= np.float32(0.8 * stream.beta(1.0, 2.5)) * pallor
-    thickness += np.float32(stream.uniform(-0.15, 0.25)) * np.exp(-np.abs(outline.depth) / np.float32(0.05))
-    thickness *= canvas.inside(outline.depth - np.float32(0.006), softness=0.018)
-    return np.array(PLASMA, np.float32) * np.exp(-thickness[..., None] * absorbed)
+    thickness = 1 + 0.05 * canvas.noise(stream, 5) + 0.04 * canvas.noise(stream, 18)
+    thickness -= 0.8 * stream.beta(1.0, 2.5) * pallor
+    thickness += stream.uniform(-0.15, 0.25) * np.exp(-np.abs(outline.depth) / 0.05)
+    thickness *= canvas.inside(outline.depth - 0.006, softness=0.018)
+    return np.array(PLASMA) * np.exp(-thickness[..., None] * absorbed)
 
 
 def _parasite_places(stream: np.random.Generator, outline: Outline) -> list[tuple[float, float, float]]:
@@ -83,29 +83,30 @@ def _add_parasite(
         (S, S) bool, the parasite with what it encloses.
     """
     distance, direction = canvas.polar(x, y, stream.uniform(0, np.pi), stream.uniform(1.0, 1.35))
-    depth = np.float32(radius) * wavy(direction, stream, 0.12, (2, 3, 4)) - distance
+    depth = radius * wavy(direction, stream, 0.12, (2, 3, 4)) - distance
     if stream.random() < 0.65:
-        thickness = np.float32(radius * stream.uniform(0.32, 0.45))
+        thickness = radius * stream.uniform(0.32, 0.45)
         ring = canvas.inside(depth, 0.014) - canvas.inside(depth - thickness, 0.014)
-        uneven = 1 + np.float32(0.35) * np.cos(direction - np.float32(stream.uniform(0, 2 * np.pi)))
-        absorb(light, np.float32(stream.uniform(0.55, 0.95)) * ring * uneven, CYTOPLASM)
+        uneven = 1 + 0.35 * np.cos(direction - stream.uniform(0, 2 * np.pi))
+        absorb(light, stream.uniform(0.55, 0.95) * ring * uneven, CYTOPLASM)
     else:
-        mottled = np.clip(1 + np.float32(0.3) * canvas.noise(stream, 20), 0.4, 1.7)
-        absorb(light, np.float32(stream.uniform(0.45, 0.85)) * canvas.inside(depth, 0.025) * mottled, CYTOPLASM)
+        mottled = np.clip(1 + 0.3 * canvas.noise(stream, 20), 0.4, 1.7)
+        absorb(light, stream.uniform(0.45, 0.85) * canvas.inside(depth, 0.025) * mottled, CYTOPLASM)
     for _ in range(stream.choice((1, 2), p=(0.75, 0.25))):
         turn, out = stream.uniform(0, 2 * np.pi), radius * 0.72
         dot, _ = canvas.polar(x + out * np.cos(turn), y + out * np.sin(turn), turn, stream.uniform(0.6, 1.0))
-        nucleus = canvas.inside(np.float32(radius * stream.uniform(0.32, 0.42)) - dot, 0.014) * (depth > 0)
-        absorb(light, np.float32(stream.uniform(0.6, 1.0)) * nucleus, CHROMATIN)
+        nucleus = canvas.inside(radius * stream.uniform(0.32, 0.42) - dot, 0.014) * (depth > 0)
+        absorb(light, stream.uniform(0.6, 1.0) * nucleus, CHROMATIN)
     return depth > 0
 
 
 def _photograph(canvas: Canvas, stream: np.random.Generator, light: np.ndarray, depth: np.ndarray) -> np.ndarray:
     """Light the smear unevenly, add the camera's noise, cut out what `depth` holds on black: (S, S, 3) uint8."""
-    slope = np.float32(stream.uniform(0, 0.12)) * canvas.along(stream.uniform(0, 2 * np.pi))
-    light *= (np.float32(stream.uniform(0.94, 1.05)) * (1 + slope))[..., None]
-    light += np.float32(1.5) * stream.standard_normal(light.shape, dtype=np.float32)
+    slope = stream.uniform(0, 0.12) * canvas.along(stream.uniform(0, 2 * np.pi))
+    light *= (stream.uniform(0.94, 1.05) * (1 + slope))[..., None]
+    # Drawn in float32, for speed; summed in float64, as all else is.
+    light += 1.5 * stream.standard_normal(light.shape, dtype=np.float32)
     # The NIH cells keep a ragged pixel or two of the bare smear around them.
-    margin = np.float32(0.004) + np.float32(0.006) * canvas.noise(stream, 28)
+    margin = 0.004 + 0.006 * canvas.noise(stream, 28)
     light *= (depth > -margin)[..., None]
     return np.clip(np.rint(light), 0, 255).astype(np.uint8)

@@ -36,7 +36,7 @@ class Outline:
     x: float
     y: float
     radius: float
-    depth: np.ndarray  # (S, S) float32, distance to the border, positive inside
+    depth: np.ndarray  # (S, S) float64, distance to the border, positive inside
 
     def somewhere(self, stream: np.random.Generator, reach: float) -> tuple[float, float]:
         """A place in the cell, evenly over its area up to the share `reach` of its radius."""
@@ -54,9 +54,9 @@ def absorb(light: np.ndarray, density: np.ndarray, stain: tuple[float, float, fl
     """Let a stain take its part of the light, in place.
 
     Args:
-        light: (S, S, 3) float32, intensities.
-        density: (S, S) float32; negative where it brightens.
+        light: (S, S, 3) float64, intensities.
+        density: (S, S) float64; negative where it brightens.
         stain: what a density of 1 takes of red, green and blue.
     """
     touched = density != 0
-    light[touched] *= np.exp(-density[touched][:, None] * np.array(stain, np.float32))
+    light[touched] *= np.exp(-density[touched][:, None] * np.array(stain))

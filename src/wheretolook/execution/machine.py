@@ -1,7 +1,13 @@
 """Whether an error is the machine's: its memory, its GPU. No torch: its errors go by their words."""
 
 # In small letters: torch on a CPU (two wordings), CUDA and MPS, and cuBLAS, which takes memory of its own.
-OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "cublas_status_alloc_failed")
+OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "cublas_status_alloc_failed",
+    "can't start new thread",  # no room for its stack
+)
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -1,6 +1,5 @@
 """Image files and a model file, to overlays: what `wheretolook look` does."""
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from wheretolook.cams.finite import SHOWN, NotFinite
 from wheretolook.cams.registry import METHODS
 from wheretolook.data.atomic import remove_unfinished_of
 from wheretolook.data.decode import to_square
+from wheretolook.data.limits import usable_cores
 from wheretolook.data.refusal import Refusal
 from wheretolook.execution.device import choose_device
 from wheretolook.look.files import LONGEST_CLASS, distinct_names, file_name, numbered, opened
@@ -130,7 +130,7 @@ def look_at(paths: Sequence[Path], model: Path, out: Path, wanted: Wanted, fit: 
     done, scores, written = [], [], set()
     # Threads: what takes longest is zlib, and waiting for the disk, and both let others run.
     with (
-        ThreadPoolExecutor(os.cpu_count()) as pool,
+        ThreadPoolExecutor(usable_cores()) as pool,
         tqdm(total=len(paths), unit="image", disable=None if len(paths) > BATCH else True) as bar,
     ):
         for start in range(0, len(paths), BATCH):

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
+
+from wheretolook.data.limits import usable_cores
 
 BLOCK = 2**20
 
@@ -35,7 +36,7 @@ def digest(path: Path) -> Digest:
 
 def digests(paths: Collection[Path]) -> dict[Path, Digest]:
     """Digest of each file; a few threads, since hashing runs outside Python's lock."""
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+    with ThreadPoolExecutor(min(8, usable_cores())) as threads:
         done = tqdm(threads.map(digest, paths), total=len(paths), desc="verify", unit="file", disable=None)
         return dict(zip(paths, done, strict=True))
 

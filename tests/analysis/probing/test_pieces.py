@@ -1,7 +1,6 @@
 """A score that was ended goes on, with the figures of one that wasn't, and never from another's state."""
 
 import json
-import os
 import shutil
 import signal
 from collections.abc import Callable
@@ -56,7 +55,7 @@ def kill() -> None:
 
 
 def press_ctrl_c() -> None:
-    os.kill(os.getpid(), signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.parametrize("at", [1, 3, 6])
