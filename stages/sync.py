@@ -27,6 +27,7 @@ from wheretolook.console.stage import StageCommand, run_stage
 @click.option("--std", multiple=True, help="Of the channels of its input, in 0..1. [default: ImageNet's]")
 @click.option("--fit", type=click.Choice(["stretch", "pad", "crop"]),
               help="How its images became squares; for `wheretolook look`, which stretches otherwise.")  # fmt: skip
+@click.option("--key", default="", help="Of a foreign checkpoint: where in it the weights are, like ema or model.net.")
 @click.option("--models", type=click.Path(path_type=Path), default=Path("models"), show_default=True)
 @click.option("--cache", type=click.Path(path_type=Path), default=Path(".cache"), show_default=True)
 def sync(name: str, timeout: float, retries: int, identifier: str, url: str, sha256: str, models: Path, cache: Path,
@@ -40,7 +41,8 @@ def sync(name: str, timeout: float, retries: int, identifier: str, url: str, sha
     wanted, description = read_entry(name, {"identifier": identifier, "url": url, "sha256": sha256, **foreign})
     click.echo(f"sync {name}: from {wanted.source}")
     path = obtain(wanted, cache, Patience(timeout, retries))
-    card = admit(path, f"drive.{name} ({wanted.source})", models / f"{name}.safetensors", description)
+    target, origin = models / f"{name}.safetensors", f"drive.{name} ({wanted.source})"
+    card = admit(path, origin, target, description, lambda report: click.echo(f"sync {name}: {report}"))
     click.echo(
         f"sync {name}: {card.architecture}, {len(card.class_names)} classes, {path.stat().st_size:,} bytes, "
         "sha256 as pinned"

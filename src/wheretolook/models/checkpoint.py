@@ -9,6 +9,7 @@ from torch import Tensor
 
 from wheretolook.data.atomic import replacing
 from wheretolook.data.refusal import Refusal
+from wheretolook.errors import InputError
 from wheretolook.models.card import METADATA_KEY, Card, card_to_json, read_checked_card
 from wheretolook.models.layered import Network
 from wheretolook.models.network import build_network
@@ -34,7 +35,7 @@ def save_model(path: Path, network: Network, card: Card) -> None:
     if card.layers != network.layer_names:
         raise ValueError(f"the card names the layers {card.layers}, the network has {network.layer_names}")
     state = {name: _stored(tensor) for name, tensor in network.state_dict().items()}
-    _check_finite(path, state)
+    check_finite(str(path), state)
     with replacing(path) as scratch:
         # Not save_file, which gives a file that only its owner can read.
         scratch.write_bytes(save(state, metadata={METADATA_KEY: card_to_json(card)}))
@@ -53,7 +54,7 @@ def load_model(path: Path, device: torch.device) -> tuple[Network, Card]:
         raise Refusal(f"{path}: expected the layers of {card.architecture}, {network.layer_names}; found {card.layers}")
     state = _read_state(path)
     check_fits(path, card.architecture, network.state_dict(), state)
-    _check_finite(path, state)
+    check_finite(str(path), state)
     network.load_state_dict(state, assign=True)
     return network.eval().to(device), card
 
@@ -108,10 +109,17 @@ def _read_state(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def _check_finite(path: Path, state: dict[str, Tensor]) -> None:
+def check_finite(subject: str, state: dict[str, Tensor], hint: str = "Train it again") -> None:
+    """Refuse weights with NaN or infinity.
+
+    Args:
+        subject: the file, for the message.
+        state: names to tensors.
+        hint: what to do about it.
+    """
     bad = [name for name, tensor in state.items() if not bool(torch.isfinite(tensor).all())]
     if bad:
-        raise Refusal(f"{path}: expected finite weights, found NaN or infinity in {_first(bad)}; train it again")
+        raise InputError(subject, "finite weights", f"NaN or infinity in {_first(bad)}", hint)
 
 
 def _stored(tensor: Tensor) -> Tensor:

@@ -6,9 +6,7 @@ from typing import Any
 from wheretolook.data.drive import drive_link
 from wheretolook.data.obtain import Wanted
 from wheretolook.data.refusal import Refusal
-from wheretolook.models.foreign import Description, describe
-
-DESCRIBED = ("architecture", "arguments", "classes", "input_size", "mean", "std", "fit")
+from wheretolook.models.foreign import DESCRIBED, Description, describe
 
 
 def read_entry(name: str, values: Mapping[str, Any]) -> tuple[Wanted, Description | None]:
