@@ -17,6 +17,8 @@ from wheretolook.console.stage import StageCommand, run_stage
 # An entry says only what its file needs: the options below are of one entry each, and may be left out.
 @click.option("--id", "identifier", default="", help="The file's id on Google Drive.")
 @click.option("--url", default="", help="In place of the id: the file's link, on Google Drive or elsewhere, or a path.")
+@click.option("--folder", default="", help="In place of the id: a Drive folder's id or link, with `file`.")
+@click.option("--file", default="", help="Of a folder: the file's path in it, like best.pt.")
 @click.option("--sha256", default="", help="Of the file. Left out, a run says the one that it sees.")
 @click.option("--architecture", default="", help="Of a foreign state dict: one that `train` knows, too.")
 @click.option("--arguments", default="", help="Of the architecture, like width=16,depth=4.")
@@ -30,7 +32,8 @@ from wheretolook.console.stage import StageCommand, run_stage
 @click.option("--key", default="", help="Of a foreign checkpoint: where in it the weights are, like ema or model.net.")
 @click.option("--models", type=click.Path(path_type=Path), default=Path("models"), show_default=True)
 @click.option("--cache", type=click.Path(path_type=Path), default=Path(".cache"), show_default=True)
-def sync(name: str, timeout: float, retries: int, identifier: str, url: str, sha256: str, models: Path, cache: Path,
+def sync(name: str, timeout: float, retries: int, identifier: str, url: str, folder: str,
+         file: str, sha256: str, models: Path, cache: Path,
          **foreign: str | int | tuple[str, ...] | None) -> None:  # fmt: skip
     """Bring the model NAME to models/NAME.safetensors."""
     from wheretolook.data.attempts import Patience
@@ -38,10 +41,11 @@ def sync(name: str, timeout: float, retries: int, identifier: str, url: str, sha
     from wheretolook.models.admit import admit
     from wheretolook.models.entry import read_entry
 
-    wanted, description = read_entry(name, {"identifier": identifier, "url": url, "sha256": sha256, **foreign})
-    click.echo(f"sync {name}: from {wanted.source}")
+    source = {"identifier": identifier, "url": url, "folder": folder, "file": file, "sha256": sha256}
+    wanted, description = read_entry(name, source | foreign)
+    click.echo(f"sync {name}: from {wanted.shown}")
     path = obtain(wanted, cache, Patience(timeout, retries))
-    target, origin = models / f"{name}.safetensors", f"drive.{name} ({wanted.source})"
+    target, origin = models / f"{name}.safetensors", f"drive.{name} ({wanted.shown})"
     card = admit(path, origin, target, description, lambda report: click.echo(f"sync {name}: {report}"))
     click.echo(
         f"sync {name}: {card.architecture}, {len(card.class_names)} classes, {path.stat().st_size:,} bytes, "
