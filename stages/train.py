@@ -35,6 +35,12 @@ from wheretolook.console.stage import StageCommand, run_stage
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), required=True, help="What layers compute in.")
 @click.option("--keep", type=click.Choice(["best", "last"]), required=True, help="Which epoch, by validation loss.")
 @click.option(
+    "--class_weights",
+    type=click.Choice(["none", "balanced"]),
+    required=True,
+    help="Weight of each class in the loss: none, or balanced (inverse to its share of the training images).",
+)
+@click.option(
     "--weights",
     required=True,
     help="To start from: random, or pretrained ones of a torchvision network by their name there, like IMAGENET1K_V1.",
@@ -50,6 +56,7 @@ def train(name: str, device: str, prepared: Path, models: Path, cache: Path, **o
     from wheretolook.execution.ranks import joined_ranks
     from wheretolook.models.checkpoint import save_model
     from wheretolook.models.history import kept_epoch, loss_of_guessing
+    from wheretolook.models.objective import balanced_weights
     from wheretolook.models.options import TrainingOptions
     from wheretolook.models.resume import discard_states
     from wheretolook.models.run_training import train_network
@@ -69,7 +76,9 @@ def train(name: str, device: str, prepared: Path, models: Path, cache: Path, **o
             discard_states(cache, name)
     keep, images = options["keep"], card.data["images"]
     kept = kept_epoch(card.history, keep)
-    guessing = loss_of_guessing(data.labels[data.rows("train")], data.labels[data.rows("val")])
+    trained, validated = data.labels[data.rows("train")], data.labels[data.rows("val")]
+    weights = balanced_weights(trained, len(data.class_names)) if options["class_weights"] == "balanced" else None
+    guessing = loss_of_guessing(trained, validated, weights)
     learned = "" if kept["val_loss"] < guessing else f", no better than guessing ({guessing:.4f})"
     say(
         f"train {name}: {card.architecture}, loss {card.loss}, {images} images, {keep} of {len(card.history)} epochs: "

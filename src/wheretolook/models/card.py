@@ -22,6 +22,8 @@ LOSSES = ("last", "every")
 EPOCH_FIGURES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
 # Pixels: as large as `prepare` makes images. Beyond it, one image would fill the memory.
 LARGEST_INPUT = 2048
+# Characters of a name of a class or a layer, which files, tables and pages show: as long as a folder's name may be.
+LONGEST_NAME = 255
 # Numbers and names in the arguments, lists within them counted through.
 _MOST_ARGUMENTS = 50
 
@@ -197,7 +199,7 @@ def _is_names(value: Any) -> bool:
 
 
 def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and value != "" and is_readable(value)
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_NAME and is_readable(value)
 
 
 def _is_channels(value: Any) -> bool:
@@ -218,15 +220,19 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
+_READABLE = f"without control characters, of at most {LONGEST_NAME} characters"
 _FIELDS = {
-    "architecture": (_is_name, "a name without control characters"),
+    "architecture": (_is_name, f"a name {_READABLE}"),
     "arguments": (_is_mapping, "a mapping"),
-    "class_names": (lambda v: _is_names(v) and len(v) >= 2, "two names or more without control characters, each once"),
+    "class_names": (
+        lambda v: _is_names(v) and len(v) >= 2,
+        f"two names or more, each once, {_READABLE}",
+    ),
     "input_size": (lambda v: type(v) is int and 0 < v <= LARGEST_INPUT, f"a number of pixels, at most {LARGEST_INPUT}"),
     "mean": (_is_channels, "three numbers"),
     "std": (lambda v: _is_channels(v) and min(v) > 0, "three numbers above 0"),
     "loss": (lambda v: v in LOSSES, "last or every"),
-    "layers": (_is_names, "names without control characters, each once"),
+    "layers": (_is_names, f"names, each once, {_READABLE}"),
     "trained_heads": (_is_names, "names of layers, each once"),
     "data": (_is_mapping, "a mapping"),
     "training": (_is_mapping, "a mapping"),

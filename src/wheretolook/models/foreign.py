@@ -8,7 +8,8 @@ from typing import Any
 from wheretolook.data.atomic import replacing
 from wheretolook.data.readable import is_readable
 from wheretolook.data.refusal import Refusal
-from wheretolook.models.card import LARGEST_INPUT
+from wheretolook.errors import InputError
+from wheretolook.models.card import LARGEST_INPUT, LONGEST_NAME
 from wheretolook.models.looknet_arguments import LOOKNET, check_looknet_arguments
 from wheretolook.models.quarantine import Bounds, bounds_for, open_in_quarantine
 
@@ -166,6 +167,13 @@ def describe(
     if not all(map(is_readable, classes)):
         raise Refusal(
             f"{entry}: classes: expected names without control characters, found {list(classes)!r}; rename them"
+        )
+    if long := [name for name in classes if len(name) > LONGEST_NAME and len(classes) > 1]:
+        raise InputError(
+            f"{entry}: classes",
+            f"names of at most {LONGEST_NAME} characters",
+            f"one of {len(long[0]):,} ({long[0][:20]}...)",
+            "Shorten it",
         )
     if input_size > LARGEST_INPUT:
         raise Refusal(

@@ -5,6 +5,8 @@ from typing import Any
 
 # What `weights` says of first weights that are drawn.
 RANDOM = "random"
+# What `class_weights` says of images that all count the same.
+UNWEIGHTED = "none"
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class TrainingOptions:
         augment: flips, quarter turns, shifts, light.
         precision: "float32", or "bfloat16" (mixed; weights stay float32).
         keep: "best" epoch by validation loss, or the "last".
+        class_weights: "none", or "balanced": the loss of an image counts by the inverse of its class's share of the
+            training images, so that a rare class weighs as much as a frequent one.
         weights: to start from: "random", or pretrained ones as torchvision names them, such as "IMAGENET1K_V1".
     """
 
@@ -39,6 +43,7 @@ class TrainingOptions:
     augment: bool
     precision: str
     keep: str
+    class_weights: str
     weights: str
 
     def as_dict(self) -> dict[str, Any]:
@@ -53,4 +58,6 @@ class TrainingOptions:
         return {"image_size": input_size} if self.architecture.startswith("vit_") else {}
 
     def _reads(self, name: str) -> bool:
+        if name == "class_weights":
+            return self.class_weights != UNWEIGHTED
         return self.architecture == "looknet" or name not in ("width", "depth")
