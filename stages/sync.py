@@ -1,11 +1,15 @@
 """Bring a model from Google Drive: its own bytes, checked, or a foreign state dict made into a model file."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from wheretolook.console.command import FiniteRange
 from wheretolook.console.stage import StageCommand, run_stage
+
+if TYPE_CHECKING:
+    from wheretolook.models.foreign import Description
 
 
 @click.command(cls=StageCommand)
@@ -30,10 +34,11 @@ from wheretolook.console.stage import StageCommand, run_stage
 @click.option("--fit", type=click.Choice(["stretch", "pad", "crop"]),
               help="How its images became squares; for `wheretolook look`, which stretches otherwise.")  # fmt: skip
 @click.option("--key", default="", help="Of a foreign checkpoint: where in it the weights are, like ema or model.net.")
+@click.option("--layers", multiple=True, help="Modules to look at, of code.  [default: the last of each resolution]")
 @click.option("--models", type=click.Path(path_type=Path), default=Path("models"), show_default=True)
 @click.option("--cache", type=click.Path(path_type=Path), default=Path(".cache"), show_default=True)
 def sync(name: str, timeout: float, retries: int, identifier: str, url: str, folder: str,
-         file: str, sha256: str, models: Path, cache: Path,
+         file: str, sha256: str, layers: tuple[str, ...], models: Path, cache: Path,
          **foreign: str | int | tuple[str, ...] | None) -> None:  # fmt: skip
     """Bring the model NAME to models/NAME.safetensors."""
     from wheretolook.data.attempts import Patience
@@ -43,6 +48,7 @@ def sync(name: str, timeout: float, retries: int, identifier: str, url: str, fol
 
     source = {"identifier": identifier, "url": url, "folder": folder, "file": file, "sha256": sha256}
     wanted, description = read_entry(name, source | foreign)
+    description = with_layers(description, layers)
     click.echo(f"sync {name}: from {wanted.shown}")
     path = obtain(wanted, cache, Patience(timeout, retries))
     target, origin = models / f"{name}.safetensors", f"drive.{name} ({wanted.shown})"
@@ -51,6 +57,21 @@ def sync(name: str, timeout: float, retries: int, identifier: str, url: str, fol
         f"sync {name}: {card.architecture}, {len(card.class_names)} classes, {path.stat().st_size:,} bytes, "
         "sha256 as pinned"
     )
+
+
+def with_layers(description: "Description | None", layers: tuple[str, ...]) -> "Description | None":
+    """The description, with the layers of a network that is not the project's found by trying."""
+    from dataclasses import replace
+
+    from wheretolook.models.network import is_wrapped
+
+    if description is None or not is_wrapped(description.architecture):
+        return description
+    from wheretolook.cams.wrap import wrapped_arguments
+
+    names, size = description.class_names, description.input_size
+    wrapped = wrapped_arguments(description.architecture, len(names), description.arguments, layers, size)
+    return replace(description, arguments=wrapped)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,12 @@ from wheretolook.console.stage import StageCommand, run_stage
 @click.option(
     "--architecture",
     required=True,
-    help='"looknet", or a torchvision network by name, like resnet18, of a family in docs/add-a-network.md.',
+    help="looknet, resnet18 and other names of torchvision, timm/NAME, networks/mine.py:Class: docs/add-a-network.md.",
+)
+# Only a network that is not the project's takes these two.
+@click.option("--arguments", default="", help="Of a network that is not the project's, like width=16,depth=4.")
+@click.option(
+    "--layers", multiple=True, help="Names of its modules to look at.  [default: the last of each resolution]"
 )
 @click.option(
     "--width", type=click.IntRange(1), required=True, help="Channels of looknet's first block; doubled by each."
@@ -49,7 +54,16 @@ from wheretolook.console.stage import StageCommand, run_stage
 @click.option("--prepared", type=click.Path(path_type=Path), default=Path("data/prepared"), show_default=True)
 @click.option("--models", type=click.Path(path_type=Path), default=Path("models"), show_default=True)
 @click.option("--cache", type=click.Path(path_type=Path), default=Path(".cache/train"), show_default=True)
-def train(name: str, device: str, prepared: Path, models: Path, cache: Path, **options: Any) -> None:
+def train(
+    name: str,
+    device: str,
+    arguments: str,
+    layers: tuple[str, ...],
+    prepared: Path,
+    models: Path,
+    cache: Path,
+    **options: Any,
+) -> None:
     """Train the network NAME on the prepared images; write MODELS/NAME.safetensors."""
     from wheretolook.data.prepared import load_prepared
     from wheretolook.execution.device import choose_device, describe_device
@@ -62,6 +76,8 @@ def train(name: str, device: str, prepared: Path, models: Path, cache: Path, **o
     from wheretolook.models.run_training import train_network
 
     data = load_prepared(prepared)
+    size, classes = data.images.shape[1], len(data.class_names)
+    options["wrapped"] = wrapped_of(options["architecture"], classes, arguments, layers, size)
     with joined_ranks(os.environ, choose_device(device)) as ranks:
         say = click.echo if ranks.leads else lambda line: None
         processes = "" if ranks.alone else f"{ranks.count} processes, each "
@@ -84,6 +100,25 @@ def train(name: str, device: str, prepared: Path, models: Path, cache: Path, **o
         f"train {name}: {card.architecture}, loss {card.loss}, {images} images, {keep} of {len(card.history)} epochs: "
         f"{kept['epoch']}, validation loss {kept['val_loss']:.4f}, accuracy {kept['val_accuracy']:.4f}{learned}"
     )
+
+
+def wrapped_of(
+    architecture: str, classes: int, arguments: str, layers: tuple[str, ...], size: int
+) -> dict[str, Any] | None:
+    """Arguments of a network that is not the project's, its layers found by trying; None for another."""
+    from wheretolook.models.network import is_wrapped
+
+    if not is_wrapped(architecture):
+        if arguments or layers:
+            from wheretolook.errors import InputError
+
+            given = " and ".join(name for name, value in (("arguments", arguments), ("layers", layers)) if value)
+            raise InputError(architecture, "layers and arguments of its own alone", given, "Leave them out")
+        return None
+    from wheretolook.cams.wrap import wrapped_arguments
+    from wheretolook.models.foreign import parse_arguments
+
+    return wrapped_arguments(architecture, classes, parse_arguments(arguments), layers, size)
 
 
 if __name__ == "__main__":

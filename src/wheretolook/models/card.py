@@ -25,7 +25,7 @@ LARGEST_INPUT = 2048
 # Characters of a name of a class or a layer, which files, tables and pages show: as long as a folder's name may be.
 LONGEST_NAME = 255
 # Numbers and names in the arguments, lists within them counted through.
-_MOST_ARGUMENTS = 50
+_MOST_ARGUMENTS = 400
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Card:
     """What a model is, what it was trained on and how.
 
     Attributes:
-        architecture: "looknet", or a torchvision name.
-        arguments: keyword arguments of the architecture.
+        architecture: as `architectures.parse_architecture` reads it.
+        arguments: what `network.build_network` builds it with.
         class_names: one for each logit, in their order.
         input_size: side of the square input, pixels.
         mean: of each channel, of values in 0..1.
@@ -47,7 +47,8 @@ class Card:
         training: the options of the training, "seed" among them.
         history: one entry an epoch: "epoch", EPOCH_FIGURES of the network's own logits, and under "layers" the same
             four for each trained head. Empty where nobody knows.
-        fit: how an image became a square, one of FITS; None where nobody knows, as of a foreign file or an older card.
+        fit: how an image became a square, one of FITS; None where it isn't known, as in older cards.
+        code: of a network in the user's own code, path to SHA-256 of the files that define it; else None.
     """
 
     architecture: str
@@ -63,6 +64,7 @@ class Card:
     training: dict[str, Any]
     history: list[dict[str, Any]]
     fit: str | None = None
+    code: dict[str, str] | None = None
 
 
 def card_to_json(card: Card) -> str:
@@ -71,7 +73,8 @@ def card_to_json(card: Card) -> str:
     Raises:
         ValueError: a NaN or an infinity.
     """
-    return json.dumps({"format": FORMAT} | asdict(card), sort_keys=True, ensure_ascii=False, allow_nan=False)
+    values = {name: value for name, value in asdict(card).items() if name != "code" or value is not None}
+    return json.dumps({"format": FORMAT} | values, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
 def card_from_json(text: str, source: Path) -> Card:
@@ -92,7 +95,7 @@ def card_from_json(text: str, source: Path) -> Card:
             f"{source}: expected a card of format {FORMAT}, found {found!r}; "
             "train the model again, or use the version that wrote it"
         )
-    values.setdefault("fit", None)
+    values = {"fit": None, "code": None} | values
     missing = [field.name for field in fields(Card) if field.name not in values]
     if missing:
         raise Refusal(
@@ -211,6 +214,10 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
+def _is_code(value: Any) -> bool:
+    return isinstance(value, dict) and all(_is_name(path) and isinstance(digest, str) for path, digest in value.items())
+
+
 def _is_mapping(value: Any) -> bool:
     return isinstance(value, dict)
 
@@ -237,5 +244,6 @@ _FIELDS = {
     "data": (_is_mapping, "a mapping"),
     "training": (_is_mapping, "a mapping"),
     "history": (lambda v: isinstance(v, list) and all(isinstance(entry, dict) for entry in v), "a list of epochs"),
+    "code": (lambda v: v is None or _is_code(v), "paths of files with their SHA-256, or nothing"),
     "fit": (lambda v: v is None or v in FITS, f"one of {', '.join(FITS)}, or null"),
 }

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from wheretolook.errors import InputError
+from wheretolook.models.architectures import code_of
 from wheretolook.models.card import Card
 from wheretolook.models.checkpoint import save_model
 from wheretolook.models.foreign_file import SAVE_ALONE, StandIn, read_foreign
@@ -167,4 +168,5 @@ def _card(network: Network, description: Mapping[str, Any]) -> Card:
         training={},
         history=[],
         fit=description["fit"],
+        code=code_of(description["architecture"]),
     )

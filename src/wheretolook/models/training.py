@@ -9,6 +9,7 @@ import torch
 from wheretolook.data.prepared import Prepared
 from wheretolook.data.refusal import Refusal
 from wheretolook.execution.ranks import Ranks
+from wheretolook.models.architectures import code_of
 from wheretolook.models.augment import jitter, move
 from wheretolook.models.batches import epoch_batches, mixed_seed, steps_per_epoch
 from wheretolook.models.card import Card
@@ -222,6 +223,7 @@ class Training:
             training=options.as_dict(),
             history=self.progress.history,
             fit=prepared.fit,
+            code=code_of(options.architecture),
         )
 
 
