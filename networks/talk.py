@@ -65,6 +65,15 @@ class EveryLoss(LastLoss):
         for number, channels in enumerate(CHANNELS[:-1], start=1):
             setattr(self, f"transform{number}", nn.Linear(channels, CHANNELS[-1]))
 
+    def layer_heads(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Weight (K, C) and bias (K,) of the head of each earlier block: its transform and the classifier in one."""
+        final = self.classifier[-1]
+        heads = {}
+        for number in range(1, len(CHANNELS)):
+            transform = getattr(self, f"transform{number}")
+            heads[f"block{number}"] = (final.weight @ transform.weight, final.weight @ transform.bias + final.bias)
+        return heads
+
     def every(self, images: Tensor) -> Tensor:
         """Logits of every block, first to last: (4, N, K)."""
         *earlier, last = (self.pool(maps).flatten(1) for maps in self.blocks(images))

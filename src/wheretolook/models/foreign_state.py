@@ -15,6 +15,7 @@ from wheretolook.models.checkpoint import save_model
 from wheretolook.models.foreign_file import SAVE_ALONE, StandIn, read_foreign
 from wheretolook.models.foreign_fit import load_foreign
 from wheretolook.models.layered import Network
+from wheretolook.models.module_network import ModuleNetwork
 from wheretolook.models.network import build_network
 
 # Under these keys training scripts keep the weights, the usual one first; behind them averages of weights over steps.
@@ -59,7 +60,8 @@ def convert_state(path: Path, subject: str, target: Path, description: Mapping[s
     found, reports = find_state(read_foreign(path, subject), subject, description["key"])
     network = build_network(description["architecture"], len(description["class_names"]), description["arguments"])
     reports += load_foreign(network, found.tensors, subject, description["architecture"], description["class_names"])
-    save_model(target, network, _card(network, description))
+    inner = network.adopt_heads() if isinstance(network, ModuleNetwork) else ()
+    save_model(target, network, _card(network, description, inner))
     return reports
 
 
@@ -153,7 +155,7 @@ def _no_state(loaded: Any, subject: str) -> InputError:
     )
 
 
-def _card(network: Network, description: Mapping[str, Any]) -> Card:
+def _card(network: Network, description: Mapping[str, Any], inner: tuple[str, ...]) -> Card:
     return Card(
         architecture=description["architecture"],
         arguments=description["arguments"],
@@ -161,9 +163,9 @@ def _card(network: Network, description: Mapping[str, Any]) -> Card:
         input_size=description["input_size"],
         mean=tuple(description["mean"]),
         std=tuple(description["std"]),
-        loss="last",
+        loss="every" if inner else "last",
         layers=network.layer_names,
-        trained_heads=network.layer_names[-1:],
+        trained_heads=(*inner, network.layer_names[-1]),
         data={},
         training={},
         history=[],

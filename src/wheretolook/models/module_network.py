@@ -84,6 +84,20 @@ class ModuleNetwork(Network):
         """The classifier, where it is linear on the last layer's pooled feature maps."""
         return self.body.get_submodule(self.classifier_name) if self.classifier_name else None
 
+    def adopt_heads(self) -> tuple[str, ...]:
+        """Take over the heads of inner layers that the bare network has itself, and name those layers.
+
+        A network that classifies each of its layers says how by a method `layer_heads`: the name of a module to the
+        weight (K, C) and bias (K,) of a linear head on its pooled feature maps.
+        """
+        own = getattr(self.body, "layer_heads", dict)()
+        layers = {spec.module: spec.layer for spec in self.specs[:-1]}
+        for module, (weight, bias) in own.items():
+            if module in layers:
+                head = self.side_heads[layers[module]]
+                head.load_state_dict({"weight": weight.detach(), "bias": bias.detach()})
+        return tuple(layers[module] for module in layers if module in own)
+
     def trace(self, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Feature maps of every layer, and the logits."""
         maps: dict[str, Tensor] = {}
