@@ -55,13 +55,18 @@ def export(
     cache: Path,
 ) -> None:
     """Write the maps of model NAME: raw, signed, at each layer's own resolution, and a manifest that pins them."""
+    import numpy as np
+
     from wheretolook.cams.export import ExportOptions, export_maps
     from wheretolook.cams.layer_names import parse_layers
+    from wheretolook.cams.manifest import LOGITS
     from wheretolook.data.atomic import write_text
     from wheretolook.data.prepared import load_prepared
     from wheretolook.execution.determinism import deterministic
     from wheretolook.execution.device import choose_device, describe_device
     from wheretolook.execution.ranks import joined_ranks
+    from wheretolook.models.card import read_card
+    from wheretolook.models.class_match import better_order, match_classes
 
     names = parse_layers(layers)
     options = ExportOptions(methods, names, precision, batch_size, random_draws, every_class_up_to)
@@ -75,6 +80,10 @@ def export(
         return
     write_text(exports / f"{name}.json", (cams / name / "manifest.json").read_text(encoding="utf-8"))
     click.echo(f"export {name}: maps of {manifest['data']['images']} images in {len(manifest['arrays'])} arrays")
+    card = read_card(models / f"{name}.safetensors")
+    columns = match_classes(models / f"{name}.safetensors", card, data.class_names)
+    if order := better_order(np.load(cams / name / LOGITS, mmap_mode="r")[:, -1], data.labels, card, columns):
+        click.echo(f"export {name}: its outputs fit better in the order `classes: [{', '.join(order)}]`")
 
 
 if __name__ == "__main__":

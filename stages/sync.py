@@ -1,12 +1,16 @@
 """Bring a model from Google Drive: its own bytes, checked, or a foreign state dict made into a model file."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from wheretolook.console.command import FiniteRange
 from wheretolook.console.options import CachePath, ModelName, NumberText, OutputPath, read_names
 from wheretolook.console.stage import StageCommand, run_stage
+
+if TYPE_CHECKING:
+    from wheretolook.models.foreign import Description
 
 
 @click.command(cls=StageCommand)
@@ -18,6 +22,8 @@ from wheretolook.console.stage import StageCommand, run_stage
 # An entry says only what its file needs: the options below are of one entry each, and may be left out.
 @click.option("--id", "identifier", default="", help="The file's id on Google Drive.")
 @click.option("--url", default="", help="In place of the id: the file's link, on Google Drive or elsewhere, or a path.")
+@click.option("--folder", default="", help="In place of the id: a Drive folder's id or link, with `file`.")
+@click.option("--file", default="", help="Of a folder: the file's path in it, like best.pt.")
 @click.option("--sha256", default="", help="Of the file. Left out, a run says the one that it sees.")
 @click.option("--architecture", default="", help="Of a foreign state dict: one that `train` knows, too.")
 @click.option("--arguments", default="", help="Of the architecture, like width=16,depth=4.")
@@ -34,9 +40,12 @@ from wheretolook.console.stage import StageCommand, run_stage
 )
 @click.option("--fit", type=click.Choice(["stretch", "pad", "crop"]),
               help="How its images became squares; for `wheretolook look`, which stretches otherwise.")  # fmt: skip
+@click.option("--key", default="", help="Of a foreign checkpoint: where in it the weights are, like ema or model.net.")
+@click.option("--layers", multiple=True, help="Modules to look at, of code.  [default: the last of each resolution]")
 @click.option("--models", cls=OutputPath, default="models", of_model="{name}.safetensors")
 @click.option("--cache", cls=CachePath, default=".cache")
-def sync(name: str, timeout: float, retries: int, identifier: str, url: str, sha256: str, models: Path, cache: Path,
+def sync(name: str, timeout: float, retries: int, identifier: str, url: str, folder: str,
+         file: str, sha256: str, layers: tuple[str, ...], models: Path, cache: Path,
          **foreign: str | int | tuple[str, ...] | None) -> None:  # fmt: skip
     """Bring the model NAME to models/NAME.safetensors."""
     from wheretolook.data.attempts import Patience
@@ -45,14 +54,32 @@ def sync(name: str, timeout: float, retries: int, identifier: str, url: str, sha
     from wheretolook.models.entry import read_entry
     from wheretolook.redaction import redacted
 
-    wanted, description = read_entry(name, {"identifier": identifier, "url": url, "sha256": sha256, **foreign})
-    click.echo(redacted(f"sync {name}: from {wanted.source}"))
+    source = {"identifier": identifier, "url": url, "folder": folder, "file": file, "sha256": sha256}
+    wanted, description = read_entry(name, source | foreign)
+    description = with_layers(description, layers)
+    click.echo(redacted(f"sync {name}: from {wanted.shown}"))
     path = obtain(wanted, cache, Patience(timeout, retries))
-    card = admit(path, f"drive.{name} ({wanted.source})", models / f"{name}.safetensors", description)
+    target, origin = models / f"{name}.safetensors", redacted(f"drive.{name} ({wanted.shown})")
+    card = admit(path, origin, target, description, lambda report: click.echo(f"sync {name}: {report}"))
     click.echo(
         f"sync {name}: {card.architecture}, {len(card.class_names)} classes, {path.stat().st_size:,} bytes, "
         "sha256 as pinned"
     )
+
+
+def with_layers(description: "Description | None", layers: tuple[str, ...]) -> "Description | None":
+    """The description, with the layers of a network that is not the project's found by trying."""
+    from dataclasses import replace
+
+    from wheretolook.models.network import is_wrapped
+
+    if description is None or not is_wrapped(description.architecture):
+        return description
+    from wheretolook.cams.wrap import wrapped_arguments
+
+    names, size = description.class_names, description.input_size
+    wrapped = wrapped_arguments(description.architecture, len(names), description.arguments, layers, size)
+    return replace(description, arguments=wrapped)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,12 @@ from wheretolook.console.stage import StageCommand, run_stage
 @click.option(
     "--architecture",
     required=True,
-    help='"looknet", or a torchvision network by name, like resnet18, of a family in docs/add-a-network.md.',
+    help="looknet, resnet18 and other names of torchvision, timm/NAME, networks/mine.py:Class: docs/add-a-network.md.",
+)
+# Only a network that is not the project's takes these two.
+@click.option("--arguments", default="", help="Of a network that is not the project's, like width=16,depth=4.")
+@click.option(
+    "--layers", multiple=True, help="Names of its modules to look at.  [default: the last of each resolution]"
 )
 @click.option(
     "--width", type=click.IntRange(1), required=True, help="Channels of looknet's first block; doubled by each."
@@ -36,6 +41,12 @@ from wheretolook.console.stage import StageCommand, run_stage
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), required=True, help="What layers compute in.")
 @click.option("--keep", type=click.Choice(["best", "last"]), required=True, help="Which epoch, by validation loss.")
 @click.option(
+    "--class_weights",
+    type=click.Choice(["none", "balanced"]),
+    required=True,
+    help="Weight of each class in the loss: none, or balanced (inverse to its share of the training images).",
+)
+@click.option(
     "--weights",
     required=True,
     help="To start from: random, or pretrained ones of a torchvision network by their name there, like IMAGENET1K_V1.",
@@ -44,18 +55,30 @@ from wheretolook.console.stage import StageCommand, run_stage
 @click.option("--prepared", cls=InputPath, default="data/prepared")
 @click.option("--models", cls=OutputPath, default="models", of_model="{name}.safetensors")
 @click.option("--cache", cls=CachePath, default=".cache/train")
-def train(name: str, device: str, prepared: Path, models: Path, cache: Path, **options: Any) -> None:
+def train(
+    name: str,
+    device: str,
+    arguments: str,
+    layers: tuple[str, ...],
+    prepared: Path,
+    models: Path,
+    cache: Path,
+    **options: Any,
+) -> None:
     """Train the network NAME on the prepared images; write MODELS/NAME.safetensors."""
     from wheretolook.data.prepared import load_prepared
     from wheretolook.execution.device import choose_device, describe_device
     from wheretolook.execution.ranks import joined_ranks
     from wheretolook.models.checkpoint import save_model
     from wheretolook.models.history import kept_epoch, loss_of_guessing
+    from wheretolook.models.objective import balanced_weights
     from wheretolook.models.options import TrainingOptions
     from wheretolook.models.resume import discard_states
     from wheretolook.models.run_training import train_network
 
     data = load_prepared(prepared)
+    size, classes = data.images.shape[1], len(data.class_names)
+    options["wrapped"] = wrapped_of(options["architecture"], classes, arguments, layers, size)
     with joined_ranks(os.environ, choose_device(device)) as ranks:
         say = click.echo if ranks.leads else lambda line: None
         processes = "" if ranks.alone else f"{ranks.count} processes, each "
@@ -70,12 +93,33 @@ def train(name: str, device: str, prepared: Path, models: Path, cache: Path, **o
             discard_states(cache, name)
     keep, images = options["keep"], card.data["images"]
     kept = kept_epoch(card.history, keep)
-    guessing = loss_of_guessing(data.labels[data.rows("train")], data.labels[data.rows("val")])
+    trained, validated = data.labels[data.rows("train")], data.labels[data.rows("val")]
+    weights = balanced_weights(trained, len(data.class_names)) if options["class_weights"] == "balanced" else None
+    guessing = loss_of_guessing(trained, validated, weights)
     learned = "" if kept["val_loss"] < guessing else f", no better than guessing ({guessing:.4f})"
     say(
         f"train {name}: {card.architecture}, loss {card.loss}, {images} images, {keep} of {len(card.history)} epochs: "
         f"{kept['epoch']}, validation loss {kept['val_loss']:.4f}, accuracy {kept['val_accuracy']:.4f}{learned}"
     )
+
+
+def wrapped_of(
+    architecture: str, classes: int, arguments: str, layers: tuple[str, ...], size: int
+) -> dict[str, Any] | None:
+    """Arguments of a network that is not the project's, its layers found by trying; None for another."""
+    from wheretolook.models.network import is_wrapped
+
+    if not is_wrapped(architecture):
+        if arguments or layers:
+            from wheretolook.errors import InputError
+
+            given = " and ".join(name for name, value in (("arguments", arguments), ("layers", layers)) if value)
+            raise InputError(architecture, "layers and arguments of its own alone", given, "Leave them out")
+        return None
+    from wheretolook.cams.wrap import wrapped_arguments
+    from wheretolook.models.foreign import parse_arguments
+
+    return wrapped_arguments(architecture, classes, parse_arguments(arguments), layers, size)
 
 
 if __name__ == "__main__":

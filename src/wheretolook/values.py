@@ -200,10 +200,12 @@ def _prepare(values: Values) -> None:
 
 
 def _train(values: Values) -> None:
+    from wheretolook.models.foreign import parse_arguments
     from wheretolook.models.network import check_architecture
     from wheretolook.models.options import RANDOM
 
     check_architecture(values["architecture"])
+    parse_arguments(values["arguments"])
     if values["weights"] != RANDOM:
         from wheretolook.models.pretrained import check_pretrained
 

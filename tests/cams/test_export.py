@@ -134,7 +134,7 @@ def test_an_export_that_fails_half_way_leaves_the_old_one(tmp_path, model, monke
 
 def test_a_model_of_other_classes_is_refused(tmp_path, model):
     prepared = write_prepared(tmp_path / "prepared", ("cat", "hen"))
-    with pytest.raises(Refusal, match=r"one\.safetensors: expected the classes of the data, cat, hen; found cat, dog"):
+    with pytest.raises(Refusal, match=r"one\.safetensors: expected the classes of the data, cat, hen, found cat, dog"):
         export_maps(model[0], prepared, tmp_path / "one", OPTIONS, ALONE, tmp_path / "cache")
 
 

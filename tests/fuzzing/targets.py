@@ -91,7 +91,7 @@ def load_state(_: bytes, scratch: Path) -> None:
 
     looknet = Description("looknet", {"width": 4, "depth": 2}, ("infected", "uninfected"), 32)
     with forked():
-        convert_foreign(scratch / "input", scratch / "room" / "m.safetensors", looknet)
+        convert_foreign(scratch / "input", "input", scratch / "room" / "m.safetensors", looknet)
 
 
 @contextmanager
@@ -110,27 +110,27 @@ def forked():
         admit.open_in_quarantine = foreign.open_in_quarantine = kept
 
 
-def _fork(task: str, path: Path, bounds: Any, **request: Any) -> None:
+def _fork(task: str, path: Path, subject: str, bounds: Any, **request: Any) -> list[str]:
     from wheretolook.models.quarantine import judge
 
-    request |= {"task": task, "path": str(path)}
+    request |= {"task": task, "path": str(path), "subject": subject}
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         if (child := os.fork()) == 0:
             _child(request, output.fileno(), errors.fileno())
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         output.seek(0)
         errors.seek(0)
-        judge(path, bounds, code, output.read().decode(), errors.read().decode(errors="replace"))
+        return judge(subject, bounds, code, output.read().decode(), errors.read().decode(errors="replace"))
 
 
 def _child(request: dict[str, Any], output: int, errors: int) -> None:
-    from wheretolook.models.quarantine_child import bound, refused
+    from wheretolook.models.quarantine_child import answer, bound
 
     code = 1
     try:
         os.dup2(errors, 2)
         bound(1 << 28, 5)
-        os.write(output, json.dumps(refused(request)).encode())
+        os.write(output, json.dumps(answer(request)).encode())
         code = 0
     except BaseException:  # noqa: BLE001 -- as the interpreter ends a process: with a traceback and 1
         os.write(errors, traceback.format_exc().encode())

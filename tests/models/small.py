@@ -30,6 +30,7 @@ OPTIONS = TrainingOptions(
     augment=True,
     precision="float32",
     keep="best",
+    class_weights="none",
     weights="random",
 )
 

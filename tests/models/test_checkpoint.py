@@ -150,7 +150,7 @@ def test_layers_of_another_network_are_refused(file: Path, network: LookNet):
         ({"width": 4, "depth": 10**7}, "expected none above 16 .*found .*10000000"),
         ({"width": 10**9, "depth": 2}, "expected none above 16"),
         ({"width": 4, "depth": 2, "rows": [[1, [10**7]]]}, "expected none above 16"),
-        ({"width": 4, "depth": 2, "rows": [1] * 50}, "expected at most 50 values"),
+        ({"width": 4, "depth": 2, "rows": [1] * 400}, "expected at most 400 values"),
     ],
 )
 def test_a_card_whose_network_would_be_absurd_is_refused_before_it_is_built(

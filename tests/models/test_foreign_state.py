@@ -1,7 +1,6 @@
 """State dicts from elsewhere: found in what holds them, fitted, or refused with what doesn't fit."""
 
 import os
-from collections import OrderedDict
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ LOOKNET = {
     "mean": [0.5, 0.5, 0.5],
     "std": [0.2, 0.2, 0.2],
     "fit": "pad",
+    "key": "",
 }
 
 
@@ -32,43 +32,18 @@ def saved(folder: Path, value: object) -> Path:
 
 def converted(path: Path, **changes: object) -> torch.nn.Module:
     target = path.parent / "model.safetensors"
-    convert_state(path, target, LOOKNET | changes)
+    convert_state(path, str(path), target, LOOKNET | changes)
     return load_model(target, torch.device("cpu"))[0]
 
 
-def same(network: torch.nn.Module, rounded: bool = False) -> bool:
+def same(network: torch.nn.Module) -> bool:
     images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        return torch.allclose(
-            network(images), small_network()(images), rtol=1e-2 if rounded else 0, atol=1e-2 * rounded
-        )
+        return torch.equal(network(images), small_network()(images))
 
 
-HOLDERS = {
-    "bare": lambda state: state,
-    "checkpoint": lambda state: {"epoch": 3, "state_dict": state, "optimizer": {"lr": 0.1}},
-    "model": lambda state: {"model": state},
-    "data parallel": lambda state: {f"module.{name}": tensor for name, tensor in state.items()},
-    "compiled": lambda state: {f"_orig_mod.{name}": tensor for name, tensor in state.items()},
-    "both": lambda state: {f"module._orig_mod.{name}": tensor for name, tensor in state.items()},
-    "parameters": lambda state: OrderedDict((name, torch.nn.Parameter(t, False)) for name, t in state.items()),
-    "other head": lambda state: {f"backbone.{name}": tensor for name, tensor in state.items()},
-    "no counters": lambda state: {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")},
-    "with the heads of ours": lambda _: dict(small_network().state_dict()),
-    "in double": lambda state: {k: v.double() if v.is_floating_point() else v for k, v in state.items()},
-}
-
-
-@pytest.mark.parametrize("holder", HOLDERS)
-def test_a_state_dict_is_found_in_what_holds_it(holder: str, tmp_path: Path) -> None:
-    assert same(converted(saved(tmp_path, HOLDERS[holder](foreign_state()))))
-
-
-def test_half_precision_is_widened(tmp_path: Path) -> None:
-    state = {k: v.half() if v.is_floating_point() else v for k, v in foreign_state().items()}
-    network = converted(saved(tmp_path, state))
-    assert {p.dtype for p in network.parameters()} == {torch.float32}
-    assert same(network, rounded=True)
+def test_heads_of_inner_layers_are_taken_too(tmp_path: Path) -> None:
+    assert same(converted(saved(tmp_path, dict(small_network().state_dict()))))
 
 
 def test_the_old_format_and_safetensors_are_read_too(tmp_path: Path) -> None:
@@ -80,7 +55,7 @@ def test_the_old_format_and_safetensors_are_read_too(tmp_path: Path) -> None:
 
 def test_the_card_says_what_is_known_and_no_more(tmp_path: Path) -> None:
     path = saved(tmp_path, foreign_state())
-    convert_state(path, tmp_path / "model.safetensors", LOOKNET)
+    convert_state(path, str(path), tmp_path / "model.safetensors", LOOKNET)
     card = load_model(tmp_path / "model.safetensors", torch.device("cpu"))[1]
     assert (card.loss, card.layers, card.trained_heads) == ("last", ("block1", "block2"), ("block2",))
     assert (card.class_names, card.input_size, card.mean) == (("infected", "uninfected"), 32, (0.5, 0.5, 0.5))
@@ -89,16 +64,10 @@ def test_the_card_says_what_is_known_and_no_more(tmp_path: Path) -> None:
 
 def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
     path = saved(tmp_path, foreign_state())
-    convert_state(path, tmp_path / "a", LOOKNET)
+    convert_state(path, str(path), tmp_path / "a", LOOKNET)
     torch.manual_seed(5)
-    convert_state(path, tmp_path / "b", LOOKNET)
+    convert_state(path, str(path), tmp_path / "b", LOOKNET)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-
-
-def test_another_number_of_classes_is_told_as_such(tmp_path: Path) -> None:
-    state = foreign_state()
-    with pytest.raises(Refusal, match=r"a network of 3 outputs, as `classes` names 3, found one of 2; name the"):
-        converted(saved(tmp_path, state), class_names=["a", "b", "c"])
 
 
 def test_what_does_not_fit_is_told_expected_and_found(tmp_path: Path) -> None:
@@ -108,18 +77,10 @@ def test_what_does_not_fit_is_told_expected_and_found(tmp_path: Path) -> None:
     del state["classifier.0.bias"]
     with pytest.raises(Refusal) as refused:
         converted(saved(tmp_path, state))
-    message = str(refused.value)
-    assert "classifier.0.weight is float32 (1000, 8) instead of float32 (2, 8)" in message
-    assert "unknown: extra" in message
-    assert "missing: classifier.0.bias" in message
+    assert "classifier.0.weight is float32 (1000, 8) instead of float32 (2, 8)" in refused.value.found
+    assert "unexpected: extra" in refused.value.found
+    assert "missing: classifier.0.bias" in refused.value.found
     assert not (tmp_path / "model.safetensors").exists()
-
-
-def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
-    state = foreign_state()
-    state["classifier.0.bias"] = torch.tensor([0.0, float("nan")])
-    with pytest.raises(Refusal, match="finite"):
-        converted(saved(tmp_path, state))
 
 
 class _RunsCode:
@@ -136,17 +97,12 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(place: str, ne
     evil = _RunsCode(tmp_path / "ran")
     value = evil if place == "whole" else {"state_dict": foreign_state(), "extra": evil}
     torch.save(value, tmp_path / "evil.pth", _use_new_zipfile_serialization=new_format)
-    with pytest.raises(Refusal, match=r"would run other code .*asks for posix\.system\)\. Nothing was run"):
+    with pytest.raises(Refusal, match=r"asks for posix\.system\)\. Nothing was run"):
         converted(tmp_path / "evil.pth")
     assert not (tmp_path / "ran").exists()
     # The careless way does run it: the test can fail.
     torch.load(tmp_path / "evil.pth", weights_only=False)
     assert (tmp_path / "ran").exists()
-
-
-def test_a_whole_network_is_refused_with_what_to_save_instead(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match=r"ask who made it for the state dict alone: torch\.save\(model\.state_dict"):
-        read_foreign(saved(tmp_path, small_network()))
 
 
 NO_STATE = {
@@ -164,17 +120,17 @@ NO_STATE = {
 @pytest.mark.filterwarnings("ignore:.*[Ss]parse")
 def test_what_holds_no_state_dict_is_refused(case: str, tmp_path: Path) -> None:
     with pytest.raises(Refusal, match=r"expected (a state dict|tensors)"):
-        find_state(read_foreign(saved(tmp_path, NO_STATE[case])), tmp_path)
+        find_state(read_foreign(saved(tmp_path, NO_STATE[case]), "x"), "x")
 
 
 def test_a_model_file_of_ours_is_no_other_format(tmp_path: Path) -> None:
-    assert set(read_foreign(write_model(tmp_path / "own.safetensors"))) == set(small_network().state_dict())
+    assert set(read_foreign(write_model(tmp_path / "own.safetensors"), "x")) == set(small_network().state_dict())
 
 
 DAMAGED = {
-    "empty": (lambda _: b"", "another format; check the link"),
-    "a page": (lambda _: b"<!DOCTYPE html><html></html>", "another format; check the link"),
-    "text": (lambda _: b"hello world", "another format; check the link"),
+    "empty": (lambda _: b"", "another format"),
+    "a page": (lambda _: b"<!DOCTYPE html><html></html>", "another format"),
+    "text": (lambda _: b"hello world", "another format"),
     "cut short": (lambda whole: whole[: len(whole) // 2], "a damaged one"),
     "a zip of something else": (lambda _: b"PK\x03\x04" + bytes(99), "a damaged one"),
     "half a pickle": (lambda _: b"\x80\x02]", "a damaged one"),
@@ -187,14 +143,14 @@ def test_what_is_no_pt_file_or_half_of_one_is_told(case: str, tmp_path: Path) ->
     path = saved(tmp_path, foreign_state())
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(Refusal, match=says):
-        read_foreign(path)
+        read_foreign(path, "x")
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
 def test_a_torchscript_archive_is_told(tmp_path: Path) -> None:
     torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), str(tmp_path / "script.pt"))
-    with pytest.raises(Refusal, match="found a TorchScript archive; ask who made it for the state dict alone"):
-        read_foreign(tmp_path / "script.pt")
+    with pytest.raises(Refusal, match=r"found a TorchScript archive.*torch\.jit\.load"):
+        read_foreign(tmp_path / "script.pt", "x")
 
 
 def test_a_network_of_torchvision_keeps_its_predictions(tmp_path: Path) -> None:
@@ -207,7 +163,7 @@ def test_a_network_of_torchvision_keeps_its_predictions(tmp_path: Path) -> None:
     description = LOOKNET | {
         "architecture": "mobilenet_v3_small", "arguments": {}, "class_names": ["a", "b", "c"], "input_size": 64,
     }  # fmt: skip
-    convert_state(path, target, description)
+    convert_state(path, str(path), target, description)
     network, card = load_model(target, torch.device("cpu"))
     images = torch.rand(2, 3, 64, 64)
     with torch.no_grad():

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from wheretolook.models.history import Tally, best_epoch, epoch_entry, kept_epoch, loss_of_guessing
-from wheretolook.models.objective import head_losses
+from wheretolook.models.objective import balanced_weights, head_losses
 
 # Two heads, three images, two classes; worked by hand: right answers of the heads are 2 and 1.
 LOGITS = torch.tensor([[[2.0, 0.0], [0.0, 1.0], [1.0, 0.0]], [[0.0, 2.0], [1.0, 0.0], [0.0, 1.0]]])
@@ -62,3 +62,15 @@ def test_the_best_epoch_has_the_lowest_validation_loss_and_of_equals_comes_first
     history = [{"epoch": n, "val_loss": loss} for n, loss in enumerate([0.5, 0.2, 0.3, 0.2], start=1)]
     assert best_epoch(history)["epoch"] == kept_epoch(history, "best")["epoch"] == 2
     assert kept_epoch(history, "last")["epoch"] == 4
+
+
+def test_with_balanced_weights_guessing_gives_every_class_the_same_share():
+    train, val = np.array([0, 0, 0, 1]), np.array([0, 1])
+    weights = balanced_weights(train, 2)
+    assert weights.tolist() == pytest.approx([4 / (2 * 3), 4 / (2 * 1)])
+    assert weights[train].mean() == pytest.approx(1)
+    assert loss_of_guessing(train, val, weights) == pytest.approx(weights[val].mean() * np.log(2))
+
+
+def test_a_class_without_training_images_has_no_weight():
+    assert balanced_weights(np.array([0, 2, 2]), 4).tolist() == pytest.approx([0.75, 0, 0.375, 0])

@@ -1,6 +1,7 @@
 """Files that can't be trusted are opened in another process, with so much memory and time."""
 
 import os
+import signal
 import sys
 import zipfile
 from pathlib import Path
@@ -8,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.models.made_models import small_card, small_network, write_model
+from tests.models.made_models import foreign_state, small_card, small_network, write_model
 from wheretolook.data.refusal import Refusal
+from wheretolook.errors import InputError
 from wheretolook.models.admit import admit, check_own
 from wheretolook.models.checkpoint import save_model
 from wheretolook.models.foreign import Description, convert_foreign
@@ -31,7 +33,7 @@ class _RunsCode:
 def test_a_pickle_that_would_run_code_ends_as_a_refusal_and_nothing_ran(tmp_path: Path) -> None:
     torch.save({"state_dict": _RunsCode(tmp_path / "ran")}, tmp_path / "evil.pth")
     with pytest.raises(Refusal, match="Nothing was run"):
-        convert_foreign(tmp_path / "evil.pth", tmp_path / "out" / "m.safetensors", LOOKNET, BOUNDS)
+        convert_foreign(tmp_path / "evil.pth", "evil", tmp_path / "out" / "m.safetensors", LOOKNET, BOUNDS)
     assert not (tmp_path / "ran").exists()
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -44,8 +46,8 @@ def test_a_file_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
         for info in plain.infolist():
             packed.writestr(info.filename, plain.read(info), zipfile.ZIP_DEFLATED, compresslevel=1)
     assert path.stat().st_size < 1_500_000
-    with pytest.raises(Refusal, match="expected an answer within 160 MiB and 20 s, found one that asks for more"):
-        convert_foreign(path, tmp_path / "m.safetensors", LOOKNET, Bounds(160 * MEBIBYTE, 20))
+    with pytest.raises(Refusal, match="160 MiB of memory are enough for, found one that asks for more"):
+        convert_foreign(path, "x", tmp_path / "m.safetensors", LOOKNET, Bounds(160 * MEBIBYTE, 20))
     assert not (tmp_path / "m.safetensors").exists()
 
 
@@ -53,24 +55,37 @@ def test_a_file_that_would_take_for_ever_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "slow.pth"
     # A pickle that notes one None under one number, twelve million times.
     path.write_bytes(b"\x80\x02N" + b"q\x00" * 12_000_000 + b".")
-    with pytest.raises(Refusal, match="within 256 MiB and 1 s, found a reader that had to be ended"):
-        convert_foreign(path, tmp_path / "m.safetensors", LOOKNET, Bounds(256 * MEBIBYTE, 1))
+    with pytest.raises(Refusal, match="a time-out: after 1 s of processor time"):
+        convert_foreign(path, "x", tmp_path / "m.safetensors", LOOKNET, Bounds(256 * MEBIBYTE, 1))
 
 
 @pytest.mark.parametrize(
     ("code", "errors", "says"),
     [
-        (1, "Traceback\nRuntimeError: DefaultCPUAllocator: can't allocate memory", "asks for more memory"),
-        (1, "Traceback\nMemoryError", "asks for more memory"),
-        (1, "Traceback\nIndexError: pop from empty list", r"breaks its reader \(IndexError: pop from empty list\)"),
-        (1, "", "no word"),
-        (-9, "", r"signal 9"),
-        (-11, "", r"signal 11"),
+        (1, "Traceback\nRuntimeError: DefaultCPUAllocator: can't allocate memory", "one that asks for more"),
+        (1, "Traceback\nMemoryError", "one that asks for more"),
+        (1, "Traceback\nIndexError: pop from empty list", r"fails to load \(IndexError: pop from empty list\)"),
+        (1, "", "no message"),
+        (-9, "", r"signal 9: SIGKILL"),
+        (-11, "", r"signal 11: SIGSEGV"),
     ],
 )
 def test_every_way_to_end_is_a_refusal(code: int, errors: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(Refusal, match=says):
-        judge(tmp_path / "x.pth", BOUNDS, code, "", errors)
+        judge("x.pth", BOUNDS, code, "", errors)
+
+
+def test_a_time_out_says_so_and_accuses_nobody() -> None:
+    with pytest.raises(InputError) as refused:
+        judge("x.pth", BOUNDS, -signal.SIGXCPU, "", "")
+    assert "time-out" in refused.value.found and refused.value.hint.startswith("Run it again")
+
+
+def test_only_the_files_own_processor_time_counts(tmp_path: Path) -> None:
+    # The libraries alone take longer than the file is given.
+    torch.save(foreign_state(), tmp_path / "good.pth")
+    convert_foreign(tmp_path / "good.pth", "x", tmp_path / "m.safetensors", LOOKNET, Bounds(BOUNDS.memory, 1))
+    assert (tmp_path / "m.safetensors").exists()
 
 
 def test_a_card_whose_network_would_be_absurd_is_refused_before_it_is_built(tmp_path: Path) -> None:
@@ -85,7 +100,7 @@ def test_what_needs_a_description_says_so_and_what_has_one_too(tmp_path: Path) -
     with pytest.raises(Refusal, match=r"^drive\.f: expected a model file of this project, found one without a card"):
         admit(tmp_path / "foreign.pth", "drive.f", tmp_path / "m.safetensors", None)
     own = write_model(tmp_path / "own.safetensors")
-    with pytest.raises(Refusal, match="found a model file that describes itself; remove architecture"):
+    with pytest.raises(Refusal, match=r"found a model file that describes itself\. Remove architecture"):
         admit(own, "drive.own", tmp_path / "m.safetensors", LOOKNET)
     assert not (tmp_path / "m.safetensors").exists()
 

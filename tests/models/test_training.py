@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from tests.models.made_models import small_network
 from tests.models.small import ALONE, OPTIONS, prepared, train
 from wheretolook.data.refusal import Refusal
 from wheretolook.execution.ranks import Ranks
 from wheretolook.models.checkpoint import load_model, save_model
 from wheretolook.models.network import build_network
+from wheretolook.models.objective import Objective, balanced_weights
 from wheretolook.models.options import TrainingOptions
 from wheretolook.models.training import Training
 from wheretolook.models.trial import check_trainable
@@ -204,3 +206,23 @@ def test_a_training_computes_in_whole_float32(monkeypatch: pytest.MonkeyPatch):
 def test_pytorchs_determinism_is_as_before_after_a_training():
     train(prepared(), replace(OPTIONS, epochs=1))
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_balanced_class_weights_weigh_the_loss_and_are_recorded():
+    data = prepared()
+    rare = np.flatnonzero(data.index["class_index"].to_numpy() == 1)[4:]
+    data.index.loc[rare, "split"] = "test"
+    _, plain = train(data, OPTIONS)
+    _, weighted = train(data, replace(OPTIONS, class_weights="balanced"))
+    assert "class_weights" not in plain.training  # the bytes of models without them stay what they were
+    assert weighted.training["class_weights"] == "balanced"
+    assert weighted.history[0]["train_loss"] != plain.history[0]["train_loss"]
+
+
+def test_a_rare_class_weighs_as_much_as_a_frequent_one():
+    weights = torch.from_numpy(balanced_weights(np.array([0, 0, 0, 1]), 2))
+    objective = Objective(small_network(), "last", weights)
+    logits, labels = torch.zeros(1, 4, 2), torch.tensor([0, 0, 0, 1])
+    losses = objective.losses(logits, labels)
+    assert losses[0, :3].sum().item() == pytest.approx(losses[0, 3].item())
+    assert "class_weights" not in objective.state_dict()

@@ -107,7 +107,7 @@ def test_a_misspelt_key_is_named_where_it_stands_with_the_nearest_parameter(
         ({"fetch": {"source": "folder", "masks": ""}}, "fetch: the source folder takes path, masks; missing: path;"),
         ({"fetch": {"source": "folder"} | SYNTHETIC}, "fetch: the source folder takes path, masks; found also "),
         ({"fetch": ARCHIVE | {"sha256": "abc"}}, "fetch.sha256: expected the 64 hexadecimal digits of a SHA-256"),
-        ({"drive": {"x": {"sha256": ""}}}, "drive.x: expected one of id and url, found neither"),
+        ({"drive": {"x": {"sha256": ""}}}, "drive.x: expected one of id, url and folder, found none"),
         ({"drive": {"x": ENTRY | {"sha256": "abc"}}}, "drive.x.sha256: expected the 64 hexadecimal digits"),
         ({"drive": {"x": ENTRY | {"architecture": "resnet18"}}}, "drive.x: expected architecture, classes and input_"),
         (

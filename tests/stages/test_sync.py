@@ -10,7 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from tests.drive_server.drive import Drive
+from tests.drive_server.drive import Drive, Folder
 from tests.drive_server.served import Served
 from tests.models.made_models import FOREIGN, foreign_state, small_card, small_network, write_model
 from wheretolook.commands.share import share
@@ -121,11 +121,54 @@ def test_each_failure_is_one_message_and_leaves_no_model(
     assert not list(tmp_path.glob("models/*"))
 
 
-@pytest.mark.parametrize(("options", "found"), [([], "neither"), (["--id", ID, "--url", "https://a.b/c"], "both")])
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [([], "none"), (["--id", ID, "--url", "https://a.b/c"], "id and url"), (["--folder", ID], "no file")],
+)
 def test_an_entry_has_an_id_or_a_url(options: list[str], found: str, tmp_path: Path) -> None:
     done = run(*options)
     assert done.exit_code == 1
-    assert f"drive.last-9: expected one of id and url, found {found}" in done.stderr
+    assert "drive.last-9: expected" in done.stderr and f"found {found}" in done.stderr
+
+
+TOP = "1FolderOfModels_-456789012345"
+
+
+def test_one_of_the_models_of_a_folder_comes_by_its_name(drive: Drive, tmp_path: Path) -> None:
+    content = write_model(tmp_path / "own.safetensors").read_bytes()
+    drive.files[ID] = Served(content)
+    drive.folders[TOP] = Folder("models", {"best.safetensors": ID, "readme.txt": "1" * 28}, {})
+    done = run("--folder", TOP, "--file", "best.safetensors", "--sha256", digest(content))
+    assert done.exit_code == 0, done.output
+    assert Path("models/last-9.safetensors").read_bytes() == content
+    asked = len(drive.tally.requests)
+    again = f"https://drive.google.com/drive/u/0/mobile/folders/{TOP}?usp=sharing"
+    assert run("--folder", again, "--file", "best.safetensors", "--sha256", digest(content)).exit_code == 0
+    assert len(drive.tally.requests) == asked, "what is in the cache needs no network"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--folder", TOP, "--file", "bets.pt"], "Did you mean 'best.pt'?"),
+        (["--url", f"https://drive.google.com/folderview?id={TOP}"], f'    folder: {TOP}\n    file: "best.pt"\n'),
+        (["--url", f"https://drive.google.com/drive/folders/{TOP}"], '    file: "last.pt"'),
+        (["--url", f"https://docs.google.com/document/d/{ID}/edit"], "one of Google's own documents"),
+        (["--folder", f"https://drive.google.com/file/d/{ID}/view", "--file", "x"], "found another link"),
+    ],
+)
+def test_a_folder_is_listed_ready_to_paste(options: list[str], says: str, drive: Drive) -> None:
+    drive.folders[TOP] = Folder("models", {"best.pt": ID, "last.pt": "2" * 28, "notes.txt": "1" * 28}, {})
+    done = run(*options, "--sha256", "0" * 64)
+    assert done.exit_code == 1
+    assert says in done.stderr
+
+
+def test_a_link_with_a_resource_key_that_fails_says_so(drive: Drive) -> None:
+    drive.files[ID] = Served(kind="private")
+    done = run("--url", f"https://drive.google.com/file/d/{ID}/view?resourcekey=0-abc", "--sha256", "0" * 64)
+    assert done.exit_code == 1
+    assert "a private file" in done.stderr and "resource key" in done.stderr
 
 
 def test_a_shared_option_that_is_missing_is_an_error() -> None:

@@ -23,6 +23,7 @@ PLAIN = {
     "weight_decay": 0.01,
     "precision": "float32",
     "keep": "best",
+    "class_weights": "none",
     "weights": "random",
     "device": "cpu",
 }

@@ -24,6 +24,7 @@ from wheretolook.data.refusal import Refusal
 from wheretolook.execution.ranks import Ranks
 from wheretolook.models.card import Card
 from wheretolook.models.checkpoint import load_model
+from wheretolook.models.class_match import match_classes
 from wheretolook.models.inputs import model_input
 
 
@@ -96,20 +97,6 @@ def export_maps(
             manifest = manifest_of(model, card, prepared, options, work) | {"arrays": arrays}
             write_json(maps / "manifest.json", manifest)
     return manifest
-
-
-def match_classes(model: Path, card: Card, class_names: tuple[str, ...]) -> np.ndarray:
-    """For each class of the data, in their order, which logit of the model is it: int64 (K,).
-
-    Raises:
-        Refusal: the model does not know exactly these classes.
-    """
-    if set(card.class_names) != set(class_names):
-        raise Refusal(
-            f"{model}: expected the classes of the data, {', '.join(class_names)}; "
-            f"found {', '.join(card.class_names)}; train it on these data, or bring images of its own classes"
-        )
-    return np.array([card.class_names.index(name) for name in class_names])
 
 
 def check_size(model: Path, card: Card, size: int) -> None:

@@ -16,6 +16,7 @@ from wheretolook.data.download_failures import (
     reserve_of,
 )
 from wheretolook.data.drive_failures import page_failure
+from wheretolook.data.drive_links import read_drive_link
 from wheretolook.data.drive_watch import Watch
 from wheretolook.data.header_deadline import header_deadline
 
@@ -23,10 +24,9 @@ BLOCK = 1 << 16
 
 
 def drive_id(source: str) -> str:
-    """The id of the file that a Google Drive link leads to; '' for any other source."""
-    from gdown.parse_url import parse_url
-
-    return parse_url(source)[0] or "" if source.lower().startswith(("https://", "http://")) else ""
+    """The id of the file that a Google Drive link leads to; '' for any other source, a folder among them."""
+    link = read_drive_link(source)
+    return "" if link is None or link.kind == "folder" else link.identifier
 
 
 def drive_link(identifier: str) -> str:

@@ -13,11 +13,10 @@ from wheretolook.data.atomic import replacing_folder, write_text
 from wheretolook.data.attempts import Patience
 from wheretolook.data.cache import ContentCache
 from wheretolook.data.drive import drive_file
+from wheretolook.data.drive_links import read_drive_link
 from wheretolook.data.drive_listing import list_drive_folder
 from wheretolook.data.obtain import Wanted, check_digest, wrong_digest
 from wheretolook.data.space import naming
-
-LINK = re.compile(r"https://drive\.google\.com/drive/(?:u/\d+/)?folders/([-\w]+)")
 
 # What came so far, in the folder of the unfinished download: "SHA-256, two spaces, id", by lines.
 MEMORY = "fetched"
@@ -29,8 +28,8 @@ Listing = list[tuple[str, str]]
 
 def drive_folder_id(source: str) -> str:
     """The id of the folder that a Google Drive link leads to; '' for any other source."""
-    match = LINK.match(source)
-    return match[1] if match else ""
+    link = read_drive_link(source)
+    return link.identifier if link is not None and link.kind == "folder" else ""
 
 
 def obtain_drive_folder(wanted: Wanted, cache: Path, patience: Patience) -> Listing:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from wheretolook.data.attempts import Patience
 from wheretolook.data.cache import ContentCache
 from wheretolook.data.download import download
+from wheretolook.data.drive_links import read_drive_link
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.refusal import Refusal
 from wheretolook.errors import InputError
@@ -24,11 +25,18 @@ class Wanted:
         source: a path, an http(s) URL, or a Google Drive link.
         sha256: of its content, 64 hexadecimal digits; '' where it isn't known yet.
         setting: the parameter that holds the SHA-256, for messages: "drive.last-9.sha256".
+        file: of a source that is a folder of Google Drive, the path of the file in there; else empty.
     """
 
     source: str
     sha256: str
     setting: str
+    file: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What a message calls it."""
+        return f"{self.file} in {self.source}" if self.file else self.source
 
 
 def obtain(wanted: Wanted, cache: Path, patience: Patience) -> Path:
@@ -52,7 +60,7 @@ def obtain(wanted: Wanted, cache: Path, patience: Patience) -> Path:
     if not is_remote(wanted.source):
         return _local(wanted)
     _check_address(wanted.source)
-    with store.partial(wanted.source, wanted.sha256) as folder:
+    with store.partial(wanted.shown, wanted.sha256) as folder:
         # Another process may have brought it while this one waited for the folder.
         return store.get(wanted.sha256) or _verified(_transfer(wanted, folder, patience), wanted, store)
 
@@ -80,12 +88,12 @@ def wrong_digest(wanted: Wanted, seen: str, what: str = "file") -> Refusal:
     paste = f"`{wanted.setting.rpartition('.')[2]}: {seen}`"
     if not wanted.sha256:
         return Refusal(
-            f"{wanted.source}: expected its SHA-256 in {wanted.setting}, found none; the {what} that came has {seen}. "
+            f"{wanted.shown}: expected its SHA-256 in {wanted.setting}, found none; the {what} that came has {seen}. "
             f"If you trust the source, write {paste} in params.yaml and run it again"
             + (" (no second download is needed)" if is_remote(wanted.source) else "")
         )
     return Refusal(
-        f"{wanted.source}: expected the SHA-256 {wanted.sha256} ({wanted.setting}), found {seen}: the {what} was "
+        f"{wanted.shown}: expected the SHA-256 {wanted.sha256} ({wanted.setting}), found {seen}: the {what} was "
         f"changed, or is another one. Ask who shared it; to accept the new one on purpose, write {paste} in params.yaml"
     )
 
@@ -117,18 +125,33 @@ def _transfer(wanted: Wanted, folder: Path, patience: Patience) -> Path:
     Two halves may be of two versions: only a download in one piece can tell a changed file from that.
     """
     from wheretolook.data.drive import drive_file, drive_id
+    from wheretolook.data.drive_folder_file import file_in_folder, folder_instead
 
     content = folder / "content"
-    identifier = drive_id(wanted.source)
-    if "drive.google.com/drive/" in wanted.source:
-        raise Refusal(f"{wanted.source}: expected the link of a file, found that of a folder; open it, share the file")
+    link = read_drive_link(wanted.source)
+    if link is not None and link.kind == "folder" and not wanted.file:
+        raise folder_instead(wanted.source, wanted.setting, link, patience)
+    if link is not None and link.kind == "document":
+        raise InputError(
+            wanted.source,
+            "the link of a file",
+            "one of Google's own documents, which has no bytes",
+            "Give the link of the file: in Drive, right-click it, Share, Copy link",
+        )
+    identifier = file_in_folder(wanted.source, wanted.file, patience) if wanted.file else drive_id(wanted.source)
     if identifier:
         bring = partial(drive_file, identifier, folder, patience)
     else:
         bring = partial(download, wanted.source, folder, patience)
     if not wanted.sha256:
         _empty(folder)
-    joined = bring()
+    try:
+        joined = bring()
+    except InputError as error:
+        if link is None or not link.resource_key:
+            raise
+        hint = "The link has a resource key, which is not passed on: ask its owner to share a new copy of the file"
+        raise InputError(error.subject, error.expected, error.found, f"{error.hint}. {hint}".lstrip(". ")) from error
     if joined and sha256_of(content) != wanted.sha256:
         _empty(folder)
         bring()
@@ -160,7 +183,7 @@ def _verified(path: Path, wanted: Wanted, store: ContentCache) -> Path:
     if seen != wanted.sha256 and is_page(path):
         path.unlink()
         raise Refusal(
-            f"{wanted.source}: expected a file, found an HTML page in its place; "
+            f"{wanted.shown}: expected a file, found an HTML page in its place; "
             "open the link in a browser: it may ask for a login or a click, or lead to a page about the file"
         )
     kept = store.put(path)

@@ -1,56 +1,72 @@
 """From a file that came from outside to a model of ours: checked to the last byte, or refused."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from wheretolook.data.atomic import replacing
-from wheretolook.data.refusal import Refusal
+from wheretolook.errors import InputError
 from wheretolook.models.card import METADATA_KEY, Card, read_card, read_checked_card
-from wheretolook.models.foreign import Description, convert_foreign
+from wheretolook.models.foreign import DESCRIBED, Description, convert_foreign
 from wheretolook.models.quarantine import bounds_for, open_in_quarantine
 from wheretolook.models.weights_file import is_weights_file, weights_metadata
 
 
-def admit(path: Path, origin: str, target: Path, description: Description | None) -> Card:
+def admit(
+    path: Path,
+    origin: str,
+    target: Path,
+    description: Description | None,
+    say: Callable[[str], None] = lambda report: None,
+) -> Card:
     """Make a file from outside a model file.
 
     Args:
         path: a model file of this project, or a foreign state dict.
-        origin: where it came from; it stands for the path in what the user reads.
+        origin: where it came from, which messages name in place of the path.
         target: the final file, written whole or not at all. A model file of ours is copied to the byte.
         description: what a foreign state dict doesn't say of itself; None for one of ours.
+        say: is given each decision that was made about a foreign file, in a few words.
 
     Returns:
-        The card of what now stands at `target`.
+        The card of the file at `target`.
 
     Raises:
-        Refusal: no model, a hostile or damaged one, or a description that is missing or not wanted.
+        InputError: no model, a hostile or damaged one, or a description that is missing or not wanted.
     """
     try:
-        _admit(path, target, description)
-    except Refusal as refusal:
-        raise Refusal(str(refusal).replace(str(path), origin)) from refusal
+        if not is_own(path):
+            _convert(path, origin, target, description, say)
+        elif description is not None:
+            raise InputError(
+                origin,
+                "a bare state dict, as an architecture is given",
+                "a model file that describes itself",
+                f"Remove {', '.join(DESCRIBED[:-1])} and {DESCRIBED[-1]} from its entry",
+            )
+        else:
+            check_own(path)
+            with replacing(target) as scratch:
+                shutil.copyfile(path, scratch)
+    except InputError as error:
+        subject = error.subject.replace(str(path), origin)
+        raise InputError(subject, error.expected, error.found, error.hint) from error
     return read_card(target)
 
 
-def _admit(path: Path, target: Path, description: Description | None) -> None:
-    if is_own(path):
-        if description is not None:
-            raise Refusal(
-                f"{path}: expected a bare state dict, as an architecture is given; found a model file that describes "
-                "itself; remove architecture, arguments, classes, input_size, mean, std and fit from its entry"
-            )
-        check_own(path)
-        with replacing(target) as scratch:
-            shutil.copyfile(path, scratch)
-    elif description is None:
-        raise Refusal(
-            f"{path}: expected a model file of this project, found one without a card; for a foreign state dict give "
-            "architecture, classes and input_size (and arguments, mean, std), like architecture: resnet18, "
-            'classes: "infected,uninfected", input_size: 112'
+def _convert(
+    path: Path, origin: str, target: Path, description: Description | None, say: Callable[[str], None]
+) -> None:
+    if description is None:
+        raise InputError(
+            origin,
+            "a model file of this project",
+            "one without a card",
+            "For a foreign state dict give architecture, classes and input_size (and arguments, mean, std), like "
+            'architecture: resnet18, classes: "infected,uninfected", input_size: 112',
         )
-    else:
-        convert_foreign(path, target, description)
+    for report in convert_foreign(path, origin, target, description):
+        say(report)
 
 
 def is_own(path: Path) -> bool:
@@ -62,8 +78,8 @@ def check_own(path: Path) -> Card:
     """Check a model file of this project as any input: header, card, then the weights, in quarantine.
 
     Raises:
-        Refusal: whatever is not as it should be.
+        InputError: whatever is not as it should be.
     """
     card = read_checked_card(path)
-    open_in_quarantine("check", path, bounds_for(path))
+    open_in_quarantine("check", path, str(path), bounds_for(path), architecture=card.architecture)
     return card

@@ -22,8 +22,10 @@ LOSSES = ("last", "every")
 EPOCH_FIGURES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
 # Pixels: as large as `prepare` makes images. Beyond it, one image would fill the memory.
 LARGEST_INPUT = 2048
+# Characters of a name of a class or a layer, which files, tables and pages show: as long as a folder's name may be.
+LONGEST_NAME = 255
 # Numbers and names in the arguments, lists within them counted through.
-_MOST_ARGUMENTS = 50
+_MOST_ARGUMENTS = 400
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,8 @@ class Card:
     """What a model is, what it was trained on and how.
 
     Attributes:
-        architecture: "looknet", or a torchvision name.
-        arguments: keyword arguments of the architecture.
+        architecture: as `architectures.parse_architecture` reads it.
+        arguments: what `network.build_network` builds it with.
         class_names: one for each logit, in their order.
         input_size: side of the square input, pixels.
         mean: of each channel, of values in 0..1.
@@ -45,7 +47,8 @@ class Card:
         training: the options of the training, "seed" among them.
         history: one entry an epoch: "epoch", EPOCH_FIGURES of the network's own logits, and under "layers" the same
             four for each trained head. Empty where nobody knows.
-        fit: how an image became a square, one of FITS; None where nobody knows, as of a foreign file or an older card.
+        fit: how an image became a square, one of FITS; None where it isn't known, as in older cards.
+        code: of a network in the user's own code, path to SHA-256 of the files that define it; else None.
     """
 
     architecture: str
@@ -61,6 +64,7 @@ class Card:
     training: dict[str, Any]
     history: list[dict[str, Any]]
     fit: str | None = None
+    code: dict[str, str] | None = None
 
 
 def card_to_json(card: Card) -> str:
@@ -69,7 +73,8 @@ def card_to_json(card: Card) -> str:
     Raises:
         ValueError: a NaN or an infinity.
     """
-    return json.dumps({"format": FORMAT} | asdict(card), sort_keys=True, ensure_ascii=False, allow_nan=False)
+    values = {name: value for name, value in asdict(card).items() if name != "code" or value is not None}
+    return json.dumps({"format": FORMAT} | values, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
 def card_from_json(text: str, source: Path) -> Card:
@@ -90,7 +95,7 @@ def card_from_json(text: str, source: Path) -> Card:
             f"{source}: expected a card of format {FORMAT}, found {found!r}; "
             "train the model again, or use the version that wrote it"
         )
-    values.setdefault("fit", None)
+    values = {"fit": None, "code": None} | values
     missing = [field.name for field in fields(Card) if field.name not in values]
     if missing:
         raise Refusal(
@@ -197,7 +202,7 @@ def _is_names(value: Any) -> bool:
 
 
 def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and value != "" and is_readable(value)
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_NAME and is_readable(value)
 
 
 def _is_channels(value: Any) -> bool:
@@ -209,6 +214,10 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
+def _is_code(value: Any) -> bool:
+    return isinstance(value, dict) and all(_is_name(path) and isinstance(digest, str) for path, digest in value.items())
+
+
 def _is_mapping(value: Any) -> bool:
     return isinstance(value, dict)
 
@@ -218,18 +227,23 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
+_READABLE = f"without control characters, of at most {LONGEST_NAME} characters"
 _FIELDS = {
-    "architecture": (_is_name, "a name without control characters"),
+    "architecture": (_is_name, f"a name {_READABLE}"),
     "arguments": (_is_mapping, "a mapping"),
-    "class_names": (lambda v: _is_names(v) and len(v) >= 2, "two names or more without control characters, each once"),
+    "class_names": (
+        lambda v: _is_names(v) and len(v) >= 2,
+        f"two names or more, each once, {_READABLE}",
+    ),
     "input_size": (lambda v: type(v) is int and 0 < v <= LARGEST_INPUT, f"a number of pixels, at most {LARGEST_INPUT}"),
     "mean": (_is_channels, "three numbers"),
     "std": (lambda v: _is_channels(v) and min(v) > 0, "three numbers above 0"),
     "loss": (lambda v: v in LOSSES, "last or every"),
-    "layers": (_is_names, "names without control characters, each once"),
+    "layers": (_is_names, f"names, each once, {_READABLE}"),
     "trained_heads": (_is_names, "names of layers, each once"),
     "data": (_is_mapping, "a mapping"),
     "training": (_is_mapping, "a mapping"),
     "history": (lambda v: isinstance(v, list) and all(isinstance(entry, dict) for entry in v), "a list of epochs"),
+    "code": (lambda v: v is None or _is_code(v), "paths of files with their SHA-256, or nothing"),
     "fit": (lambda v: v is None or v in FITS, f"one of {', '.join(FITS)}, or null"),
 }

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from wheretolook.data.atomic import replacing
 from wheretolook.data.refusal import Refusal
+from wheretolook.errors import InputError
+from wheretolook.models.architectures import code_of
 from wheretolook.models.card import METADATA_KEY, Card, card_to_json, read_checked_card
 from wheretolook.models.layered import Network
 from wheretolook.models.network import build_network
@@ -34,28 +36,56 @@ def save_model(path: Path, network: Network, card: Card) -> None:
     if card.layers != network.layer_names:
         raise ValueError(f"the card names the layers {card.layers}, the network has {network.layer_names}")
     state = {name: _stored(tensor) for name, tensor in network.state_dict().items()}
-    _check_finite(path, state)
+    check_finite(str(path), state)
     with replacing(path) as scratch:
         # Not save_file, which gives a file that only its owner can read.
         scratch.write_bytes(save(state, metadata={METADATA_KEY: card_to_json(card)}))
 
 
-def load_model(path: Path, device: torch.device) -> tuple[Network, Card]:
+def load_model(path: Path, device: torch.device, accept_code: bool = False) -> tuple[Network, Card]:
     """Read a model file: the network in evaluation mode on `device`, and its card.
+
+    Args:
+        path: the file.
+        device: for the network.
+        accept_code: build a network of the user's own code though that code changed since.
 
     Raises:
         Refusal: no such file, another format, a card that is not whole, weights that do not fit the architecture or
             are not finite.
     """
     card = read_checked_card(path)
+    if not accept_code:
+        check_code(path, card)
     network = _skeleton(path, card)
     if card.layers != network.layer_names:
         raise Refusal(f"{path}: expected the layers of {card.architecture}, {network.layer_names}; found {card.layers}")
     state = _read_state(path)
     check_fits(path, card.architecture, network.state_dict(), state)
-    _check_finite(path, state)
+    check_finite(str(path), state)
     network.load_state_dict(state, assign=True)
     return network.eval().to(device), card
+
+
+def check_code(path: Path, card: Card) -> None:
+    """Refuse a model of the user's own code, where that code is not here or is another.
+
+    The card of a file from outside names the code, so this also keeps such a file from calling any other.
+
+    Raises:
+        InputError: a file that is missing, or whose SHA-256 differs.
+    """
+    here = code_of(card.architecture)
+    if here == card.code:
+        return
+    given, here = card.code or {}, here or {}
+    changed = sorted(name for name in {*given, *here} if given.get(name) != here.get(name))
+    raise InputError(
+        str(path),
+        f"the code of {card.architecture} as it was when the model was made",
+        f"another version of {', '.join(changed)}",
+        "Bring those files back (git log shows their versions), or train the model again",
+    )
 
 
 def check_fits(path: Path, architecture: str, expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
@@ -108,10 +138,17 @@ def _read_state(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def _check_finite(path: Path, state: dict[str, Tensor]) -> None:
+def check_finite(subject: str, state: dict[str, Tensor], hint: str = "Train it again") -> None:
+    """Refuse weights with NaN or infinity.
+
+    Args:
+        subject: the file, for the message.
+        state: names to tensors.
+        hint: what to do about it.
+    """
     bad = [name for name, tensor in state.items() if not bool(torch.isfinite(tensor).all())]
     if bad:
-        raise Refusal(f"{path}: expected finite weights, found NaN or infinity in {_first(bad)}; train it again")
+        raise InputError(subject, "finite weights", f"NaN or infinity in {_first(bad)}", hint)
 
 
 def _stored(tensor: Tensor) -> Tensor:

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from wheretolook.data.drive import drive_link
+from wheretolook.data.drive_folder_file import folder_address
 from wheretolook.data.obtain import Wanted
 from wheretolook.data.refusal import Refusal
-from wheretolook.models.foreign import Description, describe
-
-DESCRIBED = ("architecture", "arguments", "classes", "input_size", "mean", "std", "fit")
+from wheretolook.errors import InputError
+from wheretolook.models.foreign import DESCRIBED, Description, describe
 
 
 def read_entry(name: str, values: Mapping[str, Any]) -> tuple[Wanted, Description | None]:
@@ -16,19 +16,26 @@ def read_entry(name: str, values: Mapping[str, Any]) -> tuple[Wanted, Descriptio
 
     Args:
         name: of the model.
-        values: identifier, url, sha256 and DESCRIBED, as the options of `sync` have parsed them.
+        values: identifier, url, folder, file, sha256 and DESCRIBED, as the options of `sync` have parsed them.
 
     Returns:
         The file, and the description of a foreign state dict; None where the file is to describe itself.
 
     Raises:
-        Refusal: not exactly one of id and url, or a description that is not whole.
+        InputError: not exactly one of id, url and folder, a folder without a file, or half a description.
     """
-    entry, identifier, url = f"drive.{name}", values["identifier"], values["url"]
-    if bool(identifier) == bool(url):
-        found = "both; take one out" if url else "neither; `wheretolook share` prints an entry"
-        raise Refusal(f"{entry}: expected one of id and url, found {found}")
-    wanted = Wanted(url or drive_link(identifier), values["sha256"], f"{entry}.sha256")
+    entry = f"drive.{name}"
+    sources = {"id": values["identifier"], "url": values["url"], "folder": values["folder"]}
+    given = [key for key, value in sources.items() if value]
+    if len(given) != 1:
+        raise InputError(
+            entry, "one of id, url and folder", " and ".join(given) or "none", "`wheretolook share` prints an entry"
+        )
+    if bool(values["folder"]) != bool(values["file"]):
+        missing = "file" if values["folder"] else "folder"
+        raise InputError(entry, "folder and file together", f"no {missing}", "As folder: ID, file: best.pt")
+    address = {"id": drive_link, "url": str, "folder": folder_address}[given[0]](sources[given[0]])
+    wanted = Wanted(address, values["sha256"], f"{entry}.sha256", values["file"])
     # A list in params.yaml came as one option again and again. Of numbers it is read as one text; a class's name may
     # have a comma in it.
     given = {key: values[key] for key in DESCRIBED}

@@ -11,7 +11,7 @@ from wheretolook.data.refusal import Refusal
 from wheretolook.execution.ranks import Ranks
 from wheretolook.models.history import Tally
 from wheretolook.models.inputs import Channels, to_device, to_input
-from wheretolook.models.objective import Objective, head_losses
+from wheretolook.models.objective import Objective
 from wheretolook.models.parallel import summed_tally
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -59,7 +59,7 @@ def evaluate(
             with computing_in(precision, ranks.device):
                 logits = objective(images)
             target = to_device(torch.from_numpy(labels[batch]), ranks.device)
-            losses = head_losses(logits, target)
+            losses = objective.losses(logits, target)
             check_losses(losses, objective.layers, prepared, batch, when)
             tally.add(losses, logits, target)
     objective.train()

@@ -8,10 +8,13 @@ from typing import Any
 from wheretolook.data.atomic import replacing
 from wheretolook.data.readable import is_readable
 from wheretolook.data.refusal import Refusal
-from wheretolook.models.card import LARGEST_INPUT
+from wheretolook.errors import InputError
+from wheretolook.models.card import LARGEST_INPUT, LONGEST_NAME
 from wheretolook.models.looknet_arguments import LOOKNET, check_looknet_arguments
 from wheretolook.models.quarantine import Bounds, bounds_for, open_in_quarantine
 
+# The keys of an entry that describe a foreign file.
+DESCRIBED = ("architecture", "arguments", "classes", "input_size", "mean", "std", "fit", "key")
 # Of images in 0..1: what torchvision's own weights were trained with.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -27,7 +30,8 @@ class Description:
         input_size: side of the square input, pixels.
         mean: of each channel, of values in 0..1.
         std: of each channel, of values in 0..1.
-        fit: how its images became squares: "stretch", "pad" or "crop"; None where nobody knows.
+        fit: how its images became squares: "stretch", "pad" or "crop"; None where it isn't known.
+        key: keys that lead to the state dict in the checkpoint, with dots between them; empty: the usual ones.
     """
 
     architecture: str
@@ -37,23 +41,36 @@ class Description:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     fit: str | None = None
+    key: str = ""
 
 
-def convert_foreign(path: Path, target: Path, description: Description, bounds: Bounds | None = None) -> None:
+def convert_foreign(
+    path: Path, subject: str, target: Path, description: Description, bounds: Bounds | None = None
+) -> list[str]:
     """Write a foreign state dict as a model file of this project.
 
     Args:
         path: .pt, .pth (a state dict, or a checkpoint that holds one) or safetensors without a card.
+        subject: what a message calls the file.
         target: the final file, written whole or not at all.
         description: what the file doesn't say.
         bounds: of the process that opens the file; by default by the file's size.
 
+    Returns:
+        What was decided on the way, each in a few words.
+
     Raises:
-        Refusal: it would run code, is no state dict, doesn't fit the architecture, or goes beyond the bounds.
+        InputError: it would run code, is no state dict, doesn't fit the architecture, or goes beyond the bounds.
     """
     with replacing(target) as scratch:
-        open_in_quarantine(
-            "convert", path, bounds or bounds_for(path), target=str(scratch), description=vars(description)
+        return open_in_quarantine(
+            "convert",
+            path,
+            subject,
+            bounds or bounds_for(path),
+            architecture=description.architecture,
+            target=str(scratch),
+            description=vars(description),
         )
 
 
@@ -127,6 +144,7 @@ def describe(
     mean: str,
     std: str,
     fit: str | None = None,
+    key: str = "",
 ) -> Description | None:
     """The description that an entry of params.yaml gives in text; None where it gives nothing of the kind.
 
@@ -137,7 +155,7 @@ def describe(
             that looknet is not built with.
     """
     named = any(classes)
-    if not any((architecture, arguments, named, input_size, mean, std, fit)):
+    if not any((architecture, arguments, named, input_size, mean, std, fit, key)):
         return None
     if not (architecture and named and input_size):
         given = {"architecture": architecture, "classes": named, "input_size": input_size}
@@ -149,6 +167,13 @@ def describe(
     if not all(map(is_readable, classes)):
         raise Refusal(
             f"{entry}: classes: expected names without control characters, found {list(classes)!r}; rename them"
+        )
+    if long := [name for name in classes if len(name) > LONGEST_NAME and len(classes) > 1]:
+        raise InputError(
+            f"{entry}: classes",
+            f"names of at most {LONGEST_NAME} characters",
+            f"one of {len(long[0]):,} ({long[0][:20]}...)",
+            "Shorten it",
         )
     if input_size > LARGEST_INPUT:
         raise Refusal(
@@ -166,4 +191,5 @@ def describe(
         mean=parse_channels("mean", mean) if mean else IMAGENET_MEAN,
         std=parse_channels("std", std) if std else IMAGENET_STD,
         fit=fit,
+        key=key,
     )

@@ -66,16 +66,22 @@ def epoch_entry(epoch: int, heads: tuple[str, ...], train: Tally, val: Tally) ->
     return {"epoch": epoch} | layers[heads[-1]] | {"layers": layers}
 
 
-def loss_of_guessing(train: np.ndarray, val: np.ndarray) -> float:
+def loss_of_guessing(train: np.ndarray, val: np.ndarray, class_weights: np.ndarray | None = None) -> float:
     """Cross entropy of a network that looks at no image, and gives each class its share of the training images.
 
     Args:
         train: (n,) int64, labels of the training images.
         val: (m,) int64, labels of the validation images.
+        class_weights: (K,) by which images of each class count, in the shares and in the loss; None: all the same.
     """
-    shares = np.bincount(train, minlength=int(val.max()) + 1) / len(train)
+    classes = max(int(val.max()) + 1, 0 if class_weights is None else len(class_weights))
+    shares = np.bincount(train, minlength=classes).astype(np.float64)
+    weights = np.ones(len(shares)) if class_weights is None else class_weights.astype(np.float64)
+    shares *= weights
+    shares /= shares.sum()
+    counted = val[weights[val] > 0]
     with np.errstate(divide="ignore"):  # a class that was never seen: infinite
-        return float(-np.log(shares[val]).mean())
+        return float((weights[counted] * -np.log(shares[counted])).sum() / len(val))
 
 
 def best_epoch(history: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,13 +1,14 @@
-"""A file that can't be trusted is opened in another process, which has only so much memory and time."""
+"""Open a file that can't be trusted in another process, with limits on memory and processor time."""
 
 import json
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wheretolook.data.refusal import Refusal
+from wheretolook.errors import InputError
 from wheretolook.models import quarantine_child
 
 MEBIBYTE = 1 << 20
@@ -15,67 +16,99 @@ MEBIBYTE = 1 << 20
 
 @dataclass(frozen=True)
 class Bounds:
-    """What the other process may use, once its libraries are loaded.
+    """Limits of the other process, counted from the moment when its libraries are loaded.
 
     Attributes:
         memory: bytes.
-        seconds: of wall time, and of processor time.
+        seconds: of processor time. Wall time depends on what else the machine does, and says nothing of the file.
     """
 
     memory: int
     seconds: int
 
+    @property
+    def wall_seconds(self) -> int:
+        """When to give up on a process that neither works nor ends, as one that waits for a disk."""
+        return 600 + 20 * self.seconds
+
 
 def bounds_for(path: Path) -> Bounds:
-    """Enough for any honest file of this size: some copies of it, and a slow disk."""
+    """Enough for any honest file of this size: some copies of it, and a slow processor."""
     size = path.stat().st_size
     return Bounds(memory=1024 * MEBIBYTE + 6 * size, seconds=30 + size // (4 * MEBIBYTE))
 
 
-def open_in_quarantine(task: str, path: Path, bounds: Bounds, **request: Any) -> None:
+def open_in_quarantine(task: str, path: Path, subject: str, bounds: Bounds, **request: Any) -> list[str]:
     """Run one of the tasks of `quarantine_child` on a file.
 
     Args:
         task: its name there.
         path: the file.
-        bounds: memory and time.
+        subject: what a message calls the file.
+        bounds: memory and processor time.
         request: what else the task needs, as JSON can carry it.
 
+    Returns:
+        What the task reports: decisions that the user should know of.
+
     Raises:
-        Refusal: the task refused the file, broke on it, or went beyond its bounds.
+        InputError: the task refused the file, failed on it, or ran into a limit.
     """
-    request |= {"task": task, "path": str(path), "memory": bounds.memory, "seconds": bounds.seconds}
+    request |= {"task": task, "path": str(path), "subject": subject}
+    request |= {"memory": bounds.memory, "seconds": bounds.seconds}
     command = [sys.executable, "-m", quarantine_child.__name__, json.dumps(request)]
     try:
-        # The child ends by itself: the longer limit here is for one that can't.
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=bounds.seconds + 60)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=bounds.wall_seconds)
     except subprocess.TimeoutExpired as error:
-        raise beyond(path, bounds, f"none in {bounds.seconds} s") from error
+        raise timed_out(subject, f"{bounds.wall_seconds} s") from error
     output, errors = (stream.decode(errors="replace") for stream in (done.stdout, done.stderr))
-    judge(path, bounds, done.returncode, output, errors)
+    return judge(subject, bounds, done.returncode, output, errors)
 
 
-def judge(path: Path, bounds: Bounds, code: int, output: str, errors: str) -> None:
-    """Refuse a file by how the child ended that read it.
+def judge(subject: str, bounds: Bounds, code: int, output: str, errors: str) -> list[str]:
+    """The reports of a process that read a file, or an error by how it ended.
 
     Raises:
-        Refusal: it refused, or it ended in any other way than with an answer.
+        InputError: it refused the file, or ended in any other way than with an answer.
     """
+    if code == -signal.SIGXCPU:
+        raise timed_out(subject, f"{bounds.seconds} s of processor time")
     if code < 0:
-        raise beyond(path, bounds, f"a reader that had to be ended (signal {-code})")
+        raise InputError(
+            subject,
+            found=f"that the process which read it was killed (signal {-code}: {_signal_name(-code)})",
+            hint="Run it again with more memory free; if it is killed again, the file is damaged: fetch it again, or "
+            "ask for a safetensors file",
+        )
     if code:
-        last = (errors.strip().splitlines() or ["no word"])[-1][:300]
+        last = (errors.strip().splitlines() or ["no message"])[-1][:300]
         if "memory" in last.lower() or "alloc" in last.lower():
-            raise beyond(path, bounds, f"one that asks for more memory ({last})")
-        raise Refusal(f"{path}: expected weights, found a file that breaks its reader ({last}); ask who made it")
-    if refused := json.loads(output.splitlines()[-1]):
-        raise Refusal(refused)
+            raise InputError(
+                subject,
+                f"a file that {bounds.memory // MEBIBYTE} MiB of memory are enough for",
+                f"one that asks for more ({last})",
+                "The file is damaged, or made to fill the memory: ask who made it for a safetensors file",
+            )
+        raise InputError(
+            subject, "weights", f"a file that fails to load ({last})", "Fetch it again, or ask who made it"
+        )
+    answer = json.loads(output.splitlines()[-1])
+    if answer["refused"]:
+        raise InputError(*answer["refused"])
+    return answer["reports"]
 
 
-def beyond(path: Path, bounds: Bounds, found: str) -> Refusal:
-    """The refusal of a file that used up its bounds."""
-    memory = bounds.memory // MEBIBYTE
-    return Refusal(
-        f"{path}: expected an answer within {memory} MiB and {bounds.seconds} s, found {found}; "
-        "the file is not what it seems: ask who made it"
+def timed_out(subject: str, limit: str) -> InputError:
+    """The error for a file that took too long; it does not say whose fault that is, since nothing shows it."""
+    return InputError(
+        subject,
+        found=f"a time-out: after {limit} the file was not read",
+        hint="Run it again; if it times out again, ask who made the file for a safetensors file",
     )
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "unknown"

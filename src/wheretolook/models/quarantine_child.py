@@ -1,44 +1,59 @@
-"""What runs in the other process of `quarantine`: it opens one file that can't be trusted, or says why not."""
+"""The other process of `quarantine`: it opens one file that can't be trusted, and answers in JSON."""
 
 import json
-import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
-from wheretolook.data.refusal import Refusal
+from wheretolook.errors import InputError
 
 
 def main(text: str) -> None:
-    """Carry out a request, written as JSON, and print the reason of a refusal as JSON, null for none.
+    """Carry out a request, written as JSON, and print {"refused": fields of an InputError or null, "reports": [...]}.
 
-    An error that is no refusal ends the process with a traceback, which the parent takes for a broken file.
+    Any other error ends the process with a traceback, from which the parent takes the last line.
     """
     request = json.loads(text)
-    # Loaded first: the bounds are for the file, not for the libraries.
     import torch
 
     torch.set_num_threads(1)
+    load_libraries(request["architecture"])
     bound(request["memory"], request["seconds"])
-    print(json.dumps(refused(request)))
+    print(json.dumps(answer(request)))
 
 
-def refused(request: dict[str, Any]) -> str | None:
-    """Why the task that is asked for refuses the file; None where it does not."""
+def load_libraries(architecture: str) -> None:
+    """Import what the task needs: the limits are on the file, and not on a busy machine that loads libraries."""
+    from wheretolook.models import foreign_state  # noqa: F401
+    from wheretolook.models.architectures import parse_architecture
+
+    kind = parse_architecture(architecture).kind
+    if kind == "torchvision":
+        from wheretolook.models import torchvision_networks  # noqa: F401
+    elif kind == "timm":
+        from contextlib import suppress
+
+        with suppress(ImportError):  # the task itself says that it is missing
+            import timm  # noqa: F401
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """What the task that is asked for says of the file."""
     try:
-        TASKS[request["task"]](request)
-    except Refusal as refusal:
-        return str(refusal)
-    return None
+        return {"refused": None, "reports": TASKS[request["task"]](request)}
+    except InputError as error:
+        return {"refused": [error.subject, error.expected, error.found, error.hint], "reports": []}
 
 
 def bound(memory: int, seconds: int) -> None:
-    """Let this process use only so many more bytes and seconds; beyond them it ends."""
+    """Let this process use only so many more bytes, and seconds of processor time; beyond them it ends."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds + 10, seconds + 10))
-    signal.alarm(seconds)
+    # Processor time of the process so far, imports included, does not count.
+    limit = int(time.process_time()) + 1 + seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 10))
     status = Path("/proc/self/statm")
     if status.exists():
         # Where the system tells, and holds to it: Linux.
@@ -47,20 +62,21 @@ def bound(memory: int, seconds: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
-def check(request: dict[str, Any]) -> None:
+def check(request: dict[str, Any]) -> list[str]:
     """Load a model file of this project as every later stage will."""
     import torch
 
     from wheretolook.models.checkpoint import load_model
 
     load_model(Path(request["path"]), torch.device("cpu"))
+    return []
 
 
-def convert(request: dict[str, Any]) -> None:
-    """Write a foreign state dict as a model file of this project."""
+def convert(request: dict[str, Any]) -> list[str]:
+    """Write a foreign checkpoint as a model file of this project."""
     from wheretolook.models.foreign_state import convert_state
 
-    convert_state(Path(request["path"]), Path(request["target"]), request["description"])
+    return convert_state(Path(request["path"]), request["subject"], Path(request["target"]), request["description"])
 
 
 TASKS = {"check": check, "convert": convert}

@@ -87,13 +87,18 @@ def find_family(architecture: str) -> Family:
     Raises:
         Refusal: a name that torchvision lacks, or of a family that isn't known here; the message lists the known ones.
     """
-    known = {name: family for name in models.list_models(module=models) if (family := _by_prefix(name)) is not None}
+    known = known_architectures()
     if architecture not in known:
         raise Refusal(
             f'architecture "{architecture}": expected looknet or a network of torchvision that is cut into layers, '
             f"one of {', '.join(sorted(known))}"
         )
     return known[architecture]
+
+
+def known_architectures() -> dict[str, Family]:
+    """The networks of torchvision that are cut into layers, by name."""
+    return {name: family for name in models.list_models(module=models) if (family := _by_prefix(name)) is not None}
 
 
 def _by_prefix(name: str) -> Family | None:

@@ -9,6 +9,7 @@ import torch
 from wheretolook.data.prepared import Prepared
 from wheretolook.data.refusal import Refusal
 from wheretolook.execution.ranks import Ranks
+from wheretolook.models.architectures import code_of
 from wheretolook.models.augment import jitter, move
 from wheretolook.models.batches import epoch_batches, mixed_seed, steps_per_epoch
 from wheretolook.models.card import Card
@@ -18,8 +19,8 @@ from wheretolook.models.inputs import channel_statistics, to_device, to_input
 from wheretolook.models.layered import Network
 from wheretolook.models.looknet_arguments import LOOKNET, check_looknet_size
 from wheretolook.models.network import build_network
-from wheretolook.models.objective import Objective, head_losses
-from wheretolook.models.options import RANDOM, TrainingOptions
+from wheretolook.models.objective import Objective, balanced_weights
+from wheretolook.models.options import RANDOM, UNWEIGHTED, TrainingOptions
 from wheretolook.models.parallel import average_statistics, running_statistics, sharing_gradients, summed_tally
 from wheretolook.models.trial import check_trainable
 
@@ -74,7 +75,11 @@ class Training:
 
             self.mean, self.std = load_pretrained(network, options.architecture, options.weights, ranks)
         network = network.to(ranks.device, memory_format=torch.channels_last).train()
-        self.objective = Objective(network, options.loss)
+        weights = None
+        if options.class_weights != UNWEIGHTED:
+            of_classes = balanced_weights(self.labels[self.rows], len(prepared.class_names))
+            weights = torch.from_numpy(of_classes).to(ranks.device)
+        self.objective = Objective(network, options.loss, weights)
         self.shared = sharing_gradients(self.objective, ranks)
         self.steps = options.epochs * self.epoch_steps
         self.optimiser = _optimiser(self.objective, options)
@@ -156,7 +161,7 @@ class Training:
         labels = to_device(torch.from_numpy(self.labels[batch]), self.ranks.device)
         with computing_in(self.options.precision, self.ranks.device):
             logits = self.shared(inputs)
-        losses = head_losses(logits, labels)
+        losses = self.objective.losses(logits, labels)
         check_losses(losses, self.objective.layers, self.prepared, batch, f"epoch {epoch + 1}, step {number + 1}")
         self.progress.tally.add(losses, logits, labels)
         # Processes average their gradients: each counts by its share of the batch.
@@ -218,6 +223,7 @@ class Training:
             training=options.as_dict(),
             history=self.progress.history,
             fit=prepared.fit,
+            code=code_of(options.architecture),
         )
 
 
