@@ -9,6 +9,7 @@ import pandas as pd
 from tests.report.fake_study import curves, estimated, faithfulness, groups, sanity, write_differences, write_statements
 from wheretolook.analysis.agreement.agreement_rows import FIGURE_COLUMNS
 from wheretolook.analysis.agreement.agreement_table import KEYS
+from wheretolook.analysis.agreement.subsets import ALL_CLASSES
 from wheretolook.analysis.classes.apart import apart_maps
 from wheretolook.analysis.maps.target import Target
 from wheretolook.cams.manifest import EVERY_CLASS_UP_TO
@@ -151,7 +152,7 @@ def _agreement(world: Any, pair: dict[str, str]) -> list[dict[str, Any]]:
     rng = np.random.default_rng(sum(map(ord, pair["model_a"] + pair["model_b"])))
     last, rows = world.layers[-1], []
     for method, layer in [("cam", last), *(("gradcam", layer) for layer in world.layers)]:
-        for class_name in (*world.class_names, "*"):
+        for class_name in (*world.class_names, ALL_CLASSES):
             for figure in ("pearson", "spearman", "iou") if method == "cam" else ("pearson",):
                 mean = float(rng.uniform(0.75, 0.95) if class_name != "uninfected" else rng.uniform(0.2, 0.5))
                 row = {
