@@ -131,7 +131,7 @@ def test_differences_carry_shares_and_p_and_the_consensus(results: Results):
 
 def test_cells_of_aligned_images_are_told_by_number_and_area(results: Results):
     side = {"cells": 5, "share_of_difference": 0.4, "share_of_area": 0.1}
-    more = side | {"patches": [side | {"rows": [2, 3], "columns": [1, 2], "cells": 4}]}
+    more = side | {"patches": [side | {"rows": [2, 3], "columns": [1, 2], "grid": [3, 4], "cells": 4}]}
     less = side | {"patches": [], "cells": 1}
     cells = {"images": 10, "rest": 12, "difference": 2.0, "cells": {"more": more, "less": less}}
     model = {"places": "cells", "permutations": 999, "classes": {"infected": cells}}
@@ -140,7 +140,7 @@ def test_cells_of_aligned_images_are_told_by_number_and_area(results: Results):
     more, less, patch = section["tables"][0]["rows"]
     assert more["cells"] == [{"share": "40.0 %", "p": "5 cells, 10.0 % of area"}]
     assert less["cells"][0]["p"].startswith("1 cell,")
-    assert patch["cells"][0]["p"] == "rows 2 to 3, columns 1 to 2"
+    assert patch["cells"][0]["p"] == "4 cells, rows 2 to 3, columns 1 to 2 of 3 × 4 cells"
 
 
 def test_cells_without_a_p_value_are_told_as_that_and_why(results: Results):
@@ -262,7 +262,9 @@ def test_the_audit_is_told_in_sentences(results: Results):
     lines = audit_section(results.audit)["lines"]
     mixed = {**results.audit, "splits": dict(sorted(results.audit["splits"].items()))}
     assert audit_section(mixed)["splits"] == ["train", "val", "test"]
-    assert lines[0].startswith("The same pixels more than once in a class: 2 images in 1 set, for instance infected/")
+    assert lines[0].startswith(
+        "The same pixels more than once in a class: 2 images (1 in test, 1 in train) in 1 set; for"
+    )
     assert lines[1] == "The same pixels under two labels: none found."
     groups = {"pattern": "x", "count": 9, "one_class": {"count": 3, "by_class": {}, "examples": {}}}
     odd = {

@@ -38,20 +38,19 @@ def sanity_section(results: Results, layers: list[str]) -> dict[str, Any] | None
 def _row(results: Results, name: str, method: str, columns: int) -> dict[str, Any]:
     result = results.models[name]
     cells = [_cell(result["sanity"].get(f"{method}.{layer}")) for layer in result["layers"][-columns:]]
-    nulls = [found["null"] for found in result["sanity"].values()]
-    cells = [None] * (columns - len(cells)) + cells
-    return {"method": method, "model": name, "cells": cells, "null": number(nulls[0])}
+    return {"method": method, "model": name, "cells": [None] * (columns - len(cells)) + cells}
 
 
 def _cell(found: dict[str, Any] | None) -> dict[str, Any] | None:
     if found is None:
         return None
     last = found["steps"][-1]["spearman"]
-    return {"text": number(last), "share": f"{last:.3f}", "fails": found["passed"] is False}
+    baseline = number(found["null"])
+    return {"text": number(last), "share": f"{last:.3f}", "baseline": baseline, "fails": found["passed"] is False}
 
 
 def _chart(results: Results, name: str, found: dict[str, Any]) -> LineChart | None:
-    """The cascade of the model's primary maps, from the trained network on, beside the null."""
+    """The cascade of the model's primary maps, from the trained network on, beside its baseline."""
     key = primary_key(results.models[name])
     if key not in found:
         return None
@@ -59,5 +58,5 @@ def _chart(results: Results, name: str, found: dict[str, Any]) -> LineChart | No
     places = [float(i) for i in range(len(steps))]
     series = [("val", key, places, steps)]
     if found[key]["null"] is not None:
-        series.append(("train", "null", places, [found[key]["null"]] * len(steps)))
+        series.append(("train", "baseline", places, [found[key]["null"]] * len(steps)))
     return line_chart(f"{name}: {key}", ("layers randomised", "mean |Spearman|"), series, 1.0)

@@ -82,7 +82,7 @@ def found_cells(found: Difference, row: int) -> dict[str, dict[str, Any]] | None
         chosen = (sign * test.t[row] > 0) & (test.p[row] <= ALPHA)
         out[way] = _shares(test.difference[row], chosen) | {
             "patches": [
-                {"rows": _span(patch.any(axis=1)), "columns": _span(patch.any(axis=0))}
+                {"rows": _span(patch.any(axis=1)), "columns": _span(patch.any(axis=0)), "grid": list(grid)}
                 | _shares(test.difference[row], patch.ravel())
                 for patch in patches_of(chosen.reshape(grid))
             ]
