@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from tests.report.fake import World, write_world
+from wheretolook.report.findings import alerts_of
 from wheretolook.report.metrics import metrics_of
 from wheretolook.report.results import Results, load_results
 from wheretolook.report.sanity import fails_sanity, sanity_lines
@@ -300,3 +301,64 @@ def test_each_models_figures_stand_under_its_name(results: Results):
     assert list(found["models"]) == sorted(results.names) != list(results.names)
     assert section["names"] == list(results.names)
     assert section["tables"][0]["differences"] == ["0.25", "1.25", "2.25", "3.25"]
+
+
+def test_shares_of_a_difference_near_zero_are_not_shown(results: Results):
+    def told(difference: float, shares: tuple[float, float]) -> list[str]:
+        regions = [
+            {"region": name, "share_of_difference": share, "share_of_area": 0.5, "p": 0.5}
+            for name, share in zip(("evidence", "background"), shares, strict=True)
+        ]
+        of_class = {"images": 10, "rest": 10, "difference": difference, "regions": regions}
+        model = {"places": "regions", "permutations": 999, "classes": {"infected": of_class}}
+        tested = {"reason": None, "alpha": 0.05, "permutations": 999, "models": {"last-0": model}, "consensus": None}
+        (table,) = differences_section(replace(results, differences=tested))["tables"]
+        return [row["cells"][0]["share"] for row in table["rows"]]
+
+    assert told(-0.4, (19.537, -18.537)) == ["no difference to share"] * 2
+    assert told(-0.001, (0.6, 0.4)) == ["no difference to share"] * 2
+    assert told(2.0, (1.4, -0.4)) == ["140.0 %", "-40.0 %"]
+
+
+def test_each_map_has_its_own_baseline_in_the_sanity_table(results: Results):
+    model = results.models["last-0"]
+    sanity = {key: {**found, "null": i / 10} for i, (key, found) in enumerate(model["sanity"].items())}
+    other = replace(results, models={**results.models, "last-0": {**model, "sanity": sanity}})
+    rows = sanity_section(other, ["block1", "block2", "block3"])["rows"]
+    shown = {
+        f"{row['method']}.{layer}": cell["baseline"]
+        for row in rows
+        if row["model"] == "last-0"
+        for layer, cell in zip(model["layers"], row["cells"], strict=True)
+        if cell
+    }
+    assert shown == {key: f"{i / 10:.2f}" for i, key in enumerate(sanity)}
+
+
+def test_a_class_whose_images_leave_no_ground_has_no_row_of_an_estimated_foreground(tmp_path):
+    world = write_world(tmp_path, names=("one",), per_class=4, grids=(4, 2), masks=False)
+    bare = load_results(world.root / "reports", world.root / "data/prepared")
+    by_class = bare.models["one"]["foreground_estimated"]["cam.block2"]["test"]
+    filled = {**by_class["infected"], "images": 0, "energy": None, "energy_low": None, "area_share": None}
+    by_class |= {"infected": filled}
+    assert [row["class_name"] for row in located_section(bare)["foreground"]] == ["uninfected"]
+
+
+def test_copies_and_contradictory_labels_are_costed_first(results: Results):
+    audit = results.audit
+    near = {
+        **audit["near_copies"],
+        "of_trained": {"splits": {"val": 0, "test": 7}, "examples": [["a.png", "b.png"]]},
+        "two_labels": {**audit["near_copies"]["two_labels"], "sets": 3, "images": 6, "splits": {"test": 6}},
+    }
+    conflicts = {"sets": 2, "images": 4, "splits": {"train": 0, "val": 0, "test": 4}, "examples": [["c.png", "d.png"]]}
+    conflicts |= {"certain_errors": {"train": 0, "val": 0, "test": 2}}
+    odd = replace(results, audit={**audit, "near_copies": near, "conflicts": conflicts})
+    wrong, copied, doubted = alerts_of(odd)
+    assert wrong.startswith("2 images of the test split are wrong whatever a model says")
+    assert wrong.endswith("Accuracy is at most 90.0 %.")
+    assert copied.startswith("7 of 20 images of the test split (35 %) have near copies among the images of the train")
+    assert doubted == "2 images of the test split have near copies under another label."
+    lines = audit_section(odd.audit)["lines"]
+    assert "7 images of test with a near copy in train, for instance a.png and b.png." in lines
+    assert alerts_of(results) == []
