@@ -78,7 +78,8 @@ def audit_sentence(audit: Mapping[str, Any]) -> str:
             for split, count in (audit["near_copies"]["of_trained"]["splits"]).items()
         },
         "with a near copy in another group": audit["near_copies"]["across_groups"]["images"],
-        "with a near copy of another label": audit["near_copies"]["two_labels"]["images"],
+        "with a near copy of another label": audit["near_copies"]["two_labels"]["images"]
+        - audit["conflicts"]["images"],
         "of dropped classes": sum(dropped["images"] for dropped in audit["dropped_classes"].values()),
         "files that are no images": audit["ignored"]["count"],
         "masks of no image": names["of_no_image"]["count"] if names else 0,
