@@ -40,6 +40,7 @@ def test_what_is_seen_stays_in_any_script(text: str):
         "a | b",
         "&lt;",
         "~~a~~",
+        "$x$",
         "\\*",
     ],
 )

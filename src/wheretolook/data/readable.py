@@ -40,7 +40,7 @@ def _visible(character: str) -> str:
 
 
 # Characters that Markdown would read as its own; "_" inside a word, and "&" before a space, it leaves alone.
-MARKDOWN = re.compile(r"[\\`*\[\]|~#]|(?<![^\W_])_|_(?![^\W_])")
+MARKDOWN = re.compile(r"[\\`*\[\]|~#$]|(?<![^\W_])_|_(?![^\W_])")
 
 
 def markdown_text(text: str) -> str:

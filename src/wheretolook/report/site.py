@@ -8,7 +8,7 @@ from typing import Any
 from wheretolook.analysis.agreement.agreement_rows import NULLS
 from wheretolook.cams.store import Maps
 from wheretolook.data.readable import visible
-from wheretolook.report.baselines import baseline_rows
+from wheretolook.report.baselines import baseline_of, baseline_rows
 from wheretolook.report.colours import diverging, sequential
 from wheretolook.report.findings import alerts_of, measured_findings, still_falling
 from wheretolook.report.pagedata import PageData
@@ -26,7 +26,7 @@ from wheretolook.report.sections_sanity import sanity_section
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.shown import PAGE, shown_classes
 from wheretolook.report.trained_on import all_on_these, seen_words
-from wheretolook.report.words import count, listed
+from wheretolook.report.words import NOTHING, count, listed
 
 STYLES = ("style.css", "explore.css")
 # In the order in which one builds on another.
@@ -73,7 +73,7 @@ def page_of(results: Results, maps: Mapping[str, Maps], data: PageData) -> str:
 def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict[str, Any]:
     layers = data.described["layers"]
     split = results.audit["splits"][results.split]
-    located_rows = located(results, layers)
+    located_rows, baseline = located(results, layers), baseline_of(results)
     optional = {
         "faithfulness": faithfulness_section(results),
         "curves": curves_section(results),
@@ -94,6 +94,7 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "findings": measured_findings(results),
         "models": model_rows(results),
         "baselines": baseline_rows(results),
+        "baseline": baseline.words if baseline else NOTHING,
         "split_baselines": split_baselines(results),
         "seen": seen_words(results),
         "held_out": all_on_these(results),

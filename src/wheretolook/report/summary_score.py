@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+from wheretolook.report.baselines import baseline_of
 from wheretolook.report.results import Results
 from wheretolook.report.sanity import sanity_lines
 from wheretolook.report.sections_faithfulness import faithfulness_section
@@ -48,10 +49,10 @@ def score_parts(results: Results, table: Table) -> Iterable[str]:
         )
         if note := faithfulness_section(results)["note"]:
             yield note
-    located = located_section(results)
+    located, baseline = located_section(results), baseline_of(results)
     for title, head, rows, note in (
         ("Energy on the estimated foreground", FOREGROUND, located["foreground"], located["foreground_note"]),
-        ("By group", GROUPS, located["groups"], ""),
+        ("By group", GROUPS, located["groups"], f"Accuracy compares with {baseline.words}." if baseline else ""),
     ):
         if rows:
             yield f"## {title}"
