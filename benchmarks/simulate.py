@@ -62,7 +62,7 @@ def rejects(effect: float, layout: str, seed: int) -> bool:
         groups = np.where(np.arange(200) % 3 > 0, groups, 23 + np.arange(200) // 10)
     values = smooth_maps(200, groups, 0.0 if layout == "alone" else 0.3, generator)
     values[0, labels == 0] += effect * PLANTED.ravel()
-    found = place_test(values, [0], design_of(labels, groups), PERMUTATIONS, seed)
+    found = place_test(values, [0], design_of(labels, groups), groups, PERMUTATIONS, seed)
     assert found.p is not None
     return bool(found.p.min() <= 0.05)
 

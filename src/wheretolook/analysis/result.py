@@ -55,9 +55,7 @@ def model_result(
         "heads": list(maps.manifest["heads"]),
         "history": card.history,
         "splits": {
-            split: split_scores(
-                logits[rows], maps.manifest["heads"], labels[rows], prepared.class_names, groups[rows], resamples, seed
-            )
+            split: split_scores(logits[rows], maps.manifest["heads"], labels[rows], prepared.class_names, groups[rows])
             for split, rows in splits.items()
         },
         "groups": by_group(right, of_foremost or on_foreground, sample, names, resamples, seed)

@@ -55,7 +55,7 @@ def _witnesses(study: Study, resamples: int, seed: int) -> Witnesses:
     same = same_models(about)
     low = {}
     for name in (name for name in study.names if name not in same):
-        interval = balanced_accuracy_interval(study.right[name], labels, groups, resamples, seed)
+        interval = balanced_accuracy_interval(study.right[name], labels, groups)
         low[name] = interval[0] if interval else None
     recipes = recipes_of({name: about[name] for name in low}, study.drive)
     scarce = {study.class_names[k]: count for k, count in scarce_classes(labels, groups).items()}
