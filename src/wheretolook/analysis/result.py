@@ -41,7 +41,8 @@ def model_result(
     check_data(maps, prepared)
     splits = {split: rows for split in SPLITS if len(rows := prepared.rows(split))}
     names = prepared.index["group"].to_numpy(dtype=str)
-    groups, labels, logits = group_codes(names), prepared.labels, maps.head_logits()
+    groups = group_codes(names, prepared.index["sha256"].to_numpy(dtype=str))
+    labels, logits = prepared.labels, maps.head_logits()
     sample = Sample(labels, groups, splits, prepared.class_names)
     localisation, of_foremost = locate(maps, prepared, sample, resamples, seed)
     estimated, on_foreground = estimate(maps, prepared, sample, resamples, seed) or (None, None)

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -83,7 +85,7 @@ def test_lower_bound_of_balanced_accuracy_falls_with_every_error(per_group: int)
         right = np.ones(150, bool)
         right[: 3 * errors : 3] = right[75 : 75 + 3 * errors : 3] = False
         lows.append(balanced_accuracy_interval(right, labels, groups)[0])
-    assert all(a > b for a, b in zip(lows, lows[1:], strict=False))
+    assert all(a > b for a, b in pairwise(lows))
 
 
 def test_balanced_accuracy_interval_covers_the_truth() -> None:

@@ -53,8 +53,9 @@ class Study:
 
     @cached_property
     def groups(self) -> np.ndarray:
-        """(N,) int64, group of every prepared image."""
-        return group_codes(self.prepared.index["group"].to_numpy(dtype=str))
+        """(N,) int64, group of every prepared image; copies of one file are one group."""
+        index = self.prepared.index
+        return group_codes(index["group"].to_numpy(dtype=str), index["sha256"].to_numpy(dtype=str))
 
     @cached_property
     def right(self) -> dict[str, np.ndarray]:
