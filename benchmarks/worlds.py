@@ -3,7 +3,7 @@
 Each world is one way in which a statement can be false of the data, or true and unsaid.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,7 +17,7 @@ from wheretolook.analysis.maps.regions import regions_on_grid
 from wheretolook.analysis.maps.target import Target
 from wheretolook.analysis.statements.findings import Findings, Interventions, Sampling
 from wheretolook.analysis.statements.rules import LOCATED_ODDS, adjusted
-from wheretolook.analysis.statements.statement import Kind, Statement, Verdict
+from wheretolook.analysis.statements.statement import Kind, Statement
 from wheretolook.analysis.statements.verdicts import statements_of
 from wheretolook.analysis.statistics.bootstrap import mean_intervals
 from wheretolook.analysis.statistics.discrimination import recognition
@@ -92,7 +92,8 @@ def findings_of(
     rows, groups, names = np.arange(len(labels)), np.arange(len(labels)), [f"c{k}" for k in range(len(world.counts))]
     targets = {name: Target(each, labels, every_class=True, logits=logits) for name, each in maps.items()}
     regions = regions_on_grid(masks, (SIDE, SIDE))
-    contrasts = np.stack([target.true_class(rows) for target in targets.values()], axis=1).reshape(len(labels), len(maps), -1)
+    own_maps = [target.true_class(rows).reshape(len(labels), -1) for target in targets.values()]
+    contrasts = np.stack(own_maps, axis=1)
     numbers = [(a, b) for a in range(len(maps)) for b in range(a + 1, len(maps))]
     images = Images(labels, groups)
     figure = correlated(lambda at: contrasts[at], images, (SIDE, SIDE), len(maps), numbers, ranked=False)
@@ -162,18 +163,6 @@ def interval(name: str, values: np.ndarray, bounds: tuple[float, float]) -> dict
     return dict(zip((name, f"{name}_low", f"{name}_high"), (means.mean[0], means.low[0], means.high[0]), strict=True))
 
 
-def supported(statements: Sequence[Statement], kind: Kind, class_name: str = "", region: str = "") -> list[Statement]:
-    """Supported statements of a kind."""
-    return [
-        each
-        for each in statements
-        if each.verdict is Verdict.SUPPORTED
-        and each.kind is kind
-        and class_name in ("", each.class_name)
-        and region in ("", each.region)
-    ]
-
-
 def _masks(world: World, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     masks = np.zeros((len(labels), PIXELS, PIXELS), dtype=np.uint8)
     masks[:, 4:24, 4:24] = FOREGROUND
@@ -223,3 +212,97 @@ def _logits(world: World, truth: np.ndarray, rng: np.random.Generator) -> np.nda
         either = np.isin(truth, world.confused)
         logits[either, b] = logits[either, a] + 0.5 * rng.normal(size=either.sum())
     return logits.astype(np.float32)
+
+
+def _about(kinds: Sequence[Kind], class_name: str = "", region: str = "") -> Callable[[Statement], bool]:
+    """Whether a statement is of some kind, about a class and a region; empty for any."""
+    return lambda said: (
+        said.kind in kinds and class_name in ("", said.class_name) and region in ("", said.region, said.cue)
+    )
+
+
+CAUSAL = (Kind.PLACE, Kind.DIFFERENCE)
+NEEDED = {(0, "evidence"): 0.8}
+LookFor = Callable[[Statement], bool]
+
+# A world, what is false of it, and what is true of it and must be said (None: nothing).
+WORLDS: dict[str, tuple[World, LookFor, LookFor | None]] = {
+    "plain study": (
+        World(flips=NEEDED),
+        _about((*CAUSAL, Kind.GLOBAL_CUE), "c1"),
+        _about([Kind.DIFFERENCE], "c0", "evidence"),
+    ),
+    "two classes of one population": (
+        World(counts=(60, 60, 60), flips=NEEDED, confused=(0, 1)),
+        lambda said: said.class_name in ("c0", "c1"),
+        None,
+    ),
+    "look-alikes without a mask": (
+        World(flips=NEEDED, look_alike=1.0),
+        _about([Kind.DIFFERENCE]),
+        _about([Kind.PLACE], "c0", "evidence"),
+    ),
+    "evidence that is not needed": (World(), _about((*CAUSAL, Kind.GLOBAL_CUE)), None),
+    "evidence needed by a tenth, the threshold": (World(flips={(0, "evidence"): 0.12}), _about(CAUSAL), None),
+    "global hue": (
+        World(cues={"hue": 0.93, "blur": 0.1}),
+        lambda said: said.kind in CAUSAL or said.cue == "blur",
+        _about([Kind.GLOBAL_CUE], "c0", "hue"),
+    ),
+    "local shortcut": (
+        World(bears={0: ("evidence", "mark")}, at={0: {"mark": 3.0}}, flips={(0, "mark"): 0.8}, cues={"hue": 0.1}),
+        lambda said: said.kind is Kind.GLOBAL_CUE or said.region == "evidence",
+        _about([Kind.PLACE], "c0", "mark"),
+    ),
+    "two shortcuts at once": (
+        World(bears={0: ("evidence", "mark")}, at={0: {"mark": 3.0, "evidence": 3.0}}),
+        _about((*CAUSAL, Kind.GLOBAL_CUE)),
+        None,
+    ),
+    "shortcut inside the evidence": (
+        World(flips=NEEDED, cues={"hue": 0.9}),
+        _about([Kind.GLOBAL_CUE]),
+        _about([Kind.PLACE], "c0", "evidence"),
+    ),
+    "corner that excludes a third class": (
+        World(
+            counts=(60, 60, 60),
+            bears={0: ("evidence",)},
+            at={0: {"evidence": 3.0}, 2: {"corner": 4.0}},
+            flips=NEEDED,
+        ),
+        lambda said: said.kind in CAUSAL and said.region != "evidence",
+        _about([Kind.PLACE], "c0", "evidence"),
+    ),
+    "class defined by absence": (
+        World(flips=NEEDED),
+        lambda said: said.class_name == "c1" and said.kind in (*CAUSAL, Kind.GLOBAL_CUE),
+        _about([Kind.PLACE], "c0", "evidence"),
+    ),
+    "a fifth of the labels wrong": (
+        World(counts=(100, 100), flips={(0, "evidence"): 0.6}, label_noise=0.2),
+        lambda said: said.class_name == "c1" and said.kind in CAUSAL,
+        None,
+    ),
+    "imbalance of 20 to 1": (
+        World(counts=(30, 600), flips=NEEDED),
+        lambda said: said.class_name == "c1" and said.kind in CAUSAL,
+        _about([Kind.PLACE], "c0", "evidence"),
+    ),
+    "evidence at a fixed place": (
+        World(flips=NEEDED, fixed=True),
+        lambda said: said.class_name == "c1" and said.kind in CAUSAL,
+        _about([Kind.PLACE], "c0", "evidence"),
+    ),
+    "twelve classes near the threshold": (
+        World(
+            counts=(30,) * 12,
+            bears=dict.fromkeys(range(12), ("evidence",)),
+            at={k: {"evidence": 3.0} for k in range(12)},
+            flips={(k, "evidence"): 0.12 for k in range(12)},
+            models=2,
+        ),
+        _about(CAUSAL),
+        None,
+    ),
+}

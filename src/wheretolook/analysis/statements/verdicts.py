@@ -267,7 +267,7 @@ def differences(
             return []
         return [replace(blank, kind=Kind.DIFFERENCE, reason=Reason.NO_TEST)]
     regions = dict.fromkeys(each.region for own in found.differences.values() for each in own if each.bears)
-    verdicts = {each.region: each.verdict for each in located}
+    places = {each.region: each for each in located}
     others = tuple(found.differences)
     out = []
     for region in regions:
@@ -277,8 +277,8 @@ def differences(
         said = replace(blank, kind=Kind.DIFFERENCE, region=REST if rest else region, others=others)
         cells = region not in ("evidence", "mark", "foreground", "background")
         conditions, missing = [], None
-        for other, places in found.differences.items():
-            own = next((each for each in places if each.region == region), None)
+        for other, tested in found.differences.items():
+            own = next((each for each in tested if each.region == region), None)
             part, gap = _differs(found, models, other, own, sampling)
             conditions += part
             missing = missing or gap
@@ -289,7 +289,10 @@ def differences(
         if cells:  # the same places in both classes, described but not intervened on
             judged = replace(judged, exploratory=True)
         elif judged.verdict is not Verdict.SHOWN_NOT:
-            if verdicts.get(said.region) is not Verdict.SUPPORTED:
+            at = places.get(said.region)
+            if at is not None and at.reason is Reason.NOT_NEEDED:
+                judged = replace(judged, verdict=at.verdict, reason=at.reason, worst="", figures=at.figures, p=at.p)
+            elif at is None or at.verdict is not Verdict.SUPPORTED:
                 judged = _open(judged, Reason.PLACE_NOT_SUPPORTED)
             elif missing is not None:
                 judged = _open(judged, missing)

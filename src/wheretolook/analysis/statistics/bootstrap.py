@@ -78,8 +78,9 @@ def mean_intervals(
     effective = effective_number(sizes)
     bounded = effective >= FEWEST_GROUPS
     # Resamples of unequal groups spread as if there were all of them; the degrees of freedom are fewer.
-    wider = student.ppf((1 + LEVEL) / 2, [np.maximum(effective - 1, 1), np.maximum(present - 1, 1)])
-    low, high = (end * np.maximum(wider[0] / wider[1], 1) for end in (low, high))
+    if (effective < present * (1 - 1e-9)).any():
+        wider = student.ppf((1 + LEVEL) / 2, [np.maximum(effective - 1, 1), np.maximum(present - 1, 1)])
+        low, high = (end * np.maximum(wider[0] / wider[1], 1) for end in (low, high))
     for column in np.flatnonzero(bounded & (present >= 1)):
         own = valid[:, column]
         ends = _sparse_ends(values[own, column], codes[own], float(effective[column]), floor[column], ceiling[column])
