@@ -137,8 +137,12 @@ def sanity(world: Any, maps: Any) -> dict[str, Any]:
                 {"randomised": name, "spearman": r, "least": r - 0.1, "most": r + 0.1}
                 for name, r in zip(steps, spearman, strict=True)
             ],
-            "null": 0.3,
-            "passed": not fails,
+            "baseline": 0.2,
+            "excess": spearman[-1] - 0.2,
+            "excess_low": spearman[-1] - 0.25,
+            "excess_high": spearman[-1] - 0.15,
+            "margin": 0.1,
+            "verdict": "fail" if fails else "pass",
         }
 
     return {f"{m}.{y}": found((m, y) == ("gradcam", world.layers[0])) for m, y in maps}
