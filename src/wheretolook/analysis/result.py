@@ -41,7 +41,7 @@ def model_result(
     check_data(maps, prepared)
     splits = {split: rows for split in SPLITS if len(rows := prepared.rows(split))}
     names = prepared.index["group"].to_numpy(dtype=str)
-    groups = group_codes(names, prepared.index["sha256"].to_numpy(dtype=str))
+    groups = group_codes(names, prepared.index["sha256"].to_numpy(dtype=str), prepared.copies)
     labels, logits = prepared.labels, maps.head_logits()
     sample = Sample(labels, groups, splits, prepared.class_names)
     localisation, of_foremost = locate(maps, prepared, sample, resamples, seed)

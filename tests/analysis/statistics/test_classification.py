@@ -66,6 +66,13 @@ def test_image_without_a_group_is_one_by_itself() -> None:
     assert not has_groups(np.array(["", ""]))
 
 
+def test_copies_of_an_image_are_one_group_and_join_the_groups_they_are_in() -> None:
+    codes = group_codes(np.array(["P1", "P1", "P2", "", "", ""]), np.array(["a", "b", "b", "c", "d", "d"]), [(0, 3)])
+    assert len(set(codes[:4])) == 1
+    assert codes[4] == codes[5] != codes[0]
+    assert len(set(group_codes(np.array(["", ""]), np.array(["a", "b"])))) == 2
+
+
 def test_balanced_accuracy_interval_holds_the_figure_and_a_flawless_class_is_not_beyond_doubt() -> None:
     labels = np.repeat([0, 1], 40)
     right = np.ones(80, bool)

@@ -53,9 +53,10 @@ class Study:
 
     @cached_property
     def groups(self) -> np.ndarray:
-        """(N,) int64, group of every prepared image; copies of one file are one group."""
+        """(N,) int64, group of every prepared image; copies of a picture are one group."""
         index = self.prepared.index
-        return group_codes(index["group"].to_numpy(dtype=str), index["sha256"].to_numpy(dtype=str))
+        names, files = (index[key].to_numpy(dtype=str) for key in ("group", "sha256"))
+        return group_codes(names, files, self.prepared.copies)
 
     @cached_property
     def right(self) -> dict[str, np.ndarray]:

@@ -281,7 +281,7 @@ def differences(
             own = next((each for each in tested if each.region == region), None)
             part, gap = _differs(found, models, other, own, sampling)
             conditions += part
-            missing = missing or gap
+            missing = missing or (None if gap is Reason.LOOK_ALIKES_MISSING and _compared(found, region) else gap)
         if not conditions:
             out.append(replace(said, reason=missing or Reason.NO_TEST))
             continue
@@ -298,6 +298,11 @@ def differences(
                 judged = _open(judged, missing)
         out.append(judged)
     return out
+
+
+def _compared(found: Findings, region: str) -> bool:
+    """Whether the region was compared with look-alikes of any other class: of many, those it is most confused with."""
+    return any(row["region"] == region for about in found.interventions.values() for row in about.look_alikes)
 
 
 def _differs(
