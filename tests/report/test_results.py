@@ -178,9 +178,9 @@ def test_findings_give_each_figure_with_its_measure(results: Results):
 
 def test_the_summary_starts_with_the_findings_and_tables_every_model(results: Results):
     summary = summary_of(results)
-    assert summary.startswith("# Where to look?\n\n- What can be said of these 4 models: of infected, that they look")
-    assert '\n## What can be said\n\n- infected: "In these 4 models' in summary
-    assert "(agreement beyond every null: the excess is -0.10)" in summary.split("## Not to be said")[1]
+    assert summary.startswith("# Where to look?\n\n- infected: all 4 models look at the same places.")
+    assert "\n## Supported\n\n- The 4 models look at the same places in images of infected." in summary
+    assert "not beyond each model's own mean map by the margin" in summary.split("## Shown not to hold")[1]
     for name in results.names:
         assert f"\n| {name} | " in summary
     assert "| last-0, last-1 | seeds | infected | 10 | 0.8" in summary

@@ -1,6 +1,7 @@
 """The few sentences that a reader should take away, made from figures that are tabled elsewhere."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,17 @@ def findings_of(results: Results) -> list[str]:
 
     Nothing but the first where no model is better than calling every image by the most frequent class.
     """
-    overview = statement_overview(results) if judged_models(results) else ""
+    overview = statement_overview(_of_judged_classes(results)) if judged_models(results) else ""
     return [*alerts_of(results), *([overview] if overview else []), *measured_findings(results)]
+
+
+def _of_judged_classes(results: Results) -> Results:
+    """The same without statements about classes that some model never predicts."""
+    if results.statements is None:
+        return results
+    judged = judged_classes(results)
+    classes = {name: found for name, found in results.statements["classes"].items() if name in judged}
+    return replace(results, statements={**results.statements, "classes": classes})
 
 
 def alerts_of(results: Results) -> list[str]:

@@ -12,6 +12,7 @@ from wheretolook.report.sections_agreement import agreement_note, agreements, no
 from wheretolook.report.sections_data import classes_left_out
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.shown import in_order
+from wheretolook.report.statement_words import VERDICTS
 from wheretolook.report.summary_score import score_parts
 from wheretolook.report.trained_on import seen_words
 from wheretolook.report.words import NOTHING, count, number, number_with_interval, percent, percent_with_interval
@@ -52,14 +53,22 @@ def summary_of(results: Results) -> str:
 
 
 def _statements(results: Results) -> Iterable[str]:
-    """What may be said of each class, what must not, and why; of many classes, of some."""
+    """The statements of each class by verdict, with the reason; of many classes, of some."""
     section = statements_section(results)
-    for title, key in (("What can be said", "holds"), ("Not to be said", "must_not")) if section else ():
-        said = [(part["class_name"], each) for part in section["classes"] for each in part[key]]
-        lines = [f'- {name}: "{each["statement"]}" ({each["rule"]}: {each["because"]})' for name, each in said]
+    if section is None:
+        return
+    for verdict, title in VERDICTS.items():
+        lines = [
+            f"- {sentence} ({group['because']})"
+            for part in section["classes"]
+            for of_verdict in part["verdicts"]
+            for group in of_verdict["statements"]
+            for sentence in group["sentences"]
+            if of_verdict["verdict"] == verdict
+        ]
         yield f"## {title}"
         yield "\n".join(lines) or "Nothing."
-    if section and section["note"]:
+    if section["note"]:
         yield section["note"]
 
 
@@ -76,7 +85,7 @@ def _models(results: Results) -> Iterable[Sequence[str]]:
             percent(figures.get("accuracy")),
             percent_with_interval(balanced, low, high),
             number(figures.get("auroc"), 3),
-            number(figures.get("ece"), 3),
+            _with_floor(figures.get("ece"), figures.get("ece_floor")),
             percent(evidence.get("energy")),
             number(evidence.get("ratio"), 1),
         )
@@ -86,6 +95,11 @@ def _baselines(results: Results) -> Iterable[Sequence[str]]:
     for row in baseline_rows(results):
         figures = (row["accuracy"], row["balanced"], row["auroc"])
         yield row["name"], NOTHING, NOTHING, *figures, *[NOTHING] * (len(MODELS) - 6)
+
+
+def _with_floor(ece: float | None, floor: float | None) -> str:
+    """The calibration error beside that of a perfectly calibrated model on as many images."""
+    return number(ece, 3) if floor is None else f"{number(ece, 3)} (calibrated: {number(floor, 3)})"
 
 
 def _agreement(results: Results) -> Iterable[Sequence[str]]:

@@ -49,7 +49,7 @@ def difference(
         seed: of the relabellings.
     """
     values = np.stack([each.values for each in contributions.values()])
-    test = place_test(values, list(contributions), design_of(labels, groups), permutations, seed)
+    test = place_test(values, list(contributions), design_of(labels, groups), groups, permutations, seed)
     return Difference(list(contributions), list(contributions.values()), test)
 
 
