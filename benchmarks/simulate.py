@@ -1,15 +1,15 @@
-"""Do the statistics keep their promises? Simulations whose truth is known.
+"""Do the statistics and the statements keep their promises? Simulations whose truth is known.
 
-    python benchmarks/simulate.py [--runs 2000] [--write]
+    python benchmarks/simulate.py [--runs 2000] [--world-runs 1000] [--write]
 
-The class test on maps without any difference (independent images, and images of patients), its power on a planted
-region, whether a region that one class alone has is blamed for what lies elsewhere, how often the intervals of
-agreement and of its excess over other images hold the true mean, and how often the tests over seeds say too much.
-Writes benchmarks/simulate.json with `--write`; the tests run short forms of the same.
+Statistics: the class test on maps without a difference (independent images, images of patients, unequal spreads), its
+power, how often intervals hold the true mean (equal and unequal groups, copies, sparse figures), and power to find
+agreement with 2, 4 and 12 models. Worlds (benchmarks/worlds.py): how often a study of each world has a statement that
+is false of it, or lacks one that is true. Writes benchmarks/simulate.json with `--write`; tests run short forms.
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from itertools import combinations
 from pathlib import Path
 
@@ -17,15 +17,20 @@ import click
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.worlds import WORLDS, statements_in
 from wheretolook.analysis.agreement.agreement_rows import agreement_rows
 from wheretolook.analysis.agreement.correlated import Images, correlated
+from wheretolook.analysis.agreement.paired import Counted
 from wheretolook.analysis.classes.contributions import by_region
-from wheretolook.analysis.classes.differences import difference
-from wheretolook.analysis.classes.differing import differing_places
+from wheretolook.analysis.classes.pair_differences import pair_differences
 from wheretolook.analysis.maps.regions import regions_on_grid
 from wheretolook.analysis.maps.target import Target
+from wheretolook.analysis.statements.findings import Sampling, mean_estimate, pooled_pairs
+from wheretolook.analysis.statements.rules import LOCATED_ODDS
+from wheretolook.analysis.statements.statement import Verdict
 from wheretolook.analysis.statistics.bootstrap import mean_intervals
-from wheretolook.analysis.statistics.over_seeds import pairs_over_seeds, places_over_seeds
+from wheretolook.analysis.statistics.groups import group_codes
+from wheretolook.analysis.statistics.over_seeds import pairs_over_seeds
 from wheretolook.analysis.statistics.relabel import design_of
 from wheretolook.analysis.statistics.welch import place_test
 from wheretolook.data.atomic import write_json
@@ -62,7 +67,7 @@ def rejects(effect: float, layout: str, seed: int) -> bool:
         groups = np.where(np.arange(200) % 3 > 0, groups, 23 + np.arange(200) // 10)
     values = smooth_maps(200, groups, 0.0 if layout == "alone" else 0.3, generator)
     values[0, labels == 0] += effect * PLANTED.ravel()
-    found = place_test(values, [0], design_of(labels, groups), PERMUTATIONS, seed)
+    found = place_test(values, [0], design_of(labels, groups), groups, PERMUTATIONS, seed)
     assert found.p is not None
     return bool(found.p.min() <= 0.05)
 
@@ -123,11 +128,6 @@ def seeds_overstate(seed: int) -> bool:
     return pairs_over_seeds(found)[1] > 0.3
 
 
-def flips_reject(seed: int) -> bool:
-    """Whether the flips of six seeds' signs find a place where there is none."""
-    return bool(places_over_seeds(np.random.default_rng(seed).normal(size=(6, 9))).min() <= 0.05)
-
-
 def blames_evidence(level: float, effect: float, seed: int) -> bool:
     """Whether the evidence is said to tell two classes apart, 100 images each.
 
@@ -149,9 +149,84 @@ def blames_evidence(level: float, effect: float, seed: int) -> bool:
     maps += effect * regions.evidence if effect > 0 else -effect * own * (1 - regions.foreground)
     target = Target(np.stack([maps, -maps], axis=1).astype(np.float32) / 2, labels, every_class=True)
     found = by_region(target, np.arange(200), 0, masks)
-    tested = difference({0: found}, labels, np.arange(200), PERMUTATIONS, seed)
-    places = differing_places({"one": tested}, 0, {"one": 1.0}, labels == 0, np.arange(200), RESAMPLES, seed)
-    return any(p.region == "evidence" and p.p <= 0.05 and p.beyond_its_area for p in places)
+    places = pair_differences({"one": found}, labels == 0, np.arange(200), LOCATED_ODDS, PERMUTATIONS, seed)
+    evidence = next(place for place in places if place.region == "evidence")
+    surplus = mean_estimate(evidence.influence(["one"])[1], evidence.groups, Sampling(RESAMPLES, seed))
+    return bool(evidence.p["one"] <= 0.05 and surplus.low > 0)
+
+
+def rejects_spread(sizes: tuple[int, int], grouped: bool, seed: int) -> bool:
+    """Whether the class test rejects equal means where the smaller class varies three times as much."""
+    generator = np.random.default_rng(seed)
+    labels = np.repeat([0, 1], sizes)
+    groups = np.arange(len(labels)) // (5 if grouped else 1)
+    values = smooth_maps(len(labels), groups, 0.5 if grouped else 0.0, generator)
+    values[0, labels == 0] *= 3
+    found = place_test(values, [0], design_of(labels, groups), groups, PERMUTATIONS, seed)
+    return bool(found.p is not None and found.p.min() <= 0.05)
+
+
+UNEQUAL = np.repeat(np.arange(24), [12] * 4 + [4] * 10 + [1] * 10)
+ONE_PATIENT = np.r_[np.zeros(60, dtype=int), np.arange(1, 29)]
+
+
+def covers_or_refuses(groups: np.ndarray, seed: int) -> bool:
+    """Whether the interval of a mean over groups of unequal sizes holds the truth, or there is none."""
+    generator = np.random.default_rng(seed)
+    shared = generator.normal(size=groups.max() + 1)[groups]
+    values = (shared + generator.normal(size=len(groups))) / np.sqrt(2)
+    means = mean_intervals(values[:, None], np.ones((1, 1), bool), groups, RESAMPLES, seed)
+    return bool(not means.bounded[0] or means.low[0] <= 0 <= means.high[0])
+
+
+def covers_copies(seed: int) -> bool:
+    """The same where every image is there three times, as copies of one file without a group."""
+    generator = np.random.default_rng(seed)
+    files = np.repeat([f"sha{i}" for i in range(40)], 3)
+    groups = group_codes(np.full(120, ""), files)
+    values = np.repeat(generator.normal(size=40), 3)
+    means = mean_intervals(values[:, None], np.ones((1, 1), bool), groups, RESAMPLES, seed)
+    return bool(means.bounded[0] and means.low[0] <= 0 <= means.high[0])
+
+
+def covers_sparse(seed: int) -> bool:
+    """The same for 20 images of which one in ten is not zero; with bounds, or without."""
+    generator = np.random.default_rng(seed)
+    values = (generator.random(20) < 0.1) * generator.random(20)
+    one = np.ones((1, 1), bool)
+    means = mean_intervals(values[:, None], one, np.arange(20), RESAMPLES, seed, (0.0, 1.0))
+    unbounded = mean_intervals(values[:, None], one, np.arange(20), RESAMPLES, seed)
+    return bool(means.low[0] <= 0.05 <= means.high[0] and not unbounded.bounded[0])
+
+
+def finds_agreement(models: int, seed: int, images: int = 60) -> bool:
+    """Whether agreement of r = 0.55 is supported, 0.25 above the baseline, by a margin of 0.2.
+
+    Every image has the same true r; the models differ in how much they take up of what they share.
+    """
+    generator = np.random.default_rng(seed)
+    shared = smooth_maps(images, np.arange(images), 0.0, generator)[0]
+    strength = np.exp(0.1 * generator.normal(size=models))
+    noise = smooth_maps(images * models, np.arange(images * models), 0.0, generator)[0].reshape(images, models, -1)
+    maps = (1.12 * strength[:, None] * shared[:, None] + noise).astype(np.float32)
+    pairs = list(combinations(range(models), 2))
+    read = Images(np.zeros(images, dtype=np.int64), np.arange(images))
+    r = correlated(lambda at: maps[at], read, (SIDE, SIDE), models, pairs, ranked=False).observed
+    excess = Counted(r.values - 0.3, r.valid)
+    pooled = pooled_pairs(excess, np.arange(images), range(len(pairs)), Sampling(199, seed), (-2.0, 2.0))
+    return pooled.low > 0.2
+
+
+def false_in(name: str, seed: int) -> bool:
+    """Whether a study of a world has a statement that is false of it."""
+    world, is_false, _ = WORLDS[name]
+    return any(is_false(said) for said in statements_in(world, seed) if said.verdict is Verdict.SUPPORTED)
+
+
+def true_in(name: str, seed: int) -> bool:
+    """Whether a study of a world has the statement that is true of it."""
+    world, _, is_true = WORLDS[name]
+    return any(is_true(said) for said in statements_in(world, seed) if said.verdict is Verdict.SUPPORTED)
 
 
 STUDIES: dict[str, tuple[Callable[[int], bool], tuple[float, float]]] = {
@@ -169,20 +244,46 @@ STUDIES: dict[str, tuple[Callable[[int], bool], tuple[float, float]]] = {
     "excess over other images, 200 images: holds the truth": (lambda s: covers_excess(200, False, s), (0.93, 0.97)),
     "excess over other images, 50 patients: holds the truth": (lambda s: covers_excess(200, True, s), (0.93, 0.97)),
     "agreement over six seeds: lower end above the truth": (seeds_overstate, (0.0, 0.035)),
-    "signs of six seeds, no difference: rejected": (flips_reject, (0.0, 0.065)),
+    "class test, equal means, spread of 3 to 1, 30 and 120 images: rejected": (
+        lambda s: rejects_spread((30, 120), False, s),
+        (0.0, 0.075),
+    ),
+    "class test, the same in patients of five images: rejected": (
+        lambda s: rejects_spread((30, 120), True, s),
+        (0.0, 0.075),
+    ),
+    "interval, groups of 12, 4 and 1 images: holds the truth": (lambda s: covers_or_refuses(UNEQUAL, s), (0.93, 0.97)),
+    "interval, one patient with 60 of 88 images: refused": (lambda s: covers_or_refuses(ONE_PATIENT, s), (1.0, 1.0)),
+    "interval, 40 images three times each: holds the truth": (covers_copies, (0.93, 0.97)),
+    "interval, 20 images, one in ten not zero: holds the truth within bounds": (covers_sparse, (0.93, 1.0)),
+    "agreement of r = 0.55, 2 models: supported": (lambda s: finds_agreement(2, s), (0.5, 0.9)),
+    "agreement of r = 0.55, 4 models: supported": (lambda s: finds_agreement(4, s), (0.7, 1.0)),
+    "agreement of r = 0.55, 12 models: supported": (lambda s: finds_agreement(12, s), (0.9, 1.0)),
+}
+OF_WORLDS: dict[str, tuple[Callable[[int], bool], tuple[float, float]]] = {
+    f"{name}: a false statement": (partial(false_in, name), (0.0, 0.05)) for name in WORLDS
+} | {
+    f"{name}: the true statement": (partial(true_in, name), (0.95, 1.0))
+    for name, (_, _, is_true) in WORLDS.items()
+    if is_true is not None
 }
 
 
 @click.command()
 @click.option("--runs", type=click.IntRange(1), default=2000, show_default=True)
+@click.option("--world-runs", type=click.IntRange(1), default=1000, show_default=True)
+@click.option("--only", default="", help="Run only studies whose name contains this text.")
 @click.option("--write", is_flag=True, help="Keep the figures in benchmarks/simulate.json.")
-def simulate(runs: int, write: bool) -> None:
+def simulate(runs: int, world_runs: int, only: str, write: bool) -> None:
     """Run every study and print its rate beside what was promised."""
     table = {}
-    for name, (study, (low, high)) in STUDIES.items():
-        rate = float(np.mean([study(seed) for seed in tqdm(range(runs), desc=name[:40], disable=None)]))
-        table[name] = {"rate": rate, "runs": runs, "from": low, "to": high, "kept": low <= rate <= high}
-        click.echo(f"{rate:6.3f}  {'kept ' if table[name]['kept'] else 'BROKEN'} {low} to {high}  {name}")
+    for studies, count in ((STUDIES, runs), (OF_WORLDS, world_runs)):
+        for name, (study, (low, high)) in studies.items():
+            if only not in name:
+                continue
+            rate = float(np.mean([study(seed) for seed in tqdm(range(count), desc=name[:40], disable=None)]))
+            table[name] = {"rate": rate, "runs": count, "from": low, "to": high, "kept": low <= rate <= high}
+            click.echo(f"{rate:6.3f}  {'kept ' if table[name]['kept'] else 'BROKEN'} {low} to {high}  {name}")
     if write:
         write_json(RESULT, table)
 

@@ -16,14 +16,19 @@ from wheretolook.console.stage import StageCommand, run_stage
     "--margin",
     type=FiniteRange(0, 2),
     required=True,
-    help="By how much agreement must exceed each null, in units of correlation, for a statement about a class.",
+    help="Smallest excess of agreement over each baseline, in units of correlation, for a statement about a class.",
 )
 @click.option(
     "--aligned/--no-aligned",
     required=True,
     help="Whether all images show things at the same place, as aligned faces do; else regions of masks are compared.",
 )
-@click.option("--permutations", type=click.IntRange(199), required=True, help="Relabellings of each test of classes.")
+@click.option(
+    "--permutations",
+    type=click.IntRange(199),
+    required=True,
+    help="Relabellings, and flips of signs, of each class test.",
+)
 @click.option("--seed", type=click.IntRange(0), required=True, help="Of all that is drawn at random.")
 @click.option("--prepared", cls=InputPath, default="data/prepared")
 @click.option("--names", cls=InputPath, default="reports/names.json")
@@ -31,7 +36,7 @@ from wheretolook.console.stage import StageCommand, run_stage
 @click.option("--cams", cls=InputPath, default="data/cams")
 @click.option("--arrays", cls=OutputPath, default="data/comparison")
 @click.option("--reports", cls=OutputPath, default="reports/comparison")
-@click.option("--page", cls=OutputPath, default="reports/statements.md")
+@click.option("--scores", cls=InputPath, default="reports/models")
 def compare(
     split: str,
     resamples: int,
@@ -45,16 +50,16 @@ def compare(
     cams: Path,
     arrays: Path,
     reports: Path,
-    page: Path,
+    scores: Path,
 ) -> None:
-    """Write reports/comparison/, reports/statements.md and data/comparison/, laid out in docs/results.md."""
+    """Write reports/comparison/ and data/comparison/, laid out in docs/results.md."""
     from wheretolook.analysis.agreement.agreement_table import agreement_on, agreement_table
     from wheretolook.analysis.agreement.study import load_study
     from wheretolook.analysis.agreement.tables import agreement_csv, agreement_json
     from wheretolook.analysis.classes.class_differences import write_differences
     from wheretolook.analysis.classes.overlays import write_overlays
-    from wheretolook.analysis.statements.statement_text import statements_markdown
-    from wheretolook.analysis.statements.study_statements import study_statements
+    from wheretolook.analysis.statements.findings import Sampling
+    from wheretolook.analysis.statements.study_statements import load_scores, study_statements
     from wheretolook.data.atomic import replacing_folder, write_json, write_text
     from wheretolook.data.prepared import load_prepared
     from wheretolook.data.written_folder import check_replaceable
@@ -65,19 +70,20 @@ def compare(
     click.echo(f"compare: {len(study.names)} models on {len(study.rows)} {split} images")
     with replacing_folder(arrays) as folder:
         overlays = write_overlays(study, folder)
-        differences, tested = write_differences(study, folder, aligned, permutations, seed)
+        differences = write_differences(study, folder, aligned, permutations, seed)
     rows = agreement_table(study, resamples, seed)
     train = agreement_on(study, "train", resamples, seed)
-    said = study_statements(study, rows, tested, margin, resamples, seed)
+    known = load_scores(scores, study.names)
+    sampling = Sampling(resamples, seed)
+    said = study_statements(study, rows, known, margin, aligned, permutations, sampling)
     with replacing_folder(reports) as folder:
         write_text(folder / "agreement.csv", agreement_csv(rows))
         write_json(folder / "agreement.json", agreement_json(study, rows, train))
         write_json(folder / "overlays.json", overlays)
         write_json(folder / "differences.json", differences)
         write_json(folder / "statements.json", said)
-    write_text(page, statements_markdown(said))
-    hold = sum(len(of_class["holds"]) for of_class in said["classes"].values())
-    click.echo(f"compare: {len(rows)} rows of agreement; statements that hold: {hold}")
+    supported = sum(each["verdict"] == "supported" for each in said["statements"])
+    click.echo(f"compare: {len(rows)} rows of agreement; {supported} of {len(said['statements'])} statements supported")
 
 
 if __name__ == "__main__":

@@ -79,6 +79,7 @@ def fetch(source: str, raw: Path, timeout: float, retries: int, cache: Path, **o
     """Get the raw images: RAW/images/CLASS/FILE, and RAW/masks/CLASS/FILE where the source has evidence masks."""
     from wheretolook.data.atomic import replacing_folder
     from wheretolook.data.attempts import Patience
+    from wheretolook.data.readable import visible
     from wheretolook.data.scan import find_masks, scan_classes
     from wheretolook.data.source_options import check_source_options
     from wheretolook.data.sources import oddities, write_raw
@@ -92,7 +93,7 @@ def fetch(source: str, raw: Path, timeout: float, retries: int, cache: Path, **o
     found = oddities(ignored, masks)
     if scan.splits:
         found = f"; the splits {', '.join(scan.splits)} are kept as their folders say{found}"
-    click.echo(f"fetch: {len(scan.files)} images of {', '.join(scan.class_names)}, in {raw}{found}")
+    click.echo(visible(f"fetch: {len(scan.files)} images of {', '.join(scan.class_names)}, in {raw}{found}"))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ def report(
     """Write reports/: metrics.json, plots/, data.json, summary.md, figures/ and site/index.html."""
     from wheretolook.cams.store import load_maps
     from wheretolook.data.prepared import load_prepared
+    from wheretolook.data.readable import visible
+    from wheretolook.report.fonts import undrawable
     from wheretolook.report.gallery import make_gallery
     from wheretolook.report.results import load_results
     from wheretolook.report.words import count
@@ -35,6 +37,12 @@ def report(
     gallery = make_gallery(maps, data.labels, data.rows(results.split), gallery_images)
     write_tables(reports, results, data, maps, gallery)
     write_figures(reports, results, data, maps, gallery, comparison)
+    if escaped := undrawable((*data.class_names, *data.index["image_id"].iloc[gallery.rows])):
+        click.echo(
+            f"report: no font here has all letters of {visible(escaped[0])}{' and others' if escaped[1:] else ''}: "
+            "pictures have escapes in their place. Install a font such as Noto Sans CJK, and run it again.",
+            err=True,
+        )
     size, unknown = write_site(reports, results, data, maps, gallery, comparison, gallery_cells)
     images = f"{len(gallery.rows)} of {gallery.total} images of {results.split}"
     page = reports / "site" / "index.html"

@@ -38,7 +38,7 @@ class Made:
                 "prepared": "data/prepared",
                 "cams": "data/cams",
                 "arrays": "data/comparison",
-                "page": "reports/statements.md",
+                "scores": "reports/models",
             }
             | paths
         )
@@ -96,7 +96,7 @@ def write_prepared(made: Made, groups: int) -> None:
             "group": [f"P{i % groups}" if groups else "" for i in range(count)],
             "width": SIZE,
             "height": SIZE,
-            "sha256": "0" * 64,
+            "sha256": [f"{i:064}" for i in range(count)],
         }
     )
     index.to_csv(folder / "index.csv", index=False, lineterminator="\n")

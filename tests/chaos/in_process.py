@@ -24,7 +24,7 @@ OUTPUTS = {
     "train": [f"models/{MODEL}.safetensors"],
     "export": [f"data/cams/{MODEL}", f"reports/exports/{MODEL}.json"],
     "score": [f"reports/models/{MODEL}.json"],
-    "compare": ["data/comparison", "reports/comparison", "reports/statements.md"],
+    "compare": ["data/comparison", "reports/comparison"],
     "report": ["reports/site", "reports/data.json", "reports/figures", "reports/plots", "reports/summary.md",
                "reports/metrics.json"],
 }  # fmt: skip

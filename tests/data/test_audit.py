@@ -1,9 +1,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from wheretolook.data.audit import EXAMPLES, Row, audit_classes, audit_groups, audit_pixels, audit_rows, some
+from wheretolook.data.audit import EXAMPLES, Row, audit_classes, audit_groups, audit_rows, some
+from wheretolook.data.audit_copies import audit_equal, audit_near
+from wheretolook.data.near_copies import NearPairs
 from wheretolook.data.scan import ImageFile
 
 SPLITS = ("train", "val", "test")
@@ -15,7 +18,7 @@ def row(number: int, class_name: str, pixels: str = "", split: str = "train", gr
 
 
 def alike(rows: Sequence[Row]) -> tuple[list, list]:
-    found = audit_pixels(rows)
+    found = audit_equal(rows, SPLITS)
     return found["duplicates"]["examples"], found["conflicts"]["examples"]
 
 
@@ -31,8 +34,38 @@ def test_the_same_pixels_under_two_labels_are_a_conflict_and_no_duplicate():
 
 def test_sets_and_images_are_counted_beyond_the_examples():
     rows = [row(number, "a", f"pixels {number // 2}") for number in range(100)]
-    found = audit_pixels(rows)["duplicates"]
+    found = audit_equal(rows, SPLITS)["duplicates"]
     assert (found["sets"], found["images"], len(found["examples"])) == (50, 100, EXAMPLES)
+
+
+def test_contradictory_labels_cost_an_error_each_whatever_the_network():
+    labels = {"train": "ab", "test": "aab"}
+    rows = [row(n, name, f"of {split}", split) for split, names in labels.items() for n, name in enumerate(names)]
+    found = audit_equal(rows, SPLITS)["conflicts"]
+    assert found["splits"] == {"train": 2, "val": 0, "test": 3}
+    assert found["certain_errors"] == {"train": 1, "val": 0, "test": 1}
+
+
+def test_near_copies_are_units_and_counted_where_they_cost():
+    rows = [
+        row(0, "a", "x", group="p1"),
+        row(1, "a", "x", group="p1"),  # equal pixels: a unit without a near copy
+        row(2, "a", group="p2"),
+        row(3, "a", split="test", group="p2"),  # of 2
+        row(4, "b", split="test", group="p3"),  # of 3: of 2 through it, and of another label and group
+        row(5, "b", split="val", group="p4"),
+        row(6, "b", split="test", group="p4"),  # of 5, which nothing was trained on
+        row(7, "b", group="p5"),
+    ]
+    found = audit_near(rows, NearPairs(np.array([[2, 3], [3, 4], [5, 6]]), 8), SPLITS, "train")
+    assert found["units"] == [[0, 1], [2, 3, 4], [5, 6]]
+    assert (found["sets"], found["images"], found["compared"]) == (3, 7, 8)
+    assert found["splits"] == {"train": 3, "val": 1, "test": 3}
+    assert found["of_trained"] == {
+        "splits": {"val": 0, "test": 2},
+        "examples": [["a/2.png", "a/3.png", "b/4.png"]],
+    }
+    assert found["across_groups"]["examples"] == found["two_labels"]["examples"] == [["a/2.png", "a/3.png", "b/4.png"]]
 
 
 def test_groups_of_one_class_are_counted_by_class():

@@ -62,7 +62,7 @@ def write_world(
         if blind:  # a method that knows no classes
             maps["eigencam", layers[-1]] = np.abs(maps["cam", layers[-1]][:, :1])
         _write_cams(world, name, number, maps, logits, heads, data_sha)
-        write_model(world, name, number, maps, logits, heads, masks)
+        write_model(world, name, number, maps, logits, heads, masks, data_sha)
     write_comparison(world, size)
     trained = [name for name in names if not name.startswith("drive")]
     drive = [name for name in names if name.startswith("drive")]
@@ -119,8 +119,10 @@ def _write_prepared(world: World, size: int, masks: bool, rng: np.random.Generat
 
 
 def _write_audit(world: World, folder: Path, size: int, of_class: list[str]) -> None:
-    nothing = {"sets": 0, "images": 0, "examples": []}
     pair = [f"{of_class[0]}/0000.png", f"{of_class[0]}/0001.png"]
+    splits = dict.fromkeys(SPLITS, 0)
+    nothing = {"sets": 0, "images": 0, "splits": splits, "examples": []}
+    copies = {"sets": 1, "images": 2, "splits": splits | {"test": 1, "train": 1}, "examples": [pair]}
     counts = {name: of_class.count(name) for name in world.class_names}
     by_split = {
         name: {split: int(((world.labels == k) & (world.split == split)).sum()) for split in SPLITS}
@@ -146,8 +148,16 @@ def _write_audit(world: World, folder: Path, size: int, of_class: list[str]) -> 
         "unreadable": [],
         "dropped_classes": {},
         "ignored": {"count": 0, "examples": []},
-        "duplicates": {"sets": 1, "images": 2, "examples": [pair]},
-        "conflicts": nothing,
+        "duplicates": copies,
+        "conflicts": {**nothing, "certain_errors": splits},
+        "near_copies": {
+            **copies,
+            "compared": len(of_class),
+            "units": [[0, 1]],
+            "of_trained": {"splits": {"val": 0, "test": 0}, "examples": []},
+            "across_groups": nothing,
+            "two_labels": nothing,
+        },
         "groups": None,
         "sizes": {side: {"least": size, "median": size, "most": size} for side in ("width", "height")},
         "prepared": {"size": size, "fit": "stretch"},

@@ -9,6 +9,7 @@ import pandas as pd
 from tests.report.fake_study import curves, estimated, faithfulness, groups, sanity, write_differences, write_statements
 from wheretolook.analysis.agreement.agreement_rows import FIGURE_COLUMNS
 from wheretolook.analysis.agreement.agreement_table import KEYS
+from wheretolook.analysis.agreement.subsets import ALL_CLASSES
 from wheretolook.analysis.classes.apart import apart_maps
 from wheretolook.analysis.maps.target import Target
 from wheretolook.cams.manifest import EVERY_CLASS_UP_TO
@@ -17,7 +18,9 @@ from wheretolook.data.atomic import write_json
 NULLS = ("other", "centre", "mean_map", "random")
 
 
-def write_model(world: Any, name: str, number: int, maps: dict, logits: np.ndarray, heads: list, masks: bool) -> None:
+def write_model(
+    world: Any, name: str, number: int, maps: dict, logits: np.ndarray, heads: list, masks: bool, data_sha: str
+) -> None:
     """reports/models/NAME.json: accuracy and confusion are true of the logits, the rest is drawn."""
     rng = np.random.default_rng(number)
     result = {
@@ -31,7 +34,7 @@ def write_model(world: Any, name: str, number: int, maps: dict, logits: np.ndarr
             "sha256": f"{number + 1:064x}",
             "layers": list(world.layers),
             "heads": heads,
-            "trained_on": "0" * 64,
+            "trained_on": data_sha,
             "training": {} if name.startswith("drive") else {"epochs": 8, "augment": True, "seed": number % 2},
         },
         "class_names": list(world.class_names),
@@ -98,6 +101,10 @@ def _localisation(world: Any, maps: dict, rng: np.random.Generator) -> dict[str,
             "energy_high": energy + 0.05,
             "energy_ratio": energy / 0.03,
             "energy_ceiling": 0.8,
+            "shared_images": 10,
+            "shared_energy": energy,
+            "shared_area_share": 0.03,
+            "shared_ceiling": 0.8,
             "negative_energy": 0.01,
             "pointing": 0.9,
             "pointing_by_area": 0.11,
@@ -151,7 +158,7 @@ def _agreement(world: Any, pair: dict[str, str]) -> list[dict[str, Any]]:
     rng = np.random.default_rng(sum(map(ord, pair["model_a"] + pair["model_b"])))
     last, rows = world.layers[-1], []
     for method, layer in [("cam", last), *(("gradcam", layer) for layer in world.layers)]:
-        for class_name in (*world.class_names, "*"):
+        for class_name in (*world.class_names, ALL_CLASSES):
             for figure in ("pearson", "spearman", "iou") if method == "cam" else ("pearson",):
                 mean = float(rng.uniform(0.75, 0.95) if class_name != "uninfected" else rng.uniform(0.2, 0.5))
                 row = {

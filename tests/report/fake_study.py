@@ -2,43 +2,55 @@
 
 from typing import Any
 
+from wheretolook.analysis.statements.statement import Figure, Kind, Reason, Statement, Verdict
 from wheretolook.data.atomic import write_json
 
 
+def said(world: Any, class_name: str, verdict: str, reason: str, **about: Any) -> dict[str, Any]:
+    """A statement about a class, by default that the models look at the same places."""
+    excess = Figure("excess", 0.35 if verdict == "supported" else -0.1, -0.2, 0.4, 0.2, "mean_map")
+    models, kind = tuple(world.names), about.pop("kind", Kind.AGREEMENT)
+    return Statement(
+        kind, class_name, Verdict(verdict), Reason(reason), models, 10, figures=(excess,), worst="mean_map", **about
+    ).to_json()
+
+
 def write_statements(world: Any) -> None:
-    """statements.json: something holds of the first class alone; the last model vetoes the others."""
-
-    def said(statement: str, rule: str, because: str) -> dict[str, str]:
-        return {"statement": statement, "rule": rule, "because": because}
-
+    """statements.json: a statement about the first class is supported, about the others shown not to hold."""
     first, *others = world.class_names
-    agree = f"In these {len(world.names)} models, over 10 test images of {{}}, the networks look at the same places."
-    nothing = {
+    recognised = {"recall": [0.9, 0.8, 1.0], "chance": 1 / len(world.class_names), "discrimination": {}}
+    about = {
         "images": 10,
-        "excess_low": {"other": -0.1, "random": None},
-        "vetoes": dict.fromkeys(world.names, 0.1) | {world.names[-1]: 0.3},
-        "places": {},
+        "recognition": dict.fromkeys(world.names, recognised),
+        "without": dict.fromkeys(world.names, 0.1) | {world.names[-1]: 0.3},
+        "untested": "",
     }
-    holds = [said(agree.format(first), "agreement beyond every null", "the excess is +0.35 or more")]
     write_json(
         world.root / "reports/comparison/statements.json",
         {
-            "format": 1,
+            "format": 2,
             "split": "test",
             "models": list(world.names),
-            "margin": 0.2,
-            "rules": {"agreement beyond every null": "For every pair of models the correlation exceeds each null."},
-            "accuracy": {name: {"low": 0.9, "chance": 1 / len(world.class_names)} for name in world.names},
-            "must_not": [said("Networks trained so look there.", "six seeds", "the study is of these models")],
-            "classes": {first: {**nothing, "excess_low": {"other": 0.35}, "holds": holds, "must_not": []}}
-            | {
-                name: {
-                    **nothing,
-                    "holds": [],
-                    "must_not": [said(agree.format(name), "agreement beyond every null", "the excess is -0.10")],
-                }
-                for name in others
+            "twins": [],
+            "recipes": [list(world.names)[:2], list(world.names)[2:]],
+            "primary": {"method": "cam", "layer": "last", "figure": "pearson", "target": "true class"},
+            "thresholds": {
+                "margin": 0.2,
+                "images": 20,
+                "groups": 10,
+                "seeds": 6,
+                "odds_ratio": 2.0,
+                "auroc": 0.6,
+                "flips": 0.1,
+                "kept": 0.5,
+                "cue_flips": 0.5,
+                "alpha": 0.05,
             },
+            "classes": dict.fromkeys(world.class_names, about),
+            "statements": [
+                said(world, first, "supported", "all_met"),
+                *(said(world, name, "shown_not", "below_margin") for name in others),
+            ],
         },
     )
 
@@ -125,8 +137,12 @@ def sanity(world: Any, maps: Any) -> dict[str, Any]:
                 {"randomised": name, "spearman": r, "least": r - 0.1, "most": r + 0.1}
                 for name, r in zip(steps, spearman, strict=True)
             ],
-            "null": 0.3,
-            "passed": not fails,
+            "baseline": 0.2,
+            "excess": spearman[-1] - 0.2,
+            "excess_low": spearman[-1] - 0.25,
+            "excess_high": spearman[-1] - 0.15,
+            "margin": 0.1,
+            "verdict": "fail" if fails else "pass",
         }
 
     return {f"{m}.{y}": found((m, y) == ("gradcam", world.layers[0])) for m, y in maps}

@@ -104,3 +104,19 @@ def test_class_names_of_any_length_leave_room_for_the_matrix(tmp_path):
         values = np.asarray(image.convert("RGB")).astype(int)
     shaded = np.ptp(values, axis=-1) > 15  # letters are grey
     assert shaded.sum() > (0.9 * 160) ** 2, "the matrix is about an inch wide and high"
+
+
+@pytest.mark.parametrize("methods", [1, 2, 4])
+def test_no_legend_is_cut(methods: int, tmp_path):
+    from wheretolook.report.canvas import drawing, legend_below
+
+    labels = ["last-0", "a model with a rather long name", "ceiling of the grid (each model's colour)"]
+    labels += ["the evidence's share of the area (each model's colour)", "fails sanity"]
+    with drawing(tmp_path / "legend.png", 3.1 * methods + 0.5, 2.8) as figure:
+        panels = figure.subplots(1, methods, squeeze=False)[0]
+        lines = {label: panels[0].plot([0, 1], [0, 1])[0] for label in labels}
+        legend_below(figure, lines)
+        figure.canvas.draw()
+        box, page = figure.legends[0].get_window_extent(), figure.bbox
+        assert page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0
+        assert panels[0].get_window_extent().height > 1.5 * figure.dpi

@@ -4,16 +4,36 @@ import pytest
 from tests.report.fake import World
 from wheretolook.cams.store import load_maps
 from wheretolook.data.prepared import load_prepared
-from wheretolook.report.gallery import choose_rows, disagreement, make_gallery
+from wheretolook.report.figures_maps import telling
+from wheretolook.report.gallery import Gallery, choose_rows, disagreement, make_gallery
 
 
-def test_images_that_some_model_got_wrong_come_first():
+def test_each_class_is_shown_right_and_wrong_in_equal_shares():
+    labels = np.repeat([0, 1], 50)
+    wrong = np.arange(100) % 2 == 0
+    chosen = choose_rows(labels, wrong, 16)
+    cells = list(zip(labels[chosen].tolist(), wrong[chosen].tolist(), strict=True))
+    assert {cell: cells.count(cell) for cell in cells} == dict.fromkeys(
+        [(0, True), (0, False), (1, True), (1, False)], 4
+    )
+
+
+def test_no_part_is_crowded_out_where_most_images_are_wrong():
+    labels = np.repeat([0, 1, 2], [300, 40, 4])
+    wrong = np.ones(344, bool)
+    wrong[[5, 310]] = False
+    chosen = choose_rows(labels, wrong, 30)
+    assert len(chosen) == 30
+    assert {5, 310} <= set(chosen.tolist())  # the only ones that are right
+    assert set(range(340, 344)) <= set(chosen.tolist())  # all of the smallest class
+
+
+def test_wrong_images_are_all_shown_as_long_as_they_leave_room():
     labels = np.repeat([0, 1], 50)
     wrong = np.zeros(100, bool)
     wrong[[7, 60, 99]] = True
     chosen = choose_rows(labels, wrong, 11)
-    assert {7, 60, 99} <= set(chosen)
-    assert len(chosen) == 11
+    assert {7, 60, 99} <= set(chosen.tolist())
     assert (labels[np.setdiff1d(chosen, [7, 60, 99])] == 0).sum() == 4
 
 
@@ -31,6 +51,23 @@ def test_a_gallery_as_large_as_the_split_holds_all_of_it_in_order():
 def test_more_wrong_images_than_places_are_spread_over_the_split():
     chosen = choose_rows(np.zeros(100, int), np.ones(100, bool), 4)
     assert chosen.tolist() == [0, 25, 50, 75]
+
+
+def test_pictures_show_every_class_also_one_that_is_always_wrong():
+    labels = np.array([0, 0, 0, 1, 1, 2])
+    predicted = np.array([0, 0, 1, 0, 0, 2])  # class 1 is never right
+    scores = {"one": np.eye(3)[predicted]}
+    gallery = Gallery(np.arange(6), 6, scores, np.array([0.5, 0.1, 0.2, 0.3, 0.9, 0.4]), "cam")
+    chosen = telling(gallery, labels, wrong=1)
+    assert chosen[:5] == [1, 0, 3, 4, 5]  # of each class what is agreed on most, then least
+    assert chosen[5:] == [2]
+
+
+def test_wrong_pictures_are_of_different_classes():
+    labels = np.array([0, 0, 0, 0, 1, 1])
+    scores = {"one": np.eye(2)[[0, 1, 1, 1, 0, 1]]}
+    gallery = Gallery(np.arange(6), 6, scores, np.zeros(6), "cam")
+    assert telling(gallery, labels, wrong=2)[-2:] == [1, 4]
 
 
 def test_disagreement_is_one_less_the_mean_correlation_of_pairs():

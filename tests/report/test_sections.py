@@ -4,6 +4,9 @@ from dataclasses import replace
 import pytest
 
 from tests.report.fake import World, write_world
+from tests.report.fake_study import said
+from wheretolook.analysis.statements.statement import Kind, Reason, statement_from_json
+from wheretolook.report.findings import alerts_of
 from wheretolook.report.metrics import metrics_of
 from wheretolook.report.results import Results, load_results
 from wheretolook.report.sanity import fails_sanity, sanity_lines
@@ -16,6 +19,7 @@ from wheretolook.report.sections_faithfulness import faithfulness_section
 from wheretolook.report.sections_located import located_section
 from wheretolook.report.sections_sanity import sanity_section
 from wheretolook.report.sections_statements import statement_overview, statements_section
+from wheretolook.report.statement_words import because, sentence
 from wheretolook.report.summary import summary_of
 
 
@@ -24,71 +28,63 @@ def results(world: World) -> Results:
     return load_results(world.root / "reports", world.root / "data/prepared")
 
 
-def test_statements_stand_in_the_order_of_the_classes_with_who_vetoes_them(results: Results):
+def with_statements(results: Results, statements: list[dict], names: tuple[str, ...] = ("infected", "uninfected")):
+    """The same results with other statements, about classes of these names."""
+    about = results.statements["classes"]["infected"]
+    found = {**results.statements, "statements": statements, "classes": dict.fromkeys(names, about)}
+    return replace(results, statements=found, audit={**results.audit, "class_names": list(names)})
+
+
+def test_statements_are_in_the_order_of_the_classes_by_verdict(results: Results):
     infected, uninfected = statements_section(results)["classes"]
     assert infected["class_name"] == "infected"
+    assert [part["verdict"] for part in infected["verdicts"]] == ["supported"]
+    assert [part["title"] for part in uninfected["verdicts"]] == ["Shown not to hold"]
+    (said,) = infected["verdicts"][0]["statements"]
+    assert said["sentences"] == ["The 4 models look at the same places in images of infected."]
+    assert said["because"] == "agreement beyond each model's own mean map: 0.35 (−0.20 to 0.40), threshold 0.20"
     left_out = "without last-0 +0.10; without last-1 +0.10; without every-0 +0.10; without every-1 +0.30."
-    assert infected["veto"] == ""
-    assert infected["left_out"] == f"Lowest lower end of the excess over any null: +0.35 of all pairs; {left_out}"
-    assert uninfected["veto"] == "Without every-1 the others would agree beyond every null."
-    assert uninfected["left_out"].startswith("Lowest lower end of the excess over any null: −0.10 of all pairs; ")
+    assert infected["left_out"] == f"Smallest lower bound of (agreement - baseline), one model left out: {left_out}"
 
 
-def test_what_may_be_said_fits_one_sentence_that_also_tells_of_what_class_nothing(results: Results):
+def test_overview_reads_like_an_abstract(results: Results, world: World):
     assert statement_overview(results) == (
-        "What can be said of these 4 models: of infected, that they look at the same places; "
-        "of uninfected, nothing (not met: agreement beyond every null)."
+        "infected: all 4 models look at the same places. "
+        "uninfected: no statement is supported; shown not to hold: look at the same places."
     )
-
-
-def test_several_statements_about_a_class_are_told_in_one_breath(results: Results):
-    opening = "In these 4 models, over 10 test images of infected, the networks"
-    told = (
-        f"{opening} look at the same places.",
-        f"{opening} look at the evidence.",
-        "Networks like last-0 look there.",
-    )
-    holds = [{"statement": each, "rule": "a", "because": "b"} for each in told]
-    classes = {"infected": {**results.statements["classes"]["infected"], "holds": holds}}
-    of_three = Results(**{**vars(results), "statements": {**results.statements, "classes": classes}})
-    assert statement_overview(of_three) == (
-        "What can be said of these 4 models: of infected, that they look at the same places and at the evidence and "
-        "that networks like last-0 look there."
-    )
-
-
-def test_of_many_classes_the_sentence_names_those_of_which_something_holds(results: Results):
-    about = results.statements["classes"]
-    many = {f"c{number}": about["infected" if number == 2 else "uninfected"] for number in range(5)}
-    others = {
-        "audit": {**results.audit, "class_names": list(many)},
-        "statements": {**results.statements, "classes": many},
-    }
-    assert statement_overview(Results(**{**vars(results), **others})) == "Something can be said of 1 of 5 classes: c2."
-
-
-def test_where_nothing_holds_of_any_of_many_classes_the_sentence_names_the_rules(results: Results):
-    about = results.statements["classes"]["uninfected"]
-    rare = {**about, "must_not": [{"statement": "s.", "rule": "enough images", "because": "found 6"}]}
-    none = {f"c{number}": rare if number else about for number in range(5)}
-    others = {"audit": {**results.audit, "class_names": list(none)}, "statements": {**results.statements}}
-    others["statements"]["classes"] = none
-    assert statement_overview(Results(**{**vars(results), **others})) == (
-        "Something can be said of 0 of 5 classes (not met: agreement beyond every null and enough images)."
-    )
-
-
-def test_statements_that_one_reason_forbids_stand_together(results: Results):
-    forbidden = [("a.", "r", "x"), ("b.", "r", "x"), ("c.", "r", "y"), ("d.", "s", "x"), ("e.", "r", "x")]
-    must_not = [dict(zip(("statement", "rule", "because"), each, strict=True)) for each in forbidden]
-    classes = {"infected": {**results.statements["classes"]["infected"], "must_not": must_not}}
-    one = replace(results, statements={**results.statements, "classes": classes})
-    (about,) = statements_section(one)["classes"]
-    assert about["must_not_by_reason"] == [
-        {"rule": "r", "because": "x", "said": ["a.", "b.", "e."]},
-        {"rule": "r", "because": "y", "said": ["c."]},
-        {"rule": "s", "because": "x", "said": ["d."]},
+    both = [
+        said(world, "infected", "supported", "all_met"),
+        said(world, "infected", "supported", "all_met", kind=Kind.PLACE, region="evidence"),
+        said(world, "infected", "supported", "all_met", kind=Kind.DIFFERENCE, region="evidence", others=("b",)),
+        said(world, "uninfected", "cannot_tell", "few_images"),
     ]
+    assert statement_overview(with_statements(results, both)).startswith(
+        "infected: all 4 models look at the same places, look at the evidence and need it and tell it from b by the "
+        "evidence. uninfected: no statement is supported (too few independent images"
+    )
+
+
+def test_of_many_classes_the_overview_names_those_with_a_supported_statement(results: Results, world: World):
+    names = tuple(f"c{number}" for number in range(5))
+    one = [said(world, name, "supported" if name == "c2" else "shown_not", "all_met") for name in names]
+    assert statement_overview(with_statements(results, one, names)) == (
+        "Statements are supported about 1 of 5 classes: c2."
+    )
+
+
+def test_statements_that_share_a_reason_stand_together(results: Results, world: World):
+    why = [said(world, "infected", "cannot_tell", "few_images", region=region) for region in ("a", "b")]
+    (about,) = statements_section(with_statements(results, why, ("infected",)))["classes"]
+    (part,) = about["verdicts"]
+    assert len(part["statements"]) == 1
+    assert len(part["statements"][0]["sentences"]) == 2
+
+
+def test_every_reason_verdict_and_kind_has_words(world: World):
+    for reason in Reason:
+        assert because(statement_from_json(said(world, "a", "cannot_tell", reason.value))) or reason is Reason.ALL_MET
+    sentences = {sentence(statement_from_json(said(world, "a", "supported", "all_met", kind=kind))) for kind in Kind}
+    assert len(sentences) == len(Kind)
 
 
 def test_wrong_predictions_are_counted(results: Results):
@@ -131,7 +127,7 @@ def test_differences_carry_shares_and_p_and_the_consensus(results: Results):
 
 def test_cells_of_aligned_images_are_told_by_number_and_area(results: Results):
     side = {"cells": 5, "share_of_difference": 0.4, "share_of_area": 0.1}
-    more = side | {"patches": [side | {"rows": [2, 3], "columns": [1, 2], "cells": 4}]}
+    more = side | {"patches": [side | {"rows": [2, 3], "columns": [1, 2], "grid": [3, 4], "cells": 4}]}
     less = side | {"patches": [], "cells": 1}
     cells = {"images": 10, "rest": 12, "difference": 2.0, "cells": {"more": more, "less": less}}
     model = {"places": "cells", "permutations": 999, "classes": {"infected": cells}}
@@ -140,7 +136,7 @@ def test_cells_of_aligned_images_are_told_by_number_and_area(results: Results):
     more, less, patch = section["tables"][0]["rows"]
     assert more["cells"] == [{"share": "40.0 %", "p": "5 cells, 10.0 % of area"}]
     assert less["cells"][0]["p"].startswith("1 cell,")
-    assert patch["cells"][0]["p"] == "rows 2 to 3, columns 1 to 2"
+    assert patch["cells"][0]["p"] == "4 cells, rows 2 to 3, columns 1 to 2 of 3 × 4 cells"
 
 
 def test_cells_without_a_p_value_are_told_as_that_and_why(results: Results):
@@ -190,7 +186,7 @@ def test_maps_that_fail_the_sanity_check_are_named_and_marked(results: Results):
     energy = next(row for row in located(results, ["block1", "block2", "block3"])["rows"] if row["method"] == "gradcam")
     assert [cell["mark"] for cell in energy["cells"]] == ["fails sanity", "", ""]
     assert not fails_sanity(results, "last-0", "cam", "block3")
-    assert "- last-0: **fail:** gradcam.block1 (3 of 4 pass)" in summary_of(results)
+    assert "- last-0: 3 of 4 pass; **fail:** gradcam.block1" in summary_of(results)
 
 
 def test_the_summary_holds_the_map_between_the_evidence_and_noise(results: Results):
@@ -199,14 +195,14 @@ def test_the_summary_holds_the_map_between_the_evidence_and_noise(results: Resul
     assert any(line.startswith("| last-0 | uninfected | ") and line.count("undefined") == 3 for line in lines)
 
 
-def test_without_a_null_nothing_is_decided(results: Results):
+def test_where_the_interval_is_wide_nothing_is_decided(results: Results):
     undecided = {
-        key: {**found, "passed": None, "null": None} for key, found in results.models["last-0"]["sanity"].items()
+        key: {**found, "verdict": "open", "baseline": None} for key, found in results.models["last-0"]["sanity"].items()
     }
     models = {**results.models, "last-0": {**results.models["last-0"], "sanity": undecided}}
     other = Results(**{**vars(results), "models": models})
-    line = "- last-0: not decided: that takes ten random networks or more, of `export` and of `score`"
-    assert line in list(sanity_lines(other))
+    (line,) = [line for line in sanity_lines(other) if "last-0" in line]
+    assert line.startswith("- last-0: 0 of 4 pass; open: ")
     assert not fails_sanity(other, "last-0", "gradcam", "block1")
     assert (
         sanity_section(
@@ -262,7 +258,9 @@ def test_the_audit_is_told_in_sentences(results: Results):
     lines = audit_section(results.audit)["lines"]
     mixed = {**results.audit, "splits": dict(sorted(results.audit["splits"].items()))}
     assert audit_section(mixed)["splits"] == ["train", "val", "test"]
-    assert lines[0].startswith("The same pixels more than once in a class: 2 images in 1 set, for instance infected/")
+    assert lines[0].startswith(
+        "The same pixels more than once in a class: 2 images (1 in test, 1 in train) in 1 set; for"
+    )
     assert lines[1] == "The same pixels under two labels: none found."
     groups = {"pattern": "x", "count": 9, "one_class": {"count": 3, "by_class": {}, "examples": {}}}
     odd = {
@@ -298,3 +296,64 @@ def test_each_models_figures_stand_under_its_name(results: Results):
     assert list(found["models"]) == sorted(results.names) != list(results.names)
     assert section["names"] == list(results.names)
     assert section["tables"][0]["differences"] == ["0.25", "1.25", "2.25", "3.25"]
+
+
+def test_shares_of_a_difference_near_zero_are_not_shown(results: Results):
+    def told(difference: float, shares: tuple[float, float]) -> list[str]:
+        regions = [
+            {"region": name, "share_of_difference": share, "share_of_area": 0.5, "p": 0.5}
+            for name, share in zip(("evidence", "background"), shares, strict=True)
+        ]
+        of_class = {"images": 10, "rest": 10, "difference": difference, "regions": regions}
+        model = {"places": "regions", "permutations": 999, "classes": {"infected": of_class}}
+        tested = {"reason": None, "alpha": 0.05, "permutations": 999, "models": {"last-0": model}, "consensus": None}
+        (table,) = differences_section(replace(results, differences=tested))["tables"]
+        return [row["cells"][0]["share"] for row in table["rows"]]
+
+    assert told(-0.4, (19.537, -18.537)) == ["no difference to share"] * 2
+    assert told(-0.001, (0.6, 0.4)) == ["no difference to share"] * 2
+    assert told(2.0, (1.4, -0.4)) == ["140.0 %", "-40.0 %"]
+
+
+def test_each_map_has_its_own_baseline_in_the_sanity_table(results: Results):
+    model = results.models["last-0"]
+    sanity = {key: {**found, "baseline": i / 10} for i, (key, found) in enumerate(model["sanity"].items())}
+    other = replace(results, models={**results.models, "last-0": {**model, "sanity": sanity}})
+    rows = sanity_section(other, ["block1", "block2", "block3"])["rows"]
+    shown = {
+        f"{row['method']}.{layer}": cell["baseline"]
+        for row in rows
+        if row["model"] == "last-0"
+        for layer, cell in zip(model["layers"], row["cells"], strict=True)
+        if cell
+    }
+    assert shown == {key: f"{i / 10:.2f}" for i, key in enumerate(sanity)}
+
+
+def test_a_class_whose_images_leave_no_ground_has_no_row_of_an_estimated_foreground(tmp_path):
+    world = write_world(tmp_path, names=("one",), per_class=4, grids=(4, 2), masks=False)
+    bare = load_results(world.root / "reports", world.root / "data/prepared")
+    by_class = bare.models["one"]["foreground_estimated"]["cam.block2"]["test"]
+    filled = {**by_class["infected"], "images": 0, "energy": None, "energy_low": None, "area_share": None}
+    by_class |= {"infected": filled}
+    assert [row["class_name"] for row in located_section(bare)["foreground"]] == ["uninfected"]
+
+
+def test_copies_and_contradictory_labels_are_costed_first(results: Results):
+    audit = results.audit
+    near = {
+        **audit["near_copies"],
+        "of_trained": {"splits": {"val": 0, "test": 7}, "examples": [["a.png", "b.png"]]},
+        "two_labels": {**audit["near_copies"]["two_labels"], "sets": 3, "images": 6, "splits": {"test": 6}},
+    }
+    conflicts = {"sets": 2, "images": 4, "splits": {"train": 0, "val": 0, "test": 4}, "examples": [["c.png", "d.png"]]}
+    conflicts |= {"certain_errors": {"train": 0, "val": 0, "test": 2}}
+    odd = replace(results, audit={**audit, "near_copies": near, "conflicts": conflicts})
+    wrong, copied, doubted = alerts_of(odd)
+    assert wrong.startswith("2 images of the test split are wrong whatever a model says")
+    assert wrong.endswith("Accuracy is at most 90.0 %.")
+    assert copied.startswith("7 of 20 images of the test split (35 %) have near copies among the images of the train")
+    assert doubted == "2 images of the test split have near copies under another label."
+    lines = audit_section(odd.audit)["lines"]
+    assert "7 images of test with a near copy in train, for instance a.png and b.png." in lines
+    assert alerts_of(results) == []

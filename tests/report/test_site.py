@@ -77,7 +77,7 @@ def test_of_more_than_ten_classes_the_true_class_is_drawn_and_contrasts_are_comp
 def test_a_gallery_that_leaves_images_out_says_which(tmp_path: Path):
     write_world(tmp_path, names=("one", "two"), per_class=10, grids=(4, 2))
     html = page_html(tmp_path, images=6)
-    assert "6 of the 10 images of the test split: first those that some model got wrong" in html
+    assert "6 of the 10 images of the test split: of each class, images that all models got right and" in html
 
 
 def test_finer_maps_are_averaged_and_the_page_says_so(tmp_path: Path):

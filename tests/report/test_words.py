@@ -8,6 +8,7 @@ from wheretolook.report.words import (
     percent,
     percent_span,
     percent_with_interval,
+    place_in_grid,
     shortened,
     span,
 )
@@ -61,3 +62,25 @@ def test_nouns_follow_their_count(how_many, noun, told):
 def test_lists_end_in_and():
     assert listed(["a"]) == "a"
     assert listed(["a", "b", "c"]) == "a, b and c"
+
+
+PLACES = [
+    ((4, 4), (1, 1), (4, 4), "the lower left corner"),
+    ((1, 2), (3, 4), (4, 4), "the upper right corner"),
+    ((1, 1), (1, 7), (7, 7), "the upper edge"),
+    ((1, 1), (3, 5), (7, 7), "the middle of the upper edge"),
+    ((1, 7), (7, 7), (7, 7), "the right edge"),
+    ((3, 5), (3, 5), (7, 7), "the middle"),
+    ((1, 7), (1, 7), (7, 7), "the whole image"),
+    ((2, 6), (3, 3), (7, 7), "rows 2 to 6, column 3 of 7 × 7 cells"),
+]
+
+
+@pytest.mark.parametrize(("rows", "columns", "grid", "words"), PLACES)
+def test_cells_are_placed_in_words(rows, columns, grid, words: str):
+    assert place_in_grid(rows, columns, grid) == words
+
+
+def test_an_interval_that_excludes_nothing_is_not_shown():
+    assert percent_with_interval(0.098, 0.0, 1.0) == "9.8 %"
+    assert percent_with_interval(0.098, 0.0, 0.6) == "9.8 % (0.0 to 60.0)"

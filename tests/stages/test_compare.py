@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.analysis.made import Made, make
+from wheretolook.data.atomic import write_json
 from wheretolook.data.prepared import load_prepared
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "stages"))
@@ -74,7 +76,7 @@ def test_agreement_is_numpys_own_correlation_of_the_contrasts(made: Made) -> Non
 
 
 def test_subsets_add_up_to_all(made: Made) -> None:
-    rows = rows_of(made, primary="1", model_a="last-0", model_b="last-1", class_name="*", figure="pearson")
+    rows = rows_of(made, primary="1", model_a="last-0", model_b="last-1", class_name="/", figure="pearson")
     counts = {row["subset"]: int(row["images"]) for row in rows}
     assert counts["all"] == counts["both_right"] + counts["one_wrong"] + counts["both_wrong"]
 
@@ -106,11 +108,54 @@ def test_model_that_is_no_longer_named_is_left_out(made: Made) -> None:
     run(made)
 
 
-def test_agreement_on_the_evidence_is_said(made: Made) -> None:
-    said = json.loads((made.root / "reports/comparison/statements.json").read_text(encoding="utf-8"))
-    holds = [each["statement"] for each in said["classes"]["infected"]["holds"]]
-    assert any(statement.endswith("look at the evidence.") for statement in holds)
-    assert "## uninfected" in (made.root / "reports/statements.md").read_text(encoding="utf-8")
+def said_in(made: Made) -> list[dict]:
+    return json.loads((made.root / "reports/comparison/statements.json").read_text(encoding="utf-8"))["statements"]
+
+
+def write_scores(made: Made, flips: float) -> None:
+    """What `score` writes: infilling the evidence changes so many predictions, and look-alikes none."""
+
+    def ends(name: str, value: float) -> dict[str, float]:
+        return {name: value, f"{name}_low": value - 0.02, f"{name}_high": value + 0.02}
+
+    region = {"class_name": "infected", "region": "evidence"}
+    needed = [
+        region | {"infill": infill} | ends("excess", 5 * flips) | ends("excess_flips", flips)
+        for infill in ("imputation", "blur")
+    ]
+    alike = [region | {"other_class": "uninfected"} | ends("difference", 2.0)]
+    for name in ("last-0", "last-1", "every-0"):
+        write_json(made.root / f"reports/models/{name}.json", {"necessity": needed, "look_alikes": alike})
+
+
+@pytest.mark.parametrize(("flips", "verdict"), [(0.8, "supported"), (0.0, "shown_not"), (None, "cannot_tell")])
+def test_evidence_is_stated_only_where_it_is_needed(made: Made, flips: float | None, verdict: str) -> None:
+    if flips is None:
+        shutil.rmtree(made.root / "reports/models", ignore_errors=True)
+    else:
+        (made.root / "reports/models").mkdir(exist_ok=True)
+        write_scores(made, flips)
+    run(made)
+    found = {(each["kind"], each["region"]): each for each in said_in(made) if each["class_name"] == "infected"}
+    assert found["agreement", ""]["verdict"] == "supported"
+    assert found["place", "evidence"]["verdict"] == verdict
+    if verdict != "supported":
+        assert found["difference", "evidence"]["verdict"] != "supported"
+    assert {each["verdict"] for each in said_in(made) if each["class_name"] == "uninfected" and each["region"]} == {
+        "shown_not"
+    }
+
+
+def test_two_recipes_of_one_seed_are_counted_once(tmp_path: Path) -> None:
+    made = make(tmp_path, per_class=60)
+    path = tmp_path / "reports/exports/every-0.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest["model"]["seed"] = 1
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    run(made)
+    found = json.loads((tmp_path / "reports/comparison/statements.json").read_text(encoding="utf-8"))
+    assert found["models"] == ["last-0", "last-1"]
+    assert [(twin["model"], twin["of"], twin["how"]) for twin in found["twins"]] == [("every-0", "last-1", "same seed")]
 
 
 def differences(made: Made) -> dict:
@@ -186,10 +231,10 @@ def test_groups_of_one_class_each_that_are_too_few_have_no_p_value_and_it_is_sai
     assert found["models"]["last-0"]["permutations"] == 0
     assert {each["p"] for each in found["models"]["last-0"]["classes"]["infected"]["regions"]} == {None}
     assert found["consensus"] is None
-    said = json.loads((made.root / "reports/comparison/statements.json").read_text(encoding="utf-8"))
-    assert not any("from the rest" in each["statement"] for each in said["classes"]["infected"]["holds"])
-    why = said["classes"]["infected"]["must_not"][0]["because"]
-    assert "it takes 10 groups of every class in the test split, found 3 of infected, 3 of uninfected; add" in why
+    assert {(each["verdict"], each["reason"]) for each in said_in(made)} == {("cannot_tell", "few_images")}
+    (figure,) = said_in(made)[0]["figures"]
+    assert (figure["name"], figure["threshold"]) == ("effective groups", 10)
+    assert figure["value"] < 3
 
 
 def test_agreement_by_group_is_of_the_groups_means(tmp_path: Path) -> None:

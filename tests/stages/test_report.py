@@ -82,7 +82,7 @@ def test_a_model_whose_last_layers_maps_fail_the_sanity_check_is_marked_in_the_f
     copied = shutil.copytree(root, tmp_path / "failing")
     file = copied / "reports/models/last-0.json"
     found = json.loads(file.read_text())
-    found["sanity"]["cam.block2"]["passed"] = False
+    found["sanity"]["cam.block2"]["verdict"] = "fail"
     file.write_text(json.dumps(found))
     write_report(copied)
     images = "reports/figures/images.png"

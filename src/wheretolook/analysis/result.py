@@ -41,7 +41,8 @@ def model_result(
     check_data(maps, prepared)
     splits = {split: rows for split in SPLITS if len(rows := prepared.rows(split))}
     names = prepared.index["group"].to_numpy(dtype=str)
-    groups, labels, logits = group_codes(names), prepared.labels, maps.head_logits()
+    groups = group_codes(names, prepared.index["sha256"].to_numpy(dtype=str), prepared.copies)
+    labels, logits = prepared.labels, maps.head_logits()
     sample = Sample(labels, groups, splits, prepared.class_names)
     localisation, of_foremost = locate(maps, prepared, sample, resamples, seed)
     estimated, on_foreground = estimate(maps, prepared, sample, resamples, seed) or (None, None)
@@ -55,9 +56,7 @@ def model_result(
         "heads": list(maps.manifest["heads"]),
         "history": card.history,
         "splits": {
-            split: split_scores(
-                logits[rows], maps.manifest["heads"], labels[rows], prepared.class_names, groups[rows], resamples, seed
-            )
+            split: split_scores(logits[rows], maps.manifest["heads"], labels[rows], prepared.class_names, groups[rows])
             for split, rows in splits.items()
         },
         "groups": by_group(right, of_foremost or on_foreground, sample, names, resamples, seed)

@@ -82,6 +82,7 @@ def look(
     wheretolook look cells --model models/last-0.safetensors
     wheretolook look cell.png --model models/every-0.safetensors --layer all --class all
     """
+    from wheretolook.data.readable import visible
     from wheretolook.look.files import check_model_path, find_images
 
     check_model_path(model)
@@ -104,9 +105,11 @@ def look(
         written = f"{seen.pictures} picture{'s' if seen.pictures > 1 else ''} and as many maps in {out}"
     table = folder / "predictions.csv"
     if len(seen.names) > LISTED:
-        click.echo(f"{counts_table(seen.class_names, seen.scores)}\nThe prediction of each image stands in {table}")
+        click.echo(
+            f"{visible(counts_table(seen.class_names, seen.scores))}\nThe prediction of each image stands in {table}"
+        )
     else:
-        click.echo(predictions_table(seen.names, seen.class_names, seen.scores))
+        click.echo(visible(predictions_table(seen.names, seen.class_names, seen.scores)))
     click.echo(written)
     if seen.refused:
         raise click.ClickException(f"{seen.refused} of {len(paths)} files could not be read as images")

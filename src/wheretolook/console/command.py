@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from wheretolook.data.readable import visible
 from wheretolook.data.refusal import Refusal
 
 
@@ -56,9 +57,9 @@ def showing_failures() -> Iterator[None]:
     try:
         yield
     except Refusal as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(visible(str(error))) from error
     except (OSError, MemoryError, ImportError, RuntimeError, OperationalError) as error:
         message = explained(error)
         if message is None:
             raise
-        raise click.ClickException(message) from error
+        raise click.ClickException(visible(message)) from error

@@ -10,7 +10,13 @@ Keys (counts are of images, if nothing else is said; lists of examples end at EX
 - `unreadable`: [{`image_id`, `reason`}], left out of the arrays.
 - `dropped_classes.CLASS`: {`images`, `reason`}, left out of the arrays.
 - `duplicates`: the same pixels more than once in one class; `conflicts`: the same pixels under two labels. Each
-  {`sets`, `images`, `examples`: [[image_id, ...], ...]}; unreadable and dropped images are not looked at.
+  {`sets`, `images`, `splits.SPLIT` (images), `examples`: [[image_id, ...], ...]}; unreadable and dropped images are not
+  looked at. `conflicts` has `certain_errors.SPLIT` besides: errors that any network makes, since one picture has two
+  labels.
+- `near_copies`: images that show the same picture, equal pixels included (`wheretolook.data.near_copies`), as prepared:
+  `compared` (images that were compared with all others; 0: too small for that), `units` (lists of rows of the index,
+  each one picture), `sets`, `images`, `splits`, `examples` as above; `of_trained`: {`splits.SPLIT`: images of val and
+  test whose picture is in train too, `examples`}; `across_groups` and `two_labels` as `duplicates`.
 - `groups`: null without a pattern, else {`pattern`, `count`, `one_class`: {`count`, `by_class.CLASS`,
   `examples.CLASS`}}: groups all of whose images have one label.
 - `sizes`: `width` and `height` of the files, each {`least`, `median`, `most`} in pixels.
@@ -27,14 +33,13 @@ Keys (counts are of images, if nothing else is said; lists of examples end at EX
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from wheretolook.data.audit_copies import EXAMPLES, audit_equal
 from wheretolook.data.scan import ImageFile, Masks
-
-EXAMPLES = 20
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ def audit_rows(rows: Sequence[Row], splits: Sequence[str]) -> dict[str, Any]:
         "images": len(rows),
         "splits": {split: _split([row for row in rows if row.split == split], class_names) for split in splits},
         "sizes": {side: _range([getattr(row, side) for row in rows]) for side in ("width", "height")},
-        **audit_pixels(rows),
+        **audit_equal(rows, splits),
     }
 
 
@@ -72,6 +77,13 @@ def audit_sentence(audit: Mapping[str, Any]) -> str:
         "unreadable": len(audit["unreadable"]),
         "duplicates": audit["duplicates"]["images"],
         "with two labels": audit["conflicts"]["images"],
+        **{
+            f"of {split} with a near copy in train": count
+            for split, count in (audit["near_copies"]["of_trained"]["splits"]).items()
+        },
+        "with a near copy in another group": audit["near_copies"]["across_groups"]["images"],
+        "with a near copy of another label": audit["near_copies"]["two_labels"]["images"]
+        - audit["conflicts"]["images"],
         "of dropped classes": sum(dropped["images"] for dropped in audit["dropped_classes"].values()),
         "files that are no images": audit["ignored"]["count"],
         "masks of no image": names["of_no_image"]["count"] if names else 0,
@@ -110,16 +122,6 @@ def audit_classes(
         }
         for name, count in sorted(found.items())
     }
-
-
-def audit_pixels(rows: Sequence[Row]) -> dict[str, Any]:
-    """Images with the same pixels: within one class (`duplicates`), and under two labels (`conflicts`)."""
-    same: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        same[row.pixels].append(row)
-    within = [alike for alike in same.values() if len(alike) > 1 and len({row.class_name for row in alike}) == 1]
-    across = [alike for alike in same.values() if len({row.class_name for row in alike}) > 1]
-    return {"duplicates": _sets(within), "conflicts": _sets(across)}
 
 
 def audit_groups(rows: Sequence[Row], pattern: str) -> dict[str, Any] | None:
@@ -183,11 +185,6 @@ def audit_depth(deepest: Sequence[int]) -> dict[str, Any]:
 def some(names: Sequence[str]) -> dict[str, Any]:
     """A count and the first examples."""
     return {"count": len(names), "examples": list(names[:EXAMPLES])}
-
-
-def _sets(sets: Iterable[list[Row]]) -> dict[str, Any]:
-    listed = [[row.image_id for row in alike] for alike in sets]
-    return {"sets": len(listed), "images": sum(map(len, listed)), "examples": listed[:EXAMPLES]}
 
 
 def _split(rows: Sequence[Row], class_names: Sequence[str]) -> dict[str, Any]:

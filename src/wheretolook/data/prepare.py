@@ -21,8 +21,10 @@ from wheretolook.data.audit import (
     audit_rows,
     some,
 )
+from wheretolook.data.audit_copies import audit_near
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.masks import parse_mask_values
+from wheretolook.data.near_copies import find_near_copies
 from wheretolook.data.prepared import COLUMNS, SPLITS
 from wheretolook.data.rare import check_classes
 from wheretolook.data.refusal import Refusal
@@ -90,8 +92,10 @@ def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any
         )
         keep_rows(folder / "decoded.npy", np.array([row for row, _ in kept]), folder / "images.npy")
         _write_index(folder / "index.csv", rows)
+        near = find_near_copies(np.load(folder / "images.npy", mmap_mode="r"))
         audit = {
             **audit_rows(rows, SPLITS),
+            "near_copies": audit_near(rows, near, SPLITS, trained=SPLITS[0]),
             "files": len(scan.files),
             "classes": audit_classes(scan.files, bad, rows, SPLITS),
             "unreadable": [{"image_id": image_id, "reason": reason} for image_id, reason in bad.items()],

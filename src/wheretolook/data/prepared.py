@@ -33,6 +33,7 @@ class Prepared:
         sha256: of what a model is trained on and maps are made from: images and index, not masks.
         masks_sha256: of masks.npy; None without any.
         fit: how an image became a square, one of FITS; None where the audit does not say.
+        copies: rows of images that show the same picture, a tuple for each picture, as far as the audit names them.
     """
 
     images: np.ndarray
@@ -42,6 +43,7 @@ class Prepared:
     sha256: str
     masks_sha256: str | None = None
     fit: str | None = None
+    copies: tuple[tuple[int, ...], ...] = ()
 
     @property
     def labels(self) -> np.ndarray:
@@ -72,7 +74,8 @@ def load_prepared(folder: Path) -> Prepared:
         _check_shape(folder / "masks.npy", masks.shape, images.shape[:3])
     sha256 = hashlib.sha256(f"{hashes['images.npy']} {hashes['index.csv']}".encode()).hexdigest()
     class_names, fit = tuple(audit["class_names"]), audit.get("prepared", {}).get("fit")
-    return Prepared(images, masks, index, class_names, sha256, hashes.get("masks.npy"), fit)
+    copies = tuple(tuple(map(int, unit)) for unit in audit.get("near_copies", {}).get("units", ()))
+    return Prepared(images, masks, index, class_names, sha256, hashes.get("masks.npy"), fit, copies)
 
 
 def _read_audit(path: Path) -> dict:

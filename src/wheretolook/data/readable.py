@@ -1,5 +1,9 @@
-"""Names that a terminal, a table and a file system all take as they are."""
+"""Names that others gave (classes, files, groups): which are taken, and how they are shown.
 
+`visible` is for every place where people read: terminal, summary, page, pictures. `markdown_text` is for Markdown.
+"""
+
+import re
 import unicodedata
 
 # Control characters, as a line break or an escape; invisible ones, as those that turn the direction of writing or have
@@ -29,3 +33,29 @@ def _hides(name: str, place: int) -> bool:
     if name[place] in JOINERS:
         return place == 0 or name[place - 1].isascii() or name[place + 1 : place + 2].isascii()
     return unicodedata.category(name[place]) in UNREADABLE
+
+
+def visible(text: str) -> str:
+    """Text with an escape (`\\u202e`) for each character that is not seen, or that changes how others are seen.
+
+    Those are control characters other than line breaks and tabs, bidirectional and zero-width ones, and halves of
+    characters. What is visible stays as it is, in any script.
+    """
+    return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    if character.isprintable() or character in "\n\t" or unicodedata.category(character) == "Zs":
+        return character
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+# Characters that Markdown would read as its own; "_" inside a word, and "&" before a space, it leaves alone.
+MARKDOWN = re.compile(r"[\\`*\[\]|~#$]|(?<![^\W_])_|_(?![^\W_])")
+
+
+def markdown_text(text: str) -> str:
+    """Text that Markdown shows as it is: neither HTML, nor emphasis, links or table cells of its own."""
+    escaped = MARKDOWN.sub(lambda found: "\\" + found.group(), visible(text))
+    return re.sub(r"&(?=[#\w])", "&amp;", escaped).replace("<", "&lt;")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from wheretolook.analysis.agreement.subsets import ALL_CLASSES
 from wheretolook.diff.difference import Difference
 from wheretolook.diff.models import ModelChange
 from wheretolook.report.words import NOTHING, count, listed, number
@@ -126,7 +127,7 @@ def _most(classes: Mapping[str, float]) -> str:
 
 
 def _class(name: str) -> str:
-    return "all" if name == "*" else name
+    return "all" if name == ALL_CLASSES else name
 
 
 def signed(value: float | None) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from wheretolook.data.readable import markdown_text, visible
 from wheretolook.diff.difference import Difference
 from wheretolook.diff.tables import Table, sentences_of, tables_of
 
@@ -14,7 +15,7 @@ def terminal_text(difference: Difference) -> str:
     parts = [f"{difference.a} → {difference.b}", *sentences_of(difference)]
     for table in tables_of(difference):
         parts += ["", table.title, *([table.note] if table.note else []), "", _table(table, "simple")]
-    return "\n".join(parts) + "\n"
+    return visible("\n".join(parts) + "\n")
 
 
 def markdown(difference: Difference, pictures: Mapping[str, Path]) -> str:
@@ -24,9 +25,10 @@ def markdown(difference: Difference, pictures: Mapping[str, Path]) -> str:
         difference: what changed.
         pictures: file by model's name, linked as it is given.
     """
-    parts = [f"### {_escaped(difference.a)} → {_escaped(difference.b)}", *map(_escaped, sentences_of(difference))]
+    parts = [f"### {markdown_text(f'{difference.a} → {difference.b}')}", *map(markdown_text, sentences_of(difference))]
     for table in tables_of(difference):
-        body = _table(Table("", "", table.head, tuple(tuple(map(_escaped, row)) for row in table.rows)), "pipe")
+        rows = tuple(tuple(map(markdown_text, row)) for row in table.rows)
+        body = _table(Table("", "", table.head, rows), "pipe")
         if len(table.rows) > 12:
             body = f"<details><summary>{len(table.rows)} rows</summary>\n\n{body}\n\n</details>"
         parts += [f"**{table.title}**", *([table.note] if table.note else []), body]
@@ -56,7 +58,3 @@ def _table(table: Table, form: str) -> str:
 
     # A name such as 1e5 stays as it is.
     return tabulate(table.rows, table.head, tablefmt=form, disable_numparse=True)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;")

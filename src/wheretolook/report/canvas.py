@@ -1,16 +1,18 @@
 """Figures for print: matplotlib without pyplot, the same bytes for the same inputs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wheretolook.analysis.maps.enlarge import enlarge
 from wheretolook.data.atomic import replacing
 from wheretolook.report.colours import colour, opacity
+from wheretolook.report.fonts import drawable, font_families
+from wheretolook.report.words import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,9 +23,9 @@ MODELS = ("#0b62a8", "#3d93d8", "#b4460f", "#e08a2b", "#1d7a55", "#7b4fa0", "#8f
 # Charts are sharp at 160 dots an inch; pictures of maps hold no finer detail than 120 show, and are kept small.
 CHART, PICTURE = 160, 120
 CAPTION = 6  # points
+LETTER = 0.6  # of DejaVu Sans, a letter is so much of its size wide, on average
 STRONGEST = 0.75  # opacity of a map over its image where it is strong; what is near zero is clear
 STYLE = {
-    "font.family": "DejaVu Sans",
     "font.size": 8,
     "axes.edgecolor": SOFT,
     "axes.labelcolor": INK,
@@ -35,6 +37,7 @@ STYLE = {
     "xtick.color": SOFT,
     "ytick.color": SOFT,
     "legend.frameon": False,
+    "text.parse_math": False,  # "$" in a name is a letter
     "figure.facecolor": "white",
 }
 
@@ -49,7 +52,9 @@ def drawing(path: Path, width: float, height: float, dots: int = CHART) -> Itera
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, "backend": "agg", **STYLE}):
+    with matplotlib.rc_context(
+        {**matplotlib.rcParamsDefault, "backend": "agg", "font.family": font_families(), **STYLE}
+    ):
         figure = Figure(figsize=(width, height), dpi=dots, layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
@@ -59,8 +64,27 @@ def drawing(path: Path, width: float, height: float, dots: int = CHART) -> Itera
 
 def caption(figure: "Figure", text: str) -> None:
     """Write text below a figure, in as many lines as its width asks for: matplotlib cuts a longer line at both ends."""
-    letters = figure.get_figwidth() * 72 / (0.6 * CAPTION)  # of DejaVu Sans, a letter is 0.6 of its size wide at most
+    letters = figure.get_figwidth() * 72 / (LETTER * CAPTION)
     figure.supxlabel(fill(text, int(letters)), fontsize=CAPTION)
+
+
+def legend_below(figure: "Figure", handles: Mapping[str, Any]) -> None:
+    """Put a legend below a figure, in as many columns as fit into its width; the figure grows by the lines it takes.
+
+    Args:
+        figure: with its panels drawn.
+        handles: what is explained, by label.
+    """
+    # A handle, its gap and the gap between columns take 6 letters' height.
+    widest = max(len(label) for label in handles) * LETTER * CAPTION + 6 * CAPTION
+    columns = max(1, min(len(handles), int((figure.get_figwidth() * 72 - 12) / widest)))
+    figure.set_figheight(figure.get_figheight() + 1.6 * CAPTION / 72 * -(-len(handles) // columns))
+    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=columns, fontsize=CAPTION)
+
+
+def title(text: str, most: int) -> str:
+    """A foreign name as it stands in a picture: at most `most` letters, each of which the fonts can draw."""
+    return shortened(drawable(text), most)
 
 
 def show_overlay(axes: "Axes", image: np.ndarray, values: np.ndarray | None, limit: float) -> None:

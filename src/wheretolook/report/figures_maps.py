@@ -3,19 +3,20 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unicodedata import east_asian_width
 
 import numpy as np
 
 from wheretolook.analysis.maps.target import open_target
 from wheretolook.cams.store import Maps
 from wheretolook.data.prepared import Prepared
-from wheretolook.report.canvas import INK, PICTURE, WRONG, bare, caption, drawing, show_overlay, strength
+from wheretolook.report.canvas import INK, PICTURE, WRONG, bare, caption, drawing, show_overlay, strength, title
 from wheretolook.report.gallery import Gallery
 from wheretolook.report.results import Results
 from wheretolook.report.sanity import MARK, fails_sanity
 from wheretolook.report.shown import FIGURE, shown_classes
 from wheretolook.report.views import View, mean_images, of_rows, overlays_of, views_of
-from wheretolook.report.words import percent, shortened
+from wheretolook.report.words import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,12 +26,12 @@ SCALE = "Red: for the true class, blue: against. Full colour: each model's own 9
 
 
 def draw_images(path: Path, results: Results, prepared: Prepared, maps: Mapping[str, Maps], gallery: Gallery) -> None:
-    """Images across all models: of each class the one most agreed on and the one least, then what was got wrong.
+    """Images across all models: of each class the one most agreed on and the one least, then two that were got wrong.
 
     Of many classes, some.
     """
     labels = prepared.labels[gallery.rows]
-    shown = shown_classes(results, FIGURE, {prepared.class_names[k] for k in labels[~_erred(gallery, labels)]})
+    shown = shown_classes(results, FIGURE, {prepared.class_names[k] for k in labels})
     positions = telling(gallery, labels, 2, [prepared.class_names.index(name) for name in shown.names])
     names = results.names
     with drawing(path, 1.25 * (len(names) + 1), 1.5 * len(positions) + 0.3, PICTURE) as figure:
@@ -41,18 +42,22 @@ def draw_images(path: Path, results: Results, prepared: Prepared, maps: Mapping[
         for axes, position in zip(panels[:, 0], positions, strict=True):
             row = gallery.rows[position]
             show_overlay(axes, prepared.images[row], None, 1)
-            class_name = shortened(prepared.index["class_name"].iloc[row], LONGEST)
+            class_name = title(prepared.index["class_name"].iloc[row], LONGEST)
             axes.set_title(class_name, fontsize=title_size(class_name))
         caption(figure, " ".join(filter(None, (f"{gallery.method}, last layer. {SCALE}", shown.note))))
 
 
 def title_size(text: str) -> float:
     """Points at which a title stays within its picture."""
-    return min(7.0, 7.0 * 19 / max(len(text), 1))
+    letters = sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
+    return min(7.0, 7.0 * 19 / max(letters, 1))
 
 
 def telling(gallery: Gallery, labels: np.ndarray, wrong: int, classes: Sequence[int] | None = None) -> list[int]:
     """Positions in the gallery: for each class the least and the most disagreement, then up to `wrong` wrong images.
+
+    Those of a class are images that all models got right; where there are none, any. The wrong ones are of different
+    classes, as far as that is possible.
 
     Args:
         gallery: the images.
@@ -64,10 +69,13 @@ def telling(gallery: Gallery, labels: np.ndarray, wrong: int, classes: Sequence[
     erred = _erred(gallery, labels)
     chosen: list[int] = []
     for class_index in np.unique(labels) if classes is None else classes:
-        right = np.flatnonzero((labels == class_index) & ~erred)
-        ordered = right[np.argsort(apart[right], kind="stable")]
+        own = np.flatnonzero((labels == class_index) & ~erred)
+        own = own if len(own) else np.flatnonzero(labels == class_index)
+        ordered = own[np.argsort(apart[own], kind="stable")]
         chosen += list(dict.fromkeys(int(position) for position in (*ordered[:1], *ordered[-1:])))
-    return chosen + [int(position) for position in np.flatnonzero(erred)[:wrong]]
+    left = [int(position) for position in np.flatnonzero(erred) if position not in chosen]
+    first_of_class = {int(labels[position]): position for position in reversed(left)}.values()
+    return chosen + [*sorted(first_of_class), *(each for each in left if each not in first_of_class)][:wrong]
 
 
 def _erred(gallery: Gallery, labels: np.ndarray) -> np.ndarray:
@@ -86,8 +94,8 @@ def _column_of_maps(
         scores = gallery.scores[name][position]
         called = int(scores.argmax())
         right = called == prepared.labels[gallery.rows[position]]
-        told = f"{'' if right else '✗ '}{shortened(prepared.class_names[called], LONGEST)} {percent(scores[called], 0)}"
-        said = shortened(name, LONGEST) + mark
+        told = f"{'' if right else '✗ '}{title(prepared.class_names[called], LONGEST)} {percent(scores[called], 0)}"
+        said = title(name, LONGEST) + mark
         size = min(title_size(said), title_size(told))
         axes.set_title(f"{said}\n{told}", fontsize=size, color=INK if right else WRONG)
 
@@ -111,11 +119,11 @@ def draw_layers(path: Path, results: Results, prepared: Prepared, maps: Mapping[
                 axes.set_xlabel(_mark(results, name, view.method, layer).strip(), fontsize=6, color=WRONG)
         for axes, (method, name) in zip(panels[:, 0], lines, strict=True):
             show_overlay(axes, prepared.images[gallery.rows[position]], None, 1)
-            axes.set_ylabel(f"{shortened(name, 18)}\n{method}", rotation=0, ha="right", va="center", fontsize=7)
+            axes.set_ylabel(f"{title(name, 18)}\n{method}", rotation=0, ha="right", va="center", fontsize=7)
         panels[0, 0].set_title("image", fontsize=7)
         for axes, depth in zip(panels[0, 1:], depths, strict=True):
             axes.set_title(next(view.label for view in views if view.depth == depth), fontsize=7)
-        caption(figure, f"{shortened(prepared.index['image_id'].iloc[gallery.rows[position]], 60)}. {SCALE}")
+        caption(figure, f"{title(prepared.index['image_id'].iloc[gallery.rows[position]], 60)}. {SCALE}")
 
 
 def _mark(results: Results, name: str, method: str, layer: str | None) -> str:
@@ -157,8 +165,8 @@ def draw_classes(path: Path, results: Results, maps: Mapping[str, Maps], compari
             panels[row, 0].set_ylabel(_wrapped(label), rotation=0, ha="right", va="center", fontsize=7)
             for axes, (name, array) in zip(panels[row, 1:], columns, strict=True):
                 show_overlay(axes, behind, array[row], limit)
-                title = shortened(name, LONGEST) + marks.get(name, "")
-                axes.set_title(title if row == 0 else "", fontsize=title_size(name))
+                named = title(name, LONGEST) + marks.get(name, "")
+                axes.set_title(named if row == 0 else "", fontsize=title_size(name))
         panels[0, 0].set_title("mean image", fontsize=7)
         told = f"{method}, last layer; each model divided by its RMS over the {results.split} split"
         told = f"{told}; full colour at {limit:.2f} RMS everywhere."
@@ -168,4 +176,4 @@ def draw_classes(path: Path, results: Results, maps: Mapping[str, Maps], compari
 def _wrapped(label: str) -> str:
     from textwrap import fill
 
-    return fill(shortened(label, 2 * LONGEST), 18)
+    return fill(title(label, 2 * LONGEST), 18)

@@ -8,12 +8,11 @@ import numpy as np
 
 from wheretolook.analysis.agreement.agreement_rows import NULLS
 from wheretolook.cams.method_order import cam_first
-from wheretolook.report.canvas import ACCENT, MODELS, SOFT, WRONG, bare, drawing
-from wheretolook.report.metrics import evidence_of
+from wheretolook.report.canvas import ACCENT, MODELS, SOFT, WRONG, bare, drawing, legend_below, title
+from wheretolook.report.metrics import shared_evidence_of
 from wheretolook.report.results import Results
 from wheretolook.report.sanity import MARK, fails_sanity
 from wheretolook.report.shown import FIGURE, PAGE, shown_classes
-from wheretolook.report.words import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,14 +60,15 @@ def draw_agreement(path: Path, results: Results) -> None:
                     fontsize=7,
                 )
             axes.set_yticks(places, of_class["model_a"] + ", " + of_class["model_b"])
-            axes.set_title(shortened(class_name, TITLE))
+            axes.set_title(title(class_name, TITLE))
             axes.set_xlabel("r of two models' maps of one image")
             axes.invert_yaxis() if axes is panels[0] else None
         if not classes:
             bare(panels[0])
             panels[0].text(0.5, 0.5, "one model: nothing to compare", ha="center", transform=panels[0].transAxes)
             return
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=6)
+        handles, labels = panels[0].get_legend_handles_labels()
+        legend_below(figure, dict(zip(labels, handles, strict=True)))
 
 
 def draw_training(path: Path, results: Results) -> None:
@@ -105,7 +105,7 @@ def draw_confusion(path: Path, results: Results) -> None:
     lines = -(-len(results.names) // columns)
     side = max(1.1, 0.45 * count) if count <= PAGE else SIDE
     # Names stand upright beside the matrix, and aslant below it: long ones need room, or nothing is left of it.
-    longest = max(len(shortened(name, LONGEST)) for name in results.class_names) if count <= PAGE else 0
+    longest = max(len(title(name, LONGEST)) for name in results.class_names) if count <= PAGE else 0
     more = max(0.0, LETTER * longest - 0.5 * side - 0.2)
     with drawing(path, (side + 0.3 + more) * columns + 1, (side + 0.9 + more / 2) * lines + 0.2) as figure:
         panels = figure.subplots(lines, columns, squeeze=False)
@@ -134,7 +134,7 @@ def _matrix(axes: "Axes", name: str, counts: np.ndarray, class_names: tuple[str,
         return
     for (row, column), value in np.ndenumerate(counts):
         axes.text(column, row, f"{value}", ha="center", va="center", fontsize=7)
-    names = [shortened(name, LONGEST) for name in class_names]
+    names = [title(name, LONGEST) for name in class_names]
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize=7)
     axes.set_yticks(range(len(names)), names, fontsize=7)
     axes.tick_params(length=0)
@@ -145,9 +145,9 @@ def draw_localisation(path: Path, results: Results) -> bool:
     """Energy inside the evidence by layer and model, beside the evidence's share of area; False without evidence."""
     keys = {key for name in results.names for key in results.models[name]["localisation"] or {}}
     methods = cam_first({key.split(".", 1)[0] for key in keys})
-    if not any(evidence_of(results.models[name], results.split, key) for name in results.names for key in keys):
+    if not any(shared_evidence_of(results.models[name], results.split, key) for name in results.names for key in keys):
         return False
-    with drawing(path, 3.1 * len(methods) + 0.5, 3.0) as figure:
+    with drawing(path, 3.1 * len(methods) + 0.5, 2.8) as figure:
         panels = figure.subplots(1, len(methods), sharey=True, squeeze=False)[0]
         for axes, method in zip(panels, methods, strict=True):
             _energies(axes, results, method)
@@ -155,7 +155,7 @@ def draw_localisation(path: Path, results: Results) -> bool:
         panels[0].set_ylim(0, 1)
         known = {label: line for axes in panels for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
         order = sorted(known, key=[*results.names, *known].index)  # the models first
-        figure.legend([known[label] for label in order], order, loc="outside lower center", ncols=4, fontsize=6)
+        legend_below(figure, {label: known[label] for label in order})
     return True
 
 
@@ -192,7 +192,7 @@ def _energies(axes: "Axes", results: Results, method: str) -> None:
 def _by_depth(result: dict[str, Any], split: str, method: str) -> dict[int, tuple[str, dict[str, float]]]:
     """Layer and evidence by depth: layers count from the last (0), where networks of unequal depth meet."""
     layers = result["layers"]
-    each = {layer: evidence_of(result, split, f"{method}.{layer}") for layer in layers}
+    each = {layer: shared_evidence_of(result, split, f"{method}.{layer}") for layer in layers}
     return {i - len(layers) + 1: (layer, each[layer]) for i, layer in enumerate(layers) if each[layer]}
 
 

@@ -1,13 +1,17 @@
 """The few sentences that a reader should take away, made from figures that are tabled elsewhere."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from math import log
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
+from wheretolook.report.baselines import baseline_of, judged_classes, judged_models, prediction_alerts
 from wheretolook.report.metrics import localisation_of
 from wheretolook.report.results import Results
+from wheretolook.report.sections_data import data_costs
 from wheretolook.report.sections_statements import statement_overview
+from wheretolook.report.trained_on import data_alerts
 from wheretolook.report.words import count, listed, percent_span, span
 
 if TYPE_CHECKING:
@@ -20,13 +24,32 @@ TOLD = 10  # classes that are told of one by one; of more, the lowest and the hi
 
 
 def findings_of(results: Results) -> list[str]:
-    """What may be said of the classes; how well the models do, whether they agree, where they look."""
-    overview = statement_overview(results)
-    return [*([overview] if overview else []), *measured_findings(results)]
+    """What limits every figure; what may be said of the classes; how well models do, agree, and where they look.
+
+    Nothing but the first where no model is better than calling every image by the most frequent class.
+    """
+    overview = statement_overview(_of_judged_classes(results)) if judged_models(results) else ""
+    return [*alerts_of(results), *([overview] if overview else []), *measured_findings(results)]
+
+
+def _of_judged_classes(results: Results) -> Results:
+    """The same without statements about classes that some model never predicts."""
+    if results.statements is None:
+        return results
+    judged = judged_classes(results)
+    classes = {name: found for name, found in results.statements["classes"].items() if name in judged}
+    return replace(results, statements={**results.statements, "classes": classes})
+
+
+def alerts_of(results: Results) -> list[str]:
+    """What to know before any figure: models or classes that are not predicted, foreign training data, copies."""
+    return [*prediction_alerts(results), *data_alerts(results), *data_costs(results.audit, results.split)]
 
 
 def measured_findings(results: Results) -> list[str]:
-    """The same without the statements."""
+    """How well the models do, whether they agree, where they look: of models and classes that are predicted at all."""
+    if not judged_models(results):
+        return []
     return [*_accuracy(results), *_agreement(results), *_evidence(results)]
 
 
@@ -43,18 +66,21 @@ def still_falling(results: Results) -> str:
 
 
 def _accuracy(results: Results) -> Iterable[str]:
-    splits = [results.models[name]["splits"].get(results.split) for name in results.names]
-    known = [figures for figures in splits if figures]
-    if known:
-        share = percent_span(figures["accuracy"] for figures in known)
+    splits = [results.models[name]["splits"].get(results.split) for name in judged_models(results)]
+    known, baseline = [figures for figures in splits if figures], baseline_of(results)
+    if known and baseline:
+        share, balanced = (percent_span(figures[key] for figures in known) for key in ("accuracy", "balanced_accuracy"))
         images = count(known[0]["images"], "image")
-        models = count(len(known), "model")
+        models = f"The {count(len(known), 'model')}" if len(known) == len(results.names) else f"{len(known)} models"
         are = "is" if len(known) == 1 else "are"
-        yield f"The {models} {are} right on {share} of {images} of the {results.split} split."
+        yield (
+            f"{models} {are} right on {share} of {images} of the {results.split} split ({baseline.words}); balanced "
+            f"over the classes, on {balanced}."
+        )
 
 
 def _evidence(results: Results) -> Iterable[str]:
-    found = {name: rows for name in results.class_names if (rows := _with_evidence(results, name))}
+    found = {name: rows for name in judged_classes(results) if (rows := _with_evidence(results, name))}
     if len(found) > TOLD:
         ordered = sorted(found, key=lambda name: mean(row["energy_ratio"] for row in found[name]))
         every = [row for rows in found.values() for row in rows]
@@ -81,15 +107,16 @@ def _centre(rows: Iterable[dict[str, Any]]) -> str:
 
 def _with_evidence(results: Results, class_name: str) -> list[dict[str, Any]]:
     """Localisation of a class by each model that has a figure for it."""
-    rows = [localisation_of(results.models[name], results.split).get(class_name) for name in results.names]
+    rows = [localisation_of(results.models[name], results.split).get(class_name) for name in judged_models(results)]
     return [row for row in rows if row and row["evidence_images"] and row["energy"] is not None]
 
 
 def _agreement(results: Results) -> Iterable[str]:
-    rows = results.primary()
+    rows, models, classes = results.primary(), judged_models(results), judged_classes(results)
+    rows = rows[rows["model_a"].isin(models) & rows["model_b"].isin(models)]
     if len(rows) == 0:
         return
-    own = rows[rows["class_name"].isin(results.class_names)]
+    own = rows[rows["class_name"].isin(classes)]
     means = own.groupby("class_name", sort=False)["mean"].mean().dropna()
     if len(means) > TOLD:
         ends = [_correlations(rows[rows["class_name"] == name], name) for name in (means.idxmin(), means.idxmax())]
@@ -98,7 +125,7 @@ def _agreement(results: Results) -> Iterable[str]:
             f"{count(len(means), 'class')}: least by {ends[0]}, most by {ends[1]}."
         )
         return
-    told = [told for name in results.class_names if (told := _correlations(rows[rows["class_name"] == name], name))]
+    told = [told for name in classes if (told := _correlations(rows[rows["class_name"] == name], name))]
     if told:
         yield f"Two models' maps of one image correlate by {listed(told)}."
 

@@ -35,7 +35,10 @@ class Gallery:
 
 
 def choose_rows(labels: np.ndarray, wrong: np.ndarray, count: int) -> np.ndarray:
-    """Which of n images to show: those that some model got wrong first, then the others spread evenly over each class.
+    """Which of n images to show: of each class those right in all models, and the others, in equal shares.
+
+    What such a part cannot fill, the others share; so each part that has images has one, given `count` of them. Within
+    a part, images are taken at even distances.
 
     Args:
         labels: (n,) class index.
@@ -45,11 +48,11 @@ def choose_rows(labels: np.ndarray, wrong: np.ndarray, count: int) -> np.ndarray
     Returns:
         Positions, int64, ascending.
     """
-    chosen = _spread(np.flatnonzero(wrong), min(count, int(wrong.sum())))
-    rest = count - len(chosen)
-    by_class = [np.flatnonzero((labels == k) & ~wrong) for k in np.unique(labels)]
-    # Smallest class first: what it cannot fill, the others share.
-    for left, positions in zip(range(len(by_class), 0, -1), sorted(by_class, key=len), strict=True):
+    chosen, rest = np.zeros(0, np.int64), count
+    parts = [np.flatnonzero((labels == k) & (wrong == erred)) for k in np.unique(labels) for erred in (True, False)]
+    parts = [positions for positions in parts if len(positions)]
+    # Smallest first: what it cannot fill, the others share.
+    for left, positions in zip(range(len(parts), 0, -1), sorted(parts, key=len), strict=True):
         taken = _spread(positions, min(len(positions), rest // left))
         chosen, rest = np.concatenate([chosen, taken]), rest - len(taken)
     return np.sort(chosen)

@@ -4,7 +4,7 @@ from typing import Any
 
 from wheretolook.report.results import Results, primary_key
 
-CLASSIFICATION = ("accuracy", "balanced_accuracy", "auroc", "ece", "brier", "log_loss")
+CLASSIFICATION = ("accuracy", "majority_share", "balanced_accuracy", "auroc", "ece", "brier", "log_loss")
 EVIDENCE = ("energy", "energy_ratio", "pointing", "mark_energy", "mark_ratio", "foreground_ratio")
 
 
@@ -19,7 +19,9 @@ def metrics_of(results: Results) -> dict[str, Any]:
 def _model(results: Results, name: str) -> dict[str, Any]:
     result = results.models[name]
     figures: dict[str, Any] = {
-        split: _floats(figures, CLASSIFICATION) for split, figures in result["splits"].items() if figures
+        split: _floats({**figures, "majority_share": _majority_share(figures)}, CLASSIFICATION)
+        for split, figures in result["splits"].items()
+        if figures
     }
     located = localisation_of(result, results.split)
     if located:
@@ -70,6 +72,23 @@ def evidence_of(result: dict[str, Any], split: str, key: str = "") -> dict[str, 
     return {**mean, "ceiling": mean["energy_ceiling"], "ratio": mean["energy"] / mean["area_share"]}
 
 
+def shared_evidence_of(result: dict[str, Any], split: str, key: str) -> dict[str, float]:
+    """Energy, area share and ceiling over images that all layers of the method have in common; empty without any.
+
+    Args:
+        result: reports/models/NAME.json.
+        split: which split.
+        key: METHOD.LAYER.
+    """
+    rows = [row for row in (result["localisation"] or {}).get(key, {}).get(split, {}).values() if row["shared_images"]]
+    images = sum(row["shared_images"] for row in rows)
+    return {
+        name: sum(row[f"shared_{name}"] * row["shared_images"] for row in rows) / images
+        for name in ("energy", "area_share", "ceiling")
+        if images
+    }
+
+
 def faithfulness_of(result: dict[str, Any]) -> dict[str, Any]:
     """By class: the score left after removal by the model's own map, and its gaps; none where it is undefined."""
     by_class = (result["faithfulness"] or {}).get("classes", {})
@@ -89,6 +108,12 @@ def agreement_with_others(results: Results, name: str) -> dict[str, float]:
     rows = rows[((rows["model_a"] == name) | (rows["model_b"] == name)) & rows["mean"].notna()]
     means = rows.groupby("class_name", sort=False)["mean"].mean()
     return {class_name: float(means[class_name]) for class_name in results.class_names if class_name in means}
+
+
+def _majority_share(figures: dict[str, Any]) -> float:
+    """Accuracy of calling every image by the most frequent class."""
+    images = [sum(row) for row in figures["confusion"]]
+    return max(images) / sum(images)
 
 
 def _floats(figures: dict[str, Any], keys: tuple[str, ...]) -> dict[str, float]:

@@ -12,6 +12,7 @@ from wheretolook.cams.manifest import EVERY_CLASS_UP_TO, array_name, stores_ever
 from wheretolook.cams.store import Maps
 from wheretolook.data.labels import EVIDENCE, MARK
 from wheretolook.data.prepared import Prepared
+from wheretolook.report.baselines import baseline_of
 from wheretolook.report.colours import diverging, sequential
 from wheretolook.report.gallery import Gallery
 from wheretolook.report.outlines import outline
@@ -20,6 +21,7 @@ from wheretolook.report.results import Results
 from wheretolook.report.sanity import fails_sanity
 from wheretolook.report.shown import PAGE, shown_classes
 from wheretolook.report.views import View, layer_labels, mean_images, of_rows, overlays_of, views_of
+from wheretolook.report.words import percent
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def page_data(
         comparison: the folder of the classes' mean maps.
         cells: maps finer than this a side are averaged by area.
     """
-    views = views_of(maps)
+    views, baseline = views_of(maps), baseline_of(results)
     shown = shown_classes(results, PAGE, results.overlays["classes"]).names
     blocks: dict[str, str] = {}
     described = {
@@ -56,6 +58,7 @@ def page_data(
         "size": int(prepared.images.shape[1]),
         "cells": cells,
         "total": gallery.total,
+        "majority": f" (always {baseline.majority_class}: {percent(baseline.majority, 0)})" if baseline else "",
         "split": results.split,
         "method": gallery.method,
         "colours": {"sequential": _table(sequential()), "diverging": _table(diverging())},

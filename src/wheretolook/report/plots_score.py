@@ -12,9 +12,9 @@ def sanity_table(results: Results) -> "pd.DataFrame":
     """One row for each model, map and step: mean |Spearman| with the trained network's maps; place orders the steps."""
     import pandas as pd
 
-    columns = ["model", "map", "randomised", "place", "spearman", "least", "most", "null"]
+    columns = ["model", "map", "randomised", "place", "spearman", "least", "most", "baseline"]
     rows = [
-        {"model": name, "map": key, "place": place, "null": found["null"], **step}
+        {"model": name, "map": key, "place": place, "baseline": found["baseline"], **step}
         for name in results.names
         for key, found in (results.models[name].get("sanity") or {}).items()
         for place, step in enumerate(found["steps"])

@@ -1,7 +1,8 @@
 """Everything that git tracks of finished results, read once: what every table, picture and page is made from."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,25 @@ class Results:
         rows = self.agreement
         chosen = rows[(rows["primary"] == 1) & (rows["figure"] == "pearson") & (rows["subset"] == "all")]
         return chosen.sort_values("kind", key=lambda kind: kind.map(KINDS.index), kind="stable")
+
+
+def escaped_results(results: Results, escape: Callable[[str], str]) -> Results:
+    """The same results, with every text in them, names of classes first of all, as `escape` gives it.
+
+    Names stay keys of what they were keys of, so that whoever writes from them need not know of it.
+    """
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, str):
+            return escape(value)
+        if isinstance(value, dict):
+            return {escape(key): walk(each) for key, each in value.items()}
+        return type(value)(map(walk, value)) if isinstance(value, list | tuple) else value
+
+    texts = results.agreement.select_dtypes(exclude="number").columns
+    agreement = results.agreement.assign(**{column: results.agreement[column].map(walk) for column in texts})
+    kept = {field.name: walk(getattr(results, field.name)) for field in fields(results) if field.name != "agreement"}
+    return Results(**kept, agreement=agreement)
 
 
 def load_results(reports: Path, prepared: Path) -> Results:

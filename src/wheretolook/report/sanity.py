@@ -9,15 +9,15 @@ MARK = "fails sanity"
 
 
 def fails_sanity(results: Results, name: str, method: str, layer: str | None) -> bool:
-    """Whether a model's maps of one method and layer stay alike when its weights are random; False where not asked."""
+    """Whether a model's maps of one method and layer stay alike when its weights are random; False where open."""
     found = (results.models[name].get("sanity") or {}).get(f"{method}.{layer}")
-    return found is not None and found["passed"] is False
+    return found is not None and found["verdict"] == "fail"
 
 
 def failing(results: Results, name: str) -> list[str]:
     """METHOD.LAYER of a model's maps that fail."""
     asked = results.models[name].get("sanity") or {}
-    return [key for key, found in asked.items() if found["passed"] is False]
+    return [key for key, found in asked.items() if found["verdict"] == "fail"]
 
 
 def sanity_lines(results: Results) -> Iterable[str]:
@@ -26,11 +26,10 @@ def sanity_lines(results: Results) -> Iterable[str]:
         asked = results.models[name].get("sanity")
         if not asked:
             continue
-        known = [key for key, found in asked.items() if found["passed"] is not None]
+        undecided = [key for key, found in asked.items() if found["verdict"] == "open"]
         bad = failing(results, name)
-        if not known:
-            yield f"- {name}: not decided: that takes ten random networks or more, of `export` and of `score`"
-        elif bad:
-            yield f"- {name}: **fail:** {listed(bad)} ({len(known) - len(bad)} of {len(known)} pass)"
-        else:
-            yield f"- {name}: all {len(known)} pass"
+        passed = len(asked) - len(bad) - len(undecided)
+        parts = [f"{passed} of {len(asked)} pass"]
+        parts += [f"**fail:** {listed(bad)}"] if bad else []
+        parts += [f"open: {listed(undecided)}"] if undecided else []
+        yield f"- {name}: {'; '.join(parts)}"

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from wheretolook.cams.method_order import cam_first
+from wheretolook.data.prepared import SPLITS
+from wheretolook.report.baselines import baseline_of
 from wheretolook.report.charts import LineChart, line_chart, round_up
-from wheretolook.report.metrics import evidence_of, localisation_of
+from wheretolook.report.metrics import evidence_of, localisation_of, shared_evidence_of
 from wheretolook.report.results import Results, loss_of, seed_of
 from wheretolook.report.sanity import MARK, fails_sanity
 from wheretolook.report.shown import PAGE
-from wheretolook.report.words import NOTHING, number, percent, percent_span
+from wheretolook.report.words import NOTHING, number, percent, percent_span, percent_with_interval
 
 ERRORS = 10  # pairs of classes that are shown of each model, where there are too many for a matrix
 
@@ -19,10 +21,16 @@ def model_rows(results: Results) -> list[dict[str, Any]]:
     return [_model_row(results, name) for name in results.names]
 
 
+def split_baselines(results: Results) -> list[str]:
+    """Of each split, what accuracies on it are compared with."""
+    found = {split: baseline_of(results, split) for split in SPLITS}
+    return [f"{split}: {baseline.words}" for split, baseline in found.items() if baseline]
+
+
 def _model_row(results: Results, name: str) -> dict[str, Any]:
     result = results.models[name]
     figures = result["splits"].get(results.split) or {}
-    low, high = figures.get("balanced_accuracy_low"), figures.get("balanced_accuracy_high")
+    balanced, low, high = (figures.get(f"balanced_accuracy{end}") for end in ("", "_low", "_high"))
     confusion = figures.get("confusion") or []
     evidence = evidence_of(result, results.split)
     return {
@@ -30,7 +38,7 @@ def _model_row(results: Results, name: str) -> dict[str, Any]:
         "loss": {"last": "last head", "every": "every head"}.get(loss_of(result), loss_of(result)),
         "seed": seed_of(result),
         "accuracy": percent(figures.get("accuracy")),
-        "balanced": NOTHING if low is None else f"{100 * low:.1f} to {100 * high:.1f} %",
+        "balanced": percent_with_interval(balanced, low, high),
         "auroc": number(figures.get("auroc"), 3),
         "ece": number(figures.get("ece"), 3),
         "wrong": sum(map(sum, confusion)) - sum(row[k] for k, row in enumerate(confusion)),
@@ -102,7 +110,7 @@ def _energy_cells(results: Results, name: str, method: str, count: int) -> list[
     result = results.models[name]
     cells = [
         _energy_cell(
-            evidence_of(result, results.split, f"{method}.{layer}"), fails_sanity(results, name, method, layer)
+            shared_evidence_of(result, results.split, f"{method}.{layer}"), fails_sanity(results, name, method, layer)
         )
         for layer in result["layers"][-count:]
     ]
@@ -140,7 +148,9 @@ def head_rows(results: Results, layers: Sequence[str]) -> dict[str, Any] | None:
     """Accuracy of each trained head on the compared split, where some model has more than one."""
     if all(len(results.models[name]["heads"]) < 2 for name in results.names):
         return None
-    return {"layers": layers, "rows": [_head_row(results, name, len(layers)) for name in results.names]}
+    baseline = baseline_of(results)
+    rows = [_head_row(results, name, len(layers)) for name in results.names]
+    return {"layers": layers, "rows": rows, "baseline": baseline.words if baseline else ""}
 
 
 def _head_row(results: Results, name: str, count: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from wheretolook.report.words import NOTHING, count, number, number_with_interva
 if TYPE_CHECKING:
     import pandas as pd
 
-KIND_WORDS = {"seeds": "one recipe, other seeds", "recipes": "different recipes", "drive": "with a model from Drive"}
+KIND_WORDS = {"seeds": "one recipe, other seeds", "recipes": "different recipes", "drive": "with an imported model"}
 # Each null has its own shape, since colour alone would not be read by everybody.
 SHAPES = {
     "other": "M-4 -4L4 4M-4 4L4 -4",

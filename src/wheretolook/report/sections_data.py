@@ -5,7 +5,7 @@ from typing import Any
 
 from wheretolook.data.prepared import SPLITS
 from wheretolook.report.shown import PAGE
-from wheretolook.report.words import count, listed
+from wheretolook.report.words import count, listed, percent
 
 
 def audit_section(audit: Mapping[str, Any]) -> dict[str, Any]:
@@ -23,10 +23,35 @@ def audit_section(audit: Mapping[str, Any]) -> dict[str, Any]:
     return {"splits": splits, "classes": classes, "folded": folded, "lines": list(_audit_lines(audit))}
 
 
+def data_costs(audit: Mapping[str, Any], split: str) -> list[str]:
+    """What copies and contradictory labels do to the figures of a split; empty where they do nothing."""
+    images, found = audit["splits"][split]["images"], []
+    wrong = audit["conflicts"]["certain_errors"][split]
+    if wrong:
+        are = "is" if wrong == 1 else "are"
+        found.append(
+            f"{count(wrong, 'image')} of the {split} split {are} wrong whatever a model says: the same pixels have two "
+            f"labels. Accuracy is at most {percent(1 - wrong / images)}."
+        )
+    near = audit["near_copies"]
+    seen = near["of_trained"]["splits"].get(split, 0)
+    if seen:
+        have = "has a near copy" if seen == 1 else "have near copies"
+        found.append(
+            f"{seen:,} of {count(images, 'image')} of the {split} split ({percent(seen / images, 0)}) {have} among the "
+            "images of the train split: figures on them show memory, not what holds on new images."
+        )
+    doubted = near["two_labels"]["splits"][split] - audit["conflicts"]["splits"][split]
+    if doubted > 0:
+        have = "has a near copy" if doubted == 1 else "have near copies"
+        found.append(f"{count(doubted, 'image')} of the {split} split {have} under another label.")
+    return found
+
+
 def _audit_lines(audit: Mapping[str, Any]) -> Iterable[str]:
-    duplicates, conflicts = audit["duplicates"], audit["conflicts"]
-    yield _sets("The same pixels more than once in a class", duplicates)
-    yield _sets("The same pixels under two labels", conflicts)
+    yield _sets("The same pixels more than once in a class", audit["duplicates"])
+    yield _sets("The same pixels under two labels", audit["conflicts"])
+    yield from _near_copies(audit)
     yield from classes_left_out(audit)
     if audit["unreadable"]:
         yield f"Unreadable: {listed(entry['image_id'] for entry in audit['unreadable'][:20])}."
@@ -50,8 +75,25 @@ def classes_left_out(audit: Mapping[str, Any]) -> Iterable[str]:
         yield f"Class {name} was left out, being too rare to stand in every split: {dropped['reason']}."
 
 
+def _near_copies(audit: Mapping[str, Any]) -> Iterable[str]:
+    near = audit["near_copies"]
+    if not near["compared"]:
+        yield "Near copies were not looked for: the prepared images are too small."
+        return
+    which = "" if near["compared"] == audit["images"] else f" (of {count(near['compared'], 'image')}, spread evenly)"
+    yield _sets(f"Near copies, or equal pixels{which}", near)
+    for split, images in near["of_trained"]["splits"].items():
+        if images:
+            example = listed(near["of_trained"]["examples"][0])
+            yield f"{count(images, 'image')} of {split} with a near copy in train, for instance {example}."
+    for what, key in (("in another group", "across_groups"), ("under another label", "two_labels")):
+        if near[key]["sets"]:
+            yield _sets(f"Near copies {what}", near[key])
+
+
 def _sets(what: str, found: Mapping[str, Any]) -> str:
     if not found["sets"]:
         return f"{what}: none found."
-    first = listed(found["examples"][0]) if found["examples"] else ""
-    return f"{what}: {count(found['images'], 'image')} in {count(found['sets'], 'set')}, for instance {first}."
+    first = f"; for instance {listed(found['examples'][0])}" if found["examples"] else ""
+    splits = ", ".join(f"{images:,} in {split}" for split, images in found["splits"].items() if images)
+    return f"{what}: {count(found['images'], 'image')} ({splits}) in {count(found['sets'], 'set')}{first}."

@@ -5,7 +5,10 @@ from typing import Any
 
 from wheretolook.report.results import Results
 from wheretolook.report.shown import PAGE, shown_classes
-from wheretolook.report.words import NOTHING, count, number, percent
+from wheretolook.report.words import NOTHING, count, number, percent, place_in_grid
+
+SMALLEST = 0.005  # logits: a smaller difference reads as 0.00
+LARGEST_SHARE = 3.0  # of the difference, for one place: beyond that, its parts cancel
 
 
 def differences_section(results: Results) -> dict[str, Any] | None:
@@ -47,29 +50,45 @@ def _table(models: Mapping[str, Any], class_name: str) -> dict[str, Any]:
     }
 
 
+def has_shares(model: Mapping[str, Any]) -> bool:
+    """Whether a difference of mean logits is large enough to be shared out.
+
+    Where its parts for and against nearly cancel, shares of what is left exceed any whole (1,953 % and −1,853 %).
+    """
+    sides = (model.get("cells") or {}).values()
+    shares = [row["share_of_difference"] for row in (*model.get("regions", ()), *sides)]
+    known = [abs(share) for share in shares if share is not None]
+    return abs(model["difference"]) >= SMALLEST and max(known, default=0.0) <= LARGEST_SHARE
+
+
+def _share(row: Mapping[str, Any], model: Mapping[str, Any]) -> str:
+    return percent(row["share_of_difference"]) if has_shares(model) else "no difference to share"
+
+
 def _region_row(region: str, own: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     each = [next((row for row in model["regions"] if row["region"] == region), None) for model in own.values()]
+    cells = [_cell(row, model) if row else {"share": NOTHING} for row, model in zip(each, own.values(), strict=True)]
     area = next(row["share_of_area"] for row in each if row)
     # Here regions don't overlap; elsewhere the foreground has the evidence within.
     name = "rest of the foreground" if region == "foreground" else region
-    return {"name": name, "area": percent(area), "cells": [_cell(row) if row else {"share": NOTHING} for row in each]}
+    return {"name": name, "area": percent(area), "cells": cells}
 
 
-def _cell(row: Mapping[str, Any]) -> dict[str, str]:
-    return {"share": percent(row["share_of_difference"]), "p": p_value(row["p"])}
+def _cell(row: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, str]:
+    return {"share": _share(row, model), "p": p_value(row["p"])}
 
 
 def _cell_row(side: str, own: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    each = [model["cells"][side] if model["cells"] else None for model in own.values()]
-    return {"name": f"cells that say {side}", "area": "", "cells": [_cells(row) for row in each]}
+    cells = [_cells(model["cells"][side] if model["cells"] else None, model) for model in own.values()]
+    return {"name": f"cells that say {side}", "area": "", "cells": cells}
 
 
-def _cells(row: Mapping[str, Any] | None) -> dict[str, str]:
+def _cells(row: Mapping[str, Any] | None, model: Mapping[str, Any]) -> dict[str, str]:
     """Share of the difference, with the number of cells and their share of the area."""
     if row is None:
         return {"share": NOTHING, "p": p_value(None)}
     area = f"{count(row['cells'], 'cell')}, {percent(row['share_of_area'])} of area"
-    return {"share": percent(row["share_of_difference"]), "p": area}
+    return {"share": _share(row, model), "p": area}
 
 
 def _patch_row(side: str, own: Mapping[str, dict[str, Any]]) -> dict[str, Any] | None:
@@ -80,13 +99,16 @@ def _patch_row(side: str, own: Mapping[str, dict[str, Any]]) -> dict[str, Any] |
     return {
         "name": f"largest patch, {side}",
         "area": "",
-        "cells": [_patch(patches[0]) if patches else {"share": NOTHING} for patches in each],
+        "cells": [
+            _patch(patches[0], model) if patches else {"share": NOTHING}
+            for patches, model in zip(each, own.values(), strict=True)
+        ],
     }
 
 
-def _patch(patch: Mapping[str, Any]) -> dict[str, str]:
-    rows, columns = (f"{first} to {last}" for first, last in (patch["rows"], patch["columns"]))
-    return {"share": percent(patch["share_of_difference"]), "p": f"rows {rows}, columns {columns}"}
+def _patch(patch: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, str]:
+    where = place_in_grid(patch["rows"], patch["columns"], patch["grid"])
+    return {"share": _share(patch, model), "p": f"{count(patch['cells'], 'cell')}, {where}"}
 
 
 def p_value(p: float | None) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from wheretolook.report.baselines import no_better
 from wheretolook.report.charts import IntervalChart, Measured, interval_chart
 from wheretolook.report.results import Results
 from wheretolook.report.shown import PAGE, shown_classes
@@ -31,7 +32,7 @@ def faithfulness_section(results: Results) -> dict[str, Any] | None:
         return None
     first = next(iter(asked.values()))
     shown = shown_classes(results, PAGE, {name for each in asked.values() for name in each["classes"]})
-    parts = [_of_class(class_name, asked) for class_name in shown.names]
+    parts = [_of_class(results, class_name, asked) for class_name in shown.names]
     drawn = {kind for each in asked.values() for figures in each["classes"].values() for kind in figures["removed"]}
     return {
         "share": percent(first["fraction"], 0),
@@ -44,15 +45,18 @@ def faithfulness_section(results: Results) -> dict[str, Any] | None:
     }
 
 
-def _of_class(class_name: str, asked: Mapping[str, dict[str, Any]]) -> dict[str, Any] | None:
+def _of_class(results: Results, class_name: str, asked: Mapping[str, dict[str, Any]]) -> dict[str, Any] | None:
     own = {name: each["classes"][class_name] for name, each in asked.items() if class_name in each["classes"]}
     if not own:
         return None
     undefined = [name for name, figures in own.items() if figures["undefined"]]
+    constant = [name for name in undefined if no_better(results, name)]
+    depending = [name for name in undefined if name not in constant]
     return {
         "class_name": class_name,
         "images": count(max(figures["images"] for figures in own.values()), "image"),
-        "undefined": listed(undefined) if undefined else "",
+        "undefined": listed(depending) if depending else "",
+        "constant": listed(constant) if constant else "",
         "chart": _chart(class_name, own),
         "rows": [_row(name, figures) for name, figures in own.items()],
     }

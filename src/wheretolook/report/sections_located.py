@@ -88,18 +88,26 @@ def _foreground(results: Results, class_names: Sequence[str]) -> Iterable[dict[s
     for name in results.names:
         by_class = estimated_of(results.models[name], results.split)
         for class_name, row in in_order(by_class.items(), class_names, lambda row: row[0]):
+            if not row["images"]:  # what is shown fills them: there is nothing to estimate
+                continue
             yield {
                 "name": name,
                 "class_name": class_name,
-                "images": str(row["images"]),
+                "images": f"{row['images']} of {_images(results, name, class_name)}",
                 "area": percent(row["area_share"]),
                 "energy": _with_ends(row, "energy"),
                 "ratio": number(row["ratio"]),
             }
 
 
+def _images(results: Results, name: str, class_name: str) -> int:
+    """Images of a class in the compared split."""
+    figures = results.models[name]["splits"].get(results.split) or {}
+    return figures.get("classes", {}).get(class_name, {}).get("images", 0)
+
+
 def _splits(results: Results, name: str) -> dict[str, Any]:
-    """A model on what it was trained on beside what it was not: accuracy, calibration, energy inside the evidence."""
+    """A model on each split: accuracy, calibration, energy inside the evidence."""
     result = results.models[name]
     cells = []
     for split in SPLITS:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wheretolook.cams.store import Maps
-from wheretolook.report.results import Results, loss_of
+from wheretolook.report.results import Results
+from wheretolook.report.trained_on import origin_of, trained_on
 from wheretolook.report.words import NOTHING, listed
 
 PACKAGES = ("dvc", "matplotlib", "numpy", "pandas", "pillow", "safetensors", "scikit-learn", "scipy", "torch")
@@ -31,7 +32,8 @@ def _model(results: Results, stored: Maps, name: str) -> dict[str, str]:
     return {
         "name": name,
         "network": f"{model['architecture']}{f' ({arguments})' if arguments else ''}",
-        "origin": "Google Drive" if name in results.drive else f"trained here, loss {loss_of(results.models[name])}",
+        "origin": origin_of(results, name),
+        "trained_on": trained_on(results, name).value,
         "maps": f"{listed(methods)}, {results.exports[name]['precision']}",
         "sha256": model["sha256"],
     }

@@ -5,7 +5,7 @@ from typing import Any
 from wheretolook.cams.method_order import cam_first
 from wheretolook.report.charts import LineChart, line_chart
 from wheretolook.report.results import Results, primary_key
-from wheretolook.report.words import count, number
+from wheretolook.report.words import count, number, number_with_interval
 
 
 def sanity_section(results: Results, layers: list[str]) -> dict[str, Any] | None:
@@ -38,26 +38,32 @@ def sanity_section(results: Results, layers: list[str]) -> dict[str, Any] | None
 def _row(results: Results, name: str, method: str, columns: int) -> dict[str, Any]:
     result = results.models[name]
     cells = [_cell(result["sanity"].get(f"{method}.{layer}")) for layer in result["layers"][-columns:]]
-    nulls = [found["null"] for found in result["sanity"].values()]
     cells = [None] * (columns - len(cells)) + cells
-    return {"method": method, "model": name, "cells": cells, "null": number(nulls[0])}
+    return {"method": method, "model": name, "cells": cells}
 
 
 def _cell(found: dict[str, Any] | None) -> dict[str, Any] | None:
     if found is None:
         return None
     last = found["steps"][-1]["spearman"]
-    return {"text": number(last), "share": f"{last:.3f}", "fails": found["passed"] is False}
+    return {
+        "text": number(last),
+        "share": f"{last:.3f}",
+        "baseline": number(found["baseline"]),
+        "excess": number_with_interval(found["excess"], found["excess_low"], found["excess_high"]),
+        "verdict": found["verdict"],
+        "fails": found["verdict"] == "fail",
+    }
 
 
 def _chart(results: Results, name: str, found: dict[str, Any]) -> LineChart | None:
-    """The cascade of the model's primary maps, from the trained network on, beside the null."""
+    """The cascade of the model's primary maps, from the trained network on, beside their baseline."""
     key = primary_key(results.models[name])
     if key not in found:
         return None
     steps = [1.0, *(step["spearman"] for step in found[key]["steps"])]
     places = [float(i) for i in range(len(steps))]
     series = [("val", key, places, steps)]
-    if found[key]["null"] is not None:
-        series.append(("train", "null", places, [found[key]["null"]] * len(steps)))
+    if found[key]["baseline"] is not None:
+        series.append(("train", "another image", places, [found[key]["baseline"]] * len(steps)))
     return line_chart(f"{name}: {key}", ("layers randomised", "mean |Spearman|"), series, 1.0)

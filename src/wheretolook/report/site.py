@@ -7,12 +7,14 @@ from typing import Any
 
 from wheretolook.analysis.agreement.agreement_rows import NULLS
 from wheretolook.cams.store import Maps
+from wheretolook.data.readable import visible
+from wheretolook.report.baselines import baseline_of, baseline_rows
 from wheretolook.report.colours import diverging, sequential
-from wheretolook.report.findings import measured_findings, still_falling
+from wheretolook.report.findings import alerts_of, measured_findings, still_falling
 from wheretolook.report.pagedata import PageData
 from wheretolook.report.results import TARGET, Results
 from wheretolook.report.revision import PLACE
-from wheretolook.report.sections import confusions, head_rows, located, model_rows, training_charts
+from wheretolook.report.sections import confusions, head_rows, located, model_rows, split_baselines, training_charts
 from wheretolook.report.sections_agreement import SHAPES, agreement_note, agreements, nothing_compared
 from wheretolook.report.sections_curves import curves_section
 from wheretolook.report.sections_data import audit_section
@@ -23,7 +25,8 @@ from wheretolook.report.sections_provenance import provenance_section
 from wheretolook.report.sections_sanity import sanity_section
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.shown import PAGE, shown_classes
-from wheretolook.report.words import count, listed
+from wheretolook.report.trained_on import all_on_these, seen_words
+from wheretolook.report.words import NOTHING, count, listed
 
 STYLES = ("style.css", "explore.css")
 # In the order in which one builds on another.
@@ -53,6 +56,7 @@ def page_of(results: Results, maps: Mapping[str, Maps], data: PageData) -> str:
     templates = Environment(
         loader=PackageLoader("wheretolook.report"),
         autoescape=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
@@ -69,7 +73,7 @@ def page_of(results: Results, maps: Mapping[str, Maps], data: PageData) -> str:
 def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict[str, Any]:
     layers = data.described["layers"]
     split = results.audit["splits"][results.split]
-    located_rows = located(results, layers)
+    located_rows, baseline = located(results, layers), baseline_of(results)
     optional = {
         "faithfulness": faithfulness_section(results),
         "curves": curves_section(results),
@@ -86,8 +90,14 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "split": results.split,
         "images": count(split["images"], "image"),
         "statements": statements_section(results),
+        "alerts": alerts_of(results),
         "findings": measured_findings(results),
         "models": model_rows(results),
+        "baselines": baseline_rows(results),
+        "baseline": baseline.words if baseline else NOTHING,
+        "split_baselines": split_baselines(results),
+        "seen": seen_words(results),
+        "held_out": all_on_these(results),
         "has_evidence": located_rows is not None,
         "confusions": confusions(results),
         "located": located_rows,
@@ -128,8 +138,9 @@ def _gallery_note(results: Results, described: Mapping[str, Any]) -> str:
     which = (
         f"All {total} images of the {split} split."
         if shown == total
-        else f"{shown} of the {total} images of the {split} split: first those that some model got wrong, the others "
-        "spread evenly over the classes."
+        else f"{shown} of the {total} images of the {split} split: of each class, images that all models got right and "
+        "images that some model got wrong have equal shares of the places; what one of them cannot fill, the others "
+        "share."
     )
     apart = (
         " Maps apart: 1 less the mean correlation of two models' maps "
@@ -148,7 +159,17 @@ def _sources(names: tuple[str, ...]) -> str:
 
 def _json(value: Any) -> str:
     """JSON that may stand inside a script element: no "<" can end it."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    text = json.dumps(_seen(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")
+
+
+def _seen(value: Any) -> Any:
+    """The same value, with every character in its texts to be seen: what the script shows, a reader can trust."""
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, dict):
+        return {visible(key): _seen(each) for key, each in value.items()}
+    return [_seen(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _ramp(table: Any) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+from wheretolook.report.baselines import baseline_of
 from wheretolook.report.results import Results
 from wheretolook.report.sanity import sanity_lines
 from wheretolook.report.sections_faithfulness import faithfulness_section
@@ -23,9 +24,9 @@ REMOVAL = (
 FOREGROUND = ("model", "class", "images", "area (estimated)", "energy on it (estimated, 95 %)", "ratio")
 GROUPS = ("model", "figure", "groups", "mean (95 %)", "lowest", "highest", "SD", "worst groups")
 SANITY = (
-    "A map passes if its likeness to the map of the same network with random weights falls to the level at which CAMs "
-    "of random networks resemble the trained network's. Maps that fail show the image or the architecture, and not "
-    "only what was learned."
+    "A map passes if its likeness to the same image's map by networks of random weights exceeds its likeness to their "
+    "maps of other images of the class by less than 0.1, and fails if by more (95 % intervals over images and draws; "
+    "open where neither is sure). Maps that fail show the image, and not only what was learned."
 )
 
 
@@ -48,10 +49,10 @@ def score_parts(results: Results, table: Table) -> Iterable[str]:
         )
         if note := faithfulness_section(results)["note"]:
             yield note
-    located = located_section(results)
+    located, baseline = located_section(results), baseline_of(results)
     for title, head, rows, note in (
         ("Energy on the estimated foreground", FOREGROUND, located["foreground"], located["foreground_note"]),
-        ("By group", GROUPS, located["groups"], ""),
+        ("By group", GROUPS, located["groups"], f"Accuracy compares with {baseline.words}." if baseline else ""),
     ):
         if rows:
             yield f"## {title}"

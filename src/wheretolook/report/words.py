@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 NOTHING = "–"
+WIDEST = 0.95  # an interval of a share that is wider than this says nothing
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -21,8 +22,9 @@ def number_with_interval(value: float | None, low: float | None, high: float | N
 
 
 def percent_with_interval(value: float | None, low: float | None, high: float | None) -> str:
-    """ "97.3 % (95.0 to 98.6)"; the share alone where it has no interval."""
-    return percent(value) + ("" if low is None or high is None else f" ({100 * low:.1f} to {100 * high:.1f})")
+    """ "97.3 % (95.0 to 98.6)"; the share alone where it has no interval, or one that excludes nothing."""
+    excludes = low is not None and high is not None and high - low < WIDEST
+    return percent(value) + (f" ({100 * low:.1f} to {100 * high:.1f})" if excludes else "")
 
 
 def span(values: Iterable[float], digits: int = 2) -> str:
@@ -58,3 +60,39 @@ def listed(words: Iterable[str]) -> str:
     """ "a", "a and b", "a, b and c"."""
     *most, last = words
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def place_in_grid(rows: Sequence[int], columns: Sequence[int], grid: Sequence[int]) -> str:
+    """Where cells of a map lie: "the lower left corner", "the upper edge", "the middle"; else by number.
+
+    Args:
+        rows, columns: first and last that they span, counted from 1.
+        grid: rows and columns of the map.
+    """
+    down, across = (_part(*span, count) for span, count in zip((rows, columns), grid, strict=True))
+    side = {"first": "upper", "last": "lower"}.get(down), {"first": "left", "last": "right"}.get(across)
+    if all(side):
+        return f"the {side[0]} {side[1]} corner"
+    if side[0] and across in ("all", "middle"):
+        return f"the {side[0]} edge" if across == "all" else f"the middle of the {side[0]} edge"
+    if side[1] and down in ("all", "middle"):
+        return f"the {side[1]} edge" if down == "all" else f"the middle of the {side[1]} edge"
+    if (down, across) in (("all", "all"), ("middle", "middle")):
+        return "the whole image" if down == "all" else "the middle"
+    return f"{_numbered('row', rows)}, {_numbered('column', columns)} of {grid[0]} × {grid[1]} cells"
+
+
+def _part(first: int, last: int, count: int) -> str:
+    """Which part of a side cells span: "all", a third at an end ("first", "last"), the "middle" third, or else ""."""
+    if (first, last) == (1, count):
+        return "all"
+    if 3 * last <= count + 2 and first == 1:
+        return "first"
+    if 3 * (count - first + 1) <= count + 2 and last == count:
+        return "last"
+    inside = 3 * (first - 1) >= count - 2 and 3 * (count - last) >= count - 2
+    return "middle" if inside else ""
+
+
+def _numbered(noun: str, span: Sequence[int]) -> str:
+    return f"{noun} {span[0]}" if span[0] == span[-1] else f"{noun}s {span[0]} to {span[-1]}"

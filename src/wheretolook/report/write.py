@@ -25,6 +25,7 @@ from wheretolook.report.plots_score import curves_table, sanity_table
 from wheretolook.report.results import Results
 from wheretolook.report.revision import name_revision
 from wheretolook.report.site import page_of
+from wheretolook.report.statement_words import statements_markdown
 from wheretolook.report.summary import summary_of
 
 if TYPE_CHECKING:
@@ -34,9 +35,11 @@ if TYPE_CHECKING:
 def write_tables(
     reports: Path, results: Results, prepared: Prepared, maps: Mapping[str, Maps], gallery: Gallery
 ) -> None:
-    """metrics.json, summary.md, data.json and plots/."""
+    """metrics.json, summary.md, statements.md, data.json and plots/."""
     write_json(reports / "metrics.json", metrics_of(results))
     write_text(reports / "summary.md", summary_of(results))
+    if results.statements is not None:
+        write_text(reports / "statements.md", statements_markdown(results.statements))
     write_json(reports / "data.json", data_of(results, prepared, gallery))
     rows = prepared.rows(results.split)
     with replacing_folder(reports / "plots") as folder:

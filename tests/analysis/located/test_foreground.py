@@ -53,6 +53,25 @@ def test_even_image_has_no_foreground() -> None:
     assert not estimate_foreground(noisy).any()
 
 
+@pytest.mark.parametrize("kind", ["texture", "gradient", "close-up"])
+def test_what_fills_the_image_has_no_foreground(kind: str) -> None:
+    draw = np.random.default_rng(0)
+    ramp = np.linspace(0, 200, 64)
+    image = {
+        "texture": draw.integers(0, 256, (64, 64)),
+        "gradient": np.broadcast_to(ramp, (64, 64)),
+        "close-up": np.kron(draw.integers(40, 220, (8, 8)), np.ones((8, 8))),
+    }[kind]
+    assert not estimate_foreground(np.repeat(image[None, :, :, None], 3, axis=3).astype(np.uint8)).any()
+
+
+def test_object_that_touches_the_border_is_found() -> None:
+    image = np.full((1, 64, 64, 3), 240, np.uint8)
+    image[0, 20:, 20:40] = (120, 60, 80)
+    found = estimate_foreground(image)[0]
+    assert found[30:, 25:35].all() and not found[:, :15].any()
+
+
 def test_thresholds_are_those_of_scikit_image() -> None:
     values = np.concatenate([RNG.normal(20, 4, (3, 500)), RNG.normal(90, 10, (3, 300))], axis=1).clip(0)
     found = otsu_thresholds(values.astype(np.float32))

@@ -8,6 +8,7 @@ from tests.analysis.made import SIZE
 from tests.analysis.untrained import make_untrained, probed
 from wheretolook.analysis.probing import model_faithfulness as perturb
 from wheretolook.analysis.probing.model_faithfulness import run
+from wheretolook.analysis.probing.probe import CHANGED
 from wheretolook.models.checkpoint import load_model
 
 
@@ -66,4 +67,6 @@ def test_pixels_are_judged_in_whole_float32_as_the_maps_are(root: Path, monkeypa
 
 
 def test_nothing_is_run_where_nothing_is_asked_for(root: Path) -> None:
-    assert probed(root, 0, 0, 10) == {"faithfulness": None, "curves": None, "sanity": None}
+    found = probed(root, 0, 0, 10)
+    assert set(found) == {"faithfulness", "curves", "sanity", *CHANGED}
+    assert set(found.values()) == {None}

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from scipy.stats import bootstrap
+from scipy.stats import binomtest, bootstrap
 
-from wheretolook.analysis.statistics.bootstrap import mean_intervals
+from wheretolook.analysis.statistics.bootstrap import effective_number, mean_intervals, wilson_interval
 
 
 def interval(values: np.ndarray, groups: np.ndarray, seed: int = 0, resamples: int = 999) -> tuple[float, float]:
@@ -49,8 +49,39 @@ def test_interval_stays_within_what_is_possible() -> None:
 
 
 def test_few_misses_give_an_interval_of_use() -> None:
-    low, high = interval(np.r_[np.ones(59), 0.0], np.arange(60))
-    assert 0.9 < low < 59 / 60 <= high <= 1 + 1e-6
+    values = np.r_[np.ones(59), 0.0][:, None]
+    means = mean_intervals(values, np.ones((1, 1), bool), np.arange(60), 999, 0, (0.0, 1.0))
+    assert (means.low[0], means.high[0]) == pytest.approx(wilson_interval(59 / 60, 60))
+    assert means.bounded[0]
+    assert not mean_intervals(values, np.ones((1, 1), bool), np.arange(60), 999, 0).bounded[0]
+
+
+def test_difference_that_is_almost_always_zero_has_an_interval_around_it() -> None:
+    means = mean_intervals(np.zeros((75, 1)), np.ones((1, 1), bool), np.arange(75), 999, 0, (-1.0, 1.0))
+    assert means.high[0] == -means.low[0] == pytest.approx(wilson_interval(0.0, 75)[1])
+
+
+def test_wilson_interval_is_that_of_scipy() -> None:
+    for hits, trials in ((0, 20), (3, 20), (59, 60)):
+        wanted = binomtest(hits, trials).proportion_ci(method="wilson")
+        assert wilson_interval(hits / trials, trials) == pytest.approx((wanted.low, wanted.high), abs=1e-12)
+
+
+def test_groups_of_unequal_size_count_by_their_effective_number() -> None:
+    one_patient = np.r_[np.zeros(60, int), np.arange(1, 29)]
+    values = np.random.default_rng(0).normal(size=(88, 1))
+    means = mean_intervals(values, np.ones((1, 1), bool), one_patient, 199, 0)
+    assert (int(means.groups[0]), bool(means.bounded[0])) == (29, False)
+    assert effective_number(np.array([60, *[1] * 28])) == pytest.approx(88**2 / 3628)
+
+
+def test_interval_of_unequal_groups_covers_the_true_mean() -> None:
+    groups = np.repeat(np.arange(24), [12] * 4 + [4] * 10 + [1] * 10)
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(400, 24))[:, groups] + rng.normal(size=(400, len(groups)))
+    ends = [interval(row, groups, seed, 199) for seed, row in enumerate(values)]
+    covered = np.mean([low <= 0 <= high for low, high in ends])
+    assert 0.90 <= covered <= 0.985  # 93 to 97 %, give or take three standard errors
 
 
 @pytest.mark.parametrize("groups", [1, 5])

@@ -13,7 +13,7 @@ ALONE = design_of(LABELS, np.arange(60))
 
 def test_statistic_is_scipys_welch_t() -> None:
     values = RNG.normal(3, 2, (1, 60, 9)).astype(np.float32)
-    found = place_test(values, [0], ALONE, 200, 0)
+    found = place_test(values, [0], ALONE, np.arange(60), 200, 0)
     for j in range(9):
         own, rest = (values[0, k == LABELS, j].astype(float) for k in (0, 1))
         assert found.t[0, j] == pytest.approx(ttest_ind(own, rest, equal_var=False).statistic, rel=1e-4)
@@ -23,7 +23,7 @@ def test_statistic_is_scipys_welch_t() -> None:
 def test_planted_place_is_found_and_others_are_not() -> None:
     values = RNG.normal(size=(1, 60, 9)).astype(np.float32)
     values[0, LABELS == 0, 4] += 2
-    found = place_test(values, [0], ALONE, 999, 0)
+    found = place_test(values, [0], ALONE, np.arange(60), 999, 0)
     assert found.p[0, 4] == pytest.approx(1 / 999)
     assert (np.delete(found.p[0], 4) > 0.05).all()
 
@@ -31,7 +31,7 @@ def test_planted_place_is_found_and_others_are_not() -> None:
 def test_too_few_relabellings_give_no_p_value() -> None:
     groups = np.arange(60) % 6  # six whole groups, three of each class: 20 relabellings
     values = RNG.normal(size=(1, 60, 4)).astype(np.float32)
-    found = place_test(values, [0], design_of(LABELS, groups), 999, 0)
+    found = place_test(values, [0], design_of(LABELS, groups), groups, 999, 0)
     assert found.p is None
     assert found.permutations == 0
 
@@ -45,7 +45,7 @@ def test_false_positive_rate(grouped: bool) -> None:
     for seed in range(150):
         values = rng.normal(size=(1, 120, 16)) + rng.normal(size=(1, 120, 16))[:, groups] * grouped
         values = values.astype(np.float32)
-        hits += place_test(values, [0], design, 200, seed).p.min() <= 0.05
+        hits += place_test(values, [0], design, groups, 200, seed).p.min() <= 0.05
     assert hits / 150 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 150)
 
 
@@ -55,7 +55,7 @@ def test_image_level_permutation_would_reject_true_nulls_of_grouped_images() -> 
     hits = 0
     for seed in range(30):
         values = (rng.normal(size=(1, 120, 16)) + rng.normal(size=(1, 120, 16))[:, groups]).astype(np.float32)
-        hits += place_test(values, [0], careless, 200, seed).p.min() <= 0.05
+        hits += place_test(values, [0], careless, np.arange(120), 200, seed).p.min() <= 0.05
     assert hits > 20
 
 

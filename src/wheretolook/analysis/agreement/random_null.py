@@ -19,6 +19,8 @@ from wheretolook.analysis.maps.target import open_primary
 from wheretolook.analysis.statistics.enough import FEWEST_DRAWS, FEWEST_IMAGES
 from wheretolook.cams.manifest import RANDOM
 
+CORRELATIONS = ("pearson", "spearman")  # figures whose sign says nothing of a random network
+
 
 @dataclass(frozen=True)
 class AgainstRandom:
@@ -37,7 +39,7 @@ class AgainstRandom:
     def most_alike(self, figure: str, members: np.ndarray) -> float | None:
         """The mean over `members` (n,) bool of the draw that comes nearest; None for too few images, or no figure.
 
-        Correlations count by their absolute value, and of distances the smallest mean is the nearest.
+        Of correlations, the mean of the images' |r|; of distances the smallest mean is the nearest.
         """
         if figure not in self.values:
             return None
@@ -45,8 +47,10 @@ class AgainstRandom:
         images = counted.sum(axis=1)
         if images.min() < FEWEST_IMAGES:
             return None
-        means = np.where(counted, self.values[figure], 0).sum(axis=1) / images
-        return float(means.min() if figure == CENTRES.name else np.abs(means).max())
+        values = self.values[figure]
+        values = np.abs(values) if figure in CORRELATIONS else values
+        means = np.where(counted, values, 0).sum(axis=1) / images
+        return float(means.min() if figure == CENTRES.name else means.max())
 
 
 def against_random(study: Study, name: str) -> AgainstRandom | None:

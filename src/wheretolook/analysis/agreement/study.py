@@ -53,8 +53,10 @@ class Study:
 
     @cached_property
     def groups(self) -> np.ndarray:
-        """(N,) int64, group of every prepared image."""
-        return group_codes(self.prepared.index["group"].to_numpy(dtype=str))
+        """(N,) int64, group of every prepared image; copies of a picture are one group."""
+        index = self.prepared.index
+        names, files = (index[key].to_numpy(dtype=str) for key in ("group", "sha256"))
+        return group_codes(names, files, self.prepared.copies)
 
     @cached_property
     def right(self) -> dict[str, np.ndarray]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-ALL_CLASSES = "*"
+ALL_CLASSES = "/"  # no class is called that, since no folder can be
 
 
 def subset_members(right: np.ndarray, pairs: list[tuple[int, int]]) -> dict[str, np.ndarray]:
@@ -23,7 +23,7 @@ def subset_members(right: np.ndarray, pairs: list[tuple[int, int]]) -> dict[str,
 
 
 def class_members(classes: np.ndarray, class_names: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
-    """Each class's name with its images, (n,) bool, then all images under the name `*`."""
+    """Each class's name with its images, (n,) bool, then all images under the name `ALL_CLASSES`."""
     for k, name in enumerate(class_names):
         yield name, classes == k
     yield ALL_CLASSES, np.ones(len(classes), dtype=bool)

@@ -1,6 +1,5 @@
 """How classes differ in every model's primary maps, and the models' consensus: `differences.json` and its arrays."""
 
-from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -27,27 +26,10 @@ from wheretolook.analysis.statistics.relabel import design_of
 FORMAT = 1
 
 
-@dataclass(frozen=True)
-class Tested:
-    """The tests of a study.
+def write_differences(study: Study, folder: Path, aligned: bool, permutations: int, seed: int) -> dict[str, Any]:
+    """Write the arrays of the differences of each class and the rest; give `differences.json` (docs/results.md).
 
-    Attributes:
-        models: by name, of those that were tested, on places that they share.
-        scale: root mean square of each one's maps over the split: the unit in which models are compared.
-        classes: indices of the classes that were held against the rest.
-        reason: why nothing was tested, or no p-value can be given; or empty.
-    """
-
-    models: dict[str, Difference]
-    scale: dict[str, float]
-    classes: list[int]
-    reason: str
-
-
-def write_differences(
-    study: Study, folder: Path, aligned: bool, permutations: int, seed: int
-) -> tuple[dict[str, Any], Tested]:
-    """Write the arrays of the differences; give `differences.json` (docs/results.md), and the tests.
+    They are descriptive: statements rest on each pair of classes by itself (`pair_differences`).
 
     Args:
         study: models and images.
@@ -59,9 +41,8 @@ def write_differences(
     about: dict[str, Any] = {"format": FORMAT, "split": study.split, "aligned": aligned, "permutations": permutations}
     about |= {"alpha": ALPHA, "models": {}, "consensus": None, "reason": None, "no_p_value": None}
     targets = _targets(study)
-    classes = tested_classes(len(study.class_names))
     if reason := _reason(study, targets, aligned):
-        return about | {"reason": reason}, Tested({}, {}, classes, reason)
+        return about | {"reason": reason}
     grid = reduce(common_grid, (target.grid for target in targets.values())) if aligned else None
     found = {
         name: _of_model(study, target, grid, permutations, seed)
@@ -69,9 +50,7 @@ def write_differences(
     }
     about["models"] = {name: _describe(study, name, each, folder) for name, each in found.items()}
     about["consensus"] = _consensus(study, found, folder)
-    no_p_value = _too_few_relabellings(study)
-    scale = {name: target.rms(study.rows) for name, target in targets.items()}
-    return about | {"no_p_value": no_p_value or None}, Tested(found, scale, classes, no_p_value)
+    return about | {"no_p_value": _too_few_relabellings(study) or None}
 
 
 def _targets(study: Study) -> dict[str, Target]:

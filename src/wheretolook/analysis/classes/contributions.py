@@ -32,7 +32,9 @@ class Contributions:
     grid: tuple[int, int] | None
 
 
-def by_cell(target: Target, rows: np.ndarray, class_index: int, grid: tuple[int, int]) -> Contributions:
+def by_cell(
+    target: Target, rows: np.ndarray, class_index: int, grid: tuple[int, int], other: int | None = None
+) -> Contributions:
     """Each cell's contribution, for images that show their things at the same place (faces that are aligned).
 
     Args:
@@ -40,14 +42,18 @@ def by_cell(target: Target, rows: np.ndarray, class_index: int, grid: tuple[int,
         rows: (n,) int64, images.
         class_index: the class.
         grid: (h, w), at most the maps' own: cells are averaged by area, which leaves the sum over them as it is.
+        other: the class that it is contrasted with; default: all others alike.
     """
-    maps = np.concatenate([to_grid(target.named_class(block, class_index), grid) for block in _blocks(target, rows)])
+    blocks = [_fixed_contrast(target, block, class_index, other) for block in _blocks(target, rows)]
+    maps = np.concatenate([to_grid(block, grid) for block in blocks])
     values = maps.reshape(len(rows), -1) / np.float32(maps[0].size)
     area = np.full((1, values.shape[1]), 1 / values.shape[1], dtype=np.float32)
     return Contributions(values, np.broadcast_to(area, values.shape), (), grid)
 
 
-def by_region(target: Target, rows: np.ndarray, class_index: int, masks: np.ndarray) -> Contributions:
+def by_region(
+    target: Target, rows: np.ndarray, class_index: int, masks: np.ndarray, other: int | None = None
+) -> Contributions:
     """Each region's contribution, for images whose things lie anywhere.
 
     What evidence and mark contribute is what they have beyond their surroundings (`beyond_surroundings`).
@@ -57,6 +63,7 @@ def by_region(target: Target, rows: np.ndarray, class_index: int, masks: np.ndar
         rows: (n,) int64, images.
         class_index: the class.
         masks: (N, S, S) uint8 labels, memory-mapped.
+        other: the class that it is contrasted with; default: all others alike.
     """
     values, areas = [], []
     for block in row_blocks(rows, 4 * 4 * int(np.prod(masks.shape[1:]))):
@@ -66,7 +73,7 @@ def by_region(target: Target, rows: np.ndarray, class_index: int, masks: np.ndar
         parts.append(regions.known - sum(parts))
         parts.append(1 - regions.known)
         area = np.stack(parts, axis=1)
-        maps = target.named_class(block, class_index)
+        maps = _fixed_contrast(target, block, class_index, other)
         areas.append(area.mean(axis=(2, 3)))
         found = np.einsum("nrhw,nhw->nr", area, maps) / np.float32(maps[0].size)
         values.append(beyond_surroundings(found, areas[-1]))
@@ -95,6 +102,11 @@ def beyond_surroundings(values: np.ndarray, area: np.ndarray) -> np.ndarray:
             out[there, place] += moved
             left &= ~there
     return out
+
+
+def _fixed_contrast(target: Target, rows: np.ndarray, class_index: int, other: int | None) -> np.ndarray:
+    """One contrast for images of all classes, (n, h, w): a contrast of each image's own class would depend on it."""
+    return target.named_class(rows, class_index) if other is None else target.two_classes(rows, class_index, other)
 
 
 def _blocks(target: Target, rows: np.ndarray) -> list[np.ndarray]:

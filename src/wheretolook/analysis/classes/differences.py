@@ -49,7 +49,7 @@ def difference(
         seed: of the relabellings.
     """
     values = np.stack([each.values for each in contributions.values()])
-    test = place_test(values, list(contributions), design_of(labels, groups), permutations, seed)
+    test = place_test(values, list(contributions), design_of(labels, groups), groups, permutations, seed)
     return Difference(list(contributions), list(contributions.values()), test)
 
 
@@ -82,7 +82,7 @@ def found_cells(found: Difference, row: int) -> dict[str, dict[str, Any]] | None
         chosen = (sign * test.t[row] > 0) & (test.p[row] <= ALPHA)
         out[way] = _shares(test.difference[row], chosen) | {
             "patches": [
-                {"rows": _span(patch.any(axis=1)), "columns": _span(patch.any(axis=0))}
+                {"rows": _span(patch.any(axis=1)), "columns": _span(patch.any(axis=0)), "grid": list(grid)}
                 | _shares(test.difference[row], patch.ravel())
                 for patch in patches_of(chosen.reshape(grid))
             ]

@@ -5,19 +5,22 @@ import numpy as np
 BINS = 64
 FRAME = 0.03  # width of the border, as a share of the side
 FAINT = 8  # of 255: an image that differs from its border by less all over has no foreground
+# An object leaves most of the border free: where the border's pixels are far from its colour at least half as often as
+# those inside, what is shown fills the image (a texture, a close-up), and there is no object to be found.
+FILLED = 0.5
 
 
 def estimate_foreground(images: np.ndarray) -> np.ndarray:
     """Pixels whose colour is far from the median colour of the border; what is far, Otsu's threshold says.
 
     Holes are filled: an object's own pale parts belong to it. An estimate, to be named so wherever it is shown: shadows
-    on the background pass for objects, and an object that fills the border passes for background.
+    on the background pass for objects.
 
     Args:
         images: (n, S, S, 3) uint8.
 
     Returns:
-        (n, S, S) bool; none where an image is even.
+        (n, S, S) bool; none where an image is even, or where what it shows fills it.
     """
     from scipy.ndimage import binary_fill_holes
 
@@ -27,7 +30,9 @@ def estimate_foreground(images: np.ndarray) -> np.ndarray:
     colour = np.median(images[:, frame], axis=1).astype(np.float32)
     distance = np.sqrt(((images - colour[:, None, None]) ** 2).sum(axis=-1))
     far = distance > otsu_thresholds(distance)[:, None, None]
-    far &= (distance.max(axis=(1, 2)) >= FAINT)[:, None, None]
+    there = distance.max(axis=(1, 2)) >= FAINT
+    there &= far[:, frame].mean(axis=1) < FILLED * far[:, ~frame].mean(axis=1)
+    far &= there[:, None, None]
     return np.stack([binary_fill_holes(each) for each in far]) if len(far) else far
 
 

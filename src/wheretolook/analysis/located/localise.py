@@ -16,6 +16,12 @@ from wheretolook.cams.store import Maps
 from wheretolook.data.prepared import Prepared
 
 CHOSEN_ON = "val"  # the split on which the threshold of the IoU is chosen
+# Figures that are compared between layers, by their names in `image_figures`.
+SHARED = {
+    "shared_energy": "evidence.energy",
+    "shared_area_share": "evidence.area_share",
+    "shared_ceiling": "energy_ceiling",
+}
 Figures = dict[str, np.ndarray]
 
 
@@ -52,10 +58,43 @@ def locate(
     targets = {f"{m}.{y}": open_target(maps, m, y, prepared.labels) for m, y in maps.names}
     streamed = stream_figures(targets, prepared.masks, np.arange(len(prepared.masks)))
     found, of_foremost, foremost_name = {}, None, ".".join(foremost(maps) or ())
+    evidence: dict[str, Figures] = {}
     for name, figures in tqdm(streamed, total=len(targets), desc="localisation", unit="maps", disable=None):
         found[name] = summarise(figures, sample, resamples, seed)
         of_foremost = figures if name == foremost_name else of_foremost
+        evidence[name] = {key: figures[key] for key in (*SHARED.values(), "evidence", "positive")}
+    for name, by_split in over_shared_images(evidence, sample).items():
+        for split, class_name, _ in sample.classes():
+            found[name][split][class_name] |= by_split[split][class_name]
     return {name: found[name] for name in targets}, of_foremost
+
+
+def over_shared_images(
+    evidence: Mapping[str, Figures], sample: Sample
+) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
+    """Energy inside the evidence over images on which every layer of a method has a positive part.
+
+    Without that, a layer whose maps are positive on few images is compared with another one on other images.
+
+    Args:
+        evidence: METHOD.LAYER to figures of all N images: those of SHARED, `evidence` and `positive`.
+        sample: the images.
+
+    Returns:
+        METHOD.LAYER, SPLIT, CLASS: `shared_images`, and the means of SHARED, None without such images.
+    """
+    counts: dict[str, np.ndarray] = {}
+    for name, figures in evidence.items():
+        method = name.split(".", 1)[0]
+        counts[method] = counts.get(method, True) & figures["evidence"] & figures["positive"]
+    out: dict[str, dict[str, dict[str, dict[str, Any]]]] = {}
+    for name, figures in evidence.items():
+        out[name] = {split: {} for split in sample.splits}
+        for split, class_name, images in sample.classes():
+            rows = images[counts[name.split(".", 1)[0]][images]]
+            means = {key: float(figures[own][rows].mean()) if len(rows) else None for key, own in SHARED.items()}
+            out[name][split][class_name] = {"shared_images": len(rows), **means}
+    return out
 
 
 def stream_figures(targets: Mapping[str, Target], masks: np.ndarray, rows: np.ndarray) -> Iterator[tuple[str, Figures]]:

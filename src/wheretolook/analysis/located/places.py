@@ -1,84 +1,99 @@
-"""Which labelled region a model's maps of a class point out, if any."""
+"""How far maps lie on a labelled region: effect sizes that no zero of the map decides, and any region can reach.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+A map is taken less its own mean over the image: adding a constant to it changes nothing. Both figures have a ceiling,
+what the best map on the same grid would have.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from wheretolook.analysis.statistics.bootstrap import mean_intervals
-from wheretolook.analysis.statistics.enough import FEWEST_IMAGES, TWICE
+from wheretolook.analysis.located.energy import area_share, energy_ceiling, energy_inside
+from wheretolook.analysis.located.ranking import area_under_roc, rank_cells
+from wheretolook.analysis.maps.regions import Regions
 
 REGIONS = ("evidence", "mark", "foreground")
 
 
 @dataclass(frozen=True)
-class Place:
-    """One region in one model's maps of one class.
+class OnRegion:
+    """Maps of one model on one region, for n images; (n,) each.
 
     Attributes:
-        region: "evidence", "mark" or "foreground".
-        images: images of the class that have the region, and a map with a positive part.
-        energy: mean share of positive energy inside.
-        area_share: mean share of area.
-        centre_energy: mean share of a centre prior's energy.
-        pointed_out: whether the energy is at least twice both of those, by the lower ends of their intervals.
+        counts: bool, whether the image has the region, something outside it, and a map that varies.
+        energy: float64, share of the energy of the map, less its mean, that lies inside.
+        area: share of the known area.
+        auroc: area under the ROC curve of the map's height, pixels inside against those outside.
+        best_energy, best_auroc: ceilings of both.
     """
 
-    region: str
-    images: int
-    energy: float
-    area_share: float
-    centre_energy: float
-    pointed_out: bool
+    counts: np.ndarray
+    energy: np.ndarray
+    area: np.ndarray
+    auroc: np.ndarray
+    best_energy: np.ndarray
+    best_auroc: np.ndarray
 
-    @property
-    def ratio(self) -> float:
-        """Energy over area share."""
-        return self.energy / self.area_share
+    def beyond(self, odds: float) -> np.ndarray:
+        """Energy less that at which its odds are `odds` times the odds of the area, (n,): above 0 where they are more.
 
-    @property
-    def centre_ratio(self) -> float:
-        """Energy over that of a centre prior."""
-        return self.energy / self.centre_energy
+        A share of energy has no limit below 1 whatever the area, as twice a share of 62 % has.
+        """
+        return self.energy - share_at_odds(self.area, odds)
+
+    def of(self, images: np.ndarray) -> "OnRegion":
+        """The same of some images."""
+        return OnRegion(*(getattr(self, field.name)[images] for field in fields(self)))
 
 
-def places_of(found: dict[str, np.ndarray], groups: np.ndarray, resamples: int, seed: int) -> list[Place]:
-    """Regions of one class, those with 20 images or more.
+def share_at_odds(area: np.ndarray, odds: float) -> np.ndarray:
+    """The share whose odds are `odds` times those of an area's share."""
+    return odds * area / (1 + (odds - 1) * area)
+
+
+def odds_ratio(share: float, area: float) -> float:
+    """Odds of a share over those of the area; shares beyond 0.001 and 0.999 count as those, so that it is finite."""
+    share, area = (min(max(each, 0.001), 0.999) for each in (share, area))
+    return float(share * (1 - area) / (area * (1 - share)))
+
+
+def on_regions(maps: np.ndarray, regions: Regions) -> dict[str, OnRegion]:
+    """Figures of each region; of the foreground without the evidence, so that none counts for another.
 
     Args:
-        found: `image_figures` of the class's images, n of them.
-        groups: (n,) group of each image.
-        resamples: for the intervals.
-        seed: for the intervals.
+        maps: (n, h, w) float32, signed contrasts.
+        regions: of the same images on the same grid.
     """
-    places = []
-    for region in REGIONS:
-        counts = found[region] & found["positive"]
-        if counts.sum() < FEWEST_IMAGES:
-            continue
-        energy, area, centre = (found[f"{region}.{key}"][counts] for key in ("energy", "area_share", "centre_energy"))
-        beyond = np.stack([energy - TWICE * area, energy - TWICE * centre], axis=1)
-        means = mean_intervals(beyond, np.ones((1, 1), bool), groups[counts], resamples, seed, (-2.0, 1.0))
-        sure = bool((means.bounded & (means.low > 0)).all())
-        figures = (float(values.mean()) for values in (energy, area, centre))
-        places.append(Place(region, int(counts.sum()), *figures, sure))
-    return places
+    without = np.clip(regions.known - regions.evidence, 0, None)
+    parts = {
+        "evidence": (regions.evidence, regions.known),
+        "mark": (regions.mark, regions.known),
+        "foreground": (np.clip(regions.foreground - regions.evidence, 0, None), without),
+    }
+    return {region: _on_region(maps, *parts[region]) for region in REGIONS}
 
 
-def common_place(places: Mapping[str, list[Place]]) -> str | None:
-    """The region that every model's maps point out before all others, or None.
+def _on_region(maps: np.ndarray, inside: np.ndarray, known: np.ndarray) -> OnRegion:
+    whole = known.sum(axis=(1, 2), dtype=np.float64)
+    seen = whole > 0
+    mean = np.einsum("nhw,nhw->n", maps, known, dtype=np.float64) / np.where(seen, whole, 1)
+    energy, positive = energy_inside(maps - mean[:, None, None], inside, known)
+    area = np.where(seen, area_share(inside, np.where(seen[:, None, None], known, 1)), 0)
+    there = seen & positive & (area > 1e-6) & (area < 1 - 1e-6)
+    auroc, best = np.zeros((2, len(maps)))
+    if there.any():
+        share = np.where(known > 0, inside / np.where(known > 0, known, 1), 0)
+        auroc[there] = area_under_roc(rank_cells(maps[there], inside[there], known[there]))
+        best[there] = area_under_roc(rank_cells(share[there], inside[there], known[there]))
+    return OnRegion(there, energy, area, auroc, energy_ceiling(inside, known), best)
 
-    A mark comes first wherever it is pointed out at all: a network that looks at a mark and at the evidence has not
-    been shown to need the evidence.
 
-    Args:
-        places: by model.
-    """
-    first = {_first([place for place in own if place.pointed_out]) for own in places.values()}
-    return first.pop() if len(first) == 1 else None
-
-
-def _first(pointed_out: list[Place]) -> str | None:
-    """The mark, else the region with the largest energy for its area."""
-    order = sorted(pointed_out, key=lambda place: (place.region != "mark", -place.ratio))
-    return order[0].region if order else None
+def joined(parts: Sequence[Mapping[str, OnRegion]]) -> dict[str, OnRegion]:
+    """Blocks of images, one after the other."""
+    return {
+        region: OnRegion(
+            *(np.concatenate([getattr(part[region], field.name) for part in parts]) for field in fields(OnRegion))
+        )
+        for region in REGIONS
+    }

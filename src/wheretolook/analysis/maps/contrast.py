@@ -1,7 +1,9 @@
-"""The one target that is compared: the map of a class as a contrast, less the mean of the other classes' maps.
+"""The one target that is compared: the map of a class as a contrast, less the maps of the other classes.
 
-Adding one vector to all class weights of a linear head changes every CAM and not one prediction. The contrast is free
-of that; with two classes it is the map of the log-odds.
+Adding one vector to all class weights of a linear head changes every CAM and not one prediction. A contrast is free
+of that; with two classes it is the map of the log-odds. Of an image, the other classes count by their softmax scores
+among each other, so that the contrast is with the runner-up: a place that excludes a class which nothing is confused
+with has no part in it. Of a class as a whole, where no logits are at hand, they count alike.
 """
 
 import numpy as np
@@ -40,3 +42,27 @@ def contrast_with_mean(own: np.ndarray, mean: np.ndarray, count: int) -> np.ndar
         count: K >= 2 classes.
     """
     return (own - mean) * np.float32(count / (count - 1))
+
+
+def contrast_with_rivals(maps: np.ndarray, class_index: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """Map of each image's class less the maps of the others, weighted by their softmax scores among each other.
+
+    For methods that are linear in the class this is the map of the log-odds of the class against all others, to first
+    order around the image's own logits.
+
+    Args:
+        maps: (n, K, h, w) float32, raw and signed, K >= 2.
+        class_index: (n,) int64, a class for each image.
+        logits: (n, K) float32 of the same images.
+
+    Returns:
+        (n, h, w) float32, in the units of the maps.
+    """
+    if maps.shape[1] == 2:
+        return contrast(maps, class_index)
+    images = np.arange(len(maps))
+    rivals = logits.astype(np.float64)
+    rivals[images, class_index] = -np.inf
+    weights = np.exp(rivals - rivals.max(axis=1, keepdims=True))
+    weights = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return maps[images, class_index] - np.einsum("nk,nkhw->nhw", weights, maps)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from wheretolook.analysis.maps.blocks import row_blocks
-from wheretolook.analysis.maps.contrast import contrast, contrast_with_mean
+from wheretolook.analysis.maps.contrast import contrast, contrast_with_mean, contrast_with_rivals
 from wheretolook.cams.manifest import BEYOND, array_name, stores_every_class
 from wheretolook.cams.store import Maps
 from wheretolook.data.refusal import Refusal
@@ -25,6 +25,7 @@ class Target:
         knows_class: whether the method's maps differ by class at all; where not, the one map is given as it is.
         class_count: all classes; only needed where their maps are not all stored.
         file: of the array, for messages: MODEL/METHOD.LAYER.npy.
+        logits: (N, classes) float32 of the model; without them the other classes count alike in a contrast.
     """
 
     array: np.ndarray
@@ -33,6 +34,7 @@ class Target:
     knows_class: bool = True
     class_count: int = 0
     file: Path = Path("NAME/METHOD.LAYER.npy")
+    logits: np.ndarray | None = None
 
     @property
     def contrasted(self) -> bool:
@@ -53,7 +55,10 @@ class Target:
         if not self.contrasted:
             return checked(np.asarray(self.array[rows, 0]), self.file, rows)
         if self.every_class:
-            return checked(contrast(np.asarray(self.array[rows]), self.labels[rows]), self.file, rows)
+            maps, labels = np.asarray(self.array[rows]), self.labels[rows]
+            rivals = self.logits is not None
+            found = contrast_with_rivals(maps, labels, self.logits[rows]) if rivals else contrast(maps, labels)
+            return checked(found, self.file, rows)
         own, mean = self.array[rows, BEYOND.index("true")], self.array[rows, BEYOND.index("mean")]
         return checked(contrast_with_mean(np.asarray(own), np.asarray(mean), self.class_count), self.file, rows)
 
@@ -69,6 +74,16 @@ class Target:
                 f"the true and the predicted one; set export.every_class_up_to to {self.class_count}"
             )
         return checked(contrast(np.asarray(self.array[rows]), class_index), self.file, rows)
+
+    def two_classes(self, rows: np.ndarray, class_index: int, other: int) -> np.ndarray:
+        """Map of one class less that of one other, for every image: (n, h, w) float32.
+
+        Raises:
+            Refusal: only the true and the predicted class are stored.
+        """
+        if not self.every_class:
+            return self.named_class(rows, class_index)
+        return checked(self.array[rows, class_index] - self.array[rows, other], self.file, rows)
 
     def rms(self, rows: np.ndarray) -> float:
         """Root mean square of the true-class contrasts over `rows`, all cells: the model's own unit of maps."""
@@ -94,6 +109,8 @@ def open_target(maps: Maps, method: str, layer: str, labels: np.ndarray) -> Targ
     file = array_name(method, layer)
     knows_class = maps.manifest["arrays"][file]["knows_class"]
     about = stores_every_class(maps.manifest), knows_class, len(maps.class_names), maps.folder / file
+    if stores_every_class(maps.manifest) and len(maps.class_names) > 2:
+        about = (*about, maps.logits())
     return Target(array, np.asarray(labels, dtype=np.int64), *about)
 
 

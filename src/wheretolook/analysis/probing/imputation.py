@@ -57,9 +57,21 @@ class LinearImputer:
 
     def fill_noisily(self, image: np.ndarray, missing: np.ndarray, noise: np.ndarray) -> np.ndarray:
         """Fill in one image (S, S, 3) of values 0 to 255, and add noise, given as (S, S, 3) of standard deviation 1."""
-        filled = self.fill(image[None], missing)[0]
+        return self.add_noise(self.fill(image[None], missing)[0], missing, noise)
+
+    @staticmethod
+    def add_noise(filled: np.ndarray, missing: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """Add noise, given as (S, S, 3) of standard deviation 1, to filled pixels of an image (S, S, 3), in place."""
         filled[missing] += 255 * NOISE * noise[missing]
         return filled
+
+    def relax(self, image: np.ndarray, missing: np.ndarray, sweeps: int) -> np.ndarray:
+        """Bring missing pixels of an image (S, S, C) nearer to the solution of `fill`, from values near it (Jacobi)."""
+        values, gone = image.reshape(-1, image.shape[-1]).astype(np.float64), missing.ravel()
+        rows, weights = self._neighbours[gone], self._weights[gone][:, None]
+        for _ in range(sweeps):
+            values[gone] = rows @ values / weights
+        return values.reshape(image.shape)
 
 
 def fill_from_frame(images: np.ndarray) -> np.ndarray:

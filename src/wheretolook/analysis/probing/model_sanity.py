@@ -9,12 +9,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from wheretolook.analysis.maps.contrast import contrast, contrast_with_mean
-from wheretolook.analysis.maps.target import open_primary, open_target
+from wheretolook.analysis.maps.target import open_target
 from wheretolook.analysis.probing.pieces import Piece, made_anew
 from wheretolook.analysis.probing.randomised import Cascade
 from wheretolook.analysis.probing.removed_images import choose_images
-from wheretolook.analysis.probing.sanity import alikeness, largest_alikeness, sanity_result
-from wheretolook.analysis.statistics.enough import FEWEST_DRAWS
+from wheretolook.analysis.probing.sanity import alikeness, likeness, sanity_result
 from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.manifest import stores_every_class
 from wheretolook.cams.parts import compute_in_parts
@@ -48,37 +47,16 @@ def model_sanity(
     Returns:
         METHOD.LAYER to its result.
     """
-    random = maps.random()
-    # Of the images that the null is of, so that it and what is held against it are means over the same.
-    there = prepared.rows(TEST) if random is None else random[1]
-    rows = choose_images(prepared.labels, there, IMAGES, len(prepared.class_names), seed)
+    rows = choose_images(prepared.labels, prepared.rows(TEST), IMAGES, len(prepared.class_names), seed)
     if not len(rows):
         return None
     slow = {name for name, method in METHODS.items() if method.forward_passes_a_channel}
     few = choose_images(prepared.labels, rows, IMAGES_OF_SLOW, len(prepared.class_names), seed)
     quick = [pair for pair in maps.names if pair[0] not in slow]
     rest = [pair for pair in maps.names if pair[0] in slow]
-    null, null_of_few = (primary_null(maps, prepared, chosen) for chosen in (rows, few))
     found = cascade(network, card, maps, prepared, quick, rows, draws, "sanity", piece)
     found |= cascade(network, card, maps, prepared, rest, few, draws, "sanity of slow methods", piece, last_step=True)
-    return {
-        f"{method}.{layer}": sanity_result(found[method, layer], len(few), null_of_few)
-        if method in slow
-        else sanity_result(found[method, layer], len(rows), null)
-        for method, layer in maps.names
-    }
-
-
-def primary_null(maps: Maps, prepared: Prepared, rows: np.ndarray) -> float | None:
-    """Null (c) of the primary maps over some images that it was exported for.
-
-    None where the export left no maps of random networks, or of fewer than FEWEST_DRAWS.
-    """
-    primary, random = open_primary(maps, prepared.labels), maps.random()
-    if random is None or primary is None or len(random[0]) < FEWEST_DRAWS:
-        return None
-    draws, there = random
-    return largest_alikeness(primary.true_class(rows), draws[:, np.searchsorted(there, rows)])
+    return {f"{method}.{layer}": sanity_result(*found[method, layer]) for method, layer in maps.names}
 
 
 def cascade(
@@ -92,7 +70,7 @@ def cascade(
     told: str,
     piece: Piece = made_anew,
     last_step: bool = False,
-) -> dict[Pair, dict[str, list[float]]]:
+) -> dict[Pair, tuple[dict[str, list[float]], np.ndarray, np.ndarray]]:
     """How alike maps stay while ever more weights are random.
 
     Args:
@@ -108,7 +86,8 @@ def cascade(
         last_step: only the last step, wholly random networks.
 
     Returns:
-        (method, layer) to the steps, top first, each to the mean |Spearman| of each draw.
+        (method, layer) to the steps, top first, each to the mean |Spearman| of each draw; and of wholly random networks
+        (D, n) that of each image, and (D, n) that with other images of its class.
     """
     if not pairs:
         return {}
@@ -122,18 +101,26 @@ def cascade(
     engine = engine_for(random.network, card, pairs, every)
     steps = random.steps[-1:] if last_step else random.steps
 
-    def one(draw: int) -> dict[str, list[float]]:
-        found = {}
+    labels = prepared.labels[rows]
+
+    def one(draw: int) -> dict[str, Any]:
+        alike: dict[str, list[float]] = {}
         for step in random.draw(draw):
             if step in steps:
                 values = true_class_maps(engine, inputs, card, prepared, rows, every)
-                found[step] = [alikeness(true[pair], values[pair]) for pair in pairs]
-        return found
+                compared = [likeness(true[pair], values[pair], labels) for pair in pairs]
+                alike[step] = [alikeness(same) for same, _ in compared]
+        # JSON has no NaN.
+        last = [[np.where(np.isfinite(each), each, -1).tolist() for each in both] for both in compared]
+        return {"steps": alike, "last": last}
 
     numbers = tqdm(range(draws), desc=told, unit="network", disable=None)
-    alike = [piece(f"{told} {draw}", lambda draw=draw: one(draw)) for draw in numbers]
+    found = [piece(f"{told} {draw}", lambda draw=draw: one(draw)) for draw in numbers]
+    last = np.array([each["last"] for each in found])  # (D, pairs, 2, n)
+    last = np.where(last < 0, np.nan, last)
     return {
-        pair: {step: [found[step][i] for found in alike] for step in steps if alike} for i, pair in enumerate(pairs)
+        pair: ({step: [each["steps"][step][i] for each in found] for step in steps}, last[:, i, 0], last[:, i, 1])
+        for i, pair in enumerate(pairs)
     }
 
 

@@ -4,16 +4,24 @@ from pathlib import Path
 from typing import Any
 
 from wheretolook.analysis.maps.provenance import check_data
+from wheretolook.analysis.probing.changed_images import probed_images
+from wheretolook.analysis.probing.model_cues import model_cues
 from wheretolook.analysis.probing.model_curves import model_curves
 from wheretolook.analysis.probing.model_faithfulness import model_faithfulness
+from wheretolook.analysis.probing.model_necessity import model_necessity
+from wheretolook.analysis.probing.model_occlusion import model_occlusion
 from wheretolook.analysis.probing.model_sanity import model_sanity
-from wheretolook.analysis.probing.pieces import kept_pieces
+from wheretolook.analysis.probing.pieces import Piece, kept_pieces
 from wheretolook.cams.store import Maps
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.prepared import Prepared
 from wheretolook.execution.determinism import deterministic
 from wheretolook.execution.device import choose_device
+from wheretolook.models.card import Card
 from wheretolook.models.checkpoint import load_model
+from wheretolook.models.network import Network
+
+CHANGED = ("necessity", "sufficiency", "look_alikes", "global_cues", "witness")
 
 
 def probe_model(
@@ -28,7 +36,10 @@ def probe_model(
     seed: int,
     cache: Path,
 ) -> dict[str, Any]:
-    """Load a model once and test its maps: keys `faithfulness`, `curves` and `sanity` of `docs/results.md`.
+    """Load a model once and test it and its maps: the keys of `docs/results.md` that take running the network.
+
+    Those are `faithfulness`, `curves` and `sanity`, and `necessity`, `sufficiency`, `look_alikes`, `global_cues` and
+    `witness`, which are measured over the images of `faithfulness`.
 
     Args:
         model: the model file.
@@ -49,6 +60,7 @@ def probe_model(
         "faithfulness": faithfulness_images > 0,
         "curves": faithfulness_images > 0 and curve_steps > 0,
         "sanity": sanity_draws > 0,
+        **dict.fromkeys(CHANGED, faithfulness_images > 0),
     }
     found: dict[str, Any] = dict.fromkeys(asked)
     if not any(asked.values()):
@@ -63,8 +75,30 @@ def probe_model(
         model_and_maps = network, card, maps, prepared
         if asked["faithfulness"]:
             found["faithfulness"] = model_faithfulness(*model_and_maps, faithfulness_images, resamples, seed, piece)
+            found |= changed(network, card, maps, prepared, faithfulness_images, resamples, seed, piece)
         if asked["curves"]:
             found["curves"] = model_curves(*model_and_maps, faithfulness_images, curve_steps, seed, piece)
         if asked["sanity"]:
             found["sanity"] = model_sanity(*model_and_maps, sanity_draws, seed, piece)
     return found
+
+
+def changed(
+    network: Network,
+    card: Card,
+    maps: Maps,
+    prepared: Prepared,
+    images: int,
+    resamples: int,
+    seed: int,
+    piece: Piece,
+) -> dict[str, Any]:
+    """What changes of images and of their regions cost each class: the keys of CHANGED; None without test images."""
+    probed = probed_images(network, card, prepared, images, seed)
+    if probed is None:
+        return dict.fromkeys(CHANGED)
+    own = resamples, seed, piece
+    return model_necessity(probed, maps, prepared.labels, *own) | {
+        "global_cues": model_cues(probed, *own),
+        "witness": model_occlusion(probed, maps, prepared.labels, *own),
+    }

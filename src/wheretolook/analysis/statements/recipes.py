@@ -1,31 +1,19 @@
-"""Recipes: models that differ in nothing but the seed, and what holds of networks trained so."""
+"""Recipes: models that differ in nothing but the seed, and what holds of networks trained by the recipe.
+
+The models are the sample. Where all seeds train on the same images, this is about seeds alone; models of one recipe on
+other draws of the data (`train.resample`) have a recipe of their own.
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from wheretolook.analysis.agreement.agreement_rows import NULLS
-from wheretolook.analysis.classes.differences import ALPHA
-from wheretolook.analysis.statements.claims import Claim, Findings
-from wheretolook.analysis.statements.statement_text import signed
-from wheretolook.analysis.statistics.enough import TWICE
+from wheretolook.analysis.statements.findings import Findings
+from wheretolook.analysis.statements.rules import LOCATED_ODDS, NECESSARY_FLIPS, Condition, Estimate, judge
+from wheretolook.analysis.statements.statement import Kind, Reason, Scope, Statement, Verdict
 from wheretolook.analysis.statistics.over_seeds import mean_over_seeds, pairs_over_seeds
-
-
-def same_models(models: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Models whose file is that of one before them, with its name: they are no second witness.
-
-    Args:
-        models: "model" of each manifest, by name, in order.
-    """
-    first: dict[str, str] = {}
-    same = {}
-    for name, about in models.items():
-        if about["sha256"] in first:
-            same[name] = first[about["sha256"]]
-        first.setdefault(about["sha256"], name)
-    return same
 
 
 def recipes_of(models: Mapping[str, Mapping[str, Any]], drive: Sequence[str]) -> list[tuple[str, ...]]:
@@ -42,34 +30,61 @@ def recipes_of(models: Mapping[str, Mapping[str, Any]], drive: Sequence[str]) ->
     return [tuple(seeds.values()) for seeds in found.values()]
 
 
-def over_seeds(claim: Claim, models: Sequence[str], found: Findings, margin: float) -> tuple[bool, str]:
-    """Whether a claim that holds in each model of a recipe holds over its seeds, and the figures.
+def over_seeds(said: Statement, found: Findings, models: Sequence[str], margin: float) -> Statement:
+    """A statement that holds of the models of a recipe, tested over its seeds.
 
     Args:
-        claim: about these models.
+        said: supported, about these models.
+        found: of the class.
         models: of one recipe, six or more.
-        found: of these models.
-        margin: by which the agreement must exceed each null.
+        margin: by which agreement must exceed each baseline.
     """
-    if claim.kind == "agreement":
-        low, null = min((_excess(found, null), null) for null in NULLS)
-        return low >= margin, f"lower end over seeds of the excess {signed(low)}, over {NULLS[null]}"
-    if claim.kind == "place":
-        places = [next(p for p in found.places[name] if p.region == claim.region) for name in models]
-        low = min(mean_over_seeds(np.array(values))[1] for values in _beyond(places))
-        return low > 0, f"lower end over seeds of energy beyond twice its share {signed(low)}"
-    place = next(each for each in found.differing[tuple(models)] if each.place == claim.region)
-    shares = np.array([place.shares[name] for name in models])
-    low = mean_over_seeds(shares)[1] - TWICE * place.area
-    sure = place.p_seeds is not None and place.p_seeds <= ALPHA
-    figures = f"p over seeds {place.p_seeds:.3f}; lower end of the share beyond twice its area {signed(low)}"
-    return sure and low > 0, figures
+    conditions = {Kind.AGREEMENT: _agreement, Kind.PLACE: _place, Kind.DIFFERENCE: _difference}[said.kind]
+    judged = judge(replace(said, scope=Scope.RECIPE, figures=()), conditions(said, found, models, margin), found.images)
+    return replace(judged, reason=Reason.SEEDS) if judged.verdict is not Verdict.SUPPORTED else judged
 
 
-def _excess(found: Findings, null: str) -> float:
-    return pairs_over_seeds({(r["model_a"], r["model_b"]): r[f"excess_{null}"] for r in found.rows})[1]
+def _agreement(said: Statement, found: Findings, models: Sequence[str], margin: float) -> list[Condition]:
+    chosen = [i for i, pair in enumerate(found.pairs) if set(pair) <= set(models)]
+    out = []
+    for baseline, excess in found.excess.items():
+        means = {found.pairs[i]: float(excess.values[excess.valid[:, i], i].mean()) for i in chosen}
+        estimate = _estimate(*pairs_over_seeds(means), len(models))
+        out.append(_condition(estimate, margin, f"excess over {baseline}"))
+    return out
 
 
-def _beyond(places: Sequence[Any]) -> list[list[float]]:
-    """Energy beyond twice the share of area, and beyond twice that of a centre prior, of each model."""
-    return [[p.energy - TWICE * getattr(p, key) for p in places] for key in ("area_share", "centre_energy")]
+def _place(said: Statement, found: Findings, models: Sequence[str], margin: float) -> list[Condition]:
+    own = {name: found.located[said.region][name] for name in models}
+    beyond = [float(each.beyond(LOCATED_ODDS)[each.counts].mean()) for each in own.values()]
+    out = [_condition(_estimate(*mean_over_seeds(np.array(beyond)), len(models)), 0.0, "energy beyond the threshold")]
+    by_infill: dict[str, list[float]] = {}
+    for name in models:
+        for row in found.interventions[name].necessity:
+            key = "excess_flips" if row.get("excess_flips") is not None else "flips"
+            if row["region"] == said.region and row.get(key) is not None:
+                by_infill.setdefault(row["infill"], []).append(float(row[key]))
+    for infill, values in by_infill.items():
+        if len(values) == len(models):
+            estimate = _estimate(*mean_over_seeds(np.array(values)), len(models))
+            out.append(_condition(estimate, NECESSARY_FLIPS, f"flips, {infill}"))
+    return out
+
+
+def _difference(said: Statement, found: Findings, models: Sequence[str], margin: float) -> list[Condition]:
+    out = []
+    for other, places in found.differences.items():
+        own = next(each for each in places if each.region == said.region)
+        values = [own.influence([name])[0] for name in models]
+        scale = [float(np.std(own.surplus[name])) or 1.0 for name in models]  # logits differ in scale from seed to seed
+        estimate = _estimate(*mean_over_seeds(np.array(values) / scale), len(models))
+        out.append(_condition(estimate, 0.0, f"surplus against {other}"))
+    return out
+
+
+def _estimate(mean: float, low: float, models: int) -> Estimate:
+    return Estimate(mean, low, 2 * mean - low, models - 1)
+
+
+def _condition(estimate: Estimate, threshold: float, name: str) -> Condition:
+    return Condition(estimate, threshold, Reason.SEEDS, estimate.figure(name, threshold), shows_not=False)

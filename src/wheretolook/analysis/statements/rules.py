@@ -1,49 +1,156 @@
-"""The rules by which something may be said about a class, each with its words."""
+"""Thresholds of the statements, and the arithmetic that turns estimates into verdicts.
 
-from wheretolook.analysis.statistics.enough import FEWEST_GROUPS, FEWEST_IMAGES, FEWEST_SEEDS
+Each threshold is a choice, made before any data: docs/method.md gives the reason for each.
+"""
 
-CHANCE = "above chance"
-ENOUGH = "enough images"
-AGREEMENT = "agreement beyond every null"
-PLACE = "twice what a map without knowledge has"
-MARK = "twice what a map without knowledge has, on a mark"
-ALONE = "two models or more"
-HELD_OUT = "images held out"
-EVERY_NULL = "every null"
-MAPS = "CAMs of the last layer"
-DIFFERENCE = "difference beyond its area"
-RECIPE = "six seeds"
-SEEDS = "test over seeds"
-CAUSE = "maps are no causes"
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import ceil
 
-WORDS = {
-    CHANCE: "Each model's balanced accuracy on the held-out split is above chance (lower end of its 95 % interval): "
-    "a map of a network that has learned nothing explains nothing.",
-    ENOUGH: f"The split holds {FEWEST_IMAGES} images of the class or more, of {FEWEST_GROUPS} groups or more; and as "
-    "many groups of every class, without which no accuracy has an interval. An image without a group is one by itself.",
-    AGREEMENT: "For every pair of models, the correlation of their CAMs of the last layer (true class, as a contrast) "
-    "exceeds each null by the margin: lower end of the 95 % interval of the excess, paired by image, drawn by group. "
-    "The null of random weights is one figure, the highest mean of any draw.",
-    PLACE: "In every model the share of positive energy in the region is at least twice its share of area and twice "
-    "what a centre prior has there (lower ends of the 95 % intervals); of several such regions a mark comes "
-    "first, then the one with the largest energy for its area.",
-    MARK: "The same, for a mark that is no part of the thing: a warning about these networks, not a statement about "
-    "the class. It needs no agreement beyond the nulls: a mark that stands in one place gives all images one map.",
-    ALONE: "Whose view it is, the network's or the class's, takes two models or more to tell.",
-    HELD_OUT: "The images are of a split that the networks were not trained on.",
-    MAPS: "Every model has CAMs of its last layer, which alone make statements.",
-    EVERY_NULL: "Agreement was held against every null: random weights take ten draws or more (export.random_draws), "
-    "and are drawn for images of the test split alone; a blob at the centre takes a layer of more than 2 x 2 cells.",
-    DIFFERENCE: "At a place the class and the rest differ in every model, the same way (largest p of the models up to "
-    "0.05, labels permuted by group, adjusted for all places), and in every model the place holds at least twice the "
-    "share of the difference of mean logits that its share of the area would be (lower end of the 95 % interval). "
-    "Evidence and marks, which the rest has none of, count by what they have beyond their surroundings; of several "
-    "such regions a mark comes first.",
-    RECIPE: f"A sentence about all networks trained so takes {FEWEST_SEEDS} seeds or more of one recipe, and a test "
-    "over seeds.",
-    SEEDS: "What holds in each model of one recipe holds over its seeds too: the models are the sample. Agreement: a "
-    "jackknife that leaves out models, lower end of the excess over each null at least the margin. A region's energy: "
-    "Student's interval of what is beyond twice its share, lower end above 0. Classes: signs of models flipped, "
-    "largest |t| over places, p up to 0.05, and Student's interval of the share as above.",
-    CAUSE: "A map shows where a network's evidence for a class lies, not what makes a thing belong to the class.",
-}
+import numpy as np
+from scipy.stats import norm
+from scipy.stats import t as student
+
+from wheretolook.analysis.statements.statement import Figure, Reason, Statement, Verdict
+from wheretolook.analysis.statistics.bootstrap import NORMAL
+
+LOCATED_ODDS = 2.0  # odds of energy inside a region, over the odds of its area
+LOCATED_AUROC = 0.6  # of pixels inside a region against those outside, by the height of the map
+NECESSARY_FLIPS = 0.1  # share of predictions that change when a region is infilled, beyond control places
+SUFFICIENT_KEPT = 0.5  # share of predictions kept when all but a region is infilled; where no control place exists
+CUE_FLIPS = 0.5  # share of predictions that change with a property of the whole image, beyond a harmless change
+INFILLS = 2  # families of infills that must agree
+ALPHA = 0.05  # of all confirmatory statements together
+POWER = 0.8  # of the minimum detectable effect
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An estimate with its 95 % interval; `degrees` of freedom of its standard error, infinite for the normal."""
+
+    value: float
+    low: float
+    high: float
+    degrees: float = float("inf")
+
+    def p_above(self, threshold: float) -> float:
+        """One-sided p-value of "not above the threshold", from the lower bound."""
+        return _tail(self.value - threshold, self.value - self.low, self.degrees)
+
+    def p_below(self, threshold: float) -> float:
+        """One-sided p-value of "not below the threshold", from the upper bound."""
+        return _tail(threshold - self.value, self.high - self.value, self.degrees)
+
+    def figure(self, name: str, threshold: float | None = None, of: str = "") -> Figure:
+        """The estimate as a figure."""
+        return Figure(name, self.value, self.low, self.high, threshold, of)
+
+
+def _tail(distance: float, half: float, degrees: float) -> float:
+    """P-value of a distance from the threshold, by half the length of the 95 % interval."""
+    if half <= 0:
+        return 0.0 if distance > 0 else 1.0
+    if np.isinf(degrees):
+        return float(norm.sf(NORMAL * distance / half))
+    return float(student.sf(student.ppf(0.975, degrees) * distance / half, degrees))
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition of a statement.
+
+    Attributes:
+        estimate: of the figure.
+        threshold: that it must exceed.
+        reason: where it does not.
+        figure: as it is shown, where that differs from the estimate (an odds ratio for a difference of shares).
+        worst: the class or model that it is of, if it was chosen as the worst.
+        shows_not: whether an upper bound below the threshold shows that the statement does not hold.
+        p: one-sided p-value of a test that stands for the estimate's own, such as one adjusted for many places.
+    """
+
+    estimate: Estimate
+    threshold: float
+    reason: Reason
+    figure: Figure
+    worst: str = ""
+    shows_not: bool = True
+    p: float | None = None
+
+    @property
+    def p_for(self) -> float:
+        """P-value of "the condition does not hold"."""
+        return self.estimate.p_above(self.threshold) if self.p is None else self.p
+
+    @property
+    def p_against(self) -> float:
+        """P-value of "the condition holds"; 1 where its failure shows nothing."""
+        return self.estimate.p_below(self.threshold) if self.shows_not else 1.0
+
+
+def judge(statement: Statement, conditions: Sequence[Condition], images: int) -> Statement:
+    """The statement with its verdict before adjustment.
+
+    It is supported where every condition holds (an intersection-union test: the largest p counts), shown not to hold
+    where one of them is shown to fail, and cannot be told otherwise. A bound is an end of a 95 % interval.
+
+    Args:
+        statement: with its kind, class and models.
+        conditions: one or more.
+        images: of the class.
+    """
+    for_it = [condition.p_for for condition in conditions]
+    against = [condition.p_against for condition in conditions]
+    half = (1 - 0.95) / 2
+    figures = [condition.figure for condition in conditions]
+    if max(for_it) <= half:
+        at, verdict, reason, p = int(np.argmax(for_it)), Verdict.SUPPORTED, Reason.ALL_MET, max(for_it)
+    elif min(against) <= half:
+        at = int(np.argmin(against))
+        verdict, reason, p = Verdict.SHOWN_NOT, conditions[at].reason, min(against)
+    else:
+        at, verdict, reason, p = int(np.argmax(for_it)), Verdict.CANNOT_TELL, Reason.IMPRECISE, max(for_it)
+    decided = conditions[at]
+    figures = [figures[at], *figures[:at], *figures[at + 1 :]]
+    out = replace(
+        statement, verdict=verdict, reason=reason, worst=decided.worst or statement.worst, figures=tuple(figures), p=p
+    )
+    if verdict is not Verdict.CANNOT_TELL:
+        return out
+    detectable, needed = power_of(decided.estimate, decided.threshold, images)
+    return replace(out, minimum_detectable=detectable, images_needed=needed)
+
+
+def power_of(estimate: Estimate, threshold: float, images: int) -> tuple[float, int | None]:
+    """Smallest distance from the threshold that is detected with a power of 80 %, and how many images would do.
+
+    Args:
+        estimate: of the figure; its error falls with the square root of the images.
+        threshold: that decides.
+        images: behind the estimate.
+
+    Returns:
+        The distance, and the images at which the estimate's own distance would be detected; None where it is 0.
+    """
+    error = max(estimate.value - estimate.low, estimate.high - estimate.value) / NORMAL
+    detectable = float((NORMAL + norm.ppf(POWER)) * error)
+    distance = abs(estimate.value - threshold)
+    return detectable, (ceil(images * (detectable / distance) ** 2) if distance > 1e-9 else None)
+
+
+def adjusted(statements: Sequence[Statement]) -> list[Statement]:
+    """Verdicts at a familywise error rate of 5 % over all confirmatory statements (Holm 1979).
+
+    A statement can be wrong on either side, so that it counts twice; alone it keeps its 95 % interval. Exploratory
+    statements, and those without a test, are left as they are.
+    """
+    tested = [i for i, each in enumerate(statements) if each.p is not None and not each.exploratory]
+    out = list(statements)
+    decided = sorted((i for i in tested if out[i].verdict is not Verdict.CANNOT_TELL), key=lambda i: out[i].p or 0.0)
+    largest = 0.0
+    for place, i in enumerate(decided):
+        largest = min(1.0, max(largest, (out[i].p or 0.0) * 2 * (len(tested) - place)))
+        out[i] = replace(out[i], p_adjusted=largest)
+        if largest > ALPHA:
+            out[i] = replace(out[i], verdict=Verdict.CANNOT_TELL, reason=Reason.ADJUSTED)
+    return out

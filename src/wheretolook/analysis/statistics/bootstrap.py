@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from scipy.stats import t as student
 
 from wheretolook.analysis.statistics.enough import FEWEST_GROUPS
 
 LEVEL = 0.95  # of every interval
+NORMAL = 1.959963984540054  # its quantile of the normal distribution
 ROUNDING = 1e-6  # a spread below this share of the figures is that of float32
 CHUNK = 2**22  # elements of a block of resampling weights
 
@@ -21,7 +23,7 @@ class Means:
         mean, sd: (F,) float64 over images (SD with n - 1; 0 where there is one image).
         low, high: (F,) float64, ends of the interval; NaN-free: only meaningful where `bounded`.
         images, groups: (F,) int64, images and groups that count.
-        bounded: (F,) bool, whether there were enough groups for an interval.
+        bounded: (F,) bool, whether the effective number of groups is large enough for an interval.
     """
 
     mean: np.ndarray
@@ -45,9 +47,10 @@ def mean_intervals(
 
     Images of one group (a patient) are not exchangeable, so the mean is a ratio of group sums to group sizes, and its
     standard error, in the sample and in each resample, the linearised one. The interval is the bootstrap-t (Efron and
-    Tibshirani 1993, ch. 12.5), second-order exact for skewed figures such as correlations. Where resamples without any
-    spread are so many that they would decide its ends (figures that are nearly all equal, such as 29 hits of 30), it is
-    the percentile interval.
+    Tibshirani 1993, ch. 12.5), second-order exact for skewed figures such as correlations. There is none where the
+    effective number of groups (`effective_number`) is below 10. Figures that are nearly all equal, such as 29 hits of
+    30, tell no bootstrap how far they spread: with fewer than 10 groups that differ from the median, the interval is
+    Wilson's for what lies below and above the median, within the bounds; without finite bounds there is none.
 
     Args:
         values: (n, F) float64; finite also where not valid.
@@ -65,10 +68,26 @@ def mean_intervals(
     mean = sums.sum(axis=0) / whole
     squares = np.where(valid, (values - mean) ** 2, 0.0).sum(axis=0)
     residuals = sums - mean * sizes
-    error = _standard_error((residuals**2).sum(axis=0), whole, present)
+    # A group pulls the mean towards itself by its share of the images (CR2: Bell and McCaffrey 2002); with groups of
+    # equal sizes this is the usual G / (G - 1).
+    pull = np.where(sizes < whole, 1 - sizes / whole, 1)
+    error = np.sqrt((residuals**2 / pull).sum(axis=0)) / whole
     error[error <= ROUNDING * np.abs(values).max(axis=0, initial=0)] = 0
     low, high = _ends(residuals, sizes, present, error, resamples, seed)
     floor, ceiling = np.broadcast_to(np.asarray(bounds, dtype=np.float64).T.reshape(2, -1), (2, len(mean)))
+    effective = effective_number(sizes)
+    bounded = effective >= FEWEST_GROUPS
+    # Resamples of unequal groups spread as if there were all of them; the degrees of freedom are fewer.
+    if (effective < present * (1 - 1e-9)).any():
+        wider = student.ppf((1 + LEVEL) / 2, [np.maximum(effective - 1, 1), np.maximum(present - 1, 1)])
+        low, high = (end * np.maximum(wider[0] / wider[1], 1) for end in (low, high))
+    for column in np.flatnonzero(bounded & (present >= 1)):
+        own = valid[:, column]
+        ends = _sparse_ends(values[own, column], codes[own], float(effective[column]), floor[column], ceiling[column])
+        if ends is not None:
+            low[column], high[column] = (end - mean[column] for end in ends)
+            bounded[column] = bool(np.isfinite(ends).all())
+    low, high = (np.where(np.isfinite(end), end, 0.0) for end in (low, high))
     return Means(
         mean=mean,
         sd=np.sqrt(squares / np.maximum(images - 1, 1)),
@@ -76,8 +95,54 @@ def mean_intervals(
         high=np.clip(mean + high, floor, ceiling),
         images=images.astype(np.int64),
         groups=present.astype(np.int64),
-        bounded=present >= FEWEST_GROUPS,
+        bounded=bounded,
     )
+
+
+def effective_number(sizes: np.ndarray) -> np.ndarray:
+    """Effective number of groups of unequal sizes (Kish 1965): the square of the sum over the sum of squares.
+
+    One patient with 60 of 88 images leaves 2.1 groups of 29.
+
+    Args:
+        sizes: (G, F) images of each group, or (G,).
+
+    Returns:
+        (F,) float64, or a number; G where all sizes are equal, 0 without images.
+    """
+    sizes = np.asarray(sizes, dtype=np.float64)
+    squares = (sizes**2).sum(axis=0)
+    return sizes.sum(axis=0) ** 2 / np.where(squares > 0, squares, 1)
+
+
+def wilson_interval(share: float, trials: float) -> tuple[float, float]:
+    """Wilson's score interval of a share, 95 % (Wilson 1927): never empty, also for 0 and 1.
+
+    Args:
+        share: 0 to 1. Of other figures from 0 to 1 the interval is too wide, as a share spreads most for its mean.
+        trials: their number, or an effective number.
+    """
+    z2 = NORMAL**2
+    centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
+    half = NORMAL / (1 + z2 / trials) * np.sqrt(share * (1 - share) / trials + z2 / (4 * trials**2))
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+
+
+def _sparse_ends(
+    values: np.ndarray, codes: np.ndarray, trials: float, floor: float, ceiling: float
+) -> tuple[float, float] | None:
+    """Ends of the interval of figures that are nearly all equal; None where they are not, NaN where bounds lack."""
+    usual = float(np.median(values))
+    differs = np.abs(values - usual) > ROUNDING * max(np.abs(values).max(), 1e-30)
+    if differs.sum() >= FEWEST_GROUPS and len(np.unique(codes[differs])) >= FEWEST_GROUPS:
+        return None
+    if not (np.isfinite(floor) and np.isfinite(ceiling)):
+        return np.nan, np.nan
+    below, above = max(usual - floor, 0.0), max(ceiling - usual, 0.0)
+    less = np.clip((usual - values) / below, 0, 1).mean() if below > 0 else 0.0
+    more = np.clip((values - usual) / above, 0, 1).mean() if above > 0 else 0.0
+    (less_low, less_high), (more_low, more_high) = (wilson_interval(float(part), trials) for part in (less, more))
+    return usual - less_high * below + more_low * above, usual + more_high * above - less_low * below
 
 
 def group_sums(values: np.ndarray, codes: np.ndarray, count: int) -> np.ndarray:

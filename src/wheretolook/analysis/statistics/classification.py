@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from wheretolook.analysis.statistics.calibration import expected_calibration_error
+from wheretolook.analysis.statistics.calibration import calibration_floor, expected_calibration_error
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -37,6 +37,7 @@ def classification_scores(logits: np.ndarray, labels: np.ndarray, class_names: t
         "balanced_accuracy": float(np.mean([recall for recall in recalls if recall is not None])),
         "auroc": area_under_roc(scores, labels),
         "ece": expected_calibration_error(scores, labels),
+        "ece_floor": calibration_floor(scores),
         "brier": brier_score(scores, labels),
         "log_loss": float(log_loss(labels, scores, labels=every_class)),
         "confusion": confusion.tolist(),

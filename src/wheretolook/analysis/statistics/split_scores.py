@@ -14,8 +14,6 @@ def split_scores(
     labels: np.ndarray,
     class_names: tuple[str, ...],
     groups: np.ndarray,
-    resamples: int,
-    seed: int,
 ) -> dict[str, Any]:
     """Scores of one split, as `docs/results.md` lays out.
 
@@ -25,11 +23,9 @@ def split_scores(
         labels: (n,) int64, n >= 1.
         class_names: K names.
         groups: (n,) group of each image.
-        resamples: for the intervals.
-        seed: for the intervals.
     """
     last = logits[:, -1]
-    interval = balanced_accuracy_interval(last.argmax(axis=1) == labels, labels, groups, resamples, seed)
+    interval = balanced_accuracy_interval(last.argmax(axis=1) == labels, labels, groups)
     low, high = interval or (None, None)
     return classification_scores(last, labels, class_names) | {
         "balanced_accuracy_low": low,

@@ -26,7 +26,7 @@ async function drawLayers(overtaken = () => false) {
       ...views.map((view, i) => {
         if (!loaded[i][model]) return element("td", {}, absent("no trained head here"));
         const layer = view.models[model].layer;
-        const accuracy = view.method === "cam" && heads[layer] !== undefined ? [element("p", {}, `head right on ${percent(heads[layer])}`)] : [];
+        const accuracy = view.method === "cam" && heads[layer] !== undefined ? [element("p", {}, `head right on ${percent(heads[layer])}${described.majority}`)] : [];
         const canvas = element("canvas");
         drawMap(canvas, row, model, view, loaded[i][model], limits[i]);
         return element("td", {}, stack(image, canvas, ""), ...accuracy, ...insaneMark(view, model));

@@ -52,7 +52,7 @@ const insaneMark = (view, model) => (insane(view, model) ? [element("span", { cl
 function sayInsane(view) {
   const names = described.models.map((model) => model.name).filter((_, model) => insane(view, model));
   control("insane").hidden = !names.length;
-  control("insane").textContent = names.length ? `${view.method} at ${view.label} fails the sanity check in ${names.join(", ")}: maps of the same network with random weights resemble these more than CAMs of random networks do. They show the image, and not only what was learned.` : "";
+  control("insane").textContent = names.length ? `${view.method} at ${view.label} fails the sanity check in ${names.join(", ")}: maps of networks with random weights resemble these more than they resemble those of other images. They show the image, and not only what was learned.` : "";
 }
 
 // What is drawn, in words beside the pictures: no view without its method, target and scale.

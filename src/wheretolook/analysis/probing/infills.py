@@ -1,0 +1,97 @@
+"""Three families of infill for a region of an image: imputation, patches of the same image, and blur.
+
+What a network makes of an infilled image depends on the infill (Rong et al. 2022,
+arXiv:2202.00449), so that a claim about a region takes two families that agree. Imputation leaves a smooth place,
+patches leave texture and a seam, blur leaves colour alone.
+"""
+
+import numpy as np
+
+from wheretolook.analysis.maps.enlarge import enlarge
+from wheretolook.analysis.probing.imputation import LinearImputer
+
+IMPUTATION, PATCHES, BLUR = "imputation", "patches", "blur"
+LARGE = 0.2  # share of the pixels beyond which imputation starts from a solution at half the resolution
+SWEEPS = 12  # at full resolution after that
+BLUR_SD = 0.08  # of the width
+SEAM_SD = 1.0  # pixels over which the border of a patch is blended
+
+
+class Infiller:
+    """Infills for square images of one size.
+
+    Args:
+        side: S, pixels.
+    """
+
+    def __init__(self, side: int) -> None:
+        self.side = side
+        self._full, self._half = LinearImputer(side), LinearImputer(-(-side // 2))
+
+    def impute(self, image: np.ndarray, missing: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """Noisy linear imputation of one image (S, S, 3): `LinearImputer`, multigrid where much is missing.
+
+        Args:
+            image: (S, S, 3) of values 0 to 255.
+            missing: (S, S) bool; some pixel is left.
+            noise: (S, S, 3) of standard deviation 1.
+        """
+        if missing.mean() <= LARGE:
+            return self._full.fill_noisily(image, missing, noise)
+        return self._full.add_noise(self._smooth(image, missing), missing, noise)
+
+    def patch(self, image: np.ndarray, place: np.ndarray, donor: np.ndarray) -> np.ndarray:
+        """Copy the pixels of one place of an image over another of the same shape.
+
+        Args:
+            image: (S, S, 3).
+            place: (p,) int64, flat pixel indices that are overwritten.
+            donor: (p,) int64, pixel for pixel what they get.
+        """
+        from scipy.ndimage import gaussian_filter
+
+        flat = image.reshape(-1, image.shape[-1]).astype(np.float64)
+        copied = flat.copy()
+        copied[place] = flat[donor]
+        inside = np.zeros(image.shape[:2])
+        inside.ravel()[place] = 1
+        share = np.clip(2 * gaussian_filter(inside, SEAM_SD) - 0.5, 0, 1) * inside
+        return flat.reshape(image.shape) + share[..., None] * (copied - flat).reshape(image.shape)
+
+    def blur(self, image: np.ndarray, missing: np.ndarray) -> np.ndarray:
+        """Gaussian-weighted mean of the pixels that are left, in place of those that are missing."""
+        return np.where(missing[..., None], self._blurred(image, ~missing), image)
+
+    def blur_outside(self, image: np.ndarray, kept: np.ndarray) -> np.ndarray:
+        """All but the kept pixels blurred, from one another and not from the kept ones: colours stay, detail goes."""
+        return np.where(kept[..., None], image, self._blurred(image, ~kept))
+
+    def _blurred(self, image: np.ndarray, source: np.ndarray) -> np.ndarray:
+        """Gaussian-weighted mean of the source pixels around each pixel."""
+        from scipy.ndimage import gaussian_filter
+
+        sd = BLUR_SD * self.side
+        weight = source.astype(np.float64)
+        total = gaussian_filter(image * weight[..., None], (sd, sd, 0), mode="constant")
+        mass = gaussian_filter(weight, sd, mode="constant")[..., None]
+        mean = image[source].mean(axis=0) if source.any() else image.mean(axis=(0, 1))
+        # Far from every source pixel the mean of all takes over.
+        return (total + 1e-3 * mean) / (mass + 1e-3)
+
+    def _smooth(self, image: np.ndarray, missing: np.ndarray) -> np.ndarray:
+        """The imputation without noise: solved at half the resolution, enlarged, and relaxed at the full one."""
+        odd = self.side % 2
+        pixels = np.pad(image.astype(np.float64), ((0, odd), (0, odd), (0, 0)))
+        known = np.pad(~missing, ((0, odd), (0, odd))).astype(np.float64)
+        mass, total = _pooled(known[..., None]), _pooled(pixels * known[..., None])
+        gone = mass[..., 0] == 0
+        coarse = self._half.fill((total / np.maximum(mass, 1e-9))[None], gone)[0]
+        fine = enlarge(coarse.transpose(2, 0, 1), 2 * len(coarse)).transpose(1, 2, 0)[: self.side, : self.side]
+        start = np.where(missing[..., None], fine, image)
+        return self._full.relax(start, missing, SWEEPS)
+
+
+def _pooled(values: np.ndarray) -> np.ndarray:
+    """Sums of 2 x 2 pixels: (2h, 2w, C) to (h, w, C)."""
+    h, w, channels = values.shape
+    return values.reshape(h // 2, 2, w // 2, 2, channels).sum(axis=(1, 3))

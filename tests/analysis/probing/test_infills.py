@@ -1,0 +1,50 @@
+import numpy as np
+
+from wheretolook.analysis.probing.imputation import LinearImputer
+from wheretolook.analysis.probing.infills import LARGE, Infiller
+
+SIDE = 40
+RNG = np.random.default_rng(0)
+
+
+def test_imputation_of_a_large_region_is_that_of_the_exact_system_but_for_few_grey_levels() -> None:
+    for side in (SIDE, SIDE + 1):
+        waves = np.sin(np.arange(side) / 5)
+        image = 128 + 60 * np.add.outer(waves, waves)[..., None] * np.array([1.0, 0.5, -1])
+        missing = np.zeros((side, side), bool)
+        missing[3:-4, 5:-6] = True
+        assert missing.mean() > LARGE
+        found = Infiller(side).impute(image, missing, np.zeros_like(image))
+        exact = LinearImputer(side).fill(image[None], missing)[0]
+        assert np.abs(found - exact)[missing].mean() < 1.5
+        assert np.abs(found - exact).max() < 8
+        np.testing.assert_array_equal(found[~missing], image[~missing])
+
+
+def test_a_patch_is_what_its_donor_shows_and_leaves_all_else() -> None:
+    image = RNG.uniform(0, 255, (SIDE, SIDE, 3))
+    rows, columns = np.mgrid[10:20, 10:20]
+    place, donor = (rows * SIDE + columns).ravel(), ((rows + 15) * SIDE + columns + 12).ravel()
+    found = Infiller(SIDE).patch(image, place, donor)
+    np.testing.assert_allclose(found[13:17, 13:17], image[28:32, 25:29], atol=1)
+    outside = np.ones((SIDE, SIDE), bool)
+    outside[10:20, 10:20] = False
+    np.testing.assert_array_equal(found[outside], image[outside])
+
+
+def test_blur_takes_nothing_of_the_region_that_it_fills() -> None:
+    image = np.full((SIDE, SIDE, 3), 100.0)
+    missing = np.zeros((SIDE, SIDE), bool)
+    missing[15:22, 15:22] = True
+    image[missing] = (255, 0, 0)
+    np.testing.assert_allclose(Infiller(SIDE).blur(image, missing), 100)
+
+
+def test_blur_outside_keeps_the_region_and_the_surroundings_colour() -> None:
+    image = RNG.uniform(90, 110, (SIDE, SIDE, 3))
+    kept = np.zeros((SIDE, SIDE), bool)
+    kept[15:22, 15:22] = True
+    image[kept] = (255, 0, 0)
+    found = Infiller(SIDE).blur_outside(image, kept)
+    np.testing.assert_array_equal(found[kept], image[kept])
+    np.testing.assert_allclose(found[~kept], 100, atol=3)
