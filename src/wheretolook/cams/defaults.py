@@ -20,7 +20,10 @@ def default_layers(seen: Mapping[str, Seen], modules: Mapping[str, nn.Module]) -
         modules: by name.
     """
     leading = {name: each for name, each in seen.items() if each.reading and each.reading.believed and each.leads}
-    outer = {name for name in leading if not isinstance(modules[name], _CONTAINERS)}
+    outer = {name for name, each in seen.items() if each.usable and not isinstance(modules[name], _CONTAINERS)}
+    # What leads nowhere itself, but holds whole blocks that do, is only a frame: an encoder read by its class token.
+    blocks = [name for name in leading if any(True for _ in modules[name].children())]
+    outer -= {name for name in outer - set(leading) if any(block.startswith(name + ".") for block in blocks)}
     depth = {name: _depth(name, outer) for name in leading}
     last: dict[tuple[int, int], str] = {}
     for name, each in sorted(leading.items(), key=lambda item: item[1].number):

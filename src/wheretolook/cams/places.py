@@ -10,8 +10,7 @@ from functools import cache
 from itertools import permutations
 from math import log
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from wheretolook.cams.layout import CHANNELS_FIRST, CHANNELS_LAST, Hints, Layout, Order, tokens_layout
 
@@ -100,7 +99,7 @@ def _span(first: int, step: int, cells: int, length: int) -> tuple[int, int]:
     return start, max(stop, start + 1)
 
 
-def read_maps(response: Tensor, layout: Layout, patches: Patches) -> Reading:
+def read_maps(response: np.ndarray, layout: Layout, patches: Patches) -> Reading:
     """What the patches say of a reading of a layer.
 
     Args:
@@ -108,69 +107,70 @@ def read_maps(response: Tensor, layout: Layout, patches: Patches) -> Reading:
         layout: how the output was read.
         patches: the K patches.
     """
+    _, h, w = response.shape
+    hits, exact, locality = _peaks(response, patches)
+    energy = np.square(response, dtype=np.float64)
+    total = energy.sum((1, 2))
+    live = total > 0  # a stride of 2 passes over small patches
+    if live.sum() < _FEWEST:
+        return Reading(layout, (h, w), hits, exact, locality, 1.0, 0.0)
+    share = energy[live] / total[live, None, None]
+    centres = np.array(patches.centres)[live]
+    tests = [_follows(share.sum(2 - axis), centres[:, axis]) for axis in (0, 1) if response.shape[1 + axis] > 1]
+    return Reading(layout, (h, w), hits, exact, locality, max(t[0] for t in tests), min(t[1] for t in tests))
+
+
+def _peaks(response: np.ndarray, patches: Patches) -> tuple[int, int, float]:
+    """Patches whose response (K, h, w) peaks within a cell of theirs, and in it; the share of it that lies there."""
     count, h, w = response.shape
-    centres, cells = patches.centres, patches.cells((h, w))
-    near = [([i for i in range(h) if _near(i, y, h)], [j for j in range(w) if _near(j, x, w)]) for y, x in centres]
-    hits = exact = 0
+    centres = np.array(patches.centres)
+    near_y = np.abs((np.arange(h) + 0.5) / h - centres[:, :1]) <= 1 / h + 1e-9  # (K, h): strides and padding shift
+    near_x = np.abs((np.arange(w) + 0.5) / w - centres[:, 1:]) <= 1 / w + 1e-9  # grids by half a cell
+    own = np.array([y * w + x for y, x in patches.cells((h, w))])
+    found = []
     # Where a cell answers to everything, the relative response peaks right; where two patches share a cell, the bare.
-    for values in (selectivity(response.flatten(1)), response.flatten(1)):
-        peaks = [divmod(peak, w) for peak in values.argmax(1).tolist()]
-        found = sum(y in rows and x in columns for (y, x), (rows, columns) in zip(peaks, near, strict=True))
-        hits, exact = max((hits, exact), (found, sum(peak == cell for peak, cell in zip(peaks, cells, strict=True))))
-    energy = response.square()
-    inside = [
-        float(part[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].sum() / part.sum().clamp_min(1e-30))
-        for part, (rows, columns) in zip(energy, near, strict=True)
-    ]
-    mean = sum(inside) / count
-    live = energy.flatten(1).any(1)  # a stride of 2 passes over small patches
-    if int(live.sum()) < _FEWEST:
-        return Reading(layout, (h, w), hits, exact, mean, 1.0, 0.0)
-    share = (energy / energy.sum((1, 2), keepdim=True))[live]
-    centres = [centre for centre, alive in zip(centres, live.tolist(), strict=True) if alive]
-    axes = [(share.sum(3 - axis), [centre[axis - 1] for centre in centres]) for axis in (1, 2)]
-    tests = [_follows(*axis) for axis in axes if axis[0].shape[1] > 1]
-    return Reading(layout, (h, w), hits, exact, mean, max(t[0] for t in tests), min(t[1] for t in tests))
+    for values in (selectivity(response.reshape(count, -1)), response.reshape(count, -1)):
+        peak = values.argmax(1)
+        near = near_y[np.arange(count), peak // w] & near_x[np.arange(count), peak % w]
+        found.append((int(near.sum()), int((peak == own).sum())))
+    energy = np.square(response)
+    inside = np.einsum("khw,kh,kw->k", energy, near_y.astype(energy.dtype), near_x.astype(energy.dtype))
+    return *max(found), float((inside / np.maximum(energy.sum((1, 2)), 1e-30)).mean())
 
 
-def _follows(share: Tensor, centres: list[float]) -> tuple[float, float]:
+def _follows(share: np.ndarray, centres: np.ndarray) -> tuple[float, float]:
     """Whether responses along an axis lie where the patches do.
 
     Args:
         share: (K, cells), of each patch's response.
-        centres: of the K patches along the axis, as parts of the image.
+        centres: (K,) of the patches along the axis, as parts of the image.
 
     Returns:
         The part of all shuffles of the patches under which responses are nearer, and by how much they are nearer under
         none than in the mean over shuffles.
     """
-    cells = (torch.arange(share.shape[1]) + 0.5) / share.shape[1]
-    distance = (cells - torch.tensor(centres)[:, None]).abs()  # (K, cells)
-    cost = share.double().cpu() @ distance.double().T  # (K, K): of each response to each patch
-    shuffled = cost[torch.arange(len(centres)), _shuffles(len(centres))].sum(1)
-    own = float(cost.diagonal().sum())
-    return float((shuffled < own - 1e-9).double().mean()), 1 - own / float(shuffled.mean())
+    cells = (np.arange(share.shape[1]) + 0.5) / share.shape[1]
+    cost = share @ np.abs(cells[:, None] - centres)  # (K, K): mean distance of each response to each patch
+    shuffled = cost[np.arange(len(centres)), _shuffles(len(centres))].sum(1)
+    own = cost.trace()
+    return float((shuffled < own - 1e-9).mean()), float(1 - own / shuffled.mean())
 
 
 @cache
-def _shuffles(count: int) -> Tensor:
-    """Every order of some patches: (count!, count)."""
-    return torch.tensor(list(permutations(range(count))))
+def _shuffles(count: int) -> np.ndarray:
+    """Orders of some patches, evenly spread over all: (720 at most, count)."""
+    every = np.array(list(permutations(range(count))))
+    return every[:: max(1, len(every) // 720)]
 
 
-def _near(cell: int, centre: float, cells: int) -> bool:
-    """Whether a cell's centre is within one cell of a patch's: strides and padding shift grids by half a cell."""
-    return abs((cell + 0.5) / cells - centre) <= 1.0 / cells + 1e-9
-
-
-def selectivity(response: Tensor) -> Tensor:
+def selectivity(response: np.ndarray) -> np.ndarray:
     """How much more each cell (K, cells) answers to a patch than to the others; cells that hardly change have none."""
-    mean = response.mean(0, keepdim=True)
+    mean = response.mean(0, keepdims=True)
     return response / (mean + 0.1 * mean.mean() + 1e-30)
 
 
 def read_tokens(
-    response: Tensor,
+    response: np.ndarray,
     patches: Patches,
     grids: Iterable[Grid],
     constant: frozenset[int] | None,
@@ -189,7 +189,7 @@ def read_tokens(
     """
     count = response.shape[1]
     peaks = selectivity(response).argmax(1).tolist()
-    found: list[Reading] = []
+    best: tuple[tuple[float, float], np.ndarray, Layout] | None = None
     for grid in dict.fromkeys(grids):
         places = grid[0] * grid[1]
         if places > count or places < 2:
@@ -198,9 +198,12 @@ def read_tokens(
         given = hints.others(count, places)
         for others in _others(count, places, peaks, cells, constant) if given is None else [given]:
             layout = tokens_layout(grid, others, first)
-            chosen = torch.cat([response[:, start:stop] for start, stop in layout.segments], 1)
-            found.append(read_maps(chosen.unflatten(1, grid), layout, patches))
-    return max(found, key=lambda reading: (reading.exact + reading.hits, reading.locality), default=None)
+            maps = np.concatenate([response[:, start:stop] for start, stop in layout.segments], 1)
+            maps = maps.reshape(-1, *grid)
+            hits, exact, locality = _peaks(maps, patches)
+            if best is None or (hits + exact, locality) > best[0]:
+                best = ((hits + exact, locality), maps, layout)
+    return None if best is None else read_maps(best[1], best[2], patches)
 
 
 def _others(
@@ -244,7 +247,7 @@ def _factor(count: int, h: int) -> tuple[int, ...]:
     return (count // h,) if count % h == 0 else ()
 
 
-def read_grid(first: Tensor | None, last: Tensor | None, patches: Patches, hints: Hints) -> Reading | None:
+def read_grid(first: np.ndarray | None, last: np.ndarray | None, patches: Patches, hints: Hints) -> Reading | None:
     """The better reading of an output with four dimensions.
 
     Args:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -65,6 +66,7 @@ class Seen:
         follows: name of the module whose output it was given; empty where it was given another tensor.
         flat: it is feature maps in one row, (N, C, h * w).
         constant: it does not depend on the image.
+        attention: it is an attention matrix: as many rows as columns, each row of shares that add up to 1.
     """
 
     number: int
@@ -76,6 +78,7 @@ class Seen:
     follows: str = ""
     flat: bool = False
     constant: bool = False
+    attention: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,8 +104,8 @@ class _Record:
     output: Tensor | None = None
     given: tuple[int, ...] = ()
     kind: str = ""
-    first: Tensor | None = None
-    last: Tensor | None = None
+    first: np.ndarray | None = None
+    last: np.ndarray | None = None
     follows: str = ""
     moved: Tensor | None = None
 
@@ -256,14 +259,19 @@ def _note_second(records: _Records, name: str, kind: nn.Module, module: nn.Modul
     if before.shape[0] == 2 and output.shape[1:] == before.shape[1:]:
         change = (output[1:] - output[:1]).float()
         if output.ndim == 4:
-            record.first = change.square().sum(1).sqrt()
+            record.first = _norm(change, 1)
             if not isinstance(kind, _CHANNELS_FIRST):
-                record.last = change.square().sum(3).sqrt()
+                record.last = _norm(change, 3)
         else:
-            record.first = change.square().sum(2).sqrt()
+            record.first = _norm(change, 2)
     elif output.ndim == 3 and before.shape[1] == 2 and output.shape[0] == before.shape[0]:
         change = (output[:, 1:] - output[:, :1]).float()
-        record.first = change.square().sum(2).sqrt().T
+        record.first = _norm(change, 2).T
+
+
+def _norm(change: Tensor, dimension: int) -> np.ndarray:
+    """How much each cell changed: the norm over a dimension, that of channels."""
+    return torch.linalg.vector_norm(change, dim=dimension).cpu().numpy()
 
 
 def _readout(
@@ -323,8 +331,9 @@ def _judged(records: _Records, gradients: dict[str, Tensor | None], patches: Pat
         if record.moved is not None:
             constant.setdefault(len(record.moved), frozenset((record.moved == 0).nonzero().flatten().tolist()))
         shape = () if record.output is None else tuple(record.output.shape)
-        each = Seen(record.number, shape, record.kind, follows=record.follows)
-        if record.first is not None and bool(record.first.any()):
+        attention = _is_attention(record.output)
+        each = Seen(record.number, shape, record.kind, follows=record.follows, attention=attention)
+        if record.first is not None and record.first.any():
             flat = len(record.given) == 4 and shape == (*record.given[:2], record.given[2] * record.given[3])
             reading = None if flat else _read(record, patches, grids, constant, hints)
             each = replace(each, reading=reading, flat=flat)
@@ -335,8 +344,15 @@ def _judged(records: _Records, gradients: dict[str, Tensor | None], patches: Pat
                 leads = gradient is not None and bool(to_maps(gradient, reading.layout).any())
                 each = replace(each, usable=reading.believed or by_hand, leads=leads)
                 grids += [reading.grid] if reading.believed else []
-        seen[name] = replace(each, constant=record.first is not None and not bool(record.first.any()))
+        seen[name] = replace(each, constant=record.first is not None and not record.first.any())
     return seen
+
+
+def _is_attention(output: Tensor | None) -> bool:
+    if output is None or output.ndim not in (3, 4) or not output.shape[-1] == output.shape[-2] > 1:
+        return False
+    values = output.detach()
+    return bool((values >= 0).all()) and bool(((values.sum(-1) - 1).abs() < 1e-3).all())
 
 
 def _read(
@@ -387,7 +403,7 @@ def _unsteady(
             where,
             "the same output for the same image",
             "another one each time, in evaluation mode",
-            "it draws random numbers: F.dropout needs training=self.training",
+            "it, or what runs just before it, draws random numbers: F.dropout needs training=self.training",
         )
     layer = differing(first, beside)
     where = f"layer {layer}" if layer else f"{name}.forward"

@@ -25,7 +25,7 @@ def no_places(name: str, trial: Trial, default: Sequence[str]) -> InputError:
         return InputError(subject, "one tensor", seen.kind, hint)
     if seen.flat:
         return InputError(subject, "places in rows and columns", "one row of them", hint)
-    if len(seen.shape) == 4 and copies > 1 and copies == int(copies) and not _square(seen):
+    if len(seen.shape) == 4 and copies > 1 and copies == int(copies) and not seen.attention:
         found = f"{int(copies)} for each image, shape {_shape(seen)} for {IMAGES} images"
         return InputError(subject, "one output for each image", f"{found}: views or windows in the batch", hint)
     if len(seen.shape) == 3 and copies == 1 and not seen.constant:
@@ -39,7 +39,7 @@ def _look(seen: Seen) -> str:
     shape = seen.shape
     if seen.constant:
         return f"shape {_shape(seen)}, which does not depend on the image"
-    if _square(seen):
+    if seen.attention:
         return f"an attention matrix, {shape[-1]} x {shape[-1]}{_of_grid(shape[-1])} ({_shape(seen)})"
     if len(shape) == 4 and shape[0] == IMAGES and seen.reading is not None:
         return f"shape {_shape(seen)}, whose rows and columns are not those of the image (heads, windows, a transpose?)"
@@ -48,11 +48,6 @@ def _look(seen: Seen) -> str:
     if len(shape) == 3 and seen.reading is not None:
         return f"shape {_shape(seen)}, whose tokens are not rows of the image (another order, or mixed)"
     return f"shape {_shape(seen)}"
-
-
-def _square(seen: Seen) -> bool:
-    """Whether it looks like an attention matrix: as many rows as columns, and no places there."""
-    return len(seen.shape) in (3, 4) and seen.shape[-1] == seen.shape[-2] > 1
 
 
 def _shape(seen: Seen) -> str:
