@@ -133,7 +133,7 @@ def test_images_of_one_channel(fast):
         (
             Grey(squeezed=True),
             noise()[:, :1],
-            r"Grey: expected logits \(N, classes\), found \(1,\); wrap it in",
+            r"Grey: expected logits \(N, classes\), found \(2,\) for 2 images\. Wrap it in",
         ),
         (
             Grey(closed=True),

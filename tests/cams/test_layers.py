@@ -12,6 +12,7 @@ from tests.cams.small import noise, small_network
 from wheretolook.cams.explain import explain
 from wheretolook.cams.layers import probe_layers
 from wheretolook.data.refusal import Refusal
+from wheretolook.errors import InputError
 from wheretolook.models.network import build_network
 
 with warnings.catch_warnings():
@@ -31,10 +32,12 @@ def built(architecture):
 @pytest.mark.parametrize("architecture", WITH_CAM + WITHOUT_CAM)
 def test_cam_is_offered_where_its_identity_holds(architecture):
     network = built(architecture)
-    layers, classes, _ = probe_layers(network, None, (3, 64, 64), None)
-    assert [layer.name for layer in layers] == list(network.layer_names)
-    assert classes == 3
-    assert [layer.name for layer in layers if layer.head] == list(network.layer_names[-1:] * (architecture in WITH_CAM))
+    probed = probe_layers(network, None, (3, 64, 64), None)
+    assert [layer.name for layer in probed.layers] == list(network.layer_names)
+    assert probed.class_count == 3
+    assert [layer.name for layer in probed.layers if layer.head] == list(
+        network.layer_names[-1:] * (architecture in WITH_CAM)
+    )
 
 
 def test_trained_side_heads_of_a_torchvision_network_have_cams():
@@ -119,7 +122,7 @@ def test_images_need_not_be_square():
     ("layers", "message"),
     [
         (["stage9"], r'layer "stage9": expected one of stage1, stage3, stage2'),
-        (["head"], r"layer head: expected an output with places, .* found shape \(1, 4\)"),
+        (["head"], r"layer head: expected an output with places, .* found shape \(2, 4\) for 2 images"),
         ([], r"layers: expected a list of names, found \[\]"),
         ("stage1", r"layers: expected a list of names, found 'stage1'"),
     ],
@@ -151,7 +154,7 @@ def test_a_layer_that_does_not_run_is_refused():
 
 
 def test_a_module_that_gives_no_logits_is_refused():
-    with pytest.raises(Refusal, match=r"Conv2d: expected logits \(N, classes\), found \(1, 2, 14, 14\)"):
+    with pytest.raises(Refusal, match=r"Conv2d: expected logits \(N, classes\), found \(2, 2, 14, 14\) for 2 images"):
         explain(nn.Conv2d(3, 2, 3), noise(), ["gradcam"])
 
 
@@ -160,6 +163,11 @@ def test_a_module_that_gives_several_tensors_is_refused():
         def forward(self, x):
             return x, x
 
-    network = nn.Sequential(nn.Conv2d(3, 4, 3), Two())
-    with pytest.raises(Refusal, match="layer 1: expected one tensor, found tuple"):
+    class First(nn.Module):
+        def forward(self, pair):
+            return pair[0].mean((2, 3))
+
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), Two(), First())
+    with pytest.raises(InputError, match="layer 1: expected one tensor, found tuple") as raised:
         explain(network, noise(), ["gradcam"], ["1"])
+    assert raised.value.hint == "layers with places: 0"

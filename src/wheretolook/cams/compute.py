@@ -15,7 +15,7 @@ from wheretolook.cams.capture import Captured, capture
 from wheretolook.cams.engine import Engine
 from wheretolook.cams.finite import check_finite
 from wheretolook.cams.layers import Layer
-from wheretolook.cams.layout import Layout, to_maps
+from wheretolook.cams.layout import to_maps
 from wheretolook.cams.methods.method import Method, Needs
 from wheretolook.cams.perturb import ablated_logits, masked_logits
 from wheretolook.cams.rounding import TOLERANCE
@@ -194,7 +194,7 @@ def _at_places(layer: Layer, gradient: Tensor | None) -> Tensor:
     if gradient is None:
         raise Refusal(f"layer {layer.name}: expected to lead to the logits, but nothing flows back; name another")
     maps = _in_float32(to_maps(gradient, layer.layout))
-    if layer.layout is Layout.TOKENS and bool(gradient.any()) and not bool(maps.any()):
+    if layer.layout.has_tokens and bool(gradient.any()) and not bool(maps.any()):
         raise Refusal(
             f"layer {layer.name}: expected logits that depend on its places, found that only its class token leads on; "
             "name an earlier layer, such as the last block but one"

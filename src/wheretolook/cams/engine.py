@@ -1,6 +1,5 @@
 """A network, tried once, and what maps are to be taken of it."""
 
-import copy
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -9,10 +8,13 @@ import torch
 from torch import nn
 
 from wheretolook.cams.fold import fast_copy, largest_output
-from wheretolook.cams.layers import Layer, Shape, probe_layers, random_images
+from wheretolook.cams.layers import Layer, probe_layers
+from wheretolook.cams.layout import make_hints
 from wheretolook.cams.methods.method import Method, Needs
 from wheretolook.cams.registry import find_method
 from wheretolook.cams.steady import PRECISIONS, shielded, steady
+from wheretolook.cams.trial import Shape, random_images
+from wheretolook.cams.unwrap import usable_network
 from wheretolook.data.refusal import Refusal
 
 # Larger tensors get their memory from the system anew each time (glibc's limit), which costs a CPU up to a third of its
@@ -93,6 +95,9 @@ def build_engine(
     trained_heads: Sequence[str] | None = None,
     fast: bool = False,
     channels: int = 3,
+    grid: tuple[int, int] | None = None,
+    prefix_tokens: int | None = None,
+    layout: str | None = None,
 ) -> Engine:
     """Try the network once on random images, and settle what is to be taken of it.
 
@@ -106,6 +111,9 @@ def build_engine(
         trained_heads: of a network of the project; None: heads that are not all zero.
         fast: run a folded copy of the network. Worth its cost from some dozen images on; maps agree to 1e-5.
         channels: C of the images.
+        grid: (h, w) of the tokens of a network that is not the project's; None: found by the trial.
+        prefix_tokens: tokens before the places, of such a network; None: found.
+        layout: of its layers, one of `layout.Order`; None: found.
 
     Raises:
         Refusal: an unknown method, layer or precision; `cam` of layers of which none has a pooled linear head.
@@ -116,22 +124,22 @@ def build_engine(
         if asked is not None and (len(asked) == 0 or isinstance(asked, str)):
             raise Refusal(f"{what}: expected a list of names, found {asked!r}")
     chosen = [find_method(name) for name in dict.fromkeys(methods or ())]
-    network = _usable(network)
-    shape = (channels, *size)
-    probed, class_count, writes = probe_layers(network, layers, shape, trained_heads)
-    pairs = _best(probed) if methods is None else _pairs(chosen, probed)
+    shape, hints = (channels, *size), make_hints(grid, prefix_tokens, layout)
+    probed = probe_layers(usable_network(network), layers, shape, trained_heads, hints)
+    network = probed.network
+    pairs = _best(probed.layers) if methods is None else _pairs(chosen, probed.layers)
     kind = random_images(network, shape)
     if precision == "bfloat16" and kind.dtype is torch.float64:
         raise Refusal("precision bfloat16: expected weights in float32, found float64; call network.float() first")
     engine = Engine(
         network,
-        tuple(probed),
+        tuple(probed.layers),
         tuple(pairs),
         precision,
-        class_count,
+        probed.class_count,
         kind.device,
         kind.dtype,
-        writes_images=writes,
+        writes_images=probed.writes_images,
     )
     return _folded(engine, shape) if fast else engine
 
@@ -151,17 +159,6 @@ def _pairs(methods: list[Method], layers: list[Layer]) -> list[tuple[Method, Lay
 def _best(layers: list[Layer]) -> list[tuple[Method, Layer]]:
     """The exact method where there is one."""
     return [(find_method("gradcam" if layer.head is None else "cam"), layer) for layer in layers]
-
-
-def _usable(network: nn.Module) -> nn.Module:
-    """The network, or a float32 copy of one in half precision, or a copy of one that was made in inference mode."""
-    if isinstance(network, torch.jit.ScriptModule):
-        raise Refusal("expected an nn.Module, found TorchScript, whose parts cannot be looked into; build the original")
-    kinds = {weight.dtype for weight in network.parameters()}
-    if kinds & {torch.float16, torch.bfloat16}:
-        return copy.deepcopy(network).float()
-    with torch.inference_mode(False):
-        return copy.deepcopy(network) if any(weight.is_inference() for weight in network.parameters()) else network
 
 
 def _folded(engine: Engine, shape: Shape) -> Engine:

@@ -26,12 +26,16 @@ class Explanation(Mapping[tuple[str, str], np.ndarray]):
         class_index: int64 (N, K): the class that each map of each image explains.
         means: where they were asked for, (method, layer) to float32 (N, h, w): the mean of the maps of all classes, for
             methods that are linear in the class.
+        locality: how local each layer's places are, for a network that is not the project's: the share of the layer's
+            response to a small patch of the image (its squared change) that lies within one cell of the patch. 1 for
+            a layer that sees each place alone; near (9 / cells) where places are mixed.
     """
 
     maps: dict[tuple[str, str], np.ndarray]
     logits: np.ndarray
     class_index: np.ndarray
     means: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    locality: dict[str, float] = field(default_factory=dict)
 
     def __getitem__(self, pair: tuple[str, str]) -> np.ndarray:
         """Maps of a (method, layer), float32 (N, K, h, w).
@@ -72,6 +76,9 @@ def explain(
     precision: str = "float32",
     fast: bool = False,
     with_mean: bool = False,
+    grid: tuple[int, int] | None = None,
+    prefix_tokens: int | None = None,
+    layout: str | None = None,
 ) -> Explanation:
     """Maps of images, by several methods at several layers for several classes, in one forward pass.
 
@@ -98,6 +105,10 @@ def explain(
         precision: "float32" or "bfloat16".
         fast: run a folded copy; worth it for many images.
         with_mean: give the mean of all classes' maps too, at the cost of one class more.
+        grid: (h, w) of tokens, where the trial cannot find it; the user's word, not tried.
+        prefix_tokens: tokens before the places (a class token, registers), likewise.
+        layout: of the layers, likewise: "channels_first" (N, C, h, w), "channels_last" (N, h, w, C), "tokens"
+            (N, tokens, C) or "tokens_first" (tokens, N, C).
 
     Raises:
         Refusal: an unknown method, layer or class, a wrong number of targets, images of another shape, NaN; `cam` where
@@ -105,7 +116,9 @@ def explain(
     """
     images = check_images(images)
     size, channels = tuple(images.shape[2:]), images.shape[1]
-    engine = build_engine(network, methods, layers, size, precision, trained_heads, fast, channels)
+    engine = build_engine(
+        network, methods, layers, size, precision, trained_heads, fast, channels, grid, prefix_tokens, layout
+    )
     engine = replace(engine, with_mean=with_mean)
     choose = choose_classes(engine.class_count, len(images), classes, tuple(class_names), targets)
     return explain_with(engine, images, choose, batch_size)
@@ -136,6 +149,7 @@ def explain_with(engine: Engine, images: Tensor, choose: ChooseRows, batch_size:
         _joined([part.logits for part in parts]),
         _joined([part.class_index for part in parts]),
         means,
+        {layer.name: layer.locality for layer in engine.layers if layer.locality is not None},
     )
 
 

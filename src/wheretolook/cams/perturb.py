@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from wheretolook.cams.layers import Layer
-from wheretolook.cams.layout import channel_dimension
 from wheretolook.cams.methods.scorecam import channel_masks
 from wheretolook.models.hooks import hooked
 
@@ -43,13 +42,13 @@ def ablated_logits(
 
     Args and returns are those of `masked_logits`.
     """
-    dimension = channel_dimension(layer.layout)
+    dimensions = (layer.layout.batch_dimension, layer.layout.channel_dimension)
 
     def forward(image: int, channels: Tensor) -> Tensor:
         def ablate(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
-            output = output.movedim(dimension, 1).clone()  # (channels, C, ...)
+            output = output.movedim(dimensions, (0, 1)).clone()  # (channels, C, ...)
             output[torch.arange(len(channels)), channels] = 0
-            return output.movedim(1, dimension)
+            return output.movedim((0, 1), dimensions)
 
         with hooked([(layer.module, ablate)]):
             return network(images[image].repeat(len(channels), 1, 1, 1))
