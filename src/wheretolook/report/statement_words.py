@@ -22,9 +22,8 @@ REGIONS = {
 }
 CUES = {
     "hue": "the colour of the whole image",
+    "saturation": "the saturation of the whole image",
     "brightness": "the brightness of the whole image",
-    "blur": "fine detail all over the image",
-    "texture": "the texture of the whole image",
     "frequency": "the spatial frequencies of the whole image",
     "outside object": "what lies outside the object",
 }

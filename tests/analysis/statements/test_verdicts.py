@@ -217,6 +217,10 @@ def test_property_of_the_whole_image_is_named_where_no_place_is_needed() -> None
     assert Kind.GLOBAL_CUE not in {
         each.kind for each in statements_of(findings(interventions=needed), MODELS, 0.2, SAMPLING)
     }
+    destroyed = dict.fromkeys(MODELS, Interventions(rows(0.0), [], alike(), [cue("blur", 0.9) | {"exchanged": False}]))
+    assert Kind.GLOBAL_CUE not in {
+        each.kind for each in statements_of(findings(interventions=destroyed), MODELS, 0.2, SAMPLING)
+    }
     harmless = dict.fromkeys(MODELS, Interventions(rows(0.0), [], alike(), [cue("blur", 0.7, floor=0.5)]))
     assert of(findings(interventions=harmless), Kind.GLOBAL_CUE).verdict is Verdict.SHOWN_NOT
 

@@ -384,11 +384,18 @@ def global_cue(found: Findings, models: Sequence[str], places: Sequence[str], bl
 
 
 def _cues(about: Interventions | None) -> Sequence[Row]:
-    return () if about is None else about.cues
+    """Rows of cues that are exchanged between images.
+
+    What blur or shuffling destroys may push every image to one class, whatever decides.
+    """
+    return [row for row in about.cues if row.get("exchanged", True)] if about else ()
 
 
 def _beyond_floor(row: Row) -> Row:
-    """Flips less those of a harmless change of the same kind."""
+    """Flips beyond those of a harmless change of the same kind: paired by image where that was measured."""
+    ends = ("", "_low", "_high")
+    if row.get("excess_flips") is not None:
+        return {f"flips{end}": row.get(f"excess_flips{end}") for end in ends}
     floor = row.get("floor_flips") or 0.0
-    ends = {key: row.get(key) for key in ("flips", "flips_low", "flips_high")}
-    return {key: None if value is None else value - floor for key, value in ends.items()}
+    values = {f"flips{end}": row.get(f"flips{end}") for end in ends}
+    return {key: None if value is None else value - floor for key, value in values.items()}
