@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from wheretolook.data.atomic import move_folder, replacing_folder
+from wheretolook.data.written_folder import forget_folder
 from wheretolook.errors import InputError
 
 
@@ -95,3 +96,9 @@ def test_a_folder_as_an_earlier_run_wrote_it_is_replaced(own: Path) -> None:
         (own / name).write_text(name)
     write(own, "third")
     assert names(own) == ["third"]
+
+
+def test_a_forgotten_folder_is_foreign(own: Path) -> None:
+    forget_folder(own)
+    assert names(own.parent) == ["own"]
+    refused(own)

@@ -46,6 +46,11 @@ def record_folder(scratch: Path, path: Path) -> None:
     _record(path).write_text("".join(f"{digest}\n" for digest in (*kept, new)), encoding="utf-8")
 
 
+def forget_folder(path: Path) -> None:
+    """Remove the record of a folder that is removed for good."""
+    _record(path).unlink(missing_ok=True)
+
+
 def _record(path: Path) -> Path:
     return path.with_name(f".{path.name}.written")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from wheretolook.console.options import MODEL_NAME
 from wheretolook.data.atomic import write_text
 from wheretolook.data.refusal import Refusal
+from wheretolook.data.written_folder import forget_folder
 from wheretolook.pipeline.locked import check_root
 from wheretolook.pipeline.params import load_params
 from wheretolook.pipeline.results import RESULTS, results_of_stages
@@ -161,5 +162,6 @@ def _unlock(lock: Path, stages: Collection[str]) -> None:
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
+        forget_folder(path)
     else:
         path.unlink()
