@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import unicodedata
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -104,12 +105,14 @@ def match_classes(model: Path, card: Card, class_names: tuple[str, ...]) -> np.n
     Raises:
         Refusal: the model does not know exactly these classes.
     """
-    if set(card.class_names) != set(class_names):
+    # Systems keep a name in one of two forms; the data have it composed.
+    own = [unicodedata.normalize("NFC", name) for name in card.class_names]
+    if set(own) != set(class_names):
         raise Refusal(
             f"{model}: expected the classes of the data, {', '.join(class_names)}; "
             f"found {', '.join(card.class_names)}; train it on these data, or bring images of its own classes"
         )
-    return np.array([card.class_names.index(name) for name in class_names])
+    return np.array([own.index(name) for name in class_names])
 
 
 def check_size(model: Path, card: Card, size: int) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from wheretolook.analysis.agreement.subsets import ALL_CLASSES
 from wheretolook.diff.difference import Difference
 from wheretolook.diff.models import ModelChange
 from wheretolook.report.words import NOTHING, count, listed, number
@@ -91,13 +92,15 @@ def _changed(difference: Difference) -> Iterator[tuple[str, ...]]:
 def _agreement(difference: Difference) -> Table:
     pair_of_models = any(model.name_a != model.name_b for model in difference.models)
     kept = [change for change in difference.agreement if pair_of_models or change.a != change.b]
+    # Where a class is called as the first mark of all classes, the second stands for them.
+    marked = ALL_CLASSES[any(change.class_name == ALL_CLASSES[1] for change in difference.agreement)]
     if pair_of_models:
-        rows = [(f"{c.model_a}, {c.model_b}", _class(c.class_name), number(c.b, 4)) for c in kept]
+        rows = [(f"{c.model_a}, {c.model_b}", _class(c.class_name, marked), number(c.b, 4)) for c in kept]
         return Table("Agreement", "", ("models", "class", "mean correlation"), tuple(rows))
     rows = [
         (
             f"{c.model_a}, {c.model_b}",
-            _class(c.class_name),
+            _class(c.class_name, marked),
             number(c.a, 4),
             number(c.b, 4),
             signed(None if c.a is None or c.b is None else c.b - c.a),
@@ -125,8 +128,8 @@ def _most(classes: Mapping[str, float]) -> str:
     return f"{name} {number(classes[name], 4)}" if name else NOTHING
 
 
-def _class(name: str) -> str:
-    return "all" if name == "*" else name
+def _class(name: str, marked: str) -> str:
+    return "all" if name == marked else name
 
 
 def signed(value: float | None) -> str:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from wheretolook.data.readable import is_readable
+from wheretolook.data.readable import is_class_name
 from wheretolook.data.refusal import Refusal
 from wheretolook.data.remedy import remedy
 from wheretolook.data.square import FITS
@@ -197,7 +197,7 @@ def _is_names(value: Any) -> bool:
 
 
 def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and value != "" and is_readable(value)
+    return isinstance(value, str) and is_class_name(value)
 
 
 def _is_channels(value: Any) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from wheretolook.analysis.agreement.subsets import all_classes
 from wheretolook.models.card import EPOCH_FIGURES
 from wheretolook.report.results import Results
 
@@ -54,7 +55,7 @@ def agreement_table(results: Results) -> "pd.DataFrame":
 
     columns = ["model_a", "model_b", "kind", "class_name", "images", "mean", "low", "high"]
     rows = results.primary()[columns].rename(columns={"mean": "pearson"})
-    rows = rows[rows["class_name"] != "*"]
+    rows = rows[rows["class_name"] != all_classes(results.class_names)]
     mirrored = rows.rename(columns={"model_a": "model_b", "model_b": "model_a"})[rows.columns]
     both = pd.concat([rows, mirrored], ignore_index=True)
     places = {name: place for place, name in enumerate(results.names)}
