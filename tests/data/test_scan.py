@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.made_classes import write_classes, write_image, write_mask
+from wheretolook.data.readable import is_class_name
 from wheretolook.data.refusal import Refusal
 from wheretolook.data.scan import Masks, find_masks, image_paths, scan_classes
 from wheretolook.errors import InputError
@@ -95,6 +96,11 @@ def test_a_control_or_invisible_character_in_a_name_is_refused(name: str, images
         scan_classes(images)
     assert "invisible" in refused.value.expected and refused.value.hint
     assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["", "x" * 100_000, "細" * 100, "a\u202eb", "a\nb"])
+def test_no_class_has_a_name_that_no_folder_could_have(name: str):
+    assert not is_class_name(name)
 
 
 def test_joiners_that_a_script_needs_are_kept(images: Path):

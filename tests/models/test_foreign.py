@@ -35,7 +35,7 @@ def test_an_input_size_beyond_what_images_are_made_is_refused() -> None:
 
 
 def test_class_names_with_control_characters_are_refused_before_a_file_is_written() -> None:
-    with pytest.raises(Refusal, match=r"drive\.x: classes: .* control characters, found \['a\\x1b', 'b'\]"):
+    with pytest.raises(Refusal, match=r"drive\.x: classes: .* control and invisible characters, found 'a\\x1b'"):
         describe("drive.x", "resnet18", "", ["a\x1b", "b"], 112, "", "")
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from wheretolook.data.decode import DEEPEST, LARGE, LARGEST_READ, decode_bytes, decode_image, strips, to_square
+from wheretolook.data.decode import DEEPEST, LARGE, LARGEST_READ, decode_file, opened, strips, to_square
+from wheretolook.data.decode_cost import TimedBytes
 from wheretolook.data.hashing import sha256_of
 from wheretolook.data.labels import LABELS, UNKNOWN
 from wheretolook.data.limits import free_memory, usable_cores
@@ -61,7 +62,8 @@ def decode_images(files: Sequence[ImageFile], path: Path, size: int, fit: str) -
         content = b"" if large else path.read_bytes()
         sha256 = sha256_of(path) if large else hashlib.sha256(content).hexdigest()
         try:
-            image = decode_image(path) if large else decode_bytes(content)
+            with opened(path) if large else TimedBytes(content) as file:
+                image = decode_file(file)
         except Refusal as refusal:
             return Decoded(sha256, reason=str(refusal))
         except MemoryError as error:

@@ -87,14 +87,14 @@ def decode_image(path: Path | BinaryIO) -> Image.Image:
         return decode_bytes(path.read())
     try:
         with opened(path) as file:
-            return _decode(file)
+            return decode_file(file)
     except Refusal as refusal:
         raise Refusal(f"{path}: {refusal.subject}", refusal.expected, refusal.found, refusal.hint) from refusal
 
 
 def decode_bytes(content: bytes) -> Image.Image:
     """As `decode_image`, for the bytes of a file."""
-    return _decode(TimedBytes(content))
+    return decode_file(TimedBytes(content))
 
 
 def opened(path: Path) -> TimedFile:
@@ -156,8 +156,8 @@ def open_bounded(file: TimedBytes | TimedFile) -> Image.Image:
     return image
 
 
-def _decode(file: TimedBytes | TimedFile) -> Image.Image:
-    """Decode, or raise a refusal that does not know the file's name yet."""
+def decode_file(file: TimedBytes | TimedFile) -> Image.Image:
+    """As `decode_image`, for an open file; errors do not name it."""
     try:
         image = open_bounded(file)
         return _large_to_rgb(image) if image.width * image.height > LARGE else _to_rgb(_upright(image))

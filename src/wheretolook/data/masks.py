@@ -115,7 +115,8 @@ def _grey_values(path: Path) -> np.ndarray:
     try:
         with file:
             mask = open_bounded(file)
-            values = np.asarray(mask.convert("L") if mask.mode == "1" else _one_band(mask))
+            band = mask.convert("L") if mask.mode == "1" else _one_band(mask)
+            values = np.asarray(band) if len(band.getbands()) == 1 else np.empty(0)
     except Image.UnidentifiedImageError:
         raise Refusal(f"{path}: no image; expected a mask as PNG, BMP or TIFF of one channel") from None
     except InputError as error:

@@ -12,6 +12,8 @@ UNREADABLE = ("Cc", "Cf", "Cs")
 # These join or part letters of several scripts, and emoji: no name in those can be written without. Beside a letter of
 # ASCII they do nothing but hide.
 JOINERS = "\u200c\u200d"
+# Bytes that file systems allow for the name of a folder, and so of a class.
+LONGEST_CLASS_NAME = 255
 
 
 def is_readable(name: str) -> bool:
@@ -22,6 +24,11 @@ def is_readable(name: str) -> bool:
     """
     # Most names: a space, and what prints.
     return name.isprintable() or not any(_hides(name, place) for place in range(len(name)))
+
+
+def is_class_name(name: str) -> bool:
+    """Whether a class may have this name, in a model file or in params.yaml: what a folder could have, too."""
+    return 0 < len(name.encode(errors="replace")) <= LONGEST_CLASS_NAME and is_readable(name)
 
 
 def readable(name: str) -> str:

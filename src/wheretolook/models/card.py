@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from wheretolook.data.readable import is_readable
+from wheretolook.data.readable import LONGEST_CLASS_NAME, is_class_name
 from wheretolook.data.refusal import Refusal
 from wheretolook.data.remedy import remedy
 from wheretolook.data.square import FITS
@@ -23,7 +23,6 @@ EPOCH_FIGURES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
 # Pixels: as large as `prepare` makes images. Beyond it, one image would fill the memory.
 LARGEST_INPUT = 2048
 # Characters of a name of a class or a layer, which files, tables and pages show: as long as a folder's name may be.
-LONGEST_NAME = 255
 # Numbers and names in the arguments, lists within them counted through.
 _MOST_ARGUMENTS = 400
 
@@ -202,7 +201,7 @@ def _is_names(value: Any) -> bool:
 
 
 def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= LONGEST_NAME and is_readable(value)
+    return isinstance(value, str) and is_class_name(value)
 
 
 def _is_channels(value: Any) -> bool:
@@ -227,7 +226,7 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-_READABLE = f"without control characters, of at most {LONGEST_NAME} characters"
+_READABLE = f"without control characters, of at most {LONGEST_CLASS_NAME} bytes"
 _FIELDS = {
     "architecture": (_is_name, f"a name {_READABLE}"),
     "arguments": (_is_mapping, "a mapping"),

@@ -1,5 +1,6 @@
 """The classes of a model beside those of the data: the same names, or what to do; and names in a wrong order."""
 
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,10 +21,12 @@ def match_classes(model: Path, card: Card, class_names: Sequence[str]) -> np.nda
     Raises:
         InputError: the model does not know exactly these classes; with what to rename, or where to map the names.
     """
-    if set(card.class_names) == set(class_names):
-        return np.array([card.class_names.index(name) for name in class_names])
-    missing = [name for name in card.class_names if name not in class_names]
-    other = [name for name in class_names if name not in card.class_names]
+    # File systems keep a name in one of two Unicode forms; the data have it composed.
+    own = [unicodedata.normalize("NFC", name) for name in card.class_names]
+    if set(own) == set(class_names):
+        return np.array([own.index(name) for name in class_names])
+    missing = [name for name in own if name not in class_names]
+    other = [name for name in class_names if name not in own]
     if len(card.class_names) != len(class_names):
         hint = "Use data of the model's own classes, or another model"
     elif is_foreign(card):

@@ -1,15 +1,16 @@
 """A state dict from elsewhere, and what has to be said of it before it can be one of our model files."""
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wheretolook.data.atomic import replacing
-from wheretolook.data.readable import is_readable
+from wheretolook.data.readable import LONGEST_CLASS_NAME, is_class_name
 from wheretolook.data.refusal import Refusal
 from wheretolook.errors import InputError
-from wheretolook.models.card import LARGEST_INPUT, LONGEST_NAME
+from wheretolook.models.card import LARGEST_INPUT
 from wheretolook.models.looknet_arguments import LOOKNET, check_looknet_arguments
 from wheretolook.models.quarantine import Bounds, bounds_for, open_in_quarantine
 
@@ -98,7 +99,9 @@ def parse_classes(given: Sequence[str]) -> tuple[str, ...]:
     Raises:
         Refusal: fewer than two, or one twice.
     """
-    names = tuple(_parts(given[0]) if len(given) == 1 else [name.strip() for name in given])
+    parts = _parts(given[0]) if len(given) == 1 else [name.strip() for name in given]
+    # In the form that names of the data have.
+    names = tuple(unicodedata.normalize("NFC", name) for name in parts)
     if len(names) < 2 or len(set(names)) < len(names) or "" in names:
         found = given[0] if len(given) == 1 else list(given)
         raise Refusal(f"classes: expected two names or more, each once, like infected,uninfected; found {found!r}")
@@ -164,16 +167,12 @@ def describe(
             f"{entry}: expected architecture, classes and input_size together, as a foreign state dict needs them; "
             f"{missing} is missing. A model file of this project needs none"
         )
-    if not all(map(is_readable, classes)):
-        raise Refusal(
-            f"{entry}: classes: expected names without control characters, found {list(classes)!r}; rename them"
-        )
-    if long := [name for name in classes if len(name) > LONGEST_NAME and len(classes) > 1]:
+    if odd := [name for name in (parse_classes(classes) if named else ()) if not is_class_name(name)]:
         raise InputError(
             f"{entry}: classes",
-            f"names of at most {LONGEST_NAME} characters",
-            f"one of {len(long[0]):,} ({long[0][:20]}...)",
-            "Shorten it",
+            expected=f"names of at most {LONGEST_CLASS_NAME} bytes, without control and invisible characters",
+            found=ascii(odd[0])[:80],
+            hint="rename it",
         )
     if input_size > LARGEST_INPUT:
         raise Refusal(
