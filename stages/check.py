@@ -24,7 +24,7 @@ def check(params: Path, names: Path, values: Path) -> None:
     trained, drive = list(given["models"]), list(given["drive"])
     write_json(names, {"models": [*trained, *drive], "trained": trained, "drive": drive})
     write_json(values, given)
-    click.echo(f"check: {len(trained)} models to train, {len(drive)} from Drive")
+    click.echo(f"check: {len(trained)} models to train, {len(drive)} to import")
 
 
 def command_lines(values: dict[str, dict]) -> list[tuple[str, click.Command, list[str]]]:
