@@ -31,7 +31,7 @@ def check(params: Path, names: Path, values: Path) -> None:
     for place in secrets_in(given):
         click.echo(f"check: {place} has a secret in its address: DVC prints it, and dvc.lock keeps it in git; "
                    "for a password use ~/.netrc, else download the file and give its path", err=True)  # fmt: skip
-    click.echo(f"check: {len(trained)} models to train, {len(drive)} from Drive")
+    click.echo(f"check: {len(trained)} models to train, {len(drive)} to import")
 
 
 def command_lines(values: dict[str, dict]) -> list[tuple[str, click.Command, list[str]]]:

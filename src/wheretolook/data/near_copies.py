@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 SMALLEST = 24  # pixels a side: of smaller images too little is left to compare
 MOST_PAIRS = 2_000_000_000  # of small pictures that are compared: about a minute
@@ -49,7 +50,8 @@ def find_near_copies(images: np.ndarray) -> NearPairs:
     queries = np.arange(compared) * count // compared
     detail = lru_cache(maxsize=256)(lambda row: fine_structure(images[row]))
     limit = SAME if size >= 48 else SAME_SMALL
-    pairs = [pair for pair in sorted(_alike(images, queries)) if same_structure(*map(detail, pair)) >= limit]
+    alike = tqdm(sorted(_alike(images, queries)), desc="near copies", unit="pair", disable=None)
+    pairs = [pair for pair in alike if same_structure(*map(detail, pair)) >= limit]
     return NearPairs(np.array(pairs, np.int64).reshape(-1, 2), compared)
 
 

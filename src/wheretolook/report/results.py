@@ -25,7 +25,7 @@ class Results:
     """Results of the models that reports/names.json names, in its order; files of removed models are not read.
 
     Attributes:
-        names: all models; `drive` those that came from Drive.
+        names: all models; `drive` those that were imported, from Drive or elsewhere.
         models: reports/models/NAME.json, by name (docs/results.md says what each figure means).
         exports: manifests of the maps, by name.
         agreement: every row of agreement.csv; NaN where a figure does not exist.

@@ -76,7 +76,7 @@ def _matrix(results: Results, rows: "pd.DataFrame") -> list[dict[str, Any]]:
 
 
 def _beside(results: Results, class_name: str, rows: "pd.DataFrame") -> dict[str, Any] | None:
-    """Each pair's agreement on the images trained on, and by group; None where there is neither."""
+    """Each pair's agreement on the train split, and by group; None where there is neither."""
     train = {(r["model_a"], r["model_b"]): r for r in results.train if r["class_name"] == class_name}
     by_group = "group_lowest" in rows and bool(rows["group_lowest"].notna().any())
     if not train and not by_group:
