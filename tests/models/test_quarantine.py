@@ -115,3 +115,11 @@ def test_bytes_beyond_the_tensors_are_refused(tmp_path: Path) -> None:
 def test_bounds_grow_with_the_file(tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(bytes(8 * MEBIBYTE))
     assert bounds_for(tmp_path / "large") == Bounds((1024 + 48) * MEBIBYTE, 32)
+
+
+def test_a_card_that_names_code_which_is_not_of_the_repository_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    save_model(path, small_network(), small_card(architecture="subprocess:check_output", code={"subprocess.py": "0"}))
+    with pytest.raises(InputError) as refused:
+        check_own(path)
+    assert "a file of this repository" in refused.value.expected

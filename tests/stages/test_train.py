@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 from stages.train import train
 from tests.models.small import prepared as small_data
 from wheretolook.data.hashing import sha256_of
 from wheretolook.models.card import read_card
+from wheretolook.models.checkpoint import load_model
 
 PLAIN = {
     "architecture": "looknet",
@@ -114,3 +116,25 @@ def test_without_prepared_data_the_remedy_is_named(tmp_path: Path):
     result = run(tmp_path / "none", tmp_path)
     assert result.exit_code == 1
     assert "dvc repro" in result.output
+
+
+def test_a_class_of_the_repository_is_trained_and_its_file_names_the_code(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "networks").mkdir()
+    code = "from torch import nn\n\ndef net(num_classes, width):\n    return nn.Sequential(nn.Conv2d(3, width, 3), "
+    code += "nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, num_classes))\n"
+    (tmp_path / "networks" / "tiny.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    own = ["--architecture=networks/tiny.py:net", "--arguments=width=4", "--layers=1", "--epochs=1"]
+    result = run(prepared, tmp_path, *own)
+    assert result.exit_code == 0, result.output
+    card = read_card(tmp_path / "tiny.safetensors")
+    assert (card.layers, card.arguments["classifier"], list(card.code)) == (("1",), "4", ["networks/tiny.py"])
+    assert load_model(tmp_path / "tiny.safetensors", torch.device("cpu"))[0].layer_names == ("1",)
+
+
+def test_arguments_are_of_networks_that_are_not_the_projects(prepared: Path, tmp_path: Path):
+    result = run(prepared, tmp_path, "--layers=block1")
+    assert result.exit_code == 1
+    assert "looknet: expected layers and arguments of its own alone, found layers" in result.output

@@ -25,16 +25,16 @@ def main(text: str) -> None:
 
 def load_libraries(architecture: str) -> None:
     """Import what the task needs: the limits are on the file, and not on a busy machine that loads libraries."""
+    from contextlib import suppress
+
     from wheretolook.models import foreign_state  # noqa: F401
     from wheretolook.models.architectures import parse_architecture
 
-    kind = parse_architecture(architecture).kind
-    if kind == "torchvision":
-        from wheretolook.models import torchvision_networks  # noqa: F401
-    elif kind == "timm":
-        from contextlib import suppress
-
-        with suppress(ImportError):  # the task itself says that it is missing
+    with suppress(InputError, ImportError):  # the task itself says what is wrong with the name, or missing
+        kind = parse_architecture(architecture).kind
+        if kind == "torchvision":
+            from wheretolook.models import torchvision_networks  # noqa: F401
+        elif kind == "timm":
             import timm  # noqa: F401
 
 
