@@ -192,7 +192,7 @@ def test_one_process_under_torchrun_trains_through_nccl(tmp_path: Path):
         env=environment,
         cwd=ROOT,
         check=True,
-        timeout=200,
+        timeout=900,
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -173,6 +173,6 @@ def test_two_processes_write_the_bytes_of_one(tmp_path, model):
     # As many threads as there are here: sums depend on it.
     environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     command = [*torchrun, str(ROOT / "stages/export.py"), "one", *words]
-    subprocess.run(command, check=True, capture_output=True, cwd=ROOT, timeout=200, env=environment)
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT, timeout=900, env=environment)
     found = [{p.name: p.read_bytes() for p in (tmp_path / name / "one").iterdir()} for name in ("one", "two")]
     assert found[0] == found[1]

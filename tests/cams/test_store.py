@@ -132,7 +132,7 @@ def test_a_manifest_that_is_no_json_is_refused(folder):
 
 
 def dvc(root, *words):
-    subprocess.run([sys.executable, "-m", "dvc", *words], cwd=root, check=True, capture_output=True, timeout=100)
+    subprocess.run([sys.executable, "-m", "dvc", *words], cwd=root, check=True, capture_output=True, timeout=900)
 
 
 def test_missing_arrays_come_out_of_dvcs_cache(tmp_path):

@@ -14,7 +14,7 @@ from tests.chaos.wholeness import differing, half_written
 from wheretolook.commands.mend import is_whole_lock, mend
 
 GRACE = 15.0  # seconds for a stage to end after its dvc: it finishes its step and saves
-HANG = 120.0  # seconds after which a dvc that was told to end counts as hanging
+HANG = 600.0  # seconds after which a dvc that was told to end counts as hanging
 
 
 @dataclass

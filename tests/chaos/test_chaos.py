@@ -18,7 +18,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     return run_undisturbed(tmp_path_factory.mktemp("chaos") / "undisturbed", ("every-0",))
 
 
-@pytest.mark.timeout(240)
 def test_killed_at_random_and_run_again_it_ends_with_the_same_bytes(undisturbed: Undisturbed, tmp_path: Path):
     said: list[str] = []
     rounds = kill_at_random(tmp_path / "killed", undisturbed, KILLS, SEED, said.append)
@@ -26,7 +25,6 @@ def test_killed_at_random_and_run_again_it_ends_with_the_same_bytes(undisturbed:
     assert set(losses(rounds).values()) == {0}, "\n".join(said)
 
 
-@pytest.mark.timeout(240)
 def test_two_at_once_corrupt_nothing_and_do_not_hang(undisturbed: Undisturbed, tmp_path: Path):
     said: list[str] = []
     rounds = crowd_at_random(tmp_path / "crowded", undisturbed, 1, SEED, said.append)

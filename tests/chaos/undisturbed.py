@@ -77,7 +77,7 @@ def outputs(root: Path) -> dict[str, str]:
     }
 
 
-def mend_and_repro(root: Path, seconds: float = 240) -> subprocess.CompletedProcess[str]:
+def mend_and_repro(root: Path, seconds: float = 900) -> subprocess.CompletedProcess[str]:
     """What a person types after a kill, and no more: `make mend`, then `dvc repro`."""
     from tests.chaos.processes import chaos_environment
 

@@ -24,7 +24,8 @@ from wheretolook.data.refusal import Refusal
 
 CONTENT = random.Random(0).randbytes(300_000)
 PATIENT = Patience(timeout=2, retries=3, pause=0.001)
-ONCE = Patience(timeout=0.3, retries=0, pause=0.01)
+ONCE = Patience(timeout=0.3, retries=0, pause=0.01)  # for a server that stops responding
+ONE_TRY = Patience(timeout=60, retries=0, pause=0.01)
 
 
 @pytest.fixture
@@ -81,9 +82,9 @@ def test_cut_at_five_random_places_and_resumed_it_sends_no_byte_twice(
 def test_a_run_that_gave_up_is_continued_by_the_next(web: Web, tmp_path: Path) -> None:
     web.files["a.zip"] = Served(CONTENT, cuts=[100_000], etag='"v1"')
     with pytest.raises(Refusal, match="cut short"):
-        get(web.url("a.zip"), tmp_path, ONCE)
+        get(web.url("a.zip"), tmp_path, ONE_TRY)
     assert finished(tmp_path) == []
-    assert get(web.url("a.zip"), tmp_path, ONCE) == CONTENT
+    assert get(web.url("a.zip"), tmp_path, ONE_TRY) == CONTENT
     assert web.tally.ranges == ["", "bytes=100000-"]
 
 
@@ -130,7 +131,7 @@ def test_a_server_without_ranges_sends_all_of_it_again(web: Web, tmp_path: Path)
 def test_a_download_that_was_whole_but_not_yet_moved_is_taken_as_it_is(web: Web, tmp_path: Path) -> None:
     web.files["a.zip"] = Served(CONTENT, etag='"v1"')
     (tmp_path / "content").write_bytes(CONTENT)
-    assert download(web.url("a.zip"), tmp_path, ONCE)
+    assert download(web.url("a.zip"), tmp_path, ONE_TRY)
     assert (tmp_path / "content").read_bytes() == CONTENT
     assert web.tally.body_bytes == 0
 

@@ -94,7 +94,7 @@ def test_two_processes_under_torchrun_end_with_one_network_the_same_each_time_st
     (tmp_path / "run.py").write_text(SCRIPT)
     command = [*TORCHRUN, str(tmp_path / "run.py"), str(tmp_path)]
     done = subprocess.run(
-        command, check=True, env=environment, cwd=root, timeout=200, stdout=subprocess.PIPE, text=True
+        command, check=True, env=environment, cwd=root, timeout=900, stdout=subprocess.PIPE, text=True
     )
     files = [path.read_bytes() for path in tmp_path.glob("*.safetensors")]
     assert len(files) == 6

@@ -32,7 +32,7 @@ class Project:
     def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in the project; with `check`, an exit status other than 0 fails the test with its output."""
         done = subprocess.run(
-            words, cwd=self.root, env=environment() | self.variables, capture_output=True, text=True, timeout=200
+            words, cwd=self.root, env=environment() | self.variables, capture_output=True, text=True, timeout=900
         )
         assert not check or done.returncode == 0, f"{words} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
         return done

@@ -14,7 +14,7 @@ from wheretolook.cli import main
 from wheretolook.pipeline.plan import Plan, plan_run
 
 # DVC's own use of pygtrie, in process; and a dozen runs of DVC.
-pytestmark = [pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning"), pytest.mark.timeout(400)]
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,6 @@ def metrics(project: Project) -> dict:
     return json.loads((project.root / "reports/metrics.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.timeout(240)
 def test_a_second_run_runs_nothing(project: Project) -> None:
     assert project.repro() == []
     assert project.run("git", "status", "--porcelain").stdout == ""

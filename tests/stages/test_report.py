@@ -51,7 +51,7 @@ def run(root: Path, *extra: str) -> subprocess.CompletedProcess[str]:
     """The stage in a process of its own, as DVC runs it."""
     environment = {**os.environ, "PYTHONPATH": str(STAGE.parents[1] / "src")}
     words = [sys.executable, str(STAGE), *stage_options(root), *extra]
-    return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=100)
+    return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=900)
 
 
 def test_the_same_inputs_give_the_same_bytes_in_another_process(root: Path):
@@ -133,6 +133,6 @@ def test_help_loads_nothing_heavy():
     loaded += f"try:\n    runpy.run_path({str(STAGE)!r}, run_name='__main__')\nexcept SystemExit:\n    pass\n"
     loaded += "print(sorted({'torch', 'pandas', 'matplotlib', 'numpy', 'jinja2', 'PIL'} & set(sys.modules)))"
     environment = {**os.environ, "PYTHONPATH": str(STAGE.parents[1] / "src")}
-    done = subprocess.run([sys.executable, "-c", loaded], env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", loaded], env=environment, capture_output=True, text=True, timeout=900)
     assert "--gallery_images" in done.stdout
     assert done.stdout.strip().endswith("[]")

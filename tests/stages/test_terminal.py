@@ -48,7 +48,7 @@ def on_a_terminal(words: list[str], **more: str) -> str:
 
 
 def test_without_a_terminal_there_are_two_lines_and_no_bar(words: list[str]):
-    done = subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=900, check=True)
     assert len(done.stdout.splitlines()) == 2
     assert done.stderr == ""
 
