@@ -57,7 +57,7 @@ class Reading:
         grid: (h, w).
         hits: patches whose response peaks where they lie, at most one cell off.
         exact: patches whose response peaks in their very cell.
-        locality: part of the response (its energy) in the cells within one of each patch's own, in the mean.
+        locality: part of the response (its energy) within one cell of the patch, in the mean.
         chance: part of the shuffles of the patches that fit better, on the axis where it is larger.
         nearer: by how much the response is nearer to its own patch than to others', as a part of the distance, on the
             axis where it is smaller.
@@ -134,7 +134,10 @@ def _peaks(response: np.ndarray, patches: Patches) -> tuple[int, int, float]:
         near = near_y[np.arange(count), peak // w] & near_x[np.arange(count), peak % w]
         found.append((int(near.sum()), int((peak == own).sum())))
     energy = np.square(response)
-    inside = np.einsum("khw,kh,kw->k", energy, near_y.astype(energy.dtype), near_x.astype(energy.dtype))
+    half = np.array([((b - t) / 2, (r - y) / 2) for t, y, b, r in patches.boxes]) / patches.size
+    own_y = np.abs((np.arange(h) + 0.5) / h - centres[:, :1]) <= half[:, :1] + 1 / h + 1e-9
+    own_x = np.abs((np.arange(w) + 0.5) / w - centres[:, 1:]) <= half[:, 1:] + 1 / w + 1e-9
+    inside = np.einsum("khw,kh,kw->k", energy, own_y.astype(energy.dtype), own_x.astype(energy.dtype))
     return *max(found), float((inside / np.maximum(energy.sum((1, 2)), 1e-30)).mean())
 
 
