@@ -60,6 +60,8 @@ def places_like(mask: np.ndarray, region: str, count: int, seed: int | list[int]
 
     inside = region_pixels(mask, region)
     taken = inside | np.isin(mask, [EVIDENCE, MARK, UNKNOWN])
+    if 2 * inside.sum() > inside.size:  # nothing of its size is left
+        return Places(np.flatnonzero(inside), np.zeros((0, inside.sum()), dtype=np.int64))
     border = mask[binary_dilation(inside, iterations=2) & ~inside]
     around = np.bincount(border).argmax() if len(border) else mask[inside][0]
     outside = (mask != around) & ~taken

@@ -8,11 +8,14 @@ patches leave texture and a seam, blur leaves colour alone.
 import numpy as np
 
 from wheretolook.analysis.maps.enlarge import enlarge
-from wheretolook.analysis.probing.imputation import LinearImputer
+from wheretolook.analysis.probing.imputation import DIAGONAL, DIRECT, LinearImputer
 
 IMPUTATION, PATCHES, BLUR = "imputation", "patches", "blur"
-LARGE = 0.2  # share of the pixels beyond which imputation starts from a solution at half the resolution
-SWEEPS = 12  # at full resolution after that
+LARGE = 0.2  # share of the pixels beyond which imputation starts from a coarse solution and is relaxed (multigrid)
+SWEEPS = 12  # of relaxation at each finer resolution
+COARSEST = 32  # pixels a side that are solved exactly
+NEIGHBOURS = np.array([[DIAGONAL, DIRECT, DIAGONAL], [DIRECT, 0, DIRECT], [DIAGONAL, DIRECT, DIAGONAL]])
+FAR = 1e-6  # weight of a known pixel that has no missing neighbour
 BLUR_SD = 0.08  # of the width
 SEAM_SD = 1.0  # pixels over which the border of a patch is blended
 
@@ -26,10 +29,13 @@ class Infiller:
 
     def __init__(self, side: int) -> None:
         self.side = side
-        self._full, self._half = LinearImputer(side), LinearImputer(-(-side // 2))
+        self._imputers = {side: LinearImputer(side)}
+        while side > COARSEST:
+            side = -(-side // 2)
+            self._imputers[side] = LinearImputer(side)
 
     def impute(self, image: np.ndarray, missing: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        """Noisy linear imputation of one image (S, S, 3): `LinearImputer`, multigrid where much is missing.
+        """Noisy linear imputation of one image (S, S, 3): exact, or within a few grey levels where much is missing.
 
         Args:
             image: (S, S, 3) of values 0 to 255.
@@ -37,8 +43,8 @@ class Infiller:
             noise: (S, S, 3) of standard deviation 1.
         """
         if missing.mean() <= LARGE:
-            return self._full.fill_noisily(image, missing, noise)
-        return self._full.add_noise(self._smooth(image, missing), missing, noise)
+            return self._imputers[self.side].fill_noisily(image, missing, noise)
+        return LinearImputer.add_noise(self._smooth(image.astype(np.float64), missing), missing, noise)
 
     def patch(self, image: np.ndarray, place: np.ndarray, donor: np.ndarray) -> np.ndarray:
         """Copy the pixels of one place of an image over another of the same shape.
@@ -79,16 +85,21 @@ class Infiller:
         return (total + 1e-3 * mean) / (mass + 1e-3)
 
     def _smooth(self, image: np.ndarray, missing: np.ndarray) -> np.ndarray:
-        """The imputation without noise: solved at half the resolution, enlarged, and relaxed at the full one."""
-        odd = self.side % 2
-        pixels = np.pad(image.astype(np.float64), ((0, odd), (0, odd), (0, 0)))
-        known = np.pad(~missing, ((0, odd), (0, odd))).astype(np.float64)
+        """Imputation without noise of an image (s, s, C): from that at half the resolution, relaxed at this one."""
+        from scipy.ndimage import convolve
+
+        side = len(image)
+        if side <= COARSEST or not missing.any():
+            return self._imputers[side].fill(image[None], missing)[0] if missing.any() else image
+        odd = side % 2
+        pixels = np.pad(image, ((0, odd), (0, odd), (0, 0)))
+        # Only pixels next to missing ones take part in the system: where a coarse pixel has some, they alone make it.
+        beside = convolve(missing.astype(np.float64), NEIGHBOURS, mode="constant")
+        known = np.pad(np.where(missing, 0, beside + FAR), ((0, odd), (0, odd)))
         mass, total = _pooled(known[..., None]), _pooled(pixels * known[..., None])
-        gone = mass[..., 0] == 0
-        coarse = self._half.fill((total / np.maximum(mass, 1e-9))[None], gone)[0]
-        fine = enlarge(coarse.transpose(2, 0, 1), 2 * len(coarse)).transpose(1, 2, 0)[: self.side, : self.side]
-        start = np.where(missing[..., None], fine, image)
-        return self._full.relax(start, missing, SWEEPS)
+        coarse = self._smooth(total / np.maximum(mass, FAR), mass[..., 0] == 0)
+        fine = enlarge(coarse.transpose(2, 0, 1), 2 * len(coarse)).transpose(1, 2, 0)[:side, :side]
+        return self._imputers[side].relax(np.where(missing[..., None], fine, image), missing, SWEEPS)
 
 
 def _pooled(values: np.ndarray) -> np.ndarray:
