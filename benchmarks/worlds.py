@@ -18,7 +18,9 @@ import click
 import numpy as np
 from PIL import Image
 
+from wheretolook.analysis.statements.statement import statement_from_json
 from wheretolook.pipeline.params import arguments, read_params
+from wheretolook.report.statement_words import sentence
 
 ROOT = Path(__file__).parents[1]
 SIDE, BLOB = 64, 9
@@ -139,7 +141,7 @@ def run_world(world: World, folder: Path, seeds: int, images: int) -> tuple[dict
         results[name] = json.loads((reports / f"models/{name}.json").read_text(encoding="utf-8"))
     (reports / "names.json").write_text(json.dumps({"models": names, "trained": names, "drive": []}), encoding="utf-8")
     paths = {"names": reports / "names.json", "exports": reports / "exports", "prepared": prepared, "cams": cams}
-    paths |= {"arrays": folder / "comparison", "reports": reports / "comparison", "page": reports / "statements.md"}
+    paths |= {"arrays": folder / "comparison", "reports": reports / "comparison", "scores": reports / "models"}
     words = [word for key, path in paths.items() for word in (f"--{key}", path)]
     stage("compare", *words, *arguments(params["compare"]))
     return results, json.loads((reports / "comparison/statements.json").read_text(encoding="utf-8"))
@@ -177,9 +179,9 @@ def main(chosen: tuple[str, ...], seeds: int, images: int, folder: Path | None) 
             click.echo(f"\n{name}: {WORLDS[name].truth}")
             for model, result in results.items():
                 click.echo("\n  ".join([f"{model}:", *lines(result)]))
-            for class_name, found in statements["classes"].items():
-                for said in found.get("holds", []):
-                    click.echo(f"said of {class_name}: {said['statement']}")
+            for found in statements["statements"]:
+                said = statement_from_json(found)
+                click.echo(f"{said.verdict} ({said.reason}): {sentence(said)}")
 
 
 if __name__ == "__main__":
