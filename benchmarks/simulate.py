@@ -4,8 +4,8 @@
 
 Statistics: the class test on maps without a difference (independent images, images of patients, unequal spreads), its
 power, how often intervals hold the true mean (equal and unequal groups, copies, sparse figures), and power to find
-agreement with 2, 4 and 12 models. Worlds (benchmarks/worlds.py): how often a study of each world has a statement that
-is false of it, or lacks one that is true. Writes benchmarks/simulate.json with `--write`; tests run short forms.
+agreement with 2, 4 and 12 models. Worlds (benchmarks/array_worlds.py): how often a study of each world has a statement
+that is false of it, or lacks one that is true. Writes benchmarks/simulate.json with `--write`; tests run short forms.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.worlds import WORLDS, statements_in
+from benchmarks.array_worlds import WORLDS, statements_in
 from wheretolook.analysis.agreement.agreement_rows import agreement_rows
 from wheretolook.analysis.agreement.correlated import Images, correlated
 from wheretolook.analysis.agreement.paired import Counted

@@ -1,308 +1,188 @@
-"""Made-up studies whose truth is known, on arrays: maps, logits, masks, and what infilling does to predictions.
+"""Small worlds with a planted truth, by real training: what do score and compare say of them?
 
-Each world is one way in which a statement can be false of the data, or true and unsaid.
+    python benchmarks/worlds.py [--world hue] [--seeds 2] [--folder FOLDER]
+
+Each world is drawn, trained with a few seeds, mapped, scored and compared by the stages of the pipeline. Printed are
+the figures that decide (necessity by both infills, look-alikes, exchanged cues) and every statement, beside the truth.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
+import click
 import numpy as np
+from PIL import Image
 
-from wheretolook.analysis.agreement.correlated import Images, correlated
-from wheretolook.analysis.agreement.paired import Counted
-from wheretolook.analysis.classes.contributions import by_region
-from wheretolook.analysis.classes.pair_differences import pair_differences
-from wheretolook.analysis.located.places import on_regions
-from wheretolook.analysis.maps.regions import regions_on_grid
-from wheretolook.analysis.maps.target import Target
-from wheretolook.analysis.statements.findings import Findings, Interventions, Sampling
-from wheretolook.analysis.statements.rules import LOCATED_ODDS, adjusted
-from wheretolook.analysis.statements.statement import Kind, Statement
-from wheretolook.analysis.statements.verdicts import statements_of
-from wheretolook.analysis.statistics.bootstrap import mean_intervals
-from wheretolook.analysis.statistics.discrimination import recognition
-from wheretolook.data.labels import EVIDENCE, FOREGROUND, MARK
+from wheretolook.analysis.statements.statement import statement_from_json
+from wheretolook.pipeline.params import arguments, read_params
+from wheretolook.report.statement_words import sentence
 
-SIDE, PIXELS = 7, 28
-SAMPLING, PERMUTATIONS, MARGIN = Sampling(199, 0), 199, 0.2
-ONE = np.ones((1, 1), dtype=bool)
+ROOT = Path(__file__).parents[1]
+SIDE, BLOB = 64, 9
+BACKGROUND, FOREGROUND, MARK, EVIDENCE = 0, 85, 170, 255
+PINK, LILAC = np.array([205, 130, 150]), np.array([160, 130, 195])
+DARK, GREEN = np.array([60, 30, 90]), np.array([40, 200, 90])
+Drawn = tuple[np.ndarray, np.ndarray]  # an image (S, S, 3) and its mask (S, S)
 
 
 @dataclass(frozen=True)
 class World:
-    """What is true.
+    """Images of some classes, and what is true of them."""
 
-    Attributes:
-        counts: images of each class.
-        bears: class to what its masks show, "evidence" or "mark".
-        at: class to region to how strongly its maps lie there.
-        fixed: whether evidence is at one place in all images.
-        flips: (class, region) to the share of predictions that change when it is infilled.
-        look_alike: how much look-alike places in other classes count, of what the region counts.
-        cues: cue to the share of predictions that change with it.
-        skill: distance of the class's logit from the others', in SD; a class to itself where they differ.
-        confused: two classes that are one population.
-        models, noise: trainings, and the spread of each one's maps around the signal.
-        control: share of predictions that change at control places.
-        label_noise: share of labels that are wrong.
-    """
-
-    counts: Sequence[int] = (60, 60)
-    bears: Mapping[int, Sequence[str]] = field(default_factory=lambda: {0: ("evidence",)})
-    at: Mapping[int, Mapping[str, float]] = field(default_factory=lambda: {0: {"evidence": 3.0}})
-    fixed: bool = False
-    flips: Mapping[tuple[int, str], float] = field(default_factory=dict)
-    look_alike: float = 0.0
-    cues: Mapping[str, float] = field(default_factory=dict)
-    skill: float = 4.0
-    confused: tuple[int, int] | None = None
-    models: int = 3
-    noise: float = 0.5
-    control: float = 0.02
-    label_noise: float = 0.0
+    truth: str
+    classes: tuple[str, ...]
+    draw: Callable[[np.random.Generator, int], Drawn]
 
 
-def statements_in(world: World, seed: int) -> list[Statement]:
-    """The statements of one study drawn from a world, adjusted for their number."""
-    rng = np.random.default_rng(seed)
-    labels = np.repeat(np.arange(len(world.counts)), world.counts)
-    masks = _masks(world, labels, rng)
-    if world.label_noise:
-        wrong = rng.random(len(labels)) < world.label_noise
-        truth, labels = labels, np.where(wrong, (labels + 1) % len(world.counts), labels)
-    else:
-        truth = labels
-    signal = _signal(world, truth, masks, rng)
-    names = tuple(f"m{i}" for i in range(world.models))
-    maps = {name: signal + world.noise * _smooth(rng, signal.shape) for name in names}
-    logits = _logits(world, truth, rng)
-    found = findings_of(world, labels, masks, {n: m.astype(np.float32) for n, m in maps.items()}, logits, rng)
-    return adjusted([said for each in found for said in statements_of(each, names, MARGIN, SAMPLING)])
+def thing(generator: np.random.Generator, colour: np.ndarray) -> Drawn:
+    """A noisy disc of one colour on grey."""
+    y, x, radius = *generator.normal(SIDE / 2 - 0.5, 1.5, 2), generator.uniform(22, 26)
+    inside = np.hypot(*(np.indices((SIDE, SIDE)) - np.array([y, x])[:, None, None])) < radius
+    image = np.where(inside[..., None], colour + generator.normal(0, 8, 3), 128.0)
+    image = image + generator.normal(0, 6, image.shape)
+    return image, np.where(inside, FOREGROUND, BACKGROUND).astype(np.uint8)
 
 
-def findings_of(
-    world: World,
-    labels: np.ndarray,
-    masks: np.ndarray,
-    maps: Mapping[str, np.ndarray],
-    logits: np.ndarray,
-    rng: np.random.Generator,
-) -> list[Findings]:
-    """Findings of every class, from maps (n, K, h, w) of each model and logits (n, K)."""
-    rows, groups, names = np.arange(len(labels)), np.arange(len(labels)), [f"c{k}" for k in range(len(world.counts))]
-    targets = {name: Target(each, labels, every_class=True, logits=logits) for name, each in maps.items()}
-    regions = regions_on_grid(masks, (SIDE, SIDE))
-    own_maps = [target.true_class(rows).reshape(len(labels), -1) for target in targets.values()]
-    contrasts = np.stack(own_maps, axis=1)
-    numbers = [(a, b) for a in range(len(maps)) for b in range(a + 1, len(maps))]
-    images = Images(labels, groups)
-    figure = correlated(lambda at: contrasts[at], images, (SIDE, SIDE), len(maps), numbers, ranked=False)
-    located = {name: on_regions(target.true_class(rows), regions) for name, target in targets.items()}
-    known = recognition(logits, labels, groups)
-    out = []
-    for k, class_name in enumerate(names):
-        own = labels == k
-        members = np.broadcast_to(own[:, None], figure.observed.values.shape)
-        excess = {null: figure.excess(null, members) for null in figure.nulls}
-        r = Counted(figure.observed.values[own], figure.observed.valid[own])
-        of_class = {null: Counted(each.values[own], each.valid[own]) for null, each in excess.items()}
-        of_class["random"] = Counted(r.values - 0.2, r.valid)
-        differences = {}
-        for j, other in enumerate(names):
-            both = np.isin(labels, (k, j))
-            if j != k:
-                parts = {name: by_region(target, rows[both], k, masks, j) for name, target in targets.items()}
-                side, own_groups = labels[both] == k, groups[both]
-                differences[other] = pair_differences(parts, side, own_groups, LOCATED_ODDS, PERMUTATIONS, 0)
-        rows_of = interventions(world, k, int(own.sum()), names, rng)
-        out.append(
-            Findings(
-                class_name,
-                groups[own],
-                dict.fromkeys(maps, known[k]),
-                [(list(maps)[a], list(maps)[b]) for a, b in numbers],
-                r,
-                of_class,
-                {region: {name: each[region].of(own) for name, each in located.items()} for region in located["m0"]},
-                dict.fromkeys(maps, rows_of),
-                differences,
-                "",
-                names,
-            )
-        )
+def spot(generator: np.random.Generator, drawn: Drawn, colour: np.ndarray, label: int | None) -> None:
+    """A round spot somewhere on the thing; `label` is its mask's, None: it has none."""
+    turn, out = generator.uniform(0, 2 * np.pi), generator.uniform(0, 14)
+    place = SIDE / 2 + out * np.array([np.sin(turn), np.cos(turn)])
+    inside = np.hypot(*(np.indices((SIDE, SIDE)) - place[:, None, None])) < BLOB / 2
+    drawn[0][inside] = colour + generator.normal(0, 6, (inside.sum(), 3))
+    if label is not None:
+        drawn[1][inside] = label
+
+
+def corner(drawn: Drawn) -> None:
+    """A green square in the lower right corner."""
+    drawn[0][-10:-3, -10:-3], drawn[1][-10:-3, -10:-3] = GREEN, MARK
+
+
+def hue(generator: np.random.Generator, label: int) -> Drawn:
+    drawn = thing(generator, (LILAC, PINK)[label])
+    if label == 0:
+        spot(generator, drawn, np.array([120, 80, 120]), EVIDENCE)
+    return drawn
+
+
+def identical(generator: np.random.Generator, label: int) -> Drawn:
+    drawn = thing(generator, PINK)
+    if label == 2:
+        spot(generator, drawn, DARK, EVIDENCE)
+    return drawn
+
+
+def look_alikes(generator: np.random.Generator, label: int) -> Drawn:
+    drawn = thing(generator, PINK)
+    spot(generator, drawn, DARK, None if label else EVIDENCE)
+    if label == 0:
+        spot(generator, drawn, GREEN, None)
+    return drawn
+
+
+def unneeded(generator: np.random.Generator, label: int) -> Drawn:
+    drawn = thing(generator, PINK)
+    if label == 0:
+        drawn[0][drawn[1] == BACKGROUND] += (-50, 0, 50)
+        spot(generator, drawn, np.array([150, 90, 120]), EVIDENCE)
+    return drawn
+
+
+def excluded(generator: np.random.Generator, label: int) -> Drawn:
+    drawn = thing(generator, PINK)
+    spot(generator, drawn, (DARK, np.array([220, 220, 90]), DARK)[label], EVIDENCE)
+    if label == 2:
+        corner(drawn)
+    return drawn
+
+
+TWO, THREE = ("sick", "well"), ("first", "second", "third")
+WORLDS = {
+    "hue": World("the hue of the whole image decides; the evidence of sick is not needed", TWO, hue),
+    "identical": World("first and second are one population: nothing tells them apart", THREE, identical),
+    "look-alikes": World("dark spots of both, masked in sick alone, do not matter: a green one does", TWO, look_alikes),
+    "unneeded": World("the background tells sick, and its evidence is not needed", TWO, unneeded),
+    "corner": World("first and second differ at the evidence; only third has the mark", THREE, excluded),
+}
+
+
+def stage(name: str, *words: str | Path) -> None:
+    """Run a stage's script."""
+    command = ["sh", str(ROOT / "stages/launch"), str(ROOT / f"stages/{name}.py"), *map(str, words)]
+    subprocess.run(command, check=True, stdout=sys.stderr)
+
+
+def run_world(world: World, folder: Path, seeds: int, images: int) -> tuple[dict[str, dict], dict]:
+    """Draw, train, map, score and compare: results by model, and the statements."""
+    for number, name in enumerate(world.classes):
+        for kind in ("images", "masks"):
+            (folder / f"raw/{kind}/{name}").mkdir(parents=True)
+        for i in range(images):
+            image, mask = world.draw(np.random.default_rng([number, i]), number)
+            Image.fromarray(np.clip(image, 0, 255).astype(np.uint8)).save(folder / f"raw/images/{name}/{i:04}.png")
+            Image.fromarray(mask).save(folder / f"raw/masks/{name}/{i:04}.png")
+    params = read_params((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    prepared, models, cams = folder / "prepared", folder / "models", folder / "cams"
+    stage("prepare", "--raw", folder / "raw", "--prepared", prepared, *arguments(params["prepare"] | {"size": SIDE}))
+    names, reports, results = [f"seed-{seed}" for seed in range(seeds)], folder / "reports", {}
+    train = params["train"] | {"width": 8, "depth": 3, "epochs": 12}
+    for seed, name in enumerate(names):
+        own = arguments(train) + arguments({"loss": "last", "seed": seed})
+        stage("train", name, "--prepared", prepared, "--models", models, *own)
+        common = "--models", models, "--cams", cams, "--prepared", prepared
+        stage("export", name, *common, "--exports", reports / "exports", *arguments(params["export"]))
+        cache = "--cache", folder / "cache", "--reports", reports / "models"
+        stage("score", name, *common, *cache, *arguments(params["score"]))
+        results[name] = json.loads((reports / f"models/{name}.json").read_text(encoding="utf-8"))
+    (reports / "names.json").write_text(json.dumps({"models": names, "trained": names, "drive": []}), encoding="utf-8")
+    paths = {"names": reports / "names.json", "exports": reports / "exports", "prepared": prepared, "cams": cams}
+    paths |= {"arrays": folder / "comparison", "reports": reports / "comparison", "scores": reports / "models"}
+    words = [word for key, path in paths.items() for word in (f"--{key}", path)]
+    stage("compare", *words, *arguments(params["compare"]))
+    return results, json.loads((reports / "comparison/statements.json").read_text(encoding="utf-8"))
+
+
+def lines(result: dict) -> list[str]:
+    """The figures of one model that decide."""
+    out = [f"accuracy {result['splits']['test']['accuracy']:.3f}"]
+    for row in result["necessity"]:
+        excess = "no control" if row["excess"] is None else f"flips beyond controls {row['excess_flips']:.2f}"
+        about = f"{row['class_name']} {row['region']} by {row['infill']}"
+        out.append(f"necessity   {about}: flips {row['flips']:.2f}, {excess}, log-odds {row['log_odds']:.2f}")
+    for row in result["look_alikes"]:
+        figures = f"own {row['own']:.2f}, best elsewhere {row['best_elsewhere']:.2f}"
+        out.append(f"look-alikes {row['class_name']} {row['region']} against {row['other_class']}: {figures}")
+    for row in result["global_cues"]:
+        if row["exchanged"]:
+            figures = f"flips {row['flips']:.2f}, floor {row['floor_flips']:.2f}"
+            out.append(f"cue         {row['cue']} of {row['class_name']}: {figures}")
+    for row in result["witness"]:
+        out.append(f"occlusion   {row['class_name']}: r {row['r']:.2f} with {row['with']}")
     return out
 
 
-def interventions(world: World, k: int, images: int, names: Sequence[str], rng: np.random.Generator) -> Interventions:
-    """Rows as `score` writes them, drawn from what is true."""
-    necessity, look_alikes = [], []
-    for region in world.bears.get(k, ()):
-        share = world.flips.get((k, region), 0.0)
-        flipped, controls = rng.random(images) < share, rng.random(images) < world.control
-        for infill in ("imputation", "blur"):
-            lost = 6 * share + rng.normal(size=images)
-            row = {"class_name": names[k], "region": region, "infill": infill}
-            row |= interval("excess", lost - 0.1 * rng.normal(size=images), (-np.inf, np.inf))
-            necessity.append(row | interval("excess_flips", flipped * 1.0 - controls, (-1, 1)))
-        for j, other in enumerate(names):
-            if j != k:
-                beyond = 2 * (1 - world.look_alike) + rng.normal(size=images)
-                row = {"class_name": names[k], "region": region, "other_class": other}
-                look_alikes.append(row | interval("difference", beyond, (-np.inf, np.inf)))
-    cues = [
-        {"cue": cue, "class_name": names[k], "floor_flips": 0.01}
-        | interval("flips", (rng.random(images) < share) * 1.0, (0, 1))
-        for cue, share in world.cues.items()
-    ]
-    return Interventions(necessity, [], look_alikes, cues)
+@click.command()
+@click.option("--world", "chosen", type=click.Choice(list(WORLDS)), multiple=True, help="Default: all of them.")
+@click.option("--seeds", type=click.IntRange(2), default=2, show_default=True)
+@click.option("--images", type=click.IntRange(40), default=200, show_default=True, help="Of each class.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Where to work; a temporary folder where not given.")
+def main(chosen: tuple[str, ...], seeds: int, images: int, folder: Path | None) -> None:
+    """Print the truth of each world, and what is said of it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in chosen or WORLDS:
+            results, statements = run_world(WORLDS[name], (folder or Path(scratch)) / name, seeds, images)
+            click.echo(f"\n{name}: {WORLDS[name].truth}")
+            for model, result in results.items():
+                click.echo("\n  ".join([f"{model}:", *lines(result)]))
+            for found in statements["statements"]:
+                said = statement_from_json(found)
+                click.echo(f"{said.verdict} ({said.reason}): {sentence(said)}")
 
 
-def interval(name: str, values: np.ndarray, bounds: tuple[float, float]) -> dict[str, float]:
-    """A mean with its interval, under three keys."""
-    means = mean_intervals(values[:, None].astype(float), ONE, np.arange(len(values)), 199, 0, bounds)
-    return dict(zip((name, f"{name}_low", f"{name}_high"), (means.mean[0], means.low[0], means.high[0]), strict=True))
-
-
-def _masks(world: World, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    masks = np.zeros((len(labels), PIXELS, PIXELS), dtype=np.uint8)
-    masks[:, 4:24, 4:24] = FOREGROUND
-    places = rng.integers(1, 6, (len(labels), 2)) * 4
-    if world.fixed:
-        places[:] = (8, 16)
-    for i, (y, x) in enumerate(places):
-        shown = world.bears.get(int(labels[i]), ())
-        if "evidence" in shown:
-            masks[i, y : y + 4, x : x + 4] = EVIDENCE
-        if "mark" in shown:
-            masks[i, 0:4, 0:4] = MARK
-    return masks
-
-
-def _signal(world: World, truth: np.ndarray, masks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Maps that all models share, (n, K, h, w): a field of each image, and what lies at the regions of its class."""
-    regions = regions_on_grid(masks, (SIDE, SIDE))
-    signal = 0.5 * _smooth(rng, (len(truth), len(world.counts), SIDE, SIDE))
-    for k, strengths in world.at.items():
-        for region, strength in strengths.items():
-            own = truth == k
-            place = getattr(regions, region)[own] if region != "corner" else _corner(int(own.sum()))
-            signal[own, k] += strength * place
-    return signal
-
-
-def _corner(count: int) -> np.ndarray:
-    corner = np.zeros((count, SIDE, SIDE))
-    corner[:, -1, -1] = 1
-    return corner
-
-
-def _smooth(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    field_ = rng.normal(size=(*shape[:-2], SIDE + 1, SIDE + 1))
-    return (field_[..., 1:, 1:] + field_[..., :-1, 1:] + field_[..., 1:, :-1] + field_[..., :-1, :-1]) / 2
-
-
-def _logits(world: World, truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    logits = rng.normal(size=(len(truth), len(world.counts)))
-    shown = truth.copy()
-    if world.confused:
-        shown[truth == world.confused[1]] = world.confused[0]
-    logits[np.arange(len(truth)), shown] += world.skill
-    if world.confused:
-        a, b = world.confused
-        either = np.isin(truth, world.confused)
-        logits[either, b] = logits[either, a] + 0.5 * rng.normal(size=either.sum())
-    return logits.astype(np.float32)
-
-
-def _about(kinds: Sequence[Kind], class_name: str = "", region: str = "") -> Callable[[Statement], bool]:
-    """Whether a statement is of some kind, about a class and a region; empty for any."""
-    return lambda said: (
-        said.kind in kinds and class_name in ("", said.class_name) and region in ("", said.region, said.cue)
-    )
-
-
-CAUSAL = (Kind.PLACE, Kind.DIFFERENCE)
-NEEDED = {(0, "evidence"): 0.8}
-LookFor = Callable[[Statement], bool]
-
-# A world, what is false of it, and what is true of it and must be said (None: nothing).
-WORLDS: dict[str, tuple[World, LookFor, LookFor | None]] = {
-    "plain study": (
-        World(flips=NEEDED),
-        _about((*CAUSAL, Kind.GLOBAL_CUE), "c1"),
-        _about([Kind.DIFFERENCE], "c0", "evidence"),
-    ),
-    "two classes of one population": (
-        World(counts=(60, 60, 60), flips=NEEDED, confused=(0, 1)),
-        lambda said: said.class_name in ("c0", "c1"),
-        None,
-    ),
-    "look-alikes without a mask": (
-        World(flips=NEEDED, look_alike=1.0),
-        _about([Kind.DIFFERENCE]),
-        _about([Kind.PLACE], "c0", "evidence"),
-    ),
-    "evidence that is not needed": (World(), _about((*CAUSAL, Kind.GLOBAL_CUE)), None),
-    "evidence needed by a tenth, the threshold": (World(flips={(0, "evidence"): 0.12}), _about(CAUSAL), None),
-    "global hue": (
-        World(cues={"hue": 0.93, "blur": 0.1}),
-        lambda said: said.kind in CAUSAL or said.cue == "blur",
-        _about([Kind.GLOBAL_CUE], "c0", "hue"),
-    ),
-    "local shortcut": (
-        World(bears={0: ("evidence", "mark")}, at={0: {"mark": 3.0}}, flips={(0, "mark"): 0.8}, cues={"hue": 0.1}),
-        lambda said: said.kind is Kind.GLOBAL_CUE or said.region == "evidence",
-        _about([Kind.PLACE], "c0", "mark"),
-    ),
-    "two shortcuts at once": (
-        World(bears={0: ("evidence", "mark")}, at={0: {"mark": 3.0, "evidence": 3.0}}),
-        _about((*CAUSAL, Kind.GLOBAL_CUE)),
-        None,
-    ),
-    "shortcut inside the evidence": (
-        World(flips=NEEDED, cues={"hue": 0.9}),
-        _about([Kind.GLOBAL_CUE]),
-        _about([Kind.PLACE], "c0", "evidence"),
-    ),
-    "corner that excludes a third class": (
-        World(
-            counts=(60, 60, 60),
-            bears={0: ("evidence",)},
-            at={0: {"evidence": 3.0}, 2: {"corner": 4.0}},
-            flips=NEEDED,
-        ),
-        lambda said: said.kind in CAUSAL and said.region != "evidence",
-        _about([Kind.PLACE], "c0", "evidence"),
-    ),
-    "class defined by absence": (
-        World(flips=NEEDED),
-        lambda said: said.class_name == "c1" and said.kind in (*CAUSAL, Kind.GLOBAL_CUE),
-        _about([Kind.PLACE], "c0", "evidence"),
-    ),
-    "a fifth of the labels wrong": (
-        World(counts=(100, 100), flips={(0, "evidence"): 0.6}, label_noise=0.2),
-        lambda said: said.class_name == "c1" and said.kind in CAUSAL,
-        None,
-    ),
-    "imbalance of 20 to 1": (
-        World(counts=(30, 600), flips=NEEDED),
-        lambda said: said.class_name == "c1" and said.kind in CAUSAL,
-        _about([Kind.PLACE], "c0", "evidence"),
-    ),
-    "evidence at a fixed place": (
-        World(flips=NEEDED, fixed=True),
-        lambda said: said.class_name == "c1" and said.kind in CAUSAL,
-        _about([Kind.PLACE], "c0", "evidence"),
-    ),
-    "twelve classes near the threshold": (
-        World(
-            counts=(30,) * 12,
-            bears=dict.fromkeys(range(12), ("evidence",)),
-            at={k: {"evidence": 3.0} for k in range(12)},
-            flips={(k, "evidence"): 0.12 for k in range(12)},
-            models=2,
-        ),
-        _about(CAUSAL),
-        None,
-    ),
-}
+if __name__ == "__main__":
+    main()

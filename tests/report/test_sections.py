@@ -195,6 +195,21 @@ def test_the_summary_holds_the_map_between_the_evidence_and_noise(results: Resul
     assert any(line.startswith("| last-0 | uninfected | ") and line.count("undefined") == 3 for line in lines)
 
 
+def test_the_summary_says_what_regions_and_cues_are_needed(results: Results):
+    row = {"class_name": "infected", "region": "evidence", "infill": "imputation", "images": 50, "control_flips": None}
+    row |= {"flips": 0.9, "flips_low": 0.8, "flips_high": 0.95, "excess": None, "excess_low": None, "excess_high": None}
+    cue = {"cue": "hue", "class_name": "infected", "images": 50, "exchanged": True, "floor_flips": 0.02}
+    cue |= {key: row[key] for key in ("flips", "flips_low", "flips_high")}
+    added = {"necessity": [row], "global_cues": [cue, cue | {"cue": "blur", "exchanged": False}]}
+    models = {**results.models, "last-0": {**results.models["last-0"], **added}}
+    lines = summary_of(Results(**{**vars(results), "models": models})).splitlines()
+    assert any(
+        line.startswith("| last-0 | infected | evidence | imputation | 50 | 0.90 (0.80 to 0.95) |") for line in lines
+    )
+    assert "| last-0 | hue | infected | 50 | 0.90 (0.80 to 0.95) | 0.02 |" in lines
+    assert not any("| blur |" in line for line in lines)
+
+
 def test_where_the_interval_is_wide_nothing_is_decided(results: Results):
     undecided = {
         key: {**found, "verdict": "open", "baseline": None} for key, found in results.models["last-0"]["sanity"].items()

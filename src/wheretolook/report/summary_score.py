@@ -21,6 +21,17 @@ REMOVAL = (
     "random less own",
     "own less evidence",
 )
+NECESSITY = (
+    "model",
+    "class",
+    "region",
+    "infill",
+    "images",
+    "predictions that flip",
+    "at control places",
+    "log-odds lost beyond them",
+)
+CUES = ("model", "cue", "class", "images", "predictions that flip", "by the same class's")
 FOREGROUND = ("model", "class", "images", "area (estimated)", "energy on it (estimated, 95 %)", "ratio")
 GROUPS = ("model", "figure", "groups", "mean (95 %)", "lowest", "highest", "SD", "worst groups")
 SANITY = (
@@ -49,6 +60,17 @@ def score_parts(results: Results, table: Table) -> Iterable[str]:
         )
         if note := faithfulness_section(results)["note"]:
             yield note
+    if rows := list(_necessity(results)):
+        yield "## Is a region needed?"
+        yield table(NECESSITY, rows)
+        yield (
+            "Regions of the masks infilled in two ways, beside places of the same size and shape in the same images; "
+            "95 % intervals."
+        )
+    if rows := list(_cues(results)):
+        yield "## Cues of the whole image"
+        yield table(CUES, rows)
+        yield "Each cue taken from an image of another class; beside it, from another image of the same class."
     located, baseline = located_section(results), baseline_of(results)
     for title, head, rows, note in (
         ("Energy on the estimated foreground", FOREGROUND, located["foreground"], located["foreground_note"]),
@@ -64,8 +86,7 @@ def score_parts(results: Results, table: Table) -> Iterable[str]:
 
 
 def _removal(results: Results) -> Iterable[tuple[str, ...]]:
-    section = faithfulness_section(results)
-    shown = [part["class_name"] for part in section["classes"]] if section else []
+    shown = _shown(results)
     for name in results.names:
         classes = (results.models[name]["faithfulness"] or {}).get("classes", {})
         for class_name, figures in in_order(classes.items(), shown, lambda row: row[0]):
@@ -83,6 +104,32 @@ def _removal(results: Results) -> Iterable[tuple[str, ...]]:
                 *left,
                 *(_gap(gaps, k) for k in ("random", "evidence")),
             )
+
+
+def _shown(results: Results) -> list[str]:
+    """The classes whose removal is shown: of hundreds not all."""
+    section = faithfulness_section(results)
+    return [part["class_name"] for part in section["classes"]] if section else []
+
+
+def _necessity(results: Results) -> Iterable[tuple[str, ...]]:
+    shown = _shown(results)
+    for name in results.names:
+        for row in (row for row in results.models[name].get("necessity") or () if row["class_name"] in shown):
+            about = name, row["class_name"], row["region"], row["infill"], str(row["images"])
+            flips = number_with_interval(row["flips"], row["flips_low"], row["flips_high"])
+            excess = number_with_interval(row["excess"], row["excess_low"], row["excess_high"])
+            yield *about, flips, number(row["control_flips"]), excess
+
+
+def _cues(results: Results) -> Iterable[tuple[str, ...]]:
+    shown = _shown(results)
+    for name in results.names:
+        for row in (row for row in results.models[name].get("global_cues") or () if row["class_name"] in shown):
+            if row["exchanged"]:
+                about = name, row["cue"], row["class_name"], str(row["images"])
+                flips = number_with_interval(row["flips"], row["flips_low"], row["flips_high"])
+                yield *about, flips, number(row["floor_flips"])
 
 
 def _gap(gaps: dict, kind: str) -> str:

@@ -11,10 +11,18 @@ from wheretolook.analysis.statistics.enough import FEWEST_GROUPS, FEWEST_IMAGES
 Interval = tuple[float, float | None, float | None]  # a mean with the ends of its interval, or None where too few
 
 
-def mean_with_interval(values: np.ndarray, groups: np.ndarray, resamples: int, seed: int) -> Interval:
-    """Mean of (n,) values with its bootstrap interval over groups; no ends below FEWEST_IMAGES or FEWEST_GROUPS."""
-    ends = (float(values.min()), float(values.max()))
-    means = mean_intervals(values[:, None], np.ones((1, 1), bool), groups, resamples, seed, ends)
+def mean_with_interval(
+    values: np.ndarray,
+    groups: np.ndarray,
+    resamples: int,
+    seed: int,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
+) -> Interval:
+    """Mean of (n,) values with its bootstrap interval over groups; no ends below FEWEST_IMAGES or FEWEST_GROUPS.
+
+    `bounds` are what a value can be at all: figures that are nearly all equal have an interval only with them.
+    """
+    means = mean_intervals(values[:, None], np.ones((1, 1), bool), groups, resamples, seed, bounds)
     if len(values) < FEWEST_IMAGES or not means.bounded[0]:
         return float(means.mean[0]), None, None
     return float(means.mean[0]), float(means.low[0]), float(means.high[0])
@@ -98,7 +106,10 @@ def cost_of(
     flips, lost = cost
     # A flip can be a share of draws: such figures have no binomial variance.
     whole = np.isin(flips, (0, 1)).all()
-    share = share_with_interval(flips > 0.5, groups) if whole else mean_with_interval(flips, groups, resamples, seed)
+    if whole:
+        share = share_with_interval(flips > 0.5, groups)
+    else:
+        share = mean_with_interval(flips, groups, resamples, seed, (0.0, 1.0))
     out: dict[str, Any] = {
         "images": len(flips),
         "groups": len(np.unique(groups)),
@@ -110,8 +121,9 @@ def cost_of(
         return out | {"control_flips": None, "control_log_odds": None} | missing("excess", "excess_flips")
     sign = -1 if kept else 1
     own = groups[controlled]
-    gaps = (sign * (each - other)[controlled] for each, other in ((lost, control[1]), (flips, control[0])))
-    excess, excess_flips = (mean_with_interval(gap, own, resamples, seed) for gap in gaps)
+    gaps = [sign * (each - other)[controlled] for each, other in ((lost, control[1]), (flips, control[0]))]
+    excess = mean_with_interval(gaps[0], own, resamples, seed)
+    excess_flips = mean_with_interval(gaps[1], own, resamples, seed, (-1.0, 1.0))
     return out | {
         "control_flips": float(control[0][controlled].mean()),
         "control_log_odds": float(control[1][controlled].mean()),

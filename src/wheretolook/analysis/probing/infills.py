@@ -34,17 +34,21 @@ class Infiller:
             side = -(-side // 2)
             self._imputers[side] = LinearImputer(side)
 
-    def impute(self, image: np.ndarray, missing: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    def impute(self, image: np.ndarray, missing: np.ndarray, seed: list[int] | None) -> np.ndarray:
         """Noisy linear imputation of one image (S, S, 3): exact, or within a few grey levels where much is missing.
 
         Args:
             image: (S, S, 3) of values 0 to 255.
             missing: (S, S) bool; some pixel is left.
-            noise: (S, S, 3) of standard deviation 1.
+            seed: of the noise, which is drawn here, so that changes that wait hold none; None: no noise.
         """
         if missing.mean() <= LARGE:
-            return self._imputers[self.side].fill_noisily(image, missing, noise)
-        return LinearImputer.add_noise(self._smooth(image.astype(np.float64), missing), missing, noise)
+            filled = self._imputers[self.side].fill(image[None], missing)[0]
+        else:
+            filled = self._smooth(image.astype(np.float64), missing)
+        if seed is None:
+            return filled
+        return LinearImputer.add_noise(filled, missing, np.random.default_rng(seed).normal(size=image.shape))
 
     def patch(self, image: np.ndarray, place: np.ndarray, donor: np.ndarray) -> np.ndarray:
         """Copy the pixels of one place of an image over another of the same shape.

@@ -77,7 +77,7 @@ class _Backgrounds:
         """The object of an image on a donor's background."""
         if donor not in self._made:
             picture, thing = self._probed.pictures[donor], self._things[donor]
-            self._made[donor] = self._infiller.impute(picture, thing, np.zeros(picture.shape))
+            self._made[donor] = self._infiller.impute(picture, thing, None).astype(np.float32)
         return cues.onto(self._probed.pictures[image], self._things[image], self._made[donor])
 
 

@@ -89,7 +89,7 @@ def _add_region(
 ) -> None:
     """The changes of one region of one image: region and controls infilled, and all but them."""
     picture, side = probed.pictures[image], probed.pictures.shape[1]
-    noise = np.random.default_rng([seed, int(probed.rows[image])]).normal(size=picture.shape)
+    noise = [seed, int(probed.rows[image])]
     count = (len(places.others) + 1) // 2
     controls, donors = places.others[:count], len(places.others) - count
     for number, at in enumerate((places.region, *controls)):
@@ -172,7 +172,7 @@ def _add_look_alikes(
                     at = best_like(score, shape)
                     inside = np.zeros((side, side), bool)
                     inside.ravel()[at] = True
-                    noise = np.random.default_rng([seed, int(probed.rows[image])]).normal(size=(side, side, 3))
+                    noise = [seed, int(probed.rows[image])]
                     change = partial(infiller.impute, probed.pictures[image], inside, noise)
                     changes.add(("look-alike", region, k, other), int(image), change)
                 pairs.append((region, k, other))
