@@ -346,6 +346,9 @@ def _judged(records: _Records, gradients: dict[str, Tensor | None], patches: Pat
                 each = replace(each, usable=reading.believed or by_hand, leads=leads)
                 grids += [reading.grid] if reading.believed else []
         seen[name] = replace(each, constant=record.first is not None and not record.first.any())
+    if not any(each.leads for each in seen.values()):
+        # A classifier that starts at zero, or a closed graph: what leads to the logits cannot be seen.
+        return {name: replace(each, leads=each.reading is not None) for name, each in seen.items()}
     return seen
 
 
