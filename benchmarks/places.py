@@ -130,7 +130,8 @@ def follows(maps: np.ndarray, centres: np.ndarray) -> float:
         maps: (1 + K, C, h, w), of the image and of the K images with a patch.
         centres: (K, 2).
     """
-    change = np.square(maps[1:] - maps[:1]).sum(1)
+    change = np.square((maps[1:] - maps[:1]).astype(np.float64)).sum(1)
+    change /= max(change.max(), 1e-300)  # signals of a fresh deep network can be tiny
     change = change - np.median(change, 0)  # what every patch does to a cell says nothing of where it lies
     change = change.clip(0) + 1e-30
     share = change / change.sum((1, 2), keepdims=True)
@@ -167,11 +168,9 @@ def check(build: Callable[[], nn.Module], side: int) -> dict[str, object]:
         return {"refused": str(error)[:300]}
     seconds = time.perf_counter() - began
     images, centres = moved(side)
-    kept: dict[str, np.ndarray] = {}
+    kept: dict[str, Tensor] = {}
     handles = [
-        y.module.register_forward_hook(
-            lambda m, i, output, y=y: kept.update({y.name: to_maps(output, y.layout).float().numpy().copy()})
-        )
+        y.module.register_forward_hook(lambda m, i, output, y=y: kept.update({y.name: output.clone()}))
         for y in engine.layers
     ]
     with torch.no_grad():
@@ -182,7 +181,7 @@ def check(build: Callable[[], nn.Module], side: int) -> dict[str, object]:
         y.name: {
             "places": list(y.places),
             "locality": round(y.locality, 3),
-            "follows": round(follows(kept[y.name], centres), 3),
+            "follows": round(follows(to_maps(kept[y.name], y.layout).float().numpy(), centres), 3),
         }
         for y in engine.layers
     }

@@ -133,12 +133,12 @@ def _peaks(response: np.ndarray, patches: Patches) -> tuple[int, int, float]:
         peak = values.argmax(1)
         near = near_y[np.arange(count), peak // w] & near_x[np.arange(count), peak % w]
         found.append((int(near.sum()), int((peak == own).sum())))
-    energy = np.square(response)
+    energy = np.square(response, dtype=np.float64)
     half = np.array([((b - t) / 2, (r - y) / 2) for t, y, b, r in patches.boxes]) / patches.size
     own_y = np.abs((np.arange(h) + 0.5) / h - centres[:, :1]) <= half[:, :1] + 1 / h + 1e-9
     own_x = np.abs((np.arange(w) + 0.5) / w - centres[:, 1:]) <= half[:, 1:] + 1 / w + 1e-9
     inside = np.einsum("khw,kh,kw->k", energy, own_y.astype(energy.dtype), own_x.astype(energy.dtype))
-    return *max(found), float((inside / np.maximum(energy.sum((1, 2)), 1e-30)).mean())
+    return *max(found), float((inside / np.maximum(energy.sum((1, 2)), 1e-300)).mean())
 
 
 def _follows(share: np.ndarray, centres: np.ndarray) -> tuple[float, float]:

@@ -35,6 +35,7 @@ Shape = tuple[int, int, int]
 # Images of the first pass; dimensions of this length count images.
 IMAGES = 2
 _NO_HINTS = Hints()
+_ROUNDING = 1e-5  # of an output's largest value: what changes less than this says nothing
 _STRENGTH = 3.0  # of the noise in a patch, over that of the image
 _CHANNELS_FIRST = (
     nn.modules.conv._ConvNd,
@@ -333,7 +334,7 @@ def _judged(records: _Records, gradients: dict[str, Tensor | None], patches: Pat
         shape = () if record.output is None else tuple(record.output.shape)
         attention = _is_attention(record.output)
         each = Seen(record.number, shape, record.kind, follows=record.follows, attention=attention)
-        if record.first is not None and record.first.any():
+        if record.first is not None and record.first.max() > _ROUNDING * float(record.output.detach().abs().max()):
             flat = len(record.given) == 4 and shape == (*record.given[:2], record.given[2] * record.given[3])
             reading = None if flat else _read(record, patches, grids, constant, hints)
             each = replace(each, reading=reading, flat=flat)
@@ -345,6 +346,9 @@ def _judged(records: _Records, gradients: dict[str, Tensor | None], patches: Pat
                 each = replace(each, usable=reading.believed or by_hand, leads=leads)
                 grids += [reading.grid] if reading.believed else []
         seen[name] = replace(each, constant=record.first is not None and not record.first.any())
+    if not any(each.leads for each in seen.values()):
+        # A classifier that starts at zero, or a closed graph: what leads to the logits cannot be seen.
+        return {name: replace(each, leads=each.reading is not None) for name, each in seen.items()}
     return seen
 
 
