@@ -13,7 +13,7 @@ PYTHON ?= python3
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint format mend deps lock bench fuzz simulate chaos clean
+.PHONY: help repro test lint format mend lock bench fuzz simulate chaos clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ repro: .venv/installed mend  ## run the pipeline: only the stages that something
 	@dvc repro
 	@echo "make: the report is reports/site/index.html, its text reports/summary.md. It begins:"
 	@sed -n '/^- /p' reports/summary.md | head -3
-	@python -m wheretolook.commands.moved
+	@python -m wheretolook.cli.moved
 
 test: .venv/installed  ## every test
 	@echo "make: running every test (three to five minutes on two cores)"
@@ -51,10 +51,7 @@ format: .venv/installed  ## let ruff write
 
 # DVC writes dvc.lock in place; a kill can leave it empty or cut, and then every command of DVC fails.
 mend: .venv/installed  ## put back the last whole dvc.lock, where a kill has left a broken one
-	@python -m wheretolook.commands.mend
-
-deps: .venv/installed  ## write each stage's code dependencies into dvc.yaml, from its imports
-	@python -m tests.pipeline.code_dependencies --write
+	@python -m wheretolook.cli.mend_command
 
 lock: .venv/installed  ## pin requirements.in anew, with hashes and without a host's name
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements.in -o requirements.lock

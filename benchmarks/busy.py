@@ -68,8 +68,8 @@ def busy(rounds: int, epochs: int, spincount: tuple[str, ...], nice: int) -> Non
 
 def prepared_cells(folder: Path) -> Path:
     """The prepared data of params.yaml, made below `folder`."""
-    from wheretolook.data.prepare import PrepareOptions, prepare
-    from wheretolook.data.synthetic import write_cells
+    from wheretolook.prepare.prepare_images import PrepareOptions, prepare
+    from wheretolook.sources.synthetic import write_cells
 
     given = parameters()
     write_cells(folder / "raw", given["fetch"]["images_per_class"], given["fetch"]["size"], given["fetch"]["seed"])
@@ -79,7 +79,7 @@ def prepared_cells(folder: Path) -> Path:
 
 def train(prepared: Path, epochs: int, variables: dict[str, str]) -> float:
     """Seconds of one training, by the clock, the start of Python included."""
-    from wheretolook.pipeline.params import arguments
+    from wheretolook.project.params_file import arguments
 
     given = parameters()
     options = arguments(given["train"] | {"epochs": epochs} | given["models"]["every-0"])

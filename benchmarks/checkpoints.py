@@ -42,11 +42,10 @@ def train_once(prepared: Path, saving: bool) -> dict[str, float]:
     import torch
     import yaml
 
-    from wheretolook.data.prepared import load_prepared
-    from wheretolook.execution.ranks import Ranks
-    from wheretolook.models.options import TrainingOptions
-    from wheretolook.models.resume import Keeper
-    from wheretolook.models.run_training import train_network
+    from wheretolook.dataset.prepared import load_prepared
+    from wheretolook.runtime.distributed import Ranks
+    from wheretolook.training.train_network import Keeper, train_network
+    from wheretolook.training.training_options import TrainingOptions
 
     options = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     data, alone = load_prepared(prepared), Ranks(0, 1, 0, torch.device("cpu"))

@@ -15,12 +15,12 @@ from pathlib import Path
 import click
 import numpy as np
 
+from wheretolook.analysis.agreement.agreement_baselines import add_random_null, hold_against
 from wheretolook.analysis.agreement.agreement_table import figure_rows, figures_of, pairs_by_grid
-from wheretolook.analysis.agreement.pairs import Comparison
-from wheretolook.analysis.agreement.random_null import add_random_null, hold_against
+from wheretolook.analysis.agreement.study import Comparison
 from wheretolook.analysis.classes.overlays import moments_of_maps
-from wheretolook.analysis.maps.target import Target
-from wheretolook.data.atomic import write_json
+from wheretolook.analysis.explained import Target
+from wheretolook.base.files import write_json
 
 RESULT = Path(__file__).with_suffix(".json")
 MODELS, IMAGES, SIDE, RESAMPLES = 10, 1000, 14, 1999

@@ -33,8 +33,8 @@ def environment() -> dict[str, str]:
 def write_model(path: Path, architecture: str) -> None:
     from engine_speed import LOOKNET, random_network
 
-    from wheretolook.models.card import Card
-    from wheretolook.models.checkpoint import save_model
+    from wheretolook.networks.card import Card
+    from wheretolook.networks.checkpoint import save_model
 
     network = random_network(architecture, "cpu")
     arguments = LOOKNET if architecture == "looknet" else {}
@@ -55,7 +55,7 @@ def write_prepared(folder: Path, count: int) -> None:
 
 def export(folder: Path, prepared: str, out: str, batch: int, launcher: list[str]) -> list[str]:
     """The command of the export stage, with what params.yaml has but for two layers and no random networks."""
-    from wheretolook.pipeline.params import arguments, read_params
+    from wheretolook.project.params_file import arguments, read_params
 
     chosen = {"methods": ["cam", "gradcam"], "layers": "block3,block4", "batch_size": batch, "random_draws": 0}
     words = arguments(read_params(ROOT / "params.yaml")["export"] | chosen)
@@ -143,7 +143,7 @@ def measure_start(rounds: int) -> list[Bar]:
                 "--out",
                 folder / "out",
             ]
-            return run("-m", "wheretolook.cli", *map(str, words))
+            return run("-m", "wheretolook.cli.main", *map(str, words))
 
         works = {
             "import torch": run("-c", "import torch"),

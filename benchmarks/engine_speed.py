@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from engine_bars import Bar, in_turn, ratio
 
+from wheretolook.cams.compute import compute_in_parts
 from wheretolook.cams.engine import build_engine
-from wheretolook.cams.parts import compute_in_parts
-from wheretolook.models.network import build_network
+from wheretolook.networks.build_network import build_network
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

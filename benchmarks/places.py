@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from wheretolook.base.errors import InputError
 from wheretolook.cams.engine import build_engine
-from wheretolook.cams.layout import to_maps
-from wheretolook.errors import InputError
+from wheretolook.layers.layout import to_maps
 
 # Of the correlation between a patch's position and its response's, on each axis; a wrong order of cells has none.
 FOLLOWS = 0.8

@@ -26,7 +26,7 @@ METHODS = ("cam", "gradcam", "gradcam++", "xgradcam", "hirescam", "layercam", "e
 @click.option("--out", type=click.Path(path_type=Path), help="Write the figures to this JSON file.")
 def main(models, prepared, images, out):
     """Print a table, and the predictions that changed."""
-    from wheretolook.data.prepared import load_prepared
+    from wheretolook.dataset.prepared import load_prepared
 
     data = load_prepared(prepared)
     rows = data.rows("test")[:images]
@@ -58,8 +58,8 @@ def explained(model: Path, pixels: np.ndarray, precision: str):
     import torch
 
     from wheretolook.cams.explain import explain
-    from wheretolook.models.checkpoint import load_model
-    from wheretolook.models.inputs import to_input
+    from wheretolook.networks.checkpoint import load_model
+    from wheretolook.networks.inputs import to_input
 
     network, card = load_model(model, torch.device("cpu"))
     inputs = to_input(torch.from_numpy(pixels), card.mean, card.std)

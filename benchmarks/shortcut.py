@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from wheretolook.pipeline.params import arguments, read_params
+from wheretolook.project.params_file import arguments, read_params
 
 ROOT = Path(__file__).parents[1]
 TRAINING = {"clean": {}, "shortcut": {"infected": 0.9}}
@@ -30,7 +30,7 @@ def stage(name: str, *words: str | Path) -> None:
 
 def prepare(folder: Path, shares: dict[str, float], params: dict) -> Path:
     """Render and prepare cells, with the mark in a share of each class."""
-    from wheretolook.data.synthetic import write_cells
+    from wheretolook.sources.synthetic import write_cells
 
     options = {key: params["fetch"][key] for key in ("images_per_class", "size", "seed")}
     write_cells(folder / "raw", **options, mark_shares=shares)

@@ -18,23 +18,19 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.array_worlds import WORLDS, statements_in
-from wheretolook.analysis.agreement.agreement_rows import agreement_rows
-from wheretolook.analysis.agreement.correlated import Images, correlated
-from wheretolook.analysis.agreement.paired import Counted
+from wheretolook.analysis.agreement.agreement_table import agreement_rows
+from wheretolook.analysis.agreement.correlated import Counted, Images, correlated
 from wheretolook.analysis.classes.contributions import by_region
 from wheretolook.analysis.classes.pair_differences import pair_differences
-from wheretolook.analysis.maps.regions import regions_on_grid
-from wheretolook.analysis.maps.target import Target
-from wheretolook.analysis.statements.findings import Sampling, mean_estimate, pooled_pairs
+from wheretolook.analysis.explained import Target
+from wheretolook.analysis.grid import regions_on_grid
+from wheretolook.analysis.statements.pooled import Sampling, mean_estimate, pooled_pairs
 from wheretolook.analysis.statements.rules import LOCATED_ODDS
 from wheretolook.analysis.statements.statement import Verdict
-from wheretolook.analysis.statistics.bootstrap import mean_intervals
-from wheretolook.analysis.statistics.groups import group_codes
-from wheretolook.analysis.statistics.over_seeds import pairs_over_seeds
-from wheretolook.analysis.statistics.relabel import design_of
-from wheretolook.analysis.statistics.welch import place_test
-from wheretolook.data.atomic import write_json
-from wheretolook.data.labels import EVIDENCE, FOREGROUND
+from wheretolook.analysis.statistics.bootstrap import group_codes, mean_intervals
+from wheretolook.analysis.statistics.permutation import design_of, pairs_over_seeds, place_test
+from wheretolook.base.files import write_json
+from wheretolook.dataset.prepared import EVIDENCE, FOREGROUND
 
 RESULT = Path(__file__).with_suffix(".json")
 SIDE, PERMUTATIONS, RESAMPLES = 7, 999, 999

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from wheretolook.analysis.statements.statement import statement_from_json
-from wheretolook.pipeline.params import arguments, read_params
+from wheretolook.project.params_file import arguments, read_params
 from wheretolook.report.statement_words import sentence
 
 ROOT = Path(__file__).parents[1]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from wheretolook.console.options import InputPath, OutputPath
-from wheretolook.console.stage import StageCommand, run_stage
+from wheretolook.terminal.options import InputPath, OutputPath
+from wheretolook.terminal.stage import StageCommand, run_stage
 
 
 @click.command(cls=StageCommand)
@@ -14,11 +14,11 @@ from wheretolook.console.stage import StageCommand, run_stage
 @click.option("--values", cls=OutputPath, default="reports/parameters.json")
 def check(params: Path, names: Path, values: Path) -> None:
     """Check the sections, names and values of params.yaml: what a stage would refuse, whatever its data, is refused."""
-    from wheretolook.data.atomic import write_json
-    from wheretolook.pipeline.locked import check_no_links
-    from wheretolook.pipeline.params import load_params, secrets_in
-    from wheretolook.redaction import redacted_values
-    from wheretolook.values import accept, check_together
+    from wheretolook.base.display import redacted_values
+    from wheretolook.base.files import write_json
+    from wheretolook.params_check import accept, check_together
+    from wheretolook.project.lock_file import check_no_links
+    from wheretolook.project.params_file import load_params, secrets_in
 
     click.echo(f"check: every value of {params}")
     check_no_links(Path())
@@ -45,7 +45,7 @@ def command_lines(values: dict[str, dict]) -> list[tuple[str, click.Command, lis
     import sync
     import train
 
-    from wheretolook.pipeline.params import arguments
+    from wheretolook.project.params_file import arguments
 
     names = [*values["models"], *values["drive"]]
     lines = [

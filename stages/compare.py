@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from wheretolook.console.command import FiniteRange
-from wheretolook.console.options import InputPath, OutputPath
-from wheretolook.console.stage import StageCommand, run_stage
+from wheretolook.terminal.command import FiniteRange
+from wheretolook.terminal.options import InputPath, OutputPath
+from wheretolook.terminal.stage import StageCommand, run_stage
 
 
 @click.command(cls=StageCommand)
@@ -53,16 +53,19 @@ def compare(
     scores: Path,
 ) -> None:
     """Write reports/comparison/ and data/comparison/, laid out in docs/results.md."""
-    from wheretolook.analysis.agreement.agreement_table import agreement_on, agreement_table
+    from wheretolook.analysis.agreement.agreement_table import (
+        agreement_csv,
+        agreement_json,
+        agreement_on,
+        agreement_table,
+    )
     from wheretolook.analysis.agreement.study import load_study
-    from wheretolook.analysis.agreement.tables import agreement_csv, agreement_json
     from wheretolook.analysis.classes.class_differences import write_differences
     from wheretolook.analysis.classes.overlays import write_overlays
-    from wheretolook.analysis.statements.findings import Sampling
+    from wheretolook.analysis.statements.pooled import Sampling
     from wheretolook.analysis.statements.study_statements import load_scores, study_statements
-    from wheretolook.data.atomic import replacing_folder, write_json, write_text
-    from wheretolook.data.prepared import load_prepared
-    from wheretolook.data.written_folder import check_replaceable
+    from wheretolook.base.files import check_replaceable, replacing_folder, write_json, write_text
+    from wheretolook.dataset.prepared import load_prepared
 
     for written in (arrays, reports):  # before work of minutes or hours
         check_replaceable(written)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from wheretolook.console.options import CachePath, DeviceOption, InputPath, ModelName, OutputPath
-from wheretolook.console.stage import StageCommand, run_stage
+from wheretolook.terminal.options import CachePath, DeviceOption, InputPath, ModelName, OutputPath
+from wheretolook.terminal.stage import StageCommand, run_stage
 
 
 @click.command(cls=StageCommand)
@@ -57,16 +57,15 @@ def export(
     """Write the maps of model NAME: raw, signed, at each layer's own resolution, and a manifest that pins them."""
     import numpy as np
 
+    from wheretolook.base.files import write_text
     from wheretolook.cams.export import ExportOptions, export_maps
-    from wheretolook.cams.layer_names import parse_layers
-    from wheretolook.cams.manifest import LOGITS
-    from wheretolook.data.atomic import write_text
-    from wheretolook.data.prepared import load_prepared
-    from wheretolook.execution.determinism import deterministic
-    from wheretolook.execution.device import choose_device, describe_device
-    from wheretolook.execution.ranks import joined_ranks
-    from wheretolook.models.card import read_card
-    from wheretolook.models.class_match import better_order, match_classes
+    from wheretolook.dataset.prepared import load_prepared
+    from wheretolook.layers.layer_names import parse_layers
+    from wheretolook.mapstore.store import LOGITS
+    from wheretolook.networks.card import read_card
+    from wheretolook.networks.class_match import better_order, match_classes
+    from wheretolook.runtime.device import choose_device, describe_device, deterministic
+    from wheretolook.runtime.distributed import joined_ranks
 
     names = parse_layers(layers)
     options = ExportOptions(methods, names, precision, batch_size, random_draws, every_class_up_to)

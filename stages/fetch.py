@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 
-from wheretolook.console.command import FiniteRange
-from wheretolook.console.options import CachePath, OutputPath
-from wheretolook.console.stage import StageCommand, run_stage
+from wheretolook.terminal.command import FiniteRange
+from wheretolook.terminal.options import CachePath, OutputPath
+from wheretolook.terminal.stage import StageCommand, run_stage
 
-# Which options are needed depends on the source, so click cannot demand them: wheretolook.data.source_options does.
+# Which options are needed depends on the source, so click cannot demand them: wheretolook.sources.source_registry does.
 
 
 @click.command(cls=StageCommand)
@@ -77,12 +77,11 @@ from wheretolook.console.stage import StageCommand, run_stage
 @click.option("--raw", cls=OutputPath, default="data/raw")
 def fetch(source: str, raw: Path, timeout: float, retries: int, cache: Path, **options: Any) -> None:
     """Get the raw images: RAW/images/CLASS/FILE, and RAW/masks/CLASS/FILE where the source has evidence masks."""
-    from wheretolook.data.atomic import replacing_folder
-    from wheretolook.data.attempts import Patience
-    from wheretolook.data.readable import visible
-    from wheretolook.data.scan import find_masks, scan_classes
-    from wheretolook.data.source_options import check_source_options
-    from wheretolook.data.sources import oddities, write_raw
+    from wheretolook.base.display import visible
+    from wheretolook.base.files import replacing_folder
+    from wheretolook.downloads.attempts import Patience
+    from wheretolook.images.scan import find_masks, scan_classes
+    from wheretolook.sources.source_registry import check_source_options, oddities, write_raw
 
     given = check_source_options(source, options)
     click.echo(f"fetch: {source} images into {raw}")

@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
-from wheretolook.console.command import FiniteRange
-from wheretolook.console.options import InputPath, OutputPath
-from wheretolook.console.stage import StageCommand, run_stage
+from wheretolook.terminal.command import FiniteRange
+from wheretolook.terminal.options import InputPath, OutputPath
+from wheretolook.terminal.stage import StageCommand, run_stage
 
 
 @click.command(cls=StageCommand)
@@ -66,9 +66,9 @@ from wheretolook.console.stage import StageCommand, run_stage
 @click.option("--prepared", cls=OutputPath, default="data/prepared")
 def prepare(raw: Path, prepared: Path, **options: Any) -> None:
     """Prepare RAW: images.npy, masks.npy (where there are masks), index.csv and audit.json in PREPARED."""
-    from wheretolook.data.audit import audit_sentence
-    from wheretolook.data.prepare import PrepareOptions
-    from wheretolook.data.prepare import prepare as write_prepared
+    from wheretolook.prepare.audit import audit_sentence
+    from wheretolook.prepare.prepare_images import PrepareOptions
+    from wheretolook.prepare.prepare_images import prepare as write_prepared
 
     size, fit = options["size"], options["fit"]
     click.echo(f"prepare: images of {raw}, each {size} x {size} pixels by {fit}")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from wheretolook.console.options import InputPath, OutputPath
-from wheretolook.console.stage import StageCommand, run_stage
+from wheretolook.terminal.options import InputPath, OutputPath
+from wheretolook.terminal.stage import StageCommand, run_stage
 
 
 @click.command(cls=StageCommand)
@@ -21,12 +21,12 @@ def report(
     gallery_images: int, gallery_cells: int, reports: Path, prepared: Path, cams: Path, comparison: Path
 ) -> None:
     """Write reports/: metrics.json, plots/, data.json, summary.md, figures/ and site/index.html."""
-    from wheretolook.cams.store import load_maps
-    from wheretolook.data.prepared import load_prepared
-    from wheretolook.data.readable import visible
-    from wheretolook.report.fonts import undrawable
+    from wheretolook.base.display import visible
+    from wheretolook.dataset.prepared import load_prepared
+    from wheretolook.mapstore.store import load_maps
+    from wheretolook.report.drawing import undrawable
     from wheretolook.report.gallery import make_gallery
-    from wheretolook.report.results import load_results
+    from wheretolook.report.loaded import load_results
     from wheretolook.report.words import count
     from wheretolook.report.write import write_figures, write_site, write_tables
 

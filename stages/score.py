@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from wheretolook.console.options import CachePath, DeviceOption, InputPath, ModelName, OutputPath
-from wheretolook.console.stage import StageCommand, run_stage
+from wheretolook.terminal.options import CachePath, DeviceOption, InputPath, ModelName, OutputPath
+from wheretolook.terminal.stage import StageCommand, run_stage
 
 
 @click.command(cls=StageCommand)
@@ -55,12 +55,12 @@ def score(
     click.echo(
         f"score {name}: pixels taken out of {faithfulness_images} images, {sanity_draws} draws of random weights"
     )
+    from wheretolook.analysis.model_result import model_result
     from wheretolook.analysis.probing.probe import probe_model
-    from wheretolook.analysis.result import model_result
-    from wheretolook.cams.store import load_maps
-    from wheretolook.data.atomic import write_json
-    from wheretolook.data.prepared import load_prepared
-    from wheretolook.models.card import read_card
+    from wheretolook.base.files import write_json
+    from wheretolook.dataset.prepared import load_prepared
+    from wheretolook.mapstore.store import load_maps
+    from wheretolook.networks.card import read_card
 
     model, data, maps = models / f"{name}.safetensors", load_prepared(prepared), load_maps(cams / name)
     tests = faithfulness_images, curve_steps, sanity_draws

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wheretolook.console.command import FiniteRange
-from wheretolook.console.options import CachePath, ModelName, NumberText, OutputPath, read_names
-from wheretolook.console.stage import StageCommand, run_stage
+from wheretolook.terminal.command import FiniteRange
+from wheretolook.terminal.options import CachePath, ModelName, NumberText, OutputPath, read_names
+from wheretolook.terminal.stage import StageCommand, run_stage
 
 if TYPE_CHECKING:
-    from wheretolook.models.foreign import Description
+    from wheretolook.importing.foreign import Description
 
 
 @click.command(cls=StageCommand)
@@ -48,11 +48,10 @@ def sync(name: str, timeout: float, retries: int, identifier: str, url: str, fol
          file: str, sha256: str, layers: tuple[str, ...], models: Path, cache: Path,
          **foreign: str | int | tuple[str, ...] | None) -> None:  # fmt: skip
     """Bring the model NAME to models/NAME.safetensors."""
-    from wheretolook.data.attempts import Patience
-    from wheretolook.data.obtain import obtain
-    from wheretolook.models.admit import admit
-    from wheretolook.models.entry import read_entry
-    from wheretolook.redaction import redacted
+    from wheretolook.base.display import redacted
+    from wheretolook.downloads.attempts import Patience
+    from wheretolook.downloads.obtain import obtain
+    from wheretolook.importing.import_model import admit, read_entry
 
     source = {"identifier": identifier, "url": url, "folder": folder, "file": file, "sha256": sha256}
     wanted, description = read_entry(name, source | foreign)
@@ -71,11 +70,11 @@ def with_layers(description: "Description | None", layers: tuple[str, ...]) -> "
     """The description, with the layers of a network that is not the project's found by trying."""
     from dataclasses import replace
 
-    from wheretolook.models.network import is_wrapped
+    from wheretolook.networks.build_network import is_wrapped
 
     if description is None or not is_wrapped(description.architecture):
         return description
-    from wheretolook.cams.wrap import wrapped_arguments
+    from wheretolook.layers.wrap import wrapped_arguments
 
     names, size = description.class_names, description.input_size
     wrapped = wrapped_arguments(description.architecture, len(names), description.arguments, layers, size)

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from wheretolook.console.command import FiniteRange
-from wheretolook.console.options import CachePath, DeviceOption, InputPath, ModelName, OutputPath
-from wheretolook.console.stage import StageCommand, run_stage
+from wheretolook.terminal.command import FiniteRange
+from wheretolook.terminal.options import CachePath, DeviceOption, InputPath, ModelName, OutputPath
+from wheretolook.terminal.stage import StageCommand, run_stage
 
 
 @click.command(cls=StageCommand)
@@ -66,15 +66,13 @@ def train(
     **options: Any,
 ) -> None:
     """Train the network NAME on the prepared images; write MODELS/NAME.safetensors."""
-    from wheretolook.data.prepared import load_prepared
-    from wheretolook.execution.device import choose_device, describe_device
-    from wheretolook.execution.ranks import joined_ranks
-    from wheretolook.models.checkpoint import save_model
-    from wheretolook.models.history import kept_epoch, loss_of_guessing
-    from wheretolook.models.objective import balanced_weights
-    from wheretolook.models.options import TrainingOptions
-    from wheretolook.models.resume import discard_states
-    from wheretolook.models.run_training import train_network
+    from wheretolook.dataset.prepared import load_prepared
+    from wheretolook.networks.checkpoint import save_model
+    from wheretolook.runtime.device import choose_device, describe_device
+    from wheretolook.runtime.distributed import joined_ranks
+    from wheretolook.training.objective import balanced_weights, kept_epoch, loss_of_guessing
+    from wheretolook.training.train_network import discard_states, train_network
+    from wheretolook.training.training_options import TrainingOptions
 
     data = load_prepared(prepared)
     size, classes = data.images.shape[1], len(data.class_names)
@@ -107,17 +105,17 @@ def wrapped_of(
     architecture: str, classes: int, arguments: str, layers: tuple[str, ...], size: int
 ) -> dict[str, Any] | None:
     """Arguments of a network that is not the project's, its layers found by trying; None for another."""
-    from wheretolook.models.network import is_wrapped
+    from wheretolook.networks.build_network import is_wrapped
 
     if not is_wrapped(architecture):
         if arguments or layers:
-            from wheretolook.errors import InputError
+            from wheretolook.base.errors import InputError
 
             given = " and ".join(name for name, value in (("arguments", arguments), ("layers", layers)) if value)
             raise InputError(architecture, "layers and arguments of its own alone", given, "Leave them out")
         return None
-    from wheretolook.cams.wrap import wrapped_arguments
-    from wheretolook.models.foreign import parse_arguments
+    from wheretolook.layers.wrap import wrapped_arguments
+    from wheretolook.networks.architectures import parse_arguments
 
     return wrapped_arguments(architecture, classes, parse_arguments(arguments), layers, size)
 

@@ -16,11 +16,10 @@ from safetensors.numpy import save_file
 from tests.pipeline.code_dependencies import ROOT
 from tests.pipeline.project import Project
 from tests.report.fake import World, read, write_world
-from wheretolook.data.atomic import write_json, write_text
-from wheretolook.data.hashing import sha256_of
-from wheretolook.data.prepared import load_prepared
-from wheretolook.models.card import METADATA_KEY, Card, card_to_json
-from wheretolook.pipeline.locked import read_lock
+from wheretolook.base.files import sha256_of, write_json, write_text
+from wheretolook.dataset.prepared import load_prepared
+from wheretolook.networks.card import METADATA_KEY, Card, card_to_json
+from wheretolook.project.lock_file import read_lock
 
 SIZE = 16
 NAMES = ("last-0", "every-0")

@@ -7,7 +7,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from wheretolook.cli import COMMANDS, main
+from wheretolook.cli.main import COMMANDS, main
 
 
 def used():
@@ -19,7 +19,7 @@ def used():
 @pytest.mark.parametrize("words", [["--help"], *([name, "--help"] for name in COMMANDS)], ids=" ".join)
 def test_help_is_quick_and_imports_nothing_heavy(words):
     code = (
-        "import sys; from wheretolook.cli import main\n"
+        "import sys; from wheretolook.cli.main import main\n"
         "try: main(sys.argv[1:])\n"
         "except SystemExit: pass\n"
         "print(sorted({'torch', 'pandas', 'numpy', 'PIL', 'matplotlib', 'dvc'} & set(sys.modules)))"

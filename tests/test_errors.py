@@ -2,7 +2,7 @@
 
 import pickle
 
-from wheretolook.errors import InputError
+from wheretolook.base.errors import InputError
 
 
 def test_the_message_is_made_of_the_fields():

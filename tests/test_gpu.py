@@ -15,16 +15,16 @@ from torch import Tensor, nn
 
 from tests.cams.made import write_model, write_prepared
 from tests.cams.small import livened, noise, stage
-from tests.models.small import OPTIONS, prepared
-from wheretolook.cams import parts
+from tests.networks.small import OPTIONS, prepared
+from wheretolook.cams import compute as parts
 from wheretolook.cams.explain import explain
 from wheretolook.cams.export import ExportOptions, export_maps
-from wheretolook.data.prepared import load_prepared
-from wheretolook.execution.determinism import deterministic
-from wheretolook.execution.ranks import Ranks
-from wheretolook.models.checkpoint import save_model
-from wheretolook.models.options import TrainingOptions
-from wheretolook.models.run_training import train_network
+from wheretolook.dataset.prepared import load_prepared
+from wheretolook.networks.checkpoint import save_model
+from wheretolook.runtime.device import deterministic
+from wheretolook.runtime.distributed import Ranks
+from wheretolook.training.train_network import train_network
+from wheretolook.training.training_options import TrainingOptions
 
 pytestmark = [
     pytest.mark.gpu,

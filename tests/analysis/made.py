@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from wheretolook.data.atomic import write_json
-from wheretolook.data.hashing import sha256_of
-from wheretolook.data.prepared import load_prepared
-from wheretolook.models.card import METADATA_KEY, Card, card_to_json
+from wheretolook.base.files import sha256_of, write_json
+from wheretolook.dataset.prepared import load_prepared
+from wheretolook.networks.card import METADATA_KEY, Card, card_to_json
 
 SIZE = 28
 GRIDS = {"block1": 14, "block2": 7}

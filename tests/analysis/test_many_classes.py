@@ -10,13 +10,13 @@ import torch
 from tests.cams.made import write_model, write_prepared
 from wheretolook.analysis.agreement.study import Study
 from wheretolook.analysis.classes.class_differences import write_differences
-from wheretolook.analysis.maps.target import open_target
+from wheretolook.analysis.explained import open_target
 from wheretolook.cams.export import ExportOptions, export_maps
-from wheretolook.cams.registry import METHODS
-from wheretolook.cams.store import Maps, load_maps
-from wheretolook.data.prepared import Prepared
-from wheretolook.execution.ranks import Ranks
-from wheretolook.report.pagedata import shown_maps
+from wheretolook.cams.method_registry import METHODS
+from wheretolook.dataset.prepared import Prepared
+from wheretolook.mapstore.store import Maps, load_maps
+from wheretolook.report.page_data import shown_maps
+from wheretolook.runtime.distributed import Ranks
 
 CLASSES = tuple(f"class{k:02}" for k in range(12))
 LINEAR = tuple(name for name, method in METHODS.items() if method.linear)

@@ -11,14 +11,11 @@ import pytest
 from tests.analysis.made import make
 from tests.analysis.quantus_figures import FILE
 from tests.analysis.shared import MEAN, SIDE, STD, STEPS, Shared
-from wheretolook.analysis.located.energy import energy_inside
-from wheretolook.analysis.located.pointing import pointing_hits
-from wheretolook.analysis.located.ranking import area_under_roc, rank_cells
-from wheretolook.analysis.maps.regions import Regions, regions_on_grid
-from wheretolook.analysis.probing.curves import pixel_counts
-from wheretolook.analysis.probing.model_curves import map_curves
-from wheretolook.data.labels import EVIDENCE
-from wheretolook.models.card import read_card
+from wheretolook.analysis.grid import Regions, regions_on_grid
+from wheretolook.analysis.localisation.energy import area_under_roc, energy_inside, pointing_hits, rank_cells
+from wheretolook.analysis.probing.model_curves import map_curves, pixel_counts
+from wheretolook.dataset.prepared import EVIDENCE
+from wheretolook.networks.card import read_card
 
 SHARED = Shared()
 QUANTUS: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))

@@ -8,11 +8,11 @@ import torch
 
 from tests.analysis.made import make
 from wheretolook.analysis.probing.probe import probe_model
-from wheretolook.cams.store import load_maps
-from wheretolook.data.prepared import load_prepared
-from wheretolook.models.card import read_card
-from wheretolook.models.checkpoint import save_model
-from wheretolook.models.network import build_network
+from wheretolook.dataset.prepared import load_prepared
+from wheretolook.mapstore.store import load_maps
+from wheretolook.networks.build_network import build_network
+from wheretolook.networks.card import read_card
+from wheretolook.networks.checkpoint import save_model
 
 
 def make_untrained(root: Path) -> Path:

@@ -8,13 +8,12 @@ import pandas as pd
 import torch
 
 from tests.cams.small import livened
-from wheretolook.data.atomic import write_json
-from wheretolook.data.hashing import sha256_of
-from wheretolook.data.prepared import Prepared, load_prepared
-from wheretolook.models.card import Card
-from wheretolook.models.checkpoint import save_model
-from wheretolook.models.layered import Network
-from wheretolook.models.network import build_network
+from wheretolook.base.files import sha256_of, write_json
+from wheretolook.dataset.prepared import Prepared, load_prepared
+from wheretolook.networks.build_network import build_network
+from wheretolook.networks.card import Card
+from wheretolook.networks.checkpoint import save_model
+from wheretolook.networks.layered import Network
 
 SIZE = 32
 

@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from tests.cams.small import noise, small_network
+from wheretolook.base.errors import InputError
+from wheretolook.cams import compute as parts
 from wheretolook.cams import engine as engine_module
-from wheretolook.cams import parts
 from wheretolook.cams.explain import explain
-from wheretolook.data.refusal import Refusal
 
 NAMES = ("cat", "dog", "hen", "cow")
 
@@ -83,7 +83,7 @@ def test_images_may_be_a_numpy_array():
     ],
 )
 def test_what_does_not_exist_is_refused(given, message):
-    with pytest.raises(Refusal, match=message):
+    with pytest.raises(InputError, match=message):
         explain(small_network(), noise(), **given)
 
 
@@ -98,7 +98,7 @@ def test_what_does_not_exist_is_refused(given, message):
     ids=["none", "one", "channels last", "uint8"],
 )
 def test_images_of_another_form_are_refused_with_the_remedy(images):
-    with pytest.raises(Refusal, match=r"images: expected \(N, C, H, W\) of floats, .*to_input"):
+    with pytest.raises(InputError, match=r"images: expected \(N, C, H, W\) of floats, .*to_input"):
         explain(small_network(), images)
 
 
@@ -144,13 +144,13 @@ def test_images_of_one_channel(fast):
     ids=["channels", "one logit", "no graph"],
 )
 def test_a_network_that_cannot_be_explained_is_refused_with_the_way_out(network, images, message):
-    with pytest.raises(Refusal, match=message):
+    with pytest.raises(InputError, match=message):
         explain(network, images, ["gradcam"], ["layer"])
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
 def test_torchscript_is_refused():
-    with pytest.raises(Refusal, match=r"expected an nn.Module, found TorchScript"):
+    with pytest.raises(InputError, match=r"expected an nn.Module, found TorchScript"):
         explain(torch.jit.trace(small_network(), noise()), noise())
 
 
@@ -176,7 +176,7 @@ def test_one_image_too_large_for_the_device_is_refused(monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(parts, "compute", full)
-    with pytest.raises(Refusal, match=r"one image of \(3, 16, 16\) does not fit into the device's memory"):
+    with pytest.raises(InputError, match=r"one image of \(3, 16, 16\) does not fit into the device's memory"):
         explain(small_network(), noise())
 
 

@@ -12,15 +12,15 @@ import pytest
 import torch
 
 from tests.cams.made import write_model, write_prepared
+from wheretolook.base.errors import InputError
+from wheretolook.base.files import sha256_of
 from wheretolook.cams import stream
 from wheretolook.cams.explain import explain
 from wheretolook.cams.export import ExportOptions, export_maps, recipe_of
-from wheretolook.cams.store import load_maps
-from wheretolook.data.hashing import sha256_of
-from wheretolook.data.refusal import Refusal
-from wheretolook.execution.ranks import Ranks
-from wheretolook.models.card import read_card
-from wheretolook.models.inputs import to_input
+from wheretolook.mapstore.store import load_maps
+from wheretolook.networks.card import read_card
+from wheretolook.networks.inputs import to_input
+from wheretolook.runtime.distributed import Ranks
 
 ALONE = Ranks(0, 1, 0, torch.device("cpu"))
 OPTIONS = ExportOptions(("cam", "gradcam", "activation"), None, "float32", 4)
@@ -134,14 +134,16 @@ def test_an_export_that_fails_half_way_leaves_the_old_one(tmp_path, model, monke
 
 def test_a_model_of_other_classes_is_refused(tmp_path, model):
     prepared = write_prepared(tmp_path / "prepared", ("cat", "hen"))
-    with pytest.raises(Refusal, match=r"one\.safetensors: expected the classes of the data, cat, hen, found cat, dog"):
+    with pytest.raises(
+        InputError, match=r"one\.safetensors: expected the classes of the data, cat, hen, found cat, dog"
+    ):
         export_maps(model[0], prepared, tmp_path / "one", OPTIONS, ALONE, tmp_path / "cache")
 
 
 def test_a_model_of_another_input_size_is_refused_with_the_remedy(tmp_path):
     write_model(tmp_path / "large.safetensors", size=64)
     with pytest.raises(
-        Refusal, match=r"expected images of 64 pixels, found prepared ones of 32; set prepare\.size to 64"
+        InputError, match=r"expected images of 64 pixels, found prepared ones of 32; set prepare\.size to 64"
     ):
         export_maps(
             tmp_path / "large.safetensors",

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from tests.cams.made import write_model, write_prepared
+from wheretolook.cams import compute as parts
 from wheretolook.cams import export as export_module
-from wheretolook.cams import parts
 from wheretolook.cams.export import ExportOptions, export_maps
-from wheretolook.cams.finite import NotFinite, check_finite
-from wheretolook.execution.ranks import Ranks
-from wheretolook.models.checkpoint import load_model
+from wheretolook.layers.layout import NotFinite, check_finite
+from wheretolook.networks.checkpoint import load_model
+from wheretolook.runtime.distributed import Ranks
 
 ALONE = Ranks(0, 1, 0, torch.device("cpu"))
 OPTIONS = ExportOptions(("cam", "gradcam"), None, "float32", 4)

@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from tests.cams.small import livened, noise, small_network
-from wheretolook.cams.fold import fast_copy, pairs
-from wheretolook.cams.pairwise_maximum import PairwiseMaximum
+from wheretolook.cams.fold import PairwiseMaximum, fast_copy, pairs
 
 
 def fold(network, kept=(), precision="float32"):

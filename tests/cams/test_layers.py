@@ -9,11 +9,10 @@ import torchvision
 from torch import nn
 
 from tests.cams.small import noise, small_network
+from wheretolook.base.errors import InputError
 from wheretolook.cams.explain import explain
-from wheretolook.cams.layers import probe_layers
-from wheretolook.data.refusal import Refusal
-from wheretolook.errors import InputError
-from wheretolook.models.network import build_network
+from wheretolook.layers.layer import probe_layers
+from wheretolook.networks.build_network import build_network
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -101,14 +100,14 @@ def test_token_networks_give_torchcams_maps(network, layer, to_maps):
 
 
 def test_a_layer_whose_class_token_alone_leads_on_is_refused():
-    with pytest.raises(Refusal, match=r"layer encoder: .* only its class token leads on; name an earlier layer"):
+    with pytest.raises(InputError, match=r"layer encoder: .* only its class token leads on; name an earlier layer"):
         explain(vision_transformer(), noise(2, 32), ["gradcam"], ["encoder"])
 
 
 def test_a_classifier_that_starts_at_zero_is_no_proof_of_a_pooled_head():
     network = vision_transformer()
     nn.init.zeros_(network.heads.head.weight)
-    with pytest.raises(Refusal, match="cam: expected a layer with a trained linear head"):
+    with pytest.raises(InputError, match="cam: expected a layer with a trained linear head"):
         explain(network, noise(2, 32), ["cam"], ["encoder"])
 
 
@@ -128,18 +127,18 @@ def test_images_need_not_be_square():
     ],
 )
 def test_layers_that_cannot_be_looked_at_are_refused(layers, message):
-    with pytest.raises(Refusal, match=message):
+    with pytest.raises(InputError, match=message):
         explain(small_network(), noise(), ["gradcam"], layers)
 
 
 def test_an_unknown_layer_of_a_network_is_refused_with_those_that_exist():
     network = build_network("looknet", 2, {"width": 4, "depth": 2}).eval()
-    with pytest.raises(Refusal, match='layer "block3": expected one of block1, block2'):
+    with pytest.raises(InputError, match='layer "block3": expected one of block1, block2'):
         explain(network, noise(), ["gradcam"], ["block3"])
 
 
 def test_cam_of_a_layer_without_a_linear_head_is_refused_with_a_remedy():
-    with pytest.raises(Refusal, match=r"cam: expected a layer .* found none in stage1; .* a method like gradcam"):
+    with pytest.raises(InputError, match=r"cam: expected a layer .* found none in stage1; .* a method like gradcam"):
         explain(small_network(), noise(), ["cam"], ["stage1"])
 
 
@@ -149,12 +148,14 @@ def test_a_layer_that_does_not_run_is_refused():
     network.forward = lambda x: network.head(
         network.flatten(network.pool(network.stage3(network.stage2(network.stage1(x)))))
     )
-    with pytest.raises(Refusal, match="layer spare: expected to run in a forward pass"):
+    with pytest.raises(InputError, match="layer spare: expected to run in a forward pass"):
         explain(network, noise(), ["gradcam"], ["spare"])
 
 
 def test_a_module_that_gives_no_logits_is_refused():
-    with pytest.raises(Refusal, match=r"Conv2d: expected logits \(N, classes\), found \(2, 2, 14, 14\) for 2 images"):
+    with pytest.raises(
+        InputError, match=r"Conv2d: expected logits \(N, classes\), found \(2, 2, 14, 14\) for 2 images"
+    ):
         explain(nn.Conv2d(3, 2, 3), noise(), ["gradcam"])
 
 

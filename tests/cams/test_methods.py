@@ -4,18 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from wheretolook.cams.methods.ablationcam import ablationcam
-from wheretolook.cams.methods.activation import activation
-from wheretolook.cams.methods.cam import cam
-from wheretolook.cams.methods.eigencam import eigencam
-from wheretolook.cams.methods.gradcam import gradcam
-from wheretolook.cams.methods.gradcam_plusplus import gradcam_plusplus
-from wheretolook.cams.methods.hirescam import hirescam
-from wheretolook.cams.methods.layercam import layercam
-from wheretolook.cams.methods.scorecam import channel_masks, scorecam
-from wheretolook.cams.methods.xgradcam import xgradcam
-from wheretolook.cams.registry import METHODS, find_method
-from wheretolook.data.refusal import Refusal
+from wheretolook.base.errors import InputError
+from wheretolook.cams.method_registry import METHODS, find_method
+from wheretolook.cams.methods.activations import activation, eigencam
+from wheretolook.cams.methods.gradients import cam, gradcam, gradcam_plusplus, hirescam, layercam, xgradcam
+from wheretolook.cams.methods.perturbations import ablationcam, channel_masks, scorecam
 
 # One image, two channels of 2 x 2.
 MAPS = torch.tensor([[[[1.0, 0.0], [2.0, 1.0]], [[0.0, 4.0], [0.0, 0.0]]]])
@@ -137,5 +130,5 @@ def test_only_methods_that_take_the_feature_maps_alone_know_no_class():
 
 
 def test_an_unknown_method_is_refused_with_those_that_exist():
-    with pytest.raises(Refusal, match=r'method "gradcam2": expected one of cam, gradcam, .*activation'):
+    with pytest.raises(InputError, match=r'method "gradcam2": expected one of cam, gradcam, .*activation'):
         find_method("gradcam2")

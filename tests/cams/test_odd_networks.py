@@ -10,10 +10,10 @@ from torch.nn.utils import prune
 from torch.utils.checkpoint import checkpoint
 
 from tests.cams.small import small_network
+from wheretolook.base.errors import InputError
 from wheretolook.cams.explain import check_images, explain
-from wheretolook.cams.finite import NotFinite
-from wheretolook.data.refusal import Refusal
-from wheretolook.models.looknet import LookNet
+from wheretolook.layers.layout import NotFinite
+from wheretolook.networks.looknet import LookNet
 
 GRADIENT_METHODS = ["gradcam", "gradcam++", "layercam", "hirescam", "xgradcam"]
 
@@ -80,7 +80,7 @@ def test_maps_and_logits_are_the_networks_own(network, scale, fast):
 def test_cam_is_refused_where_its_identity_does_not_hold_for_these_images():
     network = Pooled(between=lambda f: functional.relu6(f).mean((2, 3)))
     assert ("cam", "body") in explain(network, images(), layers=["body"])
-    with pytest.raises(Refusal, match=r"cam\.body: expected logits that are the mean of the map .* ask for gradcam"):
+    with pytest.raises(InputError, match=r"cam\.body: expected logits that are the mean of the map .* ask for gradcam"):
         explain(network, images(scale=40.0), layers=["body"])
 
 
@@ -147,7 +147,7 @@ def test_a_layer_that_hands_on_what_is_written_over_is_refused():
             f = self.body(x) - 0.3
             return self.fc((f + functional.relu(self.drop(f), inplace=True)).mean((2, 3)))
 
-    with pytest.raises(Refusal, match="layer drop: expected an output of its own"):
+    with pytest.raises(InputError, match="layer drop: expected an output of its own"):
         explain(Branches().eval(), images(), ["gradcam"], ["drop"])
 
 
@@ -158,7 +158,7 @@ def test_feature_maps_in_one_row_are_no_tokens():
 
     network = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.Flatten(2), Rows(), nn.Linear(16, 4))
     assert {layer for _, layer in explain(network, images())} == {"0"}
-    with pytest.raises(Refusal, match="layer 1: expected places in rows and columns"):
+    with pytest.raises(InputError, match="layer 1: expected places in rows and columns"):
         explain(network, images(), ["gradcam"], ["1"])
 
 
@@ -213,7 +213,7 @@ def test_a_module_whose_train_does_more_than_set_a_flag_is_left_as_found():
 
 def test_a_network_without_places_is_refused():
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 4))
-    with pytest.raises(Refusal, match="Sequential: expected a layer with places"):
+    with pytest.raises(InputError, match="Sequential: expected a layer with places"):
         explain(network, images())
 
 
@@ -236,7 +236,7 @@ def test_indices_of_classes_may_be_of_numpy_or_torch(classes):
     ],
 )
 def test_other_arguments_are_refused(given, message):
-    with pytest.raises(Refusal, match=message):
+    with pytest.raises(InputError, match=message):
         explain(small_network(), images(), ["cam"], ["stage3"], **given)
 
 

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from tests.cams.places_networks import Convolutions
 from tests.cams.small import noise, small_network
-from wheretolook.cams import trial
+from wheretolook.base.errors import InputError
 from wheretolook.cams.explain import explain
-from wheretolook.cams.outputs import NotLogitsWarning
-from wheretolook.errors import InputError
+from wheretolook.layers import trial
+from wheretolook.layers.outputs import NotLogitsWarning
 
 METHODS = ["gradcam", "layercam", "scorecam"]
 

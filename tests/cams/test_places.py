@@ -17,8 +17,8 @@ from tests.cams.places_networks import (
     Views,
     Windows,
 )
+from wheretolook.base.errors import InputError
 from wheretolook.cams.explain import explain
-from wheretolook.errors import InputError
 
 
 def images(size: tuple[int, int] = (32, 32), channels: int = 3) -> Tensor:

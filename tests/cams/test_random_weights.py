@@ -7,9 +7,9 @@ import torch
 from tests.cams.made import write_model, write_prepared
 from wheretolook.cams.export import ExportOptions, export_maps
 from wheretolook.cams.random_weights import chosen_rows, estimate_statistics, random_maps
-from wheretolook.cams.store import load_maps
-from wheretolook.execution.ranks import Ranks
-from wheretolook.models.card import read_card
+from wheretolook.mapstore.store import load_maps
+from wheretolook.networks.card import read_card
+from wheretolook.runtime.distributed import Ranks
 
 CPU = torch.device("cpu")
 

@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from tests.cams.made import write_model, write_prepared
-from wheretolook.cams import journal, stream
+from wheretolook.base import files as atomic
+from wheretolook.base.errors import InputError
+from wheretolook.cams import stream
 from wheretolook.cams.export import ExportOptions, export_maps
-from wheretolook.data import atomic
-from wheretolook.data.refusal import Refusal
-from wheretolook.execution import state_key
-from wheretolook.execution.ranks import Ranks
+from wheretolook.runtime import resumable as journal
+from wheretolook.runtime import resumable as state_key
+from wheretolook.runtime.distributed import Ranks
 
 ALONE = Ranks(0, 1, 0, torch.device("cpu"))
 OPTIONS = ExportOptions(("cam", "gradcam"), None, "float32", 2, random_draws=2)  # five blocks of ten images
@@ -102,7 +103,7 @@ def test_killed_between_the_move_and_the_clearing_it_begins_anew(export, stored,
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("wheretolook.cams.shared_folder.move_folder", moved_and_killed)
+        patch.setattr("wheretolook.cams.export.move_folder", moved_and_killed)
         with pytest.raises(Killed):
             export("killed")
     stored.clear()
@@ -129,7 +130,7 @@ def test_interrupted_once_it_finishes_the_batch_saves_and_says_how_to_go_on(expo
 
     with (
         monkeypatch.context() as patch,
-        pytest.raises(Refusal, match=f"export: {by.name} after 3 of 5 batches; all"),
+        pytest.raises(InputError, match=f"export: {by.name} after 3 of 5 batches; all"),
     ):
         patch.setattr(stream, "store", interrupted)
         export("killed")

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from tests.cams.small import noise, small_network
+from wheretolook.base.errors import InputError
 from wheretolook.cams.explain import explain
-from wheretolook.cams.steady import shielded
-from wheretolook.data.refusal import Refusal
+from wheretolook.layers.capture import shielded
 
 METHODS = ["cam", "gradcam", "layercam", "activation"]
 LAYERS = ["stage1", "stage2", "stage3"]
@@ -124,7 +124,7 @@ def test_repeated_use_leaks_no_tensor(network):
 def test_nan_in_an_image_is_refused(network, value):
     images = noise()
     images[1, 0, 3, 3] = value
-    with pytest.raises(Refusal, match=r"cam\.stage1: expected finite maps, found NaN or infinity"):
+    with pytest.raises(InputError, match=r"cam\.stage1: expected finite maps, found NaN or infinity"):
         explain(network, images, ["gradcam"], LAYERS)
 
 

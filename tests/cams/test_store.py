@@ -8,12 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from wheretolook.cams.bring import _reason
-from wheretolook.cams.manifest import map_classes_of
-from wheretolook.cams.store import load_maps
-from wheretolook.data.atomic import write_json
-from wheretolook.data.hashing import sha256_of
-from wheretolook.data.refusal import Refusal
+from wheretolook.base.errors import InputError
+from wheretolook.base.files import sha256_of, write_json
+from wheretolook.mapstore.store import _reason, load_maps, map_classes_of
 
 SHAPES = {"cam.block2.npy": (4, 2, 2, 2), "gradcam.block1.npy": (4, 2, 4, 4), "activation.block1.npy": (4, 1, 4, 4)}
 
@@ -71,7 +68,7 @@ def test_every_class_is_stored_up_to_ten():
 
 def test_maps_that_are_not_there_are_refused_with_those_that_are(folder):
     with pytest.raises(
-        Refusal, match=r"expected maps cam\.block1, found activation\.block1, cam\.block2, gradcam\.block1"
+        InputError, match=r"expected maps cam\.block1, found activation\.block1, cam\.block2, gradcam\.block1"
     ):
         load_maps(folder).open("cam", "block1")
 
@@ -79,7 +76,7 @@ def test_maps_that_are_not_there_are_refused_with_those_that_are(folder):
 def test_edited_maps_are_refused_with_the_remedy(folder):
     np.save(folder / "cam.block2.npy", np.zeros((4, 2, 2, 2), dtype=np.float32))
     with pytest.raises(
-        Refusal, match=r'cam\.block2\.npy: expected sha256 .* edited or stale; run "dvc repro -sf export@last-0"'
+        InputError, match=r'cam\.block2\.npy: expected sha256 .* edited or stale; run "dvc repro -sf export@last-0"'
     ):
         load_maps(folder)
 
@@ -89,20 +86,22 @@ def test_maps_are_held_against_the_manifest_that_git_tracks(folder, tmp_path):
     tracked.parent.mkdir()
     shutil.copy(folder / "manifest.json", tracked)
     np.save(folder / "cam.block2.npy", np.zeros((4, 2, 2, 2), dtype=np.float32))
-    with pytest.raises(Refusal, match="edited or stale"):
+    with pytest.raises(InputError, match="edited or stale"):
         load_maps(folder, tracked)
 
 
 def test_a_missing_array_is_refused_with_the_remedy(folder):
     (folder / "cam.block2.npy").unlink()
     with pytest.raises(
-        Refusal, match=r'cam\.block2\.npy: expected maps, found no file.* run "dvc repro -sf export@last-0"'
+        InputError, match=r'cam\.block2\.npy: expected maps, found no file.* run "dvc repro -sf export@last-0"'
     ):
         load_maps(folder)
 
 
 def test_a_folder_without_a_manifest_is_refused(tmp_path):
-    with pytest.raises(Refusal, match=r'none: expected maps, found no manifest.json; run "dvc repro -sf export@none"'):
+    with pytest.raises(
+        InputError, match=r'none: expected maps, found no manifest.json; run "dvc repro -sf export@none"'
+    ):
         load_maps(tmp_path / "none")
 
 
@@ -121,13 +120,13 @@ def test_a_folder_without_a_manifest_is_refused(tmp_path):
 def test_another_manifest_is_refused(folder, change, message):
     path = folder / "manifest.json"
     write_json(path, change(json.loads(path.read_text())))
-    with pytest.raises(Refusal, match=message):
+    with pytest.raises(InputError, match=message):
         load_maps(folder)
 
 
 def test_a_manifest_that_is_no_json_is_refused(folder):
     (folder / "manifest.json").write_text("{")
-    with pytest.raises(Refusal, match=r'found no JSON .* run "dvc repro -sf export@last-0"'):
+    with pytest.raises(InputError, match=r'found no JSON .* run "dvc repro -sf export@last-0"'):
         load_maps(folder)
 
 
@@ -156,10 +155,10 @@ def test_why_dvc_brought_nothing_is_said(tmp_path):
     dvc(tmp_path, "remote", "add", "--quiet", "--default", "far", "ssh://nobody@127.0.0.1/x")
     (folder / "cam.block2.npy").unlink()
     shutil.rmtree(tmp_path / ".dvc/cache")
-    with pytest.raises(Refusal, match=r"found no file, here or in DVC's cache \(DVC said: .*dvc-ssh.*\); run \"dvc"):
+    with pytest.raises(InputError, match=r"found no file, here or in DVC's cache \(DVC said: .*dvc-ssh.*\); run \"dvc"):
         load_maps(folder)
     dvc(tmp_path, "remote", "modify", "--quiet", "far", "url", str(tmp_path / "empty"))
-    with pytest.raises(Refusal, match=r"found no file, here or in DVC's cache; run \"dvc"):
+    with pytest.raises(InputError, match=r"found no file, here or in DVC's cache; run \"dvc"):
         load_maps(folder)
 
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from tests.chaos.undisturbed import SMALLEST, TOPS
 from tests.pipeline.code_dependencies import ROOT, STAGES
-from wheretolook.pipeline.params import arguments, read_params
+from wheretolook.project.params_file import arguments, read_params
 
 MODEL = "every-0"
 OUTPUTS = {

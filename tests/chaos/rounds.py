@@ -11,7 +11,7 @@ from tests.chaos.kills import Kill, carry_out, draw_kill
 from tests.chaos.processes import start_dvc, wait_until_gone
 from tests.chaos.undisturbed import Undisturbed, mend_and_repro
 from tests.chaos.wholeness import differing, half_written
-from wheretolook.commands.mend import is_whole_lock, mend
+from wheretolook.cli.mend_command import is_whole_lock, mend
 
 GRACE = 15.0  # seconds for a stage to end after its dvc: it finishes its step and saves
 HANG = 600.0  # seconds after which a dvc that was told to end counts as hanging

@@ -71,7 +71,7 @@ BROKEN = {
     ),
 }
 INSIDE = {
-    "train": "wheretolook.models.training.head_losses",
+    "train": "wheretolook.training.loop.head_losses",
     "export": "wheretolook.cams.stream.store",
     "score": "wheretolook.analysis.probing.probe.load_model",
 }

@@ -81,7 +81,7 @@ def mend_and_repro(root: Path, seconds: float = 900) -> subprocess.CompletedProc
     """What a person types after a kill, and no more: `make mend`, then `dvc repro`."""
     from tests.chaos.processes import chaos_environment
 
-    mend = [sys.executable, "-m", "wheretolook.commands.mend"]
+    mend = [sys.executable, "-m", "wheretolook.cli.mend_command"]
     environment = chaos_environment(root) | {"PYTHONPATH": str(root / "src")}
     subprocess.run(mend, cwd=root, env=environment, check=True, capture_output=True, timeout=seconds)
     repro = [sys.executable, "-m", "dvc", "repro"]

@@ -7,10 +7,9 @@ import numpy as np
 from click.testing import CliRunner, Result
 
 from tests.pipeline.project import Project
-from wheretolook.commands.diff import diff
-from wheretolook.data.atomic import write_json
-from wheretolook.data.hashing import sha256_of
-from wheretolook.data.prepared import load_prepared
+from wheretolook.base.files import sha256_of, write_json
+from wheretolook.cli.diff_command import diff
+from wheretolook.dataset.prepared import load_prepared
 
 LAST = "cam.block2.npy"
 

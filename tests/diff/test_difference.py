@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from tests.diff.changed import read_diff, run
 from tests.pipeline.code_dependencies import ROOT
 from tests.pipeline.project import Project, environment
-from wheretolook.commands.diff import diff
+from wheretolook.cli.diff_command import diff
 
 
 def test_models_that_came_and_went_are_named(found: dict) -> None:
@@ -28,7 +28,7 @@ def test_the_other_way_round_a_broken_prediction_is_a_fixed_one(project: Project
 
 
 def test_a_revision_against_itself_reads_no_map(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wheretolook.diff.side.link_cached", lambda *_: pytest.fail("data were asked for"))
+    monkeypatch.setattr("wheretolook.diff.sides.link_cached", lambda *_: pytest.fail("data were asked for"))
     result = run(project, "HEAD", "main", "--max-drift", "0")
     assert result.exit_code == 0
     assert "Nothing changed." in result.output

@@ -4,11 +4,8 @@ import pytest
 
 from tests.diff.changed import run
 from tests.pipeline.project import Project
-from wheretolook.diff.difference import Difference
-from wheretolook.diff.drift import Drift
-from wheretolook.diff.gates import Gates, broken_gates
-from wheretolook.diff.metrics import MetricChange
-from wheretolook.diff.models import ModelChange
+from wheretolook.diff.changes import Difference, Gates, broken_gates
+from wheretolook.diff.model_changes import Drift, MetricChange, ModelChange
 
 
 @pytest.mark.parametrize(

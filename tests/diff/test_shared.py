@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from wheretolook.data.prepared import Prepared
-from wheretolook.data.refusal import Refusal
-from wheretolook.diff.shared import shared_images
+from wheretolook.base.errors import InputError
+from wheretolook.dataset.prepared import Prepared
+from wheretolook.diff.sides import shared_images
 
 
 def prepared(*images: tuple[str, str, str], class_names: tuple[str, ...] = ("cat", "dog")) -> Prepared:
@@ -25,7 +25,7 @@ def test_images_are_matched_by_id_and_content_and_the_others_are_counted() -> No
 
 def test_other_classes_and_other_images_are_refused_with_the_remedy() -> None:
     a, other = prepared(("x", "1", "test")), prepared(("x", "1", "test"), class_names=("cat", "cow"))
-    with pytest.raises(Refusal, match="found cat, dog and cat, cow; name two revisions of the same classes"):
+    with pytest.raises(InputError, match="found cat, dog and cat, cow; name two revisions of the same classes"):
         shared_images(a, other)
-    with pytest.raises(Refusal, match="their test split, found none; name two revisions of the same images"):
+    with pytest.raises(InputError, match="their test split, found none; name two revisions of the same images"):
         shared_images(a, prepared(("x", "2", "test"), ("y", "1", "test")))

@@ -11,8 +11,7 @@ from pygit2 import GitError
 
 from tests.diff.changed import LAST, read_diff, run
 from tests.pipeline.project import Project
-from wheretolook.data.atomic import write_json
-from wheretolook.data.hashing import sha256_of
+from wheretolook.base.files import sha256_of, write_json
 
 
 def test_missing_maps_are_brought_from_the_cache(project: Project) -> None:

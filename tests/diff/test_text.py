@@ -49,7 +49,7 @@ def test_a_place_to_write_that_is_none_is_a_wrong_use(project: Project, words: t
 
 
 def test_on_a_terminal_that_lacks_the_arrow_it_ends_well_and_json_is_utf_8(project: Project) -> None:
-    words = [sys.executable, "-m", "wheretolook.cli", "diff", "base", "--root", str(project.root)]
+    words = [sys.executable, "-m", "wheretolook.cli.main", "diff", "base", "--root", str(project.root)]
     latin = environment() | {"PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "latin-1"}
     shown = subprocess.run(words, env=latin, capture_output=True, check=True).stdout.decode("latin-1")
     assert re.match(r"base \(.{7}\) \? workspace\n", shown)

@@ -72,7 +72,7 @@ def weights() -> list[bytes]:
     import torch
     from safetensors.torch import save
 
-    from tests.models.made_models import write_model
+    from tests.networks.made_models import write_model
 
     with tempfile.TemporaryDirectory() as folder:
         own = write_model(Path(folder) / "own.safetensors").read_bytes()
@@ -84,7 +84,7 @@ def states() -> list[bytes]:
     """State dicts in both of PyTorch's formats, bare and inside a checkpoint."""
     import torch
 
-    from tests.models.made_models import foreign_state
+    from tests.networks.made_models import foreign_state
 
     def saved(value: object, new: bool) -> bytes:
         file = io.BytesIO()

@@ -16,17 +16,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.fuzzing import corpora
-from tests.fuzzing.mutations import (
-    SEEDS,
-    Change,
-    apply,
-    draw_changes,
-    mutated,
-    repair_png,
-    repair_tar,
-    repair_weights,
-)
-from wheretolook.data.refusal import Refusal
+from tests.fuzzing.mutations import SEEDS, Change, apply, draw_changes, mutated, repair_png, repair_tar, repair_weights
+from wheretolook.base.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -57,7 +48,7 @@ def run(target: Target, data: bytes) -> str:
         (scratch / "input").write_bytes(data)
         try:
             target.load(data, scratch)
-        except Refusal:
+        except InputError:
             assert not list((scratch / "room").iterdir()), "a refused input left a file"
             return "refused"
         finally:
@@ -67,27 +58,27 @@ def run(target: Target, data: bytes) -> str:
 
 
 def load_archive(_: bytes, scratch: Path) -> None:
-    from wheretolook.data.archive import Limits, unpack
+    from wheretolook.sources.archive import Limits, unpack
 
     unpack(scratch / "input", scratch / "room" / "raw", root="", limits=Limits(files=1000, free_bytes=1 << 22))
 
 
 def load_image(data: bytes, _: Path) -> None:
-    from wheretolook.data.decode import decode_image
+    from wheretolook.images.decode import decode_image
 
     image = decode_image(io.BytesIO(data))
     assert image.mode == "RGB"
 
 
 def load_model_file(_: bytes, scratch: Path) -> None:
-    from wheretolook.models.admit import admit
+    from wheretolook.importing.import_model import admit
 
     with forked():
         admit(scratch / "input", "input", scratch / "room" / "m.safetensors", None)
 
 
 def load_state(_: bytes, scratch: Path) -> None:
-    from wheretolook.models.foreign import Description, convert_foreign
+    from wheretolook.importing.foreign import Description, convert_foreign
 
     looknet = Description("looknet", {"width": 4, "depth": 2}, ("infected", "uninfected"), 32)
     with forked():
@@ -100,7 +91,8 @@ def forked():
 
     The child does what the real one does, and its end is judged by the same function.
     """
-    from wheretolook.models import admit, foreign, quarantine
+    from wheretolook.importing import foreign, quarantine
+    from wheretolook.importing import import_model as admit
 
     kept = quarantine.open_in_quarantine
     admit.open_in_quarantine = foreign.open_in_quarantine = _fork
@@ -111,7 +103,7 @@ def forked():
 
 
 def _fork(task: str, path: Path, subject: str, bounds: Any, **request: Any) -> list[str]:
-    from wheretolook.models.quarantine import judge
+    from wheretolook.importing.quarantine import judge
 
     request |= {"task": task, "path": str(path), "subject": subject}
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
@@ -124,7 +116,7 @@ def _fork(task: str, path: Path, subject: str, bounds: Any, **request: Any) -> l
 
 
 def _child(request: dict[str, Any], output: int, errors: int) -> None:
-    from wheretolook.models.quarantine_child import answer, bound
+    from wheretolook.importing.quarantine_child import answer, bound
 
     code = 1
     try:

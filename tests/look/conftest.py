@@ -6,7 +6,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from tests.cams.made import write_model
-from wheretolook.cli import main
+from wheretolook.cli.main import main
 
 
 @pytest.fixture

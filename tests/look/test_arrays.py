@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wheretolook.cams.store import load_maps
+from wheretolook.mapstore.store import load_maps
 
 
 def test_arrays_hold_the_maps_of_all_images_that_are_some(look, tmp_path):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from wheretolook.look.files import distinct_names, file_name, find_images
+from wheretolook.look.image_files import distinct_names, file_name, find_images
 
 
 @pytest.mark.parametrize(

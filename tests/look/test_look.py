@@ -8,13 +8,13 @@ from click.testing import CliRunner
 from PIL import Image
 
 from tests.cams.made import SIZE
-from tests.models.made_models import small_card, small_network
-from wheretolook.cams.registry import METHODS
-from wheretolook.cli import main
-from wheretolook.commands import look as cli_look
-from wheretolook.data.hashing import sha256_of
-from wheretolook.look import pictures as look_module
-from wheretolook.models.checkpoint import save_model
+from tests.networks.made_models import small_card, small_network
+from wheretolook.base.files import sha256_of
+from wheretolook.cams.method_registry import METHODS
+from wheretolook.cli import look_command as cli_look
+from wheretolook.cli.main import main
+from wheretolook.look import map_pictures as look_module
+from wheretolook.networks.checkpoint import save_model
 
 
 def predicted(done):

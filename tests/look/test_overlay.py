@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from wheretolook.look.overlay import SIDE, Overlay, draw_overlay, write_overlay
-from wheretolook.look.photo import FADED, photo_of
+from wheretolook.look.image_files import FADED, photo_of
+from wheretolook.look.map_pictures import SIDE, Overlay, draw_overlay, write_overlay
 
 GREY = photo_of(Image.new("RGB", (28, 28), (128, 128, 128)), SIDE, "stretch")
 
@@ -102,6 +102,6 @@ def test_a_map_with_nan_is_never_drawn():
 
 
 def test_drawing_needs_neither_torch_nor_matplotlib():
-    code = "import sys, wheretolook.look.overlay; print({'torch', 'matplotlib'} & set(sys.modules))"
+    code = "import sys, wheretolook.look.map_pictures; print({'torch', 'matplotlib'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

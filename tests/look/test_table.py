@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wheretolook.look.table import predictions_table
+from wheretolook.look.requests import predictions_table
 
 
 def test_a_table_has_a_column_for_each_of_few_classes():

@@ -11,7 +11,7 @@ from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 from tests.pipeline.project import Project, copy_project
-from wheretolook.pipeline.params import read_params
+from wheretolook.project.params_file import read_params
 
 # DVC's own use of pygtrie, in process.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")

@@ -13,9 +13,9 @@ from dvc.fs import LocalFileSystem
 from dvc.lock import Lock
 from dvc.rwlock import rwlock
 
-from wheretolook.cli import main
-from wheretolook.pipeline.leftovers import PLACES
-from wheretolook.pipeline.params import SECTIONS
+from wheretolook.cli.main import main
+from wheretolook.project.leftovers import PLACES
+from wheretolook.project.params_file import SECTIONS
 
 PARAMS = "\n".join(f"{section}: {{}}" for section in SECTIONS if section not in ("models", "drive"))
 PARAMS += "\nmodels: {kept: {seed: 0}}\ndrive: {brought: {id: x}}\n"

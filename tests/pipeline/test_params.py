@@ -2,8 +2,8 @@
 
 import pytest
 
-from wheretolook.data.refusal import Refusal
-from wheretolook.pipeline.params import SECTIONS, arguments, read_params
+from wheretolook.base.errors import InputError
+from wheretolook.project.params_file import SECTIONS, arguments, read_params
 
 WHOLE = "\n".join(f"{section}: {{}}" for section in SECTIONS if section != "models") + "\nmodels: {a: {seed: 0}}\n"
 
@@ -38,13 +38,13 @@ def test_reads_sections_and_models_in_order() -> None:
 def test_refuses(change: tuple[str, str], message: str) -> None:
     text = WHOLE.replace(*change)
     assert text != WHOLE
-    with pytest.raises(Refusal, match=f"(?s){message}"):
+    with pytest.raises(InputError, match=f"(?s){message}"):
         read_params(text)
 
 
 def test_refuses_a_list_that_a_model_would_only_append_to() -> None:
     text = WHOLE.replace("train: {}", "train: {layers: [x]}").replace("{seed: 0}", "{layers: [y]}")
-    with pytest.raises(Refusal, match="appended, not replaced"):
+    with pytest.raises(InputError, match="appended, not replaced"):
         read_params(text)
 
 

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from tests.pipeline.project import Project, copy_project
-from wheretolook.cli import main
-from wheretolook.pipeline.plan import Plan, plan_run
+from wheretolook.cli.main import main
+from wheretolook.project.plan import Plan, plan_run
 
 # DVC's own use of pygtrie, in process; and a dozen runs of DVC.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")

@@ -12,7 +12,7 @@ import pytest
 from tests.drive_server.drive import Drive
 from tests.drive_server.served import Served
 from tests.pipeline.project import Project, copy_project
-from wheretolook.pipeline.params import arguments
+from wheretolook.project.params_file import arguments
 
 DRIVE_ID = "1AbCdEfGhIjKlMnOpQrStUvWxYz_0123-"
 
@@ -157,7 +157,7 @@ def test_a_removed_model_leaves_the_report(project: Project) -> None:
 
 def test_a_queued_experiment_runs_the_code_of_its_own_tree(project: Project) -> None:
     """The queued tree's package says a word that the main checkout's, changed back meanwhile, does not."""
-    module = project.root / "src/wheretolook/pipeline/params.py"
+    module = project.root / "src/wheretolook/project/params_file.py"
     plain = module.read_text(encoding="utf-8")
     module.write_text(
         plain.replace("    _check_sections(params)\n", "    _check_sections(params)\n    print('queued')\n", 1)

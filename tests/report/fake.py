@@ -11,14 +11,12 @@ import pandas as pd
 from click import Command
 
 from tests.report.fake_results import write_comparison, write_model
-from wheretolook.cams.manifest import EVERY_CLASS_UP_TO, map_classes_of
-from wheretolook.cams.store import load_maps
-from wheretolook.data.atomic import write_json
-from wheretolook.data.hashing import sha256_of
-from wheretolook.data.prepared import load_prepared
+from wheretolook.base.files import sha256_of, write_json
+from wheretolook.dataset.prepared import load_prepared
+from wheretolook.mapstore.store import EVERY_CLASS_UP_TO, load_maps, map_classes_of
 from wheretolook.report.gallery import make_gallery
-from wheretolook.report.pagedata import page_data
-from wheretolook.report.results import load_results
+from wheretolook.report.loaded import load_results
+from wheretolook.report.page_data import page_data
 from wheretolook.report.site import page_of
 
 STAGE = Path(__file__).parents[2] / "stages/report.py"

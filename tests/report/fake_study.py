@@ -3,7 +3,7 @@
 from typing import Any
 
 from wheretolook.analysis.statements.statement import Figure, Kind, Reason, Statement, Verdict
-from wheretolook.data.atomic import write_json
+from wheretolook.base.files import write_json
 
 
 def said(world: Any, class_name: str, verdict: str, reason: str, **about: Any) -> dict[str, Any]:

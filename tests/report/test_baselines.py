@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from tests.report.fake import World
-from wheretolook.report.baselines import (
+from wheretolook.report.findings import alerts_of, findings_of, measured_findings
+from wheretolook.report.guessing import (
     baseline_of,
     baseline_rows,
     judged_classes,
@@ -16,10 +17,9 @@ from wheretolook.report.baselines import (
     never_predicted,
     no_better,
 )
-from wheretolook.report.findings import alerts_of, findings_of, measured_findings
-from wheretolook.report.results import Results, load_results
-from wheretolook.report.sections import model_rows
+from wheretolook.report.loaded import Results, load_results
 from wheretolook.report.sections_faithfulness import faithfulness_section
+from wheretolook.report.sections_models import model_rows
 from wheretolook.report.summary import summary_of
 
 IMAGES = np.array([240, 20, 20, 20, 20, 20])  # 70.6 % in the first of six classes

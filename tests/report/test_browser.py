@@ -4,10 +4,10 @@ import numpy as np
 
 from tests.report.fake import World
 from tests.report.page import Page
-from wheretolook.cams.store import load_maps
-from wheretolook.data.prepared import load_prepared
-from wheretolook.report.colours import colour, opacity
-from wheretolook.report.packing import quantise
+from wheretolook.dataset.prepared import load_prepared
+from wheretolook.mapstore.store import load_maps
+from wheretolook.report.drawing import colour, opacity
+from wheretolook.report.page_data import quantise
 
 
 def restored(world: World, name: str, method: str, layer: str) -> tuple[list[str], np.ndarray]:

@@ -3,7 +3,7 @@ import hashlib
 import numpy as np
 from PIL import Image
 
-from wheretolook.report.canvas import caption, drawing, show_overlay, strength
+from wheretolook.report.drawing import caption, drawing, show_overlay, strength
 
 
 def test_full_colour_is_what_99_of_100_cells_stay_below():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from wheretolook.report.colours import colour, diverging, sequential
+from wheretolook.report.drawing import colour, diverging, sequential
 
 
 def oklab(srgb: np.ndarray) -> np.ndarray:

@@ -7,11 +7,11 @@ import pytest
 from PIL import Image, ImageColor
 
 from tests.report.fake import World, write_world
-from wheretolook.cams.store import load_maps
-from wheretolook.report.canvas import ACCENT
+from wheretolook.mapstore.store import load_maps
+from wheretolook.report.drawing import ACCENT
 from wheretolook.report.figures_maps import draw_classes
 from wheretolook.report.figures_results import draw_agreement, draw_confusion, draw_localisation, draw_training
-from wheretolook.report.results import Results, load_results
+from wheretolook.report.loaded import Results, load_results
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_class_names_of_any_length_leave_room_for_the_matrix(tmp_path):
 
 @pytest.mark.parametrize("methods", [1, 2, 4])
 def test_no_legend_is_cut(methods: int, tmp_path):
-    from wheretolook.report.canvas import drawing, legend_below
+    from wheretolook.report.drawing import drawing, legend_below
 
     labels = ["last-0", "a model with a rather long name", "ceiling of the grid (each model's colour)"]
     labels += ["the evidence's share of the area (each model's colour)", "fails sanity"]

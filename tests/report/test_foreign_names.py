@@ -7,9 +7,9 @@ import warnings
 import pytest
 
 from tests.report.fake import World, page_html, read, write_report, write_world
-from wheretolook.report.fonts import drawable, font_families, undrawable
+from wheretolook.report.drawing import drawable, font_families, undrawable
+from wheretolook.report.loaded import load_results
 from wheretolook.report.plots import agreement_table
-from wheretolook.report.results import load_results
 from wheretolook.report.summary import summary_of
 
 NAMES = ("*", "<b>bold", "a|b _c_", "tur\u202ened", "血", "$x_1$")

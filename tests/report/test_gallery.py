@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from tests.report.fake import World
-from wheretolook.cams.store import load_maps
-from wheretolook.data.prepared import load_prepared
+from wheretolook.dataset.prepared import load_prepared
+from wheretolook.mapstore.store import load_maps
 from wheretolook.report.figures_maps import telling
 from wheretolook.report.gallery import Gallery, choose_rows, disagreement, make_gallery
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
-from wheretolook.report.outlines import outline
+from wheretolook.report.page_data import outline
 
 
 def test_one_pixel_has_four_edges():

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from hypothesis.strategies import floats
 from PIL import Image
 
-from wheretolook.report.packing import deflated, limit_cells, pack_maps, picture, quantise
+from wheretolook.report.page_data import deflated, limit_cells, pack_maps, picture, quantise
 
 
 @given(arrays(np.float32, (2, 3, 2, 4), elements=floats(-1e6, 1e6, width=32, allow_subnormal=False)))

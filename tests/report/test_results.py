@@ -5,19 +5,20 @@ import numpy as np
 import pytest
 
 from tests.report.fake import World, read, write_world
-from wheretolook.data.atomic import write_json
-from wheretolook.data.refusal import Refusal
+from wheretolook.base.errors import InputError
+from wheretolook.base.files import write_json
 from wheretolook.report.findings import findings_of, measured_findings, still_falling
-from wheretolook.report.metrics import evidence_of, metrics_of
+from wheretolook.report.loaded import Results, load_results
 from wheretolook.report.plots import (
     agreement_table,
     confusion_table,
+    evidence_of,
     faithfulness_table,
     layers_table,
     localisation_table,
+    metrics_of,
     training_table,
 )
-from wheretolook.report.results import Results, load_results
 from wheretolook.report.summary import summary_of
 
 
@@ -47,7 +48,7 @@ def copied(world: World, tmp_path):
 )
 def test_a_missing_file_names_the_stage_that_writes_it(copied, gone, stage):
     (copied / "reports" / gone).unlink()
-    with pytest.raises(Refusal, match=rf'{gone}: expected .* found .*run "dvc repro -sf {stage}"'):
+    with pytest.raises(InputError, match=rf'{gone}: expected .* found .*run "dvc repro -sf {stage}"'):
         load_results(copied / "reports", copied / "prepared")
 
 
@@ -56,13 +57,13 @@ def test_a_missing_file_of_a_model_from_drive_names_the_stage_of_such_models(cop
     (copied / f"reports/{gone}/last-1.json").unlink()
     names = read(copied / "reports/names.json")
     write_json(copied / "reports/names.json", names | {"drive": ["last-1"]})
-    with pytest.raises(Refusal, match=rf'{gone}/last-1.json: expected .* run "dvc repro -sf {stage}@last-1"$'):
+    with pytest.raises(InputError, match=rf'{gone}/last-1.json: expected .* run "dvc repro -sf {stage}@last-1"$'):
         load_results(copied / "reports", copied / "prepared")
 
 
 def test_a_file_that_is_no_json_is_refused(copied):
     (copied / "reports/models/last-0.json").write_text("{")
-    with pytest.raises(Refusal, match="expected JSON"):
+    with pytest.raises(InputError, match="expected JSON"):
         load_results(copied / "reports", copied / "prepared")
 
 
@@ -71,7 +72,7 @@ def test_results_of_another_model_file_than_the_maps_are_refused(copied):
     result = read(path)
     result["model"]["sha256"] = "f" * 64
     write_json(path, result)
-    with pytest.raises(Refusal, match="expected results of the model that its maps are of"):
+    with pytest.raises(InputError, match="expected results of the model that its maps are of"):
         load_results(copied / "reports", copied / "prepared")
 
 

@@ -7,17 +7,13 @@ from tests.report.fake import World, write_world
 from tests.report.fake_study import said
 from wheretolook.analysis.statements.statement import Kind, Reason, statement_from_json
 from wheretolook.report.findings import alerts_of
-from wheretolook.report.metrics import metrics_of
-from wheretolook.report.results import Results, load_results
-from wheretolook.report.sanity import fails_sanity, sanity_lines
-from wheretolook.report.sections import confusions, located, model_rows
-from wheretolook.report.sections_agreement import agreements
-from wheretolook.report.sections_curves import curves_section
+from wheretolook.report.loaded import Results, fails_sanity, load_results, sanity_lines
+from wheretolook.report.plots import metrics_of
+from wheretolook.report.sections_agreement import agreements, differences_section, p_value
 from wheretolook.report.sections_data import audit_section
-from wheretolook.report.sections_differences import differences_section, p_value
-from wheretolook.report.sections_faithfulness import faithfulness_section
-from wheretolook.report.sections_located import located_section
-from wheretolook.report.sections_sanity import sanity_section
+from wheretolook.report.sections_faithfulness import faithfulness_section, sanity_section
+from wheretolook.report.sections_localisation import located_section
+from wheretolook.report.sections_models import confusions, curves_section, located, model_rows
 from wheretolook.report.sections_statements import statement_overview, statements_section
 from wheretolook.report.statement_words import because, sentence
 from wheretolook.report.summary import summary_of

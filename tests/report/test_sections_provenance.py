@@ -1,9 +1,9 @@
 import pytest
 
 from tests.report.fake import World, page_html
-from wheretolook.cams.store import load_maps
-from wheretolook.report.results import Results, load_results
-from wheretolook.report.sections_provenance import parameter_rows, provenance_section, said, training_rows
+from wheretolook.mapstore.store import load_maps
+from wheretolook.report.loaded import Results, load_results
+from wheretolook.report.sections_data import parameter_rows, provenance_section, said, training_rows
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,10 @@ import pytest
 
 from tests.report.fake import World, page_html
 from wheretolook.report.findings import findings_of
-from wheretolook.report.results import Results, load_results
-from wheretolook.report.sections import confusions
+from wheretolook.report.loaded import Results, load_results, shown_classes
 from wheretolook.report.sections_agreement import agreements
+from wheretolook.report.sections_models import confusions
 from wheretolook.report.sections_statements import statements_section
-from wheretolook.report.shown import shown_classes
 from wheretolook.report.summary import summary_of
 
 

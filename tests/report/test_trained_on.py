@@ -6,9 +6,9 @@ import pytest
 
 from tests.report.fake import World
 from wheretolook.report.findings import findings_of
-from wheretolook.report.results import Results, load_results
+from wheretolook.report.guessing import TrainedOn, all_on_these, data_alerts, origin_of, seen_words, trained_on
+from wheretolook.report.loaded import Results, load_results
 from wheretolook.report.summary import summary_of
-from wheretolook.report.trained_on import TrainedOn, all_on_these, data_alerts, origin_of, seen_words, trained_on
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from tests.report.fake import World
-from wheretolook.cams.store import Maps, load_maps
-from wheretolook.report.views import View, layer_labels, overlays_of, views_of
+from wheretolook.mapstore.store import Maps, load_maps
+from wheretolook.report.gallery import View, layer_labels, overlays_of, views_of
 
 
 def stored(layers: list[str], arrays: list[tuple[str, str]]) -> Maps:
@@ -102,7 +102,7 @@ def test_a_model_without_the_layer_has_no_overlay_and_no_vote(described):
 
 
 def test_every_view_of_finished_results_has_overlays(world: World):
-    from wheretolook.report.results import load_results
+    from wheretolook.report.loaded import load_results
 
     results = load_results(world.root / "reports", world.root / "data/prepared")
     maps = {name: load_maps(world.root / "data/cams" / name) for name in world.names}

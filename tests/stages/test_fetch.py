@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from tests.data.made_classes import write_classes, write_mask
-from wheretolook.data.hashing import sha256_of
+from tests.images.made_classes import write_classes, write_mask
+from wheretolook.base.files import sha256_of
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "stages"))
 from fetch import fetch

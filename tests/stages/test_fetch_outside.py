@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from tests.data.archives import tree, write_tar, write_zip
 from tests.drive_server.drive import Drive
 from tests.drive_server.loopback import Web
 from tests.drive_server.served import Served
+from tests.sources.archives import tree, write_tar, write_zip
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "stages"))
 from fetch import fetch

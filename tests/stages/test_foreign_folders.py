@@ -10,14 +10,14 @@ from ruamel.yaml import YAML
 
 from tests.analysis.made import make
 from tests.cams.made import write_model, write_prepared
-from tests.data.made_classes import write_classes
+from tests.images.made_classes import write_classes
 from tests.pipeline.code_dependencies import ROOT, SOURCE, STAGES
 from tests.report.fake import stage_options, write_world
 from tests.stages.test_compare import OPTIONS as COMPARE
 from tests.stages.test_export import OPTIONS as EXPORT
 from tests.stages.test_prepare import OPTIONS as PREPARE
-from wheretolook.console.options import CachePath, OutputPath, settings_of
-from wheretolook.execution.state_key import remove_states
+from wheretolook.runtime.resumable import remove_states
+from wheretolook.terminal.options import CachePath, OutputPath, settings_of
 
 SYNTHETIC = {"images_per_class": 3, "size": 32, "seed": 0, "shortcut_class": "infected", "shortcut_share": 0}
 FETCH = ["--source=synthetic", *(f"--{name}={value}" for name, value in SYNTHETIC.items())]

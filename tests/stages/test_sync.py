@@ -12,10 +12,10 @@ from click.testing import CliRunner, Result
 
 from tests.drive_server.drive import Drive, Folder
 from tests.drive_server.served import Served
-from tests.models.made_models import FOREIGN, foreign_state, small_card, small_network, write_model
-from wheretolook.commands.share import share
-from wheretolook.models.checkpoint import load_model, save_model
-from wheretolook.pipeline.params import arguments
+from tests.networks.made_models import FOREIGN, foreign_state, small_card, small_network, write_model
+from wheretolook.cli.project_commands import share
+from wheretolook.networks.checkpoint import load_model, save_model
+from wheretolook.project.params_file import arguments
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "stages"))
 from sync import sync

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.made_classes import write_classes
+from tests.images.made_classes import write_classes
 from tests.stages.test_prepare import OPTIONS
 
 STAGE = Path(__file__).parents[2] / "stages/prepare.py"

@@ -8,10 +8,10 @@ import torch
 from click.testing import CliRunner, Result
 
 from stages.train import train
-from tests.models.small import prepared as small_data
-from wheretolook.data.hashing import sha256_of
-from wheretolook.models.card import read_card
-from wheretolook.models.checkpoint import load_model
+from tests.networks.small import prepared as small_data
+from wheretolook.base.files import sha256_of
+from wheretolook.networks.card import read_card
+from wheretolook.networks.checkpoint import load_model
 
 PLAIN = {
     "architecture": "looknet",
@@ -58,7 +58,7 @@ def test_a_model_file_is_written_and_the_device_is_said_aloud(prepared: Path, tm
 
 def test_the_line_at_the_end_is_of_the_epoch_that_is_kept(prepared: Path, tmp_path: Path):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("wheretolook.models.history.best_epoch", lambda history: history[0])
+        patch.setattr("wheretolook.training.objective.best_epoch", lambda history: history[0])
         for keep, epoch in {"best": 1, "last": 3}.items():
             result = run(prepared, tmp_path, keep=keep, epochs=3)
             loss = read_card(tmp_path / "tiny.safetensors").history[epoch - 1]["val_loss"]

@@ -9,12 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wheretolook.data.atomic import write_json
-from wheretolook.pipeline.locked import Locked, Pin
-from wheretolook.verify.comparison import check_comparison
-from wheretolook.verify.digests import digest, folder_md5
-from wheretolook.verify.tree import Tree
-from wheretolook.verify.verify import verify
+from wheretolook.base.files import write_json
+from wheretolook.project.lock_file import Locked, Pin
+from wheretolook.verify.checks import digest, folder_md5
+from wheretolook.verify.contents import Tree, check_comparison, verify
 
 
 def relocked(locked: Locked) -> Locked:

@@ -11,13 +11,11 @@ from dvc.fs import LocalFileSystem
 from dvc.rwlock import rwlock
 
 from tests.pipeline.project import Project
-from wheretolook.commands.verify import verify as command
-from wheretolook.pipeline.locked import Locked, LockedStage
-from wheretolook.pipeline.running import watch_dvc
-from wheretolook.verify.digests import digest
-from wheretolook.verify.finding import Finding, remedies
-from wheretolook.verify.outputs import output_files
-from wheretolook.verify.verify import verify
+from wheretolook.cli.project_commands import verify as command
+from wheretolook.project.lock_file import Locked, LockedStage
+from wheretolook.project.running import watch_dvc
+from wheretolook.verify.checks import Finding, digest, output_files, remedies
+from wheretolook.verify.contents import verify
 
 FLIPS = 240
 

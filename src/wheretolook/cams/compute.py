@@ -11,15 +11,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from wheretolook.cams.capture import Captured, capture
+from wheretolook.base.errors import InputError
 from wheretolook.cams.engine import Engine
-from wheretolook.cams.finite import check_finite
-from wheretolook.cams.layers import Layer
-from wheretolook.cams.layout import to_maps
 from wheretolook.cams.methods.method import Method, Needs
-from wheretolook.cams.perturb import ablated_logits, masked_logits
-from wheretolook.cams.rounding import TOLERANCE
-from wheretolook.data.refusal import Refusal
+from wheretolook.cams.methods.perturbations import ablated_logits, masked_logits
+from wheretolook.layers.capture import Captured, capture
+from wheretolook.layers.layer import Layer
+from wheretolook.layers.layout import TOLERANCE, NotFinite, check_finite, to_maps
 
 Pair = tuple[str, str]
 Choice = Callable[[Tensor], Tensor]
@@ -74,7 +72,7 @@ def compute(engine: Engine, images: Tensor, choose: Choice) -> Batch:
 
     Raises:
         NotFinite: a map or logits that hold NaN or infinity.
-        Refusal: `cam` of a layer whose head, which held for the trial, does not hold for these images.
+        InputError: `cam` of a layer whose head, which held for the trial, does not hold for these images.
     """
     with engine.steadied(), _capturing(engine) as outputs:
         images = images.to(engine.device, engine.dtype, memory_format=engine.memory_format)
@@ -174,7 +172,7 @@ def _gradients(engine: Engine, forward: _Forward, column: Tensor | None, keep_gr
         return {y.name: y.head.gradients(forward.feature_maps[y.name], column) for y in layers}
     outputs = [forward.outputs[y.name] for y in layers]
     if not forward.logits.requires_grad:
-        raise Refusal(
+        raise InputError(
             "expected logits that depend on the layers by a graph, found none: does the network's forward run under "
             "`torch.no_grad`? Take that out of it, or ask for methods without gradients (activation, eigencam)"
         )
@@ -192,12 +190,16 @@ def _gradients(engine: Engine, forward: _Forward, column: Tensor | None, keep_gr
 def _at_places(layer: Layer, gradient: Tensor | None) -> Tensor:
     """A gradient by the layer's output, as one by its feature maps (n, C, h, w)."""
     if gradient is None:
-        raise Refusal(f"layer {layer.name}: expected to lead to the logits, but nothing flows back; name another")
+        raise InputError(
+            f"layer {layer.name}", expected="to lead to the logits, but nothing flows back", hint="name another"
+        )
     maps = _in_float32(to_maps(gradient, layer.layout))
     if layer.layout.has_tokens and bool(gradient.any()) and not bool(maps.any()):
-        raise Refusal(
-            f"layer {layer.name}: expected logits that depend on its places, found that only its class token leads on; "
-            "name an earlier layer, such as the last block but one"
+        raise InputError(
+            f"layer {layer.name}",
+            expected="logits that depend on its places",
+            found="that only its class token leads on",
+            hint="name an earlier layer, such as the last block but one",
         )
     return maps
 
@@ -211,3 +213,60 @@ def _perturbed(engine: Engine, forward: _Forward, class_index: Tensor) -> dict[P
             (m.name, y.name): run[m.needs](engine.network, y, forward.images, forward.feature_maps[y.name], class_index)
             for m, y in wanted
         }
+
+
+ChooseRows = Callable[[Tensor, slice], Tensor]
+Say = Callable[[str], None]
+
+
+def _silent(line: str) -> None:
+    """Say nothing."""
+
+
+def compute_in_parts(
+    engine: Engine, images: Tensor, rows: slice, choose: ChooseRows, say: Say = _silent
+) -> list[tuple[slice, Batch]]:
+    """The maps of a batch: on a CPU in parts that it is fast at; on a GPU whole, or in halves where memory is short.
+
+    Args:
+        engine: what to take, and of which network.
+        images: (n, 3, H, W), normalised.
+        rows: which of all images these are.
+        choose: classes to explain, out of logits (n, classes) and the images' rows: (n, K) int64.
+        say: is given a line where memory was short.
+
+    Returns:
+        The parts, each with its rows.
+
+    Raises:
+        InputError: even one image is too much for the device's memory.
+        NotFinite: a map or logits hold NaN; `places` are rows.
+    """
+    count = -(-len(images) // (engine.at_once or len(images)))
+    step = -(-len(images) // count)  # parts of one size
+    found = []
+    for start in range(0, len(images), step):
+        part = images[start : start + step]
+        first = rows.start + start
+        found += _in_halves(engine, part, slice(first, first + len(part)), choose, say)
+    return found
+
+
+def _in_halves(engine: Engine, images: Tensor, rows: slice, choose: ChooseRows, say: Say) -> list[tuple[slice, Batch]]:
+    try:
+        return [(rows, compute(engine, images, lambda logits: choose(logits, rows)))]
+    except NotFinite as error:
+        raise NotFinite(error.what, [rows.start + place for place in error.places]) from error
+    except torch.OutOfMemoryError as error:
+        if len(images) == 1:
+            raise InputError(
+                f"one image of {tuple(images.shape[1:])} does not fit into the device's memory",
+                hint="free some, set WHERETOLOOK_DEVICE=cpu, or look at fewer layers",
+            ) from error
+    # Outside the handler: the error holds on to the tensors that filled the memory.
+    torch.cuda.empty_cache()
+    half = len(images) // 2
+    say(f"the device's memory is too small for {len(images)} images at a time: {len(images) - half} instead, same maps")
+    middle = rows.start + half
+    first = _in_halves(engine, images[:half], slice(rows.start, middle), choose, say)
+    return first + _in_halves(engine, images[half:], slice(middle, rows.stop), choose, say)

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from wheretolook.base.errors import InputError
 from wheretolook.cams.fold import fast_copy, largest_output
-from wheretolook.cams.layers import Layer, probe_layers
-from wheretolook.cams.layout import make_hints
+from wheretolook.cams.method_registry import find_method
 from wheretolook.cams.methods.method import Method, Needs
-from wheretolook.cams.registry import find_method
-from wheretolook.cams.steady import PRECISIONS, shielded, steady
-from wheretolook.cams.trial import Shape, random_images
-from wheretolook.cams.unwrap import usable_network
-from wheretolook.data.refusal import Refusal
+from wheretolook.layers.capture import PRECISIONS, shielded, steady
+from wheretolook.layers.layer import Layer, probe_layers
+from wheretolook.layers.layout import make_hints
+from wheretolook.layers.outputs import usable_network
+from wheretolook.layers.trial import Shape, random_images
 
 # Larger tensors get their memory from the system anew each time (glibc's limit), which costs a CPU up to a third of its
 # time; smaller parts only read the weights more often.
@@ -71,15 +71,16 @@ class Engine:
         """The same, with a backward pass where these layers' heads, which held for the trial, do not hold.
 
         Raises:
-            Refusal: their class activation maps are asked for.
+            InputError: their class activation maps are asked for.
         """
         exact = [layer.name for method, layer in self.pairs if method.needs is Needs.CLASS_WEIGHTS]
         asked = [name for name in exact if name in names]
         if asked:
-            raise Refusal(
-                f"cam.{asked[0]}: expected logits that are the mean of the map and a bias, as of the noise that was "
-                "tried, found others: something between the layer and the logits bends those of these images; ask for "
-                "gradcam instead"
+            raise InputError(
+                f"cam.{asked[0]}",
+                expected="logits that are the mean of the map and a bias, as of the noise that was tried",
+                found="others: something between the layer and the logits bends those of these images",
+                hint="ask for gradcam instead",
             )
         layers = {y.name: replace(y, head=None) if y.name in names else y for y in self.layers}
         pairs = tuple((method, layers[layer.name]) for method, layer in self.pairs)
@@ -116,13 +117,13 @@ def build_engine(
         layout: of its layers, one of `layout.Order`; None: found.
 
     Raises:
-        Refusal: an unknown method, layer or precision; `cam` of layers of which none has a pooled linear head.
+        InputError: an unknown method, layer or precision; `cam` of layers of which none has a pooled linear head.
     """
     if precision not in PRECISIONS:
-        raise Refusal(f'precision "{precision}": expected one of {", ".join(PRECISIONS)}')
+        raise InputError(f'precision "{precision}"', expected=f"one of {', '.join(PRECISIONS)}")
     for what, asked in (("methods", methods), ("layers", layers)):
         if asked is not None and (len(asked) == 0 or isinstance(asked, str)):
-            raise Refusal(f"{what}: expected a list of names, found {asked!r}")
+            raise InputError(what, expected="a list of names", found=f"{asked!r}")
     chosen = [find_method(name) for name in dict.fromkeys(methods or ())]
     shape, hints = (channels, *size), make_hints(grid, prefix_tokens, layout)
     probed = probe_layers(usable_network(network), layers, shape, trained_heads, hints)
@@ -130,7 +131,9 @@ def build_engine(
     pairs = _best(probed.layers) if methods is None else _pairs(chosen, probed.layers)
     kind = random_images(network, shape)
     if precision == "bfloat16" and kind.dtype is torch.float64:
-        raise Refusal("precision bfloat16: expected weights in float32, found float64; call network.float() first")
+        raise InputError(
+            "precision bfloat16", expected="weights in float32", found="float64", hint="call network.float() first"
+        )
     engine = Engine(
         network,
         tuple(probed.layers),
@@ -149,9 +152,11 @@ def _pairs(methods: list[Method], layers: list[Layer]) -> list[tuple[Method, Lay
     pairs = [(m, y) for m in methods for y in layers if m.needs is not Needs.CLASS_WEIGHTS or y.head is not None]
     for method in methods:
         if not any(m is method for m, _ in pairs):
-            raise Refusal(
-                f"{method.name}: expected a layer with a trained linear head on its pooled feature maps, found none in "
-                f"{', '.join(layer.name for layer in layers)}; name another layer, or a method like gradcam"
+            raise InputError(
+                method.name,
+                expected="a layer with a trained linear head on its pooled feature maps",
+                found=f"none in {', '.join(layer.name for layer in layers)}",
+                hint="name another layer, or a method like gradcam",
             )
     return pairs
 

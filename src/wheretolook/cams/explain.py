@@ -1,18 +1,102 @@
-"""The library's way in: a network and images, to named arrays."""
+"""Which classes are explained in which image."""
 
+import operator
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wheretolook.cams.choose import choose_classes
-from wheretolook.cams.compute import Batch
+from wheretolook.base.errors import InputError
+from wheretolook.cams.compute import Batch, ChooseRows, compute_in_parts
 from wheretolook.cams.engine import Engine, build_engine
-from wheretolook.cams.parts import ChooseRows, compute_in_parts
-from wheretolook.cams.registry import find_method
-from wheretolook.data.refusal import Refusal
+from wheretolook.cams.method_registry import find_method
+from wheretolook.mapstore.store import EVERY_CLASS_UP_TO
+
+PREDICTED = "predicted"
+
+
+def choose_classes(
+    class_count: int,
+    count: int,
+    classes: Sequence[str | int] | None,
+    class_names: tuple[str, ...],
+    targets: Sequence[int] | np.ndarray | Tensor | str | None,
+) -> ChooseRows:
+    """How the classes to explain follow from what was asked for.
+
+    Args:
+        class_count: logits of an image.
+        count: N, images there are.
+        classes: the same for each image, names or indices; None: every class up to ten, beyond that the predicted.
+        class_names: of the logits, in their order; may be empty.
+        targets: instead of `classes`, class indices of each image, (N,) or (N, K); or "predicted".
+
+    Raises:
+        InputError: an unknown class (the message lists those that exist), a wrong number of targets, or both given.
+    """
+    if classes is not None and targets is not None:
+        raise InputError("classes and targets", expected="one of them", found="both")
+    if isinstance(targets, str) and targets != PREDICTED:
+        raise InputError("targets", expected=f'class indices or "{PREDICTED}"', found=f'"{targets}"')
+    if targets is not None and not isinstance(targets, str):
+        return _of_targets(_checked_targets(targets, count, class_count))
+    if class_names and len(class_names) != class_count:
+        raise InputError("class_names", expected=f"one for each of {class_count} logits", found=len(class_names))
+    if classes is not None and (isinstance(classes, str) or not hasattr(classes, "__len__")):
+        raise InputError("classes", expected="a list of names or indices", found=f"{classes!r}")
+    if classes is not None and len(classes) == 0:
+        raise InputError("classes", expected="at least one", found="none")
+    if classes is not None:
+        return _of_classes([class_index(name, class_names, class_count) for name in classes])
+    if targets is None and class_count <= EVERY_CLASS_UP_TO:
+        return _of_classes(list(range(class_count)))
+    return lambda logits, rows: logits.argmax(1, keepdim=True)
+
+
+def class_index(name: str | int, class_names: Sequence[str], count: int) -> int:
+    """Index of a class given by its name, or by its index.
+
+    Raises:
+        InputError: there is no such class; the message lists those there are.
+    """
+    if isinstance(name, str) and name in class_names:
+        return list(class_names).index(name)
+    if not isinstance(name, str | bool):
+        with suppress(TypeError):  # of a tensor or numpy number too
+            if 0 <= (index := operator.index(name)) < count:
+                return index
+    known = ", ".join(class_names) if class_names else f"0 to {count - 1} (no class names were given)"
+    raise InputError(f"class {name!r}", expected=f"one of {known}")
+
+
+def _checked_targets(targets: Sequence[int] | np.ndarray | Tensor, count: int, class_count: int) -> Tensor:
+    try:
+        given = torch.as_tensor(targets)
+    except (TypeError, ValueError, RuntimeError) as error:  # of names, or of rows of different lengths
+        raise InputError(
+            "targets", expected=f"({count},) or ({count}, K) class indices, one row an image", found=f"{targets!r:.60}"
+        ) from error
+    found = given[:, None] if given.ndim == 1 else given
+    if found.ndim != 2 or len(found) != count or found.is_floating_point() or found.dtype is torch.bool:
+        shape = f"{tuple(given.shape)} of {str(found.dtype).removeprefix('torch.')}"
+        raise InputError("targets", expected=f"({count},) or ({count}, K) class indices, one row an image", found=shape)
+    found = found.long()
+    if found.numel() == 0 or int(found.min()) < 0 or int(found.max()) >= class_count:
+        raise InputError(
+            "targets", expected=f"class indices from 0 to {class_count - 1}", found=found.unique().tolist()
+        )
+    return found
+
+
+def _of_targets(targets: Tensor) -> ChooseRows:
+    return lambda logits, rows: targets[rows].to(logits.device)
+
+
+def _of_classes(indices: list[int]) -> ChooseRows:
+    return lambda logits, rows: torch.tensor(indices, device=logits.device).expand(len(logits), -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +195,7 @@ def explain(
             (N, tokens, C) or "tokens_first" (tokens, N, C).
 
     Raises:
-        Refusal: an unknown method, layer or class, a wrong number of targets, images of another shape, NaN; `cam` where
+        InputError: an unknown method, layer or class, a wrong number of targets, images of another shape, NaN; `cam` where
             the network bends the logits of these images, as a clip does that noise does not reach.
     """
     images = check_images(images)
@@ -134,10 +218,10 @@ def explain_with(engine: Engine, images: Tensor, choose: ChooseRows, batch_size:
         batch_size: images a forward pass.
 
     Raises:
-        Refusal: NaN in a map or in logits.
+        InputError: NaN in a map or in logits.
     """
     if not isinstance(batch_size, int) or batch_size < 1:
-        raise Refusal(f"batch_size: expected a number of images from 1 on, found {batch_size!r}")
+        raise InputError("batch_size", expected="a number of images from 1 on", found=f"{batch_size!r}")
     parts: list[Batch] = []
     for start in range(0, len(images), batch_size):
         rows = slice(start, min(start + batch_size, len(images)))
@@ -157,7 +241,7 @@ def check_images(images: Tensor | np.ndarray) -> Tensor:
     """The images as a tensor (N, C, H, W).
 
     Raises:
-        Refusal: another shape, no image at all, integers.
+        InputError: another shape, no image at all, integers.
     """
     if isinstance(images, np.ndarray):
         # Flipped ones have negative steps, and those of some files another order of bytes: PyTorch has neither.
@@ -167,10 +251,11 @@ def check_images(images: Tensor | np.ndarray) -> Tensor:
     images = torch.as_tensor(images)
     last = images.ndim == 4 and images.shape[3] == 3 != images.shape[1]
     if images.ndim != 4 or last or images.numel() == 0 or not images.is_floating_point():
-        raise Refusal(
-            f"images: expected (N, C, H, W) of floats, normalised, at least one; found {tuple(images.shape)} of "
-            f"{str(images.dtype).removeprefix('torch.')}; "
-            "wheretolook.models.inputs.to_input makes them of (N, H, W, 3) uint8"
+        raise InputError(
+            "images",
+            expected="(N, C, H, W) of floats, normalised, at least one",
+            found=f"{tuple(images.shape)} of {str(images.dtype).removeprefix('torch.')}",
+            hint="wheretolook.networks.inputs.to_input makes them of (N, H, W, 3) uint8",
         )
     return images
 

@@ -1,7 +1,9 @@
-"""The maps of one model file on one set of prepared images: arrays, logits and their manifest."""
+"""One folder that several processes fill together, and that appears under its name when all are done."""
 
 import hashlib
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,21 +13,50 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wheretolook.base.errors import InputError
+from wheretolook.base.files import check_replaceable, move_folder, sha256_of, write_json
 from wheretolook.cams.engine import Engine, build_engine
-from wheretolook.cams.journal import Journal, state_folder
-from wheretolook.cams.manifest import EVERY_CLASS_UP_TO, FORMAT, LOGITS, RANDOM, array_name, map_classes_of
 from wheretolook.cams.random_weights import chosen_rows, random_maps
-from wheretolook.cams.shared_folder import shared_state
 from wheretolook.cams.stream import Work, create_arrays, fill_arrays, shapes
-from wheretolook.data.atomic import write_json
-from wheretolook.data.hashing import sha256_of
-from wheretolook.data.prepared import Prepared
-from wheretolook.data.refusal import Refusal
-from wheretolook.execution.ranks import Ranks
-from wheretolook.models.card import Card
-from wheretolook.models.checkpoint import load_model
-from wheretolook.models.class_match import match_classes
-from wheretolook.models.inputs import model_input
+from wheretolook.dataset.prepared import Prepared
+from wheretolook.mapstore.store import EVERY_CLASS_UP_TO, FORMAT, LOGITS, RANDOM, array_name, map_classes_of
+from wheretolook.networks.card import Card
+from wheretolook.networks.checkpoint import load_model
+from wheretolook.networks.class_match import match_classes
+from wheretolook.networks.inputs import model_input
+from wheretolook.runtime.distributed import Ranks
+from wheretolook.runtime.resumable import Journal, discard_unless_begun, prepare_state, remove_states, state_folder
+
+
+@contextmanager
+def shared_state(state: Path, path: Path, ranks: Ranks, create: Callable[[Path], None]) -> Iterator[Path]:
+    """One folder for all ranks to fill; it replaces `path` when every rank has come to the end of the block.
+
+    Yields:
+        Where it is until then: `maps` in the state's folder.
+
+    Args:
+        state: the state's folder, where rank 0 says it is; what a killed run left there is taken up again.
+        path: the final name.
+        ranks: the processes that share the work.
+        create: fills a new folder with what all ranks then write into.
+    """
+    # As rank 0 says: devices may differ between ranks, and with them what a state is named by.
+    state = ranks.gathered(state)[0]
+    try:
+        if ranks.leads:
+            check_replaceable(path)
+            prepare_state(state, create)
+        ranks.wait()
+        yield state / "maps"
+        ranks.wait()
+        if ranks.leads:
+            move_folder(state / "maps", path)
+            remove_states(state.parent.parent, state.parent.name)
+        ranks.wait()
+    finally:
+        if ranks.leads:
+            discard_unless_begun(state)
 
 
 @dataclass(frozen=True)
@@ -67,7 +98,7 @@ def export_maps(
         On rank 0 the manifest, as it stands in `folder/manifest.json`; elsewhere an empty one.
 
     Raises:
-        Refusal: the model's classes or input size are not those of the images, an unknown method or layer, no
+        InputError: the model's classes or input size are not those of the images, an unknown method or layer, no
             last layer, or NaN.
     """
     network, card = load_model(model, ranks.device)
@@ -102,9 +133,11 @@ def export_maps(
 def check_size(model: Path, card: Card, size: int) -> None:
     """Refuse images of another size than the model's own: resized twice, they would not be what was explained."""
     if card.input_size != size:
-        raise Refusal(
-            f"{model}: expected images of {card.input_size} pixels, found prepared ones of {size}; "
-            f"set prepare.size to {card.input_size}"
+        raise InputError(
+            model,
+            expected=f"images of {card.input_size} pixels",
+            found=f"prepared ones of {size}",
+            hint=f"set prepare.size to {card.input_size}",
         )
 
 
@@ -112,9 +145,11 @@ def check_last_layer(card: Card, layers: tuple[str, ...] | None) -> None:
     """Refuse to leave out the last layer: its maps stand for the model, and statements rest on nothing else."""
     last = card.layers[-1]
     if layers is not None and last not in layers:
-        raise Refusal(
-            f"export.layers: expected the last layer, {last}, among them, since statements rest on its maps; found "
-            f'{", ".join(layers)}; add it, or write "all"'
+        raise InputError(
+            "export.layers",
+            expected=f"the last layer, {last}, among them, since statements rest on its maps",
+            found=", ".join(layers),
+            hint='add it, or write "all"',
         )
 
 

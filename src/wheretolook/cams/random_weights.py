@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from wheretolook.data.prepared import TEST, Prepared
-from wheretolook.models.card import Card
-from wheretolook.models.inputs import model_input
-from wheretolook.models.layered import Network
-from wheretolook.models.network import build_network
+from wheretolook.dataset.prepared import TEST, Prepared
+from wheretolook.networks.build_network import build_network
+from wheretolook.networks.card import Card
+from wheretolook.networks.inputs import model_input
+from wheretolook.networks.layered import Network
 
 A_CLASS = 50  # images of a class at most
 FIRST_SEED = 100_000  # no model's: what a model began with is none of those that have nothing to do with it

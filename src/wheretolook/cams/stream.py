@@ -1,4 +1,4 @@
-"""Maps of many images: batch by batch from a memory-mapped array, in place into `.npy` opened for writing."""
+"""Image files, read as if they stood in one array."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -11,20 +11,51 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from wheretolook.cams.compute import Batch
+from wheretolook.base.errors import InputError
+from wheretolook.base.resources import create_array, usable_cores
+from wheretolook.cams.compute import Batch, ChooseRows, Say, compute_in_parts
 from wheretolook.cams.engine import Engine
-from wheretolook.cams.files import ImageFiles
-from wheretolook.cams.finite import SHOWN, NotFinite
-from wheretolook.cams.journal import Journal
-from wheretolook.cams.manifest import LOGITS, array_name
 from wheretolook.cams.methods.method import Method
-from wheretolook.cams.parts import ChooseRows, Say, compute_in_parts
-from wheretolook.data.limits import usable_cores
-from wheretolook.data.refusal import Refusal
-from wheretolook.data.space import create_array
-from wheretolook.execution.interruption import noting_interruption
-from wheretolook.execution.ranks import Ranks
-from wheretolook.execution.workers import in_workers
+from wheretolook.images.decode import decode_image, to_square
+from wheretolook.layers.layout import SHOWN, NotFinite
+from wheretolook.mapstore.store import LOGITS, array_name
+from wheretolook.runtime.distributed import Ranks
+from wheretolook.runtime.resumable import Journal
+from wheretolook.runtime.workers import in_workers, noting_interruption
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """Files as an array of images (N, S, S, 3) uint8 that is never whole in memory: `files[0:64]` decodes 64.
+
+    Attributes:
+        paths: the files, in order.
+        size: S, pixels.
+        fit: how an image becomes a square: "stretch", "pad" or "crop".
+    """
+
+    paths: Sequence[Path]
+    size: int
+    fit: str
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """Decode some images, (n, S, S, 3) uint8.
+
+        Raises:
+            InputError: a file is no image.
+        """
+        return np.stack([self.read(path) for path in self.paths[rows]])
+
+    def read(self, path: Path) -> np.ndarray:
+        """Decode one image, (S, S, 3) uint8.
+
+        Raises:
+            InputError: the file is no image.
+        """
+        return to_square(decode_image(path), self.size, self.fit)
 
 
 @dataclass(frozen=True)
@@ -91,7 +122,7 @@ def fill_arrays(
         command: which says what there is to say.
 
     Raises:
-        Refusal: NaN or infinity in a map or in logits, with the layer and the images; or an interruption.
+        InputError: NaN or infinity in a map or in logits, with the layer and the images; or an interruption.
     """
     arrays = {name: np.load(folder / name, mmap_mode="r+") for name in shapes(work, len(images))}
     blocks = [slice(start, min(start + batch_size, len(images))) for start in range(0, len(images), batch_size)]
@@ -141,11 +172,11 @@ def _filled(
 def _stop(journal: Journal | None, arrays: dict[str, np.memmap], why: str, count: int) -> None:
     """End in order, where somebody asked for it."""
     if journal is None:
-        raise Refusal(f"{why}; nothing is saved: run it again")
+        raise InputError(why, hint="nothing is saved: run it again")
     journal.save(partial(_flush, arrays))
-    raise Refusal(
-        f"{why} after {len(journal)} of {count} batches; all of it is saved: the same command, or "
-        '"dvc repro", goes on from there'
+    raise InputError(
+        f"{why} after {len(journal)} of {count} batches",
+        hint='all of it is saved: the same command, or "dvc repro", goes on from there',
     )
 
 

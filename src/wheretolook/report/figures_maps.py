@@ -7,15 +7,12 @@ from unicodedata import east_asian_width
 
 import numpy as np
 
-from wheretolook.analysis.maps.target import open_target
-from wheretolook.cams.store import Maps
-from wheretolook.data.prepared import Prepared
-from wheretolook.report.canvas import INK, PICTURE, WRONG, bare, caption, drawing, show_overlay, strength, title
-from wheretolook.report.gallery import Gallery
-from wheretolook.report.results import Results
-from wheretolook.report.sanity import MARK, fails_sanity
-from wheretolook.report.shown import FIGURE, shown_classes
-from wheretolook.report.views import View, mean_images, of_rows, overlays_of, views_of
+from wheretolook.analysis.explained import open_target
+from wheretolook.dataset.prepared import Prepared
+from wheretolook.mapstore.store import Maps
+from wheretolook.report.drawing import INK, PICTURE, WRONG, bare, caption, drawing, show_overlay, strength, title
+from wheretolook.report.gallery import Gallery, View, mean_images, of_rows, overlays_of, views_of
+from wheretolook.report.loaded import FIGURE, MARK, Results, fails_sanity, shown_classes
 from wheretolook.report.words import percent
 
 if TYPE_CHECKING:

@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wheretolook.analysis.agreement.agreement_rows import NULLS
-from wheretolook.cams.method_order import cam_first
-from wheretolook.report.canvas import ACCENT, MODELS, SOFT, WRONG, bare, drawing, legend_below, title
-from wheretolook.report.metrics import shared_evidence_of
-from wheretolook.report.results import Results
-from wheretolook.report.sanity import MARK, fails_sanity
-from wheretolook.report.shown import FIGURE, PAGE, shown_classes
+from wheretolook.analysis.agreement.agreement_table import NULLS
+from wheretolook.mapstore.store import cam_first
+from wheretolook.report.drawing import ACCENT, MODELS, SOFT, WRONG, bare, drawing, legend_below, title
+from wheretolook.report.loaded import FIGURE, MARK, PAGE, Results, fails_sanity, shown_classes
+from wheretolook.report.plots import shared_evidence_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

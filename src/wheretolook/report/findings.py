@@ -6,12 +6,11 @@ from math import log
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from wheretolook.report.baselines import baseline_of, judged_classes, judged_models, prediction_alerts
-from wheretolook.report.metrics import localisation_of
-from wheretolook.report.results import Results
+from wheretolook.report.guessing import baseline_of, data_alerts, judged_classes, judged_models, prediction_alerts
+from wheretolook.report.loaded import Results
+from wheretolook.report.plots import localisation_of
 from wheretolook.report.sections_data import data_costs
 from wheretolook.report.sections_statements import statement_overview
-from wheretolook.report.trained_on import data_alerts
 from wheretolook.report.words import count, listed, percent_span, span
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from wheretolook.data.atomic import write_json
+from wheretolook.base.files import write_json
 
 # Stands in the page where the revision goes.
 PLACE = "[[the git revision]]"

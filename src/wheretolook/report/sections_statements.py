@@ -4,8 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from wheretolook.analysis.statements.statement import Kind, Scope, Statement, Verdict
-from wheretolook.report.results import Results
-from wheretolook.report.shown import FIGURE, PAGE
+from wheretolook.report.loaded import FIGURE, PAGE, Results
 from wheretolook.report.statement_words import (
     CUES,
     VERDICTS,

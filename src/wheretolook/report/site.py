@@ -1,32 +1,78 @@
-"""reports/site/index.html: one page, with its styles, scripts, pictures and maps inside, that opens from disk."""
+"""reports/data.json: what the page says, for scripts of one's own and for the comparison of two revisions."""
 
 import json
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from wheretolook.analysis.agreement.agreement_rows import NULLS
-from wheretolook.cams.store import Maps
-from wheretolook.data.readable import visible
-from wheretolook.report.baselines import baseline_of, baseline_rows
-from wheretolook.report.colours import diverging, sequential
-from wheretolook.report.findings import alerts_of, measured_findings, still_falling
-from wheretolook.report.pagedata import PageData
-from wheretolook.report.results import TARGET, Results
+import numpy as np
+
+from wheretolook.analysis.agreement.agreement_table import NULLS
+from wheretolook.base.display import visible
+from wheretolook.dataset.prepared import Prepared
+from wheretolook.mapstore.store import Maps
+from wheretolook.report.drawing import diverging, sequential
+from wheretolook.report.findings import alerts_of, findings_of, measured_findings, still_falling
+from wheretolook.report.gallery import Gallery
+from wheretolook.report.guessing import all_on_these, baseline_of, baseline_rows, seen_words
+from wheretolook.report.loaded import PAGE, TARGET, Results, shown_classes
+from wheretolook.report.page_data import PageData
+from wheretolook.report.plots import metrics_of
 from wheretolook.report.revision import PLACE
-from wheretolook.report.sections import confusions, head_rows, located, model_rows, split_baselines, training_charts
-from wheretolook.report.sections_agreement import SHAPES, agreement_note, agreements, nothing_compared
-from wheretolook.report.sections_curves import curves_section
-from wheretolook.report.sections_data import audit_section
-from wheretolook.report.sections_differences import differences_section
-from wheretolook.report.sections_faithfulness import faithfulness_section
-from wheretolook.report.sections_located import located_section
-from wheretolook.report.sections_provenance import provenance_section
-from wheretolook.report.sections_sanity import sanity_section
+from wheretolook.report.sections_agreement import (
+    SHAPES,
+    agreement_note,
+    agreements,
+    differences_section,
+    nothing_compared,
+)
+from wheretolook.report.sections_data import audit_section, provenance_section
+from wheretolook.report.sections_faithfulness import faithfulness_section, sanity_section
+from wheretolook.report.sections_localisation import located_section
+from wheretolook.report.sections_models import (
+    confusions,
+    curves_section,
+    head_rows,
+    located,
+    model_rows,
+    split_baselines,
+    training_charts,
+)
 from wheretolook.report.sections_statements import statements_section
-from wheretolook.report.shown import PAGE, shown_classes
-from wheretolook.report.trained_on import all_on_these, seen_words
 from wheretolook.report.words import NOTHING, count, listed
+
+
+def data_of(results: Results, prepared: Prepared, gallery: Gallery) -> dict[str, Any]:
+    """Findings, metrics, and the gallery's images with each model's scores and how far their maps stand apart.
+
+    Figures are rounded to six digits; disagreement is null where it does not exist.
+    """
+    chosen = prepared.index.iloc[gallery.rows]
+    return {
+        "format": 1,
+        "split": results.split,
+        "class_names": list(results.class_names),
+        "models": list(results.names),
+        "data": next(iter(results.exports.values()))["data"]["sha256"],
+        "findings": findings_of(results),
+        "metrics": metrics_of(results),
+        "gallery": {
+            "of": gallery.total,
+            "method": gallery.method,
+            "images": [
+                {
+                    "image_id": image_id,
+                    "class_name": class_name,
+                    "disagreement": round(float(apart), 6) if np.isfinite(apart) else None,
+                    "scores": {name: [round(float(s), 6) for s in gallery.scores[name][i]] for name in results.names},
+                }
+                for i, (image_id, class_name, apart) in enumerate(
+                    zip(chosen["image_id"], chosen["class_name"], gallery.disagreement, strict=True)
+                )
+            ],
+        },
+    }
+
 
 STYLES = ("style.css", "explore.css")
 # In the order in which one builds on another.

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from wheretolook.analysis.agreement.agreement_rows import NULLS
+from wheretolook.analysis.agreement.agreement_table import NULLS
 from wheretolook.analysis.statements.statement import Figure, Kind, Reason, Scope, Statement, Verdict
 from wheretolook.analysis.statements.statement import statement_from_json as read_statement
 from wheretolook.report.words import count, listed, number, percent

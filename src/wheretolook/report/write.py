@@ -4,27 +4,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wheretolook.cams.store import Maps
-from wheretolook.data.atomic import replacing_folder, write_json, write_text
-from wheretolook.data.prepared import Prepared
-from wheretolook.report.datafile import data_of
+from wheretolook.base.files import replacing_folder, write_json, write_text
+from wheretolook.dataset.prepared import Prepared
+from wheretolook.mapstore.store import Maps
 from wheretolook.report.figures_maps import draw_classes, draw_images, draw_layers
 from wheretolook.report.figures_results import draw_agreement, draw_confusion, draw_localisation, draw_training
 from wheretolook.report.gallery import Gallery
-from wheretolook.report.metrics import metrics_of
-from wheretolook.report.pagedata import page_data
+from wheretolook.report.loaded import Results
+from wheretolook.report.page_data import page_data
 from wheretolook.report.plots import (
     agreement_table,
     confusion_table,
+    curves_table,
     faithfulness_table,
     layers_table,
     localisation_table,
+    metrics_of,
+    sanity_table,
     training_table,
 )
-from wheretolook.report.plots_score import curves_table, sanity_table
-from wheretolook.report.results import Results
 from wheretolook.report.revision import name_revision
-from wheretolook.report.site import page_of
+from wheretolook.report.site import data_of, page_of
 from wheretolook.report.statement_words import statements_markdown
 from wheretolook.report.summary import summary_of
 

@@ -2,15 +2,10 @@ import numpy as np
 import pytest
 
 from wheretolook.analysis.agreement import measured as blockwise
-from wheretolook.analysis.agreement.correlated import Images, correlated
-from wheretolook.analysis.agreement.distance import CENTRES
-from wheretolook.analysis.agreement.iou import TOP_FIFTH
+from wheretolook.analysis.agreement.correlated import Counted, Images, PairedFigure, correlated
 from wheretolook.analysis.agreement.measured import measured
-from wheretolook.analysis.agreement.paired import Counted, PairedFigure
-from wheretolook.analysis.agreement.ssim import STRUCTURE
-from wheretolook.analysis.maps.blocks import whole_group_blocks
-from wheretolook.analysis.maps.centre import centre_prior
-from wheretolook.analysis.maps.correlation import correlate
+from wheretolook.analysis.agreement.measures import CENTRES, STRUCTURE, TOP_FIFTH
+from wheretolook.analysis.grid import centre_prior, correlate, whole_group_blocks
 
 RNG = np.random.default_rng(0)
 GRID = (7, 7)

@@ -1,8 +1,7 @@
 import numpy as np
 
-from wheretolook.analysis.agreement.counted_once import counted_once
-from wheretolook.analysis.agreement.pairs import Comparison
-from wheretolook.analysis.maps.target import Target
+from wheretolook.analysis.agreement.study import Comparison, counted_once
+from wheretolook.analysis.explained import Target
 
 LABELS = np.zeros(9, dtype=np.int64)
 MAPS = {name: np.random.default_rng(i).normal(size=(9, 2, 3, 3)).astype(np.float32) for i, name in enumerate("abc")}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from wheretolook.analysis.agreement.distance import centre_of_mass, cross_distance, distance
+from wheretolook.analysis.agreement.measures import centre_of_mass, cross_distance, distance
 
 
 def test_centre_of_one_cell_is_its_middle_and_negative_cells_do_not_pull() -> None:

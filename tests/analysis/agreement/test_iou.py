@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from wheretolook.analysis.agreement.iou import cross_overlap, overlap, top_fifth
-from wheretolook.analysis.agreement.measure import select
+from wheretolook.analysis.agreement.measures import cross_overlap, overlap, select, top_fifth
 
 RNG = np.random.default_rng(0)
 A, B = RNG.normal(size=(2, 600, 7, 7)).astype(np.float32)

@@ -3,8 +3,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from wheretolook.analysis.agreement import others as others_module
-from wheretolook.analysis.agreement.others import OtherImages, partners
+from wheretolook.analysis.agreement import agreement_baselines as others_module
+from wheretolook.analysis.agreement.agreement_baselines import OtherImages, partners
 
 GROUPS = np.array([3, 1, 1, 2, 3, 3])
 A, B = np.random.default_rng(0).normal(size=(2, 6))

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from wheretolook.analysis.agreement.pairs import comparisons, kind_of_pair
-from wheretolook.cams.store import Maps
+from wheretolook.analysis.agreement.study import comparisons, kind_of_pair
+from wheretolook.mapstore.store import Maps
 
 
 def maps(name: str, names: list[str], layers: tuple[str, ...] = ("block1", "block2")) -> Maps:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from tests.analysis.made import make
-from wheretolook.analysis.agreement.random_null import add_random_null, against_random, random_nulls
+from wheretolook.analysis.agreement.agreement_baselines import add_random_null, against_random, random_nulls
 from wheretolook.analysis.agreement.study import Study, load_study
-from wheretolook.analysis.maps.correlation import correlate
-from wheretolook.data.prepared import load_prepared
+from wheretolook.analysis.grid import correlate
+from wheretolook.dataset.prepared import load_prepared
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
-from wheretolook.analysis.agreement.ssim import RANGE, local_moments, similarity
+from wheretolook.analysis.agreement.measures import RANGE, local_moments, similarity
 
 RNG = np.random.default_rng(0)
 A, B = RNG.normal(size=(2, 20, 9, 11)).astype(np.float32)

@@ -1,8 +1,7 @@
 import numpy as np
 
-from wheretolook.analysis.classes.apart import apart_maps
-from wheretolook.analysis.maps.contrast import contrast
-from wheretolook.analysis.maps.target import Target
+from wheretolook.analysis.classes.overlays import apart_maps
+from wheretolook.analysis.explained import Target, contrast
 
 RNG = np.random.default_rng(0)
 LABELS = np.repeat([0, 1, 2], [3, 4, 6])

@@ -3,7 +3,7 @@ import pytest
 
 from wheretolook.analysis.classes.contributions import Contributions
 from wheretolook.analysis.classes.pair_differences import PairDifference, pair_differences
-from wheretolook.analysis.located.places import share_at_odds
+from wheretolook.analysis.localisation.common_place import share_at_odds
 
 COUNT = 120
 OWN = np.arange(COUNT) % 2 == 0

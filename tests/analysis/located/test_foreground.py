@@ -5,15 +5,20 @@ import pytest
 from skimage.filters import threshold_otsu
 
 from tests.analysis.made import SIZE, make
-from wheretolook.analysis.located.foreground import BINS, estimate_foreground, otsu_thresholds
-from wheretolook.analysis.located.foreground_energy import estimate, has_foreground, stream_foreground
-from wheretolook.analysis.located.localise import Sample
-from wheretolook.analysis.maps.target import Target
-from wheretolook.analysis.statistics.groups import group_codes
-from wheretolook.cams.store import load_maps
-from wheretolook.data.labels import EVIDENCE, FOREGROUND
-from wheretolook.data.prepared import Prepared, load_prepared
-from wheretolook.data.synthetic import render_cell
+from wheretolook.analysis.explained import Target
+from wheretolook.analysis.localisation.foreground import (
+    BINS,
+    estimate,
+    estimate_foreground,
+    has_foreground,
+    otsu_thresholds,
+    stream_foreground,
+)
+from wheretolook.analysis.localisation.localise import Sample
+from wheretolook.analysis.statistics.bootstrap import group_codes
+from wheretolook.dataset.prepared import EVIDENCE, FOREGROUND, Prepared, load_prepared
+from wheretolook.mapstore.store import load_maps
+from wheretolook.sources.synthetic import render_cell
 
 RNG = np.random.default_rng(0)
 

@@ -2,19 +2,21 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from wheretolook.analysis.located.energy import area_share, energy_ceiling, energy_inside
-from wheretolook.analysis.located.localisation import class_figures, image_figures
-from wheretolook.analysis.located.pointing import pointing_chance, pointing_hits
-from wheretolook.analysis.located.ranking import (
+from wheretolook.analysis.grid import centre_prior, regions_on_grid
+from wheretolook.analysis.localisation.energy import (
     THRESHOLDS,
+    area_share,
     area_under_roc,
     average_precision,
     best_threshold,
+    energy_ceiling,
+    energy_inside,
+    pointing_chance,
+    pointing_hits,
     rank_cells,
     thresholded_iou,
 )
-from wheretolook.analysis.maps.centre import centre_prior
-from wheretolook.analysis.maps.regions import regions_on_grid
+from wheretolook.analysis.localisation.localise import class_figures, image_figures
 
 MASK = np.array([[[2, 0, 0, 0], [0, 0, 0, 0], [1, 1, 255, 255], [3, 1, 255, 255]]], dtype=np.uint8)
 REGIONS = regions_on_grid(MASK, (2, 2))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wheretolook.analysis.located.localise import Sample, over_shared_images
+from wheretolook.analysis.localisation.localise import Sample, over_shared_images
 
 
 def test_layers_are_averaged_over_images_on_which_each_has_a_positive_part() -> None:

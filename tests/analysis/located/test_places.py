@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from wheretolook.analysis.located.places import joined, odds_ratio, on_regions
-from wheretolook.analysis.maps.regions import Regions
+from wheretolook.analysis.grid import Regions
+from wheretolook.analysis.localisation.common_place import joined, odds_ratio, on_regions
 
 
 def regions(evidence: np.ndarray, foreground: np.ndarray | None = None) -> Regions:

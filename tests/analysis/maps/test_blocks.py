@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wheretolook.analysis.maps.blocks import BLOCK_BYTES, row_blocks, whole_group_blocks
+from wheretolook.analysis.grid import BLOCK_BYTES, row_blocks, whole_group_blocks
 
 
 def test_rows_come_once_each_and_in_order() -> None:

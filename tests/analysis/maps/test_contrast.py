@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from wheretolook.analysis.maps.contrast import contrast, contrast_with_mean, contrast_with_rivals
+from wheretolook.analysis.explained import contrast, contrast_with_mean, contrast_with_rivals
 
 MAPS = np.random.default_rng(0).normal(size=(5, 3, 4, 4)).astype(np.float32)
 

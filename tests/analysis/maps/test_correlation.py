@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from wheretolook.analysis.maps.correlation import average_ranks, correlate, correlate_maps, standardise
+from wheretolook.analysis.grid import average_ranks, correlate, correlate_maps, standardise
 
 RNG = np.random.default_rng(0)
 A, B = RNG.normal(size=(2, 600, 49)).astype(np.float32)

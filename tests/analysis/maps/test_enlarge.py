@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from wheretolook.analysis.maps.enlarge import enlarge
+from wheretolook.analysis.grid import enlarge
 
 
 def test_enlarging_is_torchs_bilinear_interpolation() -> None:

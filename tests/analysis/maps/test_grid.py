@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wheretolook.analysis.maps.grid import area_weights, common_grid, to_grid
+from wheretolook.analysis.grid import area_weights, common_grid, to_grid
 
 
 def test_halving_takes_the_mean_of_four_cells() -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from wheretolook.analysis.maps.moments import RunningMoments
+from wheretolook.analysis.grid import RunningMoments
 
 
 def test_blocks_of_any_size_give_numpys_mean_and_spread() -> None:

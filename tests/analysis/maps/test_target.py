@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.analysis.made import make
-from wheretolook.analysis.maps.target import foremost, open_foremost, open_primary, open_target
-from wheretolook.cams.store import Maps, load_maps
-from wheretolook.data.prepared import load_prepared
-from wheretolook.data.refusal import Refusal
+from wheretolook.analysis.explained import foremost, open_foremost, open_primary, open_target
+from wheretolook.base.errors import InputError
+from wheretolook.dataset.prepared import load_prepared
+from wheretolook.mapstore.store import Maps, load_maps
 
 
 def test_nan_is_refused_with_the_file_the_image_and_the_remedy(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_nan_is_refused_with_the_file_the_image_and_the_remedy(tmp_path: Path) -
         with (
             np.errstate(invalid="ignore"),
             pytest.raises(
-                Refusal,
+                InputError,
                 match=re.escape(str(folder / "cam.block2.npy")) + found + 'run "dvc repro -sf export@last-0"',
             ),
         ):
@@ -59,5 +59,7 @@ def test_cam_of_the_last_layer_stands_for_a_model_or_else_the_first_method_there
     if pair:
         assert open_foremost(maps, labels)[:2] == pair
     else:
-        with pytest.raises(Refusal, match="of the last layer, block2, that differ by class; found activation; add cam"):
+        with pytest.raises(
+            InputError, match="of the last layer, block2, that differ by class; found activation; add cam"
+        ):
             open_foremost(maps, labels)

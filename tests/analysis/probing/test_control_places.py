@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from wheretolook.analysis.probing.control_places import best_like, donor_of, places_like, region_pixels
-from wheretolook.data.labels import BACKGROUND, EVIDENCE, FOREGROUND, MARK
+from wheretolook.analysis.probing.infills import best_like, donor_of, places_like, region_pixels
+from wheretolook.dataset.prepared import BACKGROUND, EVIDENCE, FOREGROUND, MARK
 
 
 def scene(evidence: tuple[slice, slice] = (slice(10, 15), slice(12, 20))) -> np.ndarray:

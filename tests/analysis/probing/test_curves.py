@@ -12,19 +12,20 @@ from torch import Tensor, nn
 from torchcam.metrics import ClassificationMetric, DeletionInsertionMetric
 
 from tests.analysis.made import SIZE, make
-from wheretolook.analysis.probing.curves import (
+from wheretolook.analysis.probing.model_curves import (
     area_under,
     class_curves,
     drop_and_increase,
+    map_curves,
+    model_curves,
     pixel_counts,
     soft_masks,
 )
-from wheretolook.analysis.probing.model_curves import map_curves, model_curves
-from wheretolook.cams.store import load_maps
-from wheretolook.data.prepared import load_prepared
-from wheretolook.models.card import Card, read_card
-from wheretolook.models.inputs import to_input
-from wheretolook.models.network import build_network
+from wheretolook.dataset.prepared import load_prepared
+from wheretolook.mapstore.store import load_maps
+from wheretolook.networks.build_network import build_network
+from wheretolook.networks.card import Card, read_card
+from wheretolook.networks.inputs import to_input
 
 RNG = np.random.default_rng(0)
 MAPS = RNG.normal(size=(6, 7, 7)).astype(np.float32)

@@ -3,16 +3,19 @@ import pytest
 import torch
 from pytorch_grad_cam.metrics.road import NoisyLinearImputer
 
-from wheretolook.analysis.probing.faithfulness import class_faithfulness, log_odds
-from wheretolook.analysis.probing.imputation import LinearImputer, fill_from_frame
-from wheretolook.analysis.probing.removal import evidence_pixels, first_pixels, pixel_ranks
-from wheretolook.analysis.probing.removed_images import (
+from wheretolook.analysis.probing.faithfulness import (
     another_of_class,
     choose_images,
+    class_faithfulness,
+    evidence_pixels,
     filled_images,
+    first_pixels,
+    log_odds,
+    pixel_ranks,
     pixels_of,
     removals_of,
 )
+from wheretolook.analysis.probing.imputation import LinearImputer, fill_from_frame
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (3, 12, 12, 3), dtype=np.uint8)

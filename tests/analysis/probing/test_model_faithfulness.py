@@ -9,7 +9,7 @@ from tests.analysis.untrained import make_untrained, probed
 from wheretolook.analysis.probing import model_faithfulness as perturb
 from wheretolook.analysis.probing.model_faithfulness import run
 from wheretolook.analysis.probing.probe import CHANGED
-from wheretolook.models.checkpoint import load_model
+from wheretolook.networks.checkpoint import load_model
 
 
 @pytest.fixture(scope="module")

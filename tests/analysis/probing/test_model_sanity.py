@@ -6,25 +6,29 @@ import torch
 from scipy.stats import spearmanr
 
 from tests.analysis.made import SIZE, make
-from wheretolook.analysis.maps.target import open_target
-from wheretolook.analysis.probing.model_sanity import (
+from wheretolook.analysis.explained import open_target
+from wheretolook.analysis.probing.random_networks import FIRST_SEED, Cascade, fresh_network, frozen
+from wheretolook.analysis.probing.sanity import (
     IMAGES,
+    MARGIN,
+    alikeness,
     cascade,
+    crossed_interval,
     engine_for,
+    likeness,
     model_sanity,
+    sanity_result,
     true_class_maps,
 )
-from wheretolook.analysis.probing.randomised import FIRST_SEED, Cascade, fresh_network, frozen
-from wheretolook.analysis.probing.sanity import MARGIN, alikeness, crossed_interval, likeness, sanity_result
-from wheretolook.cams import parts
+from wheretolook.cams import compute as parts
 from wheretolook.cams.export import ExportOptions, export_maps
-from wheretolook.cams.store import load_maps
-from wheretolook.data.prepared import load_prepared
-from wheretolook.execution.ranks import joined_ranks
-from wheretolook.models.card import read_card
-from wheretolook.models.checkpoint import save_model
-from wheretolook.models.inputs import model_input
-from wheretolook.models.network import build_network
+from wheretolook.dataset.prepared import load_prepared
+from wheretolook.mapstore.store import load_maps
+from wheretolook.networks.build_network import build_network
+from wheretolook.networks.card import read_card
+from wheretolook.networks.checkpoint import save_model
+from wheretolook.networks.inputs import model_input
+from wheretolook.runtime.distributed import joined_ranks
 
 RNG = np.random.default_rng(0)
 MAPS = RNG.normal(size=(30, 5, 5)).astype(np.float32)

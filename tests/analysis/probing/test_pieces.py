@@ -12,12 +12,11 @@ import pytest
 import torch
 
 from tests.analysis.untrained import make_untrained, probed
-from wheretolook.analysis.probing import pieces
-from wheretolook.analysis.probing.pieces import Pieces, kept_pieces
-from wheretolook.data.atomic import write_json
-from wheretolook.data.hashing import sha256_of
-from wheretolook.data.refusal import Refusal
-from wheretolook.execution import state_key
+from wheretolook.base.errors import InputError
+from wheretolook.base.files import sha256_of, write_json
+from wheretolook.runtime import resumable as pieces
+from wheretolook.runtime import resumable as state_key
+from wheretolook.runtime.resumable import Pieces, kept_pieces
 
 CPU = torch.device("cpu")
 ASKED = {"images": 24, "draws": 3, "steps": 2}
@@ -81,7 +80,7 @@ def test_ctrl_c_finishes_the_piece_saves_and_says_how_to_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     undisturbed = probed(root, **ASKED)
-    with monkeypatch.context() as patch, pytest.raises(Refusal, match=r"SIGINT after 3 pieces.*goes on from there"):
+    with monkeypatch.context() as patch, pytest.raises(InputError, match=r"SIGINT after 3 pieces.*goes on from there"):
         counting(patch, 2, press_ctrl_c)
         probed(root, **ASKED)
     after = counting(monkeypatch)

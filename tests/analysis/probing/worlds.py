@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wheretolook.analysis.maps.target import Target
-from wheretolook.analysis.probing.changed_images import Probed
+from wheretolook.analysis.explained import Target
+from wheretolook.analysis.probing.effects import Probed
 from wheretolook.analysis.probing.model_faithfulness import run
-from wheretolook.data.labels import EVIDENCE, FOREGROUND
-from wheretolook.models.card import Card
+from wheretolook.dataset.prepared import EVIDENCE, FOREGROUND
+from wheretolook.networks.card import Card
 
 SIDE, GRID, BLOB = 32, 8, 4
 HUES = ((200, 120, 140), (140, 120, 200))  # of a thing of class 0, and of class 1, where hue tells them apart

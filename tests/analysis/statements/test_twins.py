@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from wheretolook.analysis.statements.recipes import recipes_of
+from wheretolook.analysis.statements.recipes import find_twins, recipes_of
 from wheretolook.analysis.statements.statement import Twin
-from wheretolook.analysis.statements.twins import find_twins
 
 RNG = np.random.default_rng(0)
 LABELS = np.arange(60) % 2

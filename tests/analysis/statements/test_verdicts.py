@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wheretolook.analysis.agreement.agreement_rows import NULLS
-from wheretolook.analysis.agreement.paired import Counted
+from wheretolook.analysis.agreement.agreement_table import NULLS
+from wheretolook.analysis.agreement.correlated import Counted
 from wheretolook.analysis.classes.pair_differences import PairDifference
-from wheretolook.analysis.located.places import OnRegion
-from wheretolook.analysis.statements.findings import Findings, Interventions, Sampling, components
+from wheretolook.analysis.localisation.common_place import OnRegion
+from wheretolook.analysis.statements.pooled import Findings, Interventions, Sampling, components
 from wheretolook.analysis.statements.recipes import over_seeds
 from wheretolook.analysis.statements.statement import Kind, Reason, Scope, Statement, Verdict
 from wheretolook.analysis.statements.verdicts import Obstacle, statements_of

@@ -4,12 +4,17 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from wheretolook.analysis.located.by_group import group_figures
-from wheretolook.analysis.statistics.balanced_accuracy import balanced_accuracy_interval, scarce_classes
-from wheretolook.analysis.statistics.bootstrap import wilson_interval
-from wheretolook.analysis.statistics.calibration import calibration_floor, expected_calibration_error
-from wheretolook.analysis.statistics.classification import brier_score, classification_scores, softmax
-from wheretolook.analysis.statistics.groups import group_codes, has_groups
+from wheretolook.analysis.localisation.common_place import group_figures
+from wheretolook.analysis.statistics.bootstrap import group_codes, has_groups, wilson_interval
+from wheretolook.analysis.statistics.classification import (
+    balanced_accuracy_interval,
+    brier_score,
+    calibration_floor,
+    classification_scores,
+    expected_calibration_error,
+    scarce_classes,
+    softmax,
+)
 
 
 def test_scores_by_hand() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from wheretolook.analysis.statistics.over_seeds import mean_over_seeds, pairs_over_seeds
+from wheretolook.analysis.statistics.permutation import mean_over_seeds, pairs_over_seeds
 
 RNG = np.random.default_rng(0)
 

@@ -3,7 +3,7 @@ from math import comb, exp
 import numpy as np
 import pytest
 
-from wheretolook.analysis.statistics.relabel import design_of
+from wheretolook.analysis.statistics.permutation import design_of
 
 GROUPS = np.array([0, 0, 1, 1, 2, 2, 3, 4])
 LABELS = np.array([0, 0, 1, 1, 0, 1, 0, 1])  # group 2 holds both classes

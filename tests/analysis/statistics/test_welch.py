@@ -2,9 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_ind
 
-from wheretolook.analysis.statistics.consensus import directed_consensus, partial_conjunction
-from wheretolook.analysis.statistics.relabel import design_of
-from wheretolook.analysis.statistics.welch import place_test
+from wheretolook.analysis.statistics.permutation import design_of, directed_consensus, partial_conjunction, place_test
 
 RNG = np.random.default_rng(0)
 LABELS = np.arange(60) % 2

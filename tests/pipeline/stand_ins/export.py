@@ -12,9 +12,8 @@ def export(name: str, options: tuple[str, ...]) -> None:
     """Write CAMs of one layer, and logits that are their means."""
     import numpy as np
 
-    from wheretolook.data.atomic import write_json
-    from wheretolook.data.hashing import sha256_of
-    from wheretolook.data.prepared import load_prepared
+    from wheretolook.base.files import sha256_of, write_json
+    from wheretolook.dataset.prepared import load_prepared
 
     prepared, model = load_prepared(Path("data/prepared")), sha256_of(Path(f"models/{name}.safetensors"))
     classes, folder = list(prepared.class_names), Path(f"data/cams/{name}")

@@ -10,10 +10,10 @@ import click
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def score(name: str, options: tuple[str, ...]) -> None:
     """Write reports/models/NAME.json."""
-    from wheretolook.cams.store import load_maps
-    from wheretolook.data.atomic import write_json
-    from wheretolook.data.prepared import load_prepared
-    from wheretolook.models.card import read_card
+    from wheretolook.base.files import write_json
+    from wheretolook.dataset.prepared import load_prepared
+    from wheretolook.mapstore.store import load_maps
+    from wheretolook.networks.card import read_card
 
     prepared, maps = load_prepared(Path("data/prepared")), load_maps(Path(f"data/cams/{name}"))
     card, manifest = read_card(Path(f"models/{name}.safetensors")), maps.manifest

@@ -15,8 +15,8 @@ def train(name: str, options: tuple[str, ...]) -> None:
     import numpy as np
     from safetensors.numpy import save_file
 
-    from wheretolook.data.prepared import load_prepared
-    from wheretolook.models.card import METADATA_KEY, Card, card_to_json
+    from wheretolook.dataset.prepared import load_prepared
+    from wheretolook.networks.card import METADATA_KEY, Card, card_to_json
 
     prepared = load_prepared(Path("data/prepared"))
     size = prepared.images.shape[1]

@@ -1,5 +1,7 @@
-"""Agreement of every two models, streamed over their memory-mapped maps."""
+"""Rows of the table of agreement: each figure with its interval, its nulls, and its excess over each null."""
 
+import csv
+import io
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -8,22 +10,126 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from wheretolook.analysis.agreement.agreement_rows import agreement_rows
-from wheretolook.analysis.agreement.correlated import Images, Reader, correlated
-from wheretolook.analysis.agreement.counted_once import Compared, counted_once
-from wheretolook.analysis.agreement.distance import CENTRES
-from wheretolook.analysis.agreement.iou import TOP_FIFTH
+from wheretolook.analysis.agreement.agreement_baselines import (
+    add_random_null,
+    class_members,
+    random_nulls,
+    subset_members,
+)
+from wheretolook.analysis.agreement.correlated import Images, PairedFigure, Reader, correlated
 from wheretolook.analysis.agreement.measured import measured
-from wheretolook.analysis.agreement.paired import PairedFigure
-from wheretolook.analysis.agreement.pairs import Comparison, comparisons
-from wheretolook.analysis.agreement.random_null import add_random_null, random_nulls
-from wheretolook.analysis.agreement.side_by_side import side_by_side
-from wheretolook.analysis.agreement.ssim import STRUCTURE, WINDOW
-from wheretolook.analysis.agreement.study import Study
-from wheretolook.analysis.agreement.subsets import class_members, subset_members
-from wheretolook.analysis.maps.grid import common_grid, to_grid
-from wheretolook.analysis.maps.moments import RunningMoments
-from wheretolook.analysis.maps.target import Target, open_target
+from wheretolook.analysis.agreement.measures import CENTRES, STRUCTURE, TOP_FIFTH, WINDOW, side_by_side
+from wheretolook.analysis.agreement.study import Compared, Comparison, Study, comparisons, counted_once
+from wheretolook.analysis.explained import Target, open_target
+from wheretolook.analysis.grid import RunningMoments, common_grid, to_grid
+from wheretolook.analysis.statistics.bootstrap import FEWEST_IMAGES, Means, mean_intervals
+
+# What agreement is held against, by the name in the tables, in words.
+NULLS = {
+    "other": "maps of other images of the class",
+    "centre": "a blob at the centre",
+    "mean_map": "each model's own mean map",
+    "random": "networks of random weights",
+}
+FIGURE_COLUMNS = (
+    *("figure", "images", "groups", "left_out", "mean", "sd", "low", "high"),
+    *NULLS,
+    *(f"excess_{null}{end}" for null in NULLS for end in ("", "_low", "_high")),
+    *("group_lowest", "group_highest", "group_sd"),
+)
+Row = dict[str, Any]
+
+
+def agreement_rows(
+    figure: PairedFigure, members: np.ndarray, groups: np.ndarray, resamples: int, seed: int
+) -> list[Row]:
+    """One row for each pair of models, over some of the images.
+
+    Args:
+        figure: of n images and P pairs.
+        members: (n, P) bool, the images that belong to the row of each pair.
+        groups: (n,) group of each image.
+        resamples: of each interval.
+        seed: of each interval.
+
+    Returns:
+        P rows with FIGURE_COLUMNS; what does not exist is None. With fewer than 20 images, counts only.
+    """
+    nulls = [null for null in NULLS if null in figure.nulls]
+    names = ("", *nulls, *(f"excess_{null}" for null in nulls))
+    counted = figure.observed.valid & members
+    pairs = members.shape[1]
+    rows = [_counts(figure.name, counted[:, p], members[:, p], groups) for p in range(pairs)]
+    if max(row["images"] for row in rows) < FEWEST_IMAGES:
+        return rows
+    means = _intervals(figure, nulls, members, groups, resamples, seed)
+    for p, row in enumerate(rows):
+        columns = dict(zip(names, range(p, len(names) * pairs, pairs), strict=True))
+        if row["images"] >= FEWEST_IMAGES:
+            own = counted[:, p]
+            row |= _figures(means, columns) | group_spread(figure.observed.values[own, p], groups[own])
+    return rows
+
+
+def group_spread(values: np.ndarray, groups: np.ndarray) -> dict[str, float]:
+    """Lowest, highest and standard deviation of the groups' means (n - 1); nothing where each image is a group.
+
+    Args:
+        values: (n,) figures of images.
+        groups: (n,) group of each.
+    """
+    codes = np.unique(groups, return_inverse=True)[1]
+    sizes = np.bincount(codes)
+    if len(sizes) == len(values) or len(sizes) < 2:
+        return {}
+    means = np.bincount(codes, weights=values) / sizes
+    lowest, highest, sd = float(means.min()), float(means.max()), float(means.std(ddof=1))
+    return {"group_lowest": lowest, "group_highest": highest, "group_sd": sd}
+
+
+def _counts(name: str, counted: np.ndarray, members: np.ndarray, groups: np.ndarray) -> Row:
+    """A row without figures: images (n,) bool that count, and that belong to it."""
+    images = int(counted.sum())
+    found = {"figure": name, "images": images, "groups": len(np.unique(groups[counted]))}
+    return dict.fromkeys(FIGURE_COLUMNS) | found | {"left_out": int(members.sum()) - images}
+
+
+def _intervals(
+    figure: PairedFigure, nulls: list[str], members: np.ndarray, groups: np.ndarray, resamples: int, seed: int
+) -> Means:
+    """Means of the figure, its nulls, and its excess over each null: columns one after the other, pair by pair."""
+    there = members.any(axis=1)
+    parts = [
+        figure.observed,
+        *(figure.nulls[null] for null in nulls),
+        *(figure.excess(null, members) for null in nulls),
+    ]
+    low, high = figure.bounds
+    bounds = [(low, high)] * (1 + len(nulls)) + [(low - high, high - low)] * len(nulls)
+    values = np.concatenate([part.values[there] for part in parts], axis=1)
+    valid = np.concatenate([(part.valid & members)[there] for part in parts], axis=1)
+    ends = np.repeat(np.array(bounds), members.shape[1], axis=0)
+    return mean_intervals(values, valid, groups[there], resamples, seed, ends)
+
+
+def _figures(means: Means, columns: dict[str, int]) -> Row:
+    """Mean, nulls and excesses of one row, from the columns of `means` that belong to it."""
+    own = columns.pop("")
+    row = {"mean": float(means.mean[own]), "sd": float(means.sd[own])} | _ends(means, own, ("low", "high"))
+    for key, column in columns.items():
+        if means.images[column] >= FEWEST_IMAGES:
+            row[key] = float(means.mean[column])
+            if key.startswith("excess_"):
+                row |= _ends(means, column, (f"{key}_low", f"{key}_high"))
+    return row
+
+
+def _ends(means: Means, column: int, names: tuple[str, str]) -> Row:
+    """The ends of one interval, where there were groups enough for one."""
+    if not means.bounded[column]:
+        return {}
+    return dict(zip(names, (float(means.low[column]), float(means.high[column])), strict=True))
+
 
 KEYS = (
     *("model_a", "model_b", "kind", "primary", "method", "layer_a", "layer_b", "contrast"),
@@ -143,3 +249,35 @@ def figure_rows(
             where = (comparison.layers[a], comparison.layers[b], contrasts, study.split, class_name, subset)
             rows.append(dict(zip(KEYS, (*about, *where), strict=True)) | row)
     return rows
+
+
+FORMAT = 1
+DIGITS = 6  # significant: more would be noise in a diff
+
+
+def rounded(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with its floats cut to six significant digits."""
+    return {key: float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value for key, value in row.items()}
+
+
+def agreement_csv(rows: list[dict[str, Any]]) -> str:
+    """The table as CSV text; what does not exist is empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*KEYS, *FIGURE_COLUMNS], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rounded(row) for row in rows)
+    return text.getvalue()
+
+
+def agreement_json(study: Study, rows: list[dict[str, Any]], train: list[dict[str, Any]]) -> dict[str, Any]:
+    """The primary rows over all images, what they are of, and those of the split that was trained on."""
+    names = study.names
+    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    return {
+        "format": FORMAT,
+        "split": study.split,
+        "models": names,
+        "pairs": [{"model_a": a, "model_b": b, "kind": study.kind(a, b)} for a, b in pairs],
+        "rows": [rounded(row) for row in rows if row["primary"] and row["subset"] == "all"],
+        "rows_train": [rounded(row) for row in train],
+    }

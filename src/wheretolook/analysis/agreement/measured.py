@@ -5,12 +5,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from wheretolook.analysis.agreement.correlated import Images, Reader
-from wheretolook.analysis.agreement.measure import Features, Measure, select
-from wheretolook.analysis.agreement.others import OtherImages, partners
-from wheretolook.analysis.agreement.paired import Counted, Pair, PairedFigure, both
-from wheretolook.analysis.maps.blocks import whole_group_blocks
-from wheretolook.analysis.maps.centre import centre_prior
+from wheretolook.analysis.agreement.agreement_baselines import OtherImages, partners
+from wheretolook.analysis.agreement.correlated import Counted, Images, Pair, PairedFigure, Reader, both
+from wheretolook.analysis.agreement.measures import Features, Measure, select
+from wheretolook.analysis.grid import centre_prior, whole_group_blocks
 from wheretolook.analysis.statistics.bootstrap import group_sums
 
 # Maps are read again for each block of partners, so blocks are large: most classes are one.

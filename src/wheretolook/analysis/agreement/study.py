@@ -1,18 +1,108 @@
-"""What is compared: the models that params.yaml names, their maps, and the images of one split."""
+"""Which models stand beside each other, and which of their maps can be compared."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from wheretolook.analysis.agreement.pairs import kind_of_pair
-from wheretolook.analysis.maps.provenance import check_data
-from wheretolook.analysis.statistics.groups import group_codes
-from wheretolook.cams.store import Maps, load_maps
-from wheretolook.data.prepared import Prepared
-from wheretolook.data.refusal import Refusal
+from wheretolook.analysis.explained import Target, check_data
+from wheretolook.analysis.statistics.bootstrap import group_codes
+from wheretolook.base.errors import InputError
+from wheretolook.dataset.prepared import Prepared
+from wheretolook.mapstore.store import Maps, load_maps
+
+# At a pooled linear head these are the CAM divided by h * w: there they would count the same map twice.
+CAM_AT_A_POOLED_HEAD = frozenset({"gradcam", "hirescam", "xgradcam"})
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Maps of one method and comparable layers.
+
+    Attributes:
+        method: of the maps.
+        layers: model name to layer name; its keys are the members.
+        pairs: the pairs of members that are compared.
+        primary: whether statements may rest on it: CAMs of the last layer.
+    """
+
+    method: str
+    layers: dict[str, str]
+    pairs: list[tuple[str, str]]
+    primary: bool
+
+
+def kind_of_pair(first: Mapping[str, Any], second: Mapping[str, Any], drive: Sequence[str]) -> str:
+    """What sets two models apart: `drive`, `seeds` (one recipe) or `recipes`.
+
+    Args:
+        first: "model" of the one manifest.
+        second: "model" of the other.
+        drive: names of the models that came from Drive.
+    """
+    if first["name"] in drive or second["name"] in drive:
+        return "drive"
+    return "seeds" if first["recipe"] == second["recipe"] else "recipes"
+
+
+def comparisons(models: Mapping[str, Maps]) -> list[Comparison]:
+    """All that can be compared: the last layer of any two models, other layers of models that name their layers alike.
+
+    Args:
+        models: maps by model name, in their order.
+    """
+    methods = list(dict.fromkeys(method for maps in models.values() for method, _ in maps.names))
+    methods.sort(key=lambda method: method != "cam")
+    found = [comparison for method in methods for comparison in _of_method(models, method)]
+    return [comparison for comparison in found if comparison.pairs]
+
+
+def _of_method(models: Mapping[str, Maps], method: str) -> list[Comparison]:
+    last = {name: maps.manifest["layers"][-1] for name, maps in models.items() if _has(maps, method, -1)}
+    once = {name for name in last if method in CAM_AT_A_POOLED_HEAD and _has(models[name], "cam", -1)}
+    pairs = [pair for pair in combinations(last, 2) if not once.issuperset(pair)]
+    found = [Comparison(method, last, pairs, primary=method == "cam")]
+    architectures = list(dict.fromkeys(tuple(maps.manifest["layers"]) for maps in models.values()))
+    for layers in architectures:
+        alike = {name: maps for name, maps in models.items() if tuple(maps.manifest["layers"]) == layers}
+        for i, layer in reversed(list(enumerate(layers[:-1]))):
+            members = {name: layer for name, maps in alike.items() if _has(maps, method, i)}
+            found.append(Comparison(method, members, list(combinations(members, 2)), primary=False))
+    return found
+
+
+def _has(maps: Maps, method: str, layer: int) -> bool:
+    return (method, maps.manifest["layers"][layer]) in maps.names
+
+
+SAMPLE = 8  # images
+Compared = tuple[Comparison, Mapping[str, Target]]
+
+
+def counted_once(comparison: Comparison, targets: Mapping[str, Target], before: Sequence[Compared]) -> Comparison:
+    """The comparison less the pairs of models whose maps an equal method has already compared.
+
+    At a pooled linear head gradcam, hirescam and xgradcam are all CAM / (h * w); at other layers not. Where CAM
+    itself was not exported, which it is shows in the maps.
+    """
+    if comparison.method not in CAM_AT_A_POOLED_HEAD:
+        return comparison
+    pairs = comparison.pairs
+    for other, known in before:
+        if other.method in CAM_AT_A_POOLED_HEAD and other.layers == comparison.layers:
+            equal = {name for name, target in targets.items() if _equal(target.array, known[name].array)}
+            pairs = [pair for pair in pairs if pair not in other.pairs or not equal.issuperset(pair)]
+    return replace(comparison, pairs=pairs)
+
+
+def _equal(first: np.ndarray, second: np.ndarray) -> bool:
+    a, b = np.asarray(first[:SAMPLE]), np.asarray(second[:SAMPLE])
+    return a.shape == b.shape and np.allclose(a, b, rtol=0, atol=1e-5 * max(float(np.abs(a).max()), 1e-30))
 
 
 @dataclass(frozen=True)
@@ -80,11 +170,13 @@ def load_study(names: Path, exports: Path, cams: Path, prepared: Prepared, split
         split: "train", "val" or "test".
 
     Raises:
-        Refusal: the names, a manifest or its maps are missing; maps belong to other data; or the split is empty.
+        InputError: the names, a manifest or its maps are missing; maps belong to other data; or the split is empty.
     """
     models, drive = _read_names(names)
     if not len(prepared.rows(split)):
-        raise Refusal(f"compare.split: expected a split with images, found none in {split!r}; choose another split")
+        raise InputError(
+            "compare.split", expected="a split with images", found=f"none in {split!r}", hint="choose another split"
+        )
     maps = {}
     for name in models:
         maps[name] = load_maps(cams / name, exports / f"{name}.json")
@@ -101,4 +193,4 @@ def _read_names(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
         what = "no such file"
     except (ValueError, KeyError, TypeError):
         what = "something else"
-    raise Refusal(f'{path}: expected the names of the models, found {what}; run "dvc repro -sf check"')
+    raise InputError(path, expected="the names of the models", found=what, hint='run "dvc repro -sf check"')

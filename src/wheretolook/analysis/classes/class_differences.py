@@ -8,20 +8,20 @@ import numpy as np
 from tqdm import tqdm
 
 from wheretolook.analysis.agreement.study import Study
-from wheretolook.analysis.classes.contributions import by_cell, by_region
-from wheretolook.analysis.classes.differences import (
+from wheretolook.analysis.classes.contributions import (
     ALPHA,
-    Difference,
+    ClassDifference,
+    by_cell,
     by_place,
+    by_region,
     difference,
     found_cells,
     tested_classes,
 )
-from wheretolook.analysis.maps.grid import common_grid
-from wheretolook.analysis.maps.target import Target, open_primary
-from wheretolook.analysis.statistics.consensus import directed_consensus
-from wheretolook.analysis.statistics.enough import FEWEST_RELABELLINGS
-from wheretolook.analysis.statistics.relabel import design_of
+from wheretolook.analysis.explained import Target, open_primary
+from wheretolook.analysis.grid import common_grid
+from wheretolook.analysis.statistics.bootstrap import FEWEST_RELABELLINGS
+from wheretolook.analysis.statistics.permutation import design_of, directed_consensus
 
 FORMAT = 1
 
@@ -83,7 +83,9 @@ def _too_few_relabellings(study: Study) -> str:
     return f"{found}, fewer than {FEWEST_RELABELLINGS}: too few for a p-value"
 
 
-def _of_model(study: Study, target: Target, grid: tuple[int, int] | None, permutations: int, seed: int) -> Difference:
+def _of_model(
+    study: Study, target: Target, grid: tuple[int, int] | None, permutations: int, seed: int
+) -> ClassDifference:
     """The test of one model, on the cells of a grid or, without one, on the regions of the masks."""
     contributions = {
         k: by_region(target, study.rows, k, study.prepared.masks)
@@ -94,7 +96,7 @@ def _of_model(study: Study, target: Target, grid: tuple[int, int] | None, permut
     return difference(contributions, study.labels[study.rows], study.groups[study.rows], permutations, seed)
 
 
-def _describe(study: Study, name: str, found: Difference, folder: Path) -> dict[str, Any]:
+def _describe(study: Study, name: str, found: ClassDifference, folder: Path) -> dict[str, Any]:
     """One model's entry; its arrays are written."""
     labels, test = study.labels[study.rows], found.test
     cells = found.contributions[0].grid
@@ -111,7 +113,7 @@ def _describe(study: Study, name: str, found: Difference, folder: Path) -> dict[
     return out
 
 
-def _consensus(study: Study, found: dict[str, Difference], folder: Path) -> dict[str, Any] | None:
+def _consensus(study: Study, found: dict[str, ClassDifference], folder: Path) -> dict[str, Any] | None:
     """Places at which all models, and at which most of them, differ the same way; None where they share no places."""
     tests = {name: each.test for name, each in found.items() if each.test.p is not None}
     if len(tests) < 2:

@@ -7,9 +7,8 @@ import numpy as np
 from scipy.ndimage import label
 
 from wheretolook.analysis.classes.contributions import Contributions
-from wheretolook.analysis.located.places import share_at_odds
-from wheretolook.analysis.statistics.relabel import design_of
-from wheretolook.analysis.statistics.welch import place_test
+from wheretolook.analysis.localisation.common_place import share_at_odds
+from wheretolook.analysis.statistics.permutation import design_of, place_test
 
 ALPHA = 0.05
 

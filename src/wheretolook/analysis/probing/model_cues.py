@@ -5,12 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from wheretolook.analysis.maps.regions import LABELS
+from wheretolook.analysis.grid import LABELS
 from wheretolook.analysis.probing import cues
-from wheretolook.analysis.probing.changed_images import Changes, Probed
-from wheretolook.analysis.probing.effects import cost_of
+from wheretolook.analysis.probing.effects import Changes, Probed, cost_of
 from wheretolook.analysis.probing.infills import Infiller
-from wheretolook.analysis.probing.pieces import Piece, made_anew
+from wheretolook.runtime.resumable import Piece, made_anew
 
 CHANGED, FLOOR = "changed", "floor"
 OUTSIDE = "outside object"

@@ -1,4 +1,8 @@
-"""The classic faithfulness measures of every stored map: runs the network."""
+"""The classic measures of faithfulness: insertion and deletion curves, average drop and average increase.
+
+Their fill (here the mean colour) is one that the network never saw: where a class is told by what is not there, the
+order of maps reverses. They stand beside the deletion by noisy linear imputation, to compare with published figures.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,20 +11,70 @@ import numpy as np
 from torch import nn
 from tqdm import tqdm
 
-from wheretolook.analysis.maps.blocks import row_blocks
-from wheretolook.analysis.maps.centre import centre_prior
-from wheretolook.analysis.maps.enlarge import enlarge
-from wheretolook.analysis.maps.target import open_foremost, open_target
-from wheretolook.analysis.probing.curves import class_curves, pixel_counts, soft_masks
+from wheretolook.analysis.explained import open_foremost, open_target
+from wheretolook.analysis.grid import centre_prior, enlarge, row_blocks
+from wheretolook.analysis.probing.faithfulness import KEPT, choose_images, pixel_ranks
 from wheretolook.analysis.probing.model_faithfulness import folded, run
-from wheretolook.analysis.probing.pieces import Piece, made_anew
-from wheretolook.analysis.probing.removal import pixel_ranks
-from wheretolook.analysis.probing.removed_images import choose_images
 from wheretolook.analysis.statistics.classification import softmax
-from wheretolook.cams.store import Maps
-from wheretolook.data.prepared import TEST, Prepared
-from wheretolook.models.card import Card
-from wheretolook.models.network import Network
+from wheretolook.dataset.prepared import TEST, Prepared
+from wheretolook.mapstore.store import Maps
+from wheretolook.networks.build_network import Network
+from wheretolook.networks.card import Card
+from wheretolook.runtime.resumable import Piece, made_anew
+
+
+def pixel_counts(pixels: int, steps: int) -> np.ndarray:
+    """How many pixels are taken out (or put in) at each point of a curve: (T,) int64, 0 to `pixels`, T <= steps + 1.
+
+    Equal steps, but for the last.
+    """
+    step = -(-pixels // steps)
+    return np.append(np.arange(0, pixels, step), pixels)
+
+
+def area_under(curves: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Area under curves (n, T) over shares of the pixels (T,), by trapezes: (n,) (RISE, arXiv:1806.07421)."""
+    return np.trapezoid(curves, shares, axis=1)
+
+
+def soft_masks(maps: np.ndarray) -> np.ndarray:
+    """Maps (n, h, w) as masks from 0 to 1: the positive part over its largest value; 0 where there is none."""
+    positive = np.maximum(maps, 0)
+    largest = positive.max(axis=(1, 2), keepdims=True)
+    return positive / np.where(largest > 0, largest, 1)
+
+
+def drop_and_increase(whole: np.ndarray, masked: np.ndarray) -> tuple[float, float]:
+    """Average drop and average increase (Chattopadhay et al. 2018, arXiv:1710.11063, section 4.1), as shares.
+
+    Args:
+        whole: (n,) score of each image.
+        masked: (n,) score of the image seen through its map.
+
+    Returns:
+        Mean of max(0, whole - masked) / whole, and the share of images whose score rose.
+    """
+    return float((np.maximum(whole - masked, 0) / whole).mean()), float((masked > whole).mean())
+
+
+def class_curves(found: dict[str, np.ndarray], shares: np.ndarray) -> dict[str, Any]:
+    """Figures of one class and map, as `docs/results.md` lays out.
+
+    Args:
+        found: `deletion` and `insertion` (n, T), and `masked` (n,): scores of the true class.
+        shares: (T,) of the pixels.
+    """
+    deletion = found["deletion"].mean(axis=0)
+    drop, increase = drop_and_increase(found["deletion"][:, 0], found["masked"])
+    return {
+        "images": len(found["masked"]),
+        # With nothing but the fill, the class must lose its score, or there was nothing that could be taken out.
+        "undefined": bool(deletion[-1] > KEPT * deletion[0]),
+        **{kind: found[kind].mean(axis=0).tolist() for kind in ("deletion", "insertion")},
+        **{f"{kind}_auc": float(area_under(found[kind], shares).mean()) for kind in ("deletion", "insertion")},
+        "average_drop": drop,
+        "average_increase": increase,
+    }
 
 
 def model_curves(

@@ -7,19 +7,25 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from wheretolook.analysis.maps.target import open_foremost
-from wheretolook.analysis.probing.faithfulness import class_faithfulness
+from wheretolook.analysis.explained import open_foremost
+from wheretolook.analysis.probing.faithfulness import (
+    FRACTION,
+    Pixels,
+    choose_images,
+    class_faithfulness,
+    filled_images,
+    pixels_of,
+    removals_of,
+)
 from wheretolook.analysis.probing.imputation import LinearImputer, fill_from_frame
-from wheretolook.analysis.probing.pieces import Piece, made_anew
-from wheretolook.analysis.probing.removal import FRACTION
-from wheretolook.analysis.probing.removed_images import Pixels, choose_images, filled_images, pixels_of, removals_of
-from wheretolook.analysis.statistics.groups import group_codes
+from wheretolook.analysis.statistics.bootstrap import group_codes
 from wheretolook.cams.fold import fast_copy
-from wheretolook.cams.store import Maps
-from wheretolook.data.prepared import TEST, Prepared
-from wheretolook.models.card import Card
-from wheretolook.models.inputs import model_input
-from wheretolook.models.network import Network
+from wheretolook.dataset.prepared import TEST, Prepared
+from wheretolook.mapstore.store import Maps
+from wheretolook.networks.build_network import Network
+from wheretolook.networks.card import Card
+from wheretolook.networks.inputs import model_input
+from wheretolook.runtime.resumable import Piece, made_anew
 
 BATCH = 64
 

@@ -3,23 +3,22 @@
 from pathlib import Path
 from typing import Any
 
-from wheretolook.analysis.maps.provenance import check_data
-from wheretolook.analysis.probing.changed_images import probed_images
+from wheretolook.analysis.explained import check_data
+from wheretolook.analysis.probing.effects import probed_images
 from wheretolook.analysis.probing.model_cues import model_cues
 from wheretolook.analysis.probing.model_curves import model_curves
 from wheretolook.analysis.probing.model_faithfulness import model_faithfulness
-from wheretolook.analysis.probing.model_necessity import model_necessity
-from wheretolook.analysis.probing.model_occlusion import model_occlusion
-from wheretolook.analysis.probing.model_sanity import model_sanity
-from wheretolook.analysis.probing.pieces import Piece, kept_pieces
-from wheretolook.cams.store import Maps
-from wheretolook.data.hashing import sha256_of
-from wheretolook.data.prepared import Prepared
-from wheretolook.execution.determinism import deterministic
-from wheretolook.execution.device import choose_device
-from wheretolook.models.card import Card
-from wheretolook.models.checkpoint import load_model
-from wheretolook.models.network import Network
+from wheretolook.analysis.probing.necessity import model_necessity
+from wheretolook.analysis.probing.occlusion import model_occlusion
+from wheretolook.analysis.probing.sanity import model_sanity
+from wheretolook.base.files import sha256_of
+from wheretolook.dataset.prepared import Prepared
+from wheretolook.mapstore.store import Maps
+from wheretolook.networks.build_network import Network
+from wheretolook.networks.card import Card
+from wheretolook.networks.checkpoint import load_model
+from wheretolook.runtime.device import choose_device, deterministic
+from wheretolook.runtime.resumable import Piece, kept_pieces
 
 CHANGED = ("necessity", "sufficiency", "look_alikes", "global_cues", "witness")
 
@@ -54,7 +53,7 @@ def probe_model(
         cache: the folder for what is done of a run that isn't: a killed one goes on.
 
     Raises:
-        Refusal: maps or model don't belong to the data, no such device, or an interruption.
+        InputError: maps or model don't belong to the data, no such device, or an interruption.
     """
     asked = {
         "faithfulness": faithfulness_images > 0,

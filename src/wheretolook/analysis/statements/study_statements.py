@@ -10,26 +10,22 @@ from typing import Any
 import numpy as np
 
 from wheretolook.analysis.agreement.agreement_table import figures_of, pairs_by_grid
-from wheretolook.analysis.agreement.paired import Counted
-from wheretolook.analysis.agreement.pairs import comparisons
-from wheretolook.analysis.agreement.study import Study
+from wheretolook.analysis.agreement.correlated import Counted
+from wheretolook.analysis.agreement.study import Study, comparisons
 from wheretolook.analysis.classes.contributions import by_cell, by_region
 from wheretolook.analysis.classes.pair_differences import PairDifference, pair_differences
-from wheretolook.analysis.located.places import OnRegion, joined, on_regions
-from wheretolook.analysis.maps.blocks import row_blocks
-from wheretolook.analysis.maps.grid import common_grid
-from wheretolook.analysis.maps.regions import regions_on_grid
-from wheretolook.analysis.maps.target import Target, open_primary
+from wheretolook.analysis.explained import Target, open_primary
+from wheretolook.analysis.grid import common_grid, regions_on_grid, row_blocks
+from wheretolook.analysis.localisation.common_place import OnRegion, joined, on_regions
 from wheretolook.analysis.statements import rules
-from wheretolook.analysis.statements.findings import Findings, Interventions, Sampling, pooled_pairs
-from wheretolook.analysis.statements.recipes import over_seeds, recipes_of
+from wheretolook.analysis.statements.pooled import Findings, Interventions, Sampling, pooled_pairs
+from wheretolook.analysis.statements.recipes import find_twins, over_seeds, recipes_of
 from wheretolook.analysis.statements.rules import adjusted
 from wheretolook.analysis.statements.statement import Figure, Kind, Reason, Statement, Twin, Verdict
-from wheretolook.analysis.statements.twins import find_twins
 from wheretolook.analysis.statements.verdicts import Obstacle, statements_of
-from wheretolook.analysis.statistics.balanced_accuracy import effective_groups
+from wheretolook.analysis.statistics.bootstrap import FEWEST_GROUPS, FEWEST_IMAGES, FEWEST_SEEDS
+from wheretolook.analysis.statistics.classification import effective_groups
 from wheretolook.analysis.statistics.discrimination import recognition
-from wheretolook.analysis.statistics.enough import FEWEST_GROUPS, FEWEST_IMAGES, FEWEST_SEEDS
 
 FORMAT = 2
 PRIMARY = {"method": "cam", "layer": "last", "figure": "pearson", "target": "true class against its rivals"}

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from wheretolook.analysis.agreement.agreement_rows import NULLS
+from wheretolook.analysis.agreement.agreement_table import NULLS
 from wheretolook.analysis.classes.pair_differences import PairDifference
-from wheretolook.analysis.located.places import OnRegion, odds_ratio, share_at_odds
-from wheretolook.analysis.statements.findings import (
+from wheretolook.analysis.localisation.common_place import OnRegion, odds_ratio, share_at_odds
+from wheretolook.analysis.statements.pooled import (
     Findings,
     Interventions,
     Row,
@@ -30,7 +30,7 @@ from wheretolook.analysis.statements.rules import (
     judge,
 )
 from wheretolook.analysis.statements.statement import Figure, Kind, Reason, Statement, Verdict
-from wheretolook.analysis.statistics.enough import FEWEST_IMAGES
+from wheretolook.analysis.statistics.bootstrap import FEWEST_IMAGES
 
 CAUSED = ("evidence", "mark")  # regions that other classes' images may lack, and are compared by look-alikes
 REST = "rest of the foreground"  # of a class that has evidence, which lies in the foreground

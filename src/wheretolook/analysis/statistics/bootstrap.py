@@ -1,13 +1,54 @@
-"""Bootstrap-t intervals of means whose unit is the group, many figures at once."""
+"""How much is enough to say something: the smallest numbers that rules, intervals and nulls take."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.stats import t as student
 
-from wheretolook.analysis.statistics.enough import FEWEST_GROUPS
+FEWEST_IMAGES = 20  # that a statement, a row of agreement or an interval takes
+FEWEST_GROUPS = 10  # below, no bootstrap of groups says anything about their spread
+FEWEST_SEEDS = 6  # of one recipe, for a sentence about all networks trained so
+FEWEST_DRAWS = 10  # random networks; the largest figure of fewer says little
+FEWEST_RELABELLINGS = 200  # different ones, below which no p-value is given
+TWICE = 2.0  # what chance has, before a region is said to be looked at
+
+
+def group_codes(names: np.ndarray, files: np.ndarray | None = None, copies: Sequence[Sequence[int]] = ()) -> np.ndarray:
+    """A number for each image's group; an image without a group is one by itself, and copies of an image are one.
+
+    Args:
+        names: (N,) str, '' where an image has no group.
+        files: (N,) str, digest of each file; images of one digest are copies.
+        copies: images that show the same picture, as rows, a sequence for each picture.
+
+    Returns:
+        (N,) int64, equal for images of one group; groups that share a copy are one group.
+    """
+    names = np.asarray(names, dtype=str)
+    codes = np.unique(names, return_inverse=True)[1].astype(np.int64)
+    alone = names == ""
+    codes = np.where(alone, codes.max(initial=0) + 1 + np.arange(len(names)), codes)
+    links = [(unit[0], row) for unit in copies for row in unit[1:]]
+    if files is not None and len(names):
+        first = np.unique(np.asarray(files, dtype=str), return_index=True, return_inverse=True)
+        original = first[1][first[2]]
+        links += [(int(original[row]), row) for row in np.flatnonzero(original != np.arange(len(names)))]
+    if not links:
+        return codes
+    compact = np.unique(codes, return_inverse=True)[1]
+    count, (a, b) = compact.max() + 1, compact[np.array(links)].T
+    graph = coo_array((np.ones(len(links)), (a, b)), shape=(count, count))
+    return connected_components(graph, directed=False)[1].astype(np.int64)[compact]
+
+
+def has_groups(names: np.ndarray) -> bool:
+    """Whether any image belongs to a named group."""
+    return bool((np.asarray(names, dtype=str) != "").any())
+
 
 LEVEL = 0.95  # of every interval
 NORMAL = 1.959963984540054  # its quantile of the normal distribution

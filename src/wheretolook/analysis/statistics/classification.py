@@ -1,10 +1,137 @@
-"""How well a model classifies, from its stored logits: accuracy, ranking, calibration, confusion (scikit-learn)."""
+"""Recall of each class and balanced accuracy, with intervals whose unit is the group."""
 
 from typing import Any
 
 import numpy as np
 
-from wheretolook.analysis.statistics.calibration import calibration_floor, expected_calibration_error
+from wheretolook.analysis.statistics.bootstrap import FEWEST_GROUPS, effective_number, group_sums, wilson_interval
+
+
+def effective_groups(labels: np.ndarray, groups: np.ndarray) -> dict[int, float]:
+    """Effective number of groups of each class that has images, by class: labels (n,) and groups (n,)."""
+    classes, codes = np.unique(labels), np.unique(groups, return_inverse=True)[1]
+    sizes = [np.bincount(codes[labels == k]) for k in classes]
+    return {int(k): float(effective_number(each)) for k, each in zip(classes, sizes, strict=True)}
+
+
+def scarce_classes(labels: np.ndarray, groups: np.ndarray) -> dict[int, int]:
+    """Classes with an effective number of groups below ten, which leave every balanced accuracy without an interval.
+
+    Args:
+        labels: (n,) int64.
+        groups: (n,) integers.
+
+    Returns:
+        That number, rounded down, by class.
+    """
+    return {k: int(number) for k, number in effective_groups(labels, groups).items() if number < FEWEST_GROUPS}
+
+
+def recall_interval(right: np.ndarray, groups: np.ndarray) -> tuple[float, float, float]:
+    """Recall of one class with Wilson's interval; the trials are images over the design effect of their groups.
+
+    The lower end is never above that of a class without an error, whose groups count as trials: a design effect that
+    is estimated from a handful of errors must not make a worse network look surer.
+
+    Args:
+        right: (m,) bool, whether each of the class's images was classified right, m >= 1.
+        groups: (m,) group of each.
+
+    Returns:
+        Recall, and both ends.
+    """
+    recall, count = float(right.mean()), len(right)
+    codes = np.unique(groups, return_inverse=True)[1]
+    sizes = np.bincount(codes)
+    whole = float(effective_number(sizes))
+    trials = float(count)
+    if len(sizes) < count:
+        residuals = np.bincount(codes, weights=right - recall)
+        simple = count * recall * (1 - recall)
+        design = float((residuals**2).sum() / simple) if simple > 0 else np.inf
+        trials = min(count / design, count) if np.isfinite(design) and design > 0 else whole
+        trials = max(trials, min(whole, count))
+    low, high = wilson_interval(recall, trials)
+    return recall, min(low, wilson_interval(1.0, whole)[0]), max(high, 1 - wilson_interval(1.0, whole)[0])
+
+
+def balanced_accuracy_interval(right: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> tuple[float, float] | None:
+    """95 % interval of the mean recall of the classes that are there.
+
+    The limits of the recalls are combined by their distances from the recalls (MOVER: Zou and Donner 2008), with the
+    correlation that groups with images of several classes bring in (Zou 2007).
+
+    Args:
+        right: (n,) bool, whether each image was classified right.
+        labels: (n,) int64.
+        groups: (n,) integers.
+
+    Returns:
+        (low, high), or None where a class's effective number of groups is below ten.
+    """
+    if not len(labels) or scarce_classes(labels, groups):
+        return None
+    classes = np.unique(labels)
+    found = np.array([recall_interval(right[labels == k], groups[labels == k]) for k in classes])
+    recalls, below, above = found[:, 0], found[:, 0] - found[:, 1], found[:, 2] - found[:, 0]
+    together = _correlation(right, labels, groups, classes, recalls)
+    mean = recalls.mean()
+    low, high = (np.sqrt(max(ends @ together @ ends, 0)) / len(classes) for ends in (below, above))
+    return float(max(mean - low, 0)), float(min(mean + high, 1))
+
+
+def _correlation(
+    right: np.ndarray, labels: np.ndarray, groups: np.ndarray, classes: np.ndarray, recalls: np.ndarray
+) -> np.ndarray:
+    """Correlation of the classes' recalls over groups, (K, K); the identity where no group has two classes."""
+    codes, count = np.unique(groups, return_inverse=True)[1], len(np.unique(groups))
+    member = labels[:, None] == classes
+    sums = group_sums(np.where(member, right[:, None] - recalls, 0.0), codes, count)
+    products = sums.T @ sums
+    spread = np.sqrt(np.diag(products))
+    there = np.outer(spread, spread) > 0
+    found = np.where(there, products / np.where(there, np.outer(spread, spread), 1), 0)
+    np.fill_diagonal(found, 1)
+    return found
+
+
+DRAWS = 200  # of labels that follow the scores
+BINS = 15  # of equal width over 0..1, each closed on the right
+
+
+def expected_calibration_error(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Expected calibration error of the winning class (Guo et al. 2017, arXiv:1706.04599, eq. 3).
+
+    Args:
+        scores: (n, K) float64, rows sum to 1.
+        labels: (n,) int64.
+
+    Returns:
+        Mean over images of |accuracy - mean score| of the bin, 0..1.
+    """
+    winning = scores.max(axis=1)
+    right = scores.argmax(axis=1) == labels
+    inside = np.clip(np.ceil(winning * BINS).astype(int) - 1, 0, BINS - 1)
+    gaps = np.bincount(inside, weights=right - winning, minlength=BINS)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def calibration_floor(scores: np.ndarray) -> float:
+    """Expected calibration error of a perfectly calibrated model with these scores, on as many images.
+
+    The error is never negative, so that chance alone makes it larger than 0. Labels are drawn from the scores.
+
+    Args:
+        scores: (n, K) float64, rows sum to 1.
+
+    Returns:
+        Mean over 200 draws, 0..1.
+    """
+    winning = scores.max(axis=1)
+    inside = np.clip(np.ceil(winning * BINS).astype(int) - 1, 0, BINS - 1)
+    right = np.random.default_rng(0).random((DRAWS, len(winning))) < winning
+    gaps = (right - winning) @ np.eye(BINS)[inside]
+    return float(np.abs(gaps).sum(axis=1).mean() / len(winning))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -82,3 +209,29 @@ def brier_score(scores: np.ndarray, labels: np.ndarray) -> float:
 
 def _share(part: int, whole: int) -> float | None:
     return float(part / whole) if whole else None
+
+
+def split_scores(
+    logits: np.ndarray,
+    heads: list[str],
+    labels: np.ndarray,
+    class_names: tuple[str, ...],
+    groups: np.ndarray,
+) -> dict[str, Any]:
+    """Scores of one split, as `docs/results.md` lays out.
+
+    Args:
+        logits: (n, H, K) float32 of every trained head, first to last; the last is the model's own.
+        heads: H layer names.
+        labels: (n,) int64, n >= 1.
+        class_names: K names.
+        groups: (n,) group of each image.
+    """
+    last = logits[:, -1]
+    interval = balanced_accuracy_interval(last.argmax(axis=1) == labels, labels, groups)
+    low, high = interval or (None, None)
+    return classification_scores(last, labels, class_names) | {
+        "balanced_accuracy_low": low,
+        "balanced_accuracy_high": high,
+        "heads": {layer: head_scores(logits[:, i], labels) for i, layer in enumerate(heads)},
+    }

@@ -1,0 +1,275 @@
+"""Images of a pair of models by what the two made of them: agreement when right is another thing than when wrong."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from wheretolook.analysis.agreement.measures import CENTRES, STRUCTURE, TOP_FIFTH, WINDOW, Measure, side_by_side
+from wheretolook.analysis.agreement.study import Study
+from wheretolook.analysis.explained import open_primary
+from wheretolook.analysis.grid import correlate
+from wheretolook.analysis.statistics.bootstrap import FEWEST_DRAWS, FEWEST_IMAGES
+from wheretolook.mapstore.store import RANDOM
+
+ALL_CLASSES = "/"  # no class is called that, since no folder can be
+
+
+def subset_members(right: np.ndarray, pairs: list[tuple[int, int]]) -> dict[str, np.ndarray]:
+    """Which images belong to each subset of each pair.
+
+    Args:
+        right: (n, M) bool, whether each model classified each image right.
+        pairs: P pairs of models.
+
+    Returns:
+        Subset to (n, P) bool.
+    """
+    first, second = np.array(pairs).T
+    a, b = right[:, first], right[:, second]
+    return {"all": np.ones_like(a), "both_right": a & b, "one_wrong": a ^ b, "both_wrong": ~a & ~b}
+
+
+def class_members(classes: np.ndarray, class_names: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
+    """Each class's name with its images, (n,) bool, then all images under the name `ALL_CLASSES`."""
+    for k, name in enumerate(class_names):
+        yield name, classes == k
+    yield ALL_CLASSES, np.ones(len(classes), dtype=bool)
+
+
+BLOCK = 2**22  # elements of a block of the matrix of all pairs
+PARTNERS = 4  # other images a map is held against where all pairs would cost too much
+
+
+class OtherImages:
+    """Mean over all other images j of f(a_i, b_j) and f(a_j, b_i), for each image i of one class, block by block.
+
+    Other images are those of another group.
+
+    Args:
+        groups: (n,) group of each image.
+    """
+
+    def __init__(self, groups: np.ndarray) -> None:
+        self._groups = groups
+        self._sums = np.zeros((2, len(groups)))
+        self._counts = np.zeros((2, len(groups)), dtype=np.int64)
+
+    def add(
+        self,
+        a: np.ndarray,
+        b: np.ndarray,
+        cross: Callable[[slice], np.ndarray],
+        first: np.ndarray,
+        second: np.ndarray,
+    ) -> None:
+        """Take in each image of one block with each of another. In the end each pair of blocks must have come once.
+
+        Args:
+            a: (s,) int64, the images i of whole groups, group by group (`whole_group_blocks`).
+            b: (t,) int64, the images j: those of `a`, or of other groups.
+            cross: some of the rows i to f(a_i, b_j) for all j, (r, t).
+            first: (s,) bool, whether a_i counts.
+            second: (t,) bool, whether b_j counts.
+        """
+        own = own_group(self._groups[a]) if a is b else None
+        step = max(1, BLOCK // len(b))
+        for start in range(0, len(a), step):
+            rows = slice(start, min(start + step, len(a)))
+            block = cross(rows)
+            self._sums[0, a[rows]] += block @ second.astype(block.dtype)
+            self._sums[1, b] += first[rows].astype(block.dtype) @ block
+            if own is not None:
+                self._leave_out(own, a, block, rows, first, second)
+        self._counts[0, a] += second.sum()
+        self._counts[1, b] += first.sum()
+        if own is not None:
+            self._counts[0, a] -= own.sums(second)
+            self._counts[1, b] -= own.sums(first)
+
+    def _leave_out(
+        self, own: "OwnGroup", a: np.ndarray, block: np.ndarray, rows: slice, first: np.ndarray, second: np.ndarray
+    ) -> None:
+        """Subtract what images have brought that are of the same group, or the same image: `block` (r, s) of `rows`."""
+        alone = own.alone[(own.alone >= rows.start) & (own.alone < rows.stop)]
+        values = block[alone - rows.start, alone]
+        self._sums[0, a[alone]] -= values * second[alone]
+        self._sums[1, a[alone]] -= values * first[alone]
+        for start, stop in own.several:
+            some, whole = slice(max(start, rows.start), min(stop, rows.stop)), slice(start, stop)
+            if some.start < some.stop:
+                values = block[some.start - rows.start : some.stop - rows.start, whole]
+                self._sums[0, a[some]] -= values @ second[whole].astype(np.float64)
+                self._sums[1, a[whole]] -= first[some].astype(np.float64) @ values
+
+    def mean(self) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) float64, and (n,) bool: whether there was any other image both ways."""
+        return (self._sums / np.maximum(self._counts, 1)).mean(axis=0), (self._counts > 0).all(axis=0)
+
+
+@dataclass(frozen=True)
+class OwnGroup:
+    """The groups of s images that stand group by group.
+
+    Attributes:
+        alone: (m,) int64, images that are a group by themselves.
+        several: (start, stop) of every other group.
+        codes: (s,) int64, each image's group, from 0.
+    """
+
+    alone: np.ndarray
+    several: list[tuple[int, int]]
+    codes: np.ndarray
+
+    def sums(self, counts: np.ndarray) -> np.ndarray:
+        """How many images of each image's own group count, itself among them: (s,) bool to (s,) int64."""
+        return np.bincount(self.codes, weights=counts).astype(np.int64)[self.codes]
+
+
+def own_group(groups: np.ndarray) -> OwnGroup:
+    """The groups of images (s,) that stand group by group."""
+    begins = np.append(True, groups[1:] != groups[:-1])
+    starts = np.flatnonzero(begins)
+    stops = np.append(starts[1:], len(groups))
+    alone = stops - starts == 1
+    return OwnGroup(
+        starts[alone], list(zip(starts[~alone].tolist(), stops[~alone].tolist(), strict=True)), begins.cumsum() - 1
+    )
+
+
+def partners(groups: np.ndarray) -> np.ndarray:
+    """A few other images for each, spread evenly over the class, where all pairs would cost too much.
+
+    Args:
+        groups: (n,) group of each image.
+
+    Returns:
+        (PARTNERS, n) int64; an image of the same group is none, and must be left out.
+    """
+    order = np.argsort(groups, kind="stable")
+    found = np.empty((PARTNERS, len(groups)), dtype=np.int64)
+    for turn in range(PARTNERS):
+        found[turn, order] = np.roll(order, (turn + 1) * len(groups) // (PARTNERS + 1))
+    return found
+
+
+CORRELATIONS = ("pearson", "spearman")  # figures whose sign says nothing of a random network
+
+
+@dataclass(frozen=True)
+class AgainstRandom:
+    """A model's primary maps held against those of random networks.
+
+    Attributes:
+        rows: (n,) int64, the images, rows of the prepared data.
+        values: by figure (D, n) float64: a line for each draw and, of IoU and SSIM, for its negative.
+        valid: by figure (D, n) bool, which count.
+    """
+
+    rows: np.ndarray
+    values: Mapping[str, np.ndarray]
+    valid: Mapping[str, np.ndarray]
+
+    def most_alike(self, figure: str, members: np.ndarray) -> float | None:
+        """The mean over `members` (n,) bool of the draw that comes nearest; None for too few images, or no figure.
+
+        Of correlations, the mean of the images' |r|; of distances the smallest mean is the nearest.
+        """
+        if figure not in self.values:
+            return None
+        counted = self.valid[figure] & members
+        images = counted.sum(axis=1)
+        if images.min() < FEWEST_IMAGES:
+            return None
+        values = self.values[figure]
+        values = np.abs(values) if figure in CORRELATIONS else values
+        means = np.where(counted, values, 0).sum(axis=1) / images
+        return float(means.min() if figure == CENTRES.name else means.max())
+
+
+def against_random(study: Study, name: str) -> AgainstRandom | None:
+    """A model's maps of the split against at least ten random networks'; None where there are no such maps."""
+    maps = study.maps[name]
+    primary, found = open_primary(maps, study.labels), maps.random()
+    if found is None or primary is None or len(found[0]) < FEWEST_DRAWS:
+        return None
+    draws, rows = found
+    there = np.isin(rows, study.rows)
+    if not there.any() or maps.manifest["arrays"][RANDOM]["layer"] != maps.manifest["layers"][-1]:
+        return None
+    return hold_against(rows[there], primary.true_class(rows[there]), draws[:, there])
+
+
+def hold_against(rows: np.ndarray, own: np.ndarray, draws: np.ndarray) -> AgainstRandom:
+    """Every figure of maps (n, h, w) of the images `rows` (n,) with each draw's, (draws, n, h, w)."""
+    parts = side_by_side([partial(_figures, own, draw) for draw in draws])
+    stacked = {key: [line for part in parts for line in part[key]] for key in parts[0]}
+    values = {key: np.stack([value for value, _ in lines]) for key, lines in stacked.items()}
+    return AgainstRandom(rows, values, {key: np.stack([v for _, v in lines]) for key, lines in stacked.items()})
+
+
+def _figures(own: np.ndarray, other: np.ndarray) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
+    """Every figure of maps (n, h, w) with others, and which images count; IoU and SSIM with the negatives too."""
+    flat = own.reshape(len(own), -1), other.reshape(len(other), -1)
+    found = {"pearson": [correlate(*flat)], "spearman": [correlate(*flat, ranked=True)]}
+    found |= {measure.name: _measured(measure, own, other) for measure in (TOP_FIFTH, CENTRES)}
+    if min(own.shape[1:]) >= WINDOW:
+        found["ssim"] = _measured(STRUCTURE, _standardised(own), _standardised(other))
+    return found
+
+
+def _measured(measure: Measure, own: np.ndarray, other: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    features, lines = measure.features(own), []
+    for sign in (1, -1) if measure.signed else (1,):
+        null = measure.features(sign * other)
+        lines.append((measure.compare(features, null), features[-1] & null[-1]))
+    return lines
+
+
+def _standardised(maps: np.ndarray) -> np.ndarray:
+    return (maps - maps.mean()) / (maps.std() or 1)
+
+
+def random_nulls(study: Study) -> dict[str, AgainstRandom]:
+    """By name, of the models that have such maps."""
+    return {name: found for name in study.names if (found := against_random(study, name)) is not None}
+
+
+def add_random_null(study: Study, rows: Sequence[dict[str, Any]], nulls: Mapping[str, AgainstRandom]) -> None:
+    """Fill in the null `random` of the primary rows: of the two models the one nearest to a random network.
+
+    It is one figure for a class and subset, so that the excess and its interval are those of the mean, less it.
+    """
+    known: dict[tuple[str, str, bytes], float | None] = {}
+    for row in rows:
+        if not row["primary"] or row["mean"] is None or not {row["model_a"], row["model_b"]} <= nulls.keys():
+            continue
+        own = []
+        for model in (row["model_a"], row["model_b"]):
+            members = _members(study, row, nulls[model].rows)
+            key = (model, row["figure"], members.tobytes())
+            if key not in known:
+                known[key] = nulls[model].most_alike(row["figure"], members)
+            own.append(known[key])
+        if None not in own:
+            _fill_in(row, own)
+
+
+def _members(study: Study, row: Mapping[str, Any], rows: np.ndarray) -> np.ndarray:
+    """Which of the images `rows` (n,) belong to a row of the table: (n,) bool."""
+    right = np.stack([study.right[row[key]] for key in ("model_a", "model_b")], axis=1)
+    subset = subset_members(right, [(0, 1)])[row["subset"]][:, 0]
+    of_class = dict(class_members(study.labels[study.rows], study.class_names))[row["class_name"]]
+    return np.isin(rows, study.rows[subset & of_class])
+
+
+def _fill_in(row: dict[str, Any], nulls: list[float]) -> None:
+    """The nearer of two nulls, and the excess over it with its interval."""
+    distance = row["figure"] == CENTRES.name
+    row["random"] = null = min(nulls) if distance else max(nulls)
+    ends = ("high", "low") if distance else ("low", "high")
+    for end, of_excess in (("mean", ""), (ends[0], "_low"), (ends[1], "_high")):
+        excess = None if row[end] is None else row[end] - null
+        row[f"excess_random{of_excess}"] = -excess if distance and excess is not None else excess

@@ -1,0 +1,171 @@
+"""A figure by group (a patient): its mean with groups as the unit, how far groups are apart, and the worst of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from wheretolook.analysis.grid import Regions
+from wheretolook.analysis.localisation.energy import (
+    area_share,
+    area_under_roc,
+    energy_ceiling,
+    energy_inside,
+    rank_cells,
+)
+from wheretolook.analysis.localisation.localise import Sample
+from wheretolook.analysis.statistics.bootstrap import mean_intervals
+
+WORST = 5  # groups named; the others are in the spread
+
+
+def by_group(
+    right: np.ndarray, found: dict[str, np.ndarray] | None, sample: Sample, names: np.ndarray, resamples: int, seed: int
+) -> dict[str, dict[str, Any]]:
+    """By split: accuracy by group, and the energy of the foremost maps inside the evidence, or on the foreground.
+
+    Args:
+        right: (N,) bool, whether each image was classified right.
+        found: what is known of each image's foremost map, (N,) each: of `image_figures` or of `stream_foreground`.
+        sample: the images.
+        names: (N,) str, the groups' names.
+        resamples: for the intervals.
+        seed: for the intervals.
+    """
+    regions = [key for key in ("evidence", "foreground") if found is not None and key in found and found[key].any()]
+    out: dict[str, dict[str, Any]] = {}
+    for split, rows in sample.splits.items():
+        out[split] = group_figures("accuracy", right[rows], sample.groups[rows], names[rows], resamples, seed)
+        out[split]["energy"] = None
+        if not regions or found is None:
+            continue
+        region = regions[0]
+        counts = rows[found[region][rows] & found["positive"][rows]]
+        if len(counts):
+            values = found[f"{region}.energy"][counts]
+            figures = group_figures("energy", values, sample.groups[counts], names[counts], resamples, seed)
+            out[split]["energy"] = {"region": region, **figures}
+    return out
+
+
+def group_figures(
+    figure: str, values: np.ndarray, groups: np.ndarray, names: np.ndarray, resamples: int, seed: int
+) -> dict[str, Any]:
+    """Sum up a share by group.
+
+    Args:
+        figure: its name.
+        values: (n,) float64 from 0 to 1, n >= 1.
+        groups: (n,) integers.
+        names: (n,) str, the groups' names.
+        resamples: for the interval.
+        seed: for the interval.
+
+    Returns:
+        As `docs/results.md` lays out: one entry a group would be a table of hundreds.
+    """
+    means = mean_intervals(values[:, None].astype(float), np.ones((1, 1), bool), groups, resamples, seed, (0.0, 1.0))
+    bounded = bool(means.bounded[0])
+    codes, first, member = np.unique(groups, return_index=True, return_inverse=True)
+    images = np.bincount(member)
+    by_group = np.bincount(member, weights=values) / images
+    order = sorted(range(len(codes)), key=lambda g: (by_group[g], -images[g], str(names[first[g]])))
+    return {
+        "groups": len(codes),
+        figure: float(means.mean[0]),
+        f"{figure}_low": float(means.low[0]) if bounded else None,
+        f"{figure}_high": float(means.high[0]) if bounded else None,
+        "lowest": float(by_group.min()),
+        "highest": float(by_group.max()),
+        "spread": float(by_group.std(ddof=1)) if len(codes) > 1 else None,
+        "worst": [
+            {"group": str(names[first[g]]), "images": int(images[g]), figure: float(by_group[g])} for g in order[:WORST]
+        ],
+    }
+
+
+REGIONS = ("evidence", "mark", "foreground")
+
+
+@dataclass(frozen=True)
+class OnRegion:
+    """Maps of one model on one region, for n images; (n,) each.
+
+    Attributes:
+        counts: bool, whether the image has the region, something outside it, and a map that varies.
+        energy: float64, share of the energy of the map, less its mean, that lies inside.
+        area: share of the known area.
+        auroc: area under the ROC curve of the map's height, pixels inside against those outside.
+        best_energy, best_auroc: ceilings of both.
+    """
+
+    counts: np.ndarray
+    energy: np.ndarray
+    area: np.ndarray
+    auroc: np.ndarray
+    best_energy: np.ndarray
+    best_auroc: np.ndarray
+
+    def beyond(self, odds: float) -> np.ndarray:
+        """Energy less that at which its odds are `odds` times the odds of the area, (n,): above 0 where they are more.
+
+        A share of energy has no limit below 1 whatever the area, as twice a share of 62 % has.
+        """
+        return self.energy - share_at_odds(self.area, odds)
+
+    def of(self, images: np.ndarray) -> "OnRegion":
+        """The same of some images."""
+        return OnRegion(*(getattr(self, field.name)[images] for field in fields(self)))
+
+
+def share_at_odds(area: np.ndarray, odds: float) -> np.ndarray:
+    """The share whose odds are `odds` times those of an area's share."""
+    return odds * area / (1 + (odds - 1) * area)
+
+
+def odds_ratio(share: float, area: float) -> float:
+    """Odds of a share over those of the area; shares beyond 0.001 and 0.999 count as those, so that it is finite."""
+    share, area = (min(max(each, 0.001), 0.999) for each in (share, area))
+    return float(share * (1 - area) / (area * (1 - share)))
+
+
+def on_regions(maps: np.ndarray, regions: Regions) -> dict[str, OnRegion]:
+    """Figures of each region; of the foreground without the evidence, so that none counts for another.
+
+    Args:
+        maps: (n, h, w) float32, signed contrasts.
+        regions: of the same images on the same grid.
+    """
+    without = np.clip(regions.known - regions.evidence, 0, None)
+    parts = {
+        "evidence": (regions.evidence, regions.known),
+        "mark": (regions.mark, regions.known),
+        "foreground": (np.clip(regions.foreground - regions.evidence, 0, None), without),
+    }
+    return {region: _on_region(maps, *parts[region]) for region in REGIONS}
+
+
+def _on_region(maps: np.ndarray, inside: np.ndarray, known: np.ndarray) -> OnRegion:
+    whole = known.sum(axis=(1, 2), dtype=np.float64)
+    seen = whole > 0
+    mean = np.einsum("nhw,nhw->n", maps, known, dtype=np.float64) / np.where(seen, whole, 1)
+    energy, positive = energy_inside(maps - mean[:, None, None], inside, known)
+    area = np.where(seen, area_share(inside, np.where(seen[:, None, None], known, 1)), 0)
+    there = seen & positive & (area > 1e-6) & (area < 1 - 1e-6)
+    auroc, best = np.zeros((2, len(maps)))
+    if there.any():
+        share = np.where(known > 0, inside / np.where(known > 0, known, 1), 0)
+        auroc[there] = area_under_roc(rank_cells(maps[there], inside[there], known[there]))
+        best[there] = area_under_roc(rank_cells(share[there], inside[there], known[there]))
+    return OnRegion(there, energy, area, auroc, energy_ceiling(inside, known), best)
+
+
+def joined(parts: Sequence[Mapping[str, OnRegion]]) -> dict[str, OnRegion]:
+    """Blocks of images, one after the other."""
+    return {
+        region: OnRegion(
+            *(np.concatenate([getattr(part[region], field.name) for part in parts]) for field in fields(OnRegion))
+        )
+        for region in REGIONS
+    }

@@ -1,0 +1,114 @@
+"""`wheretolook look`: the maps of some images, by a model file alone."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wheretolook.terminal.command import Command
+
+# The predictions of more images than this would push everything else off the terminal.
+LISTED = 50
+
+
+class _File(click.Path):
+    """A path, and no empty one: that of an unset variable would stand for the whole of the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("expected a path, found an empty text; is a variable unset? For this folder, write a dot", param)
+        return super().convert(value, param, ctx)
+
+
+FILE = _File(path_type=Path)
+
+
+@click.command(cls=Command)
+@click.argument("images", nargs=-1, required=True, type=FILE, metavar="IMAGE...")
+@click.option("--model", required=True, type=FILE, help="A model file, NAME.safetensors.")
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    help="cam, gradcam, gradcam++, xgradcam, hirescam, layercam, eigencam, activation; slow (a forward pass for each "
+    "channel): scorecam, ablationcam. Can be repeated.  [default: cam; gradcam where a layer has no linear head]",
+)
+@click.option("--layer", "layers", multiple=True, help="Name, or all. Can be repeated.  [default: the last]")
+@click.option("--class", "classes", multiple=True, help="Name, or all. Can be repeated.  [default: the predicted]")
+@click.option(
+    "--contrast",
+    is_flag=True,
+    help="Each class's map less the mean of the other classes' maps, which is what the report compares: with two "
+    "classes, the map of the log-odds. For cam, gradcam, xgradcam, hirescam.",
+)
+@click.option(
+    "--arrays",
+    is_flag=True,
+    help="In place of pictures, the maps of all images as one array for each method and layer, (N, K, h, w), in "
+    "--out/arrays: for thousands of images.",
+)
+@click.option("--out", type=FILE, default=Path("look"), show_default=True, help="Folder for the pictures and maps.")
+@click.option(
+    "--fit",
+    type=click.Choice(["stretch", "pad", "crop"]),
+    help="How an image becomes a square, as prepare.fit does.  [default: as when the model was trained, where its file "
+    "says so, else stretch]",
+)
+@click.option("--device", envvar="WHERETOLOOK_DEVICE", default="", help="cpu, cuda, cuda:1, mps; empty: the best here.")
+def look(
+    images: tuple[Path, ...],
+    model: Path,
+    methods: tuple[str, ...],
+    layers: tuple[str, ...],
+    classes: tuple[str, ...],
+    contrast: bool,
+    arrays: bool,
+    out: Path,
+    fit: str | None,
+    device: str,
+) -> None:
+    """Where does a model look in each IMAGE, a file or a folder of them?
+
+    Prints the predictions, and writes them to --out as predictions.csv. For each image, method, layer and class it
+    writes there a picture, the map over the image, red where it speaks for the class and blue where against, as
+    IMAGE.METHOD.LAYER.CLASS.png, in the image's own proportions (what --fit crop cut off is faded, and --fit pad shows
+    its borders); and the map itself, float32 (h, w), raw and signed, at the layer's own resolution, under the same name
+    as .npy. With --arrays, one .npy for all images, in the order of the predictions.csv beside it, in --out/arrays.
+
+    Images of the same name are told apart by their folders. A file that cannot be read as an image is skipped, and the
+    exit code is 1.
+
+    \b
+    wheretolook look cells --model models/last-0.safetensors
+    wheretolook look cell.png --model models/every-0.safetensors --layer all --class all
+    """
+    from wheretolook.base.display import visible
+    from wheretolook.look.image_files import check_model_path, find_images
+
+    check_model_path(model)
+    paths = find_images(images, out)
+
+    from wheretolook.look.map_pictures import look_at
+    from wheretolook.look.requests import MapRequest, counts_table, predictions_table, write_predictions
+
+    wanted = MapRequest(methods, layers, classes, contrast)
+    if arrays:
+        from wheretolook.look.map_arrays import write_arrays
+
+        folder = out / "arrays"
+        seen, written = write_arrays(paths, model, folder, wanted, fit, device), f"Arrays of their maps in {folder}"
+    else:
+        folder = out
+        seen = look_at(paths, model, out, wanted, fit, device)
+        write_predictions(out / "predictions.csv", seen.names, seen.paths, seen.class_names, seen.scores)
+        written = f"{seen.pictures} picture{'s' if seen.pictures > 1 else ''} and as many maps in {out}"
+    table = folder / "predictions.csv"
+    if len(seen.names) > LISTED:
+        click.echo(
+            f"{visible(counts_table(seen.class_names, seen.scores))}\nThe prediction of each image stands in {table}"
+        )
+    else:
+        click.echo(visible(predictions_table(seen.names, seen.class_names, seen.scores)))
+    click.echo(written)
+    if seen.refused:
+        raise click.ClickException(f"{seen.refused} of {len(paths)} files could not be read as images")

@@ -1,0 +1,66 @@
+"""`wheretolook`: the library at work outside the pipeline. A command is a line in a table, imported when asked for."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from types import FrameType
+from typing import Any
+
+import click
+
+COMMANDS = {
+    "look": "wheretolook.cli.look_command",
+    "diff": "wheretolook.cli.diff_command",
+    "share": "wheretolook.cli.project_commands",
+    "plan": "wheretolook.cli.project_commands",
+    "verify": "wheretolook.cli.project_commands",
+    "tidy": "wheretolook.cli.project_commands",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are found by name in `COMMANDS`: the module's function of that name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import the command's module."""
+        return getattr(import_module(COMMANDS[name]), name) if name in COMMANDS else None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for; one that is ended by TERM leaves no scratch folder."""
+        with ending_in_order():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def ending_in_order() -> Iterator[None]:
+    """Within the block, TERM ends the process as Ctrl-C does: the blocks that hold scratch folders remove them."""
+    before = signal.getsignal(signal.SIGTERM)
+    if before is not signal.SIG_DFL or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_DFL)  # the same again ends it at once
+    raise SystemExit(128 + number)
+
+
+@click.group(cls=LazyGroup)
+@click.version_option(package_name="wheretolook")
+def main() -> None:
+    """Where do image classifiers look, and can that be believed?"""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""What one image file may cost: memory and processor time, judged by its headers before its pixels are decoded.
+
+A small file can claim a large picture, one huge tile, thousands of scans, or metadata that are read once for each of
+thousands of tags. Decoders are in C and can't be stopped; so what they will need is worked out first.
+"""
+
+import io
+import struct
+import time
+from typing import Any, BinaryIO
+
+from PIL import Image
+
+from wheretolook.base.errors import InputError
+
+# 50 million RGB pixels are 200 MB in Pillow.
+MOST_PIXELS = 50_000_000
+# Bytes that decoding and converting one file may take.
+MOST_MEMORY = 375_000_000
+# Seconds of a processor until the pixels are there.
+MOST_SECONDS = 8.0
+# No side is longer: resizing keeps 16 bytes for each pixel of a side.
+LONGEST_SIDE = 1_000_000
+# Scans of a JPEG times its pixels: an empty scan takes half a nanosecond a pixel.
+MOST_SCANNED = 5_000_000_000
+# Tags of a directory of metadata, and values of one tag, that no camera and no microscope writes.
+MOST_TAGS, MOST_VALUES = 512, 200_000
+# Bytes that the first directory of a file may claim beyond those that the file has.
+SLACK = 1 << 20
+
+# Bytes of a pixel in Pillow, by mode; 4 of all others.
+PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
+# Bytes of a value, by its type in TIFF and EXIF.
+VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+BYTES_TYPES = (1, 2, 6, 7)
+
+
+class _Timed:
+    """A file that raises InputError once its reader used up its processor time."""
+
+    def start(self) -> None:
+        self._end = time.thread_time() + MOST_SECONDS
+
+    def read(self, size: int | None = -1) -> bytes:
+        if time.thread_time() > self._end:
+            raise InputError(
+                "too slow to decode",
+                f"at most {MOST_SECONDS:g} s of a processor",
+                "more",
+                "save it again with another program",
+            )
+        return super().read(size)  # type: ignore[misc]
+
+
+class TimedBytes(_Timed, io.BytesIO):
+    """The bytes of an image file in memory."""
+
+
+class TimedFile(_Timed, io.BufferedReader):
+    """An image file on disk."""
+
+
+def check_before_opening(file: BinaryIO) -> None:
+    """Refuse a file whose metadata alone would fill the memory.
+
+    Raises:
+        InputError: the first directory of a TIFF, or of the EXIF data of a JPEG, claims more than the file can hold.
+    """
+    head = file.read(4)
+    file.seek(0)
+    if head[:2] == b"\xff\xd8":
+        if exif := _jpeg_exif(file):
+            _check_directory(io.BytesIO(exif), len(exif))
+    elif head in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        size = file.seek(0, io.SEEK_END)
+        _check_directory(file, size)
+    file.seek(0)
+
+
+def honest_exif(exif: bytes) -> bool:
+    """Whether EXIF data claim no more than they hold."""
+    exif = exif.removeprefix(b"Exif\0\0")
+    try:
+        _check_directory(io.BytesIO(exif), len(exif))
+    except (InputError, struct.error):
+        return False
+    return True
+
+
+def check_cost(image: Image.Image, file: BinaryIO) -> None:
+    """Refuse an image that would cost too much to decode.
+
+    Args:
+        image: opened, without its pixels.
+        file: that it was opened from; its position is kept.
+
+    Raises:
+        InputError: too many pixels, too long a side, too much memory, or too many scans.
+    """
+    pixels = image.width * image.height
+    if pixels > MOST_PIXELS or max(image.size) > LONGEST_SIDE:
+        raise too_large(f"{image.width} × {image.height} pixels")
+    codec = _codec_memory(image, file)
+    # Converted, or turned upright, an image is there twice for a while, as 4 and as 3 bytes a pixel.
+    stored = PIXEL_BYTES.get(image.mode, 4) * pixels
+    memory = max(stored + codec, stored + 3 * pixels, 7 * pixels if image.mode != "RGB" else 0)
+    if memory > MOST_MEMORY:
+        raise too_large(
+            f"{image.width} × {image.height} pixels, which take {memory // 10**6:,} MB to decode ({image.format})"
+        )
+
+
+def too_large(found: str) -> InputError:
+    """The error of an image that would take too much memory."""
+    return InputError(
+        "too large",
+        f"at most {MOST_PIXELS:,} pixels, and at most {MOST_MEMORY // 10**6} MB to decode them",
+        found,
+        "shrink it, or cut it into tiles",
+    )
+
+
+def _codec_memory(image: Image.Image, file: BinaryIO) -> int:
+    """Bytes that the decoder itself takes, beside the pixels."""
+    pixels = image.width * image.height
+    if image.format in ("JPEG", "MPO"):
+        scans = _scans(file, 2 + MOST_SCANNED // pixels)
+        if scans * pixels > MOST_SCANNED:
+            raise InputError(
+                "too slow to decode",
+                f"at most {max(1, MOST_SCANNED // pixels)} scans of so many pixels",
+                "more",
+                "save it again with another program",
+            )
+        # All coefficients, in two bytes, are kept where there is more than one scan.
+        layers = getattr(image, "layer", None) or [(0, 1, 1, 0)] * 3
+        wide, high = max(layer[1] for layer in layers), max(layer[2] for layer in layers)
+        samples = sum(layer[1] * layer[2] for layer in layers) / (wide * high)
+        return int(2 * samples * pixels) if scans > 1 else 0
+    if image.format == "WEBP":
+        # The canvas, the one before it, the frame as bytes, and the decoder's own.
+        return 14 * pixels
+    if image.format == "TIFF":
+        return _tiff_memory(image, file)
+    # Two rows, of at most 8 bytes a pixel, in PNG; GIF and BMP need less.
+    return 16 * image.width
+
+
+def _tiff_memory(image: Any, file: BinaryIO) -> int:
+    tags = image.tag_v2
+    bits, samples = tags.get(258, (1,)), int(tags.get(277, 1))
+    bits = sum(bits) if len(bits) == samples else max(*bits, 8) * samples
+    width, height = image.width, min(int(tags.get(278, image.height)), image.height)
+    if 322 in tags and 323 in tags:
+        width, height = int(tags[322]), int(tags[323])
+    # A tile or strip as it is decoded, and the file, which is mapped into memory.
+    place = file.tell()
+    size = file.seek(0, io.SEEK_END)
+    file.seek(place)
+    return width * height * bits // 8 + size
+
+
+def _scans(file: BinaryIO, most: int) -> int:
+    """How many scans a JPEG may have: its marks of a scan's start, counted up to a limit."""
+    if isinstance(file, io.BytesIO):
+        return file.getvalue().count(b"\xff\xda")
+    place, count, last = file.tell(), 0, b""
+    file.seek(0)
+    while count < most and (block := file.read(1 << 20)):
+        count += (last + block).count(b"\xff\xda")
+        last = block[-1:]
+    file.seek(place)
+    return count
+
+
+def _jpeg_exif(file: BinaryIO) -> bytes:
+    """The EXIF data of a JPEG, of all its segments, as Pillow joins them."""
+    found = b""
+    file.seek(2)
+    while len(head := file.read(4)) == 4 and head[0] == 0xFF and 0xE0 <= head[1] <= 0xFE:
+        length = max(int.from_bytes(head[2:], "big") - 2, 0)
+        if head[1] == 0xE1:
+            data = file.read(length)
+            if data.startswith(b"Exif\0\0"):
+                found += data[6:]
+        else:
+            file.seek(length, io.SEEK_CUR)
+    return found
+
+
+def _check_directory(file: BinaryIO, size: int) -> None:
+    """Refuse a first directory of TIFF or EXIF whose tags claim more bytes than there are, or very many values."""
+    file.seek(0)
+    head = file.read(16)
+    order = "<" if head[:2] == b"II" else ">"
+    big = len(head) == 16 and head[2:4] in (b"+\0", b"\0+")
+    if len(head) < 8:
+        return
+    file.seek(min(struct.unpack_from(order + ("Q" if big else "L"), head, 8 if big else 4)[0], size))
+    start = file.read(8 if big else 2)
+    if len(start) < (8 if big else 2):
+        return
+    (count,) = struct.unpack(order + ("Q" if big else "H"), start)
+    entry = order + ("HHQ8x" if big else "HHL4x")
+    step = struct.calcsize(entry)
+    entries = file.read(min(count, MOST_TAGS + 1) * step)
+    if count > MOST_TAGS and len(entries) > MOST_TAGS * step:
+        raise _claims(f"{count:,} tags")
+    claimed = 0
+    for _, kind, values in struct.iter_unpack(entry, entries[: len(entries) // step * step]):
+        claimed += values * VALUE_BYTES.get(kind, 0)
+        if kind in VALUE_BYTES and kind not in BYTES_TYPES and values > MOST_VALUES:
+            raise _claims(f"a tag of {values:,} values")
+    if claimed > size + SLACK:
+        raise _claims(f"tags of {claimed:,} bytes in a file of {size:,}")
+
+
+def _claims(found: str) -> InputError:
+    return InputError(
+        "cut off or damaged",
+        f"metadata of at most {MOST_TAGS} tags and {MOST_VALUES:,} values, which fit into the file",
+        found,
+        "save it again with another program",
+    )

@@ -1,0 +1,154 @@
+"""Any network as one of the project's: layers by the names of its modules, and a pooled linear head on each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from wheretolook.base.errors import InputError
+from wheretolook.networks.layered import Network, hooked, side_heads
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """One layer of a bare network, as a model's card holds it.
+
+    Attributes:
+        module: its name in the network, with dots.
+        channels: C of its feature maps.
+        layout: "first" for (N, C, h, w), "last" for (N, h, w, C), or tokens (N, prefix + h w, C) as "PREFIX+hxw".
+        copied: a later module writes over its output, so that it is handed on as a copy.
+    """
+
+    module: str
+    channels: int
+    layout: str
+    copied: bool
+
+    @property
+    def layer(self) -> str:
+        """Its name as a layer, which is a part of file names: without dots."""
+        return self.module.replace(".", "_")
+
+    def to_list(self) -> list[Any]:
+        """For the card."""
+        return [self.module, self.channels, self.layout, self.copied]
+
+
+class ModuleNetwork(Network):
+    """A network that knows nothing of this project, run as it is; its logits are its own.
+
+    Args:
+        body: the bare network; its weights keep their names, after `body.`.
+        layers: first to last.
+        classifier: name of the linear module on the pooled feature maps of the last layer; empty where there is none.
+        class_count: K.
+
+    Raises:
+        InputError: the network has no such module.
+    """
+
+    def __init__(self, body: nn.Module, layers: Sequence[LayerSpec], classifier: str, class_count: int):
+        super().__init__()
+        modules = dict(body.named_modules())
+        for name in [spec.module for spec in layers] + [classifier] * bool(classifier):
+            if name not in modules:
+                raise InputError(
+                    f"layer {name!r}", "a module of the network", "none of that name", "See named_modules()"
+                )
+        self.body, self.specs, self.classifier_name = body, tuple(layers), classifier
+        self.layer_names = tuple(spec.layer for spec in layers)
+        self.views = nn.ModuleDict({spec.layer: _view(spec) for spec in layers})
+        self.side_heads = side_heads({spec.layer: spec.channels for spec in layers}, class_count)
+
+    def layer_modules(self) -> dict[str, nn.Module]:
+        """What gives each layer's feature maps; all that follows is computed from them."""
+        return dict(self.views.items())
+
+    def layer_parts(self) -> dict[str, list[nn.Module]]:
+        """The modules that hold weights, by the layer that they lead to, in the order in which the network has them."""
+        parts: dict[str, list[nn.Module]] = {layer: [] for layer in self.layer_names}
+        modules = list(self.body.named_modules())
+        ends = [_end([name for name, _ in modules], spec.module) for spec in self.specs]
+        for place, (_, module) in enumerate(modules):
+            layer = next((spec.layer for spec, end in zip(self.specs, ends, strict=True) if place <= end), None)
+            if layer is not None and any(True for _ in module.parameters(recurse=False)):
+                parts[layer].append(module)
+        return parts
+
+    def final_head(self) -> nn.Linear | None:
+        """The classifier, where it is linear on the last layer's pooled feature maps."""
+        return self.body.get_submodule(self.classifier_name) if self.classifier_name else None
+
+    def adopt_heads(self) -> tuple[str, ...]:
+        """Take over the heads of inner layers that the bare network has itself, and name those layers.
+
+        A network that classifies each of its layers says how by a method `layer_heads`: the name of a module to the
+        weight (K, C) and bias (K,) of a linear head on its pooled feature maps.
+        """
+        own = getattr(self.body, "layer_heads", dict)()
+        layers = {spec.module: spec.layer for spec in self.specs[:-1]}
+        for module, (weight, bias) in own.items():
+            if module in layers:
+                head = self.side_heads[layers[module]]
+                head.load_state_dict({"weight": weight.detach(), "bias": bias.detach()})
+        return tuple(layers[module] for module in layers if module in own)
+
+    def trace(self, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Feature maps of every layer, and the logits."""
+        maps: dict[str, Tensor] = {}
+        with hooked((self.body.get_submodule(spec.module), partial(self._take, maps, spec)) for spec in self.specs):
+            logits = self.body(images)
+        return {layer: maps[layer] for layer in self.layer_names}, logits
+
+    def _take(
+        self, maps: dict[str, Tensor], spec: LayerSpec, module: nn.Module, inputs: object, output: Tensor
+    ) -> Tensor:
+        maps[spec.layer] = self.views[spec.layer](output)
+        flow = _rejoined(spec, maps[spec.layer], output)
+        return flow.clone() if spec.copied else flow
+
+
+def _end(names: Sequence[str], module: str) -> int:
+    """Place of the last of a module's parts among all modules."""
+    return max(place for place, name in enumerate(names) if name == module or name.startswith(f"{module}."))
+
+
+class _LastToFirst(nn.Module):
+    def forward(self, flow: Tensor) -> Tensor:
+        return flow.permute(0, 3, 1, 2)
+
+
+class _Grid(nn.Module):
+    def __init__(self, prefix: int, rows: int, columns: int):
+        super().__init__()
+        self.prefix, self.size = prefix, (rows, columns)
+
+    def forward(self, flow: Tensor) -> Tensor:
+        return flow[:, self.prefix :].transpose(1, 2).unflatten(2, self.size)
+
+
+def _view(spec: LayerSpec) -> nn.Module:
+    if spec.layout == "first":
+        return nn.Identity()
+    return _LastToFirst() if spec.layout == "last" else _Grid(*_tokens(spec.layout))
+
+
+def _tokens(layout: str) -> tuple[int, int, int]:
+    prefix, _, size = layout.partition("+")
+    rows, _, columns = size.partition("x")
+    return int(prefix), int(rows), int(columns)
+
+
+def _rejoined(spec: LayerSpec, maps: Tensor, output: Tensor) -> Tensor:
+    """What flows on, computed from the feature maps: the same values as the output."""
+    if spec.layout == "first":
+        return maps
+    if spec.layout == "last":
+        return maps.permute(0, 2, 3, 1)
+    prefix, *_ = _tokens(spec.layout)
+    tokens = maps.flatten(2).transpose(1, 2)
+    return torch.cat([output[:, :prefix], tokens], dim=1) if prefix else tokens

@@ -1,0 +1,151 @@
+"""Evidence masks: grey values of a source to labels, and labels to the size of the prepared images."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageChops
+
+from wheretolook.base.errors import InputError
+from wheretolook.dataset.prepared import BACKGROUND, EVIDENCE, FOREGROUND, LABELS, MARK, UNKNOWN, Placement, place
+from wheretolook.images.decode import (
+    DECODER_ERRORS,
+    LARGEST_READ,
+    STRIP,
+    open_bounded,
+    opened,
+    refuse_no_memory,
+    resize,
+)
+from wheretolook.images.decode_cost import TimedBytes
+
+
+def parse_mask_values(text: str) -> dict[int, int]:
+    """Read "0:background,128:foreground,255:evidence" as {grey value: label}.
+
+    Raises:
+        InputError: not of this form, a grey value outside 0 to 255 or given twice, an unknown label.
+    """
+    labels: dict[int, int] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        value, _, name = (piece.strip() for piece in part.partition(":"))
+        if not value.isdecimal() or int(value) > 255 or name not in LABELS:
+            raise InputError(
+                "mask_values", expected=f"VALUE:LABEL, 0 to 255 and one of {', '.join(LABELS)}", found=f"{part!r}"
+            )
+        if int(value) in labels:
+            raise InputError(f"mask_values: the value {value} is given twice in {text!r}", hint="name it once")
+        labels[int(value)] = LABELS[name]
+    return labels
+
+
+def read_mask(path: Path, labels_of: Mapping[int, int]) -> np.ndarray:
+    """Read a mask file.
+
+    Args:
+        path: an image of one channel (grey, palette, black and white), or of three equal ones.
+        labels_of: the label of each grey value (palette: of each index).
+
+    Returns:
+        (H, W) uint8, labels.
+
+    Raises:
+        InputError: no image, more than one channel, or a grey value that has no label.
+        OSError: it cannot be read, whatever it holds.
+    """
+    values = _grey_values(path)
+    known = np.zeros(256, dtype=bool)
+    known[list(labels_of)] = True
+    unnamed = np.setdiff1d(np.unique(values), np.flatnonzero(known))
+    if unnamed.size:
+        shown = ", ".join(map(str, unnamed[:8])) + (", …" if unnamed.size > 8 else "")
+        raise InputError(
+            f"{path}: grey values without a label: {shown}",
+            hint=(
+                f"name them in prepare.mask_values, such as {unnamed[0]}:unknown (it names "
+                f"{', '.join(map(str, labels_of)) or 'none'})"
+            ),
+        )
+    labels = np.zeros(256, dtype=np.uint8)
+    labels[list(labels_of)] = list(labels_of.values())
+    return labels[values]
+
+
+def labels_to_square(labels: np.ndarray, size: int, fit: str) -> np.ndarray:
+    """Resize labels as `to_square` resizes their image.
+
+    A pixel gets the label that covers most of it. Evidence and marks may be thinner than a pixel, and be outvoted:
+    they get the pixels that they cover most, as many as their area comes to (and all that tie with the last of these),
+    so that none is lost.
+
+    Args:
+        labels: (H, W) uint8.
+        size: width and height of the result, pixels.
+        fit: "stretch", "pad" (the border is background) or "crop".
+
+    Returns:
+        (S, S) uint8, labels.
+    """
+    placed = place(labels.shape[1], labels.shape[0], size, fit)
+    square = np.full((size, size), BACKGROUND, dtype=np.uint8)
+    if placed.size == (labels.shape[1], labels.shape[0]) and placed.box == (0, 0, *placed.size):
+        square[placed.rows, placed.columns] = labels
+        return square
+    present = [label for label in (BACKGROUND, FOREGROUND, UNKNOWN, EVIDENCE, MARK) if (labels == label).any()]
+    covered = np.stack([_coverage(labels == label, placed) for label in present])
+    resized = np.array(present, dtype=np.uint8)[covered.argmax(axis=0)]
+    for label, share in zip(present, covered, strict=True):
+        if label in (EVIDENCE, MARK) and share.any():
+            count = max(1, round(float(share.sum())))
+            least = np.partition(share, -count, axis=None)[-count]
+            resized[resized == label] = _next_best(covered, present, label)[resized == label]
+            resized[(share >= least) & (share > 0)] = label
+    square[placed.rows, placed.columns] = resized
+    return square
+
+
+def _next_best(covered: np.ndarray, present: list[int], label: int) -> np.ndarray:
+    """The label that covers most of each pixel beside `label`."""
+    others = np.where((np.array(present) == label)[:, None, None], -1, covered)
+    return np.array(present, dtype=np.uint8)[others.argmax(axis=0)]
+
+
+def _coverage(where: np.ndarray, placed: Placement) -> np.ndarray:
+    """The share of each resized pixel that `where` covers, (h, w) float32."""
+    shares = Image.new("F", where.shape[::-1])
+    rows = max(1, STRIP // where.shape[1])
+    for start in range(0, len(where), rows):
+        shares.paste(Image.fromarray(where[start : start + rows].astype(np.float32)), (0, start))
+    return np.asarray(resize(shares, placed, Image.Resampling.BOX))
+
+
+def _grey_values(path: Path) -> np.ndarray:
+    """The values of a mask's one channel, (H, W) uint8."""
+    # An error of the disk, or of rights, is none of the mask's: small ones are read before they are decoded.
+    file = opened(path) if path.stat().st_size > LARGEST_READ else TimedBytes(path.read_bytes())
+    try:
+        with file:
+            mask = open_bounded(file)
+            band = mask.convert("L") if mask.mode == "1" else _one_band(mask)
+            values = np.asarray(band) if len(band.getbands()) == 1 else np.empty(0)
+    except Image.UnidentifiedImageError:
+        raise InputError(f"{path}: no image", hint="expected a mask as PNG, BMP or TIFF of one channel") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error.subject}", error.expected, error.found, error.hint) from error
+    except DECODER_ERRORS as error:
+        refuse_no_memory(error)
+        raise InputError(f"{path}: cut off or damaged ({error})") from error
+    if values.ndim != 2 or values.dtype != np.uint8:
+        raise InputError(f"{path}: a mask of the kind {mask.mode!r}", hint="expected one channel of 8 bits")
+    return values
+
+
+def _one_band(mask: Image.Image) -> Image.Image:
+    """The first band of a mask whose bands are all equal; any other mask as it is."""
+    if len(mask.getbands()) == 1:
+        return mask
+    first = mask.getchannel(0)
+    for band in range(1, len(mask.getbands())):
+        if ImageChops.difference(first, mask.getchannel(band)).getbbox():
+            return mask
+    return first

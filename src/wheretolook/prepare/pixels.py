@@ -1,0 +1,186 @@
+"""Image and mask files into two .npy arrays, with memory that stays flat however many there are."""
+
+import hashlib
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from wheretolook.base.errors import InputError
+from wheretolook.base.files import sha256_of
+from wheretolook.base.resources import create_array, free_memory, usable_cores
+from wheretolook.dataset.prepared import LABELS, UNKNOWN
+from wheretolook.images.decode import DEEPEST, LARGE, LARGEST_READ, decode_file, opened, strips, to_square
+from wheretolook.images.decode_cost import TimedBytes
+from wheretolook.images.scan import ImageFile
+from wheretolook.prepare.masks import labels_to_square, read_mask
+
+Result = TypeVar("Result")
+
+# Rows that wait for a thread at a time: each takes a kilobyte, and there may be millions.
+BATCH = 1024
+
+# What a thread takes for each pixel of a result while it resizes (bytes; masks take most, a float32 a label, twice),
+# and at any size: its stack and its share of the allocator.
+BYTES_A_PIXEL = 40
+BYTES_A_THREAD = 1 << 25
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What is known of a file that was read."""
+
+    sha256: str  # of the file
+    width: int = 0
+    height: int = 0
+    pixels: str = ""  # SHA-256 of the decoded pixels and their shape
+    reason: str = ""  # why it could not be decoded
+    deepest: int = 0  # the largest value of 16-bit grey; 0 for other kinds
+
+
+def decode_images(files: Sequence[ImageFile], path: Path, size: int, fit: str) -> list[Decoded]:
+    """Decode all files into one array, uint8 (N, S, S, 3); the row of a file that cannot be decoded is black.
+
+    Args:
+        files: N image files.
+        path: the .npy file that is written.
+        size, fit: see `to_square`.
+    """
+    array = create_array(path, (len(files), size, size, 3), np.uint8)
+
+    def decode(row: int) -> Decoded:
+        path = files[row].path
+        large = path.stat().st_size > LARGEST_READ
+        content = b"" if large else path.read_bytes()
+        sha256 = sha256_of(path) if large else hashlib.sha256(content).hexdigest()
+        try:
+            with opened(path) if large else TimedBytes(content) as file:
+                image = decode_file(file)
+        except InputError as refusal:
+            return Decoded(sha256, reason=str(refusal))
+        except MemoryError as error:
+            raise MemoryError(f"{files[row].path}: {str(error) or 'no room for its pixels'}") from error
+        array[row] = to_square(image, size, fit)
+        pixels = _pixel_hash(image)
+        return Decoded(sha256, image.width, image.height, pixels, deepest=image.info.get(DEEPEST, 0))
+
+    decoded = list(_each(decode, len(files), "decode", size))
+    array.flush()
+    return decoded
+
+
+def _pixel_hash(image: Image.Image) -> str:
+    """SHA-256 of an RGB image's size and pixels."""
+    digest = hashlib.sha256(f"{image.size}".encode())
+    if image.width * image.height <= LARGE:
+        digest.update(image.tobytes())
+    else:
+        for rows in strips(image.height, image.width):
+            digest.update(image.crop((0, rows.start, image.width, rows.stop)).tobytes())
+    return digest.hexdigest()
+
+
+def keep_rows(path: Path, rows: np.ndarray, target: Path) -> None:
+    """Move an array to `target`, with these rows only."""
+    array = np.load(path, mmap_mode="r")
+    if len(rows) == len(array):
+        path.rename(target)
+        return
+    kept = create_array(target, (len(rows), *array.shape[1:]), array.dtype)
+    for row, source in enumerate(rows):
+        kept[row] = array[source]
+    kept.flush()
+    path.unlink()
+
+
+def write_masks(
+    masks: Sequence[Path | None],
+    sizes: Sequence[tuple[int, int]],
+    path: Path,
+    labels_of: Mapping[int, int],
+    size: int,
+    fit: str,
+) -> dict[str, Any]:
+    """Write the masks as one array of labels, uint8 (N, S, S); an image without one gets UNKNOWN everywhere.
+
+    Args:
+        masks: N mask files, None where an image has none.
+        sizes: width and height of each image: its mask must have the same.
+        path: the .npy file that is written.
+        labels_of: the label of each grey value.
+        size, fit: see `labels_to_square`.
+
+    Returns:
+        `masks` of the audit.
+
+    Raises:
+        InputError: a mask that cannot be read, of another size, or with a value that has no label.
+    """
+    array = create_array(path, (len(masks), size, size), np.uint8)
+
+    def read(row: int) -> np.ndarray:
+        mask = masks[row]
+        if mask is None:
+            array[row] = UNKNOWN
+            return np.zeros(256, dtype=np.int64)
+        labels = read_mask(mask, labels_of)
+        if labels.shape[::-1] != sizes[row]:
+            expected, found = "{} × {}".format(*sizes[row]), "{} × {}".format(*labels.shape[::-1])
+            raise InputError(mask, expected=f"a mask of its image's size, {expected} pixels", found=found)
+        array[row] = labels_to_square(labels, size, fit)
+        return np.bincount(array[row].ravel(), minlength=256)
+
+    images, area = np.zeros(256, dtype=np.int64), np.zeros(256, dtype=np.int64)
+    for count in _each(read, len(masks), "masks", size):
+        images += count > 0
+        area += count
+    array.flush()
+    have = sum(mask is not None for mask in masks)
+    return {
+        "images": have,
+        "without": len(masks) - have,
+        "labels": {
+            name: {"images": int(images[label]), "area_share": float(area[label] / area.sum())}
+            for name, label in LABELS.items()
+        },
+    }
+
+
+def _each(work: Callable[[int], Result], count: int, name: str, size: int) -> Iterator[Result]:
+    """Do the work for rows 0 to `count` in a few threads: Pillow decodes and resizes outside Python's lock."""
+    threads = ThreadPoolExecutor(affordable_threads(size))
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of odd metadata, and of large images, whose size is checked here anyway.
+            warnings.simplefilter("ignore")
+            batches = (range(start, min(start + BATCH, count)) for start in range(0, count, BATCH))
+            done = chain.from_iterable(threads.map(work, batch) for batch in batches)
+            yield from tqdm(done, total=count, desc=name, unit="image", disable=None)
+    finally:
+        threads.shutdown(cancel_futures=True)
+
+
+def affordable_threads(size: int) -> int:
+    """How many threads the cores and the free memory allow, at most 8.
+
+    Decoders run out of memory in native code, where that can end the process without a message: so foresee it.
+
+    Args:
+        size: width and height of each result, pixels.
+
+    Raises:
+        MemoryError: not enough for one.
+    """
+    needed, free = BYTES_A_PIXEL * size * size + BYTES_A_THREAD, free_memory()
+    if free < needed:
+        raise MemoryError(
+            f"an image of {size} x {size} pixels takes about {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free"
+        )
+    return min(8, usable_cores(), free // needed)

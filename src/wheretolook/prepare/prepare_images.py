@@ -1,0 +1,199 @@
+"""From class folders to the prepared arrays: decode once, split, audit."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wheretolook.base.errors import InputError
+from wheretolook.base.files import replacing_folder, sha256_of, write_json
+from wheretolook.dataset.prepared import COLUMNS, SPLITS
+from wheretolook.images.scan import ImageFile, find_masks, scan_classes
+from wheretolook.prepare.audit import (
+    Row,
+    audit_classes,
+    audit_depth,
+    audit_groups,
+    audit_mask_names,
+    audit_official,
+    audit_rows,
+    some,
+)
+from wheretolook.prepare.masks import parse_mask_values
+from wheretolook.prepare.near_copies import audit_near, find_near_copies
+from wheretolook.prepare.pixels import Decoded, decode_images, keep_rows, write_masks
+from wheretolook.prepare.splits import (
+    assign_splits,
+    check_classes,
+    compile_pattern,
+    complete_splits,
+    connected_units,
+    groups_of,
+)
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """How to prepare; the fields are the parameters of the stage.
+
+    Attributes:
+        size: width and height of the prepared images, pixels.
+        fit: "stretch", "pad" or "crop", see `to_square`.
+        group_pattern: see `groups_of`.
+        mask_values: see `parse_mask_values`.
+        val_share, test_share: of the images of each class.
+        seed: of the splits.
+        rare_classes: "refuse" or "drop" a class with too few images or groups for all splits.
+        on_bad_image: "error" or "skip" for files that cannot be decoded.
+    """
+
+    size: int
+    fit: str
+    group_pattern: str
+    mask_values: str
+    val_share: float
+    test_share: float
+    seed: int
+    rare_classes: str
+    on_bad_image: str
+
+
+def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any]:
+    """Write images.npy, masks.npy (where there are masks), index.csv and audit.json.
+
+    Args:
+        raw: holds `images/CLASS/...` and perhaps `masks/CLASS/...`.
+        prepared: the folder that is written, whole or not at all.
+        options: how.
+
+    Returns:
+        The audit, as in audit.json (`wheretolook.prepare.audit`).
+
+    Raises:
+        InputError: the data cannot be prepared as asked; the message says why, and what to do.
+    """
+    check_options(options)
+    labels_of = parse_mask_values(options.mask_values)
+    scan = scan_classes(raw / "images")
+    groups = groups_of([file.image_id.rpartition("/")[2] for file in scan.files], options.group_pattern)
+    masks = find_masks(raw / "masks", scan)
+    with replacing_folder(prepared) as folder:
+        decoded = decode_images(scan.files, folder / "decoded.npy", options.size, options.fit)
+        bad = _bad_images(scan.files, decoded, options.on_bad_image)
+        readable = [row for row, one in enumerate(decoded) if not one.reason]
+        units = connected_units([groups[row] for row in readable], [decoded[row].pixels for row in readable])
+        official = [scan.files[row].split for row in readable] if scan.splits else ()
+        dropped = check_classes([scan.files[row].class_name for row in readable], units, options.rare_classes, official)
+        kept = [
+            (row, unit) for row, unit in zip(readable, units, strict=True) if scan.files[row].class_name not in dropped
+        ]
+        rows = _rows(
+            [(scan.files[row], decoded[row], groups[row]) for row, _ in kept], [unit for _, unit in kept], options
+        )
+        keep_rows(folder / "decoded.npy", np.array([row for row, _ in kept]), folder / "images.npy")
+        _write_index(folder / "index.csv", rows)
+        near = find_near_copies(np.load(folder / "images.npy", mmap_mode="r"))
+        audit = {
+            **audit_rows(rows, SPLITS),
+            "near_copies": audit_near(rows, near, SPLITS, trained=SPLITS[0]),
+            "files": len(scan.files),
+            "classes": audit_classes(scan.files, bad, rows, SPLITS),
+            "unreadable": [{"image_id": image_id, "reason": reason} for image_id, reason in bad.items()],
+            "dropped_classes": dropped,
+            "ignored": some(scan.ignored),
+            "groups": audit_groups(rows, options.group_pattern),
+            "prepared": {"size": options.size, "fit": options.fit},
+            "masks": None,
+            **audit_mask_names(masks),
+            **audit_official(rows, scan.splits),
+            **audit_depth([one.deepest for one in decoded]),
+        }
+        files = [masks.paths.get(row.image_id) for row in rows]
+        if any(files):
+            sizes = [(row.width, row.height) for row in rows]
+            audit["masks"] = write_masks(files, sizes, folder / "masks.npy", labels_of, options.size, options.fit)
+        audit["sha256"] = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
+        write_json(folder / "audit.json", audit)
+    return audit
+
+
+def check_options(options: PrepareOptions) -> None:
+    """Refuse options by which no data could be prepared.
+
+    Raises:
+        InputError: shares that leave nothing to train on, mask values or a pattern that cannot be read.
+    """
+    if options.val_share + options.test_share >= 1:
+        raise InputError(
+            (f"prepare: val_share {options.val_share} and test_share {options.test_share} leave nothing to train on"),
+            hint="their sum must be below 1",
+        )
+    parse_mask_values(options.mask_values)
+    if options.group_pattern:
+        compile_pattern(options.group_pattern)
+
+
+def _bad_images(files: Sequence[ImageFile], decoded: Sequence[Decoded], on_bad_image: str) -> dict[str, str]:
+    """Why files could not be decoded, by image_id; refused where that is an error, or nothing is left."""
+    bad = {file.image_id: one.reason for file, one in zip(files, decoded, strict=True) if one.reason}
+    shown = "; ".join(f"{image_id}: {reason}" for image_id, reason in list(bad.items())[:3])
+    if len(bad) == len(files):
+        raise InputError(
+            f"prepare: none of {len(files)} images can be decoded: {shown}", hint="point fetch at a folder of images"
+        )
+    if bad and on_bad_image == "error":
+        raise InputError(
+            (f"prepare: {len(bad)} of {len(files)} images cannot be decoded: {shown}{('; …' if len(bad) > 3 else '')}"),
+            hint="mend or remove them, or set prepare.on_bad_image to skip",
+        )
+    return bad
+
+
+def _rows(kept: Sequence[tuple[ImageFile, Decoded, str]], units: Sequence[int], options: PrepareOptions) -> list[Row]:
+    """The rows of the index, with their splits."""
+    class_names = sorted({file.class_name for file, _, _ in kept})
+    class_index = np.array([class_names.index(file.class_name) for file, _, _ in kept])
+    units = np.unique(units, return_inverse=True)[1]
+    official = [file.split for file, _, _ in kept]
+    draw = partial(complete_splits, official) if any(official) else assign_splits
+    splits = draw(class_index, units, options.val_share, options.test_share, options.seed)
+    _check_splits(class_names, class_index, splits)
+    return [
+        Row(
+            file.image_id,
+            file.class_name,
+            int(index),
+            SPLITS[split],
+            group,
+            one.width,
+            one.height,
+            one.sha256,
+            one.pixels,
+        )
+        for (file, one, group), index, split in zip(kept, class_index, splits, strict=True)
+    ]
+
+
+def _check_splits(class_names: Sequence[str], class_index: np.ndarray, splits: np.ndarray) -> None:
+    """Refuse a split that is left without a class."""
+    for number, split in enumerate(SPLITS):
+        for index, name in enumerate(class_names):
+            if not ((splits == number) & (class_index == index)).any():
+                raise InputError(
+                    (
+                        f"prepare: the split {split} is left without the class {name}: its images stand in groups "
+                        "that cannot be shared out"
+                    ),
+                    hint="use another prepare.group_pattern, seed or shares, or add images of other groups",
+                )
+
+
+def _write_index(path: Path, rows: Sequence[Row]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(COLUMNS)
+        table.writerows([getattr(row, column) for column in COLUMNS] for row in rows)

@@ -1,0 +1,242 @@
+"""What stands in an input or output of a stage just now, and what DVC's cache has for it."""
+
+import shutil
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wheretolook.base.errors import InputError
+from wheretolook.base.files import forget_folder, write_text
+from wheretolook.project.lock_file import check_root
+from wheretolook.project.params_file import load_params
+from wheretolook.project.recorded_outputs import RESULTS, files_of, not_by_stages, read_yaml, results_of_stages
+from wheretolook.project.running import without_dvc
+from wheretolook.terminal.options import MODEL_NAME
+
+if TYPE_CHECKING:
+    from dvc.output import Output
+
+
+def contents(entry: "Output") -> dict[Path, str]:
+    """MD5 of each file of an input or output that is there; nothing is written. DVC hashes what it has no note of."""
+    from dvc_data.hashfile.build import build
+
+    _, _, now = build(entry.local_cache, entry.fs_path, entry.fs, entry.hash_name, ignore=entry.dvcignore, dry_run=True)
+    return _files(entry, now)
+
+
+def is_copy_edited(out: "Output") -> bool:
+    """Whether the cache's copy of an output is another than what its stage wrote, as far as is seen without reading it.
+
+    Its size is not that of dvc.lock, or it is the very file that was edited in place: a hard link is one. DVC takes a
+    copy that nobody may write to for a whole one.
+
+    Args:
+        out: an output that differs from dvc.lock or is gone, of which the cache has a copy.
+    """
+    files = _files(out, out.get_obj())
+    copies = {path: Path(out.cache.oid_to_path(md5)) for path, md5 in files.items()}
+    if out.meta.size is not None and out.meta.size != sum(copy.stat().st_size for copy in copies.values()):
+        return True
+    linked = [path for path, copy in copies.items() if path.is_file() and path.samefile(copy)]
+    now = contents(out) if linked else {}
+    return any(now.get(path) != files[path] for path in linked)
+
+
+def _files(entry: "Output", found: object) -> dict[Path, str]:
+    """MD5 of each file of what DVC found for an entry: a file, or a folder as a tree."""
+    from dvc_data.hashfile.tree import Tree
+
+    folder = Path(entry.fs_path)
+    if not isinstance(found, Tree):
+        return {folder: found.hash_info.value}
+    return {folder.joinpath(*parts): hash_info.value for parts, _, hash_info in found}
+
+
+# A table of the report, in a folder that its stage removes whole before it runs again: it goes with the others.
+TABLE = "reports/plots/confusion/*.csv"
+# Where stages write for a model, and where they keep the state of an unfinished run: `*` stands for its name.
+PLACES = (
+    "models/*.safetensors",
+    "data/cams/*",
+    *RESULTS,
+    TABLE,
+    ".cache/train/*",
+    ".cache/export/*",
+    ".cache/score/*",
+)
+STATE = ".cache/"  # nobody keeps anything there but the stages themselves
+STAGES = ("train", "sync", "export", "export-drive", "score", "score-drive")
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """What is there of models that params.yaml does not name.
+
+    Attributes:
+        paths: files and folders below the root, with slashes; sorted.
+        others: what stands in their places, and no stage is known to have written: not to be removed; sorted.
+        size: bytes of all of them.
+        stages: their entries in dvc.lock, `train@NAME`.
+        names: the models.
+    """
+
+    paths: tuple[str, ...]
+    others: tuple[str, ...]
+    size: int
+    stages: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+def find_leftovers(root: Path) -> Leftovers:
+    """Look where stages write for models that params.yaml does not name.
+
+    Args:
+        root: the folder of dvc.yaml and params.yaml.
+
+    Raises:
+        InputError: params.yaml is not valid: then nobody knows which models it means; dvc.lock is not whole; or it is not
+            the project's folder.
+    """
+    check_root(root)
+    params = load_params(root / "params.yaml")
+    # Upper and lower case count as one: on some file systems they name one file.
+    named = {name.lower() for section in ("models", "drive") for name in params[section]}
+    found = {path: name for place in PLACES for path, name in _at(root, place) if _is_left(name, named)}
+    others = _others(root, {path: name for path, name in found.items() if not _below(root, path).startswith(STATE)})
+    paths = [path for path in found if path not in others]
+    stages = [stage for stage in _locked_stages(root) if _is_left(_model_of(stage), named)]
+    return Leftovers(
+        paths=tuple(sorted(_below(root, path) for path in paths)),
+        others=tuple(sorted(_below(root, path) for path in others)),
+        size=sum(file.lstat().st_size for path in paths for file in files_of(path)),
+        stages=tuple(stages),
+        names=tuple(sorted({found[path] for path in paths} | {_model_of(stage) for stage in stages})),
+    )
+
+
+def remove_leftovers(root: Path) -> Leftovers:
+    """Remove what `find_leftovers` finds, while no dvc is at work and none can begin; gives what was removed.
+
+    Raises:
+        InputError: params.yaml is not valid, or a dvc is at work; nothing was removed.
+    """
+    with without_dvc(root / ".dvc" / "tmp") as running:
+        if running:
+            raise InputError(root, expected=f"that no dvc is at work, found: {running}", hint="wait until it ends")
+        found = find_leftovers(root)
+        for name in found.paths:
+            _remove(root / name)
+        if found.stages:
+            _unlock(root / "dvc.lock", found.stages)
+    return found
+
+
+def _others(root: Path, found: Mapping[Path, str]) -> list[Path]:
+    """Those of the paths that no stage is known to have written, with all that is there of their model in view.
+
+    Args:
+        root: the folder of dvc.yaml.
+        found: the model's name of each path.
+    """
+    tables = [path for path in found if path.match(TABLE)]
+    others = not_by_stages(root, [path for path in found if path not in tables])
+    for name in sorted({found[path] for path in others}):
+        doubtful = [path for path in others if found[path] == name]
+        written = [path for path in found if found[path] == name and path not in (*others, *tables)]
+        by_stages = results_of_stages(root, name, doubtful, written)
+        others = [path for path in others if path not in by_stages]
+    going = {found[path] for path in found if path not in (*others, *tables)}
+    return [*others, *(path for path in tables if found[path] not in going)]
+
+
+def _at(root: Path, place: str) -> Iterator[tuple[Path, str]]:
+    """What stands at a place, and the model's name in it."""
+    folder, _, suffix = place.rpartition("*")
+    for path in sorted((root / folder).glob(f"*{suffix}")):
+        yield path, path.name.removesuffix(suffix)
+
+
+def _below(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
+def _is_left(name: str, named: Collection[str]) -> bool:
+    return bool(MODEL_NAME.fullmatch(name)) and name.lower() not in named
+
+
+def _model_of(stage: str) -> str:
+    """The model of a stage that there is for each model; empty for any other."""
+    kind, _, name = stage.partition("@")
+    return name if kind in STAGES else ""
+
+
+def _locked_stages(root: Path) -> list[str]:
+    lock = root / "dvc.lock"
+    return [line[2:-1] for line in _lines(lock) if _opens_stage(line)] if lock.exists() else []
+
+
+def _opens_stage(line: str) -> bool:
+    return line.startswith("  ") and line[2:3] not in ("", " ", "-") and line.endswith(":")
+
+
+def _lines(lock: Path) -> list[str]:
+    return lock.read_text(encoding="utf-8").splitlines()
+
+
+def _unlock(lock: Path, stages: Collection[str]) -> None:
+    """Take stages out of dvc.lock, line by line, as DVC wrote it: every other line stays as it is."""
+    kept, within = [], False
+    for line in _lines(lock):
+        within = line[2:-1] in stages if _opens_stage(line) else within and line.startswith("  ")
+        kept += [] if within else [line]
+    text = "".join(f"{line}\n" for line in kept)
+    before, after = read_yaml(lock.read_text(encoding="utf-8")), read_yaml(text)
+    expected = {name: entry for name, entry in before["stages"].items() if name not in stages}
+    if after == before | {"stages": expected}:  # else somebody has written it in another style: DVC ignores the entries
+        write_text(lock, text)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+        forget_folder(path)
+    else:
+        path.unlink()
+
+
+def find_strays(root: Path) -> tuple[str, ...]:
+    """What is there of such models, yours or a stage's, below the root; none where params.yaml is not valid.
+
+    Args:
+        root: the folder of dvc.yaml.
+    """
+    try:
+        found = find_leftovers(root)
+    except InputError:
+        return ()
+    return tuple(sorted((*found.paths, *found.others)))
+
+
+def blamed(entry: "Output", root: Path, strays: Sequence[str]) -> list[str]:
+    """The strays in a folder, where it would be what dvc.lock says, if they were not in it; else none.
+
+    Args:
+        entry: an input or output of a stage.
+        root: the folder of dvc.yaml.
+        strays: `find_strays`.
+    """
+    folder = Path(entry.fs_path)
+    inside = [stray for stray in strays if (root.absolute() / stray).is_relative_to(folder)]
+    if not inside or not entry.hash_info or not folder.is_dir():
+        return []
+    from dvc_data.hashfile.hash_info import HashInfo
+    from dvc_data.hashfile.tree import Tree
+
+    rest, all_files = Tree(), contents(entry)
+    for path, md5 in all_files.items():
+        if not any(path.is_relative_to(root.absolute() / stray) for stray in inside):
+            rest.add(path.relative_to(folder).parts, None, HashInfo("md5", md5))
+    rest.digest()
+    return inside if rest.hash_info == entry.hash_info and len(rest) < len(all_files) else []

@@ -1,0 +1,183 @@
+"""What dvc.lock says of the pipeline's stages: which bytes went in, and which came out. No data is read."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wheretolook.base.errors import InputError
+
+if TYPE_CHECKING:
+    from dvc.exceptions import DvcException
+    from dvc.stage import Stage
+
+ABOVE_OUTPUTS = ("data", "data/cams", "models", "reports", "reports/exports", "reports/models")
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A file or folder with the MD5 that DVC counts for it.
+
+    Attributes:
+        path: below the root, with slashes.
+        md5: 32 hexadecimal digits, with ".dir" behind them for a folder; empty if the stage has never run.
+        cached: whether DVC's cache keeps it (git keeps the others).
+        size: bytes, of a folder those of all its files; None where dvc.lock does not say.
+    """
+
+    path: str
+    md5: str
+    cached: bool
+    size: int | None = None
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder."""
+        return self.md5.endswith(".dir")
+
+
+@dataclass(frozen=True)
+class LockedStage:
+    """A stage of the pipeline, `export@last-0`, as it last ran."""
+
+    name: str
+    inputs: tuple[Pin, ...]
+    outputs: tuple[Pin, ...]
+
+
+@dataclass(frozen=True)
+class Locked:
+    """The whole pipeline as it last ran.
+
+    Attributes:
+        root: the folder of dvc.yaml.
+        stages: those that dvc.yaml and params.yaml name now, an input's maker before its readers; not those of
+            removed models, whose entries DVC leaves in dvc.lock.
+        cache: the folder of DVC's cached files, by MD5.
+        has_remote: whether what the cache lacks can be asked for elsewhere.
+        is_ignored: whether .dvcignore leaves a file out of its folder's MD5.
+    """
+
+    root: Path
+    stages: tuple[LockedStage, ...]
+    cache: Path
+    has_remote: bool
+    is_ignored: Callable[[Path], bool]
+
+    def md5_of(self, path: str) -> str:
+        """MD5 of an output, or of a file in an output folder whose list the cache has; empty where neither is known."""
+        for pin in (pin for stage in self.stages for pin in stage.outputs):
+            if pin.path == path:
+                return pin.md5
+            if pin.is_folder and path.startswith(f"{pin.path}/"):
+                copy = self.cached_copy(pin.md5)
+                listed = json.loads(copy.read_bytes()) if copy.is_file() else []
+                return next((e["md5"] for e in listed if f"{pin.path}/{e['relpath']}" == path), "")
+        return ""
+
+    def cached_copy(self, md5: str) -> Path:
+        """Where the cache keeps the file, or a folder's list of files, of this MD5; it may not be there."""
+        return self.cache / md5[:2] / md5[2:]
+
+
+def check_root(root: Path) -> None:
+    """Refuse a folder that is not the project's own: DVC would find its way up, and paths below it would not.
+
+    Raises:
+        InputError: there is no dvc.yaml.
+    """
+    if not (root / "dvc.yaml").is_file():
+        raise InputError(
+            root, expected="a folder with dvc.yaml", found="none", hint="go to the project's folder, or give --root"
+        )
+
+
+def check_no_links(root: Path) -> None:
+    """Refuse folders above outputs that are links: DVC tracks nothing below one, and says so after the stage has run.
+
+    Args:
+        root: the folder of dvc.yaml.
+
+    Raises:
+        InputError: one of them is a link.
+    """
+    for path in (root / name for name in ABOVE_OUTPUTS):
+        if path.is_symlink():
+            raise InputError(
+                f"{path}",
+                "a folder of its own, since DVC tracks no output below a link",
+                f"a link to {path.readlink()}",
+                "to keep data on another disk, remove the link, and have DVC keep its cache there and link into it: "
+                '"dvc cache dir --local /DISK/dvc-cache" and "dvc config --local cache.type symlink"',
+            )
+
+
+def read_lock(root: Path, commit: str = "") -> Locked:
+    """Read dvc.yaml, params.yaml and dvc.lock by DVC itself (about half a second).
+
+    Args:
+        root: the folder of dvc.yaml.
+        commit: as they stand in this git commit; empty: as they stand in the folder.
+
+    Raises:
+        InputError: no DVC project, or files that DVC cannot read.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    if not commit:
+        check_root(root)
+    try:
+        with Repo(str(root), rev=commit or None) as repo:
+            stages = [_locked(stage, Path(repo.root_dir)) for stage in repo.index.stages]
+            cache, ignore = Path(repo.cache.local.path), repo.dvcignore
+            has_remote = bool(repo.config["core"].get("remote"))
+    except DvcException as error:
+        raise unreadable(root, error) from error
+    return Locked(root, _in_order(stages), cache, has_remote, lambda path: ignore.is_ignored_file(str(path.absolute())))
+
+
+def unreadable(root: Path, error: "DvcException") -> InputError:
+    """What to raise where DVC could not read a project; of a file that is no YAML it does not say the place itself."""
+    causes: list[BaseException] = [error]
+    while cause := causes[-1].__cause__:
+        causes.append(cause)
+    marks = ((mark, cause) for cause in causes if (mark := getattr(cause, "problem_mark", None)))
+    places = [f" at line {mark.line + 1}, column {mark.column + 1}: {_plain(cause)}" for mark, cause in marks]
+    found = f'{error}{places[0]}; correct it there, or a cut dvc.lock by "make mend"' if places else str(error)
+    return InputError(
+        root, expected="a DVC project with dvc.yaml, params.yaml and a whole dvc.lock", hint=f"found: {found}"
+    )
+
+
+def _plain(error: BaseException) -> str:
+    """What a parser of YAML has against a place."""
+    return " ".join(str(getattr(error, "problem", error)).split())
+
+
+def _locked(stage: "Stage", root: Path) -> LockedStage:
+    def pin(entry: object) -> Pin:
+        path = Path(entry.fs_path).relative_to(root).as_posix()
+        return Pin(path, entry.hash_info.value or "", entry.use_cache, entry.meta.size if entry.meta else None)
+
+    return LockedStage(
+        getattr(stage, "name", None) or stage.addressing, tuple(map(pin, stage.deps)), tuple(map(pin, stage.outs))
+    )
+
+
+def _in_order(stages: Sequence[LockedStage]) -> tuple[LockedStage, ...]:
+    """Makers before readers."""
+    by_name = {stage.name: stage for stage in stages}
+    makers = {pin.path: stage.name for stage in stages for pin in stage.outputs}
+    graph = {
+        stage.name: [maker for pin in stage.inputs for path, maker in makers.items() if overlap(pin.path, path)]
+        for stage in stages
+    }
+    return tuple(by_name[name] for name in TopologicalSorter(graph).static_order())
+
+
+def overlap(first: str, second: str) -> bool:
+    """Whether two paths are one, or one lies in the other."""
+    return f"{first}/".startswith(f"{second}/") or f"{second}/".startswith(f"{first}/")

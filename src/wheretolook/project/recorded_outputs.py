@@ -1,0 +1,143 @@
+"""Which files a stage wrote: those that dvc.lock names, and those whose bytes DVC's cache holds. All else is yours."""
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import yaml
+
+from wheretolook.base.errors import InputError
+from wheretolook.base.files import sha256_of
+
+
+def not_by_stages(root: Path, paths: Sequence[Path]) -> list[Path]:
+    """Those of `paths` that no stage is known to have written: once removed, nothing would bring them back.
+
+    A removed model's stages stay in dvc.lock until somebody takes them out, and DVC's cache keeps its outputs then.
+
+    Args:
+        root: the folder of dvc.yaml.
+        paths: files and folders below it. Of a folder that dvc.lock does not name, the cache must have every file.
+
+    Raises:
+        InputError: dvc.lock is not whole.
+    """
+    locked = _locked_outputs(root / "dvc.lock")
+    unnamed = [path for path in paths if path.relative_to(root).as_posix() not in locked]
+    cache = _cache(root) if unnamed else None
+    return [path for path in unnamed if cache is None or not all(_in_cache(file, cache) for file in files_of(path))]
+
+
+def files_of(path: Path) -> Iterable[Path]:
+    """The file, or all files and links below the folder; a link is one itself, whatever it leads to."""
+    below: Iterable[Path] = path.rglob("*") if path.is_dir() and not path.is_symlink() else [path]
+    return [file for file in below if not file.is_dir() or file.is_symlink()]
+
+
+def _locked_outputs(lock: Path) -> set[str]:
+    if not lock.exists():
+        return set()
+    try:
+        stages = read_yaml(lock.read_text(encoding="utf-8")).get("stages", {})
+        return {out["path"] for stage in stages.values() for out in stage.get("outs", [])}
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(lock, expected="a whole dvc.lock", found="a damaged one", hint='run "make mend"') from error
+
+
+def read_yaml(text: str) -> dict:
+    """What a dvc.lock says."""
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def _cache(root: Path) -> Path | None:
+    """The folder of DVC's cached files, by MD5; None outside of a DVC project. DVC takes a second to import."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(root)) as repo:
+            return Path(repo.cache.local.path)
+    except DvcException:
+        return None
+
+
+def _in_cache(file: Path, cache: Path) -> bool:
+    if not file.is_file():
+        return False
+    with file.open("rb") as content:
+        md5 = hashlib.file_digest(content, "md5").hexdigest()
+    return (cache / md5[:2] / md5[2:]).is_file()
+
+
+RESULTS = ("reports/exports/*.json", "reports/models/*.json")
+
+
+def results_of_stages(root: Path, name: str, doubtful: Sequence[Path], written: Sequence[Path]) -> list[Path]:
+    """Those of the doubtful files of a removed model that are results of its stages after all.
+
+    Args:
+        root: the folder of dvc.yaml.
+        name: of the model.
+        doubtful: what stands in its places, and neither dvc.lock names nor DVC's cache holds.
+        written: what stands in its places, and one of them does.
+    """
+    results = [root / place.replace("*", name) for place in RESULTS]
+    named = {path: sha256 for path in doubtful if path in results and (sha256 := _named(path, name))}
+    known = {_model_in(path, name) for path in written} if named else set()
+    if not known.issuperset(named.values()):
+        known |= _cached_models(root, name)
+    return [path for path, sha256 in named.items() if sha256 in known or _is_tracked(root, path)]
+
+
+def _named(path: Path, name: str) -> str:
+    """SHA-256 of the model file that a result names, if it says that it is of this model; else empty."""
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError):  # no JSON; a folder, or a link that leads nowhere
+        return ""
+    model = result.get("model") if isinstance(result, dict) else None
+    if not isinstance(model, dict) or name not in (result.get("name"), model.get("name")):
+        return ""
+    return model["sha256"] if isinstance(model.get("sha256"), str) else ""
+
+
+def _model_in(path: Path, name: str) -> str:
+    """SHA-256 of the model file that this is, or that maps or results name; empty for none."""
+    if path.suffix == ".safetensors":
+        return sha256_of(path) if path.is_file() else ""
+    about = path / "manifest.json" if path.is_dir() else path
+    return _named(about, name) if about.suffix == ".json" and about.is_file() else ""
+
+
+def _cached_models(root: Path, name: str) -> set[str]:
+    """SHA-256 of the files of a model that stages wrote, by DVC's run cache, and of which its cache has a copy."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(root)) as repo:
+            runs, cache = Path(repo.stage_cache.cache_dir), Path(repo.cache.local.path)
+    except DvcException:
+        return set()
+    copies = {cache / md5[:2] / md5[2:] for md5 in _outputs(runs, f"models/{name}.safetensors")}
+    return {sha256_of(copy) for copy in copies if copy.is_file()}
+
+
+def _outputs(runs: Path, path: str) -> Iterator[str]:
+    """MD5 of an output in each run that DVC's run cache remembers."""
+    for run in runs.glob("*/*/*"):
+        text = run.read_text(encoding="utf-8", errors="replace")
+        if path in text:
+            try:
+                yield from (out["md5"] for out in read_yaml(text)["outs"] if out["path"] == path)
+            except (yaml.YAMLError, TypeError, KeyError):  # cut by a kill: DVC ignores it, too
+                continue
+
+
+def _is_tracked(root: Path, path: Path) -> bool:
+    """Whether the last commit has the very same bytes there."""
+    words = ["git", "status", "--porcelain", "--ignored", "--untracked-files=all", "--", str(path.relative_to(root))]
+    done = subprocess.run(words, cwd=root, capture_output=True, check=False)
+    return done.returncode == 0 and not done.stdout

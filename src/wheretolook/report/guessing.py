@@ -1,0 +1,209 @@
+"""What every accuracy is compared with: guessing, and calling every image by the most frequent class."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+from urllib.parse import urlsplit
+
+from wheretolook.report.loaded import Results, loss_of
+from wheretolook.report.words import count, listed, percent, percent_span
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Of one split.
+
+    Attributes:
+        images: how many it has.
+        chance: accuracy of guessing each class equally often, and balanced accuracy of any answer that ignores the
+            image.
+        majority: share of the most frequent class.
+        majority_class: its name; of equals the first.
+    """
+
+    images: int
+    chance: float
+    majority: float
+    majority_class: str
+
+    @property
+    def words(self) -> str:
+        """ "calling every image free: 73.8 %; guessing: 16.7 %"."""
+        return f"calling every image {self.majority_class}: {percent(self.majority)}; guessing: {percent(self.chance)}"
+
+
+def baseline_of(results: Results, split: str = "") -> Baseline | None:
+    """The baseline of a split, by default the compared one; None where no model has figures of it."""
+    counts = next((figures["confusion"] for name in results.names if (figures := _figures(results, name, split))), None)
+    if not counts:
+        return None
+    images = [sum(row) for row in counts]
+    most = images.index(max(images))
+    return Baseline(sum(images), 1 / len(images), images[most] / sum(images), results.class_names[most])
+
+
+def no_better(results: Results, name: str) -> bool:
+    """Whether a model is right no more often than calling every image by the most frequent class would be."""
+    figures, baseline = _figures(results, name), baseline_of(results)
+    return bool(figures and baseline) and figures["accuracy"] <= baseline.majority + 1e-12
+
+
+def never_predicted(results: Results, name: str) -> list[str]:
+    """Classes that have images in the compared split, of which the model predicts none on any image."""
+    counts = _figures(results, name).get("confusion") or []
+    return [
+        class_name
+        for k, class_name in enumerate(results.class_names)
+        if counts and sum(counts[k]) and not any(row[k] for row in counts)
+    ]
+
+
+def judged_models(results: Results) -> tuple[str, ...]:
+    """Models that findings are about: those that are better than the baseline."""
+    return tuple(name for name in results.names if not no_better(results, name))
+
+
+def judged_classes(results: Results) -> tuple[str, ...]:
+    """Classes that findings are about: those that every one of `judged_models` predicts at all."""
+    never = {class_name for name in judged_models(results) for class_name in never_predicted(results, name)}
+    return tuple(name for name in results.class_names if name not in never)
+
+
+def prediction_alerts(results: Results) -> list[str]:
+    """What a reader has to know before any figure: which models, and which classes, are not predicted at all."""
+    baseline = baseline_of(results)
+    if baseline is None:
+        return []
+    found = []
+    blind = [name for name in results.names if no_better(results, name)]
+    if blind:
+        who = _who(blind, results.names)
+        right = percent_span(results.models[name]["splits"][results.split]["accuracy"] for name in blind)
+        found.append(
+            f"No better than calling everything {baseline.majority_class}: {who} right on {right} of "
+            f"{count(baseline.images, 'image')} of the {results.split} split, and {percent(baseline.majority)} are "
+            f"{baseline.majority_class}. {_balanced(results, blind, baseline)} Maps of such a model explain nothing."
+        )
+    by_classes: dict[tuple[str, ...], list[str]] = {}
+    for name in results.names:
+        if never := never_predicted(results, name):
+            by_classes.setdefault(tuple(never), []).append(name)
+    for classes, names in by_classes.items():
+        never = f"Never predicted by {_models(names, results.names)}: {listed(classes)}."
+        if set(names) <= set(blind) and blind == names:
+            found[0] += f" {never}"
+        else:
+            found.append(f"{never} No finding is about {'it' if len(classes) == 1 else 'them'}.")
+    return found
+
+
+def baseline_rows(results: Results) -> list[dict[str, str]]:
+    """Two rows for a table of accuracies on the compared split: the most frequent class always, and guessing."""
+    baseline = baseline_of(results)
+    if baseline is None:
+        return []
+    chance = percent(baseline.chance)
+    return [
+        {
+            "name": f"always {baseline.majority_class}",
+            "accuracy": percent(baseline.majority),
+            "balanced": chance,
+            "auroc": "0.500",
+        },
+        {"name": "guessing", "accuracy": chance, "balanced": chance, "auroc": "0.500"},
+    ]
+
+
+def _figures(results: Results, name: str, split: str = "") -> Mapping[str, Any]:
+    return results.models[name]["splits"].get(split or results.split) or {}
+
+
+def _balanced(results: Results, names: Sequence[str], baseline: Baseline) -> str:
+    known = [value for name in names if (value := _figures(results, name).get("balanced_accuracy")) is not None]
+    if not known:
+        return ""
+    return f"Balanced accuracy is {percent_span(known)}, for {percent(baseline.chance)} by chance."
+
+
+def _models(names: Sequence[str], every: Sequence[str]) -> str:
+    """ "the 3 models", or the names where they are not all."""
+    if len(names) < len(every):
+        return listed(names)
+    return "the model" if len(names) == 1 else f"the {len(names)} models"
+
+
+def _who(names: Sequence[str], every: Sequence[str]) -> str:
+    return f"{_models(names, every)} {'is' if len(names) == 1 else 'are'}"
+
+
+DRIVE_HOSTS = ("drive.google.com", "docs.google.com", "drive.usercontent.google.com")
+
+
+class TrainedOn(Enum):
+    """What a model's file says of the data that it was trained on."""
+
+    THESE = "these data"
+    OTHER = "other data"
+    UNKNOWN = "not recorded"
+
+
+def trained_on(results: Results, name: str) -> TrainedOn:
+    """Compare the data that a model was trained on, by its own file, with the data of its maps."""
+    recorded = results.models[name]["model"].get("trained_on")
+    if not recorded:
+        return TrainedOn.UNKNOWN
+    return TrainedOn.THESE if recorded == results.exports[name]["data"]["sha256"] else TrainedOn.OTHER
+
+
+def all_on_these(results: Results) -> bool:
+    """Whether every model was trained on the train split of these data, so that the other splits are held out."""
+    return all(trained_on(results, name) is TrainedOn.THESE for name in results.names)
+
+
+def seen_words(results: Results) -> str:
+    """Which models have not seen the images of the compared split, as a sentence."""
+    by_kind = _by_kind(results)
+    if set(by_kind) == {TrainedOn.THESE}:
+        return "No model was trained on them."
+    return " ".join(_sentence(kind, names) for kind, names in by_kind.items())
+
+
+def data_alerts(results: Results) -> list[str]:
+    """What to know before any figure about models that were trained elsewhere; empty where there is none."""
+    by_kind = _by_kind(results)
+    return [_sentence(kind, names) for kind, names in by_kind.items() if kind is not TrainedOn.THESE]
+
+
+def origin_of(results: Results, name: str) -> str:
+    """Where a model came from."""
+    if name not in results.drive:
+        return f"trained here, loss {loss_of(results.models[name])}"
+    given = results.parameters.get("drive", {}).get(name) or {}
+    if given.get("id"):
+        return "Google Drive"
+    url = str(given.get("url") or "")
+    parts = urlsplit(url)
+    if parts.scheme in ("http", "https"):
+        return "Google Drive" if parts.hostname in DRIVE_HOSTS else f"downloaded from {parts.hostname}"
+    return f"a file: {url.replace(chr(92), '/').rsplit('/', 1)[-1]}" if url else "elsewhere"
+
+
+def _by_kind(results: Results) -> dict[TrainedOn, list[str]]:
+    found = {kind: [name for name in results.names if trained_on(results, name) is kind] for kind in TrainedOn}
+    return {kind: names for kind, names in found.items() if names}
+
+
+def _sentence(kind: TrainedOn, names: Sequence[str]) -> str:
+    if kind is TrainedOn.THESE:
+        return f"Not trained on them: {listed(names)}."
+    them = "it" if len(names) == 1 else "them"
+    if kind is TrainedOn.OTHER:
+        return (
+            f"Trained on other data: {listed(names)}. Those data may hold some of these images, so no figure of {them} "
+            "is known to be of held-out images."
+        )
+    return (
+        f"Training data not recorded in the model file: {listed(names)}. No figure of {them} is known to be of "
+        "held-out images."
+    )

@@ -1,0 +1,212 @@
+"""Tables of the page about the models: what each section's template shows, as text that is ready to print."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from wheretolook.dataset.prepared import SPLITS
+from wheretolook.mapstore.store import cam_first
+from wheretolook.report.charts import LineChart, line_chart, round_up
+from wheretolook.report.guessing import baseline_of
+from wheretolook.report.loaded import MARK, PAGE, Results, fails_sanity, loss_of, primary_key, seed_of, shown_classes
+from wheretolook.report.plots import evidence_of, localisation_of, shared_evidence_of
+from wheretolook.report.words import NOTHING, listed, number, percent, percent_span, percent_with_interval
+
+ERRORS = 10  # pairs of classes that are shown of each model, where there are too many for a matrix
+
+
+def model_rows(results: Results) -> list[dict[str, Any]]:
+    """The table of the models, on the compared split."""
+    return [_model_row(results, name) for name in results.names]
+
+
+def split_baselines(results: Results) -> list[str]:
+    """Of each split, what accuracies on it are compared with."""
+    found = {split: baseline_of(results, split) for split in SPLITS}
+    return [f"{split}: {baseline.words}" for split, baseline in found.items() if baseline]
+
+
+def _model_row(results: Results, name: str) -> dict[str, Any]:
+    result = results.models[name]
+    figures = result["splits"].get(results.split) or {}
+    balanced, low, high = (figures.get(f"balanced_accuracy{end}") for end in ("", "_low", "_high"))
+    confusion = figures.get("confusion") or []
+    evidence = evidence_of(result, results.split)
+    return {
+        "name": name,
+        "loss": {"last": "last head", "every": "every head"}.get(loss_of(result), loss_of(result)),
+        "seed": seed_of(result),
+        "accuracy": percent(figures.get("accuracy")),
+        "balanced": percent_with_interval(balanced, low, high),
+        "auroc": number(figures.get("auroc"), 3),
+        "ece": number(figures.get("ece"), 3),
+        "wrong": sum(map(sum, confusion)) - sum(row[k] for k, row in enumerate(confusion)),
+        "energy": percent(evidence.get("energy")),
+        "ratio": number(evidence.get("ratio"), 1),
+        "pointing": percent(evidence.get("pointing"), 0),
+    }
+
+
+def confusions(results: Results) -> list[dict[str, Any]]:
+    """A confusion matrix for each model; shade is the share of its row. Of many classes, the most frequent errors."""
+    many = len(results.class_names) > PAGE
+    return [
+        {
+            "name": name,
+            "rows": [] if many else _confusion(results, figures["confusion"]),
+            "errors": _errors(results, figures["confusion"]) if many else [],
+        }
+        for name in results.names
+        if (figures := results.models[name]["splits"].get(results.split))
+    ]
+
+
+def _confusion(results: Results, counts: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "cells": [
+                {"text": f"{n:,}", "share": f"{n / max(1, sum(row)):.3f}", "right": k == i} for k, n in enumerate(row)
+            ],
+        }
+        for i, (name, row) in enumerate(zip(results.class_names, counts, strict=True))
+    ]
+
+
+def _errors(results: Results, counts: Sequence[Sequence[int]]) -> list[dict[str, str]]:
+    """The most frequent confusions of two classes, the most frequent first."""
+    names = results.class_names
+    found = [(n, i, k) for i, row in enumerate(counts) for k, n in enumerate(row) if n and i != k]
+    return [
+        {"actual": names[i], "predicted": names[k], "images": f"{n:,}", "share": percent(n / sum(counts[i]), 0)}
+        for n, i, k in sorted(found, key=lambda each: (-each[0], each[1:]))[:ERRORS]
+    ]
+
+
+def located(results: Results, layers: Sequence[str]) -> dict[str, Any] | None:
+    """Energy inside the evidence by method, model and layer; layers of models with fewer stand at the last."""
+    rows = [
+        {"method": method, "model": name, "cells": cells}
+        for method in _methods(results)
+        for name in results.names
+        if any(cells := _energy_cells(results, name, method, len(layers)))
+    ]
+    areas = [
+        row["area_share"]
+        for name in results.names
+        for row in localisation_of(results.models[name], results.split).values()
+        if row["evidence_images"]
+    ]
+    return {"layers": layers, "rows": rows, "area": percent_span(areas)} if rows and areas else None
+
+
+def _methods(results: Results) -> list[str]:
+    methods = {key.split(".", 1)[0] for name in results.names for key in results.models[name]["localisation"] or {}}
+    return cam_first(methods)
+
+
+def _energy_cells(results: Results, name: str, method: str, count: int) -> list[dict[str, str] | None]:
+    result = results.models[name]
+    cells = [
+        _energy_cell(
+            shared_evidence_of(result, results.split, f"{method}.{layer}"), fails_sanity(results, name, method, layer)
+        )
+        for layer in result["layers"][-count:]
+    ]
+    return [None] * (count - len(cells)) + cells
+
+
+def _energy_cell(evidence: dict[str, float], fails: bool) -> dict[str, str] | None:
+    if not evidence:
+        return None
+    return {
+        "text": percent(evidence["energy"]),
+        "share": f"{evidence['energy']:.3f}",
+        "ceiling": percent(evidence["ceiling"], 0),
+        "mark": MARK if fails else "",
+    }
+
+
+def training_charts(results: Results) -> list[LineChart]:
+    """Loss by epoch on train and val, a chart for each model that carries its history."""
+    histories = {name: results.models[name]["history"] for name in results.names if results.models[name]["history"]}
+    losses = [epoch[key] for history in histories.values() for epoch in history for key in ("train_loss", "val_loss")]
+    top = round_up(max(losses)) if losses else 1.0
+    return [
+        line_chart(name, ("epoch", "loss"), _series(history), top, 2 if top < 1 else 1)
+        for name, history in histories.items()
+    ]
+
+
+def _series(history: Sequence[dict[str, Any]]) -> list[tuple[str, str, list[float], list[float]]]:
+    epochs = [epoch["epoch"] for epoch in history]
+    return [(kind, kind, epochs, [epoch[f"{kind}_loss"] for epoch in history]) for kind in ("train", "val")]
+
+
+def head_rows(results: Results, layers: Sequence[str]) -> dict[str, Any] | None:
+    """Accuracy of each trained head on the compared split, where some model has more than one."""
+    if all(len(results.models[name]["heads"]) < 2 for name in results.names):
+        return None
+    baseline = baseline_of(results)
+    rows = [_head_row(results, name, len(layers)) for name in results.names]
+    return {"layers": layers, "rows": rows, "baseline": baseline.words if baseline else ""}
+
+
+def _head_row(results: Results, name: str, count: int) -> dict[str, Any]:
+    result = results.models[name]
+    heads = (result["splits"].get(results.split) or {}).get("heads", {})
+    cells = [percent(heads[layer]["accuracy"]) if layer in heads else NOTHING for layer in result["layers"][-count:]]
+    return {"name": name, "loss": loss_of(result), "cells": [NOTHING] * (count - len(cells)) + cells}
+
+
+def curves_section(results: Results) -> dict[str, Any] | None:
+    """By class: a chart of the primary map's curves for each model, and a table of all maps; None where not asked."""
+    asked = {name: found for name in results.names if (found := results.models[name].get("curves"))}
+    if not asked:
+        return None
+    first = next(iter(asked.values()))
+    measured = {name for found in asked.values() for by_class in found["maps"].values() for name in by_class}
+    shown = shown_classes(results, PAGE, measured)
+    parts = [_of_class(results, class_name, asked) for class_name in shown.names]
+    return {
+        "images": first["images"],
+        "split": first["split"],
+        "classes": [part for part in parts if part],
+        "note": f"{shown.note} All stand in reports/plots/curves.csv." if shown.note else "",
+    }
+
+
+def _of_class(results: Results, class_name: str, asked: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
+    rows, charts, undefined = [], [], []
+    for name, found in asked.items():
+        own = {key: by_class[class_name] for key, by_class in found["maps"].items() if class_name in by_class}
+        rows += [_row(name, key, figures) for key, figures in own.items()]
+        if any(figures["undefined"] for figures in own.values()):
+            undefined.append(name)
+        primary = primary_key(results.models[name])
+        if primary in own:
+            lines = [
+                (kind, curve, found["shares"], own[primary][curve])
+                for kind, curve in (("val", "deletion"), ("train", "insertion"))
+            ]
+            charts.append(line_chart(f"{name}: {primary}", ("share of the pixels", "score"), lines, 1.0))
+    return (
+        {
+            "class_name": class_name,
+            "rows": rows,
+            "charts": charts,
+            "undefined": listed(undefined) if undefined else "",
+        }
+        if rows
+        else None
+    )
+
+
+def _row(name: str, key: str, figures: dict[str, Any]) -> dict[str, str]:
+    return {
+        "model": name,
+        "map": key,
+        "deletion": number(figures["deletion_auc"], 3),
+        "insertion": number(figures["insertion_auc"], 3),
+        "drop": percent(figures["average_drop"]),
+        "increase": percent(figures["average_increase"]),
+    }

@@ -1,0 +1,284 @@
+"""The history of a training: loss and accuracy by epoch and by head."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from wheretolook.base.errors import InputError
+from wheretolook.dataset.prepared import Prepared
+from wheretolook.networks.inputs import Channels, to_device, to_input
+from wheretolook.networks.layered import Network
+from wheretolook.runtime.distributed import Ranks
+
+
+@dataclass
+class Tally:
+    """Running totals over images. They stay where the network runs: to read them is to wait for all that it has to do.
+
+    Attributes:
+        images: how many were added.
+        sums: (2, H) float64: for each head the sum of cross entropies, and the number of right answers.
+    """
+
+    images: int
+    sums: Tensor
+
+    @classmethod
+    def empty(cls, heads: int, device: torch.device) -> "Tally":
+        """Nothing added yet; of losses on `device`."""
+        # Apple's MPS has no float64.
+        return cls(0, torch.zeros(2, heads, dtype=torch.float64, device="cpu" if device.type == "mps" else device))
+
+    def add(self, losses: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Add a batch.
+
+        Args:
+            losses: (H, N) cross entropy of each head and image.
+            logits: (H, N, K).
+            labels: (N,) int64.
+        """
+        loss, correct = losses.detach().sum(1), (logits.detach().argmax(2) == labels).sum(1)
+        self.images += len(labels)
+        # First to where the sums are, then widened there.
+        self.sums += torch.stack([part.to(self.sums.device).double() for part in (loss, correct)])
+
+
+def epoch_entry(epoch: int, heads: tuple[str, ...], train: Tally, val: Tally) -> dict[str, Any]:
+    """One epoch of the history.
+
+    Args:
+        epoch: from 1.
+        heads: layers of the trained heads, first to last.
+        train: totals over the epoch's batches, as the weights were then.
+        val: totals over the validation images after the epoch.
+
+    Returns:
+        epoch, train_loss, train_accuracy, val_loss, val_accuracy of the last head, which are the network's own logits,
+        and under "layers" the same for each head.
+    """
+    (train_loss, train_correct), (val_loss, val_correct) = train.sums.tolist(), val.sums.tolist()
+    layers = {
+        layer: {
+            "train_loss": train_loss[i] / train.images,
+            "train_accuracy": train_correct[i] / train.images,
+            "val_loss": val_loss[i] / val.images,
+            "val_accuracy": val_correct[i] / val.images,
+        }
+        for i, layer in enumerate(heads)
+    }
+    return {"epoch": epoch} | layers[heads[-1]] | {"layers": layers}
+
+
+def loss_of_guessing(train: np.ndarray, val: np.ndarray, class_weights: np.ndarray | None = None) -> float:
+    """Cross entropy of a network that looks at no image, and gives each class its share of the training images.
+
+    Args:
+        train: (n,) int64, labels of the training images.
+        val: (m,) int64, labels of the validation images.
+        class_weights: (K,) by which images of each class count, in the shares and in the loss; None: all the same.
+    """
+    classes = max(int(val.max()) + 1, 0 if class_weights is None else len(class_weights))
+    shares = np.bincount(train, minlength=classes).astype(np.float64)
+    weights = np.ones(len(shares)) if class_weights is None else class_weights.astype(np.float64)
+    shares *= weights
+    shares /= shares.sum()
+    counted = val[weights[val] > 0]
+    with np.errstate(divide="ignore"):  # a class that was never seen: infinite
+        return float((weights[counted] * -np.log(shares[counted])).sum() / len(val))
+
+
+def best_epoch(history: list[dict[str, Any]]) -> dict[str, Any]:
+    """The epoch of the lowest validation loss; of equal ones the first."""
+    return min(history, key=lambda entry: entry["val_loss"])
+
+
+def kept_epoch(history: list[dict[str, Any]], keep: str) -> dict[str, Any]:
+    """The epoch whose weights are kept: the "best" one, or the "last"."""
+    return best_epoch(history) if keep == "best" else history[-1]
+
+
+class Objective(nn.Module):
+    """A network with the heads that are trained, as one module, so that it can be run by many processes.
+
+    Args:
+        network: heads that are not trained are frozen.
+        loss: "last" or "every".
+        class_weights: (K,) float32, by which the loss of an image of each class counts; None: all count the same.
+    """
+
+    def __init__(self, network: Network, loss: str, class_weights: Tensor | None = None):
+        super().__init__()
+        self.network = network
+        self.layers = network.layer_names if loss == "every" else network.layer_names[-1:]
+        self.register_buffer("class_weights", class_weights, persistent=False)
+        network.side_heads.requires_grad_(loss == "every")
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of the trained heads: (N, 3, S, S) to (H, N, K) float32, whatever the network computes in."""
+        return torch.stack(list(self.network.layer_logits(images, self.layers).values())).float()
+
+    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Cross entropy of each head on each image, times the weight of the image's class.
+
+        Args:
+            logits: (H, N, K).
+            labels: (N,) int64.
+
+        Returns:
+            (H, N).
+        """
+        losses = head_losses(logits, labels)
+        return losses if self.class_weights is None else losses * self.class_weights[labels]
+
+
+def balanced_weights(labels: np.ndarray, class_count: int) -> np.ndarray:
+    """Weight of each class such that all classes weigh the same, and an image 1 on average: n / (K n_k).
+
+    Args:
+        labels: (n,) int64, of the training images.
+        class_count: K.
+
+    Returns:
+        (K,) float32; 0 for a class without images.
+    """
+    counts = np.bincount(labels, minlength=class_count)
+    return np.where(counts > 0, len(labels) / (class_count * np.maximum(counts, 1)), 0).astype(np.float32)
+
+
+def head_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross entropy of each head on each image.
+
+    Args:
+        logits: (H, N, K).
+        labels: (N,) int64.
+
+    Returns:
+        (H, N).
+    """
+    heads, count, classes = logits.shape
+    flat = functional.cross_entropy(logits.reshape(heads * count, classes), labels.repeat(heads), reduction="none")
+    return flat.reshape(heads, count)
+
+
+def sharing_gradients(module: nn.Module, ranks: Ranks) -> nn.Module:
+    """The module, its gradients averaged over the processes.
+
+    On CUDA batch normalisation takes its statistics over the whole batch. Elsewhere PyTorch has no such thing: each
+    process normalises by its own share, and `average_statistics` brings the running ones together.
+    """
+    if ranks.alone:
+        return module
+    from torch.nn.parallel import DistributedDataParallel
+
+    # Running statistics stay each process's own until they are averaged; PyTorch renames the option that says so.
+    known = signature(DistributedDataParallel).parameters
+    option = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    if ranks.device.type == "cuda":
+        module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+        return DistributedDataParallel(module, device_ids=[ranks.device.index], **{option: False})
+    return DistributedDataParallel(module, **{option: False})
+
+
+def average_statistics(module: nn.Module, ranks: Ranks) -> None:
+    """Give every process the mean of all running statistics."""
+    if ranks.alone:
+        return
+    with torch.no_grad():
+        for statistic in running_statistics(module).values():
+            statistic.copy_(ranks.summed(statistic) / ranks.count)
+
+
+def running_statistics(module: nn.Module) -> dict[str, Tensor]:
+    """What batch normalisation has gathered of all images so far, by name: the live tensors."""
+    return {name: buffer for name, buffer in module.named_buffers() if buffer.is_floating_point()}
+
+
+def summed_tally(tally: Tally, ranks: Ranks) -> Tally:
+    """The totals over all processes, which must have counted the same number of heads."""
+    if ranks.alone:
+        return tally
+    totals = ranks.summed(torch.cat([tally.sums.new_tensor([tally.images]), tally.sums.flatten()]))
+    return Tally(int(totals[0]), totals[1:].reshape(tally.sums.shape))
+
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def computing_in(precision: str, device: torch.device) -> AbstractContextManager:
+    """The context in which convolutions and linear layers compute in `precision`; weights stay float32."""
+    dtype = PRECISIONS[precision]
+    return torch.autocast(device.type, dtype, enabled=dtype is not torch.float32)
+
+
+def evaluate(
+    objective: Objective,
+    prepared: Prepared,
+    rows: np.ndarray,
+    normalisation: tuple[Channels, Channels],
+    precision: str,
+    batch_size: int,
+    ranks: Ranks,
+    when: str,
+) -> Tally:
+    """Totals over the images `rows`, in evaluation mode; the network is in training mode after it.
+
+    Args:
+        objective: the network and its trained heads.
+        prepared: images and labels.
+        rows: (n,) indices of the images.
+        normalisation: mean and standard deviation of each channel.
+        precision: "float32" or "bfloat16".
+        batch_size: images a pass.
+        ranks: the processes that share the images.
+        when: the moment, for the message of a refusal.
+
+    Raises:
+        InputError: a loss that is NaN or infinite.
+    """
+    labels, mine = prepared.labels, ranks.share(rows)
+    # Zeros for each head: a process without a share of the images counts as many heads as the others.
+    tally = Tally.empty(len(objective.layers), ranks.device)
+    objective.eval()
+    with torch.inference_mode():
+        for start in range(0, len(mine), batch_size):
+            batch = mine[start : start + batch_size]
+            images = to_input(to_device(torch.from_numpy(prepared.images[batch]), ranks.device), *normalisation)
+            with computing_in(precision, ranks.device):
+                logits = objective(images)
+            target = to_device(torch.from_numpy(labels[batch]), ranks.device)
+            losses = objective.losses(logits, target)
+            check_losses(losses, objective.layers, prepared, batch, when)
+            tally.add(losses, logits, target)
+    objective.train()
+    return summed_tally(tally, ranks)
+
+
+def check_losses(losses: Tensor, layers: tuple[str, ...], prepared: Prepared, batch: np.ndarray, when: str) -> None:
+    """Refuse a loss that is NaN or infinite.
+
+    Args:
+        losses: (H, N), of each head and image.
+        layers: names of the heads.
+        prepared: names the images.
+        batch: (N,) rows.
+        when: the moment, for the message.
+    """
+    if bool(torch.isfinite(losses.sum())):
+        return
+    bad = ~torch.isfinite(losses).cpu().numpy()
+    heads = ", ".join(layer for layer, row in zip(layers, bad, strict=True) if row.any())
+    ids = prepared.index["image_id"]
+    raise InputError(
+        when,
+        expected="a finite loss",
+        found=f"NaN or infinity in {heads} for {', '.join(ids.iloc[batch[bad.any(0)]])}",
+        hint=(
+            f"lower train.learning_rate, or set train.precision to float32 (the batch: {', '.join(ids.iloc[batch])})"
+        ),
+    )

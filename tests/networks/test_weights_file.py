@@ -1,0 +1,95 @@
+"""Safetensors files, held to the letter by their header."""
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from wheretolook.base.errors import InputError
+from wheretolook.networks.weights_file import check_weights_file, is_weights_file, weights_metadata
+
+ONE = {"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
+
+
+def write(path: Path, header: object, body: bytes = bytes(8)) -> Path:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + body)
+    return path
+
+
+def tensor(begin: int, end: int, **changes: object) -> dict[str, object]:
+    return {"dtype": "F32", "shape": [(end - begin) // 4], "data_offsets": [begin, end]} | changes
+
+
+def test_what_the_library_writes_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    save_file({"a.weight": torch.ones(2, 3), "b": torch.tensor(1), "e": torch.ones(0)}, path, metadata={"k": "v"})
+    assert check_weights_file(path) == {"a.weight": (2, 3), "b": (), "e": (0,)}
+    assert weights_metadata(path) == {"k": "v"}
+    assert is_weights_file(path)
+
+
+FAULTS = {
+    "empty": (b"", "a file of 0 bytes"),
+    "too short": (b"1234", "a file of 4 bytes"),
+    "absurd header": (struct.pack("<Q", 1 << 60) + b"{}", "a header of 2 to"),
+    "header longer than the file": (struct.pack("<Q", 1000) + b"{}", "1,000 in a file of 10"),
+    "no header": (struct.pack("<Q", 0), "a header of 2 to"),
+    "no JSON": ((b"{nope}", b""), "a broken one"),
+    "not UTF-8": ((b'{"\xff": 1}', b""), "a broken one"),
+    "a list": (([], b""), "found another"),
+    "nested without end": ((b"[" * 100_000, b""), "a broken one"),
+    "NaN": ((b'{"w": NaN}', b""), "the constant NaN"),
+    "a doubled key": ((b'{"w": {}, "w": {}}', b""), "a doubled key"),
+    "metadata of numbers": (({"__metadata__": {"a": 1}}, b""), "text to text"),
+    "bytes beyond the tensors": ((ONE, bytes(9)), "with bytes beyond the tensors"),
+    "cut short": ((ONE, bytes(7)), "cut short"),
+    "a gap": (({"a": tensor(0, 8), "b": tensor(12, 16)}, bytes(16)), "found b at byte 12 instead of 8"),
+    "an overlap": (({"a": tensor(0, 8), "b": tensor(4, 12)}, bytes(12)), "found b at byte 4 instead of 8"),
+    "a late start": (({"a": tensor(4, 8)}, bytes(8)), "found a at byte 4 instead of 0"),
+    "wrong size": (({"a": tensor(0, 8, shape=[3])}, bytes(8)), "12 bytes of a, found 8"),
+    "backwards": (({"a": tensor(8, 0, shape=[0])}, bytes(8)), "0 bytes of a, found -8"),
+    "unknown type": (({"a": tensor(0, 8, dtype="F31")}, bytes(8)), "found 'F31'"),
+    "a type that is no text": (({"a": tensor(0, 8, dtype=["F32"])}, bytes(8)), "a type of a"),
+    "negative shape": (({"a": tensor(0, 8, shape=[-2])}, bytes(8)), "whole numbers"),
+    "fractional shape": (({"a": tensor(0, 8, shape=[2.0])}, bytes(8)), "whole numbers"),
+    "boolean shape": (({"a": tensor(0, 4, shape=[True])}, bytes(4)), "whole numbers"),
+    "huge shape": (({"a": tensor(0, 8, shape=[1 << 60, 0])}, bytes(8)), "whole numbers"),
+    "many dimensions": (({"a": tensor(0, 4, shape=[1] * 17)}, bytes(4)), "whole numbers"),
+    "one offset": (({"a": tensor(0, 8, data_offsets=[0])}, bytes(8)), "whole numbers"),
+    "another key": (({"a": tensor(0, 8, code="x")}, bytes(8)), "dtype, shape and data_offsets"),
+    "no entry": (({"a": None}, b""), "dtype, shape and data_offsets"),
+    "a name with a line end": (({"a\n": tensor(0, 8)}, bytes(8)), "plain names"),
+}
+
+
+@pytest.mark.parametrize("case", FAULTS)
+def test_each_fault_is_refused(case: str, tmp_path: Path) -> None:
+    made, says = FAULTS[case]
+    path = tmp_path / "m.safetensors"
+    if isinstance(made, bytes):
+        path.write_bytes(made)
+    else:
+        write(path, *made)
+    with pytest.raises(InputError, match=says) as refused:
+        check_weights_file(path)
+    assert str(refused.value).startswith(f"{path}: not a whole safetensors file: expected ")
+
+
+@pytest.mark.parametrize("case", ["bytes beyond the tensors", "an overlap", "a gap", "a doubled key"])
+def test_the_library_is_a_second_lock_on_most_of_these(case: str, tmp_path: Path) -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = write(tmp_path / "m.safetensors", *FAULTS[case][0])
+    with pytest.raises(SafetensorError):
+        load_file(path)
+
+
+def test_a_file_of_pytorch_is_told_as_one_with_the_way_in(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(2)}, tmp_path / "mine.pth")
+    with pytest.raises(InputError, match=r"found a file of PyTorch .* by an entry under `drive` in params.yaml"):
+        check_weights_file(tmp_path / "mine.pth")

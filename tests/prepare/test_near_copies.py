@@ -1,0 +1,87 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wheretolook.prepare.near_copies import MOST_PAIRS, SMALLEST, find_near_copies
+from wheretolook.sources.synthetic import CLASS_NAMES, render_cell
+
+COPIED = 24  # of the cells
+
+
+def moved(image: np.ndarray, down: int, right: int) -> np.ndarray:
+    """The same picture moved by some pixels; its edge is repeated."""
+    edge = max(abs(down), abs(right))
+    padded = np.pad(image, ((edge, edge), (edge, edge), (0, 0)), mode="edge")
+    return padded[edge - down : edge - down + len(image), edge - right : edge - right + len(image)]
+
+
+def as_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    stored = io.BytesIO()
+    Image.fromarray(image).save(stored, "JPEG", quality=quality)
+    return np.asarray(Image.open(stored))
+
+
+def lighter(image: np.ndarray, factor: float) -> np.ndarray:
+    return np.rint(image * factor).clip(0, 255).astype(np.uint8)
+
+
+COPIES = {
+    "equal": lambda image: image,
+    "moved to the right": lambda image: moved(image, 0, 1),
+    "moved both ways": lambda image: moved(image, -1, 1),
+    "jpeg 75": lambda image: as_jpeg(image, 75),
+    "jpeg 50": lambda image: as_jpeg(image, 50),
+    "lighter": lambda image: lighter(image, 1.03),
+    "darker": lambda image: lighter(image, 0.97),
+    "all of it": lambda image: lighter(as_jpeg(moved(image, 1, 0), 75), 1.03),
+}
+
+
+@pytest.fixture(scope="module")
+def cells() -> np.ndarray:
+    """Distinct synthetic cells."""
+    return np.stack(
+        [render_cell(0, name, number, 112, marked=False)[0] for name in CLASS_NAMES for number in range(50)]
+    )
+
+
+def test_distinct_cells_raise_no_alarm(cells):
+    found = find_near_copies(cells)
+    assert found.compared == len(cells)
+    assert len(found.pairs) == 0
+
+
+@pytest.mark.parametrize("kind", COPIES)
+def test_near_copies_are_found_and_nothing_else(cells, kind: str):
+    original = np.arange(COPIED) * len(cells) // COPIED
+    copies = np.stack([COPIES[kind](cells[row]) for row in original])
+    found = {tuple(pair) for pair in find_near_copies(np.concatenate([cells, copies])).pairs.tolist()}
+    expected = {(int(row), len(cells) + i) for i, row in enumerate(original)}
+    assert len(found & expected) >= 0.95 * COPIED
+    assert found <= expected
+
+
+def test_images_without_structure_are_no_copies_of_each_other():
+    flat = np.full((4, 48, 48, 3), 90, np.uint8)
+    assert len(find_near_copies(flat).pairs) == 0
+
+
+@pytest.mark.parametrize("size", [16, SMALLEST, 40, 100, 200])
+def test_images_of_any_size_are_compared_from_the_smallest_on(size: int):
+    noise = np.random.default_rng(0).integers(0, 256, (6, size, size, 3)).astype(np.uint8)
+    noise[5] = noise[2]
+    found = find_near_copies(noise)
+    assert found.pairs.tolist() == ([[2, 5]] if size >= SMALLEST else [])
+    assert found.compared == (6 if size >= SMALLEST else 0)
+
+
+def test_of_too_many_images_some_are_compared_with_all(monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3)).astype(np.uint8)
+    noise[39] = noise[20]
+    monkeypatch.setattr("wheretolook.prepare.near_copies.MOST_PAIRS", 160)
+    found = find_near_copies(noise)
+    assert found.compared == 4  # rows 0, 10, 20 and 30
+    assert found.pairs.tolist() == [[20, 39]]
+    assert MOST_PAIRS > 30_000**2

@@ -1,0 +1,228 @@
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.networks.made_models import small_network
+from tests.networks.small import ALONE, OPTIONS, prepared, train
+from wheretolook.base.errors import InputError
+from wheretolook.networks.build_network import build_network
+from wheretolook.networks.checkpoint import load_model, save_model
+from wheretolook.runtime.distributed import Ranks
+from wheretolook.training.loop import Training
+from wheretolook.training.objective import Objective, balanced_weights
+from wheretolook.training.start import check_trainable
+from wheretolook.training.training_options import TrainingOptions
+
+
+def trained_bytes(path: Path, options: TrainingOptions) -> bytes:
+    save_model(path, *train(prepared(), options))
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        OPTIONS,
+        replace(OPTIONS, loss="every", precision="bfloat16"),
+        replace(OPTIONS, keep="last", augment=False),
+    ],
+    ids=["last", "every in bfloat16", "not augmented"],
+)
+def test_two_trainings_give_the_same_bytes(tmp_path: Path, options: TrainingOptions):
+    torch.manual_seed(99)
+    first = trained_bytes(tmp_path / "first", options)
+    torch.manual_seed(98)
+    assert trained_bytes(tmp_path / "second", options) == first
+
+
+def test_another_seed_gives_another_network(tmp_path: Path):
+    assert trained_bytes(tmp_path / "a", OPTIONS) != trained_bytes(tmp_path / "b", replace(OPTIONS, seed=1))
+
+
+@pytest.mark.parametrize("loss", ["last", "every"])
+def test_a_tiny_training_learns(loss: str):
+    options = replace(OPTIONS, epochs=15, loss=loss, width=8, augment=False)
+    _, card = train(prepared(120), options)
+    assert card.history[-1]["val_accuracy"] >= 0.9
+    assert card.history[-1]["train_loss"] < 0.5 * card.history[0]["train_loss"]
+
+
+def test_five_classes_are_as_good_as_two():
+    network, card = train(prepared(60, classes=5), OPTIONS)
+    assert card.class_names == tuple(f"class{k}" for k in range(5))
+    assert network(torch.zeros(1, 3, 16, 16)).shape == (1, 5)
+
+
+def test_loss_last_trains_the_last_head_alone():
+    network, card = train(prepared(), OPTIONS)
+    assert card.trained_heads == ("block2",)
+    assert list(card.history[0]["layers"]) == ["block2"]
+    assert not network.heads["block1"].weight.any()
+    assert network.heads["block2"].weight.any()
+
+
+def test_loss_every_trains_every_head():
+    network, card = train(prepared(), replace(OPTIONS, loss="every"))
+    assert card.trained_heads == ("block1", "block2")
+    assert list(card.history[0]["layers"]) == ["block1", "block2"]
+    assert all(head.weight.any() for head in network.heads.values())
+
+
+def test_the_card_describes_the_training(tmp_path: Path):
+    data = prepared()
+    network, card = train(data, OPTIONS)
+    path = tmp_path / "tiny.safetensors"
+    save_model(path, network, card)
+    _, read = load_model(path, ALONE.device)
+    assert read == card
+    assert card.arguments == {"width": 4, "depth": 2}
+    assert card.data == {"sha256": data.sha256, "images": 30}
+    assert card.training["seed"] == 0
+    assert card.training["learning_rate"] == 0.01
+    assert card.input_size == 16
+    assert np.allclose(card.mean, data.images[data.rows("train")].mean((0, 1, 2)) / 255)
+    assert [entry["epoch"] for entry in card.history] == [1, 2]
+
+
+def test_the_card_says_how_an_image_became_a_square():
+    _, card = train(replace(prepared(), fit="pad"), replace(OPTIONS, epochs=1))
+    assert card.fit == "pad"
+
+
+def test_options_that_the_architecture_does_not_read_are_not_recorded():
+    assert {"width", "depth"}.isdisjoint(replace(OPTIONS, architecture="resnet18").as_dict())
+    assert replace(OPTIONS, architecture="vit_b_16").arguments(112) == {"image_size": 112}
+
+
+def test_the_best_epoch_is_kept_or_the_last():
+    """Before its last epoch the classifier is turned round, so that the best epoch isn't the last."""
+
+    def ruined(keep: str) -> tuple[torch.Tensor, list]:
+        training = Training(prepared(), replace(OPTIONS, epochs=3, keep=keep), ALONE)
+        while not training.done:
+            if training.advance() and len(training.progress.history) == 2:
+                training.network.classifier[-1].weight.data.neg_()
+        network, card = training.finish()
+        return network.classifier[-1].weight, card.history
+
+    best, history = ruined("best")
+    last, _ = ruined("last")
+    assert history[2]["val_loss"] > history[1]["val_loss"]
+    assert (best * last).sum() < 0
+
+
+def test_a_loss_that_is_no_number_is_named_with_epoch_step_head_and_images():
+    training = Training(prepared(), replace(OPTIONS, loss="every"), ALONE)
+    for _ in range(training.epoch_steps + 1):
+        training.advance()
+    training.network.side_heads["block1"].bias.data[0] = torch.nan
+    with pytest.raises(
+        InputError, match=r"epoch 2, step 2: expected a finite loss, found NaN or infinity in block1 for class"
+    ):
+        training.advance()
+
+
+def test_a_validation_loss_that_is_no_number_is_named():
+    training = Training(prepared(), OPTIONS, ALONE)
+    while training.progress.step < training.epoch_steps - 1:
+        training.advance()
+    training._step()
+    training.network.classifier[-1].bias.data[0] = torch.inf
+    with pytest.raises(InputError, match="validation of epoch 1: expected a finite loss"):
+        training._end_epoch()
+
+
+def test_a_split_without_images_is_refused():
+    data = prepared()
+    data.index["split"] = "train"
+    with pytest.raises(InputError, match="split val of the prepared data: expected images, found none"):
+        train(data, OPTIONS)
+
+
+def test_a_network_deeper_than_the_images_is_refused():
+    with pytest.raises(InputError, match="looknet of depth 5: expected images of 32 pixels or more"):
+        train(prepared(), replace(OPTIONS, depth=5))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "size", "message"),
+    [
+        ("densenet121", 16, r"densenet121: expected images large enough for .* layers, found 16 pixels \(.*512x0x0"),
+        ("vgg11", 16, r"vgg11: expected images large enough .*; raise prepare\.size"),
+    ],
+)
+def test_images_too_small_for_a_network_are_refused(architecture: str, size: int, message: str):
+    with pytest.raises(InputError, match=message):
+        train(prepared(16, size), replace(OPTIONS, architecture=architecture))
+
+
+@pytest.mark.parametrize(
+    ("ranks", "batch_size", "message"),
+    [
+        (ALONE, 1, r"batches of 1 image: expected two .* of 32 pixels .* resnet18 .*layer4\.0\.bn1\); raise train"),
+        (Ranks(1, 2, 1, torch.device("cpu")), 3, "batches of 3 images for 2 processes: .*, start fewer processes"),
+        (Ranks(1, 2, 1, torch.device("cuda")), 3, ""),
+        (ALONE, 2, ""),
+    ],
+    ids=["one image", "one for each process", "one for each, normalised over all", "two images"],
+)
+def test_batches_that_leave_normalisation_one_value_are_refused(ranks: Ranks, batch_size: int, message: str):
+    network = build_network("resnet18", 2, {})
+    with pytest.raises(InputError, match=message) if message else nullcontext():
+        check_trainable(network, "resnet18", 32, batch_size, ranks)
+    check_trainable(network, "resnet18", 64, batch_size, ranks)
+
+
+def test_the_trial_of_a_network_draws_nothing_and_changes_nothing():
+    torch.manual_seed(OPTIONS.seed)
+    network = build_network("looknet", 2, {"width": 4, "depth": 2})
+    state = torch.get_rng_state()
+    tried = Training(prepared(), OPTIONS, ALONE).network
+    assert torch.equal(torch.get_rng_state(), state)
+    assert tried.training and not any(module._forward_hooks for module in tried.modules())
+    for name, tensor in tried.state_dict().items():
+        assert torch.equal(tensor, network.state_dict()[name]), name
+
+
+def test_a_training_computes_in_whole_float32(monkeypatch: pytest.MonkeyPatch):
+    seen, step, end = [], Training._step, Training._end_epoch
+
+    def noting(original: Callable[[Training], None]) -> Callable[[Training], None]:
+        return lambda training: (seen.append(torch.backends.cudnn.allow_tf32), original(training))[1]
+
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    monkeypatch.setattr(Training, "_step", noting(step))
+    monkeypatch.setattr(Training, "_end_epoch", noting(end))
+    train(prepared(), replace(OPTIONS, epochs=1))
+    assert seen and not any(seen)
+    assert torch.backends.cudnn.allow_tf32
+
+
+def test_pytorchs_determinism_is_as_before_after_a_training():
+    train(prepared(), replace(OPTIONS, epochs=1))
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_balanced_class_weights_weigh_the_loss_and_are_recorded():
+    data = prepared()
+    rare = np.flatnonzero(data.index["class_index"].to_numpy() == 1)[4:]
+    data.index.loc[rare, "split"] = "test"
+    _, plain = train(data, OPTIONS)
+    _, weighted = train(data, replace(OPTIONS, class_weights="balanced"))
+    assert "class_weights" not in plain.training  # the bytes of models without them stay what they were
+    assert weighted.training["class_weights"] == "balanced"
+    assert weighted.history[0]["train_loss"] != plain.history[0]["train_loss"]
+
+
+def test_a_rare_class_weighs_as_much_as_a_frequent_one():
+    weights = torch.from_numpy(balanced_weights(np.array([0, 0, 0, 1]), 2))
+    objective = Objective(small_network(), "last", weights)
+    logits, labels = torch.zeros(1, 4, 2), torch.tensor([0, 0, 0, 1])
+    losses = objective.losses(logits, labels)
+    assert losses[0, :3].sum().item() == pytest.approx(losses[0, 3].item())
+    assert "class_weights" not in objective.state_dict()
