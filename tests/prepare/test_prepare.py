@@ -15,8 +15,9 @@ from wheretolook.base.files import sha256_of
 from wheretolook.dataset.prepared import BACKGROUND, COLUMNS, EVIDENCE, UNKNOWN, load_prepared
 from wheretolook.images import decode
 from wheretolook.images.decode import to_square
+from wheretolook.params.prepare import PrepareOptions
 from wheretolook.prepare.pixels import write_masks
-from wheretolook.prepare.prepare_images import PrepareOptions, prepare
+from wheretolook.prepare.prepare_images import prepare
 
 OPTIONS = PrepareOptions(
     size=16,

@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from wheretolook.base.errors import InputError
 from wheretolook.base.files import replacing_folder, sha256_of, write_json
 from wheretolook.dataset.prepared import COLUMNS, SPLITS
 from wheretolook.images.scan import ImageFile, find_masks, scan_classes
+from wheretolook.params.prepare import PrepareOptions
 from wheretolook.prepare.audit import (
     Row,
     audit_classes,
@@ -29,37 +29,10 @@ from wheretolook.prepare.pixels import Decoded, decode_images, keep_rows, write_
 from wheretolook.prepare.splits import (
     assign_splits,
     check_classes,
-    compile_pattern,
     complete_splits,
     connected_units,
     groups_of,
 )
-
-
-@dataclass(frozen=True)
-class PrepareOptions:
-    """How to prepare; the fields are the parameters of the stage.
-
-    Attributes:
-        size: width and height of the prepared images, pixels.
-        fit: "stretch", "pad" or "crop", see `to_square`.
-        group_pattern: see `groups_of`.
-        mask_values: see `parse_mask_values`.
-        val_share, test_share: of the images of each class.
-        seed: of the splits.
-        rare_classes: "refuse" or "drop" a class with too few images or groups for all splits.
-        on_bad_image: "error" or "skip" for files that cannot be decoded.
-    """
-
-    size: int
-    fit: str
-    group_pattern: str
-    mask_values: str
-    val_share: float
-    test_share: float
-    seed: int
-    rare_classes: str
-    on_bad_image: str
 
 
 def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any]:
@@ -76,7 +49,7 @@ def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any
     Raises:
         InputError: the data cannot be prepared as asked; the message says why, and what to do.
     """
-    check_options(options)
+    options.check()
     labels_of = parse_mask_values(options.mask_values)
     scan = scan_classes(raw / "images")
     groups = groups_of([file.image_id.rpartition("/")[2] for file in scan.files], options.group_pattern)
@@ -119,22 +92,6 @@ def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any
         audit["sha256"] = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
         write_json(folder / "audit.json", audit)
     return audit
-
-
-def check_options(options: PrepareOptions) -> None:
-    """Refuse options by which no data could be prepared.
-
-    Raises:
-        InputError: shares that leave nothing to train on, mask values or a pattern that cannot be read.
-    """
-    if options.val_share + options.test_share >= 1:
-        raise InputError(
-            (f"prepare: val_share {options.val_share} and test_share {options.test_share} leave nothing to train on"),
-            hint="their sum must be below 1",
-        )
-    parse_mask_values(options.mask_values)
-    if options.group_pattern:
-        compile_pattern(options.group_pattern)
 
 
 def _bad_images(files: Sequence[ImageFile], decoded: Sequence[Decoded], on_bad_image: str) -> dict[str, str]:
