@@ -51,7 +51,7 @@ def sync(name: str, timeout: float, retries: int, identifier: str, url: str, fol
     from wheretolook.base.display import redacted
     from wheretolook.downloads.attempts import Patience
     from wheretolook.downloads.obtain import obtain
-    from wheretolook.importing.import_model import admit, read_entry
+    from wheretolook.importing.import_model import import_model, read_entry
 
     source = {"identifier": identifier, "url": url, "folder": folder, "file": file, "sha256": sha256}
     wanted, description = read_entry(name, source | foreign)
@@ -59,7 +59,7 @@ def sync(name: str, timeout: float, retries: int, identifier: str, url: str, fol
     click.echo(redacted(f"sync {name}: from {wanted.shown}"))
     path = obtain(wanted, cache, Patience(timeout, retries))
     target, origin = models / f"{name}.safetensors", redacted(f"drive.{name} ({wanted.shown})")
-    card = admit(path, origin, target, description, lambda report: click.echo(f"sync {name}: {report}"))
+    card = import_model(path, origin, target, description, lambda report: click.echo(f"sync {name}: {report}"))
     click.echo(
         f"sync {name}: {card.architecture}, {len(card.class_names)} classes, {path.stat().st_size:,} bytes, "
         "sha256 as pinned"

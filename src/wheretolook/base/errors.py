@@ -42,7 +42,7 @@ NAMES = "reports/names.json"
 FROM_DRIVE = {"train": "sync", "export": "export-drive", "score": "score-drive"}
 
 
-def remedy(path: Path, stage: str = "export") -> str:
+def repro_command(path: Path, stage: str = "export") -> str:
     """How that which `path` belongs to is made again: `run "dvc repro -sf export@last-0"`.
 
     Args:

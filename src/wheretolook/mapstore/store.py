@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from wheretolook.base.errors import InputError, remedy
+from wheretolook.base.errors import InputError, repro_command
 from wheretolook.base.files import sha256_of
 
 FORMAT = 1
@@ -51,18 +51,20 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(path, expected="the manifest of maps", found="no such file", hint=remedy(path)) from None
+        raise InputError(
+            path, expected="the manifest of maps", found="no such file", hint=repro_command(path)
+        ) from None
     except ValueError as error:
         raise InputError(
-            path, expected="the manifest of maps", found=f"no JSON ({error})", hint=remedy(path)
+            path, expected="the manifest of maps", found=f"no JSON ({error})", hint=repro_command(path)
         ) from error
     if not isinstance(manifest, dict) or set(manifest) != KEYS:
         found = ", ".join(sorted(manifest)) if isinstance(manifest, dict) else type(manifest).__name__
-        raise InputError(path, expected=f"the keys {', '.join(sorted(KEYS))}", found=found, hint=remedy(path))
+        raise InputError(path, expected=f"the keys {', '.join(sorted(KEYS))}", found=found, hint=repro_command(path))
     if manifest["format"] != FORMAT:
-        raise InputError(path, expected=f"maps of format {FORMAT}", found=manifest["format"], hint=remedy(path))
+        raise InputError(path, expected=f"maps of format {FORMAT}", found=manifest["format"], hint=repro_command(path))
     for what, found in _unlike(manifest):
-        raise InputError(path, expected=what, found=json.dumps(found)[:40], hint=remedy(path))
+        raise InputError(path, expected=what, found=json.dumps(found)[:40], hint=repro_command(path))
     return manifest
 
 
@@ -214,13 +216,13 @@ def load_maps(folder: Path, manifest: Path | None = None) -> Maps:
         manifest = folder / "manifest.json"
         absent, why = bring([manifest])
         if absent:
-            raise InputError(folder, expected="maps", found=f"no manifest.json{why}", hint=remedy(folder))
+            raise InputError(folder, expected="maps", found=f"no manifest.json{why}", hint=repro_command(folder))
     maps = Maps(folder, read_manifest(manifest))
     arrays = maps.manifest["arrays"]
     missing, why = bring([folder / name for name in sorted(arrays)])
     if missing:
         raise InputError(
-            missing[0], expected="maps", found=f"no file, here or in DVC's cache{why}", hint=remedy(folder)
+            missing[0], expected="maps", found=f"no file, here or in DVC's cache{why}", hint=repro_command(folder)
         )
     for name in sorted(arrays):
         check_array(folder / name, arrays[name])
@@ -231,7 +233,7 @@ def check_array(path: Path, pinned: dict[str, Any]) -> None:
     """Refuse an array whose bytes are not those that the manifest pins."""
     found = sha256_of(path)
     if found != pinned["sha256"]:
-        again = remedy(path.parent)
+        again = repro_command(path.parent)
         raise InputError(
             path, expected=f"sha256 {pinned['sha256'][:12]}", found=f"{found[:12]}: edited or stale", hint=again
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wheretolook.base.display import LONGEST_CLASS_NAME, is_class_name
-from wheretolook.base.errors import InputError, remedy
+from wheretolook.base.errors import InputError, repro_command
 from wheretolook.dataset.prepared import FITS
 from wheretolook.networks.weights_file import check_weights_file, weights_metadata
 
@@ -145,7 +145,7 @@ def read_checked_card(path: Path) -> Card:
 
 def _check_there(path: Path) -> None:
     if not path.exists():
-        raise InputError(path, expected="a model file", found="no such file", hint=remedy(path, "train"))
+        raise InputError(path, expected="a model file", found="no such file", hint=repro_command(path, "train"))
 
 
 def _check_arguments(path: Path, card: Card, shapes: dict[str, tuple[int, ...]]) -> None:

@@ -25,7 +25,7 @@ from wheretolook.mapstore.store import Maps, stores_every_class
 from wheretolook.networks.card import Card
 from wheretolook.networks.inputs import model_input
 from wheretolook.networks.layered import Network
-from wheretolook.runtime.resumable import Piece, made_anew
+from wheretolook.runtime.resumable import Piece, compute_unsaved
 
 # Likeness beyond that of another image's map: a map passes where it is surely less, and fails where it is surely more.
 MARGIN = 0.1
@@ -132,7 +132,7 @@ Pair = tuple[str, str]
 
 
 def model_sanity(
-    network: Network, card: Card, maps: Maps, prepared: Prepared, draws: int, seed: int, piece: Piece = made_anew
+    network: Network, card: Card, maps: Maps, prepared: Prepared, draws: int, seed: int, piece: Piece = compute_unsaved
 ) -> dict[str, dict[str, Any]] | None:
     """Sanity of every method and layer that was exported (`docs/results.md`); None without test images.
 
@@ -169,7 +169,7 @@ def cascade(
     rows: np.ndarray,
     draws: int,
     told: str,
-    piece: Piece = made_anew,
+    piece: Piece = compute_unsaved,
     last_step: bool = False,
 ) -> dict[Pair, tuple[dict[str, list[float]], np.ndarray, np.ndarray]]:
     """How alike maps stay while ever more weights are random.
