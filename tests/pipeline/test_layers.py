@@ -32,7 +32,19 @@ MAY_IMPORT = {
     "project": {"terminal", "downloads", "importing", "base", "networks", "params", "sources"},
     "verify": {"base", "dataset", "mapstore", "networks", "project"},
     "diff": {"analysis", "base", "dataset", "mapstore", "project", "report"},
-    "look": {"analysis", "cams", "prepare", "dataset", "images", "base", "mapstore", "networks", "report", "runtime", "terminal"},
+    "look": {
+        "analysis",
+        "cams",
+        "prepare",
+        "dataset",
+        "images",
+        "base",
+        "mapstore",
+        "networks",
+        "report",
+        "runtime",
+        "terminal",
+    },
     "cli": {"diff", "importing", "base", "look", "project", "report", "terminal", "verify"},
 }
 # Within analysis, likewise; files beside these folders are shared by all of them.

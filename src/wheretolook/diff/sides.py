@@ -13,7 +13,7 @@ import numpy as np
 
 from wheretolook.base.errors import InputError
 from wheretolook.dataset.prepared import TEST, Prepared, load_prepared
-from wheretolook.mapstore.store import Maps, bring, check_array, read_manifest
+from wheretolook.mapstore.store import Maps, check_sha256, fetch_missing, read_manifest
 from wheretolook.project.git_revision import link_cached, resolve_revision, write_tracked
 from wheretolook.project.lock_file import read_lock
 
@@ -182,7 +182,7 @@ class Side:
         # One journey for all: asking DVC takes longer than a small file does.
         self._need([*(f"data/cams/{name}/{array}" for array in arrays), *ALWAYS])
         for array in arrays:
-            check_array(maps.folder / array, maps.manifest["arrays"][array])
+            check_sha256(maps.folder / array, maps.manifest["arrays"][array]["sha256"])
         return maps
 
     def _need(self, paths: Sequence[str]) -> None:
@@ -230,7 +230,7 @@ def _bring_revision(root: Path, commit: str, folder: Path) -> Callable[[Sequence
 
 
 def _bring_here(root: Path, paths: Sequence[str]) -> tuple[list[str], str]:
-    missing, why = bring([root / path for path in paths])
+    missing, why = fetch_missing([root / path for path in paths])
     return [path.relative_to(root).as_posix() for path in missing], why
 
 
