@@ -16,7 +16,7 @@ from wheretolook.base.errors import InputError
 from wheretolook.base.files import replacing_folder, write_json
 from wheretolook.base.resources import create_array
 from wheretolook.cams.explain import PREDICTED, choose_classes
-from wheretolook.cams.export import about_model, pinned
+from wheretolook.cams.export import about_model, array_entries
 from wheretolook.cams.stream import ImageFiles, Work, create_arrays, fill_arrays, shapes
 from wheretolook.images.decode import to_square
 from wheretolook.look.image_files import distinct_names, opened
@@ -158,5 +158,5 @@ def _manifest(model: Path, card: Card, work: Work, classes: Sequence[str], folde
         "layers": [layer.name for layer in work.engine.layers],
         "heads": list(work.heads),
         "precision": work.engine.precision,
-        "arrays": pinned(folder, work, count),
+        "arrays": array_entries(folder, work, count),
     }
