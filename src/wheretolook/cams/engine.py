@@ -78,7 +78,7 @@ class Engine:
         if affected:
             raise InputError(
                 f"cam.{affected[0]}",
-                expected="logits equal to the mean of the map plus a bias, as for the random images that were tried first",
+                expected="logits equal to the mean of the map plus a bias, as for the random images of the probe",
                 found="logits that an operation between layer and logits changes (a clip or a mask, for instance)",
                 hint="use gradcam instead",
             )
@@ -120,7 +120,7 @@ def build_engine(
         InputError: an unknown method, layer or precision; `cam` at layers without a pooled linear head.
     """
     if precision not in PRECISIONS:
-        raise InputError(f'precision "{precision}"', expected=f"one of {', '.join(PRECISIONS)}")
+        raise InputError("precision", expected=f"one of {', '.join(PRECISIONS)}", found=f'"{precision}"')
     for argument, names in (("methods", methods), ("layers", layers)):
         if names is not None and (len(names) == 0 or isinstance(names, str)):
             raise InputError(argument, expected="a list of names", found=f"{names!r}")
