@@ -79,7 +79,9 @@ def test_only_the_legend_of_a_class_dependent_map_says_for_and_against(monkeypat
     drawn_texts = []
     text = ImageDraw.ImageDraw.text
     monkeypatch.setattr(
-        ImageDraw.ImageDraw, "text", lambda pen, at, words, **rest: (drawn_texts.append(words), text(pen, at, words, **rest))
+        ImageDraw.ImageDraw,
+        "text",
+        lambda pen, at, words, **rest: (drawn_texts.append(words), text(pen, at, words, **rest)),
     )
     for knows_class in (True, False):
         draw_overlay(Overlay("x", GREY, np.ones((2, 2), dtype=np.float32), "title", "activation", knows_class))

@@ -109,7 +109,7 @@ class Prepared:
         return np.flatnonzero(self.index["split"].to_numpy() == split)
 
 
-def load_prepared(folder: Path) -> Prepared:
+def load_prepared(folder: str | Path) -> Prepared:
     """Load prepared data; pixels are memory-mapped and read on access.
 
     Args:
@@ -118,6 +118,7 @@ def load_prepared(folder: Path) -> Prepared:
     Raises:
         InputError: a file is missing or damaged, or does not match the others.
     """
+    folder = Path(folder)
     audit = _read_audit(folder / "audit.json")
     hashes = audit["sha256"]
     images = _open(folder / "images.npy", 4)

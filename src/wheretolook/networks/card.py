@@ -115,12 +115,13 @@ def card_from_json(text: str, source: Path) -> Card:
     return card
 
 
-def read_card(path: Path) -> Card:
+def read_card(path: str | Path) -> Card:
     """The card of a model file; reads only the file's header.
 
     Raises:
         InputError: no such file, not a safetensors file, no card in it, or an invalid card.
     """
+    path = Path(path)
     _check_there(path)
     text = weights_metadata(path).get(METADATA_KEY)
     if text is None:

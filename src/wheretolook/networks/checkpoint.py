@@ -41,7 +41,9 @@ def save_model(path: Path, network: Network, card: Card) -> None:
         scratch.write_bytes(save(state, metadata={METADATA_KEY: card_to_json(card)}))
 
 
-def load_model(path: Path, device: torch.device, accept_code: bool = False) -> tuple[Network, Card]:
+def load_model(
+    path: str | Path, device: str | torch.device = "cpu", accept_code: bool = False
+) -> tuple[Network, Card]:
     """Load a model file: the network in evaluation mode on `device`, and its card.
 
     Args:
@@ -53,6 +55,7 @@ def load_model(path: Path, device: torch.device, accept_code: bool = False) -> t
         InputError: no such file, another format, an invalid card, or weights that do not match the architecture or are
             not finite.
     """
+    path = Path(path)
     card = read_checked_card(path)
     if not accept_code:
         check_code(path, card)
