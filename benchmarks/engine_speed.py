@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from engine_bars import Bar, in_turn, ratio
 
-from wheretolook.cams.compute import compute_in_parts
+from wheretolook.cams.compute import compute_batched
 from wheretolook.cams.engine import build_engine
 from wheretolook.networks.build_network import build_network
 
@@ -65,7 +65,7 @@ def _cam(architecture: str, network, batch: int, rounds: int, device: str, clock
         return found
 
     def engine(precision):
-        return lambda: compute_in_parts(ours[precision], stored, slice(0, batch), lambda logits, rows: chosen[rows])
+        return lambda: compute_batched(ours[precision], stored, slice(0, batch), lambda logits, rows: chosen[rows])
 
     works = {
         "bare forward": bare,
@@ -115,7 +115,7 @@ def _study(architecture: str, network, batch: int, rounds: int, device: str, clo
                     extractor(images, targets)
 
     works = {
-        "ours": lambda: compute_in_parts(engine, stored, slice(0, batch), lambda logits, rows: chosen[rows]),
+        "ours": lambda: compute_batched(engine, stored, slice(0, batch), lambda logits, rows: chosen[rows]),
         "torchcam": torchcams,
         "pytorch-grad-cam": pytorch_grad_cams,
     }

@@ -26,14 +26,14 @@ def sync(name: str, options: DriveOptions, timeout: float, retries: int, models:
     from wheretolook.base.display import redacted
     from wheretolook.downloads.attempts import Patience
     from wheretolook.downloads.obtain import obtain
-    from wheretolook.importing.import_model import admit, read_entry
+    from wheretolook.importing.import_model import import_model, read_entry
 
     wanted, description = read_entry(name, vars(options))
     description = with_layers(description, options.layers)
     click.echo(redacted(f"sync {name}: from {wanted.shown}"))
     path = obtain(wanted, cache, Patience(timeout, retries))
     target, origin = models / f"{name}.safetensors", redacted(f"drive.{name} ({wanted.shown})")
-    card = admit(path, origin, target, description, lambda report: click.echo(f"sync {name}: {report}"))
+    card = import_model(path, origin, target, description, lambda report: click.echo(f"sync {name}: {report}"))
     click.echo(
         f"sync {name}: {card.architecture}, {len(card.class_names)} classes, {path.stat().st_size:,} bytes, "
         "sha256 as pinned"

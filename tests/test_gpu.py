@@ -146,8 +146,8 @@ def test_memory_that_is_too_small_halves_the_batch(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(parts, "compute", short_of_memory)
     halved = exported(tmp_path, CUDA, "halved")
     said = capsys.readouterr().err
-    assert "too small for 8 images at a time: 4 instead" in said
-    assert "too small for 4 images at a time: 2 instead" in said
+    assert "out of device memory with 8 images per batch; continuing with 4" in said
+    assert "out of device memory with 4 images per batch; continuing with 2" in said
     assert_close(halved, whole, 1e-5)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from wheretolook.base.errors import NAMES, remedy
+from wheretolook.base.errors import NAMES, repro_command
 
 PLACES = ("data/cams/{}", "data/cams/{}/manifest.json", "reports/exports/{}.json")
 
@@ -23,14 +23,14 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_model_from_drive_has_stages_of_its_own(root: Path, place: str) -> None:
-    assert remedy(root / place.format("fetched")) == 'run "dvc repro -sf export-drive@fetched"'
-    assert remedy(root / place.format("last-0")) == 'run "dvc repro -sf export@last-0"'
+    assert repro_command(root / place.format("fetched")) == 'run "dvc repro -sf export-drive@fetched"'
+    assert repro_command(root / place.format("last-0")) == 'run "dvc repro -sf export@last-0"'
 
 
 def test_paths_below_the_working_folder_are_known_too(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(root)
-    assert remedy(Path("reports/models/fetched.json"), "score") == 'run "dvc repro -sf score-drive@fetched"'
-    assert remedy(Path("models/fetched.safetensors"), "train") == 'run "dvc repro -sf sync@fetched"'
+    assert repro_command(Path("reports/models/fetched.json"), "score") == 'run "dvc repro -sf score-drive@fetched"'
+    assert repro_command(Path("models/fetched.safetensors"), "train") == 'run "dvc repro -sf sync@fetched"'
 
 
 BOTH = 'run "dvc repro -sf export@other", or of a model from Drive "dvc repro -sf export-drive@other"'
@@ -38,6 +38,6 @@ BOTH = 'run "dvc repro -sf export@other", or of a model from Drive "dvc repro -s
 
 @pytest.mark.parametrize("text", ['{"models": ["last-0"], "drive": []}', "{", "[]", '{"models": 1, "drive": null}'])
 def test_where_nobody_says_where_it_came_from_both_are_named(tmp_path: Path, text: str) -> None:
-    assert remedy(tmp_path / "data/cams/other") == BOTH
+    assert repro_command(tmp_path / "data/cams/other") == BOTH
     write_names(tmp_path, text)
-    assert remedy(tmp_path / "data/cams/other") == BOTH
+    assert repro_command(tmp_path / "data/cams/other") == BOTH

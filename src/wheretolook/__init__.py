@@ -1,13 +1,13 @@
-"""Where do image classifiers look, and can that be believed?
+"""Class activation maps of image classifiers, and how far to trust them.
 
     from wheretolook import explain, load_model
 
     network, card = load_model("models/last-0.safetensors")
-    found = explain(network, images, methods=["cam"])
-    found["cam", "block4"]  # (N, K, h, w) float32, raw and signed
+    explanation = explain(network, images, methods=["cam"])
+    explanation["cam", "block4"]  # (N, K, h, w) float32, raw and signed
 
-The names below are the public interface; anything else may change without notice. They are imported on first use, so
-that `import wheretolook` costs nothing and code without networks never loads PyTorch.
+The names in `__all__` are the public API (docs/api.md); everything else may change without notice. They are imported on
+first use, so `import wheretolook` is fast, and code that needs no network does not load PyTorch.
 """
 
 from importlib import import_module

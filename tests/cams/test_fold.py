@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tests.cams.small import livened, noise, small_network
-from wheretolook.cams.fold import PairwiseMaximum, fast_copy, pairs
+from wheretolook.cams.fold import PairwiseMaximum, fast_copy, foldable_pairs
 
 
 def fold(network, kept=(), precision="float32"):
@@ -100,7 +100,7 @@ def test_a_module_with_two_names_is_left_alone():
         network.flatten(network.pool(network.stage3(network.stage2(network.stage1(x)))))
     )
     with torch.no_grad():
-        assert pairs(network, noise(1)) == [("stage2.0", "stage2.1"), ("stage3.0", "stage3.1")]
+        assert foldable_pairs(network, noise(1)) == [("stage2.0", "stage2.1"), ("stage3.0", "stage3.1")]
 
 
 def test_weights_are_rounded_once_for_bfloat16_and_normalisation_is_not():
@@ -137,7 +137,7 @@ def test_the_quicker_maximum_has_the_values_of_the_pooling(size, dtype):
     ids=str,
 )
 def test_another_pooling_is_left_alone(pooling):
-    assert not PairwiseMaximum.serves(pooling)
+    assert not PairwiseMaximum.can_replace(pooling)
 
 
 @pytest.mark.parametrize("gradients", [False, True])

@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from wheretolook.base.errors import InputError
+from wheretolook.cams import method_registry
+from wheretolook.cams.method_names import METHOD_NAMES
 from wheretolook.cams.method_registry import METHODS, find_method
 from wheretolook.cams.methods.activations import activation, eigencam
 from wheretolook.cams.methods.gradients import cam, gradcam, gradcam_plusplus, hirescam, layercam, xgradcam
@@ -130,5 +132,18 @@ def test_only_methods_that_take_the_feature_maps_alone_know_no_class():
 
 
 def test_an_unknown_method_is_refused_with_those_that_exist():
-    with pytest.raises(InputError, match=r'method "gradcam2": expected one of cam, gradcam, .*activation'):
+    with pytest.raises(InputError) as error:
         find_method("gradcam2")
+    assert error.value.found == '"gradcam2"'
+    assert error.value.expected == f"one of {', '.join(METHOD_NAMES)}"
+    assert error.value.hint == 'did you mean "gradcam"?'
+
+
+def test_the_registry_holds_the_listed_names_in_their_order():
+    assert tuple(METHODS) == METHOD_NAMES
+
+
+def test_a_method_missing_from_the_list_of_names_is_an_error(monkeypatch):
+    monkeypatch.setattr(method_registry, "METHOD_NAMES", METHOD_NAMES[1:])
+    with pytest.raises(RuntimeError, match=r"method_names\.py"):
+        method_registry._collect()

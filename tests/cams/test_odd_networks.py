@@ -80,8 +80,9 @@ def test_maps_and_logits_are_the_networks_own(network, scale, fast):
 def test_cam_is_refused_where_its_identity_does_not_hold_for_these_images():
     network = Pooled(between=lambda f: functional.relu6(f).mean((2, 3)))
     assert ("cam", "body") in explain(network, images(), layers=["body"])
-    with pytest.raises(InputError, match=r"cam\.body: expected logits that are the mean of the map .* ask for gradcam"):
+    with pytest.raises(InputError) as error:
         explain(network, images(scale=40.0), layers=["body"])
+    assert error.value.subject == "cam.body" and "gradcam" in error.value.hint
 
 
 def test_a_normalisation_behind_an_activation_in_place_is_not_folded():
@@ -226,13 +227,13 @@ def test_indices_of_classes_may_be_of_numpy_or_torch(classes):
     ("given", "message"),
     [
         ({"classes": 3}, "classes: expected a list of names or indices, found 3"),
-        ({"classes": [True]}, "class True: expected one of 0 to 3"),
-        ({"class_names": list("abcde")}, "class_names: expected one for each of 4 logits, found 5"),
+        ({"classes": [True]}, "classes: expected one of 0 to 3.* found True"),
+        ({"class_names": list("abcde")}, "class_names: expected one name for each of 4 logits, found 5"),
         ({"targets": ["a", "b", "c"]}, r"targets: expected \(3,\) or \(3, K\) class indices"),
         ({"targets": [[1], [1, 2], [0]]}, r"targets: expected \(3,\) or \(3, K\) class indices"),
         ({"targets": np.eye(4, dtype=bool)[:3]}, "targets: expected .* of bool"),
-        ({"batch_size": 0}, "batch_size: expected a number of images from 1 on, found 0"),
-        ({"batch_size": 2.5}, "batch_size: expected a number of images from 1 on, found 2.5"),
+        ({"batch_size": 0}, "batch_size: .* found 0"),
+        ({"batch_size": 2.5}, "batch_size: .* found 2.5"),
     ],
 )
 def test_other_arguments_are_refused(given, message):

@@ -1,4 +1,4 @@
-"""What is compared with what: models and revisions, as they come and go."""
+"""Comparing models and revisions, including added and removed models."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ def test_the_other_way_round_a_broken_prediction_is_a_fixed_one(project: Project
 
 
 def test_a_revision_against_itself_reads_no_map(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wheretolook.diff.sides.link_cached", lambda *_: pytest.fail("data were asked for"))
+    monkeypatch.setattr("wheretolook.diff.sides.link_cached", lambda *_: pytest.fail("data was fetched"))
     result = run(project, "HEAD", "main", "--max-drift", "0")
     assert result.exit_code == 0
     assert "Nothing changed." in result.output
@@ -46,7 +46,7 @@ def test_what_is_no_revision_and_no_model_is_refused(project: Project) -> None:
     assert "expected a model, a git revision or an experiment" in run(project, "nonsense", "HEAD").output
     mixed = run(project, "last-0", "HEAD").output
     assert "expected two models or two revisions" in mixed and "every-1" in mixed
-    assert "last-0 is a model, a second one is missing" in run(project, "last-0").output
+    assert "found the model last-0 only" in run(project, "last-0").output
 
 
 def test_outside_of_the_projects_folder_it_says_where_to_go(project: Project) -> None:
@@ -58,10 +58,10 @@ def test_outside_of_the_projects_folder_it_says_where_to_go(project: Project) ->
 def test_ended_by_term_it_leaves_no_scratch_folder(project: Project, tmp_path: Path) -> None:
     code = (
         "import os, signal\n"
-        "from wheretolook import cli\n"
-        "from wheretolook.diff import difference\n"
-        "difference._sides = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
-        f"cli.main(['diff', 'base', '--root', {str(project.root)!r}])\n"
+        "from wheretolook.cli import main\n"
+        "from wheretolook.diff import changes\n"
+        "changes._compare_sides = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
+        f"main.main(['diff', 'base', '--root', {str(project.root)!r}])\n"
     )
     inside = environment() | {"PYTHONPATH": str(ROOT / "src"), "TMPDIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], env=inside, capture_output=True, text=True)

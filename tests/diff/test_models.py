@@ -39,5 +39,5 @@ def test_where_all_maps_are_constant_the_predictions_are_compared_and_it_says_so
     project = finished_project(tmp_path, change=make_constant)
     result = run(project, "last-0", "every-0")
     assert result.exit_code == 0, result.output
-    assert "last-0 → every-0: maps were not compared: expected maps that vary, found constant ones" in result.output
+    assert "last-0 → every-0: maps could not be compared. Reason: all maps are constant." in result.output
     assert re.search(r"^last-0 → every-0 +12 +– +– +\d", result.output, re.MULTILINE), "predictions were compared"

@@ -1,4 +1,4 @@
-"""Where a side's results come from, and what is told where they are missing or spoilt."""
+"""The two sides: where results come from, and the errors if they are missing or damaged."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from tests.pipeline.project import Project
 from wheretolook.base.files import sha256_of, write_json
 
 
-def test_missing_maps_are_brought_from_the_cache(project: Project) -> None:
+def test_missing_maps_are_fetched_from_the_cache(project: Project) -> None:
     shutil.rmtree(project.root / "data/cams")
     (project.root / "data/prepared/images.npy").unlink()
     assert read_diff(project, "base")["models"][1]["drift"]["images"] == 12
@@ -39,13 +39,13 @@ def test_without_maps_the_figures_are_compared_and_a_drift_limit_fails(project: 
     subprocess.run(["git", "clone", "-q", str(project.root), str(clone.root)], check=True)
     result = run(clone, "base", "HEAD", "--max-drift", "2")
     assert result.exit_code == 1
-    assert "predictions and maps were not compared" in result.output
+    assert "predictions and maps could not be compared" in result.output
     assert "test.accuracy" in result.output
     assert "could not be measured" in result.output
 
 
 @pytest.mark.parametrize("sides", [("base", "HEAD"), ("workspace", "HEAD")])
-def test_why_maps_could_not_be_fetched_is_said(project: Project, tmp_path: Path, sides: tuple[str, str]) -> None:
+def test_the_reason_for_a_failed_fetch_is_printed(project: Project, tmp_path: Path, sides: tuple[str, str]) -> None:
     clone = Project(tmp_path / "clone")
     subprocess.run(["git", "clone", "-q", str(project.root), str(clone.root)], check=True)
     clone.dvc("remote", "add", "--local", "--default", "far", "ssh://nobody@127.0.0.1/x")
@@ -53,7 +53,7 @@ def test_why_maps_could_not_be_fetched_is_said(project: Project, tmp_path: Path,
         edit_manifest(clone.root)
     result = run(clone, *sides)
     assert result.exit_code == 0, result.output
-    assert re.search(r"found it nowhere \(DVC said: .*dvc-ssh.*\); run \"dvc push\"", result.output)
+    assert re.search(r"\(DVC: .*dvc-ssh.*\)\. Run \"dvc push\"", result.output)
 
 
 def edit_manifest(root: Path) -> None:
@@ -64,7 +64,7 @@ def edit_manifest(root: Path) -> None:
     write_json(path, manifest)
 
 
-def test_a_model_that_no_report_has_seen_yet_is_refused_with_the_remedy(project: Project) -> None:
+def test_a_model_that_no_report_has_seen_yet_is_refused(project: Project) -> None:
     names = project.root / "reports/names.json"
     before = names.read_text(encoding="utf-8")
     named = json.loads(before)
@@ -75,7 +75,7 @@ def test_a_model_that_no_report_has_seen_yet_is_refused_with_the_remedy(project:
     finally:
         names.write_text(before, encoding="utf-8")
     assert result.exit_code == 1
-    assert "workspace: reports/metrics.json: expected figures of every-2, found those of every-0, " in result.output
+    assert "workspace: reports/metrics.json: expected metrics of every-2, found metrics of every-0, " in result.output
     assert 'run "dvc repro"' in result.output
 
 
@@ -103,7 +103,7 @@ def edited(path: Path, key: str, value: object) -> str:
         ("models/last-0.json", lambda path: "{}"),
     ],
 )  # fmt: skip
-def test_a_file_that_was_cut_or_edited_is_refused_with_the_remedy(project: Project, file: str, spoil) -> None:
+def test_a_file_that_was_cut_or_edited_is_refused(project: Project, file: str, spoil) -> None:
     path = project.root / "reports" / file
     before = path.read_bytes()
     path.write_text(spoil(path), encoding="utf-8")
@@ -112,7 +112,7 @@ def test_a_file_that_was_cut_or_edited_is_refused_with_the_remedy(project: Proje
     finally:
         path.write_bytes(before)
     assert done.exit_code == 1 and isinstance(done.exception, SystemExit), done.exception
-    assert file in done.output and 'run "dvc repro' in done.output, done.output
+    assert file in done.output and 'un "dvc repro' in done.output, done.output
 
 
 def test_what_is_no_utf_8_is_refused(project: Project) -> None:
@@ -123,10 +123,10 @@ def test_what_is_no_utf_8_is_refused(project: Project) -> None:
         done = run(project, "base")
     finally:
         path.write_bytes(before)
-    assert done.exit_code == 1 and "reports/names.json: expected JSON, found 'utf-8' codec" in done.output
+    assert done.exit_code == 1 and "reports/names.json: expected JSON, found invalid JSON ('utf-8' codec" in done.output
 
 
-def test_a_manifest_that_is_missing_is_refused_with_the_remedy(project: Project) -> None:
+def test_a_manifest_that_is_missing_is_refused(project: Project) -> None:
     path = project.root / "reports/exports/every-0.json"
     before = path.read_bytes()
     path.unlink()
@@ -134,13 +134,11 @@ def test_a_manifest_that_is_missing_is_refused_with_the_remedy(project: Project)
         done = run(project, "workspace", "base")
     finally:
         path.write_bytes(before)
-    told = (
-        'workspace: expected reports/exports/every-0.json of a finished run, found no such file; run "dvc repro" there'
-    )
-    assert done.exit_code == 1 and told in done.output
+    assert done.exit_code == 1
+    assert "workspace: expected reports/exports/every-0.json of a finished run, found no such file" in done.output
 
 
-def test_a_repository_that_git_refuses_is_told_with_the_remedy(
+def test_a_repository_that_git_refuses_is_reported_with_gits_advice(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(scm: object, name: str) -> str:
@@ -149,5 +147,5 @@ def test_a_repository_that_git_refuses_is_told_with_the_remedy(
     monkeypatch.setattr("dvc.scm.resolve_rev", refuse)
     result = run(project, "base")
     assert result.exit_code == 1
-    assert "is not owned by current user; if it is another user's and you trust it, run" in result.stderr
+    assert "is not owned by current user" in result.stderr
     assert f'"git config --global --add safe.directory {project.root}"' in result.stderr

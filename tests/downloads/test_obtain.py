@@ -1,4 +1,4 @@
-"""One file from wherever it is: what is no file is never offered as one."""
+"""A file from a path or a URL: an empty response or a missing file is an error, never something to pin."""
 
 import threading
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def refused(source: str, folder: Path) -> InputError:
 
 
 class NoContent(BaseHTTPRequestHandler):
-    """Answers that there is nothing to send."""
+    """Responds with status 204."""
 
     def do_GET(self) -> None:
         self.send_response(204)
@@ -49,21 +49,21 @@ def no_content(web: Web) -> Iterator[str]:
         thread.join()
 
 
-def test_an_empty_answer_is_no_file_to_pin(web: Web, no_content: str, tmp_path: Path) -> None:
+def test_an_empty_response_is_no_file_to_pin(web: Web, no_content: str, tmp_path: Path) -> None:
     web.files["a.zip"] = Served(b"")
     for url in (web.url("a.zip"), no_content):
         error = refused(url, tmp_path)
-        assert error.found == "an empty answer" and "sha256" not in error.hint
+        assert error.found == "an empty response" and "sha256" not in error.hint
     assert not list((tmp_path / "cache").rglob("content/*/*"))
 
 
 def test_an_empty_file_is_none_to_pin_either(tmp_path: Path) -> None:
     (tmp_path / "a.zip").touch()
-    assert refused(str(tmp_path / "a.zip"), tmp_path).found == "an empty one"
+    assert refused(str(tmp_path / "a.zip"), tmp_path).found == "an empty file"
 
 
 def test_a_relative_path_is_shown_as_it_was_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     error = refused("../cells.zip", tmp_path)
     assert error.subject == "../cells.zip" and str(tmp_path.parent / "cells.zip") in error.found
-    assert refused(f"{tmp_path}/cells.zip", tmp_path).found == "nothing there"
+    assert refused(f"{tmp_path}/cells.zip", tmp_path).found == "no such file"

@@ -71,10 +71,10 @@ def load_image(data: bytes, _: Path) -> None:
 
 
 def load_model_file(_: bytes, scratch: Path) -> None:
-    from wheretolook.importing.import_model import admit
+    from wheretolook.importing.import_model import import_model
 
     with forked():
-        admit(scratch / "input", "input", scratch / "room" / "m.safetensors", None)
+        import_model(scratch / "input", "input", scratch / "room" / "m.safetensors", None)
 
 
 def load_state(_: bytes, scratch: Path) -> None:
@@ -91,15 +91,14 @@ def forked():
 
     The child does what the real one does, and its end is judged by the same function.
     """
-    from wheretolook.importing import foreign, quarantine
-    from wheretolook.importing import import_model as admit
+    from wheretolook.importing import foreign, import_model, quarantine
 
     kept = quarantine.open_in_quarantine
-    admit.open_in_quarantine = foreign.open_in_quarantine = _fork
+    import_model.open_in_quarantine = foreign.open_in_quarantine = _fork
     try:
         yield
     finally:
-        admit.open_in_quarantine = foreign.open_in_quarantine = kept
+        import_model.open_in_quarantine = foreign.open_in_quarantine = kept
 
 
 def _fork(task: str, path: Path, subject: str, bounds: Any, **request: Any) -> list[str]:

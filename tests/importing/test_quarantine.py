@@ -12,7 +12,7 @@ import torch
 from tests.networks.made_models import foreign_state, small_card, small_network, write_model
 from wheretolook.base.errors import InputError
 from wheretolook.importing.foreign import Description, convert_foreign
-from wheretolook.importing.import_model import admit, check_own
+from wheretolook.importing.import_model import check_own, import_model
 from wheretolook.importing.quarantine import MEBIBYTE, Bounds, bounds_for, judge
 from wheretolook.networks.checkpoint import save_model
 
@@ -97,10 +97,10 @@ def test_a_card_whose_network_would_be_absurd_is_refused_before_it_is_built(tmp_
 def test_what_needs_a_description_says_so_and_what_has_one_too(tmp_path: Path) -> None:
     torch.save(small_network().state_dict(), tmp_path / "foreign.pth")
     with pytest.raises(InputError, match=r"^drive\.f: expected a model file of this project, found one without a card"):
-        admit(tmp_path / "foreign.pth", "drive.f", tmp_path / "m.safetensors", None)
+        import_model(tmp_path / "foreign.pth", "drive.f", tmp_path / "m.safetensors", None)
     own = write_model(tmp_path / "own.safetensors")
     with pytest.raises(InputError, match=r"found a model file that describes itself\. Remove architecture"):
-        admit(own, "drive.own", tmp_path / "m.safetensors", LOOKNET)
+        import_model(own, "drive.own", tmp_path / "m.safetensors", LOOKNET)
     assert not (tmp_path / "m.safetensors").exists()
 
 
@@ -108,7 +108,7 @@ def test_bytes_beyond_the_tensors_are_refused(tmp_path: Path) -> None:
     own = write_model(tmp_path / "own.safetensors")
     own.write_bytes(own.read_bytes() + b"more")
     with pytest.raises(InputError, match=r"^drive\.own: not a whole safetensors file: .* beyond the tensors"):
-        admit(own, "drive.own", tmp_path / "m.safetensors", None)
+        import_model(own, "drive.own", tmp_path / "m.safetensors", None)
 
 
 def test_bounds_grow_with_the_file(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_arrays_replace_nothing_but_arrays(look, tmp_path, place):
         (tmp_path / "out/arrays").mkdir()
         (tmp_path / "out/arrays/mine.png").write_bytes((tmp_path / "a.png").read_bytes())
     done, _ = look("--arrays", images=("out/arrays/mine.png",) if place == "the images" else ("b.png",))
-    assert done.exit_code == 1 and "name another --out" in done.output
+    assert done.exit_code == 1 and "Choose another --out" in done.output
     assert (tmp_path / ("out/arrays" if place == "no folder" else "out/arrays/mine.png")).is_file()
 
 

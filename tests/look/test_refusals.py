@@ -8,24 +8,32 @@ import pytest
 @pytest.mark.parametrize(
     ("words", "images", "message"),
     [
-        (("--method", "gradcan"), ("a.png",), 'method "gradcan": expected one of cam, gradcam'),
-        (("--contrast", "--arrays"), ("a.png",), "--arrays: expected no --contrast with it"),
-        (("--arrays",), ("none.png", "every.safetensors"), "expected at least one image, found none in 2 files"),
+        (("--method", "gradcan"), ("a.png",), "methods: expected one of cam, gradcam"),
+        (("--contrast", "--arrays"), ("a.png",), "--arrays: expected no --contrast"),
+        (
+            ("--arrays",),
+            ("none.png", "every.safetensors"),
+            "images: expected at least one image, found none in 2 files",
+        ),
         (("--arrays",), ("every.safetensors",), "every.safetensors: no image"),
         (("--layer", "layer4"), ("a.png",), 'layer "layer4": expected one of block1, block2, block3'),
-        (("--class", "hen"), ("a.png",), "class 'hen': expected one of cat, dog"),
-        (("--contrast", "--method", "layercam"), ("a.png",), "--contrast: expected methods linear in the class (cam, "),
+        (("--class", "hen"), ("a.png",), "classes: expected one of cat, dog, found 'hen'"),
+        (
+            ("--contrast", "--method", "layercam"),
+            ("a.png",),
+            "--contrast: expected methods that are linear in the class (cam, ",
+        ),
         ((), ("every.safetensors",), "every.safetensors: no image"),
-        ((), ("pipe.png",), "pipe.png: expected an image, found a pipe, a socket or a device; save what it gives"),
+        ((), ("pipe.png",), "pipe.png: expected an image, found a pipe, a socket or a device. Save its content"),
         (("--model", "pipe.png"), ("a.png",), "pipe.png: expected a model file, found a pipe, a socket or a device"),
         (("",), ("a.png",), "Invalid value for 'IMAGE...': expected a path, found an empty text"),
         (("--out", ""), ("a.png",), "Invalid value for '--out': expected a path, found an empty text"),
-        ((), ("none.png",), "none.png: expected an image, found no such file; check its name"),
+        ((), ("none.png",), "none.png: expected an image, found no such file. Check the name"),
         ((), (), "Missing argument 'IMAGE...'"),
-        (("--model", "none.safetensors"), ("a.png",), "none.safetensors: expected a model file, found no such file; "),
-        ((), ("none.png", "every.safetensors"), "expected at least one image, found none in 2 files"),
+        (("--model", "none.safetensors"), ("a.png",), "none.safetensors: expected a model file, found no such file. "),
+        ((), ("none.png", "every.safetensors"), "images: expected at least one image, found none in 2 files"),
         ((), ("empty",), "empty: expected images (.bmp, .gif, "),
-        (("--out", "same"), ("same",), "--out same: expected another folder than that of the images"),
+        (("--out", "same"), ("same",), "--out same: expected a folder other than that of the images"),
         (("--fit", "squeeze"), ("a.png",), "'squeeze' is not one of 'stretch', 'pad', 'crop'"),
     ],
 )
@@ -44,16 +52,19 @@ def test_bad_input_ends_with_a_message_and_nothing_written(look, tmp_path, monke
 def test_an_image_given_as_a_model_is_refused(look, tmp_path):
     done, _ = look("--model", str(tmp_path / "a.png"))
     assert done.exit_code != 0
-    assert "a.png: not a whole safetensors file" in done.output
+    assert "a.png: expected a header of 2 to" in done.output
 
 
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("one", "one: expected a model file, found no such file; there is models/one.safetensors\n"),
-        ("two", "two: expected a model file, found no such file; there is models/one.safetensors\n"),
-        ("models", "models: expected a model file, found a folder; there is models/one.safetensors\n"),
-        (".", ".: expected a model file, found a folder; name one, as models/last-0.safetensors; `dvc repro` trains"),
+        ("one", "one: expected a model file, found no such file. Available: models/one.safetensors.\n"),
+        ("two", "two: expected a model file, found no such file. Available: models/one.safetensors.\n"),
+        ("models", "models: expected a model file, found a folder. Available: models/one.safetensors.\n"),
+        (
+            ".",
+            ".: expected a model file, found a folder. Give a file such as models/last-0.safetensors; `dvc repro` trains",
+        ),
     ],
 )
 def test_a_model_that_is_no_file_is_refused_with_those_there_are(look, tmp_path, monkeypatch, word, message):

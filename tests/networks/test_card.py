@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,58 +41,64 @@ def test_nan_is_an_error():
         card_to_json(replace(PLAIN, history=[{"val_loss": float("nan")}]))
 
 
-def test_of_an_older_card_nobody_knows_how_an_image_became_a_square():
+def test_an_older_card_has_no_fit():
     assert card_from_json(text_with(fit="pad"), Path("x")).fit == "pad"
     values = json.loads(card_to_json(PLAIN))
     del values["fit"]
     assert card_from_json(json.dumps(values), Path("x")).fit is None
 
 
+def refusal(text: str) -> InputError:
+    with pytest.raises(InputError) as caught:
+        card_from_json(text, Path("x"))
+    assert caught.value.subject == "x"
+    return caught.value
+
+
 @pytest.mark.parametrize("name", ["class_names", "history", "mean"])
 def test_a_missing_field_is_named(name: str):
     values = json.loads(card_to_json(PLAIN))
     del values[name]
-    with pytest.raises(InputError, match=f"x: the card lacks {name}"):
-        card_from_json(json.dumps(values), Path("x"))
+    error = refusal(json.dumps(values))
+    assert (error.expected, error.found) == (f"{name} in the card", "no such field")
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "expected", "found"),
     [
-        ({"format": 7}, "expected a card of format 1, found 7"),
-        ({"class_names": ["cat"]}, "class_names in the card: expected two names or more"),
-        ({"class_names": ["cat", "cat"]}, "two names or more, each once"),
-        ({"class_names": ["a\nb", "c"]}, r"class_names in the card: .* without control characters.*found \['a\\nb'"),
-        ({"class_names": ["\ud800", "c"]}, "class_names in the card: .* without control characters"),
-        ({"class_names": ["\x1b[31mred", "c"]}, "class_names in the card: .* without control characters"),
-        ({"architecture": "look\x1bnet"}, "architecture in the card: expected a name without control characters"),
-        ({"class_names": ["x" * 100_000, "c"]}, "class_names in the card: .* of at most 255 characters, found"),
-        ({"layers": ["x" * 256]}, "layers in the card: .* of at most 255 characters"),
-        ({"input_size": 0}, "input_size in the card: expected a number of pixels, at most 2048, found 0"),
-        ({"input_size": 2049}, "input_size in the card: expected a number of pixels, at most 2048, found 2049"),
-        ({"std": [0.1, 0.0, 0.1]}, "std in the card: expected three numbers above 0"),
-        ({"mean": [0.1, 0.2]}, "mean in the card: expected three numbers"),
-        ({"loss": "both"}, "loss in the card: expected last or every, found 'both'"),
-        ({"trained_heads": ["block9"]}, "trained_heads in the card: expected some of"),
-        ({"trained_heads": ["block1"]}, "expected some of block1, block2, block2 among them, found block1"),
-        ({"mean": [10**400, 0, 0]}, "mean in the card: expected three numbers"),
-        ({"history": [EPOCH, {}]}, "history in the card, entry 2: expected epoch as a finite number, found None"),
-        ({"history": [EPOCH | {"train_loss": "low"}]}, "expected train_loss as a finite number, found 'low'"),
-        ({"history": [EPOCH | {"val_loss": float("nan")}]}, "expected val_loss as a finite number, found nan"),
-        ({"history": [EPOCH | {"val_accuracy": True}]}, "expected val_accuracy as a finite number, found True"),
-        ({"history": [EPOCH | {"layers": [1]}]}, r"figures by trained head \(block2\) under layers, found \[1\]"),
-        ({"history": [EPOCH | {"layers": {"block1": FIGURES}}]}, "figures by trained head"),
-        ({"history": [EPOCH | {"layers": {"block2": {}}}]}, "expected train_loss of block2 as a finite number"),
-        ({"fit": "squeeze"}, "fit in the card: expected one of stretch, pad, crop, or null, found 'squeeze'"),
-        ({"arguments": [1]}, "arguments in the card: expected a mapping"),
+        ({"format": 7}, "a card of format 1", "7"),
+        ({"class_names": ["cat"]}, "two unique names .* as class_names", "cat"),
+        ({"class_names": ["cat", "cat"]}, "two unique names .* as class_names", "cat"),
+        ({"class_names": ["a\nb", "c"]}, "without control characters.* as class_names", r"['a\nb'"),
+        ({"class_names": ["\ud800", "c"]}, "without control characters.* as class_names", "c"),
+        ({"class_names": ["\x1b[31mred", "c"]}, "without control characters.* as class_names", "red"),
+        ({"architecture": "look\x1bnet"}, "a name without control characters.* as architecture", "look"),
+        ({"class_names": ["x" * 100_000, "c"]}, "at most 255 bytes.* as class_names", "..."),
+        ({"layers": ["x" * 256]}, "at most 255 bytes.* as layers", "..."),
+        ({"input_size": 0}, "a number of pixels, at most 2048 as input_size", "0"),
+        ({"input_size": 2049}, "a number of pixels, at most 2048 as input_size", "2049"),
+        ({"std": [0.1, 0.0, 0.1]}, "three numbers above 0 as std", "[0.1, 0.0, 0.1]"),
+        ({"mean": [0.1, 0.2]}, "three numbers as mean", "[0.1, 0.2]"),
+        ({"loss": "both"}, "last or every as loss", "'both'"),
+        ({"trained_heads": ["block9"]}, "as trained_heads", "block9"),
+        ({"trained_heads": ["block1"]}, "among block1, block2, including block2, as trained_heads", "block1"),
+        ({"mean": [10**400, 0, 0]}, "three numbers as mean", "..."),
+        ({"history": [EPOCH, {}]}, "a finite number as epoch in entry 2", "None"),
+        ({"history": [EPOCH | {"train_loss": "low"}]}, "a finite number as train_loss", "'low'"),
+        ({"history": [EPOCH | {"val_loss": float("nan")}]}, "a finite number as val_loss", "nan"),
+        ({"history": [EPOCH | {"val_accuracy": True}]}, "a finite number as val_accuracy", "True"),
+        ({"history": [EPOCH | {"layers": [1]}]}, r"figures of the trained heads \(block2\) under layers", "[1]"),
+        ({"history": [EPOCH | {"layers": {"block1": FIGURES}}]}, "figures of the trained heads", "block1"),
+        ({"history": [EPOCH | {"layers": {"block2": {}}}]}, "a finite number as train_loss of block2", "None"),
+        ({"fit": "squeeze"}, "one of stretch, pad, crop, or null as fit", "'squeeze'"),
+        ({"arguments": [1]}, "a mapping as arguments", "[1]"),
     ],
 )
-def test_a_wrong_field_is_refused(changes: dict, message: str):
-    with pytest.raises(InputError, match=message):
-        card_from_json(text_with(**changes), Path("x"))
+def test_a_wrong_field_is_refused(changes: dict, expected: str, found: str):
+    error = refusal(text_with(**changes))
+    assert re.search(expected, error.expected) and found in error.found
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "3", "9" * 5000, "[" * 100_000])
 def test_what_is_no_card_is_refused(text: str):
-    with pytest.raises(InputError, match="x: expected a card"):
-        card_from_json(text, Path("x"))
+    assert refusal(text).expected.startswith("a card")

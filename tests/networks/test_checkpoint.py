@@ -84,28 +84,30 @@ def test_another_format_is_refused(tmp_path: Path, content: bytes):
     path = tmp_path / "foreign.pt"
     path.write_bytes(content)
     with pytest.raises(
-        InputError, match=r"foreign\.pt: (not a whole safetensors file|expected a model file .* PyTorch)"
+        InputError, match=r"foreign\.pt: expected (a header of|metadata|.* in the card|a model .* PyTorch)"
     ):
         load_model(path, CPU)
 
 
 def test_a_cut_file_is_refused(file: Path):
     file.write_bytes(file.read_bytes()[:-8])
-    with pytest.raises(InputError, match=r"not a whole safetensors file: .* cut short"):
+    with pytest.raises(InputError) as refused:
         load_model(file, CPU)
+    assert "truncated" in refused.value.found
 
 
 def test_a_file_without_a_card_is_refused(file: Path):
     rewrite(file, metadata={"format": "pt"})
-    with pytest.raises(InputError, match=r'without a "wheretolook" card; .* under drive'):
+    with pytest.raises(InputError) as refused:
         load_model(file, CPU)
+    assert 'without a "wheretolook" card' in refused.value.found and "`drive`" in refused.value.hint
 
 
 def test_load_rejects_missing_class_names(file: Path):
     values = json.loads(card_to_json(read_card(file)))
     del values["class_names"]
     rewrite(file, metadata={METADATA_KEY: json.dumps(values)})
-    with pytest.raises(InputError, match="the card lacks class_names"):
+    with pytest.raises(InputError, match="expected class_names in the card"):
         load_model(file, CPU)
 
 
@@ -120,10 +122,10 @@ def test_the_first_keys_and_shapes_that_do_not_fit_are_named(file: Path):
     )
     with pytest.raises(InputError) as refused:
         load_model(file, CPU)
-    message = str(refused.value)
-    assert "missing: classifier.0.bias;" in message
-    assert "unknown: extra.weight;" in message
-    assert "of another shape or type: classifier.0.weight is float32 (3, 8) instead of float32 (2, 8)" in message
+    assert refused.value.found == (
+        "missing: classifier.0.bias; unexpected: extra.weight; "
+        "shape or dtype: classifier.0.weight is float32 (3, 8) instead of float32 (2, 8)"
+    )
 
 
 def test_of_many_keys_that_do_not_fit_a_few_are_named(file: Path, network: LookNet):
@@ -149,29 +151,30 @@ def test_layers_of_another_network_are_refused(file: Path, network: LookNet):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"width": 4, "depth": 10**7}, "expected none above 16 .*found .*10000000"),
-        ({"width": 10**9, "depth": 2}, "expected none above 16"),
-        ({"width": 4, "depth": 2, "rows": [[1, [10**7]]]}, "expected none above 16"),
-        ({"width": 4, "depth": 2, "rows": [1] * 400}, "expected at most 400 values"),
+        ({"width": 4, "depth": 10**7}, "values up to 16"),
+        ({"width": 10**9, "depth": 2}, "values up to 16"),
+        ({"width": 4, "depth": 2, "rows": [[1, [10**7]]]}, "values up to 16"),
+        ({"width": 4, "depth": 2, "rows": [1] * 400}, "at most 400 values"),
     ],
 )
 def test_a_card_whose_network_would_be_absurd_is_refused_before_it_is_built(
     file: Path, network: LookNet, arguments: dict, message: str
 ):
     rewrite(file, metadata={METADATA_KEY: card_to_json(card(network, arguments=arguments))})
-    with pytest.raises(InputError, match=f"arguments in the card: {message}"):
+    with pytest.raises(InputError) as refused:
         load_model(file, CPU)
+    assert refused.value.expected.startswith(message) and refused.value.expected.endswith("arguments in the card")
 
 
 def test_a_tensor_of_no_elements_makes_no_argument_less_absurd(file: Path, network: LookNet):
     absurd = card(network, arguments={"width": 10**9, "depth": 2})
     rewrite(file, metadata={METADATA_KEY: card_to_json(absurd)}, extra=torch.zeros(10**9, 0))
-    with pytest.raises(InputError, match="none above"):
+    with pytest.raises(InputError, match="values up to"):
         load_model(file, CPU)
 
 
 def test_arguments_of_which_no_network_can_be_built_are_refused(file: Path, network: LookNet):
     deep = card(network, arguments={"width": 4, "depth": 90})
     rewrite(file, metadata={METADATA_KEY: card_to_json(deep)}, extra=torch.zeros(90))
-    with pytest.raises(InputError, match=r"expected arguments in the card that looknet can be built with, found .*90"):
+    with pytest.raises(InputError, match=r"expected arguments in the card that looknet accepts, found .*90"):
         load_model(file, CPU)

@@ -44,7 +44,7 @@ def test_hooks_on_the_layer_modules_see_the_feature_maps():
     assert all(torch.equal(seen[layer], maps[layer]) for layer in maps)
 
 
-def test_an_untrained_side_head_says_nothing():
+def test_an_untrained_side_head_has_zero_logits():
     logits = small().layer_logits(torch.randn(2, 3, 32, 32))
     assert list(logits) == ["block1", "block2", "block3"]
     assert not logits["block1"].any()
@@ -85,10 +85,10 @@ def test_away_from_the_border_maps_move_with_the_image_by_whole_strides():
 
 @pytest.mark.parametrize("arguments", [{}, {"width": 4}, {"width": 4, "depth": 0}, {"width": 4, "depth": 2, "x": 1}])
 def test_looknet_refuses_other_arguments(arguments: dict):
-    with pytest.raises(InputError, match="expected the arguments width and depth"):
+    with pytest.raises(InputError, match="expected positive integers width and depth"):
         build_network("looknet", 2, arguments)
 
 
 def test_one_class_is_refused():
-    with pytest.raises(InputError, match="expected two classes or more, found 1"):
+    with pytest.raises(InputError, match="expected at least two classes, found 1"):
         build_network("looknet", 1, {"width": 4, "depth": 2})

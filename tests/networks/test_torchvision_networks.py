@@ -111,11 +111,11 @@ def test_a_training_gives_a_file_that_comes_back(architecture: str, tmp_path: Pa
 
 @pytest.mark.parametrize("name", ["resnet19", "googlenet", "", "fcn_resnet50"])
 def test_an_unknown_network_is_refused_with_those_that_are_known(name: str):
-    with pytest.raises(InputError, match=f'architecture "{name}": expected looknet or .* resnet18, '):
+    with pytest.raises(InputError, match=f'architecture "{name}": expected looknet, or .* resnet18, '):
         build_network(name, 2, {})
 
 
 @pytest.mark.parametrize(("name", "arguments"), [("resnet18", {"width": 4}), ("vit_b_32", {"image_size": 112})])
 def test_arguments_that_torchvision_refuses_are_refused(name: str, arguments: dict):
-    with pytest.raises(InputError, match=f"{name}: expected arguments that torchvision's builder takes"):
+    with pytest.raises(InputError, match=f"{name}: expected arguments that torchvision accepts"):
         build_network(name, 2, arguments)

@@ -81,8 +81,8 @@ def test_layers_are_named_with_commas(run, tmp_path):
         ({"batch_size": "0"}, "0 is not in the range x>=1"),
         ({"batch_size": None}, "Missing option '--batch_size'"),
         ({"methods": None}, "Missing option '--methods'"),
-        ({"prepared": "nowhere"}, 'nowhere/audit.json: expected the prepared data; found none; run "dvc repro'),
-        ({"models": "nowhere"}, 'nowhere/one.safetensors: expected a model file, found no such file; run "dvc repro'),
+        ({"prepared": "nowhere"}, "nowhere/audit.json: expected the audit of the prepared data, found no such file"),
+        ({"models": "nowhere"}, 'nowhere/one.safetensors: expected a model file, found no such file. Run "dvc repro'),
     ],
 )
 def test_bad_options_end_with_a_message_and_no_traceback(run, tmp_path, changed, message):

@@ -112,7 +112,7 @@ def test_an_archive_comes_from_drive(archive: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda path: path.unlink(), "expected a file, found nothing there"),
+        (lambda path: path.unlink(), "expected a file, found no such file"),
         (lambda path: path.write_bytes(path.read_bytes()[:-20]), "expected the SHA-256"),
         (lambda path: path.write_bytes(b"<html>"), "expected the SHA-256"),
     ],

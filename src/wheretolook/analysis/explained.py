@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from wheretolook.analysis.grid import row_blocks
-from wheretolook.base.errors import InputError, remedy
+from wheretolook.base.errors import InputError, repro_command
 from wheretolook.dataset.prepared import Prepared
 from wheretolook.mapstore.store import BEYOND, Maps, array_name, stores_every_class
 
@@ -87,7 +87,9 @@ def check_data(maps: Maps, prepared: Prepared) -> None:
         ("classes", list(prepared.class_names), list(maps.class_names)),
     ):
         if expected != found:
-            raise InputError(maps.folder, expected=f"maps of {what} {expected}", found=found, hint=remedy(maps.folder))
+            raise InputError(
+                maps.folder, expected=f"maps of {what} {expected}", found=found, hint=repro_command(maps.folder)
+            )
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,7 @@ def open_target(maps: Maps, method: str, layer: str, labels: np.ndarray) -> Targ
             f"{maps.folder}/{method}.{layer}.npy",
             expected=f"{len(labels)} maps",
             found=len(array),
-            hint=remedy(maps.folder),
+            hint=repro_command(maps.folder),
         )
     file = array_name(method, layer)
     knows_class = maps.manifest["arrays"][file]["knows_class"]
@@ -250,4 +252,4 @@ def checked(values: np.ndarray, file: Path, rows: np.ndarray | None = None) -> n
     if rows is not None:
         bad = rows[~np.isfinite(values).reshape(len(values), -1).all(axis=1)]
         where = f" in row {bad[0]} (from 0) of the index" + (f" and {len(bad) - 1} more" if len(bad) > 1 else "")
-    raise InputError(file, expected="finite maps", found=f"NaN or infinity{where}", hint=remedy(file.parent))
+    raise InputError(file, expected="finite maps", found=f"NaN or infinity{where}", hint=repro_command(file.parent))

@@ -1,4 +1,4 @@
-"""The one error that a user is meant to read: input that cannot be used as it is."""
+"""InputError, the one error meant for users; the command that reproduces an output; errors of memory and of the GPU."""
 
 import json
 from collections.abc import Collection
@@ -8,17 +8,15 @@ from wheretolook.base.display import redacted
 
 
 class InputError(Exception):
-    """Input that cannot be used: a file, a parameter, a network, the output of a model.
+    """Invalid input: a file, a parameter, a network, the output of a model.
 
-    Raised at the boundaries of the program. A stage and the `wheretolook` command print it without a traceback; any
-    other exception is a bug and keeps its traceback. Code reads the fields and never the sentence.
-
-    Secrets in URLs are hidden in every field.
+    Stages and the `wheretolook` command print it without a traceback. Any other exception is a bug and keeps its
+    traceback. Code reads the fields and never parses the message. Secrets in URLs are redacted in every field.
 
     Attributes:
-        subject: the thing at fault: a path, a parameter, a layer. With nothing else given, the whole message.
-        expected: what would be right, as a noun phrase; may be empty.
-        found: what is there instead; may be empty.
+        subject: what is at fault: a path, a parameter, a layer. If it is the only field, it is the whole message.
+        expected: what would be valid, as a noun phrase; may be empty.
+        found: the actual value; may be empty.
         hint: what to do next, as a sentence without the full stop; may be empty.
     """
 
@@ -28,7 +26,7 @@ class InputError(Exception):
         self.subject, self.expected, self.found, self.hint = parts
 
     def __str__(self) -> str:
-        """`SUBJECT: expected EXPECTED, found FOUND. HINT.`, without the parts that were not given."""
+        """`SUBJECT: expected EXPECTED, found FOUND. HINT.`, without the empty fields."""
         parts = [f"expected {self.expected}" if self.expected else "", f"found {self.found}" if self.found else ""]
         facts = ", ".join(part for part in parts if part)
         message = f"{self.subject}: {facts}" if facts else self.subject
@@ -39,15 +37,17 @@ class InputError(Exception):
 
 
 NAMES = "reports/names.json"
+# The stage of a model trained here: the stage of a model imported from Drive.
 FROM_DRIVE = {"train": "sync", "export": "export-drive", "score": "score-drive"}
 
 
-def remedy(path: Path, stage: str = "export") -> str:
-    """How that which `path` belongs to is made again: `run "dvc repro -sf export@last-0"`.
+def repro_command(path: Path, stage: str = "export") -> str:
+    """The command that reproduces the output at `path`, as a hint: `run "dvc repro -sf export@last-0"`.
 
     Args:
-        path: in its place in a project: a folder of maps, its manifest, NAME.json or NAME.safetensors.
-        stage: what makes it for a model that is trained here: a key of FROM_DRIVE.
+        path: of an output inside a project: a folder of maps, its manifest, NAME.json or NAME.safetensors.
+        stage: the stage that writes it for a trained model: a key of FROM_DRIVE. For an imported model the hint names
+            the matching stage; where the project does not say which of the two it is, it names both.
     """
     name = path.parent.name if path.name == "manifest.json" else path.name
     name = name.removesuffix(".json").removesuffix(".safetensors")
@@ -57,11 +57,11 @@ def remedy(path: Path, stage: str = "export") -> str:
 
 
 def _from_drive(path: Path, name: str) -> bool | None:
-    """Whether the project that `path` lies in names the model under `drive`; None where it does not say."""
+    """Whether the project around `path` lists the model under `drive`; None if it does not list the model at all."""
     names = next((folder / NAMES for folder in path.parents if (folder / NAMES).is_file()), None)
     try:
         found = json.loads(names.read_text(encoding="utf-8")) if names else {}
-    except (OSError, ValueError):  # a message is under way: that this file is broken too is told where it is needed
+    except (OSError, ValueError):  # called while another error is reported: a broken names.json must not replace it
         return None
     drive, models = (_named(found, key) for key in ("drive", "models"))
     return name in drive if name in models else None
@@ -72,18 +72,18 @@ def _named(found: object, key: str) -> Collection[str]:
     return names if isinstance(names, list) else ()
 
 
-# In small letters: torch on a CPU (two wordings), CUDA and MPS, and cuBLAS, which takes memory of its own.
+# In lower case: PyTorch on a CPU (two wordings), CUDA and MPS, and cuBLAS, which allocates its own memory.
 OUT_OF_MEMORY = (
     "can't allocate memory",
     "not enough memory",
     "out of memory",
     "cublas_status_alloc_failed",
-    "can't start new thread",  # no room for its stack
+    "can't start new thread",  # no memory for its stack
 )
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out, the machine's or a GPU's, in Python, numpy, torch or while loading a library."""
+    """Whether the machine or the GPU ran out of memory: in Python, NumPy, PyTorch or while loading a library."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     words = str(error).lower()
@@ -93,6 +93,6 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def is_gpu_failure(error: Exception) -> bool:
-    """Whether CUDA, or a library on it, said that the device failed."""
+    """Whether CUDA, MPS or a library on top of them reported a failure of the device."""
     words = ("CUDA error", "CUDNN_STATUS", "CUBLAS_STATUS", "cuFFT error", "NCCL error", "MPS backend")
     return isinstance(error, RuntimeError) and any(word in str(error) for word in words)

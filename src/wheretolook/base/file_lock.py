@@ -1,7 +1,7 @@
-"""Locks on files, which the kernel releases when their process ends, however it ends.
+"""File locks (flock), which the kernel releases when the process ends, however it ends.
 
-A lock (flock) is seen from other containers and, where the file system passes locks on, from other hosts. A process id
-is not: it counts in one pid namespace only.
+Other containers see the lock and, if the network file system supports locks, other hosts too. A process id would not
+do: it is valid in one pid namespace only.
 """
 
 import fcntl
@@ -12,10 +12,10 @@ from pathlib import Path
 
 
 class LockedError(Exception):
-    """Another process, or another part of this one, holds the lock.
+    """The lock is held by another process, or by another part of this one.
 
     Attributes:
-        holder: the text that it left in the lock file; may be empty.
+        holder: what the holder wrote into the lock file; may be empty.
     """
 
     def __init__(self, holder: str) -> None:
@@ -25,13 +25,13 @@ class LockedError(Exception):
 
 @contextmanager
 def held_lock(path: Path, holder: str = "") -> Iterator[None]:
-    """Hold an exclusive lock on a file that exists only as long as the lock; never waits.
+    """Hold an exclusive lock; the lock file exists only as long as the lock. Never waits.
 
-    Unlike `filelock`, which leaves its file in place, this removes it: a lock file lies beside each output.
+    Unlike `filelock`, this removes the lock file: each output has one beside it.
 
     Args:
         path: the lock file; its folder must exist.
-        holder: one line for whoever finds the lock taken.
+        holder: one line that `LockedError` shows to other processes.
 
     Raises:
         LockedError: the lock is taken.
@@ -50,10 +50,10 @@ def held_lock(path: Path, holder: str = "") -> Iterator[None]:
 
 @contextmanager
 def held_stale_lock(path: Path) -> Iterator[None]:
-    """Hold the lock of a file that an ended process left behind; removes the file at the end of the block.
+    """Take over a lock file that a dead process left behind; removes the file at the end of the block.
 
     Raises:
-        LockedError: the process still runs, or the file system cannot say.
+        LockedError: the process is still running, or the file system does not support locks.
         FileNotFoundError: there is no such file.
     """
     try:
@@ -71,12 +71,12 @@ def held_stale_lock(path: Path) -> Iterator[None]:
 
 
 def _acquire(path: Path, stale: bool = False) -> int | None:
-    """An open descriptor that holds the lock; None where another process holds it.
+    """An open descriptor that holds the lock; None if another process holds it.
 
     Args:
         path: the lock file.
         stale: the file must exist, and a file system without locks is an error. Otherwise the file is created, and
-            without locks this goes on unprotected.
+            on a file system without locks the caller runs unprotected.
     """
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (0 if stale else os.O_CREAT)
     while True:
@@ -90,7 +90,7 @@ def _acquire(path: Path, stale: bool = False) -> int | None:
             if stale:
                 os.close(descriptor)
                 raise
-        # Who released the lock may have removed the file between our open and our lock.
+        # The previous holder may have removed the file between our open and our lock.
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), os.lstat(path)):
                 return descriptor
@@ -98,7 +98,7 @@ def _acquire(path: Path, stale: bool = False) -> int | None:
 
 
 def _release(path: Path, descriptor: int) -> None:
-    """Remove the lock file, then the lock: in the other order, the file could be a new holder's."""
+    """Remove the lock file, then release the lock: in the other order, the file could belong to a new holder."""
     with suppress(OSError):
         if os.path.samestat(os.fstat(descriptor), os.lstat(path)):
             path.unlink()

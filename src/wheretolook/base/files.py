@@ -1,4 +1,4 @@
-"""What operating systems and tools leave behind among the images, and what is no part of the data."""
+"""Atomic writes of files and folders, protection of folders that this program did not write, junk files, hashes."""
 
 import errno
 import glob
@@ -16,8 +16,8 @@ from wheretolook.base.errors import InputError
 from wheretolook.base.file_lock import LockedError, held_lock, held_stale_lock
 from wheretolook.base.resources import naming
 
-# Beside hidden files and folders; in lower case. A NAS keeps thumbnails of every image in `@eaDir`, a file system what
-# it repaired in `lost+found`, and macOS a folder's own icon in a file whose name ends in a carriage return.
+# In lower case; hidden files and folders are junk too. `@eaDir` holds a NAS's thumbnails, `lost+found` what a file
+# system check recovered; macOS stores a folder's icon in a file whose name ends in a carriage return.
 JUNK = frozenset(
     {
         "__macosx",
@@ -42,10 +42,10 @@ JUNK = frozenset(
 
 
 def is_junk(parts: Sequence[str]) -> bool:
-    """Whether a file or a folder is left out wherever images are looked for.
+    """Whether a file or folder is ignored when images are listed.
 
     Args:
-        parts: its path, below the folder that was given.
+        parts: of its path, relative to the folder that is listed.
     """
     return any(part.startswith(".") or part.lower() in JUNK for part in parts)
 
@@ -56,41 +56,41 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-KEPT = 20  # digests: a folder may come back from DVC's cache as an earlier run wrote it
+KEPT = 20  # digests per folder, since DVC's cache may restore the folder of an earlier run
 
 
 def check_replaceable(path: Path) -> None:
-    """Refuse to replace what this program did not write.
+    """Check that replacing `path` deletes nothing that this program did not write.
 
     Args:
-        path: may be missing, an empty folder, or one that was written here and holds just what was written.
+        path: valid if missing, an empty folder, or a folder that this program wrote and that is unchanged since.
 
     Raises:
-        InputError: a file, or a folder with anything else in it.
+        InputError: a file, or a folder with any other content.
     """
     if not os.path.lexists(path):
         return
     if not path.is_dir():
-        raise InputError(f"{path}", "a folder, or nothing there yet", "a file", "move it away, or name another folder")
+        raise InputError(f"{path}", "a new or existing folder", "a file", "move it away, or name another folder")
     if not any(path.iterdir()) or _digest(path) in _read_record(path):
         return
     raise InputError(
         f"{path}",
-        "an empty folder, or one that holds only what was written here before",
+        "an empty folder, or one that this program wrote",
         f"other files, such as {_first_file(path)}",
-        f'it would be replaced as a whole: move what is yours away, then remove the folder ("rm -r {path}")',
+        f'the whole folder would be replaced: move your files away, then remove it ("rm -r {path}")',
     )
 
 
 def record_folder(scratch: Path, path: Path) -> None:
-    """Record that a finished folder, still under its scratch name, is written by this program to `path`."""
+    """Record that this program wrote the folder `path`; called while it still has its scratch name."""
     new = _digest(scratch)
     kept = [digest for digest in _read_record(path) if digest != new][-KEPT + 1 :]
     _record(path).write_text("".join(f"{digest}\n" for digest in (*kept, new)), encoding="utf-8")
 
 
 def forget_folder(path: Path) -> None:
-    """Remove the record of a folder that is removed for good."""
+    """Remove the record of a folder that is deleted."""
     _record(path).unlink(missing_ok=True)
 
 
@@ -105,7 +105,7 @@ def _read_record(path: Path) -> list[str]:
 
 
 def _digest(folder: Path) -> str:
-    """SHA-256 over path and size of each file and link below a folder, without what file managers leave behind."""
+    """SHA-256 over path and size of each file and link below a folder, junk left out."""
     files = []
     for parent, folders, names in os.walk(folder):
         below = Path(parent).relative_to(folder)
@@ -116,7 +116,7 @@ def _digest(folder: Path) -> str:
 
 
 def _size(file: Path) -> int:
-    """Bytes of a file; through a link, as DVC's cache may make them, unless it is broken."""
+    """Bytes of a file; follows links, which DVC's cache may create, unless they are broken."""
     try:
         return file.stat().st_size
     except FileNotFoundError:
@@ -128,20 +128,20 @@ def _first_file(folder: Path) -> str:
     return str(next(files, sorted(folder.iterdir())[0].name))
 
 
-LOCK, ASIDE = ".lock", "-old"  # behind a scratch name: its lock file, and the folder that it replaces
+LOCK, ASIDE = ".lock", "-old"  # suffixes of a scratch name: its lock file, and the folder that it replaces
 
 
 @contextmanager
 def replacing(path: Path, sweep: bool = True) -> Iterator[Path]:
-    """Give a scratch path beside `path`; rename it to `path` on success, remove it after an error.
+    """Write a file atomically: yields a scratch path, renamed to `path` on success and removed after an error.
 
     Args:
-        path: the final name; its parent is created where it is missing.
-        sweep: first remove what killed processes left beside it, for which the folder is read. Who writes thousands of
-            files into one calls `remove_unfinished_of` once instead.
+        path: the final name; its parent is created if missing.
+        sweep: first remove scratch files that killed processes left, which lists the folder. To write thousands of
+            files into one folder, pass False and call `remove_unfinished_of` once.
 
     Yields:
-        `NAME.part-XXXXXX` in the same folder. A file of this name at the end of the block takes the final name.
+        `NAME.part-XXXXXX` in the same folder; the block must create this file.
     """
     with naming(path), _scratch(path, sweep) as scratch:
         yield scratch
@@ -152,16 +152,17 @@ def replacing(path: Path, sweep: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path, recorded: bool = True) -> Iterator[Path]:
-    """Give an empty scratch folder beside `path`; it replaces `path` on success and is removed after an error.
+    """Write a folder atomically: yields an empty scratch folder, which replaces `path` on success.
+
+    The scratch folder is removed after an error.
 
     Args:
         path: the final name.
-        recorded: refuse to replace what this program did not write, and record what it writes
-            (`wheretolook.base.files`). Not for a folder inside another scratch folder or in a cache, nor where
-            the caller has checked it.
+        recorded: check that `path` is replaceable (`check_replaceable`), and record the new folder. False for a folder
+            inside another scratch folder or in a cache, or if the caller has checked it.
 
     Raises:
-        InputError: `path` holds what this program did not write.
+        InputError: `path` has content that this program did not write.
     """
     with naming(path):
         if recorded:
@@ -173,10 +174,10 @@ def replacing_folder(path: Path, recorded: bool = True) -> Iterator[Path]:
 
 
 def move_folder(source: Path, path: Path) -> None:
-    """Move a finished folder of files to `path`, whole or not at all, from another disk too.
+    """Move a folder of files to `path` atomically, also from another disk.
 
     Raises:
-        InputError: `path` holds what this program did not write.
+        InputError: `path` has content that this program did not write.
     """
     with naming(path):
         check_replaceable(path)
@@ -186,7 +187,7 @@ def move_folder(source: Path, path: Path) -> None:
 
 
 def _put_in_place(scratch: Path, path: Path, recorded: bool) -> None:
-    """Rename a finished folder to `path`. An earlier one goes aside first: it's never seen half removed."""
+    """Rename a finished folder to `path`. An existing one is renamed first, so that no reader sees it half removed."""
     if recorded:
         # Again: hours may have passed since the first check.
         check_replaceable(path)
@@ -201,42 +202,45 @@ def _put_in_place(scratch: Path, path: Path, recorded: bool) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text with `\\n` line ends, whole or not at all."""
+    """Write UTF-8 text with `\\n` line ends, atomically."""
     with replacing(path) as scratch:
         scratch.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON that is the same to the byte for equal values: sorted keys, two spaces, a final newline.
+    """Write JSON atomically; equal values give equal bytes: sorted keys, two spaces, a final newline.
 
     Raises:
-        ValueError: a NaN or an infinity, which JSON cannot hold.
+        ValueError: NaN or infinity, which JSON does not allow.
     """
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def remove_unfinished(folder: Path, name: str = "*") -> list[Path]:
-    """Remove what killed processes left under scratch names, `NAME.part-XXXXXX`; gives what it removed.
+    """Remove scratch files and folders, `NAME.part-XXXXXX`, of killed processes.
 
-    A scratch file or folder has a lock file beside it. Without one, it is not ours and stays.
+    Each scratch file or folder has a lock file beside it. One without a lock file is not ours and is kept.
 
     Args:
-        folder: looked through, not what is below it.
-        name: the final name, as a pattern.
+        folder: searched, without its subfolders.
+        name: the final name, as a glob pattern.
+
+    Returns:
+        The removed paths.
     """
-    found = []
+    removed = []
     for lock in sorted(folder.glob(f"{name}.part-*{LOCK}")):
         scratch = lock.with_name(lock.name.removesuffix(LOCK))
         with suppress(LockedError, FileNotFoundError), held_stale_lock(lock):
             left = [path for path in (scratch, scratch.with_name(f"{scratch.name}{ASIDE}")) if os.path.lexists(path)]
             for path in left:
                 _remove(path)
-            found += left
-    return found
+            removed += left
+    return removed
 
 
 def remove_unfinished_of(folder: Path, names: Collection[str]) -> None:
-    """Remove what killed processes left under scratch names of these final names, and of no others."""
+    """Remove scratch files and folders of killed processes, for these final names only."""
     for name in {left.name.rpartition(".part-")[0] for left in folder.glob(f"*.part-*{LOCK}")}.intersection(names):
         remove_unfinished(folder, glob.escape(name))
 
@@ -255,11 +259,11 @@ def _move_files(source: Path, target: Path) -> None:
 
 @contextmanager
 def _scratch(path: Path, sweep: bool = True) -> Iterator[Path]:
-    """A scratch name beside `path`, with a lock that says that its process lives; removed at the end if it is there."""
+    """A scratch path beside `path`, locked while this process runs; what is left of it at the end is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if sweep:
         remove_unfinished(path.parent, glob.escape(path.name))
-    # Random: on a shared disk, two containers may have processes of one number.
+    # Random, not the process id: on a shared disk, two containers may have the same process ids.
     scratch = path.with_name(f"{path.name}.part-{secrets.token_hex(3)}")
     with held_lock(scratch.with_name(f"{scratch.name}{LOCK}")):
         try:
@@ -269,7 +273,7 @@ def _scratch(path: Path, sweep: bool = True) -> Iterator[Path]:
 
 
 def _remove(path: Path) -> None:
-    """Remove a file or a folder, if it's there and can be."""
+    """Remove a file or folder if it exists; errors are ignored."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

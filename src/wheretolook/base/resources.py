@@ -1,4 +1,4 @@
-"""Room on the disk: taken before an array is filled, and named where it ran out."""
+"""Disk space, memory and processor cores that this process may use."""
 
 import errno
 import math
@@ -10,16 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-# No space, no space in the quota, a file longer than the process may write.
+# Disk full, quota exceeded, file size limit (`ulimit -f`) exceeded.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Name the file in an error of a write within, which by itself says only that there was one.
+    """Add the file's name to a write error raised in the block, which often names no file.
 
     Raises:
-        OSError: the same error, with `filename`; where numpy gives no number for a short write, that of a full disk.
+        OSError: the same error with `filename` set. NumPy gives no errno for a short write: it becomes that of a full
+            disk, or of the file size limit if the process has one.
     """
     try:
         yield
@@ -27,7 +28,7 @@ def naming(path: Path) -> Iterator[None]:
         if error.errno is None and "requested and" in str(error) and "written" in str(error):
             number = errno.EFBIG if _is_limited() else errno.ENOSPC
             raise OSError(number, os.strerror(number), str(path)) from error
-        # A copy names its source first.
+        # The error of a copy names the source first.
         unnamed = error.filename is None or error.filename2 is not None
         if unnamed and error.errno in (*FULL, errno.EIO, errno.EROFS):
             error.filename = str(path)
@@ -37,11 +38,11 @@ def naming(path: Path) -> Iterator[None]:
 def create_array(path: Path, shape: tuple[int, ...], dtype: Any) -> Any:
     """Create a `.npy` file of full size, open for writing: a `numpy.memmap` of zeros.
 
-    Its bytes are taken on the disk first. A mapped file of holes would meet a full disk in the midst of an assignment,
-    and then the kernel ends the process by SIGBUS, without a word.
+    Disk space is allocated first. With a sparse memory-mapped file, a full disk would show in the middle of an
+    assignment, where the kernel kills the process with SIGBUS.
 
     Raises:
-        OSError: no space; `needed` says how many bytes.
+        OSError: not enough disk space; `needed` is the number of bytes.
     """
     import numpy as np
 
@@ -55,10 +56,10 @@ def create_array(path: Path, shape: tuple[int, ...], dtype: Any) -> Any:
 
 
 def reserve(file: BinaryIO, path: Path, count: int) -> None:
-    """Have a file be `count` bytes long, and take them on the disk where the system can.
+    """Set the length of a file to `count` bytes, and allocate them on the disk where the system supports it.
 
     Raises:
-        OSError: no space; `needed` says how many bytes.
+        OSError: not enough disk space; `needed` is the number of bytes.
     """
     try:
         if hasattr(os, "posix_fallocate"):
@@ -71,12 +72,12 @@ def reserve(file: BinaryIO, path: Path, count: int) -> None:
 
 
 def free_bytes(path: Path) -> int:
-    """Free space of the disk on which `path` stands, or would stand."""
+    """Free bytes on the disk of `path`, which need not exist yet."""
     return shutil.disk_usage(_existing(path)).free
 
 
 def is_out_of_inodes(path: Path) -> bool:
-    """Whether the disk takes no more files, however small: of a file system with a fixed number of inodes."""
+    """Whether the file system has no inodes left, so that no new file can be created."""
     disk = os.statvfs(_existing(path))
     return disk.f_files > 0 and disk.f_favail == 0
 
@@ -86,7 +87,7 @@ def _existing(path: Path) -> Path:
 
 
 def _is_limited() -> bool:
-    """Whether this process may not write files of any length."""
+    """Whether this process has a file size limit (`ulimit -f`)."""
     import resource
 
     return resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
@@ -96,13 +97,13 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def usable_cores() -> int:
-    """Cores that this process may use: by its affinity (`taskset`) and its container's quota; at least 1."""
+    """Number of cores available to this process, given its affinity (`taskset`) and cgroup quota; at least 1."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores, _quota() or cores))
 
 
 def free_memory() -> int:
-    """Bytes that this process can still take: what the machine has free, within its own limit (`ulimit -v`)."""
+    """Bytes that this process can still allocate: the machine's available memory, within `ulimit -v`."""
     import psutil
 
     free = psutil.virtual_memory().available
@@ -116,7 +117,7 @@ def free_memory() -> int:
 
 
 def _quota() -> int | None:
-    """Cores of the container's quota, rounded up; None without one. cgroup version 2, then version 1."""
+    """CPU quota of the cgroup in cores, rounded up; None without a quota. Reads cgroup v2, then v1."""
     try:
         quota, period = (CGROUP / "cpu.max").read_text().split()
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""A network, tried once, and what maps are to be taken of it."""
+"""The map engine: a network that was probed once, and the maps to compute from it."""
 
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
@@ -17,28 +17,28 @@ from wheretolook.layers.layout import make_hints
 from wheretolook.layers.outputs import usable_network
 from wheretolook.layers.trial import Shape, random_images
 
-# Larger tensors get their memory from the system anew each time (glibc's limit), which costs a CPU up to a third of its
-# time; smaller parts only read the weights more often.
-ALLOCATED_FAST = 32 * 1024**2
+# glibc returns larger allocations to the system after each use, which costs a CPU up to a third of its time. Smaller
+# batches only read the weights more often.
+LARGEST_FAST_ALLOCATION = 32 * 1024**2
 
 
 @dataclass(frozen=True)
 class Engine:
-    """A network, and which maps to take of it.
+    """A network, and the maps to compute from it.
 
     Attributes:
-        network: run in evaluation mode, left as found.
+        network: runs in evaluation mode; its state is restored afterwards.
         layers: first to last.
-        pairs: each (method, layer) to give.
-        precision: "float32" or "bfloat16", of the forward and backward passes; maps are float32 in both.
-        class_count: logits of an image.
-        device: where the network is.
-        dtype: of its weights, and so of the images; where not all are rounded, of those that are not.
-        own: the network is a copy of our own, in evaluation mode and frozen once and for all.
-        memory_format: that images are brought to.
-        at_once: images a forward pass at most; None: as many as there are.
-        with_mean: explain the mean of all logits too, with the methods that are linear in the class.
-        writes_images: the network's first step writes over its images, so that it must be given copies.
+        pairs: each (method, layer) to compute.
+        precision: "float32" or "bfloat16" for the forward and backward passes; maps are float32 in both cases.
+        class_count: logits per image.
+        device: of the network.
+        dtype: of the network's input. With mixed precision, the type of the weights that stay unrounded.
+        is_copy: the network is the engine's own copy, already in evaluation mode and frozen.
+        memory_format: of the network's input.
+        max_batch: most images per forward pass; None: no limit.
+        with_mean: also explain the mean of all logits, for methods that are linear in the class.
+        writes_images: the network modifies its input in place, so each forward pass gets a copy.
     """
 
     network: nn.Module
@@ -48,41 +48,41 @@ class Engine:
     class_count: int
     device: torch.device
     dtype: torch.dtype
-    own: bool = False
+    is_copy: bool = False
     memory_format: torch.memory_format = torch.preserve_format
-    at_once: int | None = None
+    max_batch: int | None = None
     with_mean: bool = False
     writes_images: bool = False
 
-    def steadied(self) -> AbstractContextManager[None]:
-        """Where the network may run."""
-        if self.own:
-            # A copy that is rounded as a whole needs no automatic mixed precision.
+    def eval_mode(self) -> AbstractContextManager[None]:
+        """Context in which the network runs: evaluation mode, the engine's precision, no influence from outside."""
+        if self.is_copy:
+            # If all weights are bfloat16, automatic mixed precision is unnecessary.
             precision = "float32" if self.dtype is torch.bfloat16 else self.precision
             return shielded(self.device.type, precision, self.backward)
         return steady(self.network, self.precision, self.backward)
 
     @property
     def backward(self) -> bool:
-        """Whether backward passes are needed: no, where each gradient is known from a linear head."""
+        """Whether backward passes are needed; not where a linear head gives the gradients."""
         return any(method.needs is Needs.GRADIENTS and not layer.linear for method, layer in self.pairs)
 
     def without_heads(self, names: Collection[str]) -> "Engine":
-        """The same, with a backward pass where these layers' heads, which held for the trial, do not hold.
+        """The same engine without the linear heads of these layers; gradients then take a backward pass.
 
         Raises:
-            InputError: their class activation maps are asked for.
+            InputError: the engine computes `cam` at one of the layers, which needs the head.
         """
         exact = [layer.name for method, layer in self.pairs if method.needs is Needs.CLASS_WEIGHTS]
-        asked = [name for name in exact if name in names]
-        if asked:
+        affected = [name for name in exact if name in names]
+        if affected:
             raise InputError(
-                f"cam.{asked[0]}",
-                expected="logits that are the mean of the map and a bias, as of the noise that was tried",
-                found="others: something between the layer and the logits bends those of these images",
-                hint="ask for gradcam instead",
+                f"cam.{affected[0]}",
+                expected="logits equal to the mean of the map plus a bias, as for the random images of the probe",
+                found="logits that an operation between layer and logits changes (a clip or a mask, for instance)",
+                hint="use gradcam instead",
             )
-        layers = {y.name: replace(y, head=None) if y.name in names else y for y in self.layers}
+        layers = {layer.name: replace(layer, head=None) if layer.name in names else layer for layer in self.layers}
         pairs = tuple((method, layers[layer.name]) for method, layer in self.pairs)
         return replace(self, layers=tuple(layers.values()), pairs=pairs)
 
@@ -100,37 +100,37 @@ def build_engine(
     prefix_tokens: int | None = None,
     layout: str | None = None,
 ) -> Engine:
-    """Try the network once on random images, and settle what is to be taken of it.
+    """Probe the network once with random images, and choose the maps to compute.
 
     Args:
-        network: one of the project's, or any module that gives logits (N, K) for images (N, C, H, W).
-        methods: names as in the registry. `cam` is taken of those layers that have a trained pooled linear head;
-            None: `cam` of those, `gradcam` of the others.
-        layers: names; None: all.
+        network: a network of this project, or any module that returns logits (N, K) for images (N, C, H, W).
+        methods: names as in `METHOD_NAMES`. `cam` is computed at the layers with a trained linear head on their pooled
+            feature maps. None: `cam` at those layers, `gradcam` at the others.
+        layers: names; None: all layers of a network of this project; of another, the last at each resolution.
         size: (H, W) of the images.
         precision: "float32" or "bfloat16".
-        trained_heads: of a network of the project; None: heads that are not all zero.
-        fast: run a folded copy of the network. Worth its cost from some dozen images on; maps agree to 1e-5.
+        trained_heads: layers of a network of this project whose heads are trained; None: heads that are not all zero.
+        fast: run a copy with folded batch normalisation. Worthwhile from a few dozen images on; maps agree to 1e-5.
         channels: C of the images.
-        grid: (h, w) of the tokens of a network that is not the project's; None: found by the trial.
-        prefix_tokens: tokens before the places, of such a network; None: found.
-        layout: of its layers, one of `layout.Order`; None: found.
+        grid: (h, w) of the tokens, for a network that is not of this project; None: inferred.
+        prefix_tokens: number of tokens before the grid (class token, registers), likewise; None: inferred.
+        layout: order of the layers' dimensions, one of `layout.Order`, likewise; None: inferred.
 
     Raises:
-        InputError: an unknown method, layer or precision; `cam` of layers of which none has a pooled linear head.
+        InputError: an unknown method, layer or precision; `cam` at layers without a pooled linear head.
     """
     if precision not in PRECISIONS:
-        raise InputError(f'precision "{precision}"', expected=f"one of {', '.join(PRECISIONS)}")
-    for what, asked in (("methods", methods), ("layers", layers)):
-        if asked is not None and (len(asked) == 0 or isinstance(asked, str)):
-            raise InputError(what, expected="a list of names", found=f"{asked!r}")
+        raise InputError("precision", expected=f"one of {', '.join(PRECISIONS)}", found=f'"{precision}"')
+    for argument, names in (("methods", methods), ("layers", layers)):
+        if names is not None and (len(names) == 0 or isinstance(names, str)):
+            raise InputError(argument, expected="a list of names", found=f"{names!r}")
     chosen = [find_method(name) for name in dict.fromkeys(methods or ())]
     shape, hints = (channels, *size), make_hints(grid, prefix_tokens, layout)
     probed = probe_layers(usable_network(network), layers, shape, trained_heads, hints)
     network = probed.network
-    pairs = _best(probed.layers) if methods is None else _pairs(chosen, probed.layers)
-    kind = random_images(network, shape)
-    if precision == "bfloat16" and kind.dtype is torch.float64:
+    pairs = _default_pairs(probed.layers) if methods is None else _pairs(chosen, probed.layers)
+    probe_images = random_images(network, shape)
+    if precision == "bfloat16" and probe_images.dtype is torch.float64:
         raise InputError(
             "precision bfloat16", expected="weights in float32", found="float64", hint="call network.float() first"
         )
@@ -140,53 +140,58 @@ def build_engine(
         tuple(pairs),
         precision,
         probed.class_count,
-        kind.device,
-        kind.dtype,
+        probe_images.device,
+        probe_images.dtype,
         writes_images=probed.writes_images,
     )
-    return _folded(engine, shape) if fast else engine
+    return _with_fast_copy(engine, shape) if fast else engine
 
 
 def _pairs(methods: list[Method], layers: list[Layer]) -> list[tuple[Method, Layer]]:
-    """Each method at each layer, where it can be had."""
-    pairs = [(m, y) for m in methods for y in layers if m.needs is not Needs.CLASS_WEIGHTS or y.head is not None]
+    """Each method at each layer that supports it."""
+    pairs = [
+        (method, layer)
+        for method in methods
+        for layer in layers
+        if method.needs is not Needs.CLASS_WEIGHTS or layer.head is not None
+    ]
     for method in methods:
-        if not any(m is method for m, _ in pairs):
+        if not any(of is method for of, _ in pairs):
             raise InputError(
                 method.name,
                 expected="a layer with a trained linear head on its pooled feature maps",
                 found=f"none in {', '.join(layer.name for layer in layers)}",
-                hint="name another layer, or a method like gradcam",
+                hint="choose another layer, or a method such as gradcam",
             )
     return pairs
 
 
-def _best(layers: list[Layer]) -> list[tuple[Method, Layer]]:
-    """The exact method where there is one."""
+def _default_pairs(layers: list[Layer]) -> list[tuple[Method, Layer]]:
+    """`cam` at layers with a linear head, `gradcam` at the others."""
     return [(find_method("gradcam" if layer.head is None else "cam"), layer) for layer in layers]
 
 
-def _folded(engine: Engine, shape: Shape) -> Engine:
-    """The same engine on a copy of its network that is faster to run."""
+def _with_fast_copy(engine: Engine, shape: Shape) -> Engine:
+    """The same engine on a faster copy of its network."""
     names = {module: name for name, module in engine.network.named_modules()}
     paths = {layer.name: names[layer.module] for layer in engine.layers}
     with steady(engine.network, "float32", gradients=False):
         images = random_images(engine.network, shape)
         fast = fast_copy(engine.network, images, set(paths.values()), engine.precision, engine.backward)
     network = fast.network.eval().requires_grad_(False)
-    layers = {y.name: replace(y, module=network.get_submodule(paths[y.name])) for y in engine.layers}
-    pairs = tuple((method, layers[y.name]) for method, y in engine.pairs)
+    layers = {layer.name: replace(layer, module=network.get_submodule(paths[layer.name])) for layer in engine.layers}
+    pairs = tuple((method, layers[layer.name]) for method, layer in engine.pairs)
     engine = replace(
         engine,
         network=network,
         layers=tuple(layers.values()),
         pairs=pairs,
-        own=True,
+        is_copy=True,
         memory_format=fast.memory_format,
         dtype=fast.dtype,
     )
     if engine.device.type != "cpu":
         return engine
-    with engine.steadied():
+    with engine.eval_mode():
         largest = largest_output(network, images.to(fast.dtype))
-    return replace(engine, at_once=max(1, ALLOCATED_FAST // largest))
+    return replace(engine, max_batch=max(1, LARGEST_FAST_ALLOCATION // largest))

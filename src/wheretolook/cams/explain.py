@@ -1,4 +1,4 @@
-"""Which classes are explained in which image."""
+"""`explain`: maps of images by any network, as numpy arrays."""
 
 import operator
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from wheretolook.base.errors import InputError
-from wheretolook.cams.compute import Batch, ChooseRows, compute_in_parts
+from wheretolook.cams.compute import Batch, ChooseRows, compute_batched
 from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.method_registry import find_method
 from wheretolook.mapstore.store import EVERY_CLASS_UP_TO
@@ -25,64 +25,67 @@ def choose_classes(
     class_names: tuple[str, ...],
     targets: Sequence[int] | np.ndarray | Tensor | str | None,
 ) -> ChooseRows:
-    """How the classes to explain follow from what was asked for.
+    """Make the function that chooses the classes to explain in each image.
 
     Args:
-        class_count: logits of an image.
-        count: N, images there are.
-        classes: the same for each image, names or indices; None: every class up to ten, beyond that the predicted.
-        class_names: of the logits, in their order; may be empty.
-        targets: instead of `classes`, class indices of each image, (N,) or (N, K); or "predicted".
+        class_count: logits per image.
+        count: N, number of images.
+        classes: names or indices, the same for each image. None: every class if there are at most ten, otherwise the
+            predicted one.
+        class_names: names of the logits, in order; may be empty.
+        targets: instead of `classes`, class indices of each image, (N,) or (N, K), or "predicted".
 
     Raises:
-        InputError: an unknown class (the message lists those that exist), a wrong number of targets, or both given.
+        InputError: an unknown class (the message lists the known ones), a wrong number of targets, or both arguments.
     """
     if classes is not None and targets is not None:
-        raise InputError("classes and targets", expected="one of them", found="both")
+        raise InputError("classes, targets", expected="at most one of them", found="both", hint="leave one out")
     if isinstance(targets, str) and targets != PREDICTED:
         raise InputError("targets", expected=f'class indices or "{PREDICTED}"', found=f'"{targets}"')
     if targets is not None and not isinstance(targets, str):
-        return _of_targets(_checked_targets(targets, count, class_count))
+        return _fixed_targets(_check_targets(targets, count, class_count))
     if class_names and len(class_names) != class_count:
-        raise InputError("class_names", expected=f"one for each of {class_count} logits", found=len(class_names))
+        raise InputError("class_names", expected=f"one name for each of {class_count} logits", found=len(class_names))
     if classes is not None and (isinstance(classes, str) or not hasattr(classes, "__len__")):
         raise InputError("classes", expected="a list of names or indices", found=f"{classes!r}")
     if classes is not None and len(classes) == 0:
         raise InputError("classes", expected="at least one", found="none")
     if classes is not None:
-        return _of_classes([class_index(name, class_names, class_count) for name in classes])
+        return _fixed_classes([class_index(name, class_names, class_count) for name in classes])
     if targets is None and class_count <= EVERY_CLASS_UP_TO:
-        return _of_classes(list(range(class_count)))
+        return _fixed_classes(list(range(class_count)))
     return lambda logits, rows: logits.argmax(1, keepdim=True)
 
 
 def class_index(name: str | int, class_names: Sequence[str], count: int) -> int:
-    """Index of a class given by its name, or by its index.
+    """Index of a class, given its name or index.
 
     Raises:
-        InputError: there is no such class; the message lists those there are.
+        InputError: unknown class; the message lists the known ones.
     """
     if isinstance(name, str) and name in class_names:
         return list(class_names).index(name)
     if not isinstance(name, str | bool):
-        with suppress(TypeError):  # of a tensor or numpy number too
+        with suppress(TypeError):  # accepts numpy integers and one-element tensors, too
             if 0 <= (index := operator.index(name)) < count:
                 return index
-    known = ", ".join(class_names) if class_names else f"0 to {count - 1} (no class names were given)"
-    raise InputError(f"class {name!r}", expected=f"one of {known}")
+    known = ", ".join(class_names) if class_names else f"0 to {count - 1} (class_names is empty)"
+    raise InputError("classes", expected=f"one of {known}", found=f"{name!r}")
 
 
-def _checked_targets(targets: Sequence[int] | np.ndarray | Tensor, count: int, class_count: int) -> Tensor:
+def _check_targets(targets: Sequence[int] | np.ndarray | Tensor, count: int, class_count: int) -> Tensor:
     try:
         given = torch.as_tensor(targets)
-    except (TypeError, ValueError, RuntimeError) as error:  # of names, or of rows of different lengths
+    except (TypeError, ValueError, RuntimeError) as error:  # names, or rows of different lengths
         raise InputError(
-            "targets", expected=f"({count},) or ({count}, K) class indices, one row an image", found=f"{targets!r:.60}"
+            "targets", expected=f"({count},) or ({count}, K) class indices, one row per image", found=f"{targets!r:.60}"
         ) from error
     found = given[:, None] if given.ndim == 1 else given
     if found.ndim != 2 or len(found) != count or found.is_floating_point() or found.dtype is torch.bool:
         shape = f"{tuple(given.shape)} of {str(found.dtype).removeprefix('torch.')}"
-        raise InputError("targets", expected=f"({count},) or ({count}, K) class indices, one row an image", found=shape)
+        raise InputError(
+            "targets", expected=f"({count},) or ({count}, K) class indices, one row per image", found=shape
+        )
     found = found.long()
     if found.numel() == 0 or int(found.min()) < 0 or int(found.max()) >= class_count:
         raise InputError(
@@ -91,28 +94,28 @@ def _checked_targets(targets: Sequence[int] | np.ndarray | Tensor, count: int, c
     return found
 
 
-def _of_targets(targets: Tensor) -> ChooseRows:
+def _fixed_targets(targets: Tensor) -> ChooseRows:
     return lambda logits, rows: targets[rows].to(logits.device)
 
 
-def _of_classes(indices: list[int]) -> ChooseRows:
+def _fixed_classes(indices: list[int]) -> ChooseRows:
     return lambda logits, rows: torch.tensor(indices, device=logits.device).expand(len(logits), -1)
 
 
 @dataclass(frozen=True, eq=False)
 class Explanation(Mapping[tuple[str, str], np.ndarray]):
-    """Maps of some images, a mapping: `found["cam", "block4"]`, `for (method, layer), maps in found.items()`.
+    """Maps of images, as a mapping from (method, layer): `explanation["cam", "block4"]`, `explanation.items()`.
 
     Attributes:
-        maps: (method, layer) to float32 (N, K, h, w): raw, signed, at the layer's own resolution. K is 1 for a method
-            that knows no class.
+        maps: (method, layer) to float32 (N, K, h, w): raw, signed, at the layer's own resolution. K is 1 for a
+            class-independent method.
         logits: float32 (N, classes).
-        class_index: int64 (N, K): the class that each map of each image explains.
-        means: where they were asked for, (method, layer) to float32 (N, h, w): the mean of the maps of all classes, for
-            methods that are linear in the class.
-        locality: how local each layer's places are, for a network that is not the project's: the share of the layer's
-            response to a small patch of the image (its squared change) that lies within one cell of the patch. 1 for
-            a layer that sees each place alone; near (9 / cells) where places are mixed.
+        class_index: int64 (N, K), the class that each map explains.
+        means: with `with_mean`, (method, layer) to float32 (N, h, w): mean of the maps of all classes, for methods that
+            are linear in the class.
+        locality: layer to a number in 0..1, for networks that are not of this project: the share of the layer's
+            response (squared change) to a small image patch that lies within one cell of the patch. 1: each cell
+            depends on its own part of the image only; about 9 / cells: positions are mixed.
     """
 
     maps: dict[tuple[str, str], np.ndarray]
@@ -125,23 +128,23 @@ class Explanation(Mapping[tuple[str, str], np.ndarray]):
         """Maps of a (method, layer), float32 (N, K, h, w).
 
         Raises:
-            KeyError: there are none of it; the message lists the pairs there are. `cam` is left out at layers without a
-                trained pooled linear head, where another layer that was asked for has one.
+            KeyError: unknown pair; the message lists the known ones. `cam` exists only at layers with a trained linear
+                head on their pooled feature maps.
         """
         if pair not in self.maps:
-            there = ", ".join(map(repr, self.maps))
-            raise KeyError(f"expected one of {there}; found {pair!r} (cam is of layers with a trained linear head)")
+            known = ", ".join(map(repr, self.maps))
+            raise KeyError(f"expected one of {known}; found {pair!r} (cam needs a layer with a trained linear head)")
         return self.maps[pair]
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        """Each (method, layer) that there are maps of."""
+        """The (method, layer) pairs."""
         return iter(self.maps)
 
     def __len__(self) -> int:
-        """How many (method, layer) there are."""
+        """Number of (method, layer) pairs."""
         return len(self.maps)
 
-    # Arrays have no one answer to whether they are equal: an explanation equals itself alone.
+    # Comparing arrays gives an array, not a bool, so equality is identity.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
@@ -164,42 +167,42 @@ def explain(
     prefix_tokens: int | None = None,
     layout: str | None = None,
 ) -> Explanation:
-    """Maps of images, by several methods at several layers for several classes, in one forward pass.
+    """Compute maps of images for several methods, layers and classes, in one forward pass per batch.
 
-        network, card = load_model(Path("models/last-0.safetensors"), torch.device("cpu"))
-        found = explain(network, to_input(images, card.mean, card.std), ["cam", "gradcam"])
-        found["cam", "block4"]  # (N, K, 7, 7)
+        network, card = load_model("models/last-0.safetensors")
+        explanation = explain(network, to_input(images, card.mean, card.std), ["cam", "gradcam"])
+        explanation["cam", "block4"]  # (N, K, 7, 7)
 
     Args:
-        network: a network of the project, or any `nn.Module` that gives logits (N, classes). It is left as found, but
-            not while this runs: of two threads, each needs a copy. It is tried first, on noise, which costs two
-            forward passes or more: for one batch after another, `build_engine` and `explain_with` do so once.
-        images: (N, C, H, W) float, normalised as the network expects; C is 3, but for a network of your own.
-        methods: names as in the registry; `cam` is taken of layers with a pooled linear head. None: `cam` of each
-            layer where it can be had, `gradcam` of the others.
-        layers: names; None: all layers of a network of the project; of another module, the last part at each
-            resolution. Of a layer that runs several times in a forward pass, the last time counts.
-        classes: the same for each image: indices, or names where `class_names` are given. None: every class up to
-            ten; beyond that the predicted one.
-        class_names: of the logits, in their order.
-        targets: instead of `classes`, class indices of each image, (N,) or (N, K); or "predicted".
-        trained_heads: of a network of the project, layers whose heads were trained, as its card says; None: those
-            that are not all zero.
-        batch_size: images a forward pass.
+        network: a network of this project, or any `nn.Module` that returns logits (N, classes). Its state is restored
+            afterwards; while this runs, no other thread may use it. It is first probed with random images, which costs
+            at least two forward passes; to do that once for many calls, use `build_engine` and `explain_with`.
+        images: (N, C, H, W) float, normalised as the network expects; C is 3 unless the network takes another number.
+        methods: names of CAM methods. `cam` is computed at layers with a linear head on their pooled feature maps.
+            None: `cam` at those layers, `gradcam` at the others.
+        layers: names. None: all layers of a network of this project; for another module, the last one at each
+            resolution. If a layer runs several times in a forward pass, its last output counts.
+        classes: indices, or names as in `class_names`; the same for each image. None: every class if there are at most
+            ten, otherwise the predicted one.
+        class_names: names of the logits, in order.
+        targets: instead of `classes`, class indices of each image, (N,) or (N, K), or "predicted".
+        trained_heads: layers of a network of this project whose heads are trained, as in its card; None: heads that are
+            not all zero.
+        batch_size: images per forward pass.
         precision: "float32" or "bfloat16".
-        fast: run a folded copy; worth it for many images.
-        with_mean: give the mean of all classes' maps too, at the cost of one class more.
-        grid: (h, w) of tokens, where the trial cannot find it; the user's word, not tried.
-        prefix_tokens: tokens before the places (a class token, registers), likewise.
-        layout: of the layers, likewise: "channels_first" (N, C, h, w), "channels_last" (N, h, w, C), "tokens"
-            (N, tokens, C) or "tokens_first" (tokens, N, C).
+        fast: run a copy with folded batch normalisation; worthwhile for many images.
+        with_mean: also compute the mean of the maps of all classes, at the cost of one more class.
+        grid: (h, w) of the tokens, if it cannot be inferred; used without a check.
+        prefix_tokens: number of tokens before the grid (class token, registers), likewise.
+        layout: order of the layers' dimensions, likewise: "channels_first" (N, C, h, w), "channels_last" (N, h, w, C),
+            "tokens" (N, tokens, C) or "tokens_first" (tokens, N, C).
 
     Raises:
-        InputError: an unknown method, layer or class, a wrong number of targets, images of another shape, NaN; `cam` where
-            the network bends the logits of these images, as a clip does that noise does not reach.
+        InputError: an unknown method, layer or class; a wrong number of targets; images of the wrong shape; NaN; `cam`
+            where the logits of these images are not the mean of the map plus a bias (because of a clip, for instance).
     """
     images = check_images(images)
-    size, channels = tuple(images.shape[2:]), images.shape[1]
+    size, channels = (images.shape[2], images.shape[3]), images.shape[1]
     engine = build_engine(
         network, methods, layers, size, precision, trained_heads, fast, channels, grid, prefix_tokens, layout
     )
@@ -209,56 +212,56 @@ def explain(
 
 
 def explain_with(engine: Engine, images: Tensor, choose: ChooseRows, batch_size: int) -> Explanation:
-    """The same, by an engine that is built already: of one network's images, batch after batch, it is not tried anew.
+    """Compute maps with an existing engine, without probing the network again.
 
     Args:
-        engine: what to take, and of which network.
-        images: as `check_images` gives them, of the size that the engine was built for.
-        choose: the classes to explain, as `choose_classes` gives them.
-        batch_size: images a forward pass.
+        engine: from `build_engine`.
+        images: from `check_images`, of the size that the engine was built for.
+        choose: from `choose_classes`.
+        batch_size: images per forward pass.
 
     Raises:
-        InputError: NaN in a map or in logits.
+        InputError: a map or the logits contain NaN or infinity.
     """
     if not isinstance(batch_size, int) or batch_size < 1:
-        raise InputError("batch_size", expected="a number of images from 1 on", found=f"{batch_size!r}")
-    parts: list[Batch] = []
+        raise InputError("batch_size", expected="an integer of at least 1", found=f"{batch_size!r}")
+    batches: list[Batch] = []
     for start in range(0, len(images), batch_size):
         rows = slice(start, min(start + batch_size, len(images)))
-        parts += [batch.to("cpu") for _, batch in compute_in_parts(engine, images[rows], rows, choose)]
-    maps = {pair: _joined([part.maps[pair] for part in parts]) for pair in parts[0].maps}
+        batches += [batch.to("cpu") for _, batch in compute_batched(engine, images[rows], rows, choose)]
+    maps = {pair: _concatenate([batch.maps[pair] for batch in batches]) for pair in batches[0].maps}
     means = {pair: maps[pair][:, -1] for pair in maps if engine.with_mean and find_method(pair[0]).linear}
     return Explanation(
         {pair: values[:, :-1] if pair in means else values for pair, values in maps.items()},
-        _joined([part.logits for part in parts]),
-        _joined([part.class_index for part in parts]),
+        _concatenate([batch.logits for batch in batches]),
+        _concatenate([batch.class_index for batch in batches]),
         means,
         {layer.name: layer.locality for layer in engine.layers if layer.locality is not None},
     )
 
 
 def check_images(images: Tensor | np.ndarray) -> Tensor:
-    """The images as a tensor (N, C, H, W).
+    """Convert images to a tensor (N, C, H, W).
 
     Raises:
-        InputError: another shape, no image at all, integers.
+        InputError: wrong shape, no image, or integers.
     """
     if isinstance(images, np.ndarray):
-        # Flipped ones have negative steps, and those of some files another order of bytes: PyTorch has neither.
+        # PyTorch supports neither negative strides (flipped images) nor foreign byte order (some file formats).
         images = np.ascontiguousarray(images, images.dtype.newbyteorder("="))
     elif isinstance(images, Sequence) and all(isinstance(image, Tensor) for image in images):
         images = torch.stack(tuple(images)) if images else torch.empty(0)
     images = torch.as_tensor(images)
-    last = images.ndim == 4 and images.shape[3] == 3 != images.shape[1]
-    if images.ndim != 4 or last or images.numel() == 0 or not images.is_floating_point():
+    channels_last = images.ndim == 4 and images.shape[3] == 3 != images.shape[1]
+    if images.ndim != 4 or channels_last or images.numel() == 0 or not images.is_floating_point():
         raise InputError(
             "images",
-            expected="(N, C, H, W) of floats, normalised, at least one",
+            expected="a float array (N, C, H, W), normalised, with at least one image",
             found=f"{tuple(images.shape)} of {str(images.dtype).removeprefix('torch.')}",
-            hint="wheretolook.networks.inputs.to_input makes them of (N, H, W, 3) uint8",
+            hint="wheretolook.to_input converts (N, H, W, 3) uint8",
         )
     return images
 
 
-def _joined(parts: list[Tensor]) -> np.ndarray:
-    return torch.cat(parts).numpy()
+def _concatenate(tensors: list[Tensor]) -> np.ndarray:
+    return torch.cat(tensors).numpy()

@@ -1,4 +1,4 @@
-"""One folder that several processes fill together, and that appears under its name when all are done."""
+"""Export: store the maps of every prepared image by one model, with a manifest."""
 
 import hashlib
 import json
@@ -35,18 +35,18 @@ CODE = (
 
 @contextmanager
 def shared_state(state: Path, path: Path, ranks: Ranks, create: Callable[[Path], None]) -> Iterator[Path]:
-    """One folder for all ranks to fill; it replaces `path` when every rank has come to the end of the block.
-
-    Yields:
-        Where it is until then: `maps` in the state's folder.
+    """Let all ranks fill one folder, which replaces `path` when every rank has left the block.
 
     Args:
-        state: the state's folder, where rank 0 says it is; what a killed run left there is taken up again.
+        state: folder of the unfinished work (rank 0's counts). An interrupted run's state is resumed.
         path: the final name.
         ranks: the processes that share the work.
-        create: fills a new folder with what all ranks then write into.
+        create: creates the files in a new folder.
+
+    Yields:
+        The folder to fill, `maps` inside the state's folder.
     """
-    # As rank 0 says: devices may differ between ranks, and with them what a state is named by.
+    # Rank 0 decides: the state's name depends on the device, which may differ between ranks.
     state = ranks.gathered(state)[0]
     try:
         if ranks.leads:
@@ -66,16 +66,16 @@ def shared_state(state: Path, path: Path, ranks: Ranks, create: Callable[[Path],
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What an export takes.
+    """Options of an export.
 
     Attributes:
         methods: names of CAM methods.
         layers: names of layers; None: all.
         precision: "float32" or "bfloat16".
-        batch_size: images a forward pass.
-        random_draws: networks of random weights whose maps stand beside the model's, as a null.
-        every_class_up_to: so many classes at most have maps of every class in every image; of more, the true and the
-            predicted class have.
+        batch_size: images per forward pass.
+        random_draws: networks with random weights whose maps are stored as a baseline of agreement.
+        every_class_up_to: up to this number of classes, store maps of every class; beyond, of the true and the
+            predicted class.
     """
 
     methods: tuple[str, ...]
@@ -89,22 +89,22 @@ class ExportOptions:
 def export_maps(
     model: Path, prepared: Prepared, folder: Path, options: ExportOptions, ranks: Ranks, cache: Path
 ) -> dict[str, Any]:
-    """Write the maps of every prepared image, and give their manifest.
+    """Write the maps of every prepared image, and return their manifest.
 
     Args:
-        model: the model file; its stem names it.
+        model: the model file; its stem is the model's name.
         prepared: the images.
-        folder: where the arrays go; replaced as a whole, when all is done.
-        options: what to take.
-        ranks: the processes that share the work; each calls this function, and runs the network on its device.
-        cache: the folder for exports that aren't done: a killed one goes on.
+        folder: for the arrays; replaced as a whole once all are complete.
+        options: methods, layers and how to run.
+        ranks: the processes that share the work; each calls this function and runs the network on its own device.
+        cache: for unfinished exports, which a later run resumes.
 
     Returns:
-        On rank 0 the manifest, as it stands in `folder/manifest.json`; elsewhere an empty one.
+        On rank 0 the manifest, equal to `folder/manifest.json`; on other ranks an empty dictionary.
 
     Raises:
-        InputError: the model's classes or input size are not those of the images, an unknown method or layer, no
-            last layer, or NaN.
+        InputError: the model's classes or input size differ from the data's; an unknown method or layer; the last layer
+            is not among `options.layers`; or NaN.
     """
     network, card = load_model(model, ranks.device)
     columns = match_classes(model, card, prepared.class_names)
@@ -124,42 +124,50 @@ def export_maps(
     depends_on = {"model": sha256_of(model), "data": prepared.sha256, "options": asdict(options)}
     state = state_folder(cache, model.stem, depends_on, ranks, CODE)
     with shared_state(state, folder, ranks, lambda new: create_arrays(new, work, count)) as maps:
-        put, done = partial(model_input, card, device=ranks.device), Journal(maps.parent, ranks.rank)
-        fill_arrays(maps, work, prepared.images, put, options.batch_size, ranks, done)
+        to_input, journal = partial(model_input, card, device=ranks.device), Journal(maps.parent, ranks.rank)
+        fill_arrays(maps, work, prepared.images, to_input, options.batch_size, ranks, journal)
         ranks.wait()
         manifest = {}
         if ranks.leads:
-            arrays = pinned(maps, work, count) | add_random_maps(maps, card, prepared, options, ranks)
+            arrays = array_entries(maps, work, count) | add_random_maps(maps, card, prepared, options, ranks)
             manifest = manifest_of(model, card, prepared, options, work) | {"arrays": arrays}
             write_json(maps / "manifest.json", manifest)
     return manifest
 
 
 def check_size(model: Path, card: Card, size: int) -> None:
-    """Refuse images of another size than the model's own: resized twice, they would not be what was explained."""
+    """Check that the images have the model's input size, since resizing them a second time would change them.
+
+    Raises:
+        InputError: they have another size.
+    """
     if card.input_size != size:
         raise InputError(
             model,
-            expected=f"images of {card.input_size} pixels",
-            found=f"prepared ones of {size}",
+            expected=f"prepared images of {card.input_size} pixels",
+            found=f"{size} pixels",
             hint=f"set prepare.size to {card.input_size}",
         )
 
 
 def check_last_layer(card: Card, layers: tuple[str, ...] | None) -> None:
-    """Refuse to leave out the last layer: its maps stand for the model, and statements rest on nothing else."""
+    """Check that the last layer is exported: agreement and statements use its maps.
+
+    Raises:
+        InputError: it is left out.
+    """
     last = card.layers[-1]
     if layers is not None and last not in layers:
         raise InputError(
             "export.layers",
-            expected=f"the last layer, {last}, among them, since statements rest on its maps",
+            expected=f"the last layer ({last}) among them, since agreement and statements use its maps",
             found=", ".join(layers),
             hint='add it, or write "all"',
         )
 
 
 def manifest_of(model: Path, card: Card, prepared: Prepared, options: ExportOptions, work: Work) -> dict[str, Any]:
-    """The manifest, less its arrays. Columns follow the class order of the data, whatever the model's own."""
+    """The manifest without its arrays. Columns follow the class order of the data, not that of the model."""
     return {
         "format": FORMAT,
         "model": about_model(model, card),
@@ -173,7 +181,7 @@ def manifest_of(model: Path, card: Card, prepared: Prepared, options: ExportOpti
 
 
 def about_model(model: Path, card: Card) -> dict[str, Any]:
-    """What a manifest says of the model: its file, and what it was made by."""
+    """A manifest's entry about the model: its file and its training."""
     return {
         "name": model.stem,
         "sha256": sha256_of(model),
@@ -185,25 +193,25 @@ def about_model(model: Path, card: Card) -> dict[str, Any]:
 
 
 def recipe_of(card: Card) -> str:
-    """What a model was made by, but for the seed: equal for models that differ in nothing else. 12 hex digits."""
+    """Hash of everything that determines a model except the seed, as 12 hexadecimal digits."""
     training = {key: value for key, value in card.training.items() if key != "seed"}
     recipe = [card.architecture, card.arguments, card.loss, card.input_size, training, card.data.get("sha256")]
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def pinned(folder: Path, work: Work, count: int) -> dict[str, Any]:
-    """Each array by file name: what it is, and the sha256 of its bytes."""
-    about = {
-        array_name(m.name, y.name): {
-            "method": m.name,
-            "layer": y.name,
-            "units": m.units,
-            "knows_class": m.knows_class,
+def array_entries(folder: Path, work: Work, count: int) -> dict[str, Any]:
+    """The manifest's entry of each array, by file name: meaning, shape, dtype and SHA-256."""
+    entries: dict[str, dict[str, Any]] = {
+        array_name(method.name, layer.name): {
+            "method": method.name,
+            "layer": layer.name,
+            "units": method.units,
+            "knows_class": method.knows_class,
         }
-        for m, y in work.engine.pairs
+        for method, layer in work.engine.pairs
     } | {LOGITS: {"units": "logits"}}
     return {
-        name: about[name] | {"shape": list(shape), "dtype": "float32", "sha256": sha256_of(folder / name)}
+        name: entries[name] | {"shape": list(shape), "dtype": "float32", "sha256": sha256_of(folder / name)}
         for name, shape in shapes(work, count).items()
     }
 
@@ -211,7 +219,7 @@ def pinned(folder: Path, work: Work, count: int) -> dict[str, Any]:
 def add_random_maps(
     folder: Path, card: Card, prepared: Prepared, options: ExportOptions, ranks: Ranks
 ) -> dict[str, Any]:
-    """Write maps of networks with random weights; give their entry, with the rows that they are of. No draws: none."""
+    """Write maps of networks with random weights; returns their manifest entry, empty if there are none."""
     rows = chosen_rows(prepared)
     if not options.random_draws or not len(rows):
         return {}
@@ -234,9 +242,9 @@ def add_random_maps(
 
 
 def _heads(card: Card, engine: Engine) -> tuple[str, ...]:
-    """Trained heads of the layers that are looked at, and the network's own, first to last."""
-    looked_at = {layer.name for layer in engine.layers} | {card.layers[-1]}
-    return tuple(layer for layer in card.layers if layer in card.trained_heads and layer in looked_at)
+    """Layers with a trained head, among those exported and the last, first to last."""
+    exported = {layer.name for layer in engine.layers} | {card.layers[-1]}
+    return tuple(layer for layer in card.layers if layer in card.trained_heads and layer in exported)
 
 
 def _every_class(columns: np.ndarray, labels: np.ndarray, logits: Tensor, rows: slice) -> Tensor:

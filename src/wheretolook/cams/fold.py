@@ -1,4 +1,4 @@
-"""The maximum over 2 x 2 without the places of the maxima, which only a backward pass asks for."""
+"""A faster copy of a network: folded batch normalisation, a faster memory layout, faster pooling, bfloat16 weights."""
 
 import copy
 from collections.abc import Collection
@@ -15,16 +15,16 @@ from wheretolook.networks.layered import hooked
 
 
 class PairwiseMaximum(nn.Module):
-    """The values of `MaxPool2d(2)`, in half the time or less on a CPU with channels last.
+    """`MaxPool2d(2)` in at most half the time, on a CPU with channels last.
 
-    PyTorch's pooling looks for each maximum's place too, one place after the other; the larger of two rows, and then of
-    two columns, are whole vectors. Where a graph is recorded it pools as PyTorch does: in a backward pass each of two
-    equal values would get a part of the gradient.
+    PyTorch's pooling also computes the index of each maximum, one position after the other; the maximum of two rows,
+    then of two columns, is vectorised. While gradients are recorded this uses PyTorch's pooling, since
+    `torch.maximum` splits the gradient between equal values.
     """
 
     @staticmethod
-    def serves(module: nn.Module) -> bool:
-        """Whether a module is a maximum over 2 x 2, side by side, and no more than that."""
+    def can_replace(module: nn.Module) -> bool:
+        """Whether a module is a plain, non-overlapping 2 x 2 max pooling without hooks."""
         if type(module) is not nn.MaxPool2d or module._forward_hooks or module._forward_pre_hooks:
             return False
         steps = (module.kernel_size, module.stride, module.padding, module.dilation)
@@ -42,44 +42,44 @@ class PairwiseMaximum(nn.Module):
 
 
 def _both(step: int | tuple[int, int]) -> tuple[int, int]:
-    return (step, step) if isinstance(step, int) else tuple(step)
+    return (step, step) if isinstance(step, int) else (step[0], step[1])
 
 
-# Of the largest logit: by how much rounding to bfloat16 may change those of a trial.
-_ROUNDED = 0.05
+# Relative to the largest logit: how much rounding all weights to bfloat16 may change the logits.
+_ROUNDING_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
 class FastCopy:
-    """A copy that is faster to run, and the layout and type to bring its images to."""
+    """A faster copy of a network, with the memory format and dtype of its input."""
 
     network: nn.Module
     memory_format: torch.memory_format
     dtype: torch.dtype
 
 
-@torch.inference_mode(False)  # in which tensors do not count how often they were written to
+@torch.inference_mode(False)  # inference tensors have no version counter, which `foldable_pairs` reads
 @torch.no_grad()
 def fast_copy(
     network: nn.Module, images: Tensor, kept: Collection[str], precision: str, gradients: bool = False
 ) -> FastCopy:
-    """A copy with each Conv2d and the BatchNorm2d behind it as one convolution, in the memory layout that is faster.
+    """Copy a network, fold each BatchNorm2d into the Conv2d before it, and choose the faster memory layout.
 
-    Which normalisation follows which convolution is seen in a forward pass, not read from names, so that any module
-    will do. The copy is tried on `images`: where folding changes the logits or a layer that is looked at (the
-    convolution's output has a second reader), nothing is folded; where it cannot run in that layout (its forward has a
-    `view`), it stays in PyTorch's own.
+    A forward pass shows which normalisation follows which convolution, so this works for any module. The copy is then
+    compared with the network on `images`. If folding changes the logits or a captured layer (because something else
+    also reads the convolution's output), nothing is folded. If the network cannot run in channels-last layout (because
+    its forward uses `view`), the copy stays in PyTorch's default layout.
 
     Args:
         network: in evaluation mode, without gradients; it is not changed.
         images: (n, 3, H, W), any.
-        kept: names of modules whose own output is looked at, and so must stay what it is.
-        precision: "float32", or "bfloat16", for which the weights of convolutions and linear layers are rounded once,
-            instead of in each forward pass. Where no others are left, and a trial shows that it does, all of it runs in
-            bfloat16, and needs no automatic mixed precision.
-        gradients: whether backward passes will be taken; without, a CPU pools 2 x 2 in half the time.
+        kept: names of the captured modules, whose outputs must not change.
+        precision: "float32" or "bfloat16". For bfloat16, weights of convolutions and linear layers are rounded once
+            instead of in each forward pass. If the network has no other weights, and its logits stay close, it runs
+            entirely in bfloat16, without automatic mixed precision.
+        gradients: whether backward passes follow; if not, 2 x 2 pooling takes half the time on a CPU.
     """
-    found = pairs(network, images, kept)
+    found = foldable_pairs(network, images, kept)
     fast = copy.deepcopy(network)
     modules = dict(fast.named_modules())
     for convolution, normalisation in found:
@@ -88,9 +88,9 @@ def fast_copy(
     if found and not _agree(network, fast, images, kept):
         fast = copy.deepcopy(network)
     if images.device.type == "cpu" and not gradients:
-        for name in [n for n, m in fast.named_modules(remove_duplicate=False) if PairwiseMaximum.serves(m)]:
+        for name in [n for n, m in fast.named_modules(remove_duplicate=False) if PairwiseMaximum.can_replace(m)]:
             _replace(fast, name, PairwiseMaximum())
-    memory_format = _lay_out(fast, images, faster_format(images.device, precision))
+    memory_format = _set_memory_format(fast, images, faster_format(images.device, precision))
     if precision == "bfloat16":
         exact = fast(images)
         for module in fast.modules():
@@ -102,17 +102,19 @@ def fast_copy(
 
 
 def faster_format(device: torch.device, precision: str) -> torch.memory_format:
-    """Channels last on CPUs, and on GPUs where tensor cores do the work."""
+    """Channels last on CPUs, and on GPUs in bfloat16 (tensor cores)."""
     last = device.type == "cpu" or (device.type == "cuda" and precision == "bfloat16")
     return torch.channels_last if last else torch.contiguous_format
 
 
-def pairs(network: nn.Module, images: Tensor, kept: Collection[str] = ()) -> list[tuple[str, str]]:
-    """Names of each convolution and of the normalisation that reads its output, where both run once."""
+def foldable_pairs(network: nn.Module, images: Tensor, kept: Collection[str] = ()) -> list[tuple[str, str]]:
+    """Names of each convolution and of the normalisation that reads its output, if both run exactly once."""
     every = network.named_modules(remove_duplicate=False)
     named = [(name, m) for name, m in every if not (m._forward_hooks or m._forward_pre_hooks)]
-    convolutions = {m: name for name, m in named if type(m) is nn.Conv2d and name not in kept}
-    normalisations = {m: name for name, m in named if type(m) is nn.BatchNorm2d and m.running_var is not None}
+    convolutions: dict[nn.Module, str] = {m: name for name, m in named if type(m) is nn.Conv2d and name not in kept}
+    normalisations: dict[nn.Module, str] = {
+        m: name for name, m in named if type(m) is nn.BatchNorm2d and m.running_var is not None
+    }
     runs: list[nn.Module] = []
     made: dict[int, tuple[nn.Module, Tensor, int]] = {}
     found: list[tuple[nn.Module, nn.Module]] = []
@@ -120,10 +122,10 @@ def pairs(network: nn.Module, images: Tensor, kept: Collection[str] = ()) -> lis
     def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         runs.append(module)
         if module in convolutions:
-            made[id(output)] = (module, output, output._version)  # kept alive, so that no other takes its id
+            made[id(output)] = (module, output, output._version)  # the reference keeps the id unique
         elif inputs and id(inputs[0]) in made:
             convolution, _, version = made[id(inputs[0])]
-            if inputs[0]._version == version:  # else an activation in place between the two has changed it
+            if inputs[0]._version == version:  # otherwise an in-place activation came between the two
                 found.append((convolution, module))
 
     with hooked((module, note) for module in convolutions | normalisations):
@@ -134,7 +136,7 @@ def pairs(network: nn.Module, images: Tensor, kept: Collection[str] = ()) -> lis
 
 
 def largest_output(network: nn.Module, images: Tensor) -> int:
-    """Bytes of the largest output of any part of the network, in a forward pass of these images."""
+    """Size in bytes of the largest module output in a forward pass of these images."""
     sizes = [images.nbytes]
 
     def note(module: nn.Module, inputs: object, output: object) -> None:
@@ -146,7 +148,7 @@ def largest_output(network: nn.Module, images: Tensor) -> int:
 
 
 def _agree(network: nn.Module, fast: nn.Module, images: Tensor, kept: Collection[str]) -> bool:
-    """Whether a copy gives the logits, and the outputs of the layers that are looked at, but for rounding."""
+    """Whether a copy gives the same logits and captured outputs, up to rounding."""
     outputs: list[dict[str, Tensor]] = []
     for each in (network, fast):
         own: dict[str, Tensor] = {}
@@ -155,7 +157,7 @@ def _agree(network: nn.Module, fast: nn.Module, images: Tensor, kept: Collection
             own[""] = each(images)
         outputs.append(own)
     first, second = outputs
-    # A classifier may start at zero, where no fault of the layers before it would show.
+    # An untrained classifier may be all zeros; errors of earlier layers would then vanish in the logits.
     scale = max(1.0, float(first[""].abs().max()))
     return all(same_but_for_rounding(second[name], first[name], None if name else scale) for name in first)
 
@@ -166,7 +168,7 @@ def _note(own: dict[str, Tensor], name: str, module: nn.Module, inputs: object, 
 
 
 def _runs_rounded(fast: nn.Module, images: Tensor, exact: Tensor) -> bool:
-    """Whether a network with rounded weights has no others, and runs on rounded images to nearly the exact logits."""
+    """Whether all weights are bfloat16, and the network runs on bfloat16 images with nearly the same logits."""
     kinds = {t.dtype for t in (*fast.parameters(), *fast.buffers()) if t.is_floating_point()}
     if kinds != {torch.bfloat16}:
         return False
@@ -176,19 +178,19 @@ def _runs_rounded(fast: nn.Module, images: Tensor, exact: Tensor) -> bool:
         if is_out_of_memory(error) or is_gpu_failure(error):
             raise
         return False
-    return bool((rounded - exact).abs().max() <= _ROUNDED * exact.abs().max())
+    return bool((rounded - exact).abs().max() <= _ROUNDING_TOLERANCE * exact.abs().max())
 
 
-def _lay_out(fast: nn.Module, images: Tensor, wanted: torch.memory_format) -> torch.memory_format:
-    """Bring weights to a layout, and give it; PyTorch's own where the network cannot run in the wanted one."""
+def _set_memory_format(fast: nn.Module, images: Tensor, memory_format: torch.memory_format) -> torch.memory_format:
+    """Convert the weights; returns the format, or PyTorch's default if the network cannot run in it."""
     try:
-        fast.to(memory_format=wanted)(images.to(memory_format=wanted))
+        fast.to(memory_format=memory_format)(images.to(memory_format=memory_format))
     except RuntimeError as error:
         if is_out_of_memory(error) or is_gpu_failure(error):
             raise
         fast.to(memory_format=torch.contiguous_format)
         return torch.contiguous_format
-    return wanted
+    return memory_format
 
 
 def _replace(network: nn.Module, name: str, module: nn.Module) -> None:

@@ -1,34 +1,54 @@
-"""The CAM methods, by name. To add one: write its function and its `Method`, and list it here."""
+"""The CAM methods by name, collected from the modules in `cams/methods/`."""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from importlib import import_module
+from pkgutil import iter_modules
 
 from wheretolook.base.errors import InputError
-from wheretolook.cams.methods.activations import ACTIVATION, EIGENCAM
-from wheretolook.cams.methods.gradients import CAM, GRADCAM, GRADCAM_PLUSPLUS, HIRESCAM, LAYERCAM, XGRADCAM
+from wheretolook.cams import methods
+from wheretolook.cams.method_names import METHOD_NAMES
 from wheretolook.cams.methods.method import Method
-from wheretolook.cams.methods.perturbations import ABLATIONCAM, SCORECAM
 
-METHODS: dict[str, Method] = {
-    method.name: method
-    for method in (
-        CAM,
-        GRADCAM,
-        GRADCAM_PLUSPLUS,
-        XGRADCAM,
-        HIRESCAM,
-        LAYERCAM,
-        EIGENCAM,
-        SCORECAM,
-        ABLATIONCAM,
-        ACTIVATION,
-    )
-}
+
+def _defined() -> Iterator[Method]:
+    """Every `Method` object that a module in `cams/methods/` defines at its top level."""
+    for module in iter_modules(methods.__path__, f"{methods.__name__}."):
+        for value in vars(import_module(module.name)).values():
+            if isinstance(value, Method):
+                yield value
+
+
+def _collect() -> dict[str, Method]:
+    """The methods in the order of `METHOD_NAMES`.
+
+    Raises:
+        RuntimeError: `METHOD_NAMES` and the modules disagree: a name is missing on either side, or used twice.
+    """
+    found = list(_defined())
+    if sorted(method.name for method in found) != sorted(METHOD_NAMES):
+        raise RuntimeError(
+            f"cams/method_names.py lists {sorted(METHOD_NAMES)}, "
+            f"cams/methods/ defines {sorted(method.name for method in found)}"
+        )
+    return {method.name: method for method in sorted(found, key=lambda method: METHOD_NAMES.index(method.name))}
+
+
+METHODS: dict[str, Method] = _collect()
 
 
 def find_method(name: str) -> Method:
-    """The method of that name.
+    """The method with this name.
 
     Raises:
-        InputError: there is none; the message lists the known ones.
+        InputError: unknown name; the message lists the known ones.
     """
     if name not in METHODS:
-        raise InputError("methods", f"one of {', '.join(METHODS)}", repr(name))
+        near = get_close_matches(name, METHODS, n=1)
+        raise InputError(
+            "methods",
+            expected=f"one of {', '.join(METHODS)}",
+            found=f'"{name}"',
+            hint=f'did you mean "{near[0]}"?' if near else "",
+        )
     return METHODS[name]

@@ -1,6 +1,6 @@
-"""Maps of networks that have learned nothing: the same architecture with random weights, as a null for every agreement.
+"""Maps of networks with random weights, a baseline for agreement (Adebayo et al. 2018, arXiv:1810.03292).
 
-Whatever such a network marks comes from its architecture and the images alone (Adebayo et al. 2018, arXiv:1810.03292).
+What such a network highlights comes from its architecture and the images alone.
 """
 
 from collections.abc import Iterator
@@ -16,16 +16,20 @@ from wheretolook.networks.card import Card
 from wheretolook.networks.inputs import model_input
 from wheretolook.networks.layered import Network
 
-A_CLASS = 50  # images of a class at most
-FIRST_SEED = 100_000  # no model's: what a model began with is none of those that have nothing to do with it
-ESTIMATED_ON = 64  # training images from which normalisation statistics are estimated anew
+IMAGES_PER_CLASS = 50  # at most
+FIRST_SEED = 100_000  # far from the seeds of models, whose initial weights must not occur in the baseline
+STATISTICS_IMAGES = 64  # training images that estimate batch-norm statistics
 
 
 def chosen_rows(prepared: Prepared) -> np.ndarray:
     """Up to 50 test images of each class, evenly spread over the split: (n,) int64, ascending."""
     rows, labels = prepared.rows(TEST), prepared.labels
     of_class = [rows[labels[rows] == k] for k in range(len(prepared.class_names))]
-    spread = [own[np.unique(np.linspace(0, len(own) - 1, A_CLASS).round().astype(int))] for own in of_class if len(own)]
+    spread = [
+        own[np.unique(np.linspace(0, len(own) - 1, IMAGES_PER_CLASS).round().astype(int))]
+        for own in of_class
+        if len(own)
+    ]
     return np.sort(np.concatenate(spread)) if spread else np.zeros(0, dtype=np.int64)
 
 
@@ -35,18 +39,18 @@ def random_maps(
     """Class activation maps of the last layer of networks with random weights.
 
     Args:
-        card: of the model whose architecture is drawn anew.
+        card: of the model whose architecture the networks have.
         prepared: the images.
-        rows: (n,) int64, images to take maps of.
-        draws: networks; draw d is seeded with FIRST_SEED + d.
-        batch_size: images a forward pass.
+        rows: (n,) int64, rows of the images to explain.
+        draws: number of networks; network d has the seed FIRST_SEED + d.
+        batch_size: images per forward pass.
         device: where the networks run.
 
     Returns:
-        (draws, n, h, w) float32, of the true class as a contrast (less the mean of the other classes' maps), in logit
-        units; None where the architecture has no pooled linear head.
+        (draws, n, h, w) float32, contrast of the true class (its map minus the mean of the other classes' maps), in
+        logit units; None if the architecture has no pooled linear head.
     """
-    found = []
+    drawn = []
     for draw in tqdm(range(draws), desc="random weights", unit="network", disable=None):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(FIRST_SEED + draw)
@@ -54,20 +58,21 @@ def random_maps(
         head = network.final_head()
         if head is None:
             return None
-        network = network.eval().to(device, memory_format=torch.channels_last)
+        network = network.eval().to(device)
+        network.to(memory_format=torch.channels_last)
         estimate_statistics(network, _inputs(card, prepared, _training_rows(prepared), batch_size, device))
-        found.append(_maps(network, head, card, prepared, rows, batch_size, device))
-    return np.stack(found) if found else None
+        drawn.append(_maps(network, head, card, prepared, rows, batch_size, device))
+    return np.stack(drawn) if drawn else None
 
 
 @torch.inference_mode()
 def estimate_statistics(network: nn.Module, batches: Iterator[Tensor], run: nn.Module | None = None) -> None:
-    """Estimate the running statistics of batch normalisation anew, over some batches; all else stays as it is.
+    """Replace the running statistics of batch normalisation by those of some batches; nothing else changes.
 
     Args:
-        network: whose statistics are estimated.
-        batches: of network inputs.
-        run: what reads the batches, where `network` is only a part of it.
+        network: its statistics are replaced.
+        batches: network inputs.
+        run: the module that takes the batches, if `network` is only a part of it.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     kept = [(module.momentum, module.training) for module in norms]
@@ -105,14 +110,14 @@ def _maps(
 
 
 def _training_rows(prepared: Prepared) -> np.ndarray:
-    """Training images spread evenly over the split."""
+    """Rows of training images, evenly spread over the split."""
     rows = prepared.rows("train")
-    return rows[np.unique(np.linspace(0, len(rows) - 1, min(ESTIMATED_ON, len(rows))).round().astype(int))]
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(STATISTICS_IMAGES, len(rows))).round().astype(int))]
 
 
 def _inputs(
     card: Card, prepared: Prepared, rows: np.ndarray, batch_size: int, device: torch.device
 ) -> Iterator[Tensor]:
-    """Network inputs of some images, batch by batch."""
+    """Network inputs of some images, in batches."""
     for start in range(0, len(rows), batch_size):
         yield model_input(card, prepared.images[rows[start : start + batch_size]], device)

@@ -1,10 +1,11 @@
-"""Image files, read as if they stood in one array."""
+"""Stream images of any number through the engine into memory-mapped arrays."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from tqdm import tqdm
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.resources import create_array, usable_cores
-from wheretolook.cams.compute import Batch, ChooseRows, Say, compute_in_parts
+from wheretolook.cams.compute import Batch, ChooseRows, Report, compute_batched
 from wheretolook.cams.engine import Engine
 from wheretolook.cams.methods.method import Method
 from wheretolook.images.decode import decode_image, to_square
@@ -26,12 +27,12 @@ from wheretolook.runtime.workers import in_workers, noting_interruption
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Files as an array of images (N, S, S, 3) uint8 that is never whole in memory: `files[0:64]` decodes 64.
+    """Image files as a lazy array (N, S, S, 3) uint8: `files[0:64]` decodes 64 images.
 
     Attributes:
         paths: the files, in order.
         size: S, pixels.
-        fit: how an image becomes a square: "stretch", "pad" or "crop".
+        fit: how an image is made square: "stretch", "pad" or "crop".
     """
 
     paths: Sequence[Path]
@@ -45,7 +46,7 @@ class ImageFiles:
         """Decode some images, (n, S, S, 3) uint8.
 
         Raises:
-            InputError: a file is no image.
+            InputError: a file cannot be decoded.
         """
         return np.stack([self.read(path) for path in self.paths[rows]])
 
@@ -53,22 +54,22 @@ class ImageFiles:
         """Decode one image, (S, S, 3) uint8.
 
         Raises:
-            InputError: the file is no image.
+            InputError: the file cannot be decoded.
         """
         return to_square(decode_image(path), self.size, self.fit)
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is streamed.
+    """The maps and logits to store.
 
     Attributes:
-        engine: the maps to take.
-        heads: layers whose logits are kept, first to last.
-        columns: (K,) of the network's logits, in the order in which classes are stored.
-        choose: classes of images `rows` to explain, out of their logits (n, network's classes): (n, K) int64.
-        map_count: how many classes that is.
-        image_ids: of all images, for what must be said of one; empty: their rows stand for them.
+        engine: the network and the maps to compute.
+        heads: layers whose logits are stored, first to last.
+        columns: (classes,) indices of the network's logits, in the order in which classes are stored.
+        choose: returns the classes to explain, (n, K) int64, given logits (n, network's classes) and the images' rows.
+        map_count: K, without the mean.
+        image_ids: of all images, for messages; empty: messages use row numbers.
     """
 
     engine: Engine
@@ -79,22 +80,23 @@ class Work:
     image_ids: Sequence[str] = ()
 
     def columns_of(self, method: Method) -> int:
-        """How many maps of an image the method gives."""
+        """Number of maps that the method gives per image."""
         return self.map_count + (self.engine.with_mean and method.linear) if method.knows_class else 1
 
 
 def create_arrays(folder: Path, work: Work, count: int) -> None:
-    """Create every array of the export at its full size, its space taken on the disk."""
+    """Create every array at its full size; disk space is allocated now, so a full disk is noticed here."""
     for name, shape in shapes(work, count).items():
         create_array(folder / name, shape, np.float32).flush()
 
 
 def shapes(work: Work, count: int) -> dict[str, tuple[int, ...]]:
     """Shape of each array, by file name."""
-    found: dict[str, tuple[int, ...]] = {
-        array_name(m.name, y.name): (count, work.columns_of(m), *y.places) for m, y in work.engine.pairs
+    maps: dict[str, tuple[int, ...]] = {
+        array_name(method.name, layer.name): (count, work.columns_of(method), *layer.places)
+        for method, layer in work.engine.pairs
     }
-    return found | {LOGITS: (count, len(work.heads), len(work.columns))}
+    return maps | {LOGITS: (count, len(work.heads), len(work.columns))}
 
 
 def fill_arrays(
@@ -109,29 +111,29 @@ def fill_arrays(
 ) -> None:
     """Fill the arrays with the maps of this rank's share of the batches.
 
-    Memory does not grow with the number of images: they are read, and maps written, as pages of mapped files.
+    Memory use does not depend on the number of images: images and maps are memory-mapped.
 
     Args:
-        folder: where `create_arrays` was.
-        work: what to take.
+        folder: the folder that `create_arrays` filled.
+        work: the maps and logits to store.
         images: (N, H, W, 3) uint8, memory-mapped; or files.
-        to_input: a block of images (n, H, W, 3) uint8, to the network's input on its device.
-        batch_size: images a forward pass. On a GPU whose memory is too small the batch is halved.
-        ranks: the processes that share the work.
-        journal: of this rank; blocks that it has are left as they are.
-        command: which says what there is to say.
+        to_input: converts images (n, H, W, 3) uint8 to the network's input on its device.
+        batch_size: images per forward pass. It is halved while a GPU's memory is too small.
+        ranks: the processes that share the work; each calls this function.
+        journal: of this rank; batches that it lists are skipped.
+        command: its name begins each message.
 
     Raises:
-        InputError: NaN or infinity in a map or in logits, with the layer and the images; or an interruption.
+        InputError: NaN or infinity in a map or the logits (the message names layer and images); or an interruption.
     """
     arrays = {name: np.load(folder / name, mmap_mode="r+") for name in shapes(work, len(images))}
     blocks = [slice(start, min(start + batch_size, len(images))) for start in range(0, len(images), batch_size)]
     mine = [rows for rows in ranks.share(blocks) if journal is None or not journal.has(rows)]
-    say = _once(lambda line: tqdm.write(f"{command}: {line}", file=sys.stderr))
+    report = _once(lambda line: tqdm.write(f"{command}: {line}", file=sys.stderr))
 
     def fill(rows: slice, block: Tensor) -> None:
-        for part, batch in _computed(work, to_input(block), rows, say):
-            store(arrays, work, part, batch)
+        for batch_rows, batch in _compute(work, to_input(block), rows, report):
+            store(arrays, work, batch_rows, batch)
 
     with noting_interruption() as interruption:
         filled = _filled(images, mine, fill, work.engine)
@@ -146,10 +148,10 @@ def fill_arrays(
 def _filled(
     images: np.ndarray | ImageFiles, blocks: Sequence[slice], fill: Callable[[slice, Tensor], None], engine: Engine
 ) -> Iterator[slice]:
-    """Fill block by block; give each that is done.
+    """Fill one batch after the other; yields the rows of each finished batch.
 
-    Files take as long to decode as maps to compute. On a CPU each core does both for a block of its own, where it may
-    (no backward pass in a fork); else other processes decode ahead of the network.
+    Decoding files takes as long as computing maps. On a CPU each core does both for its own batch, unless backward
+    passes are needed, which PyTorch does not allow in a forked process. Otherwise other processes decode ahead.
     """
     files = isinstance(images, ImageFiles)
 
@@ -169,20 +171,20 @@ def _filled(
         yield rows
 
 
-def _stop(journal: Journal | None, arrays: dict[str, np.memmap], why: str, count: int) -> None:
-    """End in order, where somebody asked for it."""
+def _stop(journal: Journal | None, arrays: dict[str, np.memmap], signal: str, count: int) -> NoReturn:
+    """Save and stop after SIGINT or SIGTERM."""
     if journal is None:
-        raise InputError(why, hint="nothing is saved: run it again")
+        raise InputError(signal, hint="nothing was saved; run the command again")
     journal.save(partial(_flush, arrays))
     raise InputError(
-        f"{why} after {len(journal)} of {count} batches",
-        hint='all of it is saved: the same command, or "dvc repro", goes on from there',
+        f"{signal} after {len(journal)} of {count} batches",
+        hint='finished batches are saved; the same command, or "dvc repro", resumes there',
     )
 
 
-def _computed(work: Work, inputs: Tensor, rows: slice, say: Say) -> list[tuple[slice, Batch]]:
+def _compute(work: Work, inputs: Tensor, rows: slice, report: Report) -> list[tuple[slice, Batch]]:
     try:
-        return compute_in_parts(work.engine, inputs, rows, work.choose, say)
+        return compute_batched(work.engine, inputs, rows, work.choose, report)
     except NotFinite as error:
         if not work.image_ids:
             raise
@@ -190,10 +192,16 @@ def _computed(work: Work, inputs: Tensor, rows: slice, say: Say) -> list[tuple[s
         raise NotFinite(error.what, error.places, names) from error
 
 
-def _once(say: Say) -> Say:
-    """Say each line but once: what is true of one batch is true of the next."""
-    said: set[str] = set()
-    return lambda line: None if line in said or said.add(line) else say(line)
+def _once(report: Report) -> Report:
+    """Report each line only once, since the next batch would repeat it."""
+    reported: set[str] = set()
+
+    def first(line: str) -> None:
+        if line not in reported:
+            reported.add(line)
+            report(line)
+
+    return first
 
 
 def _flush(arrays: dict[str, np.memmap]) -> None:
@@ -202,7 +210,7 @@ def _flush(arrays: dict[str, np.memmap]) -> None:
 
 
 def store(arrays: dict[str, np.ndarray], work: Work, rows: slice, batch: Batch) -> None:
-    """Write a batch to its rows."""
+    """Write a batch to its rows of the arrays."""
     for (method, layer), maps in batch.maps.items():
         arrays[array_name(method, layer)][rows] = maps.cpu().numpy()
     logits = torch.stack([_logits(batch, work, layer) for layer in work.heads], 1)

@@ -1,4 +1,4 @@
-"""How a rectangle is fitted into a square, the same for an image and its mask."""
+"""Prepared data: images, masks and index as `prepare` writes them, mask labels, and how an image becomes a square."""
 
 import hashlib
 import json
@@ -20,24 +20,24 @@ FITS = ("stretch", "pad", "crop")
 
 @dataclass(frozen=True)
 class Placement:
-    """What is cut from a source, and where its resized copy stands in the square."""
+    """The part of a source image that is used, and where its resized copy lies in the square."""
 
     box: tuple[float, float, float, float]  # left, upper, right, lower in pixels of the source
-    size: tuple[int, int]  # width and height that the box is resized to
+    size: tuple[int, int]  # width and height of the resized box, pixels
     rows: slice  # of the square
     columns: slice
 
 
 def place(width: int, height: int, size: int, fit: str) -> Placement:
-    """Fit a source of `width` × `height` pixels into a square of `size` × `size`.
+    """Fit a source of `width` × `height` pixels into a square of `size` × `size`; the same for an image and its mask.
 
     Args:
         width, height: of the source, pixels.
-        size: of the square, pixels.
+        size: side of the square, pixels.
         fit: "stretch", "pad" or "crop".
 
     Raises:
-        ValueError: another `fit`.
+        ValueError: unknown `fit`.
     """
     whole = slice(0, size)
     if fit == "stretch":
@@ -70,24 +70,24 @@ LABELS = {
 
 
 SPLITS = ("train", "val", "test")
-TEST = SPLITS[-1]  # of its images nothing was trained or chosen
+TEST = SPLITS[-1]  # held out: used neither for training nor for model selection
 COLUMNS = ("image_id", "class_name", "class_index", "split", "group", "width", "height", "sha256")
-REMEDY = 'run "dvc repro -sf prepare"'
+REPRO_PREPARE = 'run "dvc repro -sf prepare"'
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What `prepare` wrote.
+    """Prepared data, as `prepare` writes it.
 
     Attributes:
         images: (N, S, S, 3) uint8 RGB, memory-mapped, read-only.
-        masks: (N, S, S) uint8 labels (`wheretolook.dataset.prepared`), memory-mapped, read-only; None without any.
+        masks: (N, S, S) uint8, values of LABELS, memory-mapped, read-only; None without masks.
         index: N rows with COLUMNS; row i describes image i.
         class_names: in the order of class_index.
-        sha256: of what a model is trained on and maps are made from: images and index, not masks.
-        masks_sha256: of masks.npy; None without any.
-        fit: how an image became a square, one of FITS; None where the audit does not say.
-        copies: rows of images that show the same picture, a tuple for each picture, as far as the audit names them.
+        sha256: of images and index, without masks: the data that models are trained on and maps are computed from.
+        masks_sha256: of masks.npy; None without masks.
+        fit: how images were made square, one of FITS; None if the audit does not record it.
+        copies: groups of rows that show the same picture, from the audit; empty if it records none.
     """
 
     images: np.ndarray
@@ -101,23 +101,24 @@ class Prepared:
 
     @property
     def labels(self) -> np.ndarray:
-        """(N,) int64, the class index of each image."""
+        """Class index of each image: (N,) int64."""
         return self.index["class_index"].to_numpy(dtype=np.int64)
 
     def rows(self, split: str) -> np.ndarray:
-        """(M,) int64, the rows of a split (one of SPLITS), ascending."""
+        """Rows of a split (one of SPLITS), ascending: (M,) int64."""
         return np.flatnonzero(self.index["split"].to_numpy() == split)
 
 
-def load_prepared(folder: Path) -> Prepared:
-    """Load prepared data; no pixel is read yet.
+def load_prepared(folder: str | Path) -> Prepared:
+    """Load prepared data; pixels are memory-mapped and read on access.
 
     Args:
-        folder: what `prepare` wrote.
+        folder: output of `prepare`, such as data/prepared.
 
     Raises:
-        InputError: a file is missing, is of another form, or does not fit the others.
+        InputError: a file is missing or damaged, or does not match the others.
     """
+    folder = Path(folder)
     audit = _read_audit(folder / "audit.json")
     hashes = audit["sha256"]
     images = _open(folder / "images.npy", 4)
@@ -133,9 +134,9 @@ def load_prepared(folder: Path) -> Prepared:
 
 
 def _read_audit(path: Path) -> dict:
-    """The audit, as far as loading needs it."""
+    """The audit, checked for the keys that loading needs."""
     if not path.is_file():
-        raise InputError(path, expected="the prepared data", found="none", hint=REMEDY)
+        raise InputError(path, expected="the audit of the prepared data", found="no such file", hint=REPRO_PREPARE)
     try:
         audit = json.loads(path.read_text(encoding="utf-8"))
         known = audit.get("prepared", {}).get("fit") in (None, *FITS)
@@ -144,7 +145,7 @@ def _read_audit(path: Path) -> dict:
     except (ValueError, KeyError, TypeError, AttributeError):
         pass
     raise InputError(
-        path, expected="the audit of prepared data, with class_names and sha256", found="something else", hint=REMEDY
+        path, "an audit of prepared data, with class_names and sha256", "missing or invalid keys", REPRO_PREPARE
     )
 
 
@@ -153,34 +154,31 @@ def _open(path: Path, dimensions: int) -> np.ndarray:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
-        raise InputError(path, expected="an array", found="none", hint=REMEDY) from None
+        raise InputError(path, "an array", "no such file", REPRO_PREPARE) from None
     except (ValueError, EOFError, OSError) as error:
         raise InputError(
-            path, expected="a whole .npy array", found=f"another or cut file ({error})", hint=REMEDY
+            path, "a complete .npy array", f"a damaged or different file ({error})", REPRO_PREPARE
         ) from error
     if array.dtype != np.uint8 or array.ndim != dimensions:
-        raise InputError(
-            path, expected=f"uint8 of {dimensions} dimensions", found=f"{array.dtype} {array.shape}", hint=REMEDY
-        )
+        found = f"{array.dtype} of shape {array.shape}"
+        raise InputError(path, f"uint8 of {dimensions} dimensions", found, REPRO_PREPARE)
     return array
 
 
 def _check_shape(path: Path, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
-    """The rows of the index, and square images."""
+    """Check that an array has one square image for each row of the index."""
     if found != expected:
-        raise InputError(path, expected=f"the shape {expected}, as index.csv has rows", found=found, hint=REMEDY)
+        raise InputError(path, f"shape {expected} (one square for each row of index.csv)", found, REPRO_PREPARE)
 
 
 def _read_index(path: Path, sha256: str) -> "pd.DataFrame":
-    """The index, with the bytes that `prepare` wrote."""
+    """The index, if its SHA-256 is the one in the audit."""
     import pandas as pd
 
     if not path.is_file():
-        raise InputError(path, expected="the index", found="none", hint=REMEDY)
-    if sha256_of(path) != sha256:
-        raise InputError(
-            path, expected=f"the bytes that prepare wrote (SHA-256 {sha256[:12]}…)", hint=f"it was changed; {REMEDY}"
-        )
-    # A class or group may be called "NA" or "001": text stays text.
+        raise InputError(path, "an index", "no such file", REPRO_PREPARE)
+    if (found := sha256_of(path)) != sha256:
+        raise InputError(path, f"SHA-256 {sha256[:12]}… (audit.json)", f"{found[:12]}…: changed", REPRO_PREPARE)
+    # A class or group may be named "NA" or "001": no conversion to missing values or numbers.
     text = dict.fromkeys(("image_id", "class_name", "split", "group", "sha256"), str)
     return pd.read_csv(path, dtype=text, keep_default_na=False, na_filter=False)

@@ -1,4 +1,4 @@
-"""Agreement between models: what it was and what it is, or what it is between two."""
+"""Compare two revisions, or two models of one revision, and check limits on the changes."""
 
 import difflib
 from collections.abc import Iterator, Mapping
@@ -8,17 +8,17 @@ from pathlib import Path
 
 from wheretolook.base.errors import InputError
 from wheretolook.diff.model_changes import MetricChange, ModelChange, compare_model
-from wheretolook.diff.sides import WORKSPACE, Side, side_of
+from wheretolook.diff.sides import WORKSPACE, Side, open_side
 from wheretolook.project.lock_file import check_root
 
 AGREEMENT = "reports/comparison/agreement.json"
-FIELDS = {"model_a", "model_b", "class_name", "figure", "subset", "mean"}
+AGREEMENT_KEYS = {"model_a", "model_b", "class_name", "figure", "subset", "mean"}
 Key = tuple[str, str, str]  # two models and a class
 
 
 @dataclass(frozen=True)
 class AgreementChange:
-    """Mean correlation of two models' maps over the images of a class; None on a side that does not have it."""
+    """Mean correlation of two models' maps over the images of a class; None if a side does not have it."""
 
     model_a: str
     model_b: str
@@ -28,23 +28,24 @@ class AgreementChange:
 
 
 def agreement_changes(a: Side, b: Side) -> tuple[AgreementChange, ...]:
-    """Every pair of models and class of either side, in the order of B, then of A."""
-    first, second = _means(a), _means(b)
-    return tuple(AgreementChange(*key, first.get(key), second.get(key)) for key in dict.fromkeys([*second, *first]))
+    """Agreement of every pair of models and class of either side, in the order of B, then of A."""
+    means_a, means_b = _means(a), _means(b)
+    keys = dict.fromkeys([*means_b, *means_a])
+    return tuple(AgreementChange(*key, means_a.get(key), means_b.get(key)) for key in keys)
 
 
 def agreement_of(side: Side, first: str, second: str) -> tuple[AgreementChange, ...]:
-    """The agreement of two models of one side, by class, under `b`."""
+    """Agreement of two models of one side, by class, in field `b`."""
     changes = agreement_changes(side, side)
     return tuple(change for change in changes if {change.model_a, change.model_b} == {first, second})
 
 
 def _means(side: Side) -> dict[Key, float]:
-    """Mean over all images of a class, of the maps on which statements rest."""
+    """Mean Pearson correlation over all images of a class."""
     rows = side.read(AGREEMENT, rows=list)["rows"]
     for row in rows:
-        if not (isinstance(row, dict) and row.keys() >= FIELDS):
-            raise side.refusal(AGREEMENT, f"rows of {', '.join(sorted(FIELDS))}", row)
+        if not (isinstance(row, dict) and row.keys() >= AGREEMENT_KEYS):
+            raise side.unexpected(AGREEMENT, f"rows with the keys {', '.join(sorted(AGREEMENT_KEYS))}", row)
     kept = [row for row in rows if row["figure"] == "pearson" and row["subset"] == "all" and row["mean"] is not None]
     return {(row["model_a"], row["model_b"], row["class_name"]): row["mean"] for row in kept}
 
@@ -54,10 +55,10 @@ class Difference:
     """What changed from A to B.
 
     Attributes:
-        a, b: what they are called.
-        models: those that stand on both sides, or the one pair.
-        added, removed: models that stand on one side only.
-        agreement: of every two models; of the pair alone where A and B are models, without what it was.
+        a, b: names of the sides.
+        models: models that both sides have; or the one pair, if A and B are models.
+        added, removed: models that only B has, and that only A has.
+        agreement: of every two models; if A and B are models, of this pair only, in field `b`.
     """
 
     a: str
@@ -70,7 +71,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Compared:
-    """A difference, and the two sides as long as they are open: pictures are drawn from them."""
+    """A difference, and the two open sides, from which pictures are drawn."""
 
     difference: Difference
     a: Side
@@ -79,35 +80,40 @@ class Compared:
 
 @contextmanager
 def compare(root: Path, a: str, b: str, count: int) -> Iterator[Compared]:
-    """Compare two models of this tree, or two revisions; a name that is both is the model.
+    """Compare two models of the workspace, or two revisions. A name that is both means the model.
 
     Args:
-        root: the folder of dvc.yaml.
-        a, b: two names of models, or two of revisions, "workspace" for the folder as it stands.
-        count: images whose maps moved most to be named, for each model.
+        root: the folder that contains dvc.yaml.
+        a, b: names of two models, or two revisions; "workspace" is the current state of the folder.
+        count: number of images to list per model, those whose maps changed most.
 
     Raises:
-        InputError: one is neither, or the two are of different kinds; or results are missing.
+        InputError: an unknown name, a model compared with a revision, or missing results.
     """
     check_root(root)
-    with side_of(root, WORKSPACE) as here:
-        models = here.names if (root / "reports/names.json").is_file() else []
+    with open_side(root, WORKSPACE) as workspace:
+        models = workspace.names if (root / "reports/names.json").is_file() else []
         if a in models and b in models:
-            yield Compared(_models(here, a, b, count), here, here)
+            yield Compared(_compare_models(workspace, a, b, count), workspace, workspace)
             return
     if a in models or b in models:
         model, other = (a, b) if a in models else (b, a)
-        found = "a second one is missing" if other == WORKSPACE else f"{other} is none of {', '.join(models)}"
-        raise InputError(f"{a} {b}", expected="two models or two revisions", hint=f"{model} is a model, {found}")
-    with side_of(root, a) as first, side_of(root, b) as second:
-        yield Compared(_sides(first, second, count), first, second)
+        found = f"the model {model} only" if other == WORKSPACE else f"the model {model} and {other}"
+        raise InputError(
+            f"{a} {b}",
+            expected="two models or two revisions",
+            found=found,
+            hint=f"the models are {', '.join(models)}",
+        )
+    with open_side(root, a) as first, open_side(root, b) as second:
+        yield Compared(_compare_sides(first, second, count), first, second)
 
 
-def _models(side: Side, a: str, b: str, count: int) -> Difference:
+def _compare_models(side: Side, a: str, b: str, count: int) -> Difference:
     return Difference(a, b, (compare_model(side, a, side, b, count),), (), (), agreement_of(side, a, b))
 
 
-def _sides(a: Side, b: Side, count: int) -> Difference:
+def _compare_sides(a: Side, b: Side, count: int) -> Difference:
     both = [name for name in b.names if name in a.names]
     return Difference(
         a.label,
@@ -119,17 +125,17 @@ def _sides(a: Side, b: Side, count: int) -> Difference:
     )
 
 
-ROUNDING = 1e-6  # of correlations in float32
+ROUNDING = 1e-6  # rounding error of a correlation in float32
 
 
 @dataclass(frozen=True)
 class Gates:
-    """Limits.
+    """Limits on changes.
 
     Attributes:
-        drift: of each model's maps (`Drift.mean`), or None.
-        drop: how much less a figure may be in B than in A, by the figure's name.
-        rise: how much more.
+        drift: largest drift of any model (`Drift.mean`); None: no limit.
+        drop: largest decrease from A to B, by the metric's name.
+        rise: largest increase, by the metric's name.
     """
 
     drift: float | None = None
@@ -138,42 +144,44 @@ class Gates:
 
 
 def broken_gates(gates: Gates, difference: Difference) -> list[str]:
-    """A sentence for each limit that is not kept. What could not be measured is not kept either.
+    """One sentence for each exceeded limit. A value that could not be measured counts as exceeded.
 
     Raises:
-        InputError: a figure that no model has.
+        InputError: a limit names an unknown metric.
     """
     _check_names(gates, difference)
     limits = gates.drift is not None or gates.drop or gates.rise
     if limits and not difference.models:
-        return ["no model stands on both sides: nothing could be measured"]
-    return [*_drifts(gates, difference), *_figures(gates, difference)]
+        return ["A and B have no model in common: nothing could be measured"]
+    return [*_exceeded_drift(gates, difference), *_exceeded_metrics(gates, difference)]
 
 
-def _drifts(gates: Gates, difference: Difference) -> Iterator[str]:
-    for model in difference.models if gates.drift is not None else ():
+def _exceeded_drift(gates: Gates, difference: Difference) -> Iterator[str]:
+    if gates.drift is None:
+        return
+    for model in difference.models:
         if model.drift is None:
-            yield f"{model.name}: drift could not be measured ({model.unknown}); at most {gates.drift:g} is allowed"
-        elif not model.drift.mean <= gates.drift + ROUNDING:  # NaN is not kept either
-            yield f"{model.name}: drift {model.drift.mean:.4f}; at most {gates.drift:g} is allowed"
+            yield f"{model.name}: drift could not be measured ({model.unknown}), limit {gates.drift:g}"
+        elif not model.drift.mean <= gates.drift + ROUNDING:  # also true for NaN
+            yield f"{model.name}: drift {model.drift.mean:.4f} exceeds the limit {gates.drift:g}"
 
 
-def _figures(gates: Gates, difference: Difference) -> Iterator[str]:
+def _exceeded_metrics(gates: Gates, difference: Difference) -> Iterator[str]:
     for limits, sign, word in ((gates.drop, -1, "fell"), (gates.rise, 1, "rose")):
         for name, limit in limits.items():
             for model in difference.models:
                 for metric in (metric for metric in model.metrics if metric.name == name):
-                    yield from _figure(model.name, metric, sign, word, limit)
+                    yield from _exceeded_metric(model.name, metric, sign, word, limit)
 
 
-def _figure(model: str, metric: MetricChange, sign: int, word: str, limit: float) -> Iterator[str]:
-    if metric.a is None:  # a figure that this model never had
+def _exceeded_metric(model: str, metric: MetricChange, sign: int, word: str, limit: float) -> Iterator[str]:
+    if metric.a is None:  # A never had this metric
         return
     if metric.b is None:
-        yield f"{model}: {metric.name} was {metric.a:.4f} and does not exist any more"
+        yield f"{model}: {metric.name} was {metric.a:.4f} in A and is missing in B"
     elif not sign * (metric.b - metric.a) <= limit + ROUNDING:
-        moved = f"{word} by {abs(metric.b - metric.a):.4f}, {metric.a:.4f} to {metric.b:.4f}"
-        yield f"{model}: {metric.name} {moved}; at most {limit:g} is allowed"
+        change = f"{word} by {abs(metric.b - metric.a):.4f}, from {metric.a:.4f} to {metric.b:.4f}"
+        yield f"{model}: {metric.name} {change}, more than the limit {limit:g}"
 
 
 def _check_names(gates: Gates, difference: Difference) -> None:
@@ -182,5 +190,8 @@ def _check_names(gates: Gates, difference: Difference) -> None:
         if name not in known:
             near = difflib.get_close_matches(name, sorted(known), n=3) or sorted(known)[:5]
             raise InputError(
-                name, expected="a figure of reports/metrics.json", found="none", hint=f"near: {', '.join(near)}"
+                "limits",
+                expected="metrics in reports/metrics.json, without the model's name",
+                found=f'"{name}"',
+                hint=f"similar names: {', '.join(near)}",
             )

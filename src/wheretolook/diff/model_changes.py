@@ -1,4 +1,4 @@
-"""Figures of two models side by side, by the names that `dvc metrics` gives them, less the model's own."""
+"""Compare one model of each side: metrics, predictions and maps."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from wheretolook.report.gallery import shared_method
 
 @dataclass(frozen=True)
 class MetricChange:
-    """One figure, `test.accuracy`; None on a side where it does not exist."""
+    """One metric, such as `test.accuracy`; None on a side that does not have it."""
 
     name: str
     a: float | None
@@ -25,31 +25,33 @@ class MetricChange:
 
     @property
     def change(self) -> float | None:
-        """B less A, or None."""
+        """B minus A; None if a side does not have the metric."""
         return None if self.a is None or self.b is None else self.b - self.a
 
 
 def metric_changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[MetricChange, ...]:
-    """All figures of either side, in the order of their names."""
-    first, second = dict(_flat(a)), dict(_flat(b))
-    return tuple(MetricChange(name, first.get(name), second.get(name)) for name in sorted(first.keys() | second.keys()))
+    """All metrics of either side, sorted by name; names as in `dvc metrics`, without the model's."""
+    flat_a, flat_b = dict(_flatten(a)), dict(_flatten(b))
+    names = sorted(flat_a.keys() | flat_b.keys())
+    return tuple(MetricChange(name, flat_a.get(name), flat_b.get(name)) for name in names)
 
 
-def _flat(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, float]]:
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{above}{key}.")
+            yield from _flatten(value, f"{prefix}{key}.")
         else:
-            yield f"{above}{key}", float(value)
+            yield f"{prefix}{key}", float(value)
 
 
 @dataclass(frozen=True)
 class Drift:
-    """How far the maps moved.
+    """How much the maps of a model changed.
 
     Attributes:
-        images: counted; `left_out`, those of which one map is constant, so that it has no correlation.
-        mean: 1 less the mean Pearson correlation of the two maps of an image: 0 the same gaze, 1 unrelated, 2 opposed.
+        images: number of images that count.
+        left_out: number of images with a constant map, for which the correlation is undefined.
+        mean: 1 minus the mean Pearson correlation between an image's two maps: 0 identical, 1 uncorrelated, 2 inverted.
         classes: the same by class.
     """
 
@@ -60,14 +62,14 @@ class Drift:
 
 
 def correlations(a: Target, b: Target, shared: SharedImages) -> tuple[np.ndarray, np.ndarray]:
-    """Pearson correlation of the two maps of each shared image, on the coarser of both grids.
+    """Pearson correlation between the two maps of each shared image, on the coarser of the two grids.
 
     Args:
-        a, b: maps of the true class, as a contrast.
+        a, b: contrast maps of the true class.
         shared: n images.
 
     Returns:
-        (n,) float64, 0 where undefined, and (n,) bool, whether both maps vary.
+        (n,) float64, 0 where undefined; and (n,) bool, false where a map is constant.
     """
     values, valid = np.zeros(len(shared.rows_a)), np.zeros(len(shared.rows_a), dtype=bool)
     size = 8 * int(np.prod(a.array.shape[1:]) + np.prod(b.array.shape[1:]))
@@ -78,11 +80,11 @@ def correlations(a: Target, b: Target, shared: SharedImages) -> tuple[np.ndarray
 
 
 def drift_of(values: np.ndarray, valid: np.ndarray, class_names: np.ndarray) -> Drift | None:
-    """The mean over images, and by class; None where no image has a correlation.
+    """Drift over all images and by class; None if no correlation is defined.
 
     Args:
         values: (n,) correlations.
-        valid: (n,) which of them are defined.
+        valid: (n,) bool, which of them are defined.
         class_names: (n,) true class of each image.
     """
     if not valid.any():
@@ -95,16 +97,18 @@ def drift_of(values: np.ndarray, valid: np.ndarray, class_names: np.ndarray) -> 
     return Drift(int(valid.sum()), int((~valid).sum()), float(1 - values[valid].mean()), classes)
 
 
-STILL = 1e-6  # the rounding of a correlation in float32: less is no move
+UNCHANGED = 1e-6  # rounding error of a correlation in float32
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What became of the predicted classes, in numbers of images.
+    """Changes of the predicted classes, in numbers of images.
 
     Attributes:
-        images: compared.
-        changed: those whose predicted class is another; `fixed` of them were wrong and are right, `broken` the reverse.
+        images: compared images.
+        changed: images whose predicted class differs.
+        fixed: wrong in A, right in B.
+        broken: right in A, wrong in B.
     """
 
     images: int
@@ -115,14 +119,14 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Moved:
-    """One image: 1 less the correlation of its two maps, what each side takes it for, its place in `Shared`."""
+    """An image whose map changed: its drift, its predicted classes, and its index among the shared images."""
 
     image_id: str
     class_name: str
     drift: float
     predicted_a: str
     predicted_b: str
-    place: int
+    shared_index: int
 
 
 @dataclass(frozen=True)
@@ -131,11 +135,12 @@ class ModelChange:
 
     Attributes:
         name_a, name_b: the model's name on each side.
-        metrics: every figure of either side.
-        predictions, drift: None where they could not be compared; `unknown` then says why.
-        method: of the maps, "cam" where both have it.
-        moved: the images whose maps moved most, the most first.
-        shared: which rows of the two sides are the same images; None where nothing was read.
+        metrics: every metric of either side.
+        predictions, drift: None if they could not be compared; `unknown` then gives the reason.
+        method: CAM method of the maps: "cam" if both sides have it.
+        moved: images whose maps changed most, in descending order.
+        shared: rows of the images that both sides have; None if no data was read.
+        unknown: why predictions or drift are missing; empty if they are not.
     """
 
     name_a: str
@@ -150,7 +155,7 @@ class ModelChange:
 
     @property
     def name(self) -> str:
-        """One name, or both."""
+        """The name; both names if they differ."""
         return self.name_a if self.name_a == self.name_b else f"{self.name_a} → {self.name_b}"
 
 
@@ -159,33 +164,33 @@ def compare_model(a: Side, name_a: str, b: Side, name_b: str, count: int) -> Mod
 
     Args:
         a, b: the sides.
-        name_a, name_b: models of theirs.
-        count: images that moved most to be named.
+        name_a, name_b: a model of each.
+        count: number of images to list, those whose maps changed most.
 
     Raises:
         InputError: a side lacks results of its model.
     """
     metrics = metric_changes(a.metrics(name_a), b.metrics(name_b))
     change = ModelChange(name_a, name_b, metrics)
-    first, second = a.manifest(name_a), b.manifest(name_b)
-    if first["arrays"] == second["arrays"] and first["data"] == second["data"]:
-        # The same bytes of the same images: nothing need be read, or fetched.
+    manifest_a, manifest_b = a.manifest(name_a), b.manifest(name_b)
+    if manifest_a["arrays"] == manifest_b["arrays"] and manifest_a["data"] == manifest_b["data"]:
+        # Identical arrays of identical images need not be fetched or read.
         images = a.images(name_a)
         return replace(change, predictions=Predictions(images, 0, 0, 0), drift=Drift(images, 0, 0.0, {}))
     try:
         return _compare_arrays(a, b, change, count)
-    except InputError as refusal:
-        return replace(change, unknown=str(refusal))
+    except InputError as error:
+        return replace(change, unknown=str(error))
 
 
 def _compare_arrays(a: Side, b: Side, change: ModelChange, count: int) -> ModelChange:
-    bare = {"a": Maps(a.root, a.manifest(change.name_a)), "b": Maps(b.root, b.manifest(change.name_b))}
-    method = shared_method(bare)
-    layers = {side: maps.manifest["layers"][-1] for side, maps in bare.items()}
+    unread = {"a": Maps(a.root, a.manifest(change.name_a)), "b": Maps(b.root, b.manifest(change.name_b))}
+    method = shared_method(unread)
+    layers = {side: maps.manifest["layers"][-1] for side, maps in unread.items()}
     maps_a = a.maps(change.name_a, [LOGITS, array_name(method, layers["a"])])
     maps_b = b.maps(change.name_b, [LOGITS, array_name(method, layers["b"])])
     shared = shared_images(a.prepared, b.prepared)
-    told = _Told(
+    classes = _Classes(
         class_names=_names(a.prepared, a.prepared.labels[shared.rows_a]),
         predicted_a=_names(a.prepared, maps_a.logits()[shared.rows_a].argmax(axis=1)),
         predicted_b=_names(b.prepared, maps_b.logits()[shared.rows_b].argmax(axis=1)),
@@ -195,21 +200,21 @@ def _compare_arrays(a: Side, b: Side, change: ModelChange, count: int) -> ModelC
         open_target(maps_b, method, layers["b"], b.prepared.labels),
         shared,
     )
-    drift = drift_of(values, valid, told.class_names)
+    drift = drift_of(values, valid, classes.class_names)
     return replace(
         change,
-        predictions=told.predictions(),
+        predictions=classes.predictions(),
         drift=drift,
         method=method,
-        moved=told.moved(a.prepared.index["image_id"].to_numpy()[shared.rows_a], values, valid, count),
+        moved=classes.moved(a.prepared.index["image_id"].to_numpy()[shared.rows_a], values, valid, count),
         shared=shared,
-        unknown="" if drift else "expected maps that vary, found constant ones alone",
+        unknown="" if drift else "all maps are constant",
     )
 
 
 @dataclass(frozen=True)
-class _Told:
-    """Class names of the shared images, each (n,): the true one, and what each side takes it for."""
+class _Classes:
+    """True and predicted class names of the shared images, (n,) each."""
 
     class_names: np.ndarray
     predicted_a: np.ndarray
@@ -221,8 +226,8 @@ class _Told:
         return Predictions(len(right_a), changed, int((~right_a & right_b).sum()), int((right_a & ~right_b).sum()))
 
     def moved(self, image_ids: np.ndarray, values: np.ndarray, valid: np.ndarray, count: int) -> tuple[Moved, ...]:
-        went = valid & (values < 1 - STILL)
-        furthest = np.argsort(np.where(went, values, np.inf), kind="stable")[: min(count, int(went.sum()))]
+        changed = valid & (values < 1 - UNCHANGED)
+        most = np.argsort(np.where(changed, values, np.inf), kind="stable")[: min(count, int(changed.sum()))]
         return tuple(
             Moved(
                 str(image_ids[i]),
@@ -232,7 +237,7 @@ class _Told:
                 str(self.predicted_b[i]),
                 int(i),
             )
-            for i in furthest
+            for i in most
         )
 
 

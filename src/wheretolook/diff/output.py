@@ -1,4 +1,4 @@
-"""A difference as tables of text, the same for the terminal, a pull request and the page."""
+"""Print a difference: tables for the terminal, Markdown and HTML, pictures, and JSON."""
 
 import base64
 import json
@@ -14,22 +14,22 @@ from wheretolook.analysis.explained import open_target
 from wheretolook.base.display import markdown_text, visible
 from wheretolook.diff.changes import Compared, Difference
 from wheretolook.diff.model_changes import ModelChange
-from wheretolook.diff.sides import Side
+from wheretolook.diff.sides import SharedImages, Side
 from wheretolook.mapstore.store import array_name
 from wheretolook.report.drawing import drawing, show_overlay, strength
 from wheretolook.report.words import NOTHING, count, listed, number
 
-# Figures of images that were trained on, or chose the epoch, stand in the JSON alone.
+# Metrics of the training and validation split appear only in the JSON.
 LEFT_OUT = ("train.", "val.")
 DRIFT = (
-    "Drift: 1 less the mean correlation of an image's two maps (test split, last layer, true class, as a contrast): "
-    "0 the same gaze, 1 unrelated, 2 opposed."
+    "Drift: 1 minus the mean correlation between an image's maps in A and B (test split, last layer, contrast of the "
+    "true class): 0 identical, 1 uncorrelated, 2 inverted."
 )
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table with its title; every cell is text."""
+    """A table with title and note; every cell is text."""
 
     title: str
     note: str
@@ -38,47 +38,54 @@ class Table:
 
 
 def sentences_of(difference: Difference) -> list[str]:
-    """What the tables do not say: models that came and went, what could not be compared."""
-    told = []
+    """Sentences beside the tables: added and removed models, and what could not be compared."""
+    sentences = []
     for word, names in (("added", difference.added), ("removed", difference.removed)):
         if names:
-            told.append(f"{count(len(names), 'model')} {word}: {listed(names)}.")
+            sentences.append(f"{count(len(names), 'model')} {word}: {listed(names)}.")
     for model in difference.models:
         if model.unknown:
-            what = "maps" if model.predictions else "predictions and maps"
-            told.append(f"{model.name}: {what} were not compared: {model.unknown}.")
+            missing = "maps" if model.predictions else "predictions and maps"
+            reason = model.unknown if model.unknown.endswith((".", "?", "!")) else f"{model.unknown}."
+            sentences.append(f"{model.name}: {missing} could not be compared. Reason: {reason}")
         if model.drift and model.drift.left_out:
-            told.append(f"{model.name}: {count(model.drift.left_out, 'image')} left out, one of the maps is constant.")
+            left_out = count(model.drift.left_out, "image")
+            sentences.append(f"{model.name}: {left_out} left out of the drift, because a map is constant.")
         if model.shared and (model.shared.only_a or model.shared.only_b):
             only_a, only_b = (count(n, "test image") for n in (model.shared.only_a, model.shared.only_b))
-            told.append(f"{model.name}: the data changed; {only_a} stand in A alone, {only_b} in B alone.")
-    return told or (["Nothing changed."] if _nothing(difference) else [])
+            sentences.append(f"{model.name}: the data changed; {only_a} only in A, {only_b} only in B.")
+    return sentences or (["Nothing changed."] if _nothing_changed(difference) else [])
 
 
 def tables_of(difference: Difference) -> list[Table]:
-    """Models, figures that changed, agreement that changed, images that moved most; no empty table."""
-    tables = [_models(difference), _metrics(difference), _agreement(difference), _moved(difference)]
+    """Tables of models, changed metrics, changed agreement and changed images; empty tables are left out."""
+    tables = [
+        _models_table(difference),
+        _metrics_table(difference),
+        _agreement_table(difference),
+        _images_table(difference),
+    ]
     return [table for table in tables if table.rows]
 
 
-def _nothing(difference: Difference) -> bool:
+def _nothing_changed(difference: Difference) -> bool:
     moved = any(m.drift is None or m.drift.mean or (m.predictions and m.predictions.changed) for m in difference.models)
-    return not moved and not list(_changed(difference)) and not _agreement(difference).rows
+    return not moved and not list(_metric_rows(difference)) and not _agreement_table(difference).rows
 
 
-def _models(difference: Difference) -> Table:
-    rows = [_model(model) for model in difference.models]
-    head = ("model", "images", "drift", "most in class", "predictions changed", "wrong → right", "right → wrong")
+def _models_table(difference: Difference) -> Table:
+    rows = [_model_row(model) for model in difference.models]
+    head = ("model", "images", "drift", "largest in class", "predictions changed", "wrong → right", "right → wrong")
     return Table("Maps and predictions", DRIFT, head, tuple(rows))
 
 
-def _model(model: ModelChange) -> tuple[str, ...]:
+def _model_row(model: ModelChange) -> tuple[str, ...]:
     drift, predictions = model.drift, model.predictions
     return (
         model.name,
         str(predictions.images) if predictions else NOTHING,
         number(drift.mean, 4) if drift else NOTHING,
-        _most(drift.classes) if drift else NOTHING,
+        _largest(drift.classes) if drift else NOTHING,
         *(
             (str(n) for n in (predictions.changed, predictions.fixed, predictions.broken))
             if predictions
@@ -87,25 +94,25 @@ def _model(model: ModelChange) -> tuple[str, ...]:
     )
 
 
-def _metrics(difference: Difference) -> Table:
-    head = ("model", "figure", "A", "B", "change")
-    note = f"A: {difference.a}. B: {difference.b}. Figures that did not change are left out."
-    return Table("Figures", note, head, tuple(_changed(difference)))
+def _metrics_table(difference: Difference) -> Table:
+    head = ("model", "metric", "A", "B", "change")
+    note = f"A: {difference.a}. B: {difference.b}. Unchanged metrics are left out."
+    return Table("Metrics", note, head, tuple(_metric_rows(difference)))
 
 
-def _changed(difference: Difference) -> Iterator[tuple[str, ...]]:
+def _metric_rows(difference: Difference) -> Iterator[tuple[str, ...]]:
     for model in difference.models:
         for metric in model.metrics:
             if metric.a != metric.b and not metric.name.startswith(LEFT_OUT):
                 yield model.name, metric.name, number(metric.a, 4), number(metric.b, 4), signed(metric.change)
 
 
-def _agreement(difference: Difference) -> Table:
+def _agreement_table(difference: Difference) -> Table:
     pair_of_models = any(model.name_a != model.name_b for model in difference.models)
     kept = [change for change in difference.agreement if pair_of_models or change.a != change.b]
     if pair_of_models:
-        rows = [(f"{c.model_a}, {c.model_b}", _class(c.class_name), number(c.b, 4)) for c in kept]
-        return Table("Agreement", "", ("models", "class", "mean correlation"), tuple(rows))
+        one_side = [(f"{c.model_a}, {c.model_b}", _class(c.class_name), number(c.b, 4)) for c in kept]
+        return Table("Agreement", "", ("models", "class", "mean correlation"), tuple(one_side))
     rows = [
         (
             f"{c.model_a}, {c.model_b}",
@@ -121,70 +128,74 @@ def _agreement(difference: Difference) -> Table:
     )
 
 
-def _moved(difference: Difference) -> Table:
+def _images_table(difference: Difference) -> Table:
     rows = [
         (model.name, image.image_id, image.class_name, number(image.drift, 4), image.predicted_a, image.predicted_b)
         for model in difference.models
         for image in model.moved
     ]
-    head = ("model", "image", "class", "drift", "A takes it for", "B takes it for")
-    return Table("Images whose maps moved most", "", head, tuple(rows))
+    head = ("model", "image", "class", "drift", "predicted in A", "predicted in B")
+    return Table("Images whose maps changed most", "", head, tuple(rows))
 
 
-def _most(classes: Mapping[str, float]) -> str:
-    """The class whose maps moved most, with its drift."""
+def _largest(classes: Mapping[str, float]) -> str:
+    """The class with the largest drift, and that drift."""
     name = max(classes, key=lambda name: classes[name], default="")
     return f"{name} {number(classes[name], 4)}" if name else NOTHING
 
 
 def _class(name: str) -> str:
+    """A class's name in tables."""
     return "all" if name == ALL_CLASSES else name
 
 
 def signed(value: float | None) -> str:
-    """A change with its sign, also a positive one."""
+    """A change, with its sign even if positive."""
     text = number(value, 4)
     return f"+{text}" if value is not None and value > 0 else text
 
 
 def draw_moved(compared: Compared, folder: Path) -> dict[str, Path]:
-    """Write a PNG for each model that has images whose maps moved.
+    """Draw the images whose maps changed, one PNG per model.
 
     Returns:
-        The file of each model, by its name.
+        The file of each model, by name.
     """
     written = {}
     for model in compared.difference.models:
-        if model.moved:
+        if model.moved and model.shared:
             stem = model.name_a if model.name_a == model.name_b else f"{model.name_a}-{model.name_b}"
             written[model.name] = folder / f"moved-{stem}.png"
-            _draw(compared, model, written[model.name])
+            _draw(compared, model, model.shared, written[model.name])
     return written
 
 
-def _draw(compared: Compared, model: ModelChange, path: Path) -> None:
-    places = [image.place for image in model.moved]
-    rows_a, rows_b = model.shared.rows_a[places], model.shared.rows_b[places]
+def _draw(compared: Compared, model: ModelChange, shared: SharedImages, path: Path) -> None:
+    """Draw one column per image: the image, its map in A, its map in B."""
+    indices = [image.shared_index for image in model.moved]
+    rows_a, rows_b = shared.rows_a[indices], shared.rows_b[indices]
     maps_a, maps_b = (
         _maps(compared.a, model.name_a, model.method, rows_a),
         _maps(compared.b, model.name_b, model.method, rows_b),
     )
     titles = (f"A: {model.name_a}", f"B: {model.name_b}")
-    with drawing(path, 1.35 * len(places) + 0.5, 4.6) as figure:
-        panels = figure.subplots(3, len(places), squeeze=False)
+    with drawing(path, 1.35 * len(indices) + 0.5, 4.6) as figure:
+        panels = figure.subplots(3, len(indices), squeeze=False)
         for column, image in enumerate(model.moved):
-            behind = compared.b.prepared.images[rows_b[column]]
-            show_overlay(panels[0, column], behind, None, 1)
+            photo = compared.b.prepared.images[rows_b[column]]
+            show_overlay(panels[0, column], photo, None, 1)
             panels[0, column].set_title(f"{image.image_id}\ndrift {number(image.drift)}", fontsize=6)
-            for axes, maps, called in zip(
+            for axes, maps, predicted in zip(
                 panels[1:, column], (maps_a, maps_b), (image.predicted_a, image.predicted_b), strict=True
             ):
-                show_overlay(axes, behind, maps[column], strength(maps))
-                axes.set_title(called, fontsize=6)
+                show_overlay(axes, photo, maps[column], strength(maps))
+                axes.set_title(predicted, fontsize=6)
         for axes, title in zip(panels[1:, 0], titles, strict=True):
             axes.set_ylabel(title, fontsize=7)
-        told = f"{model.method}, last layer, contrast of the true class. Red: for it, blue: against."
-        figure.supxlabel(f"{told} Full colour: each side's 99th percentile of |value|.", fontsize=6)
+        legend = (
+            f"{model.method}, last layer, contrast of the true class. Red: evidence for the class, blue: against it."
+        )
+        figure.supxlabel(f"{legend} Colour saturates at each side's 99th percentile of |value|.", fontsize=6)
 
 
 def _maps(side: Side, name: str, method: str, rows: np.ndarray) -> np.ndarray:
@@ -194,7 +205,7 @@ def _maps(side: Side, name: str, method: str, rows: np.ndarray) -> np.ndarray:
 
 
 def terminal_text(difference: Difference) -> str:
-    """Aligned tables."""
+    """Plain text with aligned tables."""
     parts = [f"{difference.a} → {difference.b}", *sentences_of(difference)]
     for table in tables_of(difference):
         parts += ["", table.title, *([table.note] if table.note else []), "", _table(table, "simple")]
@@ -202,11 +213,11 @@ def terminal_text(difference: Difference) -> str:
 
 
 def markdown(difference: Difference, pictures: Mapping[str, Path]) -> str:
-    """Tables for a pull request; a long one is folded.
+    """Markdown for a pull request; long tables are folded.
 
     Args:
-        difference: what changed.
-        pictures: file by model's name, linked as it is given.
+        difference: the changes.
+        pictures: files by model name, linked by these paths.
     """
     parts = [f"### {markdown_text(f'{difference.a} → {difference.b}')}", *map(markdown_text, sentences_of(difference))]
     for table in tables_of(difference):
@@ -215,23 +226,23 @@ def markdown(difference: Difference, pictures: Mapping[str, Path]) -> str:
         if len(table.rows) > 12:
             body = f"<details><summary>{len(table.rows)} rows</summary>\n\n{body}\n\n</details>"
         parts += [f"**{table.title}**", *([table.note] if table.note else []), body]
-    parts += [f"![Images of {name} whose maps moved most]({path.as_posix()})" for name, path in pictures.items()]
+    parts += [f"![Images of {name} whose maps changed most]({path.as_posix()})" for name, path in pictures.items()]
     return "\n\n".join(parts) + "\n"
 
 
 def as_json(difference: Difference, broken: Sequence[str]) -> str:
-    """Everything that is known, figures of all splits included.
+    """JSON with all details, including metrics of all splits.
 
     Args:
-        difference: what changed.
-        broken: limits that were not kept.
+        difference: the changes.
+        broken: sentences about exceeded limits.
     """
     models = [asdict(model) for model in difference.models]
     for model in models:
         shared = model.pop("shared")
         model["only_a"], model["only_b"] = (shared["only_a"], shared["only_b"]) if shared else (0, 0)
         for image in model["moved"]:
-            del image["place"]
+            del image["shared_index"]
     value = asdict(difference) | {"models": models, "broken": list(broken)}
     return json.dumps({"format": 1, **value}, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -239,16 +250,16 @@ def as_json(difference: Difference, broken: Sequence[str]) -> str:
 def _table(table: Table, form: str) -> str:
     from tabulate import tabulate
 
-    # A name such as 1e5 stays as it is.
+    # disable_numparse: a model may have a name such as 1e5.
     return tabulate(table.rows, table.head, tablefmt=form, disable_numparse=True)
 
 
 def page_of(difference: Difference, pictures: Mapping[str, Path]) -> str:
-    """The page, with its pictures inside.
+    """A self-contained HTML page with embedded pictures.
 
     Args:
-        difference: what changed.
-        pictures: PNG files by model's name.
+        difference: the changes.
+        pictures: PNG files by model name.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup

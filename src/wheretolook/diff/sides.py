@@ -1,4 +1,4 @@
-"""Which images stand in both sides' test split: only on those can predictions and maps be compared."""
+"""The two sides of a comparison: results and data of the workspace or of a Git revision."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -13,18 +13,18 @@ import numpy as np
 
 from wheretolook.base.errors import InputError
 from wheretolook.dataset.prepared import TEST, Prepared, load_prepared
-from wheretolook.mapstore.store import Maps, bring, check_array, read_manifest
+from wheretolook.mapstore.store import Maps, check_sha256, fetch_missing, read_manifest
 from wheretolook.project.git_revision import link_cached, resolve_revision, write_tracked
 from wheretolook.project.lock_file import read_lock
 
 
 @dataclass(frozen=True)
 class SharedImages:
-    """Images of both sides, the same file under the same id.
+    """Test images that both sides have, with the same id and the same file.
 
     Attributes:
-        rows_a, rows_b: (n,) int64, the row of each in the prepared data of its side.
-        only_a, only_b: how many images of the test split the other side does not have there.
+        rows_a, rows_b: (n,) int64, row of each image in the prepared data of that side.
+        only_a, only_b: number of test images that only that side has.
     """
 
     rows_a: np.ndarray
@@ -34,10 +34,10 @@ class SharedImages:
 
 
 def shared_images(a: Prepared, b: Prepared) -> SharedImages:
-    """Match the test splits of two sides by image_id and the SHA-256 of the file.
+    """Match the test splits of two sides by image_id and the file's SHA-256.
 
     Raises:
-        InputError: the classes differ, so that a contrast means something else; or no image is shared.
+        InputError: the classes differ (contrasts are then not comparable), or no image is shared.
     """
     if set(a.class_names) != set(b.class_names):
         one, other = ", ".join(a.class_names), ", ".join(b.class_names)
@@ -45,25 +45,26 @@ def shared_images(a: Prepared, b: Prepared) -> SharedImages:
             "classes",
             expected="the same on both sides",
             found=f"{one} and {other}",
-            hint="name two revisions of the same classes",
+            hint="compare two revisions with the same classes",
         )
     if a.sha256 == b.sha256:
         rows = a.rows(TEST)
         return SharedImages(rows, rows, 0, 0)
-    found_a, found_b = _by_identity(a), _by_identity(b)
-    both = [identity for identity in found_a if identity in found_b]
+    images_a, images_b = _by_identity(a), _by_identity(b)
+    both = [identity for identity in images_a if identity in images_b]
     if not both:
         raise InputError(
             "data",
-            expected=f"images that both sides have in their {TEST} split",
+            expected=f"at least one image in the {TEST} split of both sides",
             found="none",
-            hint="name two revisions of the same images",
+            hint="compare two revisions of the same data",
         )
-    rows_a, rows_b = (np.array([found[identity] for identity in both]) for found in (found_a, found_b))
-    return SharedImages(rows_a, rows_b, len(found_a) - len(both), len(found_b) - len(both))
+    rows_a, rows_b = (np.array([rows[identity] for identity in both]) for rows in (images_a, images_b))
+    return SharedImages(rows_a, rows_b, len(images_a) - len(both), len(images_b) - len(both))
 
 
 def _by_identity(prepared: Prepared) -> dict[tuple[str, str], int]:
+    """Row of each test image, by its id and SHA-256."""
     rows = prepared.rows(TEST)
     chosen = prepared.index.iloc[rows]
     return dict(zip(zip(chosen["image_id"], chosen["sha256"], strict=True), rows.tolist(), strict=True))
@@ -72,20 +73,21 @@ def _by_identity(prepared: Prepared) -> dict[tuple[str, str], int]:
 WORKSPACE = "workspace"
 METRICS = "reports/metrics.json"
 PREPARED = "data/prepared"
-ALWAYS = [f"{PREPARED}/{name}" for name in ("audit.json", "index.csv", "images.npy")]
+PREPARED_FILES = [f"{PREPARED}/{name}" for name in ("audit.json", "index.csv", "images.npy")]
 
-AGAIN = 'run "dvc repro" there'
-NOUNS = {list: "a list", dict: "an object"}
+RERUN = 'run "dvc repro" in that version'
+JSON_TYPES: dict[type, str] = {list: "a list", dict: "an object"}
 
 
 @dataclass(frozen=True)
 class Side:
-    """Results and data under one root; data are brought when they are asked for, file by file.
+    """Results and data of one version of the project; data files are fetched when first needed.
 
     Attributes:
-        label: how it is called in tables: "workspace", or the revision.
-        root: the folder that holds `reports/` and `data/`.
-        fetch: brings files, by their paths below the root, and gives those that are nowhere, with DVC's reason.
+        label: name in tables, "workspace" or the revision.
+        root: the folder that contains `reports/` and `data/`.
+        fetch: takes paths relative to the root and fetches the missing ones; returns those that cannot be fetched, and
+            DVC's reason.
     """
 
     label: str
@@ -98,141 +100,147 @@ class Side:
         return self.read("reports/names.json", models=list)["models"]
 
     def metrics(self, name: str) -> dict[str, Any]:
-        """The figures of a model.
+        """The metrics of a model, nested by name.
 
         Raises:
-            InputError: there are none yet: `check` names a model as soon as it stands in params.yaml, `report` runs last.
+            InputError: there are none yet; a model is listed by `check`, the first stage, and measured by the last.
         """
-        figures = self.read(METRICS)
-        if not _are_figures(figures):
-            raise self.refusal(METRICS, "figures by the model's name", figures)
-        if name not in figures:
+        metrics = self.read(METRICS)
+        if not _are_metrics(metrics):
+            raise self.unexpected(METRICS, "numbers, nested by model", metrics)
+        if name not in metrics:
             raise InputError(
                 f"{self.label}: {METRICS}",
-                expected=f"figures of {name}",
-                found=f"those of {', '.join(figures) or 'none'}",
-                hint=f"the run that adds it is not finished: {AGAIN}",
+                expected=f"metrics of {name}",
+                found=f"metrics of {', '.join(metrics) or 'no model'}",
+                hint=f"the model's first run is not complete: {RERUN}",
             )
-        return figures[name]
+        return dict(metrics[name])
 
     def images(self, name: str) -> int:
-        """Images of the test split that a model was scored on."""
+        """Number of test images that a model was scored on."""
         path = f"reports/models/{name}.json"
         splits = self.read(path, splits=dict)["splits"]
         test = splits.get(TEST)
         if not (isinstance(test, dict) and isinstance(test.get("images"), int)):
-            raise self.refusal(path, f"a number of images under splits, {TEST}", splits)
-        return test["images"]
+            raise self.unexpected(path, f"a number at splits.{TEST}.images", splits)
+        return int(test["images"])
 
     def manifest(self, name: str) -> dict[str, Any]:
-        """What the maps of a model are."""
+        """The manifest of a model's maps."""
         path = self.root / f"reports/exports/{name}.json"
         if not path.is_file():
             raise InputError(
-                self.label, expected=f"reports/exports/{name}.json of a finished run", found="no such file", hint=AGAIN
+                self.label, expected=f"reports/exports/{name}.json of a finished run", found="no such file", hint=RERUN
             )
         return read_manifest(path)
 
     def read(self, path: str, **parts: type) -> dict[str, Any]:
-        """A JSON file of git's, an object.
+        """Read a JSON object that Git tracks.
 
         Args:
-            path: below the root.
-            parts: what it must hold, and of which type: `models=list`.
+            path: relative to the root.
+            parts: required keys and the types of their values, such as `models=list`.
 
         Raises:
-            InputError: there is none, or it is cut or something else.
+            InputError: the file is missing, truncated, or has other content.
         """
         file = self.root / path
         if not file.is_file():
-            raise InputError(self.label, expected=f"{path} of a finished run", found="no such file", hint=AGAIN)
+            raise InputError(self.label, expected=f"{path} of a finished run", found="no such file", hint=RERUN)
         try:
-            value = json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_number)
+            value = json.loads(file.read_text(encoding="utf-8"), parse_constant=_reject_constant)
         except ValueError as error:
-            raise InputError(f"{self.label}: {path}", expected="JSON", found=error, hint=AGAIN) from error
+            raise InputError(
+                f"{self.label}: {path}", expected="JSON", found=f"invalid JSON ({error})", hint=RERUN
+            ) from error
         for part, kind in parts.items() if isinstance(value, dict) else ():
             if not isinstance(value.get(part), kind):
-                raise self.refusal(path, f"{NOUNS[kind]} under {part}", value.get(part))
+                raise self.unexpected(path, f"{JSON_TYPES[kind]} at {part}", value.get(part))
         if not isinstance(value, dict):
-            raise self.refusal(path, "an object", value)
+            raise self.unexpected(path, "an object", value)
         return value
 
-    def refusal(self, path: str, expected: str, found: object) -> InputError:
-        """What to raise where a file that was read holds something else."""
-        return InputError(f"{self.label}: {path}", expected=expected, found=json.dumps(found)[:40], hint=AGAIN)
+    def unexpected(self, path: str, expected: str, found: object) -> InputError:
+        """The error for a file with unexpected content."""
+        return InputError(f"{self.label}: {path}", expected=expected, found=json.dumps(found)[:40], hint=RERUN)
 
     @cached_property
     def prepared(self) -> Prepared:
         """The prepared data.
 
         Raises:
-            InputError: they are nowhere.
+            InputError: a file cannot be fetched.
         """
-        self._need(ALWAYS)
-        self._need([f"{PREPARED}/{name}" for name in self.read(f"{PREPARED}/audit.json", sha256=dict)["sha256"]])
+        self._fetch(PREPARED_FILES)
+        self._fetch([f"{PREPARED}/{name}" for name in self.read(f"{PREPARED}/audit.json", sha256=dict)["sha256"]])
         return load_prepared(self.root / PREPARED)
 
     def maps(self, name: str, arrays: Sequence[str]) -> Maps:
-        """The maps of a model, of which only the arrays that are named are brought and checked.
+        """The maps of a model; only the given arrays are fetched and checked.
 
         Raises:
-            InputError: one of them is nowhere, or not what the manifest pins.
+            InputError: an array cannot be fetched, or its SHA-256 is not the one in the manifest.
         """
         maps = Maps(self.root / f"data/cams/{name}", self.manifest(name))
-        # One journey for all: asking DVC takes longer than a small file does.
-        self._need([*(f"data/cams/{name}/{array}" for array in arrays), *ALWAYS])
+        # One call for all files: starting DVC takes longer than fetching a small file.
+        self._fetch([*(f"data/cams/{name}/{array}" for array in arrays), *PREPARED_FILES])
         for array in arrays:
-            check_array(maps.folder / array, maps.manifest["arrays"][array])
+            check_sha256(maps.folder / array, maps.manifest["arrays"][array]["sha256"])
         return maps
 
-    def _need(self, paths: Sequence[str]) -> None:
+    def _fetch(self, paths: Sequence[str]) -> None:
         missing, why = self.fetch(paths)
         if missing:
             raise InputError(
                 f"{missing[0]} of {self.label}",
-                expected="it here, in DVC's cache or its remote",
-                found=f"it nowhere{why}",
-                hint='run "dvc push" where it was made, or "dvc repro" in a checkout of that revision',
+                expected="the file here, in DVC's cache or in its remote",
+                found=f"none of them{why}",
+                hint='run "dvc push" on the machine that made it, or "dvc repro" in a checkout of that revision',
             )
 
 
-def _no_number(word: str) -> None:
-    raise ValueError(f"{word}, which no stage writes")
+def _reject_constant(word: str) -> None:
+    raise ValueError(f"{word} is not valid JSON")
 
 
-def _are_figures(tree: Any, depth: int = 0) -> bool:
-    """Whether these are numbers, by names and names within names."""
+def _are_metrics(tree: Any, depth: int = 0) -> bool:
+    """Whether a value is a nested dictionary of numbers, at least two levels deep."""
     if isinstance(tree, dict):
-        return all(_are_figures(value, depth + 1) for value in tree.values())
+        return all(_are_metrics(value, depth + 1) for value in tree.values())
     return depth > 1 and isinstance(tree, int | float)
 
 
 @contextmanager
-def side_of(root: Path, word: str) -> Iterator[Side]:
-    """Open the folder itself ("workspace") or a git revision, of which a picture of links stands in a scratch folder.
+def open_side(root: Path, version: str) -> Iterator[Side]:
+    """Open the workspace, or a Git revision, whose files are linked into a temporary folder.
+
+    Args:
+        root: the folder that contains dvc.yaml.
+        version: "workspace", or a revision.
 
     Raises:
-        InputError: no such revision, or no results in it.
+        InputError: unknown revision, or a revision without results.
     """
-    if word == WORKSPACE:
-        yield Side(WORKSPACE, root, partial(_bring_here, root))
+    if version == WORKSPACE:
+        yield Side(WORKSPACE, root, partial(_fetch_here, root))
         return
-    commit = resolve_revision(root, word)
+    commit = resolve_revision(root, version)
     with TemporaryDirectory(prefix="wheretolook-") as scratch:
         write_tracked(root, commit, "reports", Path(scratch))
-        yield Side(_label(word, commit), Path(scratch), _bring_revision(root, commit, Path(scratch)))
+        yield Side(_label(version, commit), Path(scratch), _fetch_revision(root, commit, Path(scratch)))
 
 
-def _bring_revision(root: Path, commit: str, folder: Path) -> Callable[[Sequence[str]], tuple[list[str], str]]:
-    # Where nothing changed, the lock need not be read.
+def _fetch_revision(root: Path, commit: str, folder: Path) -> Callable[[Sequence[str]], tuple[list[str], str]]:
+    # dvc.lock is read only if a file is needed.
     locked = cache(lambda: read_lock(root, commit))
     return lambda paths: link_cached(locked(), commit, paths, folder)
 
 
-def _bring_here(root: Path, paths: Sequence[str]) -> tuple[list[str], str]:
-    missing, why = bring([root / path for path in paths])
+def _fetch_here(root: Path, paths: Sequence[str]) -> tuple[list[str], str]:
+    missing, why = fetch_missing([root / path for path in paths])
     return [path.relative_to(root).as_posix() for path in missing], why
 
 
-def _label(word: str, commit: str) -> str:
-    return commit[:7] if commit.startswith(word) else f"{word} ({commit[:7]})"
+def _label(version: str, commit: str) -> str:
+    return commit[:7] if commit.startswith(version) else f"{version} ({commit[:7]})"

@@ -1,4 +1,4 @@
-"""Bounded attempts: what can heal is tried again after a growing pause, what cannot is not."""
+"""Timeouts and retries of downloads: retryable failures are retried with exponential backoff, others are not."""
 
 import http.client
 import io
@@ -18,18 +18,18 @@ from wheretolook.base.errors import InputError
 
 Result = TypeVar("Result")
 
-# No pause is longer, in seconds: a server that asks for more is left alone, and the user is told.
+# Longest pause in seconds. If a server's Retry-After is longer, the download fails at once and says so.
 LONGEST_PAUSE = 60.0
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How patient a download is.
+    """Timeout and retries of a download.
 
     Attributes:
-        timeout: seconds without an answer, or without progress, after which an attempt has failed.
-        retries: attempts after the first.
-        pause: seconds before the first retry; each further pause is twice as long, up to `LONGEST_PAUSE`.
+        timeout: seconds without a response, or without progress, after which an attempt fails.
+        retries: number of attempts after the first.
+        pause: seconds before the first retry; doubled before each further retry, up to `LONGEST_PAUSE`.
     """
 
     timeout: float
@@ -38,41 +38,43 @@ class Patience:
 
 
 class Failure(Exception):
-    """One attempt that failed: what was found, what to do about it, and whether waiting may help.
+    """One failed attempt.
 
     Attributes:
-        heals: another attempt may succeed (too many requests, a server's fault, a cut connection).
-        wait: seconds that the server asked to wait.
+        found: what went wrong, as a noun phrase.
+        hint: what the user can do about it.
+        retryable: whether another attempt may succeed (too many requests, a server error, a broken connection).
+        wait: seconds of the server's Retry-After header; 0 without one.
     """
 
-    def __init__(self, found: str, remedy: str, heals: bool = False, wait: float = 0.0) -> None:
+    def __init__(self, found: str, hint: str, retryable: bool = False, wait: float = 0.0) -> None:
         super().__init__(found)
-        self.found, self.remedy, self.heals, self.wait = found, remedy, heals, wait
+        self.found, self.hint, self.retryable, self.wait = found, hint, retryable, wait
 
 
 def attempt(once: Callable[[], Result], source: str, patience: Patience) -> Result:
-    """Call `once` until it succeeds, fails for good, or the retries are used up.
+    """Call `once` until it succeeds, fails with an error that is not retryable, or no retries are left.
+
+    Args:
+        once: makes one attempt; raises `Failure`.
+        source: what a message names.
+        patience: timeout, retries, pauses.
 
     Raises:
-        InputError: the last `Failure`, in words: the source, what was found, the remedy.
+        InputError: the last failure.
     """
-    for tried in range(1, patience.retries + 2):
+    for number in range(1, patience.retries + 2):
         try:
             return once()
         except Failure as failure:
-            pause = max(min(patience.pause * 2 ** (tried - 1), LONGEST_PAUSE), failure.wait)
-            if not failure.heals or tried > patience.retries or pause > LONGEST_PAUSE:
-                raise InputError(_in_words(source, failure, tried)) from failure
-            again = f"attempt {tried + 1} in {pause:.1f} s"
-            print(redacted(f"{source}: {failure.found}; {again}"), file=sys.stderr)
+            pause = max(min(patience.pause * 2 ** (number - 1), LONGEST_PAUSE), failure.wait)
+            if not failure.retryable or number > patience.retries or pause > LONGEST_PAUSE:
+                attempts = f" after {number} attempts" if number > 1 else ""
+                wait = f" (Retry-After: {failure.wait:.0f} s)" if failure.wait > LONGEST_PAUSE else ""
+                raise InputError(source, "a file", f"{failure.found}{attempts}{wait}", failure.hint) from failure
+            print(redacted(f"{source}: {failure.found}; attempt {number + 1} in {pause:.1f} s"), file=sys.stderr)
             time.sleep(pause)
     raise AssertionError("the last attempt returns or raises")
-
-
-def _in_words(source: str, failure: Failure, tried: int) -> str:
-    times = f", in {tried} attempts" if tried > 1 else ""
-    asked = f" (the server asks to wait {failure.wait:.0f} s)" if failure.wait > LONGEST_PAUSE else ""
-    return f"{source}: expected the file, found {failure.found}{times}{asked}; {failure.remedy}"
 
 
 _lock = threading.Lock()
@@ -81,11 +83,11 @@ _users = 0
 
 @contextmanager
 def header_deadline() -> Iterator[None]:
-    """Within the block, the status line and the headers of each response must arrive within the time-out as a whole.
+    """Within the block, status line and headers of each response must arrive within the timeout in total.
 
-    This holds for every connection of urllib3: those of requests, those of gdown, and through a proxy. The class that
-    reads a response is an attribute of the connection class of `http.client`; it is set on urllib3's here, and taken
-    off where the last block ends.
+    The timeout of requests is per read, so that a server which sends single bytes never exceeds it. This applies to all
+    connections of urllib3: of requests, of gdown, and through a proxy. It sets the attribute `response_class` of
+    urllib3's connection class, and removes it when the last block ends.
     """
     global _users
     connection: Any = urllib3.connection.HTTPConnection
@@ -102,7 +104,7 @@ def header_deadline() -> Iterator[None]:
 
 
 class _Response(http.client.HTTPResponse):
-    """A response that raises TimeoutError once its headers take longer than the time-out of its socket."""
+    """A response that raises TimeoutError if its headers take longer than the timeout of its socket."""
 
     def __init__(self, sock: socket.socket, *rest: Any, **named: Any) -> None:
         super().__init__(sock, *rest, **named)
@@ -115,7 +117,7 @@ class _Response(http.client.HTTPResponse):
 
 
 class _Timed(io.RawIOBase):
-    """The bytes of a socket; until `stop`, all reads together take no longer than one may."""
+    """The bytes of a socket. Until `stop`, the timeout applies to all reads together."""
 
     def __init__(self, sock: socket.socket, raw: io.RawIOBase) -> None:
         super().__init__()
@@ -135,7 +137,7 @@ class _Timed(io.RawIOBase):
         return self._raw.readinto(buffer)
 
     def stop(self) -> None:
-        """The headers are here: from now on the time-out is of each read again."""
+        """The headers are complete: from now on the timeout applies to each read."""
         if self._deadline is not None:
             self._deadline = None
             self._sock.settimeout(self._timeout)

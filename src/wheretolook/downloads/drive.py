@@ -1,4 +1,4 @@
-"""How long gdown may be silent, and how long it waits between its own retries."""
+"""Downloads of Google Drive files by gdown: timeout, retries, and the reason of a failure from Drive's pages."""
 
 import importlib
 import threading
@@ -13,6 +13,7 @@ from tqdm import tqdm
 from wheretolook.downloads.attempts import LONGEST_PAUSE, Failure, Patience, attempt, header_deadline
 from wheretolook.downloads.drive_links import read_drive_link
 from wheretolook.downloads.http import (
+    RAISE_TIMEOUT,
     RUN_AGAIN,
     check_reserve,
     check_space,
@@ -24,21 +25,22 @@ from wheretolook.downloads.http import (
 )
 
 
-class Watch(threading.Event):
-    """What gdown takes as its way to be cancelled: an event, set here when no block came for some seconds.
+class StallTimer(threading.Event):
+    """Cancels a gdown download when no block arrives for some seconds: the event that gdown takes as `cancel`.
 
-    gdown's own time-out is of a single read, which a server that drips never exceeds. Between its retries gdown waits
-    on this event; so it is known how often it retried, and the pauses are those of every other download.
+    gdown's own timeout applies to a single read, and a server that sends single bytes never exceeds it. gdown waits on
+    this event between its retries, so the retries can be counted, and the pauses are those of other downloads.
 
     Attributes:
-        seconds: without a block, after which the download is cancelled; several answers may have to come before.
-        retried: how often gdown tried again.
+        seconds: without a block, after which the download is cancelled. Twice the timeout, since gdown may need
+            several responses before the first block.
+        retries: number of retries by gdown.
     """
 
     def __init__(self, patience: Patience) -> None:
         super().__init__()
         self.seconds = 2 * patience.timeout
-        self.retried = 0
+        self.retries = 0
         self._pause = patience.pause
         self._counting = threading.Condition()
         self._deadline: float | None = None
@@ -47,25 +49,25 @@ class Watch(threading.Event):
         self._thread = threading.Thread(target=self._count, daemon=True)
 
     def restart(self) -> None:
-        """A block came: count the seconds from now on."""
+        """Start counting again: a block has arrived."""
         self._move(time.monotonic() + self.seconds)
 
     def stop(self) -> None:
-        """Count no longer."""
+        """Stop counting."""
         self._move(None)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Pause before a retry; `timeout`, which gdown draws at random, is not what decides."""
+        """Pause before a retry; ignores `timeout`, which gdown draws at random."""
         self.stop()
-        pause = min(self._pause * 2**self.retried, LONGEST_PAUSE)
-        self.retried += 1
+        pause = min(self._pause * 2**self.retries, LONGEST_PAUSE)
+        self.retries += 1
         cancelled = super().wait(pause)
         self.restart()
         return cancelled
 
     def _move(self, deadline: float | None) -> None:
         with self._counting:
-            # The thread wakes by itself at the earlier deadline, and then sees the later one.
+            # No need to wake the thread for a later deadline: it wakes at the earlier one and reads the new one.
             wake = self._deadline is None or deadline is None
             self._deadline = deadline
             if wake:
@@ -80,7 +82,7 @@ class Watch(threading.Event):
                     return
                 self._counting.wait(left)
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> "StallTimer":
         self.restart()
         self._thread.start()
         return self
@@ -92,24 +94,24 @@ class Watch(threading.Event):
         self._thread.join()
 
 
-# Words of Drive's own pages, in lower case.
+# Phrases of Drive's HTML pages, in lower case.
 QUOTA = ("quota exceeded", "too many users have viewed", "download quota")
 PRIVATE = ("you need access", "request access", "need permission", "sign in to continue", "accounts.google.com")
 MISSING = ("does not exist", "file not found", "error 404", "in the owner's trash")
 LONGEST_PAGE = 1 << 20
-PAGE = "an HTML page in place of the file"
+PAGE = "an HTML page"
 
 
 def page_failure(identifier: str, patience: Patience) -> Failure:
-    """Ask for a Drive file once more, and tell by the status and the words of the page why it isn't given."""
+    """Why a Drive file cannot be downloaded, from status and text of one more response."""
     return _failure(f"https://drive.google.com/uc?id={identifier}", patience)
 
 
 def folder_failure(identifier: str, patience: Patience) -> Failure:
-    """The same for the page that lists a folder."""
+    """Why a Drive folder cannot be listed, from status and text of one more response."""
     failure = _failure(f"https://drive.google.com/embeddedfolderview?id={identifier}", patience)
-    # Asked for again, the list came: it was a passing fault.
-    return Failure("no list of the folder", "run it again", heals=True) if failure.found == PAGE else failure
+    # This time the list arrived: the failure was temporary.
+    return Failure("no listing of the folder", "run it again", retryable=True) if failure.found == PAGE else failure
 
 
 def _failure(link: str, patience: Patience) -> Failure:
@@ -119,28 +121,28 @@ def _failure(link: str, patience: Patience) -> Failure:
             header_deadline(),
             requests.get(link, headers=headers, stream=True, timeout=patience.timeout) as response,
         ):
-            if failure := _by_status(response):
+            if failure := _drive_status_failure(response):
                 return failure
             if "Content-Disposition" in response.headers:
-                return Failure("a page in place of the file, and the file right after", "run it again", heals=True)
-            return _by_words(_words(response, patience.timeout))
+                return Failure("an HTML page first, and then the file", "run it again", retryable=True)
+            return _page_text_failure(_page_text(response, patience.timeout))
     except requests.RequestException as error:
         return network_failure(error, link)
 
 
-def _by_status(response: requests.Response) -> Failure | None:
+def _drive_status_failure(response: requests.Response) -> Failure | None:
     if response.status_code in (401, 403) or urlsplit(response.url).hostname == "accounts.google.com":
         return _private()
     if response.status_code in (404, 410):
         return _missing()
     if response.status_code == 429:
-        remedy = "wait an hour, or run it from another address; Drive counts downloads by address"
-        return Failure("Drive throttling this address (HTTP 429)", remedy, True, retry_after(response))
+        hint = "wait an hour, or run it on another network: Drive limits downloads by IP address"
+        return Failure("HTTP 429 (too many requests)", hint, True, retry_after(response))
     return status_failure(response)
 
 
-def _words(response: requests.Response, seconds: float) -> str:
-    """As much of a page as comes in that time, in lower case."""
+def _page_text(response: requests.Response, seconds: float) -> str:
+    """The page in lower case, as far as it arrives in `seconds`."""
     text, began = b"", time.monotonic()
     try:
         while len(text) < LONGEST_PAGE and time.monotonic() - began < seconds:
@@ -148,36 +150,35 @@ def _words(response: requests.Response, seconds: float) -> str:
                 break
             text += block
     except urllib3.exceptions.HTTPError:
-        pass  # what came is enough, or there is nothing to tell by
+        pass  # a partial page is used as it is
     return text.decode("utf-8", errors="replace").lower()
 
 
-def _by_words(words: str) -> Failure:
-    if any(sign in words for sign in QUOTA):
-        remedy = "wait a day, or copy the file to another Drive account and use the copy's id (sha256 stays)"
-        return Failure("its download quota used up", remedy)
-    if any(sign in words for sign in PRIVATE):
+def _page_text_failure(text: str) -> Failure:
+    if any(phrase in text for phrase in QUOTA):
+        hint = "wait a day, or copy the file to another Drive account and use its id (same sha256)"
+        return Failure("an exceeded download quota", hint)
+    if any(phrase in text for phrase in PRIVATE):
         return _private()
-    if any(sign in words for sign in MISSING):
+    if any(phrase in text for phrase in MISSING):
         return _missing()
-    return Failure(PAGE, "open the link in a browser; is it a file, and shared?")
+    return Failure(PAGE, "open the link in a browser: it may not be a file, or not be shared")
 
 
 def _private() -> Failure:
-    remedy = "ask its owner to set General access to 'Anyone with the link'"
-    return Failure("a private file", remedy)
+    return Failure("a private file", "ask its owner to set General access to 'Anyone with the link'")
 
 
 def _missing() -> Failure:
-    remedy = "check the id; the file may be deleted, and a folder is given by its link, …/drive/folders/ID"
-    return Failure("no such file (HTTP 404)", remedy)
+    hint = "check the id: the file may be deleted; for a folder, give its link, …/drive/folders/ID"
+    return Failure("no such file (HTTP 404)", hint)
 
 
 BLOCK = 1 << 16
 
 
 def drive_id(source: str) -> str:
-    """The id of the file that a Google Drive link leads to; '' for any other source, a folder among them."""
+    """The id of the file that a Google Drive link leads to; '' for a folder's link or any other source."""
     link = read_drive_link(source)
     return "" if link is None or link.kind == "folder" else link.identifier
 
@@ -188,19 +189,18 @@ def drive_link(identifier: str) -> str:
 
 
 def drive_file(identifier: str, folder: Path, patience: Patience) -> bool:
-    """Bring a file of Google Drive, in as many attempts as `patience` allows, each going on where the last one ended.
+    """Download a file of Google Drive; each attempt resumes where the previous one ended.
 
     Args:
         identifier: the file's id.
-        folder: holds what came so far, as gdown names it, and in the end `content`.
-        patience: time-out, retries, pauses.
+        folder: holds the partial download under gdown's name, and finally `content`.
+        patience: timeout, retries, pauses.
 
     Returns:
-        Whether `folder/content` was joined of more than one piece. Its bytes are not to be believed before they
-        were hashed.
+        Whether `folder/content` consists of more than one part. Verify its hash: the parts may be of two versions.
 
     Raises:
-        InputError: quota, private, missing, throttled, no network, too slow, cut short, no space; with what to do.
+        InputError: quota exceeded, private, missing, too many requests, no connection, timeout, incomplete, disk full.
     """
     with header_deadline():
         return attempt(lambda: _attempt(identifier, folder, patience), drive_link(identifier), patience)
@@ -210,17 +210,17 @@ def _attempt(identifier: str, folder: Path, patience: Patience) -> bool:
     import gdown
 
     before = _kept(folder)
-    watch = Watch(patience)
+    timer = StallTimer(patience)
     try:
-        _download(identifier, folder, patience, watch)
+        _download(identifier, folder, patience, timer)
     except gdown.exceptions.FileURLRetrievalError as error:
         raise page_failure(identifier, patience) from error
     except gdown.exceptions.DownloadCancelled as error:
-        found = f"a server too slow or silent: no block in {watch.seconds:g} s"
-        raise Failure(found, f"{RUN_AGAIN}, or raise `timeout`", heals=True) from error
+        found = f"a timeout: no data for {timer.seconds:g} s"
+        raise Failure(found, RAISE_TIMEOUT, retryable=True) from error
     except gdown.exceptions.DownloadError as error:
         _drop_stuck(folder, before)
-        raise _cut_short(error, drive_link(identifier), watch.retried, patience.retries) from error
+        raise _incomplete(error, drive_link(identifier), timer.retries, patience.retries) from error
     except requests.HTTPError as error:
         raise page_failure(identifier, patience) from error
     except requests.RequestException as error:
@@ -228,22 +228,22 @@ def _attempt(identifier: str, folder: Path, patience: Patience) -> bool:
     except OSError as error:
         raise disk_failure(error, folder) or error from error
     except (KeyError, ValueError, TypeError, AssertionError) as error:
-        # gdown reads headers and forms as Drive sends them; an answer of another make ends in one of these.
-        raise Failure("an answer that is not Drive's", "open the link in a browser; update gdown") from error
-    return before > 0 or watch.retried > 0
+        # gdown raises these if headers or forms of the response are not in Drive's format.
+        raise Failure("an unknown response", "open the link in a browser, and update gdown") from error
+    return before > 0 or timer.retries > 0
 
 
-def _download(identifier: str, folder: Path, patience: Patience, watch: Watch) -> None:
+def _download(identifier: str, folder: Path, patience: Patience, timer: StallTimer) -> None:
     import gdown
 
-    # A cut connection costs the block that it cut. gdown reads half a megabyte at a time: for a model of some
-    # megabytes and five cuts that is a quarter of it, sent twice.
-    importlib.import_module("gdown.download").CHUNK_SIZE = BLOCK
+    # A broken connection loses the current block. gdown's blocks of 512 KiB would send a quarter of a small model
+    # twice if the connection broke five times.
+    vars(importlib.import_module("gdown.download"))["CHUNK_SIZE"] = BLOCK
     reserve = reserve_of(folder)
-    with tqdm(desc=identifier, unit="B", unit_scale=True, leave=False, disable=None) as bar, watch:
+    with tqdm(desc=identifier, unit="B", unit_scale=True, leave=False, disable=None) as bar, timer:
 
         def advance(so_far: int, total: int | None) -> None:
-            watch.restart()
+            timer.restart()
             if bar.total is None and total is not None:
                 bar.total = total
                 check_space(folder, total - so_far)
@@ -254,35 +254,35 @@ def _download(identifier: str, folder: Path, patience: Patience, watch: Watch) -
         gdown.download(
             id=identifier,
             output=str(folder / "content"),
-            quiet=True,  # its own bar is drawn where there is no terminal, too
-            use_cookies=False,  # they would be written into the home folder
+            quiet=True,  # gdown draws its own bar even without a terminal
+            use_cookies=False,  # gdown would write them into the home folder
             resume=True,
             timeout=patience.timeout,
-            # These are for cut connections, and go on from the very byte; answers like 429 are for the attempts here.
+            # gdown retries broken connections, resuming at the exact byte; `attempt` retries responses like 429.
             retries=patience.retries,
-            cancel=watch,
+            cancel=timer,
             progress=advance,
         )
 
 
 def _kept(folder: Path) -> int:
-    """Bytes of earlier attempts."""
+    """Bytes of partial downloads."""
     return sum(path.stat().st_size for path in folder.glob("content*.part"))
 
 
 def _drop_stuck(folder: Path, before: int) -> None:
-    # A server that doesn't go on from the kept part would refuse it for ever: begin anew.
+    """Remove a partial download that did not grow: a server that cannot resume it would fail every time."""
     if before and _kept(folder) == before:
         for path in folder.glob("content*.part"):
             path.unlink()
 
 
-def _cut_short(error: Exception, link: str, retried: int, retries: int) -> Failure:
+def _incomplete(error: Exception, link: str, retried: int, retries: int) -> Failure:
     cause = error.__cause__
     if isinstance(cause, requests.exceptions.ConnectionError | requests.exceptions.Timeout):
         failure = network_failure(cause, link)
     else:
-        failure = Failure("a file cut short", RUN_AGAIN, heals=True)
+        failure = Failure("an incomplete download", RUN_AGAIN, retryable=True)
     if retries and retried == retries:
-        return Failure(f"{failure.found}, in {retried + 1} attempts", failure.remedy)
+        return Failure(f"{failure.found} after {retried + 1} attempts", failure.hint)
     return failure

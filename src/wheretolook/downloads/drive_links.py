@@ -1,4 +1,4 @@
-"""Links of Google Drive, as a browser, a phone, a mail and the share dialog give them."""
+"""Parsing of Google Drive links, as copied from a browser, a phone, an email or the share dialog."""
 
 import re
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ class DriveLink:
     """What a link of Google Drive leads to.
 
     Attributes:
-        kind: "file", "folder" or "document" (one of Google's own, which has no bytes).
+        kind: "file", "folder" or "document" (of Google Docs and the like, which has no bytes).
         identifier: its id.
-        resource_key: a second key, which links of files from before 2021 need; empty for others.
+        resource_key: a second key that links to files from before 2021 need; empty for others.
     """
 
     kind: str
@@ -29,7 +29,7 @@ class DriveLink:
 
 
 def read_drive_link(source: str) -> DriveLink | None:
-    """The file or folder that a link leads to; None for any other source, as a path or another host's address."""
+    """The file or folder that a link leads to; None for any other source, such as a path or a URL of another host."""
     if not source.lower().startswith(("https://", "http://")):
         return None
     try:
@@ -41,15 +41,15 @@ def read_drive_link(source: str) -> DriveLink | None:
         return None
     query = parse_qs(parts.query)
     resource_key = query.get("resourcekey", [""])[0]
-    # /a/DOMAIN/ and /u/0/ name an account, and not what is there.
+    # /a/DOMAIN/ and /u/0/ name an account, not the file.
     path = re.sub(r"^/(?:a/[^/]+/)?(?:u/\d+/)?", "/", parts.path).rstrip("/") or "/"
     for kind, pattern in (("folder", _FOLDER), ("file", _FILE)):
         if match := pattern.fullmatch(path):
             return DriveLink(kind, match[1], resource_key)
     if match := _DOCUMENT.fullmatch(path):
         return DriveLink("document", match[2], resource_key)
-    kind, identifiers = _BY_QUERY.get(path), query.get("id", [])
-    return DriveLink(kind, identifiers[0], resource_key) if kind and len(identifiers) == 1 else None
+    queried, identifiers = _BY_QUERY.get(path), query.get("id", [])
+    return DriveLink(queried, identifiers[0], resource_key) if queried and len(identifiers) == 1 else None
 
 
 def folder_link(identifier: str) -> str:

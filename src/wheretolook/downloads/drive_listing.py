@@ -1,4 +1,4 @@
-"""What stands in a folder of Google Drive, folders within folders included."""
+"""Listing of a Google Drive folder and its subfolders."""
 
 from difflib import get_close_matches
 from functools import partial
@@ -12,29 +12,27 @@ from wheretolook.downloads.drive_links import DriveLink, folder_link, read_drive
 from wheretolook.downloads.http import network_failure
 
 FOLDER = "application/vnd.google-apps.folder"
-# Documents, sheets and the like, which have no bytes of their own.
+# Google Docs, Sheets and the like, which have no bytes.
 NATIVE = "application/vnd.google-apps."
 
 
 def list_drive_folder(identifier: str, source: str, patience: Patience) -> dict[str, str]:
-    """Path to id of every file below a folder of Drive; Google's own documents are left out.
+    """Path and id of every file below a Drive folder, without Google Docs and the like.
 
     Args:
         identifier: the folder's id.
         source: its link, for messages.
-        patience: of each page.
+        patience: timeout and retries for each page.
 
     Raises:
-        InputError: a page can't be had, the folder is empty, stands inside itself, or holds two files of one name.
+        InputError: a page cannot be loaded, or the folder is empty, contains itself, or has two files of one name.
     """
     files: dict[str, str] = {}
     waiting, seen = [("", identifier)], set()
     while waiting:
         parent, folder = waiting.pop(0)
         if folder in seen:
-            raise InputError(
-                source, expected="folders within folders", found=f"{parent!r} inside itself", hint="give another"
-            )
+            raise InputError(source, "a folder", f"{parent!r} inside itself", "give another folder")
         seen.add(folder)
         for child, name, kind in attempt(partial(_children, folder, patience), source, patience):
             path = f"{parent}{name.replace('/', '_')}"
@@ -43,22 +41,21 @@ def list_drive_folder(identifier: str, source: str, patience: Patience) -> dict[
             elif kind.startswith(NATIVE):
                 continue
             elif path in files:
-                raise InputError(source, expected="one file of each name", found=f"two of {path!r}", hint="rename one")
+                raise InputError(source, "unique file names", f"two files {path!r}", "rename one of them")
             else:
                 files[path] = child
     if not files:
-        raise InputError(
-            source, expected="a folder with files", found="none", hint="share it with 'Anyone with the link'"
-        )
+        hint = "set General access of the folder to 'Anyone with the link'"
+        raise InputError(source, "a folder with files", "an empty or private folder", hint)
     return files
 
 
 def _children(identifier: str, patience: Patience) -> list[tuple[str, str, str]]:
-    """(id, name, type) of what stands in one folder."""
+    """(id, name, type) of each item in one folder."""
     import gdown
 
-    # gdown's public function walks the whole tree in one go: without an end where a folder stands in itself, without
-    # a retry, and without a word on which folder failed. The page itself is read by the part of it that reads one.
+    # gdown's public function walks the whole tree: endlessly if a folder contains itself, without retries, and
+    # without naming the folder that failed. Its private function reads a single page.
     from gdown.download_folder import _parse_embedded_folder_view as read_page
 
     try:
@@ -75,10 +72,10 @@ _SHOWN = 20
 
 
 def folder_address(folder: str) -> str:
-    """The link of a folder that is given by its id, or by any link to it.
+    """The link of a folder, from its id or any link to it.
 
     Raises:
-        InputError: a link of something else.
+        InputError: the link is not of a folder.
     """
     if "/" not in folder:
         return folder_link(folder)
@@ -91,15 +88,15 @@ def folder_address(folder: str) -> str:
 
 
 def file_in_folder(folder: str, file: str, patience: Patience) -> str:
-    """The id of a file in a folder of Drive.
+    """The id of a file in a Drive folder.
 
     Args:
         folder: the folder's link.
-        file: its path in there, "best.pt" or "run 2/best.pt".
-        patience: of each page of the list.
+        file: path inside the folder, such as "best.pt" or "run 2/best.pt".
+        patience: timeout and retries for each page of the listing.
 
     Raises:
-        InputError: the folder can't be listed, or holds no such file; the message lists those that it holds.
+        InputError: the folder cannot be listed, or has no such file; then `found` lists its files.
     """
     link = read_drive_link(folder)
     assert link is not None
@@ -111,33 +108,33 @@ def file_in_folder(folder: str, file: str, patience: Patience) -> str:
         folder,
         f"a file named {file!r}",
         _listed(list(files)),
-        f"Did you mean {near[0]!r}?" if near else "Name one of them by `file`",
+        f"Did you mean {near[0]!r}?" if near else "Set `file` to one of them",
     )
 
 
 def folder_instead(source: str, setting: str, link: DriveLink, patience: Patience) -> InputError:
-    """The error for a folder's link where a file is expected, with an entry to paste for each model that it holds.
+    """The error for a folder's link where a file is expected; its hint has an entry to paste for each model file.
 
     Args:
         source: the link.
-        setting: the parameter that holds the SHA-256, such as "drive.last-9.sha256".
-        link: what the link leads to.
-        patience: of each page of the list.
+        setting: the parameter of the SHA-256, such as "drive.last-9.sha256".
+        link: the parsed link.
+        patience: timeout and retries for each page of the listing.
     """
     expected = "the link of a file"
     try:
         files = list(list_drive_folder(link.identifier, source, patience))
-    except InputError:  # not shared, or no network: that it is a folder is said all the same
-        return InputError(source, expected, "that of a folder", "Open it, and share the file")
+    except InputError:  # private, or no connection: report the folder anyway
+        return InputError(source, expected, "the link of a folder", "Open the folder, and copy the link of the file")
     if not setting.startswith("drive."):
-        return InputError(source, expected, f"that of a folder with {_listed(files)}", "Give the file's link")
+        return InputError(source, expected, f"the link of a folder with {_listed(files)}", "Give the link of the file")
     models = [file for file in files if file.lower().endswith(MODEL_SUFFIXES)] or files
     entries = "\n".join(f'    folder: {link.identifier}\n    file: "{file}"' for file in models[:_SHOWN])
     return InputError(
         source,
         expected,
-        f"that of a folder with {_listed(files)}",
-        f"In place of url, give folder and file, as one of:\n{entries}",
+        f"the link of a folder with {_listed(files)}",
+        f"Replace url by folder and file, as in one of:\n{entries}",
     )
 
 

@@ -1,4 +1,4 @@
-"""Files that came from outside, kept by their content: what was once fetched needs no network again."""
+"""Files from outside, verified by SHA-256 and kept in a content-addressed cache, so that none is downloaded twice."""
 
 import os
 import re
@@ -20,16 +20,16 @@ from wheretolook.downloads.http import download
 
 @dataclass(frozen=True)
 class ContentCache:
-    """A folder of files named by their SHA-256, beside the partial downloads of what is not there yet."""
+    """A folder of files named by their SHA-256, with the partial downloads beside them."""
 
     folder: Path
 
     def path(self, digest: str) -> Path:
-        """Where the content with this SHA-256 stands, or would stand."""
+        """Path of the file with this SHA-256, whether it exists or not."""
         return self.folder / "content" / digest[:2] / digest
 
     def get(self, digest: str) -> Path | None:
-        """The file with this SHA-256, or None. Its bytes are hashed again; a file that was altered is dropped."""
+        """The file with this SHA-256, or None. The file is hashed again, and removed if it was changed."""
         path = self.path(digest)
         if not path.is_file():
             return None
@@ -39,21 +39,21 @@ class ContentCache:
         return path
 
     def put(self, scratch: Path) -> Path:
-        """Move a finished file of the same file system into the cache, under the SHA-256 of what it really holds."""
+        """Move a finished file of the same file system into the cache, under its SHA-256."""
         path = self.path(sha256_of(scratch))
         path.parent.mkdir(parents=True, exist_ok=True)
         with scratch.open("rb") as written:
             os.fsync(written.fileno())
-        # Read-only: a link or a careless tool must not change what the name vouches for.
+        # Read-only, so that no tool changes the content behind its hash, through a link for instance.
         scratch.chmod(0o444)
         return scratch.replace(path)
 
     @contextmanager
     def partial(self, source: str, digest: str) -> Iterator[Path]:
-        """A folder for the unfinished download of `source`, the same one next time; one process at a time holds it.
+        """The folder of the partial download of `source`, locked by one process at a time.
 
-        Keyed by the source and the SHA-256 that is wanted, so that a resumed download never continues other bytes.
-        The folder outlives an error, so that the next attempt resumes; it is removed on success.
+        Its name is a hash of the source and the pinned SHA-256, so that a download is never resumed with other bytes.
+        After an error the folder is kept for the next attempt; on success it is removed.
         """
         from filelock import FileLock
 
@@ -70,13 +70,13 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class PinnedFile:
-    """What is to be brought.
+    """A file to obtain, pinned by its SHA-256.
 
     Attributes:
         source: a path, an http(s) URL, or a Google Drive link.
-        sha256: of its content, 64 hexadecimal digits; '' where it isn't known yet.
-        setting: the parameter that holds the SHA-256, for messages: "drive.last-9.sha256".
-        file: of a source that is a folder of Google Drive, the path of the file in there; else empty.
+        sha256: of its content, 64 hexadecimal digits; '' if not known yet.
+        setting: the parameter of the SHA-256, for messages: "drive.last-9.sha256".
+        file: if the source is a Google Drive folder, the path of the file inside it; else empty.
     """
 
     source: str
@@ -86,70 +86,75 @@ class PinnedFile:
 
     @property
     def shown(self) -> str:
-        """What a message calls it."""
+        """The name in messages."""
         return f"{self.file} in {self.source}" if self.file else self.source
 
 
-def obtain(wanted: PinnedFile, cache: Path, patience: Patience) -> Path:
-    """Bring a file, or find it in the cache.
+def obtain(pinned: PinnedFile, cache: Path, patience: Patience) -> Path:
+    """Download a file, unless the cache has it.
 
     Args:
-        wanted: where it is, and which bytes it must hold.
-        cache: folder of the content cache; what is there needs no network.
-        patience: of the download.
+        pinned: the source and its SHA-256.
+        cache: folder of the content cache; a cached file needs no network.
+        patience: timeout and retries of the download.
 
     Returns:
-        Path of a file whose SHA-256 is the wanted one: in the cache, or the local path itself. Not to be changed.
+        Path of the file with the pinned SHA-256: in the cache, or the local path itself. Do not modify it.
 
     Raises:
-        InputError: it can't be had, or holds other bytes, or no SHA-256 is given (then the one seen is in the message).
+        InputError: the file cannot be obtained, has another SHA-256, or no SHA-256 is pinned (the hint has the actual
+            one).
     """
-    check_digest(wanted)
+    check_digest(pinned)
     store = ContentCache(cache)
-    if found := store.get(wanted.sha256):
+    if found := store.get(pinned.sha256):
         return found
-    if not is_remote(wanted.source):
-        return _local(wanted)
-    _check_address(wanted.source)
-    with store.partial(wanted.shown, wanted.sha256) as folder:
-        # Another process may have brought it while this one waited for the folder.
-        return store.get(wanted.sha256) or _verified(_transfer(wanted, folder, patience), wanted, store)
+    if not is_remote(pinned.source):
+        return _local(pinned)
+    _check_address(pinned.source)
+    with store.partial(pinned.shown, pinned.sha256) as folder:
+        # Another process may have downloaded it while this one waited for the lock.
+        return store.get(pinned.sha256) or _verified(_transfer(pinned, folder, patience), pinned, store)
 
 
 def is_remote(source: str) -> bool:
-    """Whether a source is reached by http(s)."""
+    """Whether a source is an http(s) URL."""
     return source.lower().startswith(("http://", "https://"))
 
 
-def check_digest(wanted: PinnedFile) -> None:
-    """Refuse a pinned SHA-256 that can't be one.
+def check_digest(pinned: PinnedFile) -> None:
+    """Check the syntax of a pinned SHA-256.
 
     Raises:
-        InputError: neither empty nor 64 hexadecimal digits.
+        InputError: it is neither empty nor 64 hexadecimal digits in lower case.
     """
-    if wanted.sha256 and not DIGEST.fullmatch(wanted.sha256):
+    if pinned.sha256 and not DIGEST.fullmatch(pinned.sha256):
         raise InputError(
-            wanted.setting,
-            expected="the 64 hexadecimal digits of a SHA-256, in lower case",
-            found=f"{wanted.sha256!r}",
-            hint="leave it out, and a run will say the one it sees",
+            pinned.setting,
+            expected="a SHA-256, 64 hexadecimal digits in lower case",
+            found=f"{pinned.sha256!r}",
+            hint="leave it out, and a run prints the actual one",
         )
 
 
-def wrong_digest(wanted: PinnedFile, seen: str, what: str = "file") -> InputError:
-    """The refusal of content that isn't the pinned one, or isn't pinned at all: ready to paste."""
-    paste = f"`{wanted.setting.rpartition('.')[2]}: {seen}`"
-    if not wanted.sha256:
-        return InputError(
-            f"{wanted.shown}: expected its SHA-256 in {wanted.setting}, found none; the {what} that came has {seen}. "
-            f"If you trust the source, write {paste} in params.yaml and run it again"
-            + (" (no second download is needed)" if is_remote(wanted.source) else "")
-        )
+def wrong_digest(pinned: PinnedFile, seen: str, what: str = "file") -> InputError:
+    """The error for content with another SHA-256 than the pinned one, or without a pinned one.
+
+    Args:
+        pinned: the file.
+        seen: SHA-256 of the content.
+        what: the noun in the message.
+    """
+    line = f"`{pinned.setting.rpartition('.')[2]}: {seen}`"
+    if not pinned.sha256:
+        cached = " (it is not downloaded again)" if is_remote(pinned.source) else ""
+        hint = f"The {what} has SHA-256 {seen}: if you trust it, write {line} in params.yaml and run again{cached}"
+        return InputError(pinned.shown, f"its SHA-256 in {pinned.setting}", "none", hint)
     return InputError(
-        wanted.shown,
-        expected=f"the SHA-256 {wanted.sha256} ({wanted.setting})",
-        found=f"{seen}: the {what} was changed, or is another one. Ask who shared it",
-        hint=f"to accept the new one on purpose, write {paste} in params.yaml",
+        pinned.shown,
+        expected=f"SHA-256 {pinned.sha256} ({pinned.setting})",
+        found=seen,
+        hint=f"The {what} has changed, or is another one: ask who shared it. To accept it, write {line} in params.yaml",
     )
 
 
@@ -159,59 +164,57 @@ def _check_address(source: str) -> None:
     except ValueError:
         host = None
     if not host:
-        raise InputError(
-            source, expected="an address like https://host/path/file", found="no host in it", hint="copy it anew"
-        )
+        raise InputError(source, "a URL such as https://host/path/file", "no host", "copy the URL again")
 
 
-def _local(wanted: PinnedFile) -> Path:
-    path = Path(wanted.source)
+def _local(pinned: PinnedFile) -> Path:
+    path = Path(pinned.source)
     if not path.is_file():
-        found = "a folder" if path.is_dir() else "nothing there"
+        found = "a folder" if path.is_dir() else "no such file"
         raise InputError(f"{path}", "a file", f"{found}{where(path)}", "check the path, or give an https:// link")
     if not path.stat().st_size:
-        raise InputError(f"{path}", "a file with content", "an empty one", "copy it here again")
-    if (seen := sha256_of(path)) != wanted.sha256:
-        raise wrong_digest(wanted, seen)
+        raise InputError(f"{path}", "a file with content", "an empty file", "copy it again")
+    if (seen := sha256_of(path)) != pinned.sha256:
+        raise wrong_digest(pinned, seen)
     return path
 
 
-def _transfer(wanted: PinnedFile, folder: Path, patience: Patience) -> Path:
-    """Bring a remote file into `folder`; a joined one that isn't what was pinned, once more and in one piece.
+def _transfer(pinned: PinnedFile, folder: Path, patience: Patience) -> Path:
+    """Download a remote file into `folder`.
 
-    Two halves may be of two versions: only a download in one piece can tell a changed file from that.
+    A resumed download with a wrong SHA-256 is repeated in one piece: its parts may have been of two versions.
     """
     from wheretolook.downloads.drive import drive_file, drive_id
     from wheretolook.downloads.drive_listing import file_in_folder, folder_instead
 
     content = folder / "content"
-    link = read_drive_link(wanted.source)
-    if link is not None and link.kind == "folder" and not wanted.file:
-        raise folder_instead(wanted.source, wanted.setting, link, patience)
+    link = read_drive_link(pinned.source)
+    if link is not None and link.kind == "folder" and not pinned.file:
+        raise folder_instead(pinned.source, pinned.setting, link, patience)
     if link is not None and link.kind == "document":
         raise InputError(
-            wanted.source,
+            pinned.source,
             "the link of a file",
-            "one of Google's own documents, which has no bytes",
-            "Give the link of the file: in Drive, right-click it, Share, Copy link",
+            "a Google document, which is not stored as a file",
+            "To copy the link of a file in Drive, right-click it: Share, Copy link",
         )
-    identifier = file_in_folder(wanted.source, wanted.file, patience) if wanted.file else drive_id(wanted.source)
+    identifier = file_in_folder(pinned.source, pinned.file, patience) if pinned.file else drive_id(pinned.source)
     if identifier:
-        bring = partial(drive_file, identifier, folder, patience)
+        fetch = partial(drive_file, identifier, folder, patience)
     else:
-        bring = partial(download, wanted.source, folder, patience)
-    if not wanted.sha256:
+        fetch = partial(download, pinned.source, folder, patience)
+    if not pinned.sha256:
         _empty(folder)
     try:
-        joined = bring()
+        resumed = fetch()
     except InputError as error:
         if link is None or not link.resource_key:
             raise
-        hint = "The link has a resource key, which is not passed on: ask its owner to share a new copy of the file"
+        hint = "The link has a resource key, which is not supported: ask its owner to share a new copy of the file"
         raise InputError(error.subject, error.expected, error.found, f"{error.hint}. {hint}".lstrip(". ")) from error
-    if joined and sha256_of(content) != wanted.sha256:
+    if resumed and sha256_of(content) != pinned.sha256:
         _empty(folder)
-        bring()
+        fetch()
     return content
 
 
@@ -221,38 +224,38 @@ def _empty(folder: Path) -> None:
 
 
 def where(path: Path) -> str:
-    """What to add to a message of a relative path where nothing is: the absolute path that was looked at."""
+    """For a message about a missing file: the absolute path, if `path` is relative; else nothing."""
     if path.is_absolute():
         return ""
-    return f" at {path.resolve()} (a queued experiment runs in a folder of its own: give an absolute path)"
+    return f" at {path.resolve()} (queued experiments run in another folder and need absolute paths)"
 
 
-def _verified(path: Path, wanted: PinnedFile, store: ContentCache) -> Path:
+def _verified(path: Path, pinned: PinnedFile, store: ContentCache) -> Path:
     if not path.stat().st_size:
         path.unlink()
         raise InputError(
-            wanted.source,
+            pinned.source,
             "a file",
-            "an empty answer",
-            "open the link in a browser, and use the address of the file itself",
+            "an empty response",
+            "open the link in a browser, and use the URL of the file itself",
         )
     seen = sha256_of(path)
-    if seen != wanted.sha256 and is_page(path):
+    if seen != pinned.sha256 and is_page(path):
         path.unlink()
         raise InputError(
-            wanted.shown,
+            pinned.shown,
             expected="a file",
-            found="an HTML page in its place",
-            hint=("open the link in a browser: it may ask for a login or a click, or lead to a page about the file"),
+            found="an HTML page",
+            hint="open the link in a browser: it may require a login or a click, or lead to a page about the file",
         )
     kept = store.put(path)
-    if seen != wanted.sha256:
-        raise wrong_digest(wanted, seen)
+    if seen != pinned.sha256:
+        raise wrong_digest(pinned, seen)
     return kept
 
 
 def is_page(path: Path) -> bool:
-    """Whether a file begins as an HTML page does."""
+    """Whether a file is an HTML page, by its first bytes."""
     with path.open("rb") as file:
         head = file.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     return head.startswith((b"<!doctype html", b"<html", b"<head"))

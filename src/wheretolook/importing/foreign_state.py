@@ -250,7 +250,7 @@ def convert_state(path: Path, subject: str, target: Path, description: Mapping[s
     found, reports = find_state(read_foreign(path, subject), subject, description["key"])
     network = build_network(description["architecture"], len(description["class_names"]), description["arguments"])
     reports += load_foreign(network, found.tensors, subject, description["architecture"], description["class_names"])
-    inner = network.adopt_heads() if isinstance(network, ModuleNetwork) else ()
+    inner = network.copy_layer_heads() if isinstance(network, ModuleNetwork) else ()
     save_model(target, network, _card(network, description, inner))
     return reports
 

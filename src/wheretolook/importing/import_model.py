@@ -17,7 +17,7 @@ from wheretolook.networks.card import METADATA_KEY, Card, read_card, read_checke
 from wheretolook.networks.weights_file import is_weights_file, weights_metadata
 
 
-def admit(
+def import_model(
     path: Path,
     origin: str,
     target: Path,

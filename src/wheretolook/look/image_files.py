@@ -1,4 +1,7 @@
-"""What `wheretolook look` is given on the command line: a model file, and images. No torch: a slip is told at once."""
+"""Arguments of `wheretolook look`: check the model file, find, name and open the images.
+
+The module does not load PyTorch, so that a wrong argument is reported immediately.
+"""
 
 import re
 from collections import Counter
@@ -19,91 +22,93 @@ from wheretolook.terminal.command import explained
 
 MODELS = Path("models")
 SUFFIX = ".safetensors"
-OTHER = "a pipe, a socket or a device"
-# Bytes of a file system's name are 255: of IMAGE.METHOD.LAYER.CLASS.contrast.png, and a scratch name's end after that,
-# these are for IMAGE and for CLASS.
+SPECIAL_FILE = "a pipe, a socket or a device"
+# File names are limited to 255 bytes. IMAGE.METHOD.LAYER.CLASS.contrast.png, plus the suffix of a temporary file, may
+# use this many for IMAGE and for CLASS.
 LONGEST_IMAGE, LONGEST_CLASS = 130, 60
-# So many files of a list are shown.
-_SHOWN = 4
+_SHOWN = 4  # model files in a message
 
 
 def check_model_path(path: Path) -> None:
-    """Refuse a model that is no file.
+    """Check that the model is a regular file.
 
     Raises:
-        InputError: no such file, or a folder; the message names the model files that were likely meant. Or a pipe, a
-            socket or a device, which has no end, or waits for ever.
+        InputError: it is missing, a folder (the hint lists model files), or a pipe, socket or device, which reading
+            could block on forever.
     """
     if path.is_dir():
-        raise InputError(path, expected="a model file", found="a folder", hint=_remedy(_model_files(path)))
+        raise InputError(path, expected="a model file", found="a folder", hint=_model_hint(_model_files(path)))
     if not path.exists():
-        places = (path.with_name(path.name + SUFFIX), MODELS / path.name, MODELS / f"{path.name}{SUFFIX}")
-        meant = [place for place in places if place.is_file()]
+        candidates = (path.with_name(path.name + SUFFIX), MODELS / path.name, MODELS / f"{path.name}{SUFFIX}")
+        similar = [candidate for candidate in candidates if candidate.is_file()]
         raise InputError(
-            path, expected="a model file", found="no such file", hint=_remedy(meant or _model_files(MODELS))
+            path, expected="a model file", found="no such file", hint=_model_hint(similar or _model_files(MODELS))
         )
     if not path.is_file():
-        raise InputError(path, expected="a model file", found=OTHER, hint=_remedy(_model_files(MODELS)))
+        raise InputError(path, expected="a model file", found=SPECIAL_FILE, hint=_model_hint(_model_files(MODELS)))
 
 
 def check_image_path(path: Path) -> None:
-    """Refuse an image that is no file.
+    """Check that the image is a regular file or a folder.
 
     Raises:
-        InputError: nothing of this name, or a pipe, a socket or a device, which has no end, or waits for ever.
+        InputError: it is missing, or a pipe, socket or device, which reading could block on forever.
     """
     if not path.exists():
-        raise InputError(path, expected="an image", found="no such file", hint=f"check its name (`ls {path.parent}`)")
+        raise InputError(path, expected="an image", found="no such file", hint=f"check the name (`ls {path.parent}`)")
     if not (path.is_file() or path.is_dir()):
-        raise InputError(path, expected="an image", found=OTHER, hint="save what it gives as a file, and name that")
+        raise InputError(path, expected="an image", found=SPECIAL_FILE, hint="save its content to a file first")
 
 
 def find_images(given: Sequence[Path], out: Path) -> list[Path]:
-    """The image files that are meant, each once: files as they are given, and of a folder all images below it, sorted.
+    """List the image files, each once: given files, and all images below given folders, sorted.
 
     Args:
-        given: files and folders. A file is taken whatever its name; whether it is an image, decoding shows.
-        out: pictures that an earlier look left below this folder are not taken for images.
+        given: files and folders. Files may have any suffix; decoding shows whether they are images.
+        out: the output folder; pictures in it, from an earlier run, are skipped.
 
     Raises:
-        InputError: the only one is missing, a folder without an image, or one that is `out`.
+        InputError: the only argument is missing, or a folder has no images or is `out`.
     """
     if len(given) == 1:
         check_image_path(given[0])
-    found: dict[Path, Path] = {}
+    files: dict[Path, Path] = {}
     for path in given:
         for file in _images_below(path, out) if path.is_dir() else [path]:
-            found.setdefault(_full(file), file)
-    return list(found.values())
+            files.setdefault(_absolute(file), file)
+    return list(files.values())
 
 
-def opened(path: Path) -> Image.Image:
-    """One image, RGB.
+def open_image(path: Path) -> Image.Image:
+    """Decode one image as RGB.
 
     Raises:
-        InputError: no file, one that can't be read, or no image. It is fit for a terminal, whatever the file's name.
+        InputError: the file is missing, cannot be read or is not an image. Its fields are safe to print, whatever
+            characters the file name has.
     """
     try:
         check_image_path(path)
         return decode_image(path)
     except (OSError, InputError) as error:
-        said = str(error) if isinstance(error, InputError) else explained(error)
-        if said is None:
+        if isinstance(error, InputError):
+            fields = (error.subject, error.expected, error.found, error.hint)
+            raise InputError(*map(readable, fields)) from error
+        message = explained(error)
+        if message is None:
             raise
-        raise InputError(readable(said)) from error
+        raise InputError(readable(message)) from error
 
 
 def distinct_names(paths: Sequence[Path]) -> list[str]:
-    """A name for each image that no other has: its file name, after as many parent folders as tell it from others.
+    """Give each image a unique name: its file name, preceded by as many parent folders as needed.
 
     `0000.png` alone is "0000"; `a/0000.png` and `b/0000.png` are "a/0000" and "b/0000"; `0.png` and `0.jpg` in one
-    folder are "0.png" and "0.jpg". Names that would be the same as parts of file names, as "a/0" and "a_0", are
-    numbered.
+    folder are "0.png" and "0.jpg". Names that become equal in file names, such as "a/0" and "a_0", are numbered.
 
     Args:
-        paths: different files.
+        paths: distinct files.
     """
-    full = [_full(path) for path in paths]
+    full = [_absolute(path) for path in paths]
     stems = Counter((path.parent, path.stem) for path in full)
     parts = [(*path.parts[1:-1], path.name if stems[path.parent, path.stem] > 1 else path.stem) for path in full]
     depth = [1] * len(parts)
@@ -117,28 +122,29 @@ def distinct_names(paths: Sequence[Path]) -> list[str]:
 
 
 def file_name(part: str, longest: int = LONGEST_IMAGE) -> str:
-    """Letters, digits and a few signs stay; anything else, as a slash in a class name, becomes an underscore.
+    """Make text safe for a file name: characters other than letters, digits and `_.+-` become underscores.
 
     Args:
-        part: of a file name.
-        longest: bytes. Of a longer part, the beginning stays, and then a mark of the whole, which no other has.
+        part: any text.
+        longest: bytes; longer text is cut, and a hash of the whole text appended.
     """
     plain = re.sub(r"[^\w.+-]", "_", part)
     if len(plain.encode()) <= longest:
         return plain
-    mark = sha256(part.encode()).hexdigest()[:8]
-    return f"{plain.encode()[: longest - len(mark) - 1].decode(errors='ignore')}~{mark}"
+    suffix = sha256(part.encode()).hexdigest()[:8]
+    return f"{plain.encode()[: longest - len(suffix) - 1].decode(errors='ignore')}~{suffix}"
 
 
 def numbered(names: Sequence[str], longest: int) -> list[str]:
-    """The names; those that would be the same as parts of file names are numbered, so that none are.
+    """Number those names that `file_name` would make equal.
 
     Args:
-        names: each once.
+        names: distinct names.
         longest: as for `file_name`.
     """
     plain = [file_name(name, longest) for name in names]
-    count, seen = Counter(plain), Counter()
+    count: Counter[str] = Counter(plain)
+    used: Counter[str] = Counter()
     taken = set(plain)
     result = []
     for name, same in zip(names, plain, strict=True):
@@ -146,8 +152,8 @@ def numbered(names: Sequence[str], longest: int) -> list[str]:
             result.append(name)
             continue
         while True:
-            seen[same] += 1
-            candidate = f"{name}-{seen[same]}"
+            used[same] += 1
+            candidate = f"{name}-{used[same]}"
             if (file := file_name(candidate, longest)) not in taken:
                 break
         taken.add(file)
@@ -156,17 +162,20 @@ def numbered(names: Sequence[str], longest: int) -> list[str]:
 
 
 def _images_below(folder: Path, out: Path) -> list[Path]:
-    whole, pictures = folder.resolve(), out.resolve()
-    if whole == pictures:
+    searched, output = folder.resolve(), out.resolve()
+    if searched == output:
         raise InputError(
-            f"--out {out}", expected="another folder than that of the images", found="the same", hint="name another"
+            f"--out {out}",
+            expected="a folder other than that of the images",
+            found="the same folder",
+            hint="choose another --out",
         )
     found = [
         path
         for path in sorted(folder.rglob("*"))
         if path.suffix.lower() in SUFFIXES
         and not is_junk(path.relative_to(folder).parts)
-        and not (pictures.is_relative_to(whole) and _full(path).is_relative_to(pictures))
+        and not (output.is_relative_to(searched) and _absolute(path).is_relative_to(output))
         and path.is_file()
     ]
     if not found:
@@ -174,33 +183,33 @@ def _images_below(folder: Path, out: Path) -> list[Path]:
     return found
 
 
-def _full(path: Path) -> Path:
-    """The path from the root. The file itself may be a link, as into DVC's cache, and keeps its name."""
+def _absolute(path: Path) -> Path:
+    """Absolute path with resolved folder links. The file itself may be a link, for instance into DVC's cache."""
     return path.parent.resolve() / path.name
 
 
-def _remedy(found: Sequence[Path]) -> str:
-    if not found:
-        return f"name one, as {MODELS / f'last-0{SUFFIX}'}; `dvc repro` trains those of params.yaml"
-    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return f"there is {', '.join(map(str, found[:_SHOWN]))}{more}"
+def _model_hint(files: Sequence[Path]) -> str:
+    """Suggest model files; if there are none, how to train one."""
+    if not files:
+        return f"give a file such as {MODELS / f'last-0{SUFFIX}'}; `dvc repro` trains the models of params.yaml"
+    more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+    return f"available: {', '.join(map(str, files[:_SHOWN]))}{more}"
 
 
 def _model_files(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"*{SUFFIX}"))
 
 
-# How much of the paper's white lies over what the network did not see.
-FADED = 0.65
+FADED = 0.65  # opacity of the white over parts of the image outside the network's input
 
 
 @dataclass(frozen=True)
 class Photo:
-    """What lies under a map.
+    """The image under a map.
 
     Attributes:
         pixels: (H, W, 3) uint8.
-        rows, columns: of the pixels, over which the map lies. All others are faded: the network did not see them.
+        rows, columns: the part that the network saw, and that the map covers; the rest is faded.
     """
 
     pixels: np.ndarray
@@ -209,15 +218,15 @@ class Photo:
 
 
 def photo_of(image: Image.Image, longest: int, fit: str) -> Photo:
-    """An image at the size of a picture.
+    """Resize an image for a picture.
 
-    Stretched, it keeps its own proportions, and the map is stretched back over it. Cropped, it is whole, and the map
-    lies over the square that was cut out. Padded, it stands in its black square, on which a network may rely too.
+    "stretch" keeps the image's proportions, and the map is stretched over it. "crop" shows the whole image, with the
+    map over the square that the network saw. "pad" shows the padded square, since a network may use its borders.
 
     Args:
         image: RGB, of any size.
-        longest: pixels of the result's longer side.
-        fit: how the image becomes a square for the network: "stretch", "pad" or "crop".
+        longest: longer side of the result, in pixels.
+        fit: how the image is made square for the network: "stretch", "pad" or "crop".
     """
     if fit == "pad":
         return Photo(to_square(image, longest, fit), slice(0, longest), slice(0, longest))

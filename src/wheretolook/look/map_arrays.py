@@ -1,4 +1,4 @@
-"""Image files and a model file, to arrays: what `wheretolook look --arrays` does."""
+"""`wheretolook look --arrays`: the maps of image files as arrays."""
 
 import sys
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from wheretolook.base.errors import InputError
 from wheretolook.base.files import replacing_folder, write_json
 from wheretolook.base.resources import create_array
 from wheretolook.cams.explain import PREDICTED, choose_classes
-from wheretolook.cams.export import about_model, pinned
+from wheretolook.cams.export import about_model, array_entries
 from wheretolook.cams.stream import ImageFiles, Work, create_arrays, fill_arrays, shapes
 from wheretolook.images.decode import to_square
-from wheretolook.look.image_files import distinct_names, opened
-from wheretolook.look.map_pictures import ShownImage
-from wheretolook.look.requests import BATCH, MapRequest, build, settled_fit, write_predictions
+from wheretolook.look.image_files import distinct_names, open_image
+from wheretolook.look.map_pictures import LookResult
+from wheretolook.look.requests import BATCH, MapRequest, build, choose_fit, no_images, write_predictions
 from wheretolook.mapstore.store import FORMAT, LOGITS, read_manifest
 from wheretolook.networks.card import Card
 from wheretolook.networks.checkpoint import load_model
@@ -35,70 +35,73 @@ OTHER_FILES = {MANIFEST, PREDICTIONS}
 
 
 @dataclass(frozen=True)
-class PatientFiles(ImageFiles):
-    """Image files of which some may be none: such a one is black, and has no mark.
+class SkippingFiles(ImageFiles):
+    """Image files of which some may be unreadable: those decode to black images.
 
     Attributes:
-        marks: (N,) bool, in memory that forked processes share: which of the files are images.
+        readable: (N,) bool, memory-mapped and thus shared with forked processes; set for each decoded file.
     """
 
-    marks: np.ndarray
+    readable: np.ndarray
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         """Decode some images, (n, S, S, 3) uint8."""
-        places = range(*rows.indices(len(self)))
-        images = np.zeros((len(places), self.size, self.size, 3), np.uint8)
-        for image, place in zip(images, places, strict=True):
+        indices = range(*rows.indices(len(self)))
+        images = np.zeros((len(indices), self.size, self.size, 3), np.uint8)
+        for image, index in zip(images, indices, strict=True):
             with suppress(InputError):
-                image[:] = to_square(opened(self.paths[place]), self.size, self.fit)
-                self.marks[place] = True
+                image[:] = to_square(open_image(self.paths[index]), self.size, self.fit)
+                self.readable[index] = True
         return images
 
-    def say_why(self) -> None:
-        """A line on stderr for each file that was none. In a worker it would have no sure way out.
+    def report_unreadable(self) -> None:
+        """Write a line to stderr for each unreadable file; called in the parent, as output of workers may be lost.
 
         Raises:
-            InputError: it is the only file.
+            InputError: the only file is unreadable.
         """
-        for place in np.flatnonzero(~self.marks):
+        for index in np.flatnonzero(~self.readable).tolist():
             try:
-                opened(self.paths[place])
-            except InputError as refusal:
+                open_image(self.paths[index])
+            except InputError as error:
                 if len(self) == 1:
                     raise
-                tqdm.write(f"skipped {refusal}", file=sys.stderr)
+                tqdm.write(f"skipped {error}", file=sys.stderr)
 
 
 def write_arrays(
-    paths: Sequence[Path], model: Path, folder: Path, wanted: MapRequest, fit: str | None, device: str
-) -> ShownImage:
-    """Write the maps of all images as one array for each method and layer. Memory does not grow with the images.
+    paths: Sequence[Path], model: Path, folder: Path, request: MapRequest, fit: str | None, device: str
+) -> LookResult:
+    """Write the maps of all images as one array per method and layer. Memory use does not depend on their number.
 
-    The folder is as `data/cams/NAME` of the pipeline: arrays of the images' maps (N, K, h, w), their logits
-    (N, 1, classes) and a manifest, which `cams.store.load_maps` opens; with the images' names in `predictions.csv`. The
-    network is a folded copy: its maps are those of the pictures to 1e-5.
+    The folder has the format of `data/cams/NAME`: maps (N, K, h, w), logits (N, 1, classes) and a manifest, for
+    `wheretolook.load_maps`, plus the images' names in `predictions.csv`. The network runs as a folded copy, whose maps
+    equal those of `look` without --arrays to 1e-5.
 
     Args:
-        paths: the images, different files. One that is no image is left out, with a line on stderr.
+        paths: the images, distinct files. Unreadable ones are skipped, with a line on stderr.
         model: a model file.
-        folder: for the arrays; replaced as a whole, when all is done.
-        wanted: which maps; no contrast, which is of a picture.
-        fit: how an image becomes a square: "stretch", "pad" or "crop"; None: as in the model's training.
+        folder: for the arrays; replaced as a whole at the end.
+        request: the maps; contrasts are not supported.
+        fit: how an image is made square: "stretch", "pad" or "crop"; None: as in the model's training.
         device: as for `choose_device`.
 
     Raises:
-        InputError: no file is an image; no model; an unknown method, layer or class; a contrast; NaN in a map; a folder
-            that holds anything but arrays of an earlier look.
+        InputError: no readable image or model; an unknown method, layer or class; a contrast; NaN in a map; `folder`
+            has other content than arrays of an earlier run.
     """
-    if wanted.contrast:
+    if request.contrast:
         raise InputError(
-            "--arrays", expected="no --contrast with it", hint="store --class all, and subtract the others' mean"
+            "--arrays",
+            expected="no --contrast",
+            found="both options",
+            hint="use --class all, and subtract the mean of the other classes",
         )
     check_folder(folder, paths)
     network, card = load_model(model, choose_device(device))
-    fit = settled_fit(card, fit)
-    engine = build(network, card, wanted, fast=True)
-    classes = wanted.class_names(card)
+    fit = choose_fit(card, fit)
+    engine = build(network, card, request, fast=True)
+    classes = request.class_names(card)
     choose = choose_classes(
         engine.class_count, len(paths), classes or None, card.class_names, None if classes else PREDICTED
     )
@@ -107,44 +110,47 @@ def write_arrays(
     ranks = Ranks(0, 1, 0, engine.device)
     with replacing_folder(folder, recorded=False) as scratch:
         create_arrays(scratch, work, len(paths))
-        marks = create_array(scratch / "marks", (len(paths),), np.bool_)
-        files = PatientFiles(paths, card.input_size, fit, marks)
-        put = partial(model_input, card, device=engine.device)
-        fill_arrays(scratch, work, files, put, BATCH, ranks, command="look")
-        files.say_why()
-        read = np.flatnonzero(marks)
-        (scratch / "marks").unlink()
-        if not len(read):
-            raise InputError(f"expected at least one image, found none in {len(paths)} files", hint="name others")
+        readable = create_array(scratch / "readable", (len(paths),), np.bool_)
+        files = SkippingFiles(paths, card.input_size, fit, readable)
+        to_input = partial(model_input, card, device=engine.device)
+        fill_arrays(scratch, work, files, to_input, BATCH, ranks, command="look")
+        files.report_unreadable()
+        read = np.flatnonzero(readable).tolist()
+        (scratch / "readable").unlink()
+        if not read:
+            raise no_images(len(paths))
         for name in shapes(work, len(paths)):
-            keep_rows((scratch / name).rename(scratch / "whole"), read, scratch / name)
-        names, there = [names[row] for row in read], [paths[row] for row in read]
+            keep_rows((scratch / name).rename(scratch / "whole"), np.array(read), scratch / name)
+        names, read_paths = [names[row] for row in read], [paths[row] for row in read]
         scores = softmax(np.load(scratch / LOGITS)[:, -1])
-        write_predictions(scratch / PREDICTIONS, names, there, card.class_names, scores)
+        write_predictions(scratch / PREDICTIONS, names, read_paths, card.class_names, scores)
         write_json(scratch / MANIFEST, _manifest(model, card, work, classes, scratch, len(read)))
-    return ShownImage(tuple(names), tuple(there), card.class_names, scores, 0, len(paths) - len(read))
+    return LookResult(tuple(names), tuple(read_paths), card.class_names, scores, 0, len(paths) - len(read))
 
 
 def check_folder(folder: Path, paths: Sequence[Path]) -> None:
-    """Refuse to replace a folder that holds anything but what an earlier look wrote there.
+    """Check that a folder has only files of an earlier run, so that it may be replaced.
 
     Raises:
-        InputError: it is no folder, holds other files, or some of the images.
+        InputError: it is a file, or contains other files or some of the images.
     """
-    whole = folder.resolve()
-    if inside := [path for path in paths if path.resolve().is_relative_to(whole)]:
+    resolved = folder.resolve()
+    if inside := [path for path in paths if path.resolve().is_relative_to(resolved)]:
         raise InputError(
-            folder, expected="a folder to write to", found=f"the images in it ({inside[0]})", hint="name another --out"
+            folder, expected="a folder without the images", found=str(inside[0]), hint="choose another --out"
         )
     if folder.exists() and not folder.is_dir():
         raise InputError(
-            folder, expected="a folder to write to", found="a file", hint="name another --out, or move it away"
+            folder, expected="a folder", found="a file", hint="choose another --out, or move the file away"
         )
-    there = {path.name for path in folder.iterdir()} if folder.exists() else set()
-    own = set(read_manifest(folder / MANIFEST)["arrays"]) | OTHER_FILES if MANIFEST in there else set()
-    if others := sorted(there - own):
+    existing = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    own = set(read_manifest(folder / MANIFEST)["arrays"]) | OTHER_FILES if MANIFEST in existing else set()
+    if others := sorted(existing - own):
         raise InputError(
-            folder, expected="arrays of an earlier look or none", found=others[0], hint="name another --out"
+            folder,
+            expected="an empty folder, or only arrays of an earlier run",
+            found=others[0],
+            hint="choose another --out",
         )
 
 
@@ -158,5 +164,5 @@ def _manifest(model: Path, card: Card, work: Work, classes: Sequence[str], folde
         "layers": [layer.name for layer in work.engine.layers],
         "heads": list(work.heads),
         "precision": work.engine.precision,
-        "arrays": pinned(folder, work, count),
+        "arrays": array_entries(folder, work, count),
     }

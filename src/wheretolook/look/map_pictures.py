@@ -1,4 +1,4 @@
-"""One map drawn over its image, with Pillow: for the console, where matplotlib would take longer than the network."""
+"""`wheretolook look`: draw maps over images, with Pillow, since matplotlib would take longer than the network."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -23,30 +23,30 @@ from wheretolook.cams.explain import PREDICTED, Explanation, choose_classes, exp
 from wheretolook.cams.method_registry import METHODS
 from wheretolook.images.decode import to_square
 from wheretolook.layers.layout import SHOWN, NotFinite
-from wheretolook.look.image_files import LONGEST_CLASS, Photo, distinct_names, file_name, numbered, opened, photo_of
-from wheretolook.look.requests import BATCH, MapRequest, build, settled_fit
+from wheretolook.look.image_files import LONGEST_CLASS, Photo, distinct_names, file_name, numbered, open_image, photo_of
+from wheretolook.look.requests import BATCH, MapRequest, build, choose_fit, no_images
 from wheretolook.networks.card import Card
 from wheretolook.networks.checkpoint import load_model
 from wheretolook.networks.inputs import model_input
 from wheretolook.report.drawing import colour, opacity
 from wheretolook.runtime.device import choose_device
 
-SIDE = 448
-STRONGEST = 0.8
+SIDE = 448  # pixels
+MAX_OPACITY = 0.8
 PAPER, INK, SOFT = "#ffffff", "#1d1b19", "#5f5a54"
 
 
 @dataclass(frozen=True)
 class Overlay:
-    """What one picture shows.
+    """Content of one picture.
 
     Attributes:
-        stem: file name without a suffix.
-        photo: what the map is drawn over.
+        stem: file name without suffix.
+        photo: the image under the map.
         values: (h, w) float32, the raw map.
-        title: class, score, method and layer, in words.
+        title: class, score, method and layer.
         units: of the map.
-        knows_class: whether the map is of a class, and its sign for or against it.
+        knows_class: whether the map depends on the class, so that its sign means for or against it.
     """
 
     stem: str
@@ -58,10 +58,10 @@ class Overlay:
 
 
 def write_overlay(folder: Path, overlay: Overlay) -> tuple[str, str]:
-    """Write the picture as PNG and the raw map as `.npy`, each whole or not at all; gives the two files' names."""
+    """Write the picture as PNG and the raw map as `.npy`, each atomically; returns the two file names."""
     picture, values = f"{overlay.stem}.png", f"{overlay.stem}.npy"
     with replacing(folder / picture, sweep=False) as scratch:
-        # Pillow's own level takes more than twice the time, which is most of what a picture costs, for 7 % of the size.
+        # Compression dominates the time of a picture; Pillow's default level takes twice as long and saves only 7 %.
         draw_overlay(overlay).save(scratch, format="PNG", compress_level=4)
     with replacing(folder / values, sweep=False) as scratch, scratch.open("wb") as file:
         np.save(file, overlay.values)
@@ -69,86 +69,88 @@ def write_overlay(folder: Path, overlay: Overlay) -> tuple[str, str]:
 
 
 def draw_overlay(overlay: Overlay) -> Image.Image:
-    """The image with its map over it, red above zero and blue below, under a title: RGB, SIDE pixels wide or more.
+    """Draw a map over its image, under a title: RGB, at least SIDE pixels wide.
 
-    Where the map knows a class, red speaks for it and blue against. Full colour stands at the largest absolute value of
-    this map, which the line below the title names.
+    Red is positive (evidence for the class), blue negative. Colour saturates at the map's largest absolute value, which
+    the second line states.
     """
     limit = float(np.abs(overlay.values).max()) or 1.0
-    pixels, seen = overlay.photo.pixels.copy(), (overlay.photo.rows, overlay.photo.columns)
-    under = pixels[seen]
+    pixels, covered = overlay.photo.pixels.copy(), (overlay.photo.rows, overlay.photo.columns)
+    under = pixels[covered]
     unit = enlarge(overlay.values[None] / limit, under.shape[:2])[0]
-    share = STRONGEST * opacity(unit)[:, :, None]
-    pixels[seen] = np.rint(under * (1 - share) + colour(unit, signed=True) * share)
+    alpha = MAX_OPACITY * opacity(unit)[:, :, None]
+    pixels[covered] = np.rint(under * (1 - alpha) + colour(unit, signed=True) * alpha)
     height, width = pixels.shape[:2]
-    # A title is as wide as it would be over a square, whatever the photo's proportions.
-    across = max(SIDE, width)
+    # A narrow photo gets the same title width as a square one.
+    page_width = max(SIDE, width)
     signs = "red for, blue against" if overlay.knows_class else "red above zero, blue below"
-    lines = ((overlay.title, 16, INK), (f"{signs}; full at {limit:.3g} {overlay.units}", 12, SOFT))
-    page = Image.new("RGB", (across, height + 54), PAPER)
-    page.paste(Image.fromarray(pixels), ((across - width) // 2, 54))
+    lines = ((overlay.title, 16, INK), (f"{signs}; full colour at {limit:.3g} {overlay.units}", 12, SOFT))
+    page = Image.new("RGB", (page_width, height + 54), PAPER)
+    page.paste(Image.fromarray(pixels), ((page_width - width) // 2, 54))
     pen = ImageDraw.Draw(page)
     for (text, points, ink), top in zip(lines, (6, 31), strict=True):
-        pen.text((8, top), text, fill=ink, font=_fitting(text, points, across - 16))
+        pen.text((8, top), text, fill=ink, font=_fitting(text, points, page_width - 16))
     return page
 
 
 def _fitting(text: str, points: int, width: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """A font at `points`, or as much smaller as the text needs to fit."""
+    """The font at `points`, or smaller if the text would be wider than `width`."""
     length = _font(points).getlength(text)
     return _font(points if length <= width else max(6, int(points * width / length)))
 
 
 def _font(points: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The font of the figures, which has Greek and Cyrillic too, found without importing matplotlib; else Pillow's."""
+    """DejaVu Sans (with Greek and Cyrillic) from matplotlib's files, without importing it; else Pillow's font."""
     found = find_spec("matplotlib")
     path = Path(found.origin).parent / "mpl-data/fonts/ttf/DejaVuSans.ttf" if found and found.origin else None
     return ImageFont.truetype(path, points) if path and path.is_file() else ImageFont.load_default(points)
 
 
 @dataclass(frozen=True)
-class Looked:
-    """A batch of images, what the model says of them, and where it looks.
+class ExplainedBatch:
+    """A batch of images with predictions and maps.
 
     Attributes:
-        names: of the images, each once.
-        photos: the images as pictures show them.
+        names: unique names of the images.
+        photos: the images, as pictures show them.
         class_names: of the logits.
-        found: the maps.
-        contrast: whether each is the class's map less the mean of the others'.
+        explanation: the maps.
+        contrast: whether each map is the class's minus the mean of the others'.
     """
 
     names: tuple[str, ...]
     photos: Sequence[Photo]
     class_names: tuple[str, ...]
-    found: Explanation
+    explanation: Explanation
     contrast: bool = False
 
     @property
     def scores(self) -> np.ndarray:
         """(N, classes), softmax of the logits."""
-        return softmax(self.found.logits)
+        return softmax(self.explanation.logits)
 
     def overlays(self) -> Iterator[Overlay]:
-        """Each picture: image by image, then by method and layer, then by class."""
+        """All pictures, by image, then method and layer, then class."""
         scores = self.scores
         class_files = [file_name(name, LONGEST_CLASS) for name in numbered(self.class_names, LONGEST_CLASS)]
         for i, name in enumerate(self.names):
-            for (method, layer), maps in self.found.maps.items():
+            for (method, layer), maps in self.explanation.maps.items():
                 for k in range(maps.shape[1]):
-                    class_index = self.found.class_index[i, k]
+                    class_index = self.explanation.class_index[i, k]
                     class_name, score = self.class_names[class_index], scores[i, class_index]
-                    known = METHODS[method].knows_class
+                    knows_class = METHODS[method].knows_class
                     stem = [
                         file_name(name),
                         method,
                         layer,
-                        *([class_files[class_index]] if known else []),
+                        *([class_files[class_index]] if knows_class else []),
                         *(["contrast"] if self.contrast else []),
                     ]
-                    what = f"{method} contrast" if self.contrast else method
+                    kind = f"{method} contrast" if self.contrast else method
                     title = (
-                        f"{class_name} {score:.3f} · {what} · {layer}" if known else f"{method} · {layer} · any class"
+                        f"{class_name} {score:.3f} · {kind} · {layer}"
+                        if knows_class
+                        else f"{method} · {layer} · any class"
                     )
                     yield Overlay(
                         ".".join(stem),
@@ -156,21 +158,21 @@ class Looked:
                         maps[i, k],
                         title,
                         METHODS[method].units,
-                        known,
+                        knows_class,
                     )
 
 
 @dataclass(frozen=True)
-class ShownImage:
-    """What was written.
+class LookResult:
+    """Predictions and counts of one run.
 
     Attributes:
-        names: of the N images that were read, each once.
-        paths: of the same.
+        names: unique names of the N images that were read.
+        paths: of the same images.
         class_names: in the order of the scores' columns.
         scores: (N, classes), softmax of the logits.
-        pictures: how many; none where arrays were written.
-        refused: how many files could not be read as images.
+        pictures: number of pictures; 0 if arrays were written instead.
+        refused: number of files that could not be read as images.
     """
 
     names: tuple[str, ...]
@@ -182,87 +184,90 @@ class ShownImage:
 
 
 def look_at(
-    paths: Sequence[Path], model: Path, out: Path, wanted: MapRequest, fit: str | None, device: str
-) -> ShownImage:
-    """Write a picture and a map for each image, method, layer and class. Memory does not grow with the images.
+    paths: Sequence[Path], model: Path, out: Path, request: MapRequest, fit: str | None, device: str
+) -> LookResult:
+    """Write a picture and a map for each image, method, layer and class. Memory use does not depend on their number.
 
-    A file that can't be read as an image is skipped with a line on stderr, unless it is the only one.
+    A file that cannot be read as an image is skipped, with a line on stderr, unless it is the only one.
 
     Args:
-        paths: the images, different files.
+        paths: the images, distinct files.
         model: a model file.
         out: folder for the pictures and maps.
-        wanted: which of them.
-        fit: how an image becomes a square: "stretch", "pad" or "crop"; None: as in the model's training.
+        request: the methods, layers and classes.
+        fit: how an image is made square: "stretch", "pad" or "crop"; None: as in the model's training.
         device: as for `choose_device`.
 
     Raises:
-        InputError: no file is an image; no model; an unknown method, layer or class.
+        InputError: no readable image or model; an unknown method, layer or class.
     """
-    wanted.check()
+    request.check()
     network, card = load_model(model, choose_device(device))
-    fit = settled_fit(card, fit)
-    engine = build(network, card, wanted)
+    fit = choose_fit(card, fit)
+    engine = build(network, card, request)
     names = distinct_names(paths)
-    done, scores, written = [], [], set()
-    # Threads: what takes longest is zlib, and waiting for the disk, and both let others run.
+    done: list[str] = []
+    scores: list[np.ndarray] = []
+    written: set[str] = set()
+    # Threads are enough: most time goes to zlib and the disk, which release the GIL.
     with (
         ThreadPoolExecutor(usable_cores()) as pool,
         tqdm(total=len(paths), unit="image", disable=None if len(paths) > BATCH else True) as bar,
     ):
         for start in range(0, len(paths), BATCH):
-            several = range(start, min(start + BATCH, len(paths)))
-            if read := list(_read(paths, names, several, card.input_size, fit)):
-                looked = _look(engine, card, read, wanted)
-                written.update(*pool.map(partial(write_overlay, out), looked.overlays()))
-                done, scores = done + list(looked.names), [*scores, looked.scores]
+            indices = range(start, min(start + BATCH, len(paths)))
+            if read := list(_read(paths, names, indices, card.input_size, fit)):
+                batch = _explain(engine, card, read, request)
+                written.update(*pool.map(partial(write_overlay, out), batch.overlays()))
+                done += batch.names
+                scores.append(batch.scores)
             bar.update(min(BATCH, len(paths) - start))
     if not done:
-        raise InputError(f"expected at least one image, found none in {len(paths)} files", hint="name others")
+        raise no_images(len(paths))
     remove_unfinished_of(out, written)
     path_of = dict(zip(names, paths, strict=True))
-    there = tuple(path_of[name] for name in done)
-    return ShownImage(
-        tuple(done), there, card.class_names, np.concatenate(scores), len(written) // 2, len(paths) - len(done)
+    read_paths = tuple(path_of[name] for name in done)
+    return LookResult(
+        tuple(done), read_paths, card.class_names, np.concatenate(scores), len(written) // 2, len(paths) - len(done)
     )
 
 
 @dataclass(frozen=True)
 class _Image:
-    """One image, as the network sees it, (S, S, 3) uint8, and as a picture shows it."""
+    """One image, as the network's input (S, S, 3) uint8 and as shown in a picture."""
 
     name: str
     square: np.ndarray
     photo: Photo
 
 
-def _read(paths: Sequence[Path], names: Sequence[str], places: range, size: int, fit: str) -> Iterator[_Image]:
-    """Each file that is an image; of any other, a line on stderr says why it is none."""
-    for place in places:
+def _read(paths: Sequence[Path], names: Sequence[str], indices: range, size: int, fit: str) -> Iterator[_Image]:
+    """Decode the readable files; write a line to stderr for each of the others."""
+    for index in indices:
         try:
-            image = opened(paths[place])
-            yield _Image(names[place], to_square(image, size, fit), photo_of(image, max(SIDE, size), fit))
-        except InputError as refusal:
+            image = open_image(paths[index])
+            yield _Image(names[index], to_square(image, size, fit), photo_of(image, max(SIDE, size), fit))
+        except InputError as error:
             if len(paths) == 1:
                 raise
-            tqdm.write(f"skipped {refusal}", file=sys.stderr)
+            tqdm.write(f"skipped {error}", file=sys.stderr)
 
 
-def _look(engine: Engine, card: Card, images: Sequence[_Image], wanted: MapRequest) -> Looked:
-    classes, names = wanted.class_names(card), tuple(image.name for image in images)
+def _explain(engine: Engine, card: Card, images: Sequence[_Image], request: MapRequest) -> ExplainedBatch:
+    classes, names = request.class_names(card), tuple(image.name for image in images)
     targets = None if classes else PREDICTED
     choose = choose_classes(engine.class_count, len(images), classes or None, card.class_names, targets)
     inputs = model_input(card, np.stack([image.square for image in images]), engine.device)
     try:
-        found = explain_with(engine, inputs, choose, BATCH)
+        explanation = explain_with(engine, inputs, choose, BATCH)
     except NotFinite as error:
         raise NotFinite(error.what, error.places, [names[place] for place in error.places[:SHOWN]]) from error
-    if wanted.contrast:
-        found = _contrasted(found, len(card.class_names))
-    return Looked(names, [image.photo for image in images], card.class_names, found, wanted.contrast)
+    if request.contrast:
+        explanation = _contrast_maps(explanation, len(card.class_names))
+    return ExplainedBatch(names, [image.photo for image in images], card.class_names, explanation, request.contrast)
 
 
-def _contrasted(found: Explanation, count: int) -> Explanation:
-    """Each class's map less the mean of the other classes' maps."""
-    maps = {pair: contrast_with_mean(own, found.means[pair][:, None], count) for pair, own in found.items()}
-    return replace(found, maps=maps)
+def _contrast_maps(explanation: Explanation, count: int) -> Explanation:
+    """Replace each class's map by its difference from the mean of the other classes' maps."""
+    maps = {pair: contrast_with_mean(own, explanation.means[pair][:, None], count) for pair, own in explanation.items()}
+    return replace(explanation, maps=maps)

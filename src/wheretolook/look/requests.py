@@ -1,4 +1,4 @@
-"""What is asked of a model, and the engine that takes it."""
+"""Which maps `wheretolook look` computes, and its table of predictions."""
 
 import csv
 import sys
@@ -17,19 +17,18 @@ from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.method_registry import METHODS, find_method
 from wheretolook.networks.card import Card
 
-# Images in memory at a time.
-BATCH = 64
+BATCH = 64  # images in memory at a time
 
 
 @dataclass(frozen=True)
 class MapRequest:
-    """What is asked of the model.
+    """The maps to compute.
 
     Attributes:
-        methods: names; none: cam, or gradcam where a layer has no linear head.
-        layers: names, or "all"; none: the last.
-        classes: names, or "all"; none: the predicted one of each image.
-        contrast: each class's map less the mean of the other classes' maps, by methods that are linear in the class.
+        methods: names; empty: cam, or gradcam at layers without a linear head.
+        layers: names, or "all"; empty: the last layer.
+        classes: names, or "all"; empty: the predicted class of each image.
+        contrast: subtract the mean of the other classes' maps; needs methods that are linear in the class.
     """
 
     methods: Sequence[str] = ()
@@ -38,72 +37,84 @@ class MapRequest:
     contrast: bool = False
 
     def class_names(self, card: Card) -> tuple[str, ...]:
-        """The classes that were named, each once, by a model's card; none: the predicted one of each image."""
+        """The classes, each once; empty for the predicted one."""
         return card.class_names if "all" in self.classes else tuple(dict.fromkeys(self.classes))
 
     def check(self) -> None:
-        """Refuse a contrast of a method that has none."""
+        """Check that all methods support a contrast, if one is requested.
+
+        Raises:
+            InputError: a method is not linear in the class.
+        """
         for method in self.methods:
             if self.contrast and not find_method(method).linear:
                 linear = ", ".join(name for name in METHODS if METHODS[name].linear)
                 raise InputError(
-                    "--contrast", expected=f"methods linear in the class ({linear})", found=method, hint="leave it out"
+                    "--contrast",
+                    expected=f"methods that are linear in the class ({linear})",
+                    found=method,
+                    hint="leave --contrast out, or choose another method",
                 )
 
 
-def build(network: nn.Module, card: Card, wanted: MapRequest, fast: bool = False) -> Engine:
-    """The engine that takes what is wanted of a model; a line on stderr where a layer cannot give a method's maps.
+def build(network: nn.Module, card: Card, request: MapRequest, fast: bool = False) -> Engine:
+    """Build the engine for a request; writes a line to stderr for each method that some layers do not support.
 
     Raises:
         InputError: an unknown method or layer.
     """
-    layers = None if "all" in wanted.layers else tuple(wanted.layers) or card.layers[-1:]
+    layers = None if "all" in request.layers else tuple(request.layers) or card.layers[-1:]
     size = (card.input_size, card.input_size)
-    engine = build_engine(network, wanted.methods or None, layers, size, trained_heads=card.trained_heads, fast=fast)
-    _say_left_out(engine, wanted.methods)
-    return replace(engine, with_mean=wanted.contrast)
+    engine = build_engine(network, request.methods or None, layers, size, trained_heads=card.trained_heads, fast=fast)
+    _report_unsupported(engine, request.methods)
+    return replace(engine, with_mean=request.contrast)
 
 
-def settled_fit(card: Card, given: str | None) -> str:
-    """How an image becomes a square: as given, else as in the model's training, else stretched.
+def no_images(files: int) -> InputError:
+    """The error if no file could be read as an image."""
+    return InputError("images", expected="at least one image", found=f"none in {files} files", hint="check the files")
 
-    A line on stderr says where what is given is not what the model was trained with.
+
+def choose_fit(card: Card, given: str | None) -> str:
+    """How to make images square: as given, else as in the model's training, else "stretch".
+
+    Writes a line to stderr if `given` differs from the training.
 
     Args:
         card: of the model.
         given: "stretch", "pad" or "crop"; None: the model's own.
     """
     if given and card.fit and given != card.fit:
-        _say(f"--fit {given}: the model was trained on images made square by {card.fit}; leave it out to do the same")
+        _report(f"--fit {given} differs from the model's training, which used {card.fit}; leave --fit out to use that")
     return given or card.fit or "stretch"
 
 
-def _say_left_out(engine: Engine, methods: Sequence[str]) -> None:
-    """A line on stderr for each method that was asked for by name and could not be had at every layer."""
+def _report_unsupported(engine: Engine, methods: Sequence[str]) -> None:
+    """Write a line to stderr for each requested method that some layers do not support."""
     for method in dict.fromkeys(methods):
-        taken = {layer.name for other, layer in engine.pairs if other.name == method}
-        if left_out := [layer.name for layer in engine.layers if layer.name not in taken]:
-            why = "no trained linear head on the layer's pooled feature maps"
-            _say(f"{method}: left out {', '.join(left_out)} ({why}); gradcam, among others, takes every layer")
+        supported = {layer.name for other, layer in engine.pairs if other.name == method}
+        if skipped := [layer.name for layer in engine.layers if layer.name not in supported]:
+            reason = "no trained linear head on the layer's pooled feature maps"
+            _report(f"{method}: skipped {', '.join(skipped)} ({reason}); gradcam, for example, works at every layer")
 
 
-def _say(line: str) -> None:
+def _report(line: str) -> None:
     tqdm.write(line, file=sys.stderr)
 
 
-MOST_CLASSES = 6
+MAX_COLUMNS = 6  # classes
 
 
 def predictions_table(names: Sequence[str], class_names: Sequence[str], scores: np.ndarray) -> str:
-    """A line for each image: its name, the predicted class, and the scores of the classes.
+    """Text table with one line per image: name, predicted class and scores.
 
     Args:
         names: of the images.
-        class_names: in the order of the scores' columns. Of more than six, an image's first three are shown.
+        class_names: in the order of the scores' columns. With more than six, only the top three are shown.
         scores: (N, classes) float, after softmax.
     """
     predicted = [class_names[i] for i in scores.argmax(1)]
-    if len(class_names) <= MOST_CLASSES:
+    if len(class_names) <= MAX_COLUMNS:
         rows = [["image", "predicted", *class_names]]
         rows += [[n, p, *(f"{s:.3f}" for s in row)] for n, p, row in zip(names, predicted, scores, strict=True)]
     else:
@@ -115,7 +126,7 @@ def predictions_table(names: Sequence[str], class_names: Sequence[str], scores: 
 
 
 def counts_table(class_names: Sequence[str], scores: np.ndarray) -> str:
-    """A line for each class that was predicted: its name, and of how many images. The most frequent first.
+    """Text table with one line per predicted class: name and number of images, most frequent first.
 
     Args:
         class_names: in the order of the scores' columns.
@@ -130,10 +141,10 @@ def counts_table(class_names: Sequence[str], scores: np.ndarray) -> str:
 def write_predictions(
     path: Path, names: Sequence[str], files: Sequence[Path], class_names: Sequence[str], scores: np.ndarray
 ) -> None:
-    """Write a CSV file, whole or not at all: image, path, predicted, and the score of each class to six digits.
+    """Write a CSV file atomically: image, path, predicted class, and the score of each class to six digits.
 
     Args:
-        path: its final name.
+        path: the CSV file.
         names: of the images.
         files: of the images.
         class_names: in the order of the scores' columns.
@@ -149,7 +160,7 @@ def write_predictions(
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:
-    """Rows with each column as wide as its longest entry; numbers to the right."""
+    """Align the columns; numbers to the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     numbers = [i for i in range(len(widths)) if len(rows) > 1 and rows[1][i].replace(".", "").isdigit() and i > 1]
     lines = []

@@ -1,4 +1,7 @@
-"""What a folder of maps says about itself: one JSON that pins the model, the data and each array by sha256."""
+"""Stored maps of a model: one .npy file per method and layer, and a manifest.
+
+`manifest.json` names the model and the data, and holds the SHA-256 of each array. The module needs no PyTorch.
+"""
 
 import json
 import subprocess
@@ -10,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from wheretolook.base.errors import InputError, remedy
+from wheretolook.base.errors import InputError, repro_command
 from wheretolook.base.files import sha256_of
 
 FORMAT = 1
-EVERY_CLASS_UP_TO = 10  # where nobody says otherwise
-BEYOND = ("true", "predicted", "mean")  # columns of maps of more classes; the mean is over the maps of all classes
+EVERY_CLASS_UP_TO = 10  # default of export.every_class_up_to
+BEYOND = ("true", "predicted", "mean")  # columns beyond that number of classes; "mean" averages the maps of all classes
 LOGITS = "logits.npy"
 RANDOM = "random.npy"  # maps of networks with random weights
 
@@ -29,17 +32,16 @@ KEYS = {"format", "model", "data", "class_names", "map_classes", "layers", "head
 
 
 def map_classes_of(class_names: tuple[str, ...], every_class_up_to: int = EVERY_CLASS_UP_TO) -> tuple[str, ...]:
-    """What the K columns of a stored map are: every class, or of more than so many the true and the predicted one.
+    """Meaning of the K columns of a stored map: every class, or beyond `every_class_up_to` classes `BEYOND`.
 
-    Then a third column, the mean over all classes, makes a contrast of the first two: a class's map less the mean of
-    the others' is K / (K - 1) times what it is above the mean of all. Methods that are not linear in the class have no
-    such map, and two columns.
+    The mean over all K classes gives the contrast of a class: its map minus the mean of the other classes' maps is
+    K / (K - 1) times (its map minus the mean of all). Methods that are not linear in the class store no mean.
     """
     return class_names if len(class_names) <= every_class_up_to else BEYOND
 
 
 def stores_every_class(manifest: dict[str, Any]) -> bool:
-    """Whether the columns of its maps are all classes."""
+    """Whether the manifest's maps have one column per class."""
     return manifest["map_classes"] == manifest["class_names"]
 
 
@@ -52,94 +54,95 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """Read and check a manifest of maps.
 
     Raises:
-        InputError: there is no such file, or it is no JSON, no manifest, or of another format.
+        InputError: the file is missing, is not JSON, is not a manifest, or has another format number.
     """
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(path, expected="the manifest of maps", found="no such file", hint=remedy(path)) from None
+        raise InputError(path, expected="a manifest of maps", found="no such file", hint=repro_command(path)) from None
     except ValueError as error:
         raise InputError(
-            path, expected="the manifest of maps", found=f"no JSON ({error})", hint=remedy(path)
+            path, expected="a manifest of maps (JSON)", found=f"invalid JSON ({error})", hint=repro_command(path)
         ) from error
     if not isinstance(manifest, dict) or set(manifest) != KEYS:
         found = ", ".join(sorted(manifest)) if isinstance(manifest, dict) else type(manifest).__name__
-        raise InputError(path, expected=f"the keys {', '.join(sorted(KEYS))}", found=found, hint=remedy(path))
+        raise InputError(path, expected=f"the keys {', '.join(sorted(KEYS))}", found=found, hint=repro_command(path))
     if manifest["format"] != FORMAT:
-        raise InputError(path, expected=f"maps of format {FORMAT}", found=manifest["format"], hint=remedy(path))
-    for what, found in _unlike(manifest):
-        raise InputError(path, expected=what, found=json.dumps(found)[:40], hint=remedy(path))
+        raise InputError(path, expected=f"maps of format {FORMAT}", found=manifest["format"], hint=repro_command(path))
+    for expected, found in _wrong_entries(manifest):
+        raise InputError(path, expected=expected, found=json.dumps(found)[:40], hint=repro_command(path))
     return manifest
 
 
-def _unlike(manifest: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What is not of its kind: what was expected, and what stands there."""
+def _wrong_entries(manifest: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Entries of the wrong type: what was expected, and the value that was found."""
     for key in ("class_names", "map_classes", "layers", "heads"):
         names = manifest[key]
         if not (isinstance(names, list) and all(isinstance(name, str) for name in names) and (names or key == "heads")):
             yield f"a list of names under {key}", names
-    for key, missing in (("model", None), ("data", "")):  # of images that are no prepared data, nothing is pinned
+    for key, missing in (("model", None), ("data", "")):  # `wheretolook look` writes no sha256 of the data
         if not (isinstance(manifest[key], dict) and isinstance(manifest[key].get("sha256", missing), str)):
             yield f"an object with a sha256 under {key}", manifest[key]
     arrays = manifest["arrays"]
     if not (isinstance(arrays, dict) and LOGITS in arrays):
-        yield f"arrays by their names, {LOGITS} among them", arrays
+        yield f"an object of arrays that includes {LOGITS}", arrays
         return
     for name, pin in arrays.items():
         if not (isinstance(pin, dict) and isinstance(pin.get("sha256"), str)):
-            yield f"a sha256 of {name}", pin
+            yield f"a sha256 for {name}", pin
         elif name not in (LOGITS, RANDOM) and not pin.keys() >= {"method", "layer", "knows_class"}:
-            yield f"method, layer and knows_class of {name}", pin
+            yield f"method, layer and knows_class for {name}", pin
 
 
 def cam_first(methods: Iterable[str]) -> list[str]:
-    """CAM, on which statements rest, then the other methods by name."""
+    """Sort method names: CAM first (statements use its maps), the others alphabetically."""
     return sorted(methods, key=lambda method: (method != "cam", method))
 
 
-# That a file is neither in the cache nor in the remote is what the caller says, too.
-_NO_MORE = "Checkout failed for following targets"
+def fetch_missing(paths: Sequence[Path]) -> tuple[list[Path], str]:
+    """Let DVC restore those of `paths` that are missing, from its cache or else its remote.
 
-
-def bring(paths: Sequence[Path]) -> tuple[list[Path], str]:
-    """Let DVC put back those of `paths` that are missing.
-
-    DVC holds no lock while a stage runs, so a stage may ask for this. Outside a DVC repository nothing is tried.
+    DVC does not hold its lock while a stage runs, so a stage may call this. Outside a DVC repository, nothing is tried.
 
     Returns:
-        Those that are missing still, and why, to stand behind "found no file" (`told`); empty where DVC gave no reason.
+        The paths that are still missing, and DVC's error in parentheses, ready to append to "found no file"; empty
+        where DVC reported none.
     """
-    said = ""
+    reason = ""
     for command in ("checkout", "pull"):
         missing = [path for path in paths if not path.is_file()]
         root = repository_of(missing[0]) if missing else None
         if root is None:
             return missing, ""
         targets = [str(path.absolute().relative_to(root)) for path in missing]
-        # A target that DVC does not know is no error here: what counts is what stands there afterwards. Not --quiet,
-        # which would keep the reason back: a login that failed, a kind of remote that is not installed.
+        # The exit status does not matter: DVC fails for a target that it does not know, too. Only the files count.
+        # Not --quiet, which would hide the reason: a failed login, a remote type whose package is not installed.
         done = subprocess.run(
             [sys.executable, "-m", "dvc", command, *targets], cwd=root, capture_output=True, check=False
         )
-        said = _reason(done.stderr.decode(errors="replace")) if done.returncode else ""
-    return [path for path in paths if not path.is_file()], told(said)
+        reason = _first_error(done.stderr.decode(errors="replace")) if done.returncode else ""
+    return [path for path in paths if not path.is_file()], quote_dvc(reason)
 
 
-def told(reason: str) -> str:
-    """DVC's reason as it stands behind "found no file"; nothing for none."""
-    return f" (DVC said: {reason})" if reason else ""
+def quote_dvc(reason: str) -> str:
+    """DVC's error in parentheses, to append to "found no file"; empty for no error."""
+    return f" (DVC: {reason})" if reason else ""
 
 
 def repository_of(path: Path) -> Path | None:
-    """The DVC repository that `path` lies in, if any."""
+    """The root of the DVC repository that contains `path`, if any."""
     return next((folder for folder in path.absolute().parents if (folder / ".dvc" / "config").is_file()), None)
 
 
-def _reason(stderr: str) -> str:
-    """The first error, which those behind it follow from; what ended it otherwise, as the last line of a traceback."""
+# DVC's general message, without a reason; callers already say that the file is missing.
+_CHECKOUT_FAILED = "Checkout failed for following targets"
+
+
+def _first_error(stderr: str) -> str:
+    """DVC's first "ERROR:" line, which causes those after it; without any, the last line of a traceback."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    return next((line for line in errors if _NO_MORE not in line), "") if errors else "".join(lines[-1:])
+    return next((line for line in errors if _CHECKOUT_FAILED not in line), "") if errors else "".join(lines[-1:])
 
 
 @dataclass(frozen=True)
@@ -147,8 +150,9 @@ class Maps:
     """The maps of one model, raw and signed, at each layer's own resolution.
 
     Attributes:
-        folder: where the arrays stand.
-        manifest: what they are. Columns of maps and logits follow `class_names`, in the order of the prepared data.
+        folder: contains the arrays.
+        manifest: content of manifest.json. Columns of maps and logits follow `class_names`, in the order of the
+            prepared data.
     """
 
     folder: Path
@@ -156,7 +160,7 @@ class Maps:
 
     @property
     def names(self) -> list[tuple[str, str]]:
-        """Each (method, layer) there is, by method, layers from first to last."""
+        """Every stored (method, layer), sorted by method, then layers from first to last."""
         layers = self.manifest["layers"]
         arrays = self.manifest["arrays"]
         found = [(a["method"], a["layer"]) for name, a in arrays.items() if name not in (LOGITS, RANDOM)]
@@ -171,31 +175,31 @@ class Maps:
         """Maps of all images, float32 (N, K, h, w), memory-mapped read-only.
 
         K runs over `manifest["map_classes"]` (where these are not all classes, a method that is not linear in the class
-        has no "mean"), or is 1 where `knows_class` is false; `analysis.target.open_target` is the safe way in.
+        has no "mean"), or is 1 where `knows_class` is false. `analysis.explained.open_target` picks the right column.
 
         Raises:
-            InputError: there are no such maps; the message lists those that exist.
+            InputError: these maps are not stored; the message lists those that are.
         """
         if (method, layer) not in self.names:
-            there = ", ".join(f"{m}.{y}" for m, y in self.names)
-            raise InputError(self.folder, expected=f"maps {method}.{layer}", found=there, hint="name one of those")
+            stored = ", ".join(f"{name}.{of}" for name, of in self.names)
+            raise InputError(self.folder, expected=f"maps {method}.{layer}", found=stored, hint="choose one of these")
         return np.load(self.folder / array_name(method, layer), mmap_mode="r")
 
     def knows_class(self, method: str, layer: str) -> bool:
-        """Whether these maps differ between classes; those that do not (K = 1) stay out of tests about classes."""
-        return self.manifest["arrays"][array_name(method, layer)]["knows_class"]
+        """Whether these maps differ between classes; if not, K is 1, and tests about classes leave them out."""
+        return bool(self.manifest["arrays"][array_name(method, layer)]["knows_class"])
 
     def random(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """CAMs of the last layer of networks with random weights, and the rows of the images that they are of.
+        """CAMs of the last layer of networks with random weights, and the rows of the images they explain.
 
         Returns:
-            float32 (draws, n, h, w), memory-mapped, true class less the mean of the others, and int64 (n,); None where
+            float32 (draws, n, h, w), memory-mapped, true class minus the mean of the others, and int64 (n,); None if
             none were exported.
         """
-        about = self.manifest["arrays"].get(RANDOM)
-        if about is None:
+        entry = self.manifest["arrays"].get(RANDOM)
+        if entry is None:
             return None
-        return np.load(self.folder / RANDOM, mmap_mode="r"), np.array(about["rows"], dtype=np.int64)
+        return np.load(self.folder / RANDOM, mmap_mode="r"), np.array(entry["rows"], dtype=np.int64)
 
     def head_logits(self) -> np.ndarray:
         """Logits of every trained head, float32 (N, H, classes); heads as in `manifest["heads"]`, first to last."""
@@ -206,38 +210,42 @@ class Maps:
         return self.head_logits()[:, -1]
 
 
-def load_maps(folder: Path, manifest: Path | None = None) -> Maps:
-    """Open the maps of one model, bringing arrays that are missing from DVC's cache or remote.
+def load_maps(folder: str | Path, manifest: str | Path | None = None) -> Maps:
+    """Open the stored maps of one model. Missing arrays are fetched from DVC's cache or remote.
 
     Args:
-        folder: `data/cams/NAME`.
-        manifest: a copy of the manifest that git tracks (`reports/exports/NAME.json`); default: the folder's own.
+        folder: `data/cams/NAME`, or a folder that `wheretolook look --arrays` wrote.
+        manifest: the copy of the manifest that git tracks (`reports/exports/NAME.json`); None: the folder's own.
 
     Raises:
-        InputError: arrays that are nowhere, or that are not those which the manifest pins.
+        InputError: an array is missing and cannot be fetched, or its SHA-256 is not the one in the manifest.
     """
+    folder = Path(folder)
     if manifest is None:
         manifest = folder / "manifest.json"
-        absent, why = bring([manifest])
-        if absent:
-            raise InputError(folder, expected="maps", found=f"no manifest.json{why}", hint=remedy(folder))
-    maps = Maps(folder, read_manifest(manifest))
+        missing, why = fetch_missing([manifest])
+        if missing:
+            raise InputError(folder, expected="maps", found=f"no manifest.json{why}", hint=repro_command(folder))
+    maps = Maps(folder, read_manifest(Path(manifest)))
     arrays = maps.manifest["arrays"]
-    missing, why = bring([folder / name for name in sorted(arrays)])
+    missing, why = fetch_missing([folder / name for name in sorted(arrays)])
     if missing:
         raise InputError(
-            missing[0], expected="maps", found=f"no file, here or in DVC's cache{why}", hint=remedy(folder)
+            missing[0], expected="maps", found=f"no file, here or in DVC's cache{why}", hint=repro_command(folder)
         )
     for name in sorted(arrays):
-        check_array(folder / name, arrays[name])
+        check_sha256(folder / name, arrays[name]["sha256"])
     return maps
 
 
-def check_array(path: Path, pinned: dict[str, Any]) -> None:
-    """Refuse an array whose bytes are not those that the manifest pins."""
+def check_sha256(path: Path, expected: str) -> None:
+    """Check that a stored array has the SHA-256 that its manifest states.
+
+    Raises:
+        InputError: it has another: the file was edited, or the manifest is of another run.
+    """
     found = sha256_of(path)
-    if found != pinned["sha256"]:
-        again = remedy(path.parent)
+    if found != expected:
         raise InputError(
-            path, expected=f"sha256 {pinned['sha256'][:12]}", found=f"{found[:12]}: edited or stale", hint=again
+            path, f"sha256 {expected[:12]}", f"{found[:12]}: edited or out of date", hint=repro_command(path.parent)
         )

@@ -1,4 +1,4 @@
-"""What `architecture` names: a network of the project, of torchvision, of timm, or a class in a file of the user's."""
+"""Parsing of `architecture`: the project's own network, one of torchvision or timm, or a class in a user's file."""
 
 import ast
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from wheretolook.base.files import sha256_of
 from wheretolook.networks.looknet_arguments import LOOKNET
 
 PACKAGE = Path(__file__).parents[1]
-# Where packages of the repository are looked for, from the folder that the pipeline runs in.
+# Folders that may contain packages of the user, relative to the repository's root.
 _ROOTS = ("", "src")
 
 
@@ -20,8 +20,8 @@ class Architecture:
 
     Attributes:
         kind: "looknet", "torchvision", "timm" or "code".
-        name: of the network in its library; of code, the class or function.
-        file: of code, the file that holds it, as a path from the repository's root; else empty.
+        name: of the network in its library; for code, of the class or function.
+        file: for code, its file, relative to the repository's root; else empty.
     """
 
     kind: str
@@ -30,12 +30,12 @@ class Architecture:
 
 
 def parse_architecture(text: str) -> Architecture:
-    """Read "looknet", "resnet18", "torchvision/NAME", "timm/NAME", "networks/mine.py:Class" or "package.module:Class".
+    """Parse "looknet", "resnet18", "torchvision/NAME", "timm/NAME", "networks/mine.py:Class" or "package.module:Class".
 
-    Whether there is such a network is not known here, but whether the file of code is there is.
+    Checks that a file of code exists, but not whether torchvision or timm has the network.
 
     Raises:
-        InputError: code that is not in the repository, or is the project's own.
+        InputError: wrong syntax, or code that is outside the repository or part of the pipeline.
     """
     if text == LOOKNET:
         return Architecture(LOOKNET, LOOKNET)
@@ -48,9 +48,9 @@ def parse_architecture(text: str) -> Architecture:
     if slash:
         raise InputError(
             f"architecture {text!r}",
-            "looknet, NAME or torchvision/NAME, timm/NAME, or code as networks/mine.py:Class",
-            "none of them",
-            "Of a file of yours, name the class after a colon" if ".py" in text else "",
+            "looknet, NAME, torchvision/NAME, timm/NAME, or code such as networks/mine.py:Class",
+            "another form",
+            "Append the name of the class after a colon" if ".py" in text else "",
         )
     return Architecture("torchvision", text)
 
@@ -58,7 +58,7 @@ def parse_architecture(text: str) -> Architecture:
 def _code_file(text: str, place: str, name: str) -> str:
     subject = f"architecture {text!r}"
     if not name.isidentifier():
-        raise InputError(subject, "a class or function after the colon", repr(name), "Like networks/mine.py:MyNet")
+        raise InputError(subject, "a class or function after the colon", repr(name), "Example: networks/mine.py:MyNet")
     if place.endswith(".py"):
         candidates = [Path(place)]
     else:
@@ -69,23 +69,23 @@ def _code_file(text: str, place: str, name: str) -> str:
     if found is None or not found.resolve().is_relative_to(root.resolve()):
         raise InputError(
             subject,
-            f"a file of this repository, {' or '.join(path.as_posix() for path in candidates)}",
+            f"a file of this repository: {' or '.join(path.as_posix() for path in candidates)}",
             f"no such file in {root}",
-            "Of an installed package, write networks/mine.py with `from package.module import factory`",
+            "For an installed package, create networks/mine.py with `from package.module import factory`",
         )
-    # Code that a model file names is called with what the file says: never code that does other things than networks.
+    # A model file names code and its arguments: it must not be able to call functions of the pipeline.
     if found.resolve().is_relative_to(PACKAGE) or found.parts[0] in ("stages", "tests", "tools", "benchmarks"):
-        raise InputError(subject, "code of your own, as in networks/", "a file of the pipeline", "Move it to networks/")
+        raise InputError(subject, "your own code", "a file of the pipeline", "Move the network to networks/")
     return found.as_posix()
 
 
 def code_of(architecture: str) -> dict[str, str] | None:
-    """Path and SHA-256 of the file that a network is defined in and of all that it imports inside the repository.
+    """Path and SHA-256 of the file that defines a network, and of each file of the repository that it imports.
 
-    Paths are from the repository's root, sorted; None for an architecture that is not code of the user's.
+    Paths are relative to the repository's root, and sorted. None if the architecture is not the user's code.
 
     Raises:
-        InputError: a file that is no Python.
+        InputError: a file is not valid Python.
     """
     source = parse_architecture(architecture)
     if source.kind != "code":
@@ -101,11 +101,11 @@ def code_of(architecture: str) -> dict[str, str] | None:
 
 
 def _imported(path: Path) -> list[Path]:
-    """Files of the repository that a file imports, those of this package left out."""
+    """Files of the repository that a file imports, without those of this package."""
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError) as error:
-        raise InputError(str(path), "Python code", f"{type(error).__name__}: {error}", "Correct it") from error
+        raise InputError(str(path), "Python code", f"{type(error).__name__}: {error}") from error
     found: list[Path] = []
     for node in ast.walk(tree):
         names: list[str] = []
@@ -125,17 +125,17 @@ def _imported(path: Path) -> list[Path]:
 
 
 def parse_arguments(text: str) -> dict[str, Any]:
-    """Keyword arguments written as "width=16,depth=4": whole numbers, numbers, true and false, or else text.
+    """Parse keyword arguments such as "width=16,depth=4"; values become int, float, bool or str.
 
     Raises:
-        InputError: a part without `=`, or a name given twice.
+        InputError: an item without `=`, an invalid name, or a name given twice.
     """
     arguments: dict[str, Any] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or not name.isidentifier() or name in arguments:
             raise InputError(
-                "arguments", expected="names with values, each once, like width=16,depth=4", found=f"{part!r}"
+                "arguments", expected="unique names with values, such as width=16,depth=4", found=f"{part!r}"
             )
         arguments[name] = _value(value)
     return arguments

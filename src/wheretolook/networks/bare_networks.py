@@ -1,4 +1,4 @@
-"""Networks as others wrote them: a class in a file of the user's, timm's, and torchvision's without a family here."""
+"""Networks without layer definitions here: a class in a user's file, timm's, and torchvision's without a family."""
 
 import importlib
 import importlib.util
@@ -14,9 +14,9 @@ from torch import nn
 from wheretolook.base.errors import InputError
 from wheretolook.networks.architectures import Architecture
 
-# Names under which a class takes the number of its outputs, the first that it has.
+# Parameter names for the number of classes; the first that the constructor has is used.
 CLASS_COUNTS = ("class_count", "num_classes", "n_classes", "classes", "num_labels", "num_outputs", "out_features")
-# Of timm: what would fetch or read files.
+# Arguments of timm that download or read files, or that are set here.
 _TIMM_RESERVED = {
     "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir", "scriptable",
     "exportable", "model_name", "num_classes",
@@ -25,15 +25,15 @@ _SHOWN = 8
 
 
 def build_bare(source: Architecture, class_count: int, arguments: Mapping[str, Any]) -> nn.Module:
-    """The network itself, with random weights.
+    """Build a network with random weights.
 
     Args:
-        source: where it comes from: code, timm or torchvision.
-        class_count: K; given to the network under the first of CLASS_COUNTS that it takes.
+        source: of kind "code", "timm" or "torchvision".
+        class_count: K; for code, passed as the first parameter of CLASS_COUNTS that the constructor has.
         arguments: further keyword arguments.
 
     Raises:
-        InputError: no such network, arguments that it does not take, or one that is no `nn.Module`.
+        InputError: no such network, invalid arguments, or the result is not an `nn.Module`.
     """
     if source.kind == "timm":
         network = _of_timm(source.name, class_count, arguments)
@@ -42,15 +42,15 @@ def build_bare(source: Architecture, class_count: int, arguments: Mapping[str, A
     else:
         network = _of_code(source, class_count, arguments)
     if not isinstance(network, nn.Module):
-        raise InputError(_subject(source), "a network (torch.nn.Module)", type(network).__name__, "Return the network")
+        raise InputError(_subject(source), "a torch.nn.Module", type(network).__name__, "Return the network")
     return network
 
 
 def check_bare(source: Architecture) -> None:
-    """Refuse a network that `build_bare` would not find, without building it.
+    """Check that `build_bare` would find the network, without building it.
 
     Raises:
-        InputError: no such name.
+        InputError: no such network.
     """
     if source.kind == "timm":
         _timm_name(source.name)
@@ -77,20 +77,20 @@ def _called(source: Architecture, make: Callable, keywords: Mapping[str, Any]) -
     except TypeError as error:
         raise InputError(
             _subject(source),
-            f"arguments that it takes, {inspect.signature(make)}",
+            f"arguments matching {inspect.signature(make)}",
             f"{dict(keywords)} ({error})",
-            "Write them as `arguments: width=16,depth=4`",
+            "Set them as in `arguments: width=16,depth=4`",
         ) from error
     try:
         return make(**keywords)
-    except Exception as error:  # whatever the user's own code raises, it is theirs to correct
+    except Exception as error:  # user code may raise anything
         raise InputError(
-            _subject(source), "a network", f"an error when it is built: {type(error).__name__}: {error}"
+            _subject(source), "a network", f"an error in its constructor ({type(error).__name__}: {error})"
         ) from error
 
 
 def _loaded(source: Architecture) -> Callable:
-    """The class or function, from its file; run once for all that ask for it."""
+    """The class or function, from its file; the file is executed once per process."""
     path = Path(source.file).resolve()
     name = f"wheretolook_code_{path.stem}_{abs(hash(str(path))):x}"
     module = sys.modules.get(name)
@@ -99,14 +99,14 @@ def _loaded(source: Architecture) -> Callable:
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
-        # What it imports may lie beside it, or be a package of the repository.
+        # The file may import modules beside it, or packages of the repository.
         roots = [str(path.parent), str(Path.cwd()), str(Path.cwd() / "src")]
         sys.path[:0] = [root for root in roots if root not in sys.path]
         try:
             spec.loader.exec_module(module)
         except Exception as error:
             del sys.modules[name]
-            raise InputError(source.file, "Python code that runs", f"{type(error).__name__}: {error}") from error
+            raise InputError(source.file, "code that imports", f"{type(error).__name__}: {error}") from error
     found = getattr(module, source.name, None)
     if not callable(found):
         made = [n for n, value in vars(module).items() if inspect.isclass(value) and issubclass(value, nn.Module)]
@@ -114,7 +114,7 @@ def _loaded(source: Architecture) -> Callable:
             source.file,
             f"a class or function {source.name!r}",
             f"the networks {', '.join(made)}" if made else "no network",
-            "Name one of them after the colon",
+            "Put the name of a class or function after the colon",
         )
     return found
 
@@ -124,11 +124,12 @@ def _timm_name(name: str) -> Any:
         import timm
     except ImportError as error:
         raise InputError(
-            f"architecture 'timm/{name}'", "timm, to build it", "no timm", 'Install it: "uv pip install timm"'
+            f"architecture 'timm/{name}'", "the package timm", "no such package", 'Run "uv pip install timm"'
         ) from error
     if not timm.is_model(name):
         near = get_close_matches(name, timm.list_models(), n=_SHOWN) or timm.list_models()[:_SHOWN]
-        raise InputError(f"architecture 'timm/{name}'", "a network of timm", "no such name", f"Near: {', '.join(near)}")
+        hint = f"Similar names: {', '.join(near)}"
+        raise InputError(f"architecture 'timm/{name}'", "a network of timm", "no such name", hint)
     return timm
 
 
@@ -136,13 +137,13 @@ def _of_timm(name: str, class_count: int, arguments: Mapping[str, Any]) -> Any:
     timm = _timm_name(name)
     if reserved := sorted(_TIMM_RESERVED & set(arguments)):
         raise InputError(
-            f"architecture 'timm/{name}'", "arguments of the network alone", ", ".join(reserved), "Leave them out"
+            f"architecture 'timm/{name}'", "arguments of the network only", ", ".join(reserved), "Remove them"
         )
     try:
         return timm.create_model(name, pretrained=False, num_classes=class_count, **arguments)
     except (TypeError, ValueError, AssertionError, RuntimeError, KeyError) as error:
         raise InputError(
-            f"architecture 'timm/{name}'", "arguments that it takes", f"{dict(arguments)} ({str(error)[:200]})"
+            f"architecture 'timm/{name}'", "valid arguments", f"{dict(arguments)} ({str(error)[:200]})"
         ) from error
 
 
@@ -153,20 +154,23 @@ def _torchvision_name(name: str) -> Any:
     if name not in known:
         near = get_close_matches(name, known, n=_SHOWN) or known
         raise InputError(
-            f"architecture 'torchvision/{name}'", "a network of torchvision", "no such name", f"Near: {', '.join(near)}"
+            f"architecture 'torchvision/{name}'",
+            "a network of torchvision",
+            "no such name",
+            f"Similar names: {', '.join(near)}",
         )
     return models
 
 
 def _of_torchvision(name: str, class_count: int, arguments: Mapping[str, Any]) -> Any:
     models = _torchvision_name(name)
-    # Their auxiliary logits are for training alone, and their first weights take half a minute.
+    # Auxiliary logits are used only in training, and their weight initialisation takes half a minute.
     plain = {"aux_logits": False, "init_weights": False} if name in ("inception_v3", "googlenet") else {}
     try:
         return models.get_model(name, weights=None, num_classes=class_count, **(plain | dict(arguments)))
     except (TypeError, ValueError, AssertionError) as error:
         raise InputError(
-            f"architecture 'torchvision/{name}'", "arguments that it takes", f"{dict(arguments)} ({error})"
+            f"architecture 'torchvision/{name}'", "valid arguments", f"{dict(arguments)} ({error})"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Networks by name."""
+"""Building a network by the name of its architecture."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,25 +11,25 @@ from wheretolook.networks.looknet_arguments import LOOKNET, check_looknet_argume
 
 
 def build_network(architecture: str, class_count: int, arguments: Mapping[str, Any]) -> Network:
-    """A network with random weights, drawn from PyTorch's global generator.
+    """Build a network with random weights, drawn from PyTorch's global generator.
 
     Args:
-        architecture: as `parse_architecture` reads it.
+        architecture: in a form that `parse_architecture` accepts.
         class_count: K, the number of classes.
-        arguments: keyword arguments of the architecture; looknet takes `width` and `depth`. Of a network that is not
-            the project's, what `cams.wrap.wrapped_arguments` gives.
+        arguments: keyword arguments of the architecture; looknet takes `width` and `depth`. For a wrapped network
+            (`is_wrapped`), the keys "keywords", "layers" and "classifier" of its card.
 
     Raises:
-        InputError: an architecture that isn't known, or arguments that it does not take.
+        InputError: unknown architecture, or invalid arguments.
     """
     if class_count < 2:
-        raise InputError(architecture, expected="two classes or more", found=class_count)
+        raise InputError(architecture, expected="at least two classes", found=class_count)
     if architecture == LOOKNET:
         check_looknet_arguments(arguments)
         return LookNet(class_count, **arguments)
     source = parse_architecture(architecture)
     if not is_wrapped(architecture):
-        # torchvision costs seconds to import: only who names one of its networks pays for it.
+        # Imported only when needed: importing torchvision takes seconds.
         from wheretolook.networks.torchvision_networks import build_torchvision_network
 
         return build_torchvision_network(source.name, class_count, arguments)
@@ -37,14 +37,16 @@ def build_network(architecture: str, class_count: int, arguments: Mapping[str, A
     from wheretolook.networks.module_network import LayerSpec, ModuleNetwork
 
     if set(arguments) != {"keywords", "layers", "classifier"}:
-        raise InputError(architecture, "arguments keywords, layers and classifier", ", ".join(arguments) or "none")
+        raise InputError(
+            architecture, "the arguments keywords, layers and classifier", ", ".join(arguments) or "no arguments"
+        )
     body = build_bare(source, class_count, arguments["keywords"])
     layers = [LayerSpec(*values) for values in arguments["layers"]]
     return ModuleNetwork(body, layers, arguments["classifier"], class_count)
 
 
 def is_wrapped(architecture: str) -> bool:
-    """Whether a network is run as others wrote it, its layers found by trying, and not by a definition here."""
+    """Whether the network has no layer definitions here, so that its layers are found by a dry run."""
     source = parse_architecture(architecture)
     if source.kind != "torchvision":
         return source.kind != LOOKNET
@@ -56,10 +58,10 @@ def is_wrapped(architecture: str) -> bool:
 
 
 def check_architecture(architecture: str) -> None:
-    """Refuse a name that `build_network` would not know, without building anything.
+    """Check that `build_network` knows an architecture, without building it.
 
     Raises:
-        InputError: an architecture that isn't known.
+        InputError: unknown architecture.
     """
     if architecture == LOOKNET:
         return

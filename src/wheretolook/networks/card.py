@@ -1,4 +1,4 @@
-"""A model file's card: what makes the file self-describing. Read without loading the weights, and without torch."""
+"""The card of a model file: the metadata that make it self-describing. Read without the weights and without PyTorch."""
 
 import json
 import math
@@ -9,44 +9,44 @@ from pathlib import Path
 from typing import Any
 
 from wheretolook.base.display import LONGEST_CLASS_NAME, is_class_name
-from wheretolook.base.errors import InputError, remedy
+from wheretolook.base.errors import InputError, repro_command
 from wheretolook.dataset.prepared import FITS
 from wheretolook.networks.weights_file import check_weights_file, weights_metadata
 
-# The one key of the file's metadata: safetensors writes several keys in random order.
+# A single metadata key: safetensors writes several keys in random order.
 METADATA_KEY = "wheretolook"
 FORMAT = 1
 LOSSES = ("last", "every")
-# Of each epoch, and in it of each trained head; in the order of the tables.
+# Figures of each epoch and each trained head, in the order of the report's tables.
 EPOCH_FIGURES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
-# Pixels: as large as `prepare` makes images. Beyond it, one image would fill the memory.
+# Pixels; the largest size of `prepare`.
 LARGEST_INPUT = 2048
-# Characters of a name of a class or a layer, which files, tables and pages show: as long as a folder's name may be.
-# Numbers and names in the arguments, lists within them counted through.
+# Limit on the number of values in the arguments, nested lists included.
 _MOST_ARGUMENTS = 400
+# Hint for a card that no version of this project writes.
+_REMAKE = "train the model again, or export it again where it came from"
 
 
 @dataclass(frozen=True)
 class Card:
-    """What a model is, what it was trained on and how.
+    """Description of a model: architecture, classes, input, and how it was trained on which data.
 
     Attributes:
-        architecture: as `architectures.parse_architecture` reads it.
-        arguments: what `network.build_network` builds it with.
-        class_names: one for each logit, in their order.
+        architecture: in a form that `architectures.parse_architecture` accepts.
+        arguments: for `build_network.build_network`.
+        class_names: one for each logit, in the order of the logits.
         input_size: side of the square input, pixels.
         mean: of each channel, of values in 0..1.
         std: of each channel, of values in 0..1.
         loss: "last" or "every": which layers' heads were trained.
         layers: names of the layers, first to last.
-        trained_heads: layers whose head was trained, the last layer among them: its head is the network's own
-            classifier.
-        data: what it was trained on: "sha256" of the prepared data, "images" trained on.
-        training: the options of the training, "seed" among them.
-        history: one entry an epoch: "epoch", EPOCH_FIGURES of the network's own logits, and under "layers" the same
-            four for each trained head. Empty where nobody knows.
-        fit: how an image became a square, one of FITS; None where it isn't known, as in older cards.
-        code: of a network in the user's own code, path to SHA-256 of the files that define it; else None.
+        trained_heads: layers whose head was trained, including the last layer, whose head is the network's classifier.
+        data: training data: "sha256" of the prepared data, "images" in the training split; empty if unknown.
+        training: training options, including "seed"; empty if unknown.
+        history: one entry per epoch: "epoch", EPOCH_FIGURES of the network's logits, and under "layers" the same
+            figures of each trained head. Empty if unknown.
+        fit: how images were made square, one of FITS; None if unknown, as in older cards.
+        code: for a network in the user's code, path and SHA-256 of the files that define it; else None.
     """
 
     architecture: str
@@ -66,26 +66,30 @@ class Card:
 
 
 def card_to_json(card: Card) -> str:
-    """The card as JSON with sorted keys: the same text for the same card.
+    """The card as JSON; equal cards give equal text.
 
     Raises:
-        ValueError: a NaN or an infinity.
+        ValueError: NaN or infinity.
     """
     values = {name: value for name, value in asdict(card).items() if name != "code" or value is not None}
     return json.dumps({"format": FORMAT} | values, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
 def card_from_json(text: str, source: Path) -> Card:
-    """Read a card and check every field.
+    """Parse a card and validate every field.
+
+    Args:
+        text: JSON.
+        source: the file, for messages.
 
     Raises:
-        InputError: another format, a field that is missing or not what it should be; named by `source`.
+        InputError: another format version, or a missing or invalid field.
     """
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(
-            source, expected="a card in JSON", found=f"broken JSON ({error})", hint="train or fetch it again"
+            source, expected="a card in JSON", found=f"invalid JSON ({error})", hint="train or download it again"
         ) from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         found = values.get("format") if isinstance(values, dict) else type(values).__name__
@@ -93,48 +97,48 @@ def card_from_json(text: str, source: Path) -> Card:
             source,
             expected=f"a card of format {FORMAT}",
             found=f"{found!r}",
-            hint="train the model again, or use the version that wrote it",
+            hint="train the model again, or use the version of this project that wrote it",
         )
     values = {"fit": None, "code": None} | values
     missing = [field.name for field in fields(Card) if field.name not in values]
     if missing:
-        raise InputError(
-            f"{source}: the card lacks {', '.join(missing)}", hint="train the model again, or export it from its origin"
-        )
+        raise InputError(source, f"{', '.join(missing)} in the card", "no such field", _REMAKE)
     for name, (holds, expected) in _FIELDS.items():
         if not holds(values[name]):
-            raise InputError(f"{source}: {name} in the card", expected=expected, found=_brief(values[name]))
-    tuples = {name: tuple(values[name]) for name in ("class_names", "mean", "std", "layers", "trained_heads")}
-    card = Card(**{field.name: values[field.name] for field in fields(Card)} | tuples)
+            raise InputError(source, f"{expected} as {name} in the card", _brief(values[name]), _REMAKE)
+    given: dict[str, Any] = {field.name: values[field.name] for field in fields(Card)}
+    given |= {name: tuple(given[name]) for name in ("class_names", "mean", "std", "layers", "trained_heads")}
+    card = Card(**given)
     _check_heads(card, source)
     for place, entry in enumerate(card.history, start=1):
-        _check_epoch(entry, card.trained_heads, f"{source}: history in the card, entry {place}")
+        _check_epoch(entry, card.trained_heads, source, f"in entry {place} of history in the card")
     return card
 
 
-def read_card(path: Path) -> Card:
-    """The card of a model file, out of the file's header alone.
+def read_card(path: str | Path) -> Card:
+    """The card of a model file; reads only the file's header.
 
     Raises:
-        InputError: no such file, no safetensors file, no card in it, or a card that does not hold what it should.
+        InputError: no such file, not a safetensors file, no card in it, or an invalid card.
     """
+    path = Path(path)
     _check_there(path)
     text = weights_metadata(path).get(METADATA_KEY)
     if text is None:
         raise InputError(
             path,
-            expected="a model of this project",
+            expected="a model file of this project",
             found=f'a safetensors file without a "{METADATA_KEY}" card',
-            hint="a foreign file needs its architecture and classes: add it under drive in params.yaml",
+            hint="to import it, add an entry with its architecture and classes under `drive` in params.yaml",
         )
     return card_from_json(text, path)
 
 
 def read_checked_card(path: Path) -> Card:
-    """The card of a model file whose network may be built: all of the header agrees with the file, and with itself.
+    """The card of an untrusted model file, checked so that its network can be built safely.
 
     Raises:
-        InputError: as `read_card`; a header that isn't of this file to the byte; arguments larger than its tensors.
+        InputError: as `read_card`; also a header that does not match the file, or arguments larger than its tensors.
     """
     _check_there(path)
     shapes = check_weights_file(path)
@@ -145,27 +149,27 @@ def read_checked_card(path: Path) -> Card:
 
 def _check_there(path: Path) -> None:
     if not path.exists():
-        raise InputError(path, expected="a model file", found="no such file", hint=remedy(path, "train"))
+        raise InputError(path, expected="a model file", found="no such file", hint=repro_command(path, "train"))
 
 
 def _check_arguments(path: Path, card: Card, shapes: dict[str, tuple[int, ...]]) -> None:
-    # A network is built from the card: nothing in it may be larger than what the file holds. A tensor of no elements
-    # may have sides of any length.
+    # The network is built from the card, so no argument may exceed the sizes of the file's tensors. Tensors without
+    # elements do not count: their other sides can be of any length.
     most = max([len(shapes), *(length for shape in shapes.values() if math.prod(shape) for length in shape)])
     values = list(_leaves(card.arguments))
     absurd = [value for value in values if isinstance(value, int | float) and not -most <= value <= most]
     if absurd or len(values) > _MOST_ARGUMENTS:
-        expected = f"none above {most} (as long as its tensors are)" if absurd else f"at most {_MOST_ARGUMENTS} values"
+        expected = f"values up to {most}, the largest tensor side" if absurd else f"at most {_MOST_ARGUMENTS} values"
         raise InputError(
-            f"{path}: arguments in the card",
-            expected=expected,
-            found=_brief(card.arguments),
-            hint="train it again, or ask who made it",
+            path,
+            f"{expected} as arguments in the card",
+            _brief(card.arguments),
+            "train the model again, or ask who made it",
         )
 
 
 def _leaves(value: Any) -> Iterator[Any]:
-    """Every value in lists and mappings, whatever they are in."""
+    """Every value in nested lists and mappings."""
     if isinstance(value, list | dict):
         for inner in value.values() if isinstance(value, dict) else value:
             yield from _leaves(inner)
@@ -174,37 +178,28 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 
 def _check_heads(card: Card, source: Path) -> None:
-    """Refuse heads that no training here leaves: the last layer's is the network's own, and always among them."""
+    """Check that the trained heads are layers of the network, including the last."""
     if not set(card.trained_heads) <= set(card.layers) or card.layers[-1] not in card.trained_heads:
-        raise InputError(
-            f"{source}: trained_heads in the card",
-            expected=f"some of {', '.join(card.layers)}, {card.layers[-1]} among them",
-            found=", ".join(card.trained_heads),
-            hint="train the model again, or export it from its origin",
-        )
+        expected = f"layers among {', '.join(card.layers)}, including {card.layers[-1]}, as trained_heads in the card"
+        raise InputError(source, expected, ", ".join(card.trained_heads), _REMAKE)
 
 
-def _check_epoch(entry: dict[str, Any], heads: tuple[str, ...], where: str) -> None:
-    """Refuse an epoch without the figures that `report` draws."""
+def _check_epoch(entry: dict[str, Any], heads: tuple[str, ...], source: Path, where: str) -> None:
+    """Check that an epoch has all figures that `report` plots."""
     layers = entry.get("layers", {})
     if not _is_mapping(layers) or not set(layers) <= set(heads) or not all(map(_is_mapping, layers.values())):
         raise InputError(
-            where,
-            expected=f"figures by trained head ({', '.join(heads)}) under layers",
-            found=_brief(layers),
-            hint="train the model again, or export it from its origin",
+            source,
+            f"figures of the trained heads ({', '.join(heads)}) under layers {where}",
+            _brief(layers),
+            _REMAKE,
         )
-    needed = [("", entry, ("epoch", *EPOCH_FIGURES))]
+    needed: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [("", entry, ("epoch", *EPOCH_FIGURES))]
     needed += [(f" of {layer}", figures, EPOCH_FIGURES) for layer, figures in layers.items()]
     for whose, figures, keys in needed:
         for key in keys:
             if not _is_number(figures.get(key)):
-                raise InputError(
-                    where,
-                    expected=f"{key}{whose} as a finite number",
-                    found=_brief(figures.get(key)),
-                    hint="train the model again, or export it from its origin",
-                )
+                raise InputError(source, f"a finite number as {key}{whose} {where}", _brief(figures.get(key)), _REMAKE)
 
 
 def _is_names(value: Any) -> bool:
@@ -220,7 +215,7 @@ def _is_channels(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    # Not math.isfinite, which fails at a whole number that no float can hold.
+    # math.isfinite raises OverflowError for integers beyond the range of a float.
     return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
@@ -243,17 +238,17 @@ _FIELDS = {
     "arguments": (_is_mapping, "a mapping"),
     "class_names": (
         lambda v: _is_names(v) and len(v) >= 2,
-        f"two names or more, each once, {_READABLE}",
+        f"at least two unique names {_READABLE}",
     ),
     "input_size": (lambda v: type(v) is int and 0 < v <= LARGEST_INPUT, f"a number of pixels, at most {LARGEST_INPUT}"),
     "mean": (_is_channels, "three numbers"),
     "std": (lambda v: _is_channels(v) and min(v) > 0, "three numbers above 0"),
     "loss": (lambda v: v in LOSSES, "last or every"),
-    "layers": (_is_names, f"names, each once, {_READABLE}"),
-    "trained_heads": (_is_names, "names of layers, each once"),
+    "layers": (_is_names, f"unique names {_READABLE}"),
+    "trained_heads": (_is_names, "unique names of layers"),
     "data": (_is_mapping, "a mapping"),
     "training": (_is_mapping, "a mapping"),
     "history": (lambda v: isinstance(v, list) and all(isinstance(entry, dict) for entry in v), "a list of epochs"),
-    "code": (lambda v: v is None or _is_code(v), "paths of files with their SHA-256, or nothing"),
+    "code": (lambda v: v is None or _is_code(v), "a mapping from paths to SHA-256, or null"),
     "fit": (lambda v: v is None or v in FITS, f"one of {', '.join(FITS)}, or null"),
 }

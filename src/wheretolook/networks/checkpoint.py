@@ -1,4 +1,4 @@
-"""Model files: safetensors with a card. Whoever has the file can use it."""
+"""Model files: safetensors with a card, which make a model usable without any other file."""
 
 from pathlib import Path
 
@@ -14,51 +14,55 @@ from wheretolook.networks.build_network import build_network
 from wheretolook.networks.card import METADATA_KEY, Card, card_to_json, read_checked_card
 from wheretolook.networks.layered import Network
 
-# So many names of a list of faults are shown.
+# Number of tensor names in a message.
 _SHOWN = 3
-# What builders raise of arguments that make no network, as one whose channels no number of 64 bits can count.
+# Raised by constructors for invalid arguments, such as a number of channels beyond 64 bits.
 _BUILD_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 def save_model(path: Path, network: Network, card: Card) -> None:
-    """Write a model file, whole or not at all; equal weights and cards give equal bytes.
+    """Write a model file atomically; equal weights and cards give equal bytes.
 
     Args:
         path: the file, `NAME.safetensors`.
-        network: its weights and running statistics are stored as float32, counters as they are.
-        card: must name the network's own layers.
+        network: its floating-point tensors are stored as float32, others unchanged.
+        card: its layers must be those of the network.
 
     Raises:
-        InputError: a weight that is NaN or infinite.
-        ValueError: the card names other layers than the network, or holds a NaN.
+        InputError: a weight is NaN or infinite.
+        ValueError: the card has other layers than the network, or NaN.
     """
     if card.layers != network.layer_names:
         raise ValueError(f"the card names the layers {card.layers}, the network has {network.layer_names}")
     state = {name: _stored(tensor) for name, tensor in network.state_dict().items()}
     check_finite(str(path), state)
     with replacing(path) as scratch:
-        # Not save_file, which gives a file that only its owner can read.
+        # save_file would create a file that only its owner can read.
         scratch.write_bytes(save(state, metadata={METADATA_KEY: card_to_json(card)}))
 
 
-def load_model(path: Path, device: torch.device, accept_code: bool = False) -> tuple[Network, Card]:
-    """Read a model file: the network in evaluation mode on `device`, and its card.
+def load_model(
+    path: str | Path, device: str | torch.device = "cpu", accept_code: bool = False
+) -> tuple[Network, Card]:
+    """Load a model file: the network in evaluation mode on `device`, and its card.
 
     Args:
         path: the file.
         device: for the network.
-        accept_code: build a network of the user's own code though that code changed since.
+        accept_code: load a network of the user's code even if that code has changed since.
 
     Raises:
-        InputError: no such file, another format, a card that is not whole, weights that do not fit the architecture or
-            are not finite.
+        InputError: no such file, another format, an invalid card, or weights that do not match the architecture or are
+            not finite.
     """
+    path = Path(path)
     card = read_checked_card(path)
     if not accept_code:
         check_code(path, card)
-    network = _skeleton(path, card)
+    network = _without_weights(path, card)
     if card.layers != network.layer_names:
-        raise InputError(path, expected=f"the layers of {card.architecture}, {network.layer_names}", found=card.layers)
+        layers = ", ".join(network.layer_names)
+        raise InputError(path, f"the layers of {card.architecture}: {layers}", ", ".join(card.layers))
     state = _read_state(path)
     check_fits(path, card.architecture, network.state_dict(), state)
     check_finite(str(path), state)
@@ -67,12 +71,13 @@ def load_model(path: Path, device: torch.device, accept_code: bool = False) -> t
 
 
 def check_code(path: Path, card: Card) -> None:
-    """Refuse a model of the user's own code, where that code is not here or is another.
+    """Check that the user's code of a model is unchanged since the model was trained.
 
-    The card of a file from outside names the code, so this also keeps such a file from calling any other.
+    The card of an untrusted file names the code to call, so this also restricts the file to the code that it was
+    trained with.
 
     Raises:
-        InputError: a file that is missing, or whose SHA-256 differs.
+        InputError: a file of the code is missing or has another SHA-256.
     """
     here = code_of(card.architecture)
     if here == card.code:
@@ -81,73 +86,78 @@ def check_code(path: Path, card: Card) -> None:
     changed = sorted(name for name in {*given, *here} if given.get(name) != here.get(name))
     raise InputError(
         str(path),
-        f"the code of {card.architecture} as it was when the model was made",
+        f"the code of {card.architecture} that the model was trained with",
         f"another version of {', '.join(changed)}",
-        "Bring those files back (git log shows their versions), or train the model again",
+        "Restore those files (git log shows their versions), or train the model again",
     )
 
 
 def check_fits(path: Path, architecture: str, expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
-    """Refuse a state dict whose names, shapes or types are not those of the architecture.
+    """Check that names, shapes and dtypes of a state dict are those of the architecture.
 
     Args:
-        path: named in the message.
-        architecture: named in the message.
-        expected: the state dict of a fresh network.
-        found: the state dict that was read.
+        path: for the message.
+        architecture: for the message.
+        expected: state dict of a new network.
+        found: state dict from the file.
+
+    Raises:
+        InputError: they differ.
     """
-    other = [
+    mismatched = [
         f"{name} is {_describe(found[name])} instead of {_describe(tensor)}"
         for name, tensor in expected.items()
         if name in found and _describe(found[name]) != _describe(tensor)
     ]
-    faults = {
+    differences = {
         "missing": [name for name in expected if name not in found],
-        "unknown": [name for name in found if name not in expected],
-        "of another shape or type": other,
+        "unexpected": [name for name in found if name not in expected],
+        "shape or dtype": mismatched,
     }
-    told = "; ".join(f"{word}: {_first(names)}" for word, names in faults.items() if names)
-    if told:
+    if any(differences.values()):
         raise InputError(
             path,
             expected=f"the weights of {architecture}",
-            found=f"others: {told}",
-            hint="the file's architecture or arguments are not those it was trained with",
+            found="; ".join(f"{kind}: {_first(names)}" for kind, names in differences.items() if names),
+            hint="the architecture or arguments in the card are not those of the trained network",
         )
 
 
-def _skeleton(path: Path, card: Card) -> Network:
-    """The network that the card names, without weights."""
+def _without_weights(path: Path, card: Card) -> Network:
+    """The network of the card on the meta device."""
     try:
-        # All weights come from the file: random ones are neither made nor drawn from the global generator.
+        # All weights come from the file, so the global random generator must not advance.
         with torch.device("meta"), torch.random.fork_rng(devices=[]):
             return build_network(card.architecture, len(card.class_names), card.arguments)
     except _BUILD_ERRORS as error:
         raise InputError(
             path,
-            expected=f"arguments in the card that {card.architecture} can be built with",
+            expected=f"arguments in the card that {card.architecture} accepts",
             found=f"{str(card.arguments)[:120]} ({str(error)[:200]})",
-            hint="ask who made it, or train it again",
+            hint="ask who made the file, or train the model again",
         ) from error
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:
     try:
-        # Copied, since weights in the mapped file lie at odd addresses: there, some kernels round in another order.
+        # Copied, because tensors in the mapped file are not aligned: some kernels then round in another order.
         return {name: tensor.clone() for name, tensor in load_file(path).items()}
     except SafetensorError as error:
         raise InputError(
-            path, expected="a whole safetensors file", found=f"a broken one ({error})", hint="fetch it again"
+            path, "a complete safetensors file", f"a damaged file ({error})", "download it again"
         ) from error
 
 
 def check_finite(subject: str, state: dict[str, Tensor], hint: str = "Train it again") -> None:
-    """Refuse weights with NaN or infinity.
+    """Check that no weight is NaN or infinite.
 
     Args:
         subject: the file, for the message.
-        state: names to tensors.
-        hint: what to do about it.
+        state: names and tensors.
+        hint: for the message.
+
+    Raises:
+        InputError: a weight is NaN or infinite.
     """
     bad = [name for name, tensor in state.items() if not bool(torch.isfinite(tensor).all())]
     if bad:
@@ -156,7 +166,7 @@ def check_finite(subject: str, state: dict[str, Tensor], hint: str = "Train it a
 
 def _stored(tensor: Tensor) -> Tensor:
     tensor = tensor.detach().cpu()
-    # Contiguous: channels-last is a choice of who runs the network, and safetensors refuses it.
+    # safetensors rejects tensors in channels-last memory format.
     return (tensor.float() if tensor.is_floating_point() else tensor).contiguous()
 
 

@@ -1,4 +1,4 @@
-"""From stored images to what a network reads, and the normalisation that leads there."""
+"""Network input from stored images: transfer to the device, normalisation, channel statistics."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ Channels = tuple[float, float, float]
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor, from the CPU, on `device`; to CUDA by way of pinned memory, so that the CPU need not wait for it."""
+    """Copy a CPU tensor to `device`; to CUDA asynchronously, from pinned memory."""
     if device.type != "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
@@ -21,12 +21,12 @@ def to_input(images: Tensor, mean: Channels, std: Channels) -> Tensor:
 
     Args:
         images: (N, S, S, 3) uint8 RGB.
-        mean: of each channel, of values in 0..1.
-        std: of each channel, of values in 0..1.
+        mean: of each channel, for values in 0..1.
+        std: of each channel, for values in 0..1.
 
     Returns:
-        (N, 3, S, S) float32 on the images' device, (value / 255 - mean) / std; in channels-last memory, the order
-        in which the images are stored and in which convolutions are fastest.
+        (N, 3, S, S) float32 on the images' device: (value / 255 - mean) / std. In channels-last memory format, like
+        the stored images, which is also the fastest for convolutions.
     """
     scale = to_device(torch.tensor([1 / (255 * s) for s in std]), images.device)
     offset = to_device(torch.tensor([m / s for m, s in zip(mean, std, strict=True)]), images.device)
@@ -34,28 +34,31 @@ def to_input(images: Tensor, mean: Channels, std: Channels) -> Tensor:
 
 
 def model_input(card: Card, images: np.ndarray | Tensor, device: torch.device) -> Tensor:
-    """Images as a model reads them: `to_input` with the normalisation of its card, on `device`.
+    """Network input of a model: `to_input` with the normalisation of its card, on `device`.
 
     Args:
         card: of the model.
-        images: (N, S, S, 3) RGB of values 0 to 255, on the CPU.
+        images: (N, S, S, 3) RGB, values 0 to 255, on the CPU.
         device: of the network.
+
+    Returns:
+        (N, 3, S, S) float32.
     """
     return to_input(to_device(torch.as_tensor(images), device), card.mean, card.std)
 
 
 def channel_statistics(images: np.ndarray, rows: np.ndarray, block: int = 256) -> tuple[Channels, Channels]:
-    """Mean and standard deviation of each channel over the chosen images, of values in 0..1.
+    """Mean and standard deviation of each channel over the chosen images, for values in 0..1.
 
-    Reads the images block by block, so that memory stays flat; sums are of integers, so that their order is free.
+    Reads the images in blocks to bound memory. Integer sums make the result independent of the order of the images.
 
     Args:
         images: (N, S, S, 3) uint8, may be memory-mapped.
-        rows: (n,) indices of the images that count, n >= 1.
-        block: images read at a time.
+        rows: (n,) indices of the chosen images, n >= 1.
+        block: number of images read at a time.
 
     Returns:
-        Mean and standard deviation; a channel that never varies has the standard deviation 1 / 255.
+        Mean and standard deviation. The standard deviation is at least 1 / 255, also for a constant channel.
     """
     total, squares = np.zeros(3, dtype=np.int64), np.zeros(3, dtype=np.int64)
     for start in range(0, len(rows), block):

@@ -1,4 +1,4 @@
-"""What every network of the project offers, whatever it is built of: named layers, their feature maps, their heads."""
+"""Base class of all networks: named layers with their feature maps and heads; forward hooks in a context manager."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -9,30 +9,30 @@ from torch import Tensor, nn
 
 
 class Network(nn.Module):
-    """A classifier whose layers have names, feature maps and pooled linear heads.
+    """A classifier with named layers, each with feature maps and, where possible, a pooled linear head.
 
-    A subclass sets `layer_names` and `side_heads`, and gives `layer_modules`, `final_head` and `trace`; also
-    `layer_parts`, where the former hold no weights.
+    A subclass sets `layer_names` and `side_heads`, and implements `layer_modules`, `final_head` and `trace`; also
+    `layer_parts` if the modules of `layer_modules` have no weights.
 
     Attributes:
-        layer_names: the layers, first to last; no dots in the names.
-        side_heads: for each layer but the last, a linear head on its pooled feature maps. They start at zero: a
-            head that was never trained says nothing, and two networks with the same weights have the same file.
+        layer_names: first to last; without dots.
+        side_heads: a linear head on the pooled feature maps of each layer but the last. Initialised to zero, so that
+            an untrained head has no effect and does not depend on the seed.
     """
 
     layer_names: tuple[str, ...]
     side_heads: nn.ModuleDict
 
     def layer_modules(self) -> dict[str, nn.Module]:
-        """The module of each layer whose output is the layer's feature maps (N, C, h, w): for hooks."""
+        """For each layer, the module whose output is the layer's feature maps (N, C, h, w); for hooks."""
         raise NotImplementedError
 
     def layer_parts(self) -> dict[str, list[nn.Module]]:
-        """The modules that compute each layer from the one before, and hold its weights."""
+        """For each layer, the modules that compute it from the previous layer, with its weights."""
         return {layer: [module] for layer, module in self.layer_modules().items()}
 
     def final_head(self) -> nn.Linear | None:
-        """The linear classifier on the last layer's pooled feature maps; None where the network ends otherwise."""
+        """The linear classifier on the last layer's pooled feature maps; None if the classifier is of another form."""
         raise NotImplementedError
 
     def trace(self, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
@@ -43,16 +43,17 @@ class Network(nn.Module):
     def heads(self) -> dict[str, nn.Linear]:
         """The pooled linear head of each layer that has one, first to last."""
         final = self.final_head()
-        return dict(self.side_heads.items()) | ({} if final is None else {self.layer_names[-1]: final})
+        heads: dict[str, Any] = dict(self.side_heads.items())
+        return heads | ({} if final is None else {self.layer_names[-1]: final})
 
     def feature_maps(self, images: Tensor) -> dict[str, Tensor]:
         """Feature maps of every layer, first to last: (N, C, h, w) each."""
         return self.trace(images)[0]
 
     def layer_logits(self, images: Tensor, layers: tuple[str, ...] | None = None) -> dict[str, Tensor]:
-        """Logits (N, K) of the heads of `layers` (all, where None), in one forward pass.
+        """Logits (N, K) of the heads of `layers` (all if None), in one forward pass.
 
-        The last layer's are the network's own logits, whether or not its classifier is a pooled linear head.
+        Those of the last layer are the network's logits, even if its classifier is not a pooled linear head.
         """
         maps, logits = self.trace(images)
         return {
@@ -73,11 +74,11 @@ def pool(feature_maps: Tensor) -> Tensor:
 
 
 def side_heads(channels: dict[str, int], class_count: int) -> nn.ModuleDict:
-    """A linear head of zeros for each layer but the last.
+    """A linear head for each layer but the last, initialised to zero.
 
     Args:
-        channels: channels of each layer's feature maps, first to last.
-        class_count: K, the logits of a head.
+        channels: number of channels of each layer's feature maps, first to last.
+        class_count: K, number of logits.
     """
     heads = {layer: nn.Linear(width, class_count) for layer, width in list(channels.items())[:-1]}
     for head in heads.values():
@@ -86,13 +87,13 @@ def side_heads(channels: dict[str, int], class_count: int) -> nn.ModuleDict:
     return nn.ModuleDict(heads)
 
 
-# Module, its positional inputs, its output; what it returns, unless None, stands in for the output.
+# A forward hook: (module, positional inputs, output); a return value other than None replaces the output.
 Hook = Callable[[nn.Module, Any, Any], Any]
 
 
 @contextmanager
 def hooked(hooks: Iterable[tuple[nn.Module, Hook]]) -> Iterator[None]:
-    """Call each hook whenever its module has run inside the `with`; none is left after it, also after an error."""
+    """Register forward hooks; all are removed at the end of the block, also after an error."""
     handles = []
     try:
         for module, hook in hooks:

@@ -1,4 +1,6 @@
-"""The project's own network: convolution blocks, global average pooling, one linear classifier."""
+"""LookNet, the project's own network: convolution blocks, global average pooling, one linear classifier."""
+
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -6,12 +8,12 @@ from wheretolook.networks.layered import Network, pool, side_heads
 
 
 class LookNet(Network):
-    """A chain of convolution blocks, made to be looked into.
+    """A chain of convolution blocks, designed for class activation maps.
 
-    Each block halves the resolution and, from the second on, doubles the channels: an image of 224 pixels at width
-    32 and depth 4 ends as 256 x 14 x 14 feature maps. The classifier is linear on their spatial mean, so that each
-    logit is the mean of a class activation map, plus a bias (Zhou et al. 2016, arXiv:1512.04150). Each earlier block
-    carries a pooled linear head of its own.
+    Each block halves the resolution and, from the second on, doubles the channels: an image of 224 pixels at width 32
+    and depth 4 gives 256 x 14 x 14 feature maps. The classifier is linear on their spatial mean, so each logit is the
+    mean of a class activation map plus a bias (Zhou et al. 2016, arXiv:1512.04150). Each earlier block has its own
+    pooled linear head.
 
     Args:
         class_count: K, at least 2.
@@ -28,6 +30,7 @@ class LookNet(Network):
         for number, (layer, outgoing) in enumerate(channels.items()):
             self.blocks[layer] = first_block(outgoing) if number == 0 else convolution_block(incoming[number], outgoing)
         self.side_heads = side_heads(channels, class_count)
+        # A Sequential, for the name `classifier.0` in model files.
         self.classifier = nn.Sequential(nn.Linear(incoming[-1], class_count))
 
     def layer_modules(self) -> dict[str, nn.Module]:
@@ -35,12 +38,14 @@ class LookNet(Network):
         return dict(self.blocks.items())
 
     def final_head(self) -> nn.Linear:
-        """The classifier's linear layer."""
-        return self.classifier[-1]
+        """The linear layer of the classifier."""
+        final: Any = self.classifier[-1]
+        return final
 
     def trace(self, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Feature maps of every block, and the logits."""
-        maps, x = {}, images
+        maps: dict[str, Tensor] = {}
+        x = images
         for layer, block in self.blocks.items():
             x = maps[layer] = block(x)
         return maps, self.classifier(pool(x))
@@ -49,9 +54,9 @@ class LookNet(Network):
 def first_block(outgoing: int) -> nn.Sequential:
     """A strided convolution on the image, batch normalisation and ReLU.
 
-    The stride is over 4 x 4 pixels, an even number, as later the maximum over 2 x 2: each place of a map stands over
-    the middle of what it sees. A stride over 3 x 3 sets a block's maps off by half a pixel of its input, which adds up
-    to half a place of the last map.
+    The kernel size is even (4 x 4, stride 2), like the later max pooling over 2 x 2, so that each position of a map is
+    centred on its receptive field. A 3 x 3 kernel with stride 2 shifts the maps by half an input pixel per block, up
+    to half a position of the last map.
     """
     return nn.Sequential(
         nn.Conv2d(3, outgoing, kernel_size=4, stride=2, padding=1, bias=False),
@@ -61,14 +66,14 @@ def first_block(outgoing: int) -> nn.Sequential:
 
 
 def convolution_block(incoming: int, outgoing: int) -> nn.Sequential:
-    """Convolution, batch normalisation, the maximum over 2 x 2, and ReLU.
+    """Convolution, batch normalisation, max pooling over 2 x 2, and ReLU.
 
-    One convolution a block keeps the field of view small (46 pixels at depth 4), and so the maps sharp.
+    One convolution per block keeps the receptive field small (46 pixels at depth 4), and the maps sharp.
     """
     return nn.Sequential(
         nn.Conv2d(incoming, outgoing, kernel_size=3, padding=1, bias=False),
         nn.BatchNorm2d(outgoing),
-        # Before the ReLU: the same values, and a quarter of the ReLU's work.
+        # Pooling before the ReLU gives the same values with a quarter of the ReLU's work.
         nn.MaxPool2d(2),
         nn.ReLU(inplace=True),
     )

@@ -1,4 +1,4 @@
-"""What looknet is built with, and for which images. Without torch: asked before anything is built."""
+"""Validation of looknet's arguments and image size; without PyTorch, for checks before any training."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,29 +9,29 @@ LOOKNET = "looknet"
 
 
 def check_looknet_arguments(arguments: Mapping[str, Any]) -> None:
-    """Refuse anything but a width and a depth.
+    """Check that the arguments are a width and a depth.
 
     Raises:
-        InputError: one is missing, or no integer from 1 on, or there is another argument.
+        InputError: one is missing or not a positive integer, or there is another argument.
     """
     if set(arguments) != {"width", "depth"} or not all(type(n) is int and n >= 1 for n in arguments.values()):
         raise InputError(
             "looknet",
-            expected="the arguments width and depth, integers from 1 on, like `arguments: width=16,depth=4`",
+            expected="positive integers width and depth, as in `arguments: width=16,depth=4`",
             found=dict(arguments),
         )
 
 
 def check_looknet_size(depth: int, size: int) -> None:
-    """Refuse more blocks than images of `size` pixels can be halved by.
+    """Check that images of `size` pixels can be halved `depth` times.
 
     Raises:
-        InputError: the images are smaller than a pixel for the last block.
+        InputError: the images are too small.
     """
     if size < 2**depth:
         raise InputError(
             f"looknet of depth {depth}",
-            expected=f"images of {2**depth} pixels or more, since each block halves them",
-            found=size,
+            expected=f"images of at least {2**depth} pixels (each block halves the resolution)",
+            found=f"{size} pixels",
             hint="lower train.depth, or raise prepare.size",
         )

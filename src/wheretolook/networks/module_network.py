@@ -1,4 +1,4 @@
-"""Any network as one of the project's: layers by the names of its modules, and a pooled linear head on each."""
+"""Wrapper that adds layers, by module names, and pooled linear heads to any network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +14,14 @@ from wheretolook.networks.layered import Network, hooked, side_heads
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """One layer of a bare network, as a model's card holds it.
+    """One layer of a wrapped network, as stored in the model's card.
 
     Attributes:
         module: its name in the network, with dots.
         channels: C of its feature maps.
-        layout: "first" for (N, C, h, w), "last" for (N, h, w, C), or tokens (N, prefix + h w, C) as "PREFIX+hxw".
-        copied: a later module writes over its output, so that it is handed on as a copy.
+        layout: of its output: "first" for (N, C, h, w), "last" for (N, h, w, C), "PREFIX+hxw" for tokens
+            (N, PREFIX + h w, C).
+        copied: whether a later module modifies its output in place, so that it must be cloned.
     """
 
     module: str
@@ -30,21 +31,21 @@ class LayerSpec:
 
     @property
     def layer(self) -> str:
-        """Its name as a layer, which is a part of file names: without dots."""
+        """Its name as a layer: without dots, for file names."""
         return self.module.replace(".", "_")
 
     def to_list(self) -> list[Any]:
-        """For the card."""
+        """The values for the card, in the order of the attributes."""
         return [self.module, self.channels, self.layout, self.copied]
 
 
 class ModuleNetwork(Network):
-    """A network that knows nothing of this project, run as it is; its logits are its own.
+    """A wrapper around any classifier, which runs unchanged and computes the logits.
 
     Args:
-        body: the bare network; its weights keep their names, after `body.`.
+        body: the wrapped network; its weights keep their names, prefixed by `body.`.
         layers: first to last.
-        classifier: name of the linear module on the pooled feature maps of the last layer; empty where there is none.
+        classifier: name of the linear module on the pooled feature maps of the last layer; empty if there is none.
         class_count: K.
 
     Raises:
@@ -57,7 +58,7 @@ class ModuleNetwork(Network):
         for name in [spec.module for spec in layers] + [classifier] * bool(classifier):
             if name not in modules:
                 raise InputError(
-                    f"layer {name!r}", "a module of the network", "none of that name", "See named_modules()"
+                    f"layer {name!r}", "a module of the network", "no such module", "See network.named_modules()"
                 )
         self.body, self.specs, self.classifier_name = body, tuple(layers), classifier
         self.layer_names = tuple(spec.layer for spec in layers)
@@ -65,11 +66,11 @@ class ModuleNetwork(Network):
         self.side_heads = side_heads({spec.layer: spec.channels for spec in layers}, class_count)
 
     def layer_modules(self) -> dict[str, nn.Module]:
-        """What gives each layer's feature maps; all that follows is computed from them."""
+        """For each layer, the module that outputs its feature maps; later modules compute from this output."""
         return dict(self.views.items())
 
     def layer_parts(self) -> dict[str, list[nn.Module]]:
-        """The modules that hold weights, by the layer that they lead to, in the order in which the network has them."""
+        """For each layer, the modules with weights between the previous layer and this one, in the network's order."""
         parts: dict[str, list[nn.Module]] = {layer: [] for layer in self.layer_names}
         modules = list(self.body.named_modules())
         ends = [_end([name for name, _ in modules], spec.module) for spec in self.specs]
@@ -80,16 +81,22 @@ class ModuleNetwork(Network):
         return parts
 
     def final_head(self) -> nn.Linear | None:
-        """The classifier, where it is linear on the last layer's pooled feature maps."""
-        return self.body.get_submodule(self.classifier_name) if self.classifier_name else None
+        """The classifier, if it is linear on the last layer's pooled feature maps."""
+        if not self.classifier_name:
+            return None
+        final: Any = self.body.get_submodule(self.classifier_name)
+        return final
 
-    def adopt_heads(self) -> tuple[str, ...]:
-        """Take over the heads of inner layers that the bare network has itself, and name those layers.
+    def copy_layer_heads(self) -> tuple[str, ...]:
+        """Copy the wrapped network's own heads of inner layers into `side_heads`.
 
-        A network that classifies each of its layers says how by a method `layer_heads`: the name of a module to the
-        weight (K, C) and bias (K,) of a linear head on its pooled feature maps.
+        A network that classifies each of its layers has a method `layer_heads`, which returns for module names the
+        weight (K, C) and bias (K,) of a linear head on the module's pooled feature maps.
+
+        Returns:
+            The layers whose heads were copied.
         """
-        own = getattr(self.body, "layer_heads", dict)()
+        own: dict[str, tuple[Tensor, Tensor]] = getattr(self.body, "layer_heads", dict)()
         layers = {spec.module: spec.layer for spec in self.specs[:-1]}
         for module, (weight, bias) in own.items():
             if module in layers:
@@ -113,7 +120,7 @@ class ModuleNetwork(Network):
 
 
 def _end(names: Sequence[str], module: str) -> int:
-    """Place of the last of a module's parts among all modules."""
+    """Index in `names` of the last submodule of a module."""
     return max(place for place, name in enumerate(names) if name == module or name.startswith(f"{module}."))
 
 
@@ -144,7 +151,7 @@ def _tokens(layout: str) -> tuple[int, int, int]:
 
 
 def _rejoined(spec: LayerSpec, maps: Tensor, output: Tensor) -> Tensor:
-    """What flows on, computed from the feature maps: the same values as the output."""
+    """The layer's output, computed from its feature maps, so that gradients and hooks of the maps take effect."""
     if spec.layout == "first":
         return maps
     if spec.layout == "last":

@@ -1,45 +1,48 @@
-"""How each family of torchvision's classification networks is cut into layers: a new family is one entry at the end.
+"""How each family of torchvision's classification networks is split into layers: a new family is one entry at the end.
 
-Modules are named, not held, and looked up at each use: replaced ones (folded, quantised) take part.
+Modules are looked up by name at each use, so that replaced modules (folded, quantised) take effect.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from wheretolook.networks.layered import pool
 
-# What an image of so many pixels leaves of a network's resolution tells where its stages end.
+# Side in pixels of the image whose resolution in each module shows where the stages of a network end.
 PROBE = 64
+# A network of torchvision. Not `nn.Module`, whose attributes have the type `Tensor | Module`.
+Body = Any
 
 
 @dataclass(frozen=True)
 class Family:
-    """The way through a network, from images over its layers to logits.
+    """The forward pass of a family, from images through its layers to logits.
 
     Attributes:
-        cut: of a network, the names of the modules that lead to each layer, first to last.
-        classify: logits of what the last layer hands on.
-        classifier: name of the module that follows global average pooling, if one does; empty if not.
-        start: what the first of these modules is given for images; the images themselves where None.
-        view: makes the module that turns what flows on into feature maps (N, C, h, w).
-        rejoin: what flows on, out of feature maps and what had flowed there.
-        last_view: `view` for the last layer, where it is another.
+        cut: names of the modules that lead to each layer, first to last.
+        classify: logits from the output of the last layer.
+        classifier: name of the module that follows global average pooling; empty if there is none.
+        start: input of the first module, from images; None for the images themselves.
+        view: creates the module that converts a layer's output to feature maps (N, C, h, w).
+        rejoin: converts feature maps back to the layer's output, given that output.
+        last_view: `view` of the last layer, if it differs.
     """
 
-    cut: Callable[[nn.Module], dict[str, list[str]]]
-    classify: Callable[[nn.Module, Tensor], Tensor]
+    cut: Callable[[Body], dict[str, list[str]]]
+    classify: Callable[[Body, Tensor], Tensor]
     classifier: str = ""
-    start: Callable[[nn.Module, Tensor], Tensor] | None = None
+    start: Callable[[Body, Tensor], Tensor] | None = None
     view: Callable[[], nn.Module] = nn.Identity
     rejoin: Callable[[Tensor, Tensor], Tensor] = lambda maps, flow: maps
     last_view: Callable[[], nn.Module] | None = None
 
-    def final_head(self, body: nn.Module) -> nn.Linear | None:
-        """The linear layer on pooled feature maps with nothing but dropout between; None where there is none."""
+    def final_head(self, body: Body) -> nn.Linear | None:
+        """The linear layer on pooled feature maps, with only dropout in between; None if there is none."""
         if not self.classifier:
             return None
         module = body.get_submodule(self.classifier)
@@ -59,26 +62,26 @@ class TokenGrid(nn.Module):
     """Tokens (N, 1 + h w, C), the class token first, as feature maps (N, C, h, w) without it."""
 
     def forward(self, flow: Tensor) -> Tensor:
-        """Drop the class token and lay the others out as they lie in the image, which is square."""
+        """Remove the class token and arrange the others in a grid; the image is square."""
         count, tokens, channels = flow.shape
         side = math.isqrt(tokens - 1)
         return flow[:, 1:].transpose(1, 2).reshape(count, channels, side, side)
 
 
-def _listed(layers: dict[str, str]) -> Callable[[nn.Module], dict[str, list[str]]]:
-    """Layers whose modules are known by name."""
+def _listed(layers: dict[str, str]) -> Callable[[Body], dict[str, list[str]]]:
+    """Layers with fixed module names, separated by spaces."""
     return lambda body: {layer: names.split() for layer, names in layers.items()}
 
 
-def _by_resolution(to_side: int, after: str = "") -> Callable[[nn.Module], dict[str, list[str]]]:
-    """Stages of `features`: each ends where the resolution does, as an image of 64 pixels shows.
+def _by_resolution(to_side: int, after: str = "") -> Callable[[Body], dict[str, list[str]]]:
+    """Stages of `features`, each of one resolution, found with an image of 64 pixels.
 
     Args:
         to_side: the dimension of the output that is a side of the maps.
-        after: a module that still belongs to the last stage.
+        after: a module after `features` that belongs to the last stage.
     """
 
-    def cut(body: nn.Module) -> dict[str, list[str]]:
+    def cut(body: Body) -> dict[str, list[str]]:
         names, sides, flow = [], [], torch.empty(1, 3, PROBE, PROBE, device=next(body.parameters()).device)
         for name, module in body.features.named_children():
             flow = module(flow)
@@ -93,50 +96,50 @@ def _by_resolution(to_side: int, after: str = "") -> Callable[[nn.Module], dict[
     return cut
 
 
-def _before_pools(body: nn.Module) -> dict[str, list[str]]:
-    """Blocks of `features`, each up to its maximum pooling, which begins the next one."""
+def _before_pools(body: Body) -> dict[str, list[str]]:
+    """Blocks of `features`, each up to the next max pooling, which belongs to the following block."""
     blocks: list[list[str]] = [[]]
     for name, module in body.features.named_children():
         if isinstance(module, nn.MaxPool2d):
             blocks.append([])
         blocks[-1].append(f"features.{name}")
-    # What is left, the last pooling, belongs to the classifier.
+    # The last block is only the last pooling, which belongs to the classifier.
     return {f"block{n + 1}": names for n, names in enumerate(blocks[:-1])}
 
 
-def _encoder_blocks(body: nn.Module) -> dict[str, list[str]]:
-    """Blocks of the encoder but for the last, whose patch tokens reach no logit: only its class token does."""
+def _encoder_blocks(body: Body) -> dict[str, list[str]]:
+    """Blocks of the encoder, without the last: no logit depends on its patch tokens, only on its class token."""
     names = [name for name, _ in body.encoder.layers.named_children()]
     return {name: [f"encoder.layers.{name}"] for name in names[:-1]}
 
 
-def _pooled(classifier: str) -> Callable[[nn.Module, Tensor], Tensor]:
+def _pooled(classifier: str) -> Callable[[Body, Tensor], Tensor]:
     return lambda body, maps: body.get_submodule(classifier)(pool(maps))
 
 
-def _classify_squeezenet(body: nn.Module, maps: Tensor) -> Tensor:
-    # A convolution to one map a class, its ReLU, then the mean: PyTorch pools to 1 x 1 as a plain mean, on CUDA too.
+def _classify_squeezenet(body: Body, maps: Tensor) -> Tensor:
+    # A convolution to one map per class, ReLU, and the mean: deterministic, since pooling to 1 x 1 is a plain mean.
     return body.classifier(maps).flatten(1)
 
 
-def _classify_vgg(body: nn.Module, maps: Tensor) -> Tensor:
+def _classify_vgg(body: Body, maps: Tensor) -> Tensor:
     pooled = body.features[-1](maps)
     return body.classifier(_adaptive_average(pooled, body.avgpool.output_size[0]).flatten(1))
 
 
-def _classify_convnext(body: nn.Module, maps: Tensor) -> Tensor:
+def _classify_convnext(body: Body, maps: Tensor) -> Tensor:
     return body.classifier(pool(maps)[:, :, None, None])
 
 
-def _classify_swin(body: nn.Module, flow: Tensor) -> Tensor:
+def _classify_swin(body: Body, flow: Tensor) -> Tensor:
     return body.head(flow.mean((1, 2)))
 
 
-def _classify_vit(body: nn.Module, tokens: Tensor) -> Tensor:
+def _classify_vit(body: Body, tokens: Tensor) -> Tensor:
     return body.heads(body.encoder.ln(body.encoder.layers[-1](tokens))[:, 0])
 
 
-def _embed_patches(body: nn.Module, images: Tensor) -> Tensor:
+def _embed_patches(body: Body, images: Tensor) -> Tensor:
     patches = body.conv_proj(images).flatten(2).transpose(1, 2)
     tokens = torch.cat([body.class_token.expand(len(patches), -1, -1), patches], dim=1)
     return body.encoder.dropout(tokens + body.encoder.pos_embedding)
@@ -147,7 +150,7 @@ def _rejoin_class_token(maps: Tensor, tokens: Tensor) -> Tensor:
 
 
 def _adaptive_average(maps: Tensor, side: int) -> Tensor:
-    """Adaptive average pooling to side x side, as two products: PyTorch's own is not deterministic on CUDA."""
+    """Adaptive average pooling to side x side, as matrix products: PyTorch's is not deterministic on CUDA."""
     if maps.shape[2:] == (side, side):
         return maps
     down, across = (_averages(size, side).to(maps) for size in maps.shape[2:])
@@ -155,7 +158,7 @@ def _adaptive_average(maps: Tensor, side: int) -> Tensor:
 
 
 def _averages(size: int, side: int) -> Tensor:
-    """(side, size): row i averages the places from floor(i size / side) to ceil((i + 1) size / side)."""
+    """(side, size): row i averages positions floor(i size / side) to ceil((i + 1) size / side) - 1."""
     weights = torch.zeros(side, size)
     for i in range(side):
         first, end = i * size // side, -(-(i + 1) * size // side)
@@ -184,7 +187,7 @@ _DENSENET = Family(
     ),
     _pooled("classifier"),
     classifier="classifier",
-    # Its last ReLU is a function, no module.
+    # The last ReLU is a function, not a module.
     last_view=nn.ReLU,
 )
 _SHUFFLENET = Family(
@@ -195,7 +198,7 @@ _SHUFFLENET = Family(
 _VGG = Family(_before_pools, _classify_vgg)
 _FEATURES = Family(_by_resolution(to_side=2), _pooled("classifier"), classifier="classifier")
 
-# By the beginning of the name.
+# By prefix of the network's name.
 FAMILIES = {
     "resnet": _RESNET,
     "resnext": _RESNET,

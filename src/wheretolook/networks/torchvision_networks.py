@@ -1,4 +1,4 @@
-"""torchvision's classification networks, with their layers named and a pooled linear head on each."""
+"""torchvision's classification networks with named layers and a pooled linear head on each."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,10 +16,10 @@ class TorchvisionNetwork(Network):
     """A network of torchvision, run layer by layer; its logits are those of torchvision's own forward pass.
 
     Args:
-        body: the network as torchvision builds it; its weights keep torchvision's names, after `body.`.
-        family: how it is cut into layers.
-        cut: the names of the modules that lead to each layer.
-        channels: of each layer's feature maps.
+        body: the network from torchvision; its weights keep torchvision's names, prefixed by `body.`.
+        family: how it is split into layers.
+        cut: names of the modules that lead to each layer.
+        channels: number of channels of each layer's feature maps.
         class_count: K.
     """
 
@@ -36,20 +36,21 @@ class TorchvisionNetwork(Network):
         self.side_heads = side_heads(channels, class_count)
 
     def layer_modules(self) -> dict[str, nn.Module]:
-        """What gives each layer's feature maps; all that follows is computed from them."""
+        """For each layer, the module that outputs its feature maps; later modules compute from this output."""
         return dict(self.views.items())
 
     def layer_parts(self) -> dict[str, list[nn.Module]]:
-        """The parts of torchvision's network that lead to each layer."""
+        """For each layer, the modules of torchvision's network that lead to it."""
         return {layer: [self.body.get_submodule(name) for name in names] for layer, names in self.cut.items()}
 
     def final_head(self) -> nn.Linear | None:
-        """The classifier, where it is linear on the last layer's pooled feature maps."""
+        """The classifier, if it is linear on the last layer's pooled feature maps."""
         return self.family.final_head(self.body)
 
     def trace(self, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Feature maps of every layer, and the logits."""
-        maps, flow = {}, images if self.family.start is None else self.family.start(self.body, images)
+        maps: dict[str, Tensor] = {}
+        flow = images if self.family.start is None else self.family.start(self.body, images)
         for layer, names in self.cut.items():
             for name in names:
                 flow = self.body.get_submodule(name)(flow)
@@ -59,18 +60,18 @@ class TorchvisionNetwork(Network):
 
 
 def build_torchvision_network(architecture: str, class_count: int, arguments: Mapping[str, Any]) -> TorchvisionNetwork:
-    """A network of torchvision by name, with random weights.
+    """Build a network of torchvision by name, with random weights.
 
     Args:
-        architecture: such as "resnet18"; one of FAMILIES.
+        architecture: such as "resnet18"; of a family in FAMILIES.
         class_count: K.
         arguments: keyword arguments of torchvision's builder, such as `image_size` of a vision transformer.
 
     Raises:
-        InputError: a name that torchvision lacks, a family that isn't known here, or arguments that are not taken.
+        InputError: unknown network or family, or invalid arguments.
     """
     family = find_family(architecture)
-    # On the meta device, without memory or work: where it is cut, and how many channels each layer has.
+    # The split into layers and the number of channels are found on the meta device, which needs no memory.
     with torch.device("meta"), torch.no_grad():
         skeleton = _body(architecture, class_count, arguments).eval()
         cut = family.cut(skeleton)
@@ -82,24 +83,23 @@ def build_torchvision_network(architecture: str, class_count: int, arguments: Ma
 
 
 def find_family(architecture: str) -> Family:
-    """How a network of torchvision is cut into layers, by its name.
+    """The family of a network of torchvision, by the network's name.
 
     Raises:
-        InputError: a name that torchvision lacks, or of a family that isn't known here; the message lists the known ones.
+        InputError: unknown network or family; `expected` lists the known networks.
     """
     known = known_architectures()
     if architecture not in known:
         raise InputError(
             f'architecture "{architecture}"',
-            expected=(
-                f"looknet or a network of torchvision that is cut into layers, one of {', '.join(sorted(known))}"
-            ),
+            expected=f"looknet, or a network of a known torchvision family: {', '.join(sorted(known))}",
+            found="an unknown name",
         )
     return known[architecture]
 
 
 def known_architectures() -> dict[str, Family]:
-    """The networks of torchvision that are cut into layers, by name."""
+    """Networks of torchvision whose family is in FAMILIES, by name."""
     return {name: family for name in models.list_models(module=models) if (family := _by_prefix(name)) is not None}
 
 
@@ -111,12 +111,12 @@ def _body(architecture: str, class_count: int, arguments: Mapping[str, Any]) -> 
     try:
         return _build(architecture, class_count, arguments)
     except NotImplementedError:
-        # A regnet works its widths out with tensors, which the meta device cannot.
+        # A regnet computes its widths with tensor operations that the meta device does not support.
         with torch.device("cpu"):
             return _build(architecture, class_count, arguments)
     except (TypeError, ValueError, AssertionError) as error:
         raise InputError(
-            architecture, expected="arguments that torchvision's builder takes", found=f"{dict(arguments)}: {error}"
+            architecture, expected="arguments that torchvision accepts", found=f"{dict(arguments)} ({error})"
         ) from error
 
 

@@ -1,6 +1,6 @@
-"""A safetensors file's header, held to the letter: what it names is all there is in the file, and nothing else is.
+"""Strict validation of a safetensors header: the tensors must cover the rest of the file exactly.
 
-The library that loads the tensors checks less: it takes headers of 100 MB, and doubled keys.
+The safetensors library is more lenient: it accepts headers of 100 MB, and duplicate keys.
 """
 
 import json
@@ -11,11 +11,11 @@ from typing import Any
 
 from wheretolook.base.errors import InputError
 
-# Bytes of a header: a card with a history of ten thousand epochs has less.
+# Limit of the header in bytes: more than a card with a history of ten thousand epochs.
 LONGEST_HEADER = 1 << 24
-# How torch.save begins a file: a zip, or a pickle of protocol 2 on.
+# First bytes of a file from torch.save: a zip archive, or a pickle of protocol 2 or later.
 PYTORCH = (b"PK\x03\x04", b"\x80")
-# Bytes of an element.
+# Bytes per element.
 ITEM_SIZES = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
     "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8, "C64": 8,
@@ -24,14 +24,14 @@ NAME = re.compile(r"[\x21-\x7e]{1,500}")
 
 
 def check_weights_file(path: Path) -> dict[str, tuple[int, ...]]:
-    """Judge a safetensors file by its header alone.
+    """Validate the header of a safetensors file; tensors are not read.
 
     Returns:
-        Each tensor's shape, by its name.
+        Shape of each tensor by name.
 
     Raises:
-        InputError: no safetensors file; a header that is absurd, broken or has doubled keys; tensors that overlap or leave
-            gaps; bytes missing from the end, or more of them than the tensors have.
+        InputError: not a safetensors file; an invalid header, or one with duplicate keys; tensors that overlap or
+            leave gaps; a file that is shorter or longer than its tensors.
     """
     size = path.stat().st_size
     header, start = _header(path, size)
@@ -42,11 +42,11 @@ def check_weights_file(path: Path) -> dict[str, tuple[int, ...]]:
     end = 0
     for begin, stop, name in sorted(spans):
         if begin != end:
-            raise _refusal(path, f"tensors one after the other, found {name} at byte {begin} instead of {end}")
+            raise _damaged(path, f"{name} at byte {end}", f"byte {begin}")
         end = stop
     if start + end != size:
-        what = "cut short" if size < start + end else "with bytes beyond the tensors"
-        raise _refusal(path, f"{start + end:,} bytes, found {size:,}: the file is {what}")
+        reason = "truncated" if size < start + end else "bytes after the last tensor"
+        raise _damaged(path, f"{start + end:,} bytes", f"{size:,} ({reason})")
     return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
 
 
@@ -54,13 +54,13 @@ def weights_metadata(path: Path) -> dict[str, str]:
     """The metadata of a safetensors file.
 
     Raises:
-        InputError: a header that is absurd or broken.
+        InputError: an invalid header.
     """
     return _header(path, path.stat().st_size)[0].get("__metadata__", {})
 
 
 def is_weights_file(path: Path) -> bool:
-    """Whether a file begins as safetensors does: the header's length, then JSON."""
+    """Whether a file is safetensors, by its first bytes: the header's length, then JSON."""
     with path.open("rb") as file:
         head = file.read(9)
     return head[8:9] == b"{"
@@ -74,41 +74,42 @@ def _header(path: Path, size: int) -> tuple[dict[str, Any], int]:
             raise InputError(
                 path,
                 expected="a model file of this project",
-                found="a file of PyTorch (.pt, .pth), which says neither architecture nor classes",
-                hint="bring it in by an entry under `drive` in params.yaml",
+                found="a PyTorch file (.pt, .pth), which does not record architecture and classes",
+                hint="to import it, add an entry under `drive` in params.yaml",
             )
         if size < 8 or not 2 <= length <= min(LONGEST_HEADER, size - 8):
             found = f"{length:,} in a file of {size:,}" if size >= 8 else f"a file of {size} bytes"
-            raise _refusal(path, f"a header of 2 to {LONGEST_HEADER:,} bytes, found {found}")
+            raise _damaged(path, f"a header of 2 to {LONGEST_HEADER:,} bytes", found)
         text = file.read(length)
     try:
         header = json.loads(text, object_pairs_hook=_single, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise _refusal(path, f"a header in JSON, found a broken one ({str(error)[:200]})") from error
+        raise _damaged(path, "a header in JSON", f"invalid JSON ({str(error)[:200]})") from error
     if not isinstance(header, dict) or not _is_metadata(header.get("__metadata__", {})):
-        raise _refusal(path, "a header that maps names to tensors, and text to text, found another")
+        raise _damaged(path, "a header that maps tensor names to entries, and metadata of text", "another form")
     return header, 8 + length
 
 
 def _span(path: Path, name: str, entry: Any) -> tuple[int, int]:
-    """First byte and the byte after the last of a tensor, from the end of the header on."""
+    """Begin and end (exclusive) of a tensor in bytes, relative to the end of the header."""
     if not NAME.fullmatch(name):
-        raise _refusal(path, f"plain names of tensors, found {name[:80]!r}")
+        raise _damaged(path, "tensor names of printable ASCII", repr(name[:80]))
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise _refusal(path, f"dtype, shape and data_offsets of {name}, found {str(entry)[:80]}")
+        raise _damaged(path, f"dtype, shape and data_offsets of {name}", str(entry)[:80])
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in ITEM_SIZES:
-        raise _refusal(path, f"a type of {name} among {', '.join(ITEM_SIZES)}, found {str(dtype)[:40]!r}")
+        raise _damaged(path, f"a dtype of {name} among {', '.join(ITEM_SIZES)}", repr(str(dtype)[:40]))
     if not _is_counts(shape) or not _is_counts(offsets) or len(offsets) != 2 or len(shape) > 16:
-        raise _refusal(path, f"whole numbers as shape and data_offsets of {name}, found {str(entry)[:120]}")
+        raise _damaged(path, f"integers in shape and data_offsets of {name}", str(entry)[:120])
     begin, stop = offsets
-    if stop - begin != math.prod(shape) * ITEM_SIZES[dtype]:
-        raise _refusal(path, f"{math.prod(shape) * ITEM_SIZES[dtype]:,} bytes of {name}, found {stop - begin:,}")
+    size = math.prod(shape) * ITEM_SIZES[dtype]
+    if stop - begin != size:
+        raise _damaged(path, f"{size:,} bytes of {name}", f"{stop - begin:,}")
     return begin, stop
 
 
 def _is_counts(value: Any) -> bool:
-    # Numbers beyond what a file can hold would only slow the sums down.
+    # The upper limit, beyond any file size, bounds the cost of the products.
     return isinstance(value, list) and all(type(n) is int and 0 <= n < 1 << 48 for n in value)
 
 
@@ -118,7 +119,7 @@ def _is_metadata(value: Any) -> bool:
 
 def _single(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len({key for key, _ in pairs}) < len(pairs):
-        raise ValueError("a doubled key")
+        raise ValueError("a duplicate key")
     return dict(pairs)
 
 
@@ -126,7 +127,6 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"the constant {name}")
 
 
-def _refusal(path: Path, expected: str) -> InputError:
-    return InputError(
-        f"{path}: not a whole safetensors file", expected=expected, hint="train or fetch it again, or ask who made it"
-    )
+def _damaged(path: Path, expected: str, found: str) -> InputError:
+    hint = "It is no complete safetensors file: train or download it again, or ask who made it"
+    return InputError(path, expected, found, hint)

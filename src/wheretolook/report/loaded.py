@@ -7,7 +7,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from wheretolook.base.errors import InputError, remedy
+from wheretolook.base.errors import InputError, repro_command
 from wheretolook.report.words import NOTHING, count, listed
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _read_if_there(path: Path) -> dict[str, Any] | None:
 
 
 def _read_of_model(path: Path, stage: str) -> dict[str, Any]:
-    return _read(path, stage, remedy(path, stage))
+    return _read(path, stage, repro_command(path, stage))
 
 
 def _read(path: Path, stage: str, again: str = "") -> dict[str, Any]:

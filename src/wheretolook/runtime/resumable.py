@@ -168,7 +168,7 @@ def _discard(folder: Path) -> None:
 Piece = Callable[[str, Callable[[], Any]], Any]
 
 
-def made_anew(name: str, make: Callable[[], Any]) -> Any:
+def compute_unsaved(name: str, make: Callable[[], Any]) -> Any:
     """A piece that nobody keeps."""
     return make()
 

@@ -1,4 +1,4 @@
-"""One thing that is not as it was written, and how it is put right."""
+"""Compare the outputs with dvc.lock, and find the commands that repair what differs."""
 
 import hashlib
 import json
@@ -19,18 +19,18 @@ Remedy = Literal["rerun", "checkout", "pull", "remove", "tidy"]
 
 @dataclass(frozen=True)
 class Finding:
-    """A file or folder that is missing, changed, or does not belong to the others.
+    """A file or folder that is missing, changed, or inconsistent with others.
 
     Attributes:
-        path: below the root, with slashes.
-        expected: what should stand there, and who says so.
-        found: what does.
-        stage: the stage that makes it.
-        remove: damaged files, to be removed first: DVC takes a file of the same size and time for the same file, and
-            never looks into its own cache again.
-        remedy: "rerun" the stage; "checkout", where DVC's cache has a whole copy; "pull", where the remote may have
-            one; "remove", where that is all; or "tidy", for what a removed model left.
-        missing: whether nothing stands there.
+        path: relative to the root, with slashes.
+        expected: what the path should contain, and which file says so.
+        found: what it contains.
+        stage: the stage that writes it.
+        remove: damaged files to remove first. DVC considers a file of the same size and modification time unchanged,
+            and does not check its own cache.
+        remedy: "rerun" the stage; "checkout" if DVC's cache has an intact copy; "pull" if the remote may have one;
+            "remove" if removing the file is enough; "tidy" for files of a removed model.
+        missing: whether the path does not exist.
     """
 
     path: str
@@ -46,23 +46,23 @@ class Finding:
 
 
 def remedies(findings: Sequence[Finding]) -> list[str]:
-    """Commands for a shell that put it right: what is damaged goes, what is cached comes back, stages run again."""
+    """Shell commands that repair the findings: remove damaged files, restore cached ones, rerun stages."""
     again = [finding.stage for finding in findings if finding.remedy == "rerun"]
     commands = {
         "rm -rf": [path for finding in findings for path in finding.remove],
         "dvc checkout": [finding.path for finding in findings if finding.remedy == "checkout"],
         "dvc pull": [finding.path for finding in findings if finding.remedy == "pull"],
-        # `--force` alone would run all that comes before a stage, too.
+        # Without --single-item, --force would also rerun all earlier stages.
         "dvc repro --single-item --force": again,
     }
-    typed = [f"{command} {_words(words)}" for command, words in commands.items() if words]
+    lines = [f"{command} {_quoted(arguments)}" for command, arguments in commands.items() if arguments]
     if any(finding.remedy == "tidy" for finding in findings):
-        typed.insert(0, "wheretolook tidy --yes")
-    return [*typed, *(["dvc repro"] if again else [])]
+        lines.insert(0, "wheretolook tidy --yes")
+    return [*lines, *(["dvc repro"] if again else [])]
 
 
-def _words(words: Sequence[str]) -> str:
-    return " ".join(map(shlex.quote, dict.fromkeys(words)))
+def _quoted(arguments: Sequence[str]) -> str:
+    return " ".join(map(shlex.quote, dict.fromkeys(arguments)))
 
 
 BLOCK = 2**20
@@ -70,7 +70,7 @@ BLOCK = 2**20
 
 @dataclass(frozen=True)
 class Digest:
-    """What a file's bytes are: `md5` as dvc.lock counts, `sha256` as manifests do, both hexadecimal; size in bytes."""
+    """Hashes of a file, hexadecimal (`md5` as in dvc.lock, `sha256` as in manifests), and its size in bytes."""
 
     md5: str
     sha256: str
@@ -78,7 +78,7 @@ class Digest:
 
 
 def digest(path: Path) -> Digest:
-    """Both hashes of a file in one reading."""
+    """Compute both hashes while reading the file once."""
     md5, sha256, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
     with path.open("rb") as file:
         while block := file.read(BLOCK):
@@ -89,17 +89,17 @@ def digest(path: Path) -> Digest:
 
 
 def digests(paths: Collection[Path]) -> dict[Path, Digest]:
-    """Digest of each file; a few threads, since hashing runs outside Python's lock."""
+    """Digest of each file, computed in threads: hashing releases the GIL."""
     with ThreadPoolExecutor(min(8, usable_cores())) as threads:
         done = tqdm(threads.map(digest, paths), total=len(paths), desc="verify", unit="file", disable=None)
         return dict(zip(paths, done, strict=True))
 
 
 def folder_md5(files: Mapping[str, str]) -> str:
-    """MD5 of a folder, as DVC counts it: of the list of its files.
+    """MD5 of a folder as DVC defines it: that of the JSON list of its files.
 
     Args:
-        files: MD5 of each file, by its path below the folder, with slashes.
+        files: MD5 of each file, by its path relative to the folder, with slashes.
     """
     listed = [{"md5": files[name], "relpath": name} for name in sorted(files)]
     return hashlib.md5(json.dumps(listed).encode(), usedforsecurity=False).hexdigest() + ".dir"
@@ -109,19 +109,19 @@ Digests = Mapping[Path, Digest]
 
 
 def output_files(locked: Locked) -> list[Path]:
-    """All files that stand in the outputs, without those that .dvcignore names."""
+    """All existing files of the outputs, except those that .dvcignore excludes."""
     paths = [locked.root / pin.path for stage in locked.stages for pin in stage.outputs]
     files = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
     return [file for file in files if file.is_file() and not locked.is_ignored(file)]
 
 
 def check_outputs(locked: Locked, digests: Digests, strays: Sequence[str] = ()) -> Iterator[Finding]:
-    """What of the outputs is not what the stages wrote.
+    """Find outputs that differ from what the stages wrote.
 
     Args:
         locked: the pipeline.
         digests: of `output_files`.
-        strays: files and folders of models that params.yaml does not name.
+        strays: files and folders of models that are not in params.yaml.
     """
     for stage in locked.stages:
         for pin in stage.outputs:
@@ -129,9 +129,7 @@ def check_outputs(locked: Locked, digests: Digests, strays: Sequence[str] = ()) 
             if not path.exists():
                 yield _missing(locked, pin, stage.name)
             elif not pin.md5:
-                yield Finding(
-                    pin.path, "an output that dvc.lock knows", "one that no run of the stage left", stage.name
-                )
+                yield Finding(pin.path, "an entry in dvc.lock", "none: the stage has never run", stage.name)
             elif pin.is_folder:
                 yield from _check_folder(locked, pin, digests, stage.name, strays)
             elif not path.is_file() or digests[path].md5 != pin.md5:
@@ -143,38 +141,39 @@ def check_outputs(locked: Locked, digests: Digests, strays: Sequence[str] = ()) 
 def check_chain(
     locked: Locked, digests: Digests, broken: Collection[str], strays: Sequence[str] = ()
 ) -> Iterator[Finding]:
-    """Stages that last ran on something else than what the stages before them made last.
+    """Find stages whose last run read other inputs than the earlier stages' current outputs.
 
     Args:
         locked: the pipeline.
         digests: of `output_files`.
-        broken: paths of which another finding tells.
-        strays: files and folders of models that params.yaml does not name.
+        broken: paths that already have a finding.
+        strays: files and folders of models that are not in params.yaml.
     """
     made = {pin.path: pin.md5 for stage in locked.stages for pin in stage.outputs}
-    told: set[str] = set()
+    reported: set[str] = set()
     for stage in locked.stages:
         for pin in stage.inputs:
             files: dict[str, str] = {}
             if pin.path in made:
-                now = made[pin.path]
+                current = made[pin.path]
             elif any(path.startswith(f"{pin.path}/") for path in made):
-                files = _files_now(locked, pin.path, digests, broken)
-                now = folder_md5(files) if files else ""
+                files = _current_files(locked, pin.path, digests, broken)
+                current = folder_md5(files) if files else ""
             else:
                 continue
-            if not pin.md5 or not now or pin.md5 == now:
+            if not pin.md5 or not current or pin.md5 == current:
                 continue
-            if blamed := _blamed(pin, files, strays):
-                yield from (_stray(path, stage.name) for path in blamed if path not in told)
-                told.update(blamed)
+            if responsible := _responsible_strays(pin, files, strays):
+                yield from (_stray(path, stage.name) for path in responsible if path not in reported)
+                reported.update(responsible)
             else:
-                expected, found = f"a run on {pin.path} as it is ({now[:12]})", f"one on {pin.md5[:12]}"
+                expected = f"a run with the current {pin.path} (md5 {current[:12]})"
+                found = f"a run with md5 {pin.md5[:12]}"
                 yield Finding(f"dvc.lock: {stage.name}", expected, found, stage.name)
 
 
-def _files_now(locked: Locked, path: str, digests: Digests, broken: Collection[str]) -> dict[str, str]:
-    """MD5 of each file in a folder of several outputs and of strays; none where it is damaged or not here."""
+def _current_files(locked: Locked, path: str, digests: Digests, broken: Collection[str]) -> dict[str, str]:
+    """MD5 of each file in a folder of several outputs; empty if the folder is missing or has a finding."""
     folder = locked.root / path
     if not folder.is_dir() or any(overlap(path, other) for other in broken):
         return {}
@@ -182,16 +181,15 @@ def _files_now(locked: Locked, path: str, digests: Digests, broken: Collection[s
     return {file.relative_to(folder).as_posix(): (digests.get(file) or digest(file)).md5 for file in files}
 
 
-def _blamed(pin: Pin, files: Mapping[str, str], strays: Sequence[str]) -> list[str]:
-    """The strays among the files of a folder, where it would be as it was without them; else none."""
+def _responsible_strays(pin: Pin, files: Mapping[str, str], strays: Sequence[str]) -> list[str]:
+    """The strays in a folder, if they alone explain that its MD5 changed; otherwise none."""
     inside = [name for name in files if any(overlap(f"{pin.path}/{name}", stray) for stray in strays)]
     rest = {name: md5 for name, md5 in files.items() if name not in inside}
     return [f"{pin.path}/{name}" for name in inside] if inside and folder_md5(rest) == pin.md5 else []
 
 
 def _stray(path: str, stage: str) -> Finding:
-    found = "one, for which stages run again"
-    return Finding(path, "no file of a model that params.yaml does not name", found, stage, remedy="tidy")
+    return Finding(path, "no file: params.yaml has no such model", "a file, so stages rerun", stage, remedy="tidy")
 
 
 def _check_folder(locked: Locked, pin: Pin, digests: Digests, stage: str, strays: Sequence[str]) -> Iterator[Finding]:
@@ -201,16 +199,16 @@ def _check_folder(locked: Locked, pin: Pin, digests: Digests, stage: str, strays
     if folder_md5(files) == pin.md5:
         yield from _check_size(pin, sum(digests[file].size for file in found.values()), stage)
         return
-    if blamed := _blamed(pin, files, strays):
-        yield from (_stray(path, stage) for path in blamed)
+    if responsible := _responsible_strays(pin, files, strays):
+        yield from (_stray(path, stage) for path in responsible)
         return
     listed = _listed(locked.cached_copy(pin.md5), pin.md5)
     if listed is None:
-        hint = "" if pin.cached else f': "git status {pin.path}" may say which'
+        hint = "" if pin.cached else f' (see "git status {pin.path}")'
         yield Finding(
             pin.path,
-            f"md5 {pin.md5[:12]} of dvc.lock",
-            f"a file changed, too many or missing{hint}",
+            f"md5 {pin.md5[:12]} (dvc.lock)",
+            f"a changed, additional or missing file{hint}",
             stage,
             (pin.path,),
         )
@@ -220,45 +218,47 @@ def _check_folder(locked: Locked, pin: Pin, digests: Digests, stage: str, strays
         if file is None:
             yield _missing(locked, Pin(path, listed[name], pin.cached), stage)
         elif name not in listed:
-            yield Finding(path, f"no such file in {pin.path}, by dvc.lock", "one", stage, (path,), "remove")
+            yield Finding(path, f"no such file in {pin.path} (dvc.lock)", "a file", stage, (path,), "remove")
         elif digests[file].md5 != listed[name]:
             yield _changed(locked, pin, path, listed[name], digests[file], stage)
 
 
 def _check_size(pin: Pin, size: int, stage: str) -> Iterator[Finding]:
-    """The size beside the right MD5: a dvc that takes an edited copy for a whole one writes that one's down."""
+    """Check the size next to a correct MD5: DVC records a wrong one if it mistakes an edited copy for an intact one."""
     if pin.size is not None and pin.size != size:
-        yield Finding(pin.path, f"the {pin.size} bytes that dvc.lock says beside its md5", f"{size} bytes", stage)
+        yield Finding(pin.path, f"{pin.size} bytes (dvc.lock)", f"{size} bytes", stage)
 
 
 def _listed(copy: Path, md5: str) -> dict[str, str] | None:
-    """MD5 of each file of a folder as its stage left it, by DVC's cache; None where that has no whole list."""
+    """MD5 of each file that the stage wrote to a folder, from DVC's cache; None if its list is missing or damaged."""
     if not copy.is_file() or f"{digest(copy).md5}.dir" != md5:
         return None
     return {entry["relpath"]: entry["md5"] for entry in json.loads(copy.read_bytes())}
 
 
 def _missing(locked: Locked, pin: Pin, stage: str) -> Finding:
-    found = "nothing" if pin.md5 else "nothing: the stage never ran"
-    damaged, remedy = _copy(locked, pin, pin.md5)
+    found = "nothing" if pin.md5 else "nothing: the stage has never run"
+    damaged, remedy = _cached_copy(locked, pin, pin.md5)
     return Finding(pin.path, "an output", found, stage, damaged, remedy, missing=True)
 
 
 def _changed(locked: Locked, pin: Pin, path: str, md5: str, found: Digest | None, stage: str) -> Finding:
-    what = f"{found.md5[:12]}, {found.size} bytes" if found else "a folder"
-    damaged, remedy = _copy(locked, pin, md5)
-    return Finding(path, f"md5 {md5[:12]} of dvc.lock", what, stage, (path, *damaged), remedy)
+    actual = f"{found.md5[:12]}, {found.size} bytes" if found else "a folder"
+    damaged, remedy = _cached_copy(locked, pin, md5)
+    return Finding(path, f"md5 {md5[:12]} (dvc.lock)", actual, stage, (path, *damaged), remedy)
 
 
-def _copy(locked: Locked, pin: Pin, md5: str) -> tuple[tuple[str, ...], Remedy]:
-    """Damaged copies in the cache, to be removed, and where a whole one may come from."""
+def _cached_copy(locked: Locked, pin: Pin, md5: str) -> tuple[tuple[str, ...], Remedy]:
+    """Damaged copies in DVC's cache, which must be removed, and the way to get an intact one."""
     if not pin.cached or not md5:
         return (), "rerun"
     copy = locked.cached_copy(md5)
     damaged = copy.is_file() and digest(copy).md5 != md5.removesuffix(".dir")
     if damaged or not copy.is_file():
         return (str(copy),) if damaged else (), "pull" if locked.has_remote else "rerun"
-    inside = [_copy(locked, pin, own) for own in (_listed(copy, md5) or {}).values()] if md5.endswith(".dir") else []
+    inside = (
+        [_cached_copy(locked, pin, own) for own in (_listed(copy, md5) or {}).values()] if md5.endswith(".dir") else []
+    )
     whole = all(remedy == "checkout" for _, remedy in inside)
     elsewhere: Remedy = "pull" if locked.has_remote else "rerun"
     return tuple(path for paths, _ in inside for path in paths), "checkout" if whole else elsewhere

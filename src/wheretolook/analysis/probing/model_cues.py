@@ -9,7 +9,7 @@ from wheretolook.analysis.grid import LABELS
 from wheretolook.analysis.probing import cues
 from wheretolook.analysis.probing.effects import Changes, Probed, cost_of
 from wheretolook.analysis.probing.infills import Infiller
-from wheretolook.runtime.resumable import Piece, made_anew
+from wheretolook.runtime.resumable import Piece, compute_unsaved
 
 CHANGED, FLOOR = "changed", "floor"
 OUTSIDE = "outside object"
@@ -17,7 +17,7 @@ DESTROYED = ("blur", "texture")
 CUES = (*cues.EXCHANGES, OUTSIDE, *DESTROYED)
 
 
-def model_cues(probed: Probed, resamples: int, seed: int, piece: Piece = made_anew) -> list[dict[str, Any]]:
+def model_cues(probed: Probed, resamples: int, seed: int, piece: Piece = compute_unsaved) -> list[dict[str, Any]]:
     """Key `global_cues` of `docs/results.md`: one row for each cue and class.
 
     Hue, saturation, brightness and frequency come from an image of another class (the floor: of the same class), and so

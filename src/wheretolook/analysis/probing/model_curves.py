@@ -20,7 +20,7 @@ from wheretolook.dataset.prepared import TEST, Prepared
 from wheretolook.mapstore.store import Maps
 from wheretolook.networks.build_network import Network
 from wheretolook.networks.card import Card
-from wheretolook.runtime.resumable import Piece, made_anew
+from wheretolook.runtime.resumable import Piece, compute_unsaved
 
 
 def pixel_counts(pixels: int, steps: int) -> np.ndarray:
@@ -85,7 +85,7 @@ def model_curves(
     images: int,
     steps: int,
     seed: int,
-    piece: Piece = made_anew,
+    piece: Piece = compute_unsaved,
 ) -> dict[str, Any] | None:
     """Insertion, deletion, average drop and increase by map and class (`docs/results.md`); None without test images.
 
@@ -129,7 +129,7 @@ def map_curves(
     maps: np.ndarray,
     counts: np.ndarray,
     seed: int,
-    piece: Piece = made_anew,
+    piece: Piece = compute_unsaved,
 ) -> dict[str, np.ndarray]:
     """Scores of each image's class while the pixels that its map marks first are taken out, or alone put in.
 

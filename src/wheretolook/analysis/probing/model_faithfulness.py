@@ -25,7 +25,7 @@ from wheretolook.mapstore.store import Maps
 from wheretolook.networks.build_network import Network
 from wheretolook.networks.card import Card
 from wheretolook.networks.inputs import model_input
-from wheretolook.runtime.resumable import Piece, made_anew
+from wheretolook.runtime.resumable import Piece, compute_unsaved
 
 BATCH = 64
 
@@ -38,7 +38,7 @@ def model_faithfulness(
     images: int,
     resamples: int,
     seed: int,
-    piece: Piece = made_anew,
+    piece: Piece = compute_unsaved,
 ) -> dict[str, Any] | None:
     """Scores after the first tenth of the pixels was taken out, by class (`docs/results.md`); None without test images.
 

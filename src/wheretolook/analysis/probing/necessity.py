@@ -19,7 +19,7 @@ from wheretolook.analysis.probing.infills import (
     places_like,
 )
 from wheretolook.mapstore.store import Maps
-from wheretolook.runtime.resumable import Piece, made_anew
+from wheretolook.runtime.resumable import Piece, compute_unsaved
 
 CONTROLS = 3  # places an image, as far as there are as many
 OTHER_CLASSES = 3  # that each class is compared with at its look-alikes, those taken for it most
@@ -27,7 +27,7 @@ NO_PLACE = "no place of this size and shape is free of the region"
 
 
 def model_necessity(
-    probed: Probed, maps: Maps, labels: np.ndarray, resamples: int, seed: int, piece: Piece = made_anew
+    probed: Probed, maps: Maps, labels: np.ndarray, resamples: int, seed: int, piece: Piece = compute_unsaved
 ) -> dict[str, list[dict[str, Any]]]:
     """Keys `necessity`, `sufficiency` and `look_alikes` of `docs/results.md`; all empty without masks.
 

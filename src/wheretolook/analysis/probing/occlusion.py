@@ -15,14 +15,14 @@ from wheretolook.analysis.probing.effects import Changes, Probed, losses, mean_w
 from wheretolook.analysis.probing.faithfulness import choose_images
 from wheretolook.analysis.probing.imputation import LinearImputer
 from wheretolook.mapstore.store import Maps
-from wheretolook.runtime.resumable import Piece, made_anew
+from wheretolook.runtime.resumable import Piece, compute_unsaved
 
 IMAGES = 40  # at most, equally many of each class
 LARGEST_GRID = 7  # cells a side; finer maps are averaged
 
 
 def model_occlusion(
-    probed: Probed, maps: Maps, labels: np.ndarray, resamples: int, seed: int, piece: Piece = made_anew
+    probed: Probed, maps: Maps, labels: np.ndarray, resamples: int, seed: int, piece: Piece = compute_unsaved
 ) -> list[dict[str, Any]]:
     """Key `witness` of `docs/results.md`: by class, Pearson's r of occlusion with the foremost maps, image by image.
 
@@ -51,7 +51,9 @@ def model_occlusion(
     return rows
 
 
-def occlusion_maps(probed: Probed, chosen: np.ndarray, grid: tuple[int, int], piece: Piece = made_anew) -> np.ndarray:
+def occlusion_maps(
+    probed: Probed, chosen: np.ndarray, grid: tuple[int, int], piece: Piece = compute_unsaved
+) -> np.ndarray:
     """Log-odds of the true class that each cell costs: (m, h, w) float64.
 
     Args:

@@ -17,7 +17,7 @@ from wheretolook.analysis.grid import average_ranks, standardise
 from wheretolook.analysis.probing.faithfulness import choose_images
 from wheretolook.analysis.probing.random_networks import Cascade
 from wheretolook.analysis.statistics.bootstrap import FEWEST_DRAWS, LEVEL
-from wheretolook.cams.compute import compute_in_parts
+from wheretolook.cams.compute import compute_batched
 from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.method_registry import METHODS
 from wheretolook.dataset.prepared import TEST, Prepared
@@ -25,7 +25,7 @@ from wheretolook.mapstore.store import Maps, stores_every_class
 from wheretolook.networks.card import Card
 from wheretolook.networks.inputs import model_input
 from wheretolook.networks.layered import Network
-from wheretolook.runtime.resumable import Piece, made_anew
+from wheretolook.runtime.resumable import Piece, compute_unsaved
 
 # Likeness beyond that of another image's map: a map passes where it is surely less, and fails where it is surely more.
 MARGIN = 0.1
@@ -132,7 +132,7 @@ Pair = tuple[str, str]
 
 
 def model_sanity(
-    network: Network, card: Card, maps: Maps, prepared: Prepared, draws: int, seed: int, piece: Piece = made_anew
+    network: Network, card: Card, maps: Maps, prepared: Prepared, draws: int, seed: int, piece: Piece = compute_unsaved
 ) -> dict[str, dict[str, Any]] | None:
     """Sanity of every method and layer that was exported (`docs/results.md`); None without test images.
 
@@ -169,7 +169,7 @@ def cascade(
     rows: np.ndarray,
     draws: int,
     told: str,
-    piece: Piece = made_anew,
+    piece: Piece = compute_unsaved,
     last_step: bool = False,
 ) -> dict[Pair, tuple[dict[str, list[float]], np.ndarray, np.ndarray]]:
     """How alike maps stay while ever more weights are random.
@@ -241,7 +241,7 @@ def true_class_maps(
     columns = torch.tensor([card.class_names.index(name) for name in prepared.class_names], device=engine.device)
     labels = prepared.labels[rows]
     chosen = columns.expand(len(rows), -1) if every else columns[torch.from_numpy(labels).to(columns.device)][:, None]
-    parts = [part for _, part in compute_in_parts(engine, inputs, slice(0, len(rows)), lambda _, part: chosen[part])]
+    parts = [part for _, part in compute_batched(engine, inputs, slice(0, len(rows)), lambda _, part: chosen[part])]
     arrays = {pair: np.concatenate([part.maps[pair].cpu().numpy() for part in parts]) for pair in parts[0].maps}
     return {pair: _as_compared(array, labels, every, len(columns)) for pair, array in arrays.items()}
 

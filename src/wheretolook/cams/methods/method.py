@@ -1,4 +1,4 @@
-"""What a CAM method is to the engine: a function on arrays, and which arrays it asks for."""
+"""The interface of a CAM method: a function on arrays, and which arrays it needs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ from torch import Tensor
 
 
 class Needs(StrEnum):
-    """The arrays that a method's function takes beside the feature maps (N, C, h, w); each gives maps (N, h, w)."""
+    """The arrays that a method's function takes after the feature maps (N, C, h, w)."""
 
     CLASS_WEIGHTS = "class weights"
-    """(N, C): the weights of the explained class in a pooled linear head on this layer. No backward pass."""
+    """(N, C): classifier weights of the explained class, in a linear head that pools this layer. No backward pass."""
     GRADIENTS = "gradients"
-    """(N, C, h, w): gradients of the explained logit. One backward pass a class, shared by methods and layers."""
+    """(N, C, h, w): gradients of the explained logit. One backward pass per class, shared by methods and layers."""
     NOTHING = "nothing"
-    """The feature maps alone: such a method knows no class, and its maps stay out of every test about classes."""
+    """Feature maps only: the maps are the same for every class, and tests about classes leave them out."""
     MASKED_LOGITS = "masked logits"
-    """(N,) and (N, C): the explained logit of the image, and of the image masked by each channel: C forward passes."""
+    """(N,) and (N, C): logit of the image, and of the image masked by each channel. C forward passes per image."""
     ABLATED_LOGITS = "ablated logits"
-    """(N,) and (N, C): the explained logit, and the same with each channel set to zero: C forward passes."""
+    """(N,) and (N, C): logit of the image, and with each channel set to zero. C forward passes per image."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,14 @@ class Method:
     """A CAM method.
 
     Attributes:
-        name: as users write it, and as files are named.
+        name: as in `export.methods`, `--method` and file names.
         needs: which arrays `function` takes.
-        function: feature maps and what it needs, to maps (N, h, w): raw, signed, neither rectified nor normalised.
-        units: of a map's values.
-        paper: where it comes from.
-        linear: the map of a mean of logits is the mean of their maps: one map then stands for the mean of classes.
+        function: takes feature maps and the arrays in `needs`; returns maps (N, h, w), raw and signed, neither
+            rectified nor normalised.
+        units: units of the map's values.
+        paper: authors, year and identifier.
+        linear: whether the map of a mean of logits equals the mean of their maps. The mean map of all classes then
+            costs one map.
     """
 
     name: str
@@ -44,10 +46,10 @@ class Method:
 
     @property
     def knows_class(self) -> bool:
-        """Whether maps differ between classes."""
+        """Whether maps depend on the explained class."""
         return self.needs is not Needs.NOTHING
 
     @property
     def forward_passes_a_channel(self) -> bool:
-        """Whether each channel of the layer costs a forward pass: hundreds of times what `gradcam` costs."""
+        """Whether each channel costs a forward pass, which makes it hundreds of times slower than `gradcam`."""
         return self.needs in (Needs.MASKED_LOGITS, Needs.ABLATED_LOGITS)

@@ -1,4 +1,7 @@
-"""Score-CAM: channels weighted by the logit of the image seen through them."""
+"""Perturbation methods: channels weighted by how the logit changes when a channel masks the image or is removed.
+
+They need one forward pass per channel.
+"""
 
 from collections.abc import Callable, Iterator
 
@@ -13,14 +16,15 @@ from wheretolook.networks.layered import hooked
 
 
 def scorecam(feature_maps: Tensor, logit: Tensor, masked_logits: Tensor) -> Tensor:
-    """Score-CAM (Wang et al. 2020, arXiv:1910.01279), without its rectifier.
+    """Score-CAM (Wang et al. 2020, arXiv:1910.01279), without the final ReLU.
 
-    M(x, y) = sum_c w_c f_c(x, y), w = softmax over c of the logit's change when the image is masked by channel c.
+    M(x, y) = sum_c w_c f_c(x, y), w = softmax over c of the change of the logit when channel c masks
+    the image.
 
     Args:
         feature_maps: (N, C, h, w).
-        logit: (N,), the explained logit of the image as it is.
-        masked_logits: (N, C), the explained logit of the image times `channel_masks`.
+        logit: (N,), the explained logit of the unmasked image.
+        masked_logits: (N, C), the explained logit of the image multiplied by each of `channel_masks`.
 
     Returns:
         (N, h, w), in units of the feature maps.
@@ -29,14 +33,14 @@ def scorecam(feature_maps: Tensor, logit: Tensor, masked_logits: Tensor) -> Tens
 
 
 def channel_masks(feature_maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Each channel as a mask on the image: resized to it (bilinear, corners not aligned), then brought to 0..1.
+    """Each channel as an image mask: resized (bilinear, align_corners=False), then scaled to 0..1.
 
     Args:
         feature_maps: (N, C, h, w).
         size: (H, W) of the images.
 
     Returns:
-        (N, C, H, W); a constant channel masks everything: zeros.
+        (N, C, H, W); zeros for a constant channel.
     """
     masks = interpolate(feature_maps, size, mode="bilinear", align_corners=False)
     low, high = masks.amin((2, 3), keepdim=True), masks.amax((2, 3), keepdim=True)
@@ -47,20 +51,20 @@ SCORECAM = Method("scorecam", Needs.MASKED_LOGITS, scorecam, "activation", "Wang
 
 
 def ablationcam(feature_maps: Tensor, logit: Tensor, ablated_logits: Tensor) -> Tensor:
-    """Ablation-CAM (Desai and Ramaswamy 2020, doi:10.1109/WACV45572.2020.9093360), without rectifier and division.
+    """Ablation-CAM (Desai and Ramaswamy 2020, doi:10.1109/WACV45572.2020.9093360), without ReLU and division.
 
-    M(x, y) = sum_c w_c f_c(x, y), w_c = y - y_c, with y_c the logit when channel c is set to zero.
+    M(x, y) = sum_c w_c f_c(x, y), w_c = s - s_c, where s is the logit, and s_c the logit with channel c set to zero.
 
-    The paper divides by y. That is one factor for the whole map, and turns it into its negative where the logit is
-    below zero: what speaks for the class would be shown as what speaks against it.
+    The paper divides by s. That is a constant factor per map, but a negative one if the logit is negative: evidence for
+    the class would then be shown as evidence against it.
 
     Args:
         feature_maps: (N, C, h, w).
-        logit: (N,), y.
-        ablated_logits: (N, C), y_c.
+        logit: (N,), s.
+        ablated_logits: (N, C), s_c.
 
     Returns:
-        (N, h, w), in logits times the units of the feature maps.
+        (N, h, w), in logits times units of the feature maps.
     """
     return weighted_sum(feature_maps, logit.unsqueeze(1) - ablated_logits)
 
@@ -74,27 +78,27 @@ ABLATIONCAM = Method(
 )
 
 
-BATCH = 64
+BATCH = 64  # channels per forward pass
 
 
 def masked_logits(
     network: nn.Module, layer: Layer, images: Tensor, feature_maps: Tensor, class_index: Tensor
 ) -> Tensor:
-    """Explained logits of each image, masked by each channel of a layer in turn.
+    """Logits of each image, masked by each channel of a layer in turn.
 
     Args:
         network: in evaluation mode.
-        layer: where the feature maps come from.
-        images: (n, 3, H, W).
+        layer: source of the feature maps.
+        images: (n, 3, H, W), normalised.
         feature_maps: (n, C, h, w).
-        class_index: (n, K).
+        class_index: (n, K), explained classes.
 
     Returns:
         (n, K, C) float32.
     """
 
     def forward(image: int, channels: Tensor) -> Tensor:
-        masks = channel_masks(feature_maps[image : image + 1, channels], tuple(images.shape[2:]))
+        masks = channel_masks(feature_maps[image : image + 1, channels], (images.shape[2], images.shape[3]))
         return network(images[image] * masks[0, :, None].to(images.dtype))
 
     return _by_channel(forward, feature_maps.shape[1], class_index)
@@ -103,9 +107,9 @@ def masked_logits(
 def ablated_logits(
     network: nn.Module, layer: Layer, images: Tensor, feature_maps: Tensor, class_index: Tensor
 ) -> Tensor:
-    """Explained logits of each image, with each channel of a layer's output set to zero in turn.
+    """Logits of each image, with each channel of a layer's output set to zero in turn.
 
-    Args and returns are those of `masked_logits`.
+    Arguments and result are those of `masked_logits`.
     """
     dimensions = (layer.layout.batch_dimension, layer.layout.channel_dimension)
 
@@ -122,7 +126,13 @@ def ablated_logits(
 
 
 def _by_channel(forward: Callable[[int, Tensor], Tensor], count: int, class_index: Tensor) -> Tensor:
-    """Logits of (n, K) classes for each of `count` channels, from a forward pass over some channels of one image."""
+    """Collect (n, K, C) logits.
+
+    Args:
+        forward: image index and channel indices (m,) to logits (m, classes).
+        count: C, channels of the layer.
+        class_index: (n, K).
+    """
     rows = []
     for image in range(len(class_index)):
         logits = torch.cat([forward(image, channels).float() for channels in _chunks(count, class_index.device)])
