@@ -1,4 +1,4 @@
-"""From class folders to the prepared arrays: decode once, split, audit."""
+"""Turn class folders into the prepared arrays: decode, split, audit."""
 
 import csv
 from collections.abc import Sequence
@@ -19,12 +19,13 @@ from wheretolook.prepare.audit import (
     audit_depth,
     audit_groups,
     audit_mask_names,
+    audit_near,
     audit_official,
     audit_rows,
     some,
 )
 from wheretolook.prepare.masks import parse_mask_values
-from wheretolook.prepare.near_copies import audit_near, find_near_copies
+from wheretolook.prepare.near_copies import find_near_copies
 from wheretolook.prepare.pixels import Decoded, decode_images, keep_rows, write_masks
 from wheretolook.prepare.splits import (
     assign_splits,
@@ -67,14 +68,14 @@ def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any
 
     Args:
         raw: holds `images/CLASS/...` and perhaps `masks/CLASS/...`.
-        prepared: the folder that is written, whole or not at all.
-        options: how.
+        prepared: the folder to write, completely or not at all.
+        options: parameters of the stage.
 
     Returns:
         The audit, as in audit.json (`wheretolook.prepare.audit`).
 
     Raises:
-        InputError: the data cannot be prepared as asked; the message says why, and what to do.
+        InputError: the data cannot be prepared with these options.
     """
     check_options(options)
     labels_of = parse_mask_values(options.mask_values)
@@ -92,7 +93,9 @@ def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any
             (row, unit) for row, unit in zip(readable, units, strict=True) if scan.files[row].class_name not in dropped
         ]
         rows = _rows(
-            [(scan.files[row], decoded[row], groups[row]) for row, _ in kept], [unit for _, unit in kept], options
+            [(scan.files[row], decoded[row], groups[row]) for row, _ in kept],
+            np.array([unit for _, unit in kept]),
+            options,
         )
         keep_rows(folder / "decoded.npy", np.array([row for row, _ in kept]), folder / "images.npy")
         _write_index(folder / "index.csv", rows)
@@ -138,22 +141,26 @@ def check_options(options: PrepareOptions) -> None:
 
 
 def _bad_images(files: Sequence[ImageFile], decoded: Sequence[Decoded], on_bad_image: str) -> dict[str, str]:
-    """Why files could not be decoded, by image_id; refused where that is an error, or nothing is left."""
+    """image_id to reason of the images that could not be decoded.
+
+    Raises:
+        InputError: there are some and `on_bad_image` is "error", or all of them.
+    """
     bad = {file.image_id: one.reason for file, one in zip(files, decoded, strict=True) if one.reason}
     shown = "; ".join(f"{image_id}: {reason}" for image_id, reason in list(bad.items())[:3])
     if len(bad) == len(files):
-        raise InputError(
-            f"prepare: none of {len(files)} images can be decoded: {shown}", hint="point fetch at a folder of images"
-        )
+        raise InputError("images", "image files", f"none of {len(files)} that can be decoded: {shown}", "check fetch")
     if bad and on_bad_image == "error":
         raise InputError(
-            (f"prepare: {len(bad)} of {len(files)} images cannot be decoded: {shown}{('; …' if len(bad) > 3 else '')}"),
-            hint="mend or remove them, or set prepare.on_bad_image to skip",
+            "images",
+            expected="image files that can be decoded",
+            found=f"{len(bad)} of {len(files)} that cannot: {shown}{'; …' if len(bad) > 3 else ''}",
+            hint="repair or remove them, or set `prepare.on_bad_image: skip`",
         )
     return bad
 
 
-def _rows(kept: Sequence[tuple[ImageFile, Decoded, str]], units: Sequence[int], options: PrepareOptions) -> list[Row]:
+def _rows(kept: Sequence[tuple[ImageFile, Decoded, str]], units: np.ndarray, options: PrepareOptions) -> list[Row]:
     """The rows of the index, with their splits."""
     class_names = sorted({file.class_name for file, _, _ in kept})
     class_index = np.array([class_names.index(file.class_name) for file, _, _ in kept])
@@ -179,16 +186,15 @@ def _rows(kept: Sequence[tuple[ImageFile, Decoded, str]], units: Sequence[int], 
 
 
 def _check_splits(class_names: Sequence[str], class_index: np.ndarray, splits: np.ndarray) -> None:
-    """Refuse a split that is left without a class."""
+    """Raise InputError for a split without images of a class."""
     for number, split in enumerate(SPLITS):
         for index, name in enumerate(class_names):
             if not ((splits == number) & (class_index == index)).any():
                 raise InputError(
-                    (
-                        f"prepare: the split {split} is left without the class {name}: its images stand in groups "
-                        "that cannot be shared out"
-                    ),
-                    hint="use another prepare.group_pattern, seed or shares, or add images of other groups",
+                    f"split {split}",
+                    expected=f"images of the class {name}",
+                    found="none, since its groups are too few or too large",
+                    hint="set another prepare.group_pattern, seed or share, or add images of other groups",
                 )
 
 
