@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.pipeline.code_dependencies import PACKAGE, ROOT, STAGES, dependency_of, transitive_imports
+from tests.pipeline.code_dependencies import PACKAGE, ROOT, STAGES, dependencies_of
 
 BODIES = {
     name: stage.get("do", stage)
@@ -22,7 +22,7 @@ def named_code(stage: str) -> list[str]:
 @pytest.mark.parametrize("stage", BODIES)
 def test_code_dependencies_are_the_folders_that_the_script_imports(stage: str) -> None:
     script = re.search(r"stages/(\w+)\.py", BODIES[stage]["cmd"])[1]
-    imported = {dependency_of(file) for file in transitive_imports(STAGES / f"{script}.py")}
+    imported = dependencies_of(STAGES / f"{script}.py")
     assert set(named_code(stage)) == imported
     assert len(named_code(stage)) == len(imported), "a dependency is named twice"
 

@@ -7,7 +7,6 @@ import pytest
 from wheretolook.images.scan import ImageFile
 from wheretolook.prepare.audit import (
     EXAMPLES,
-    Row,
     audit_classes,
     audit_equal,
     audit_groups,
@@ -15,6 +14,7 @@ from wheretolook.prepare.audit import (
     audit_rows,
     some,
 )
+from wheretolook.prepare.copies import Row
 from wheretolook.prepare.near_copies import NearPairs
 
 SPLITS = ("train", "val", "test")

@@ -11,7 +11,8 @@ from tests.sources.archives import write_tar, write_zip
 from wheretolook.base.errors import InputError
 from wheretolook.dataset.prepared import load_prepared
 from wheretolook.images.scan import Scan, scan_classes
-from wheretolook.prepare.prepare_images import PrepareOptions, prepare
+from wheretolook.params.prepare import PrepareOptions
+from wheretolook.prepare.prepare_images import prepare
 from wheretolook.sources.archive import plan_unpacking, unpack
 from wheretolook.sources.archive_entries import Entry
 from wheretolook.sources.folder import copy_class_folders

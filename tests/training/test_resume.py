@@ -8,13 +8,13 @@ import torch
 from tests.networks.small import ALONE, OPTIONS, prepared, train
 from wheretolook.base.errors import InputError
 from wheretolook.networks.checkpoint import save_model
+from wheretolook.params.train import TrainOptions
 from wheretolook.runtime import resumable as state_key
 from wheretolook.runtime.distributed import Ranks
 from wheretolook.training import loop as training_module
 from wheretolook.training import train_network as resume
 from wheretolook.training.loop import Training
 from wheretolook.training.train_network import Keeper, discard_states
-from wheretolook.training.training_options import TrainingOptions
 
 # Four steps an epoch.
 THREE_EPOCHS = replace(OPTIONS, epochs=3, loss="every")
@@ -48,7 +48,7 @@ def kill_before(monkeypatch: pytest.MonkeyPatch, step: int, by: int | None = Non
     monkeypatch.setattr(Training, "advance", stopping)
 
 
-def trained_bytes(cache: Path, path: Path, options: TrainingOptions = THREE_EPOCHS) -> bytes:
+def trained_bytes(cache: Path, path: Path, options: TrainOptions = THREE_EPOCHS) -> bytes:
     save_model(path, *train(prepared(), options, cache))
     return path.read_bytes()
 

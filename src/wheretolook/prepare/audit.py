@@ -27,6 +27,8 @@ Keys (counts are of images unless stated otherwise; lists of examples have at mo
   mask in classes that have masks, each {`count`, `examples`}.
 - `official_splits`, only for data with split folders: `kept`, the official splits; `drawn`, the splits drawn from
   train; `leaks`, `groups` and `images` (equal pixels) that occur in more than one split, each {`count`, `examples`}.
+- `leaks_dropped`, only if `on_leak` is "drop" and there are any: {`count`, `examples`} of images that were left out
+  because their picture is also in a later split.
 - `depth`, only if 16-bit grey images use fewer bits: `images`, the number of 16-bit images; `bits`, the most that any
   of them uses; `levels`, the number of 8-bit grey levels that they are reduced to.
 - `sha256`: SHA-256 of each file of the prepared data.
@@ -34,31 +36,14 @@ Keys (counts are of images unless stated otherwise; lists of examples have at mo
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-import numpy as np
-
 from wheretolook.images.scan import ImageFile, Masks
+from wheretolook.prepare.copies import Row, equal_pixels, pictures
 from wheretolook.prepare.near_copies import NearPairs
 
 EXAMPLES = 20
-
-
-@dataclass(frozen=True)
-class Row:
-    """One prepared image: its row in the index, and the hash of its pixels."""
-
-    image_id: str
-    class_name: str
-    class_index: int
-    split: str
-    group: str
-    width: int
-    height: int
-    sha256: str
-    pixels: str
 
 
 def audit_rows(rows: Sequence[Row], splits: Sequence[str]) -> dict[str, Any]:
@@ -96,6 +81,8 @@ def audit_sentence(audit: Mapping[str, Any]) -> str:
     if leaks := audit.get("official_splits", {}).get("leaks"):
         odd["groups in more than one split"] = leaks["groups"]["count"]
         odd["with equal pixels in another split"] = leaks["images"]["count"]
+    if dropped := audit.get("leaks_dropped"):
+        odd["dropped because a later split has their picture"] = dropped["count"]
     if groups := audit["groups"]:
         odd[f"of {groups['count']} groups with images of one class only"] = groups["one_class"]["count"]
     if depth := audit.get("depth"):
@@ -207,7 +194,7 @@ def _range(values: Sequence[int]) -> dict[str, float]:
 
 def audit_equal(rows: Sequence[Row], splits: Sequence[str]) -> dict[str, Any]:
     """`duplicates` and `conflicts` of the audit: equal pixels within a class, and in different classes."""
-    sets = [[rows[row] for row in unit] for unit in _with_equal_pixels(rows)]
+    sets = [[rows[row] for row in unit] for unit in equal_pixels(rows)]
     across = [alike for alike in sets if _different(alike, "class_name")]
     within = [alike for alike in sets if not _different(alike, "class_name")]
     wrong = {split: sum(_certain_errors(alike, split) for alike in across) for split in splits}
@@ -223,7 +210,7 @@ def audit_near(rows: Sequence[Row], near: NearPairs, splits: Sequence[str], trai
         splits: names of the splits.
         trained: the split that models are trained on.
     """
-    units = _units(len(rows), [*near.pairs.tolist(), *_links(_with_equal_pixels(rows))])
+    units = pictures(rows, near)
     sets = [[rows[row] for row in unit] for unit in units]
     leaked = [alike for alike in sets if any(row.split == trained for row in alike) and _different(alike, "split")]
     counts = Counter(row.split for alike in leaked for row in alike)
@@ -238,35 +225,6 @@ def audit_near(rows: Sequence[Row], near: NearPairs, splits: Sequence[str], trai
         "across_groups": _sets((alike for alike in sets if _different(alike, "group")), splits),
         "two_labels": _sets((alike for alike in sets if _different(alike, "class_name")), splits),
     }
-
-
-def _with_equal_pixels(rows: Sequence[Row]) -> list[list[int]]:
-    same: dict[str, list[int]] = defaultdict(list)
-    for row, each in enumerate(rows):
-        same[each.pixels].append(row)
-    return [unit for unit in same.values() if len(unit) > 1]
-
-
-def _links(units: Iterable[list[int]]) -> Iterable[tuple[int, int]]:
-    return ((unit[0], other) for unit in units for other in unit[1:])
-
-
-def _units(count: int, links: Iterable[Sequence[int]]) -> list[list[int]]:
-    """Connected components of two or more rows, each in ascending order."""
-    first = np.arange(count)
-
-    def root(row: int) -> int:
-        while first[row] != row:
-            first[row] = row = first[first[row]]
-        return int(row)
-
-    for a, b in links:
-        low, high = sorted((root(a), root(b)))
-        first[high] = low
-    units: dict[int, list[int]] = defaultdict(list)
-    for row in range(count):
-        units[root(row)].append(row)
-    return [unit for unit in units.values() if len(unit) > 1]
 
 
 def _different(alike: Sequence[Row], what: str) -> bool:

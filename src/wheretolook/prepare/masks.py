@@ -18,6 +18,7 @@ from wheretolook.images.decode import (
     resize,
 )
 from wheretolook.images.decode_cost import TimedBytes
+from wheretolook.params.prepare import read_mask_values
 
 
 def parse_mask_values(text: str) -> dict[int, int]:
@@ -26,17 +27,7 @@ def parse_mask_values(text: str) -> dict[int, int]:
     Raises:
         InputError: not of this form, a grey value outside 0 to 255 or given twice, an unknown label.
     """
-    labels: dict[int, int] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        value, _, name = (piece.strip() for piece in part.partition(":"))
-        if not value.isdecimal() or int(value) > 255 or name not in LABELS:
-            raise InputError(
-                "mask_values", expected=f"VALUE:LABEL, 0 to 255 and one of {', '.join(LABELS)}", found=f"{part!r}"
-            )
-        if int(value) in labels:
-            raise InputError(f"mask_values: the value {value} is given twice in {text!r}", hint="name it once")
-        labels[int(value)] = LABELS[name]
-    return labels
+    return {value: LABELS[name] for value, name in read_mask_values(text).items()}
 
 
 def read_mask(path: Path, labels_of: Mapping[int, int]) -> np.ndarray:

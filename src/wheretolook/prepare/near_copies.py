@@ -20,6 +20,7 @@ ALIKE = 0.7  # correlation of thumbnails from which two images are compared in d
 ALIKE_SMALL = 0.97  # the same below SMALL, at the best shift
 ENTRY = 33  # root mean square of a thumbnail's numbers, which go up to 127
 SAME = 0.85  # correlation of fine structure from which they are near copies
+SAME_SMALL = 0.9  # the same below 48 pixels, where there is less structure
 SHIFT = 2
 
 Shift = tuple[int, int]  # down, right
@@ -54,7 +55,8 @@ def find_near_copies(images: np.ndarray) -> NearPairs:
     queries = np.arange(compared) * count // compared
     detail = lru_cache(maxsize=256)(lambda row: fine_structure(images[row]))
     alike = tqdm(sorted(_alike(images, queries)), desc="near copies", unit="pair", disable=None)
-    pairs = [pair for pair in alike if same_structure(*map(detail, pair)) >= SAME]
+    limit = SAME if size >= 48 else SAME_SMALL
+    pairs = [pair for pair in alike if same_structure(*map(detail, pair)) >= limit]
     return NearPairs(np.array(pairs, np.int64).reshape(-1, 2), compared)
 
 

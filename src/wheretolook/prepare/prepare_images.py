@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ from wheretolook.base.errors import InputError
 from wheretolook.base.files import replacing_folder, sha256_of, write_json
 from wheretolook.dataset.prepared import COLUMNS, SPLITS
 from wheretolook.images.scan import ImageFile, find_masks, scan_classes
+from wheretolook.params.prepare import PrepareOptions
 from wheretolook.prepare.audit import (
-    Row,
     audit_classes,
     audit_depth,
     audit_groups,
@@ -24,43 +23,17 @@ from wheretolook.prepare.audit import (
     audit_rows,
     some,
 )
+from wheretolook.prepare.copies import Row, kept_pairs, without_leaks
 from wheretolook.prepare.masks import parse_mask_values
 from wheretolook.prepare.near_copies import find_near_copies
 from wheretolook.prepare.pixels import Decoded, decode_images, keep_rows, write_masks
 from wheretolook.prepare.splits import (
     assign_splits,
     check_classes,
-    compile_pattern,
     complete_splits,
     connected_units,
     groups_of,
 )
-
-
-@dataclass(frozen=True)
-class PrepareOptions:
-    """How to prepare; the fields are the parameters of the stage.
-
-    Attributes:
-        size: width and height of the prepared images, pixels.
-        fit: "stretch", "pad" or "crop", see `to_square`.
-        group_pattern: see `groups_of`.
-        mask_values: see `parse_mask_values`.
-        val_share, test_share: of the images of each class.
-        seed: of the splits.
-        rare_classes: "refuse" or "drop" a class with too few images or groups for all splits.
-        on_bad_image: "error" or "skip" for files that cannot be decoded.
-    """
-
-    size: int
-    fit: str
-    group_pattern: str
-    mask_values: str
-    val_share: float
-    test_share: float
-    seed: int
-    rare_classes: str
-    on_bad_image: str
 
 
 def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any]:
@@ -77,7 +50,7 @@ def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any
     Raises:
         InputError: the data cannot be prepared with these options.
     """
-    check_options(options)
+    options.check()
     labels_of = parse_mask_values(options.mask_values)
     scan = scan_classes(raw / "images")
     groups = groups_of([file.image_id.rpartition("/")[2] for file in scan.files], options.group_pattern)
@@ -98,8 +71,16 @@ def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any
             options,
         )
         keep_rows(folder / "decoded.npy", np.array([row for row, _ in kept]), folder / "images.npy")
-        _write_index(folder / "index.csv", rows)
         near = find_near_copies(np.load(folder / "images.npy", mmap_mode="r"))
+        clean = without_leaks(rows, near, options.on_leak)
+        leaks_dropped = [rows[row].image_id for row in np.setdiff1d(np.arange(len(rows)), clean)]
+        if leaks_dropped:
+            (folder / "images.npy").rename(folder / "leaky.npy")
+            keep_rows(folder / "leaky.npy", clean, folder / "images.npy")
+            near = kept_pairs(near, clean, len(rows))
+            rows = [rows[row] for row in clean]
+            _check_splits(rows, "none after the copies were dropped", "remove the copies, or set on_leak to report")
+        _write_index(folder / "index.csv", rows)
         audit = {
             **audit_rows(rows, SPLITS),
             "near_copies": audit_near(rows, near, SPLITS, trained=SPLITS[0]),
@@ -113,6 +94,7 @@ def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any
             "masks": None,
             **audit_mask_names(masks),
             **audit_official(rows, scan.splits),
+            **({"leaks_dropped": some(leaks_dropped)} if leaks_dropped else {}),
             **audit_depth([one.deepest for one in decoded]),
         }
         files = [masks.paths.get(row.image_id) for row in rows]
@@ -122,22 +104,6 @@ def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any
         audit["sha256"] = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
         write_json(folder / "audit.json", audit)
     return audit
-
-
-def check_options(options: PrepareOptions) -> None:
-    """Refuse options by which no data could be prepared.
-
-    Raises:
-        InputError: shares that leave nothing to train on, mask values or a pattern that cannot be read.
-    """
-    if options.val_share + options.test_share >= 1:
-        raise InputError(
-            (f"prepare: val_share {options.val_share} and test_share {options.test_share} leave nothing to train on"),
-            hint="their sum must be below 1",
-        )
-    parse_mask_values(options.mask_values)
-    if options.group_pattern:
-        compile_pattern(options.group_pattern)
 
 
 def _bad_images(files: Sequence[ImageFile], decoded: Sequence[Decoded], on_bad_image: str) -> dict[str, str]:
@@ -168,8 +134,7 @@ def _rows(kept: Sequence[tuple[ImageFile, Decoded, str]], units: np.ndarray, opt
     official = [file.split for file, _, _ in kept]
     draw = partial(complete_splits, official) if any(official) else assign_splits
     splits = draw(class_index, units, options.val_share, options.test_share, options.seed)
-    _check_splits(class_names, class_index, splits)
-    return [
+    rows = [
         Row(
             file.image_id,
             file.class_name,
@@ -183,19 +148,21 @@ def _rows(kept: Sequence[tuple[ImageFile, Decoded, str]], units: np.ndarray, opt
         )
         for (file, one, group), index, split in zip(kept, class_index, splits, strict=True)
     ]
+    _check_splits(
+        rows,
+        "none, since its groups are too few or too large",
+        "set another prepare.group_pattern, seed or share, or add images of other groups",
+    )
+    return rows
 
 
-def _check_splits(class_names: Sequence[str], class_index: np.ndarray, splits: np.ndarray) -> None:
-    """Raise InputError for a split without images of a class."""
-    for number, split in enumerate(SPLITS):
-        for index, name in enumerate(class_names):
-            if not ((splits == number) & (class_index == index)).any():
-                raise InputError(
-                    f"split {split}",
-                    expected=f"images of the class {name}",
-                    found="none, since its groups are too few or too large",
-                    hint="set another prepare.group_pattern, seed or share, or add images of other groups",
-                )
+def _check_splits(rows: Sequence[Row], found: str, hint: str) -> None:
+    """Raise InputError, with this cause and hint, for a split without images of a class."""
+    present = {(row.split, row.class_name) for row in rows}
+    for split in SPLITS:
+        for name in sorted({row.class_name for row in rows}):
+            if (split, name) not in present:
+                raise InputError(f"split {split}", f"images of the class {name}", found, hint)
 
 
 def _write_index(path: Path, rows: Sequence[Row]) -> None:

@@ -1,6 +1,5 @@
 """Split images into train, val and test: stratified by class, seeded, and by group (patient)."""
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 from wheretolook.base.errors import InputError
 from wheretolook.dataset.prepared import SPLITS
 from wheretolook.images.class_level import drawn_splits
+from wheretolook.params.prepare import compile_pattern, quoted
 
 
 def groups_of(names: Sequence[str], pattern: str) -> list[str]:
@@ -35,30 +35,6 @@ def groups_of(names: Sequence[str], pattern: str) -> list[str]:
             hint="change the pattern, or set it to '' for no groups",
         )
     return [match.group(1) for match in found if match]
-
-
-def quoted(text: str) -> str:
-    """Text as YAML takes it in single quotes: backslashes as they are, so that it can be pasted into params.yaml."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """The regular expression of a pattern.
-
-    Raises:
-        InputError: no regular expression, or one without a group.
-    """
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise InputError(f"prepare.group_pattern {quoted(pattern)}: no regular expression ({error})") from error
-    if expression.groups < 1:
-        raise InputError(
-            f"prepare.group_pattern {quoted(pattern)}",
-            expected="a group in parentheses, such as '^(C\\d+)'",
-            found="none",
-        )
-    return expression
 
 
 def connected_units(groups: Sequence[str], pixels: Sequence[str]) -> np.ndarray:
