@@ -94,7 +94,7 @@ def test_what_the_stages_take_is_taken(sections: dict[str, Any]) -> None:
         (
             {"prepare": {"qqq": 1}},
             "prepare: unknown key 'qqq' of stage prepare",
-            "it takes fit, group_pattern, mask_values, on_bad_image, rare",
+            "it takes fit, group_pattern, mask_values, on_bad_image, on_leak, rare",
         ),
     ],
 )

@@ -50,6 +50,11 @@ class PrepareOptions:
     on_bad_image: Literal["error", "skip"] = Field(
         description="A file that cannot be decoded: refuse the data, or skip the file and record it in the audit."
     )
+    on_leak: Literal["report", "drop", "refuse"] = Field(
+        "report",
+        description="A picture (equal pixels or a near copy) in more than one split: report it in the audit, drop the "
+        "copies in the earlier splits (train before val before test), or refuse the data.",
+    )
 
     def check(self) -> None:
         """Refuse values that no data can be prepared with.
