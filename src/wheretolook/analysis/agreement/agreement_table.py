@@ -22,21 +22,10 @@ from wheretolook.analysis.agreement.measures import CENTRES, STRUCTURE, TOP_FIFT
 from wheretolook.analysis.agreement.study import Compared, Comparison, Study, comparisons, counted_once
 from wheretolook.analysis.explained import Target, open_target
 from wheretolook.analysis.grid import RunningMoments, common_grid, to_grid
-from wheretolook.analysis.statistics.bootstrap import FEWEST_IMAGES, Means, mean_intervals
+from wheretolook.analysis.statistics.bootstrap import Means, mean_intervals
+from wheretolook.results.agreement_row import FIGURE_COLUMNS, KEYS, NULLS
+from wheretolook.results.thresholds import FEWEST_IMAGES
 
-# What agreement is held against, by the name in the tables, in words.
-NULLS = {
-    "other": "maps of other images of the class",
-    "centre": "a blob at the centre",
-    "mean_map": "each model's own mean map",
-    "random": "networks of random weights",
-}
-FIGURE_COLUMNS = (
-    *("figure", "images", "groups", "left_out", "mean", "sd", "low", "high"),
-    *NULLS,
-    *(f"excess_{null}{end}" for null in NULLS for end in ("", "_low", "_high")),
-    *("group_lowest", "group_highest", "group_sd"),
-)
 Row = dict[str, Any]
 
 
@@ -131,10 +120,6 @@ def _ends(means: Means, column: int, names: tuple[str, str]) -> Row:
     return dict(zip(names, (float(means.low[column]), float(means.high[column])), strict=True))
 
 
-KEYS = (
-    *("model_a", "model_b", "kind", "primary", "method", "layer_a", "layer_b", "contrast"),
-    *("split", "class_name", "subset"),
-)
 Grid = tuple[int, int]
 
 

@@ -20,8 +20,8 @@ from wheretolook.analysis.classes.contributions import (
 )
 from wheretolook.analysis.explained import Target, open_primary
 from wheretolook.analysis.grid import common_grid
-from wheretolook.analysis.statistics.bootstrap import FEWEST_RELABELLINGS
 from wheretolook.analysis.statistics.permutation import design_of, directed_consensus
+from wheretolook.results.thresholds import FEWEST_RELABELLINGS
 
 FORMAT = 1
 

@@ -24,7 +24,7 @@ LARGEST_GRID = 7  # cells a side; finer maps are averaged
 def model_occlusion(
     probed: Probed, maps: Maps, labels: np.ndarray, resamples: int, seed: int, piece: Piece = made_anew
 ) -> list[dict[str, Any]]:
-    """Key `witness` of `docs/results.md`: by class, Pearson's r of occlusion with the foremost maps, image by image.
+    """Key `occlusion` of `docs/results.md`: by class, Pearson's r of occlusion with the foremost maps, image by image.
 
     Args:
         probed: the images, of which some are chosen.

@@ -20,7 +20,7 @@ from wheretolook.networks.checkpoint import load_model
 from wheretolook.runtime.device import choose_device, deterministic
 from wheretolook.runtime.resumable import Piece, kept_pieces
 
-CHANGED = ("necessity", "sufficiency", "look_alikes", "global_cues", "witness")
+CHANGED = ("necessity", "sufficiency", "look_alikes", "global_cues", "occlusion")
 
 
 def probe_model(
@@ -38,7 +38,7 @@ def probe_model(
     """Load a model once and test it and its maps: the keys of `docs/results.md` that take running the network.
 
     Those are `faithfulness`, `curves` and `sanity`, and `necessity`, `sufficiency`, `look_alikes`, `global_cues` and
-    `witness`, which are measured over the images of `faithfulness`.
+    `occlusion`, which are measured over the images of `faithfulness`.
 
     Args:
         model: the model file.
@@ -99,5 +99,5 @@ def changed(
     own = resamples, seed, piece
     return model_necessity(probed, maps, prepared.labels, *own) | {
         "global_cues": model_cues(probed, *own),
-        "witness": model_occlusion(probed, maps, prepared.labels, *own),
+        "occlusion": model_occlusion(probed, maps, prepared.labels, *own),
     }

@@ -16,7 +16,7 @@ from wheretolook.analysis.explained import contrast, contrast_with_mean, open_ta
 from wheretolook.analysis.grid import average_ranks, standardise
 from wheretolook.analysis.probing.faithfulness import choose_images
 from wheretolook.analysis.probing.random_networks import Cascade
-from wheretolook.analysis.statistics.bootstrap import FEWEST_DRAWS, LEVEL
+from wheretolook.analysis.statistics.group_sizes import LEVEL
 from wheretolook.cams.compute import compute_in_parts
 from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.method_registry import METHODS
@@ -25,6 +25,7 @@ from wheretolook.mapstore.store import Maps, stores_every_class
 from wheretolook.networks.card import Card
 from wheretolook.networks.inputs import model_input
 from wheretolook.networks.layered import Network
+from wheretolook.results.thresholds import FEWEST_DRAWS
 from wheretolook.runtime.resumable import Piece, made_anew
 
 # Likeness beyond that of another image's map: a map passes where it is surely less, and fails where it is surely more.

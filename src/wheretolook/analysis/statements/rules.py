@@ -11,17 +11,9 @@ import numpy as np
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from wheretolook.analysis.statements.statement import Figure, Reason, Statement, Verdict
-from wheretolook.analysis.statistics.bootstrap import NORMAL
-
-LOCATED_ODDS = 2.0  # odds of energy inside a region, over the odds of its area
-LOCATED_AUROC = 0.6  # of pixels inside a region against those outside, by the height of the map
-NECESSARY_FLIPS = 0.1  # share of predictions that change when a region is infilled, beyond control places
-SUFFICIENT_KEPT = 0.5  # share of predictions kept when all but a region is infilled; where no control place exists
-CUE_FLIPS = 0.5  # share of predictions that change with a property of the whole image, beyond a harmless change
-INFILLS = 2  # families of infills that must agree
-ALPHA = 0.05  # of all confirmatory statements together
-POWER = 0.8  # of the minimum detectable effect
+from wheretolook.analysis.statistics.group_sizes import NORMAL
+from wheretolook.results.statement import Figure, Reason, Statement, Verdict
+from wheretolook.results.thresholds import ALPHA, POWER
 
 
 @dataclass(frozen=True)
@@ -154,3 +146,8 @@ def adjusted(statements: Sequence[Statement]) -> list[Statement]:
         if largest > ALPHA:
             out[i] = replace(out[i], verdict=Verdict.CANNOT_TELL, reason=Reason.ADJUSTED)
     return out
+
+
+def left_open(statement: Statement, reason: Reason, worst: str = "") -> Statement:
+    """The same, without a verdict."""
+    return replace(statement, verdict=Verdict.CANNOT_TELL, reason=reason, worst=worst, p=None)

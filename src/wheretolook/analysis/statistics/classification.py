@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from wheretolook.analysis.statistics.bootstrap import FEWEST_GROUPS, effective_number, group_sums, wilson_interval
+from wheretolook.analysis.statistics.group_sizes import effective_number, group_sums, wilson_interval
+from wheretolook.results.thresholds import FEWEST_GROUPS
 
 
 def effective_groups(labels: np.ndarray, groups: np.ndarray) -> dict[int, float]:

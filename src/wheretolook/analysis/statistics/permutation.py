@@ -11,7 +11,8 @@ from math import lgamma
 import numpy as np
 from scipy.stats import t as student
 
-from wheretolook.analysis.statistics.bootstrap import FEWEST_RELABELLINGS, group_sums
+from wheretolook.analysis.statistics.group_sizes import group_sums
+from wheretolook.results.thresholds import FEWEST_RELABELLINGS
 
 
 @dataclass(frozen=True)
