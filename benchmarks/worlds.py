@@ -162,7 +162,7 @@ def lines(result: dict) -> list[str]:
             figures = f"flips {row['flips']:.2f}, floor {row['floor_flips']:.2f}"
             out.append(f"cue         {row['cue']} of {row['class_name']}: {figures}")
     for row in result["occlusion"]:
-        out.append(f"occlusion   {row['class_name']}: r {row['r']:.2f} with {row['with']}")
+        out.append(f"occlusion   {row['class_name']}: r {row['r']:.2f} with {row['maps']}")
     return out
 
 

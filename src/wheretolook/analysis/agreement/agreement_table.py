@@ -23,7 +23,8 @@ from wheretolook.analysis.agreement.study import Compared, Comparison, Study, co
 from wheretolook.analysis.explained import Target, open_target
 from wheretolook.analysis.grid import RunningMoments, common_grid, to_grid
 from wheretolook.analysis.statistics.bootstrap import Means, mean_intervals
-from wheretolook.results.agreement_row import FIGURE_COLUMNS, KEYS, NULLS
+from wheretolook.results.agreement_row import FIGURE_COLUMNS, KEYS, NULLS, AgreementResult
+from wheretolook.results.schema import checked
 from wheretolook.results.thresholds import FEWEST_IMAGES
 
 Row = dict[str, Any]
@@ -254,11 +255,11 @@ def agreement_csv(rows: list[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
-def agreement_json(study: Study, rows: list[dict[str, Any]], train: list[dict[str, Any]]) -> dict[str, Any]:
+def agreement_json(study: Study, rows: list[dict[str, Any]], train: list[dict[str, Any]]) -> AgreementResult:
     """The primary rows over all images, what they are of, and those of the split that was trained on."""
     names = study.names
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    return {
+    found = {
         "format": FORMAT,
         "split": study.split,
         "models": names,
@@ -266,3 +267,4 @@ def agreement_json(study: Study, rows: list[dict[str, Any]], train: list[dict[st
         "rows": [rounded(row) for row in rows if row["primary"] and row["subset"] == "all"],
         "rows_train": [rounded(row) for row in train],
     }
+    return checked(AgreementResult, found)

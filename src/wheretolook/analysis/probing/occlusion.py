@@ -46,7 +46,7 @@ def model_occlusion(
         own = valid & (probed.labels[chosen] == k)
         if own.any():
             mean, low, high = mean_with_interval(r[own], probed.groups[chosen][own], resamples, seed)
-            about = {"class_name": name, "method": "occlusion", "with": f"{method}.{layer}", "grid": list(grid)}
+            about = {"class_name": name, "method": "occlusion", "maps": f"{method}.{layer}", "grid": list(grid)}
             rows.append(about | {"images": int(own.sum()), "r": mean, "r_low": low, "r_high": high})
     return rows
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,17 @@ from wheretolook.analysis.statements.verdicts import Obstacle, statements_of
 from wheretolook.analysis.statistics.classification import effective_groups
 from wheretolook.results import thresholds
 from wheretolook.results.statement import Figure, Kind, Reason, Statement, Twin, Verdict
+from wheretolook.results.statements_result import (
+    ClassResult,
+    Primary,
+    RecognitionResult,
+    StatementsResult,
+    ThresholdsUsed,
+)
 from wheretolook.results.thresholds import FEWEST_GROUPS, FEWEST_IMAGES, FEWEST_SEEDS
 
 FORMAT = 2
-PRIMARY = {"method": "cam", "layer": "last", "figure": "pearson", "target": "true class against its rivals"}
+PRIMARY = Primary(method="cam", layer="last", figure="pearson", target="true class against its rivals")
 
 
 def study_statements(
@@ -30,8 +36,8 @@ def study_statements(
     aligned: bool,
     permutations: int,
     sampling: Sampling,
-) -> dict[str, Any]:
-    """The content of `statements.json` (docs/results.md).
+) -> StatementsResult:
+    """The statements of a study.
 
     Args:
         study: models and images.
@@ -49,45 +55,45 @@ def study_statements(
     recipes = recipes_of(about, study.drive)
     targets = {name: target for name in models if (target := targets[name]) is not None}
     findings = list(findings_of(study, models, targets, rows, scores, aligned, permutations, sampling))
-    said: list[Statement] = []
+    statements: list[Statement] = []
     for found in findings:
         of_class = statements_of(found, models, margin, sampling, _obstacle(study, models, found))
-        said += of_class
+        statements += of_class
         for recipe in (each for each in recipes if len(each) >= FEWEST_SEEDS):
             of_recipe = of_class
             if tuple(recipe) != tuple(models):
                 of_recipe = statements_of(found, recipe, margin, sampling, _obstacle(study, recipe, found))
-            said += [
+            statements += [
                 over_seeds(each, found, recipe, margin)
                 for each in of_recipe
                 if each.verdict is Verdict.SUPPORTED and each.kind is not Kind.GLOBAL_CUE and not each.exploratory
             ]
-    return {
-        "format": FORMAT,
-        "split": study.split,
-        "models": models,
-        "twins": [asdict(twin) for twin in twins],
-        "recipes": [list(recipe) for recipe in recipes],
-        "primary": PRIMARY,
-        "thresholds": _thresholds(margin),
-        "classes": {each.class_name: _class(each, models, margin, sampling) for each in findings},
-        "statements": [each.to_json() for each in adjusted(said)],
-    }
+    return StatementsResult(
+        format=FORMAT,
+        split=study.split,
+        models=models,
+        twins=twins,
+        recipes=[list(recipe) for recipe in recipes],
+        primary=PRIMARY,
+        thresholds=_thresholds(margin),
+        classes={each.class_name: _class(each, models, sampling) for each in findings},
+        statements=adjusted(statements),
+    )
 
 
-def _thresholds(margin: float) -> dict[str, float]:
-    return {
-        "margin": margin,
-        "images": FEWEST_IMAGES,
-        "groups": FEWEST_GROUPS,
-        "seeds": FEWEST_SEEDS,
-        "odds_ratio": thresholds.LOCATED_ODDS,
-        "auroc": thresholds.LOCATED_AUROC,
-        "flips": thresholds.NECESSARY_FLIPS,
-        "kept": thresholds.SUFFICIENT_KEPT,
-        "cue_flips": thresholds.CUE_FLIPS,
-        "alpha": thresholds.ALPHA,
-    }
+def _thresholds(margin: float) -> ThresholdsUsed:
+    return ThresholdsUsed(
+        margin=margin,
+        images=FEWEST_IMAGES,
+        groups=FEWEST_GROUPS,
+        seeds=FEWEST_SEEDS,
+        odds_ratio=thresholds.LOCATED_ODDS,
+        auroc=thresholds.LOCATED_AUROC,
+        flips=thresholds.NECESSARY_FLIPS,
+        kept=thresholds.SUFFICIENT_KEPT,
+        cue_flips=thresholds.CUE_FLIPS,
+        alpha=thresholds.ALPHA,
+    )
 
 
 def _twins(study: Study, targets: Mapping[str, Target | None]) -> list[Twin]:
@@ -113,21 +119,17 @@ def _obstacle(study: Study, models: Sequence[str], found: Findings) -> Obstacle 
     return None
 
 
-def _class(found: Findings, models: Sequence[str], margin: float, sampling: Sampling) -> dict[str, Any]:
-    """Figures of a class that are about no single statement."""
-    return {
-        "images": found.images,
-        "recognition": {
-            name: {
-                "recall": list(each.recall),
-                "chance": each.chance,
-                "discrimination": {found.class_names[j]: list(ends) for j, ends in each.discrimination.items()},
-            }
-            for name, each in found.recognised.items()
-        },
-        "without": without_each(found, models, sampling),
-        "untested": found.untested,
+def _class(found: Findings, models: Sequence[str], sampling: Sampling) -> ClassResult:
+    recognition = {
+        name: RecognitionResult(
+            recall=each.recall,
+            chance=each.chance,
+            discrimination={found.class_names[j]: ends for j, ends in each.discrimination.items()},
+        )
+        for name, each in found.recognised.items()
     }
+    without = without_each(found, models, sampling)
+    return ClassResult(images=found.images, recognition=recognition, without=without, untested=found.untested)
 
 
 def without_each(found: Findings, models: Sequence[str], sampling: Sampling) -> dict[str, float | None]:
