@@ -4,7 +4,7 @@ import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from enum import Enum
 from itertools import groupby
 from typing import Any, TypeVar
@@ -44,7 +44,7 @@ def markdown(kind: type) -> str:
         names, types_ = [str(each.value) for each in kind], {}
     else:
         hints = typing.get_type_hints(kind)
-        names = [each.name for each in fields(kind)]
+        names = list(kind.__dataclass_fields__) if is_dataclass(kind) else []
         types_ = {name: type_words(hints[name]) for name in names}
     if set(names) != set(meanings):
         raise ValueError(f"{kind.__name__}: undocumented or unknown {sorted(set(names) ^ set(meanings))}")

@@ -105,7 +105,7 @@ class OtherImages:
 
     def mean(self) -> tuple[np.ndarray, np.ndarray]:
         """(n,) float64, and (n,) bool: whether there was any other image both ways."""
-        return (self._sums / np.maximum(self._counts, 1)).mean(axis=0), (self._counts > 0).all(axis=0)
+        return (self._sums / np.maximum(self._counts, 1)).mean(axis=0), np.all(self._counts > 0, axis=0)
 
 
 @dataclass(frozen=True)
@@ -252,8 +252,9 @@ def add_random_null(study: Study, rows: Sequence[dict[str, Any]], nulls: Mapping
             if key not in known:
                 known[key] = nulls[model].most_alike(row["figure"], members)
             own.append(known[key])
-        if None not in own:
-            _fill_in(row, own)
+        both = [each for each in own if each is not None]
+        if len(both) == len(own):
+            _fill_in(row, both)
 
 
 def _members(study: Study, row: Mapping[str, Any], rows: np.ndarray) -> np.ndarray:

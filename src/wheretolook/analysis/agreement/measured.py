@@ -1,7 +1,7 @@
 """A figure of agreement for every image and pair of models, with its nulls, streamed class by class, block by block."""
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -116,9 +116,13 @@ def _all_pairs(
             ours, theirs = features_of(i), features_of(j)
             for mean, (first, second) in zip(means, pairs, strict=True):
                 a, b = select(ours, np.s_[:, first]), select(theirs, np.s_[:, second])
-                mean.add(block, partner, lambda rows, a=a, b=b: cross(select(a, rows), b), a[-1], b[-1])
+                mean.add(block, partner, partial(_crossed, cross, a, b), a[-1], b[-1])
     values, valid = zip(*(mean.mean() for mean in means), strict=True)
     return np.stack(values, axis=1), np.stack(valid, axis=1)
+
+
+def _crossed(cross: Callable[[Features, Features], np.ndarray], a: Features, b: Features, rows: slice) -> np.ndarray:
+    return cross(select(a, rows), b)
 
 
 def _sampled(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class Measure:
     bounds: tuple[float, float]
 
 
-def select(features: Features, index: object) -> Features:
+def select(features: Features, index: Any) -> Features:
     """The features of some maps: every array indexed alike."""
     return tuple(array[index] for array in features)
 

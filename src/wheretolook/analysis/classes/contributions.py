@@ -54,7 +54,7 @@ def by_cell(
 
 
 def by_region(
-    target: Target, rows: np.ndarray, class_index: int, masks: np.ndarray, other: int | None = None
+    target: Target, rows: np.ndarray, class_index: int, masks: np.ndarray | None, other: int | None = None
 ) -> Contributions:
     """Each region's contribution, for images whose things lie anywhere.
 
@@ -66,7 +66,12 @@ def by_region(
         class_index: the class.
         masks: (N, S, S) uint8 labels, memory-mapped.
         other: the class that it is contrasted with; default: all others alike.
+
+    Raises:
+        ValueError: no masks.
     """
+    if masks is None:
+        raise ValueError("regions need masks")
     values, areas = [], []
     for block in row_blocks(rows, 4 * 4 * int(np.prod(masks.shape[1:]))):
         regions = regions_on_grid(np.asarray(masks[block]), target.grid)
@@ -186,7 +191,7 @@ def found_cells(found: ClassDifference, row: int) -> dict[str, dict[str, Any]] |
         chosen = (sign * test.t[row] > 0) & (test.p[row] <= ALPHA)
         out[way] = _shares(test.difference[row], chosen) | {
             "patches": [
-                {"rows": _span(patch.any(axis=1)), "columns": _span(patch.any(axis=0)), "grid": list(grid)}
+                {"rows": _span(np.any(patch, axis=1)), "columns": _span(np.any(patch, axis=0)), "grid": list(grid)}
                 | _shares(test.difference[row], patch.ravel())
                 for patch in patches_of(chosen.reshape(grid))
             ]

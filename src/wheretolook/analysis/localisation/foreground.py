@@ -120,7 +120,7 @@ def stream_foreground(targets: Mapping[str, Target], images: np.ndarray) -> dict
                 {
                     f"{REGION}.energy": energy,
                     f"{REGION}.area_share": area_share(inside, known),
-                    REGION: estimated.any(axis=(1, 2)),
+                    REGION: np.asarray(estimated.any(axis=(1, 2))),
                     "positive": positive,
                 }
             )

@@ -69,7 +69,8 @@ class _Backgrounds:
     """Images with their objects imputed, made when the first object is put on one."""
 
     def __init__(self, probed: Probed, things: np.ndarray) -> None:
-        self._probed, self._things, self._made = probed, things, {}
+        self._probed, self._things = probed, things
+        self._made: dict[int, np.ndarray] = {}
         self._infiller = Infiller(probed.pictures.shape[1])
 
     def placed(self, image: int, donor: int) -> np.ndarray:

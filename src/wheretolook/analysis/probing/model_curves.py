@@ -5,6 +5,7 @@ order of maps reverses. They stand beside the deletion by noisy linear imputatio
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -159,7 +160,7 @@ def map_curves(
         return softmax(logits)[np.arange(len(own)), own].reshape(len(ranks), -1).tolist()
 
     blocks = row_blocks(np.arange(len(pictures)), 4 * 3 * side**2 * (2 * len(counts) + 1))
-    scores = [piece(f"from {block[0]}", lambda block=block: scores_of(block)) for block in blocks]
+    scores = [piece(f"from {block[0]}", partial(scores_of, block)) for block in blocks]
     deletion, insertion, masked = np.split(np.concatenate(scores), [len(counts), 2 * len(counts)], axis=1)
     return {"deletion": deletion, "insertion": insertion, "masked": masked[:, 0]}
 

@@ -37,10 +37,11 @@ def model_occlusion(
     method, layer, target = open_foremost(maps, labels)
     count = len(probed.class_names)
     chosen = choose_images(probed.labels, np.arange(len(probed.labels)), IMAGES, count, seed)
-    grid = tuple(min(LARGEST_GRID, side) for side in target.grid)
+    grid = min(LARGEST_GRID, target.grid[0]), min(LARGEST_GRID, target.grid[1])
     compared = to_grid(target.true_class(probed.rows[chosen]), grid)
     occluded = occlusion_maps(probed, chosen, grid, piece)
-    r, valid = correlate(*(each.reshape(len(chosen), -1).astype(np.float32) for each in (compared, occluded)))
+    own_maps, occlusion = (each.reshape(len(chosen), -1).astype(np.float32) for each in (compared, occluded))
+    r, valid = correlate(own_maps, occlusion)
     rows = []
     for k, name in enumerate(probed.class_names):
         own = valid & (probed.labels[chosen] == k)
@@ -68,15 +69,15 @@ def occlusion_maps(probed: Probed, chosen: np.ndarray, grid: tuple[int, int], pi
             cell = np.zeros((side, side), bool)
             cell[edges[0][y] : edges[0][y + 1], edges[1][x] : edges[1][x + 1]] = True
             cells.append(cell)
-    for cell, missing in enumerate(cells):
+    for number, missing in enumerate(cells):
         filled = _Filled(imputer, probed.pictures[chosen], missing)
         for place, image in enumerate(chosen):
-            changes.add((cell,), int(image), partial(filled.image, place))
+            changes.add((number,), int(image), partial(filled.image, place))
     changes.run(probed, "occlusion", piece)
     out = np.zeros((len(chosen), len(cells)))
-    for cell in range(len(cells)):
-        images, logits = changes.found[cell,]
-        out[:, cell] = losses(probed.whole[images], logits, probed.labels[images])[1]
+    for number in range(len(cells)):
+        images, logits = changes.found[number,]
+        out[:, number] = losses(probed.whole[images], logits, probed.labels[images])[1]
     return out.reshape(len(chosen), *grid)
 
 

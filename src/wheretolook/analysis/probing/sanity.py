@@ -5,6 +5,7 @@ Adebayo et al. 2018, arXiv:1810.03292. A map that stays alike shows the image or
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ def sanity_result(found: Mapping[str, list[float]], same: np.ndarray, baseline: 
         As `docs/results.md` lays out.
     """
     images = np.isfinite(same).all(axis=0) & np.isfinite(baseline).all(axis=0)
-    excess: tuple[float | None, ...] = (None, None, None)
+    excess: tuple[float | None, float | None, float | None] = (None, None, None)
     if images.any():
         excess = crossed_interval((same - baseline)[:, images])
     return {
@@ -115,7 +116,7 @@ def sanity_result(found: Mapping[str, list[float]], same: np.ndarray, baseline: 
         "baseline": float(baseline[:, images].mean()) if images.any() else None,
         **dict(zip(("excess", "excess_low", "excess_high"), excess, strict=True)),
         "margin": MARGIN,
-        "verdict": verdict(*excess[1:], len(same)),
+        "verdict": verdict(excess[1], excess[2], len(same)),
     }
 
 
@@ -217,7 +218,7 @@ def cascade(
         return {"steps": alike, "last": last}
 
     numbers = tqdm(range(draws), desc=told, unit="network", disable=None)
-    found = [piece(f"{told} {draw}", lambda draw=draw: one(draw)) for draw in numbers]
+    found = [piece(f"{told} {draw}", partial(one, draw)) for draw in numbers]
     last = np.array([each["last"] for each in found])  # (D, pairs, 2, n)
     last = np.where(last < 0, np.nan, last)
     return {

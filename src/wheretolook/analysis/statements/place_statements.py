@@ -58,11 +58,9 @@ def place(found: Findings, models: Sequence[str], region: str, sampling: Samplin
         others_in = any(not ends for ends in by_model.values())
         if others_in and judge(statement, pooled, found.images).verdict is Verdict.SUPPORTED:
             return replace(left_open(statement, Reason.MODELS_DIFFER, other), figures=(pooled[0].figure, *shown))
-    if rest:
-        # What was infilled is the foreground with the evidence: its necessity says nothing about the rest.
+    needed, gap = necessity(found, models, region)
+    if rest:  # what was infilled is the foreground with the evidence, which says nothing about the rest
         needed, gap = [], Reason.NECESSITY_MISSING
-    else:
-        needed, gap = necessity(found, models, region)
     judged = judge(statement, [*pooled, *needed], found.images)
     judged = replace(judged, figures=(*judged.figures, *shown))
     if contradict and judged.verdict is Verdict.CANNOT_TELL:
@@ -85,8 +83,8 @@ def _located(
     auroc = mean_estimate(np.mean([each.auroc for each in figures], axis=0), groups, sampling, (0.0, 1.0))
     if surplus is None or auroc is None or energy is None:
         return None
-    ratios = (odds_ratio(value, area) for value in (energy.value, energy.low, energy.high))
-    odds = Figure("odds ratio", *ratios, LOCATED_ODDS)
+    value, low, high = (odds_ratio(each, area) for each in (energy.value, energy.low, energy.high))
+    odds = Figure("odds ratio", value, low, high, LOCATED_ODDS)
     pooled = [
         Condition(surplus, 0.0, Reason.NOT_LOCATED, odds),
         Condition(auroc, LOCATED_AUROC, Reason.NOT_LOCATED, auroc.figure("AUROC", LOCATED_AUROC)),

@@ -48,12 +48,12 @@ def study_statements(
         permutations: of each class test.
         sampling: of each interval.
     """
-    targets = {name: open_primary(maps, study.labels) for name, maps in study.maps.items()}
-    twins = _twins(study, targets)
+    primary = {name: open_primary(maps, study.labels) for name, maps in study.maps.items()}
+    twins = _twins(study, primary)
     models = [name for name in study.names if name not in {twin.model for twin in twins}]
     about = {name: study.maps[name].manifest["model"] for name in models}
     recipes = recipes_of(about, study.drive)
-    targets = {name: target for name in models if (target := targets[name]) is not None}
+    targets = {name: target for name in models if (target := primary[name]) is not None}
     findings = list(findings_of(study, models, targets, rows, scores, aligned, permutations, sampling))
     statements: list[Statement] = []
     for found in findings:

@@ -32,7 +32,7 @@ def group_codes(names: np.ndarray, files: np.ndarray | None = None, copies: Sequ
     if files is not None and len(names):
         first = np.unique(np.asarray(files, dtype=str), return_index=True, return_inverse=True)
         original = first[1][first[2]]
-        links += [(int(original[row]), row) for row in np.flatnonzero(original != np.arange(len(names)))]
+        links += [(int(original[row]), int(row)) for row in np.flatnonzero(original != np.arange(len(names)))]
     if not links:
         return codes
     compact = np.unique(codes, return_inverse=True)[1]
