@@ -77,7 +77,7 @@ def contrast_with_rivals(maps: np.ndarray, class_index: np.ndarray, logits: np.n
 
 
 def check_data(maps: Maps, prepared: Prepared) -> None:
-    """Refuse maps that were made from other data than that which they are held against.
+    """Refuse maps that were made from other data.
 
     Raises:
         InputError: the data's hash, or the classes, differ.
@@ -118,7 +118,7 @@ class Target:
         """Whether `true_class` gives contrasts.
 
         Methods that know no class have none, and where not every class is stored, neither have those that are not
-        linear in the class, such as gradcam++: the true class's own map stands in its place.
+        linear in the class, such as gradcam++: the true class's own map is used.
         """
         return self.knows_class and (self.every_class or self.array.shape[1] == len(BEYOND))
 

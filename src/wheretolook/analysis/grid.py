@@ -1,4 +1,4 @@
-"""Arrays brought to another grid by exact area averaging: nothing is interpolated, and totals are kept."""
+"""Maps and masks on coarser grids by exact area averaging, which keeps totals; correlation of maps."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The whole of one model's result, `reports/models/NAME.json`, put together from its card, its maps and the data."""
+"""Assemble `reports/models/NAME.json` from a model's card, its maps and the data."""
 
 from typing import Any
 

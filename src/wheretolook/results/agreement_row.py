@@ -25,7 +25,7 @@ class AgreementRow:
         primary: 1 for `cam` at the last layer, from which alone statements are made; 0: exploratory.
         method: of the maps.
         layer_a, layer_b: the layer's name in each model.
-        contrast: 1 where maps are contrasts with the other classes; 0 where the map of the true class stands for it.
+        contrast: 1 where maps are contrasts with the other classes; 0 where the true class's own map is used.
         split: of the images.
         class_name: the class, or "/" for all images.
         subset: "all", "both_right", "one_wrong" or "both_wrong".

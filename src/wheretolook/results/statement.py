@@ -28,7 +28,7 @@ class Kind(StrEnum):
     Attributes:
         agreement: they look at the same places of an image.
         place: they look at a region, and need it.
-        difference: they tell two classes apart by a region.
+        difference: they distinguish two classes by a region.
         global_cue: they decide by a property of the whole image.
     """
 
@@ -138,7 +138,7 @@ class Statement:
     Attributes:
         kind: what it says.
         class_name: about which class.
-        verdict: supported, shown not to hold, or cannot be told.
+        verdict: supported, shown not to hold, or undecided.
         reason: which condition decided.
         models: names of the models, each training once.
         images: images of the class.

@@ -1,4 +1,4 @@
-"""Rows of the table of agreement: each figure with its interval, its nulls, and its excess over each null."""
+"""Rows of the agreement table: each figure with its interval, its baselines, and its excess over each baseline."""
 
 import csv
 import io
@@ -149,7 +149,7 @@ def agreement_table(study: Study, resamples: int, seed: int) -> list[dict[str, A
 
 
 def agreement_on(study: Study, split: str, resamples: int, seed: int) -> list[dict[str, Any]]:
-    """Pearson's r of the primary maps on another split, by class: images trained on, to stand beside those held out."""
+    """Pearson's r of the primary maps on another split, by class, such as the images that were trained on."""
     if not len(study.prepared.rows(split)):
         return []
     other = replace(study, split=split)

@@ -1,4 +1,4 @@
-"""One figure of agreement for every image and pair of models, with its nulls beside it."""
+"""Correlation of the maps of every image and pair of models, with its baselines."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class PairedFigure:
         """Figure less null, image by image, for some images: positive where the maps are more alike than the null.
 
         The mean is over `members`, (n, P) bool. With other images the values carry what an image does to that mean, so
-        that their spread is that of the mean: an image is held against others, and others against it.
+        that their spread is that of the mean: an image is compared with others, and others with it.
         """
         sign = 1.0 if self.more_is_alike else -1.0
         other = self.nulls[null]

@@ -1,4 +1,4 @@
-"""A figure of agreement for every image and pair of models, with its nulls, streamed class by class, block by block."""
+"""Other figures of agreement (IoU, SSIM, distance) for every image and pair of models, with their baselines."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -153,7 +153,7 @@ def _compare(measure: Measure, ours: Features, theirs: Features, first: int, sec
 
 
 def _prior_null(measure: Measure, features: Features, prior: np.ndarray) -> Values:
-    """The figure of each model's map with a map that knows nothing of the image, or its negative; where it exists."""
+    """The figure of each model's map with a map that does not depend on the image, or its negative; where it exists."""
     null = measure.features(prior)
     found = measure.compare(features, null)
     if measure.signed:

@@ -1,4 +1,4 @@
-"""What a figure of agreement is, beside a correlation: features of each map, and a comparison of two maps' features."""
+"""Definitions of IoU, distance of centres and SSIM: features of each map, and a comparison of two maps' features."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ class Measure:
         features: maps (..., h, w) float32 to arrays that all begin with (...), the last a bool: whether the figure
             exists for the map at all.
         compare: two features of equal leading shape (...) to (...) float64; finite also where the figure doesn't exist.
-        cross: features of (b,) and (n,) maps to (b, n), each with each; None: too dear, a sample stands for all.
+        cross: features of (b,) and (n,) maps to (b, n), each with each; None: too costly, a sample of images is used.
         signed: whether a null map and its negative both count as what an empty prior could show.
         more_is_alike: False for a distance.
         bounds: what the figure can be.

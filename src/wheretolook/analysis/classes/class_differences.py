@@ -1,4 +1,4 @@
-"""How classes differ in every model's primary maps, and the models' consensus: `differences.json` and its arrays."""
+"""Each class against the rest in every model's primary maps, and the models' consensus: `differences.json`."""
 
 from functools import reduce
 from pathlib import Path

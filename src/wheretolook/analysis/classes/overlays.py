@@ -1,4 +1,4 @@
-"""What sets classes apart in their mean maps: one fixed map for the images of both sides."""
+"""Mean and spread of the images and maps of each class, and differences of mean maps: `overlays.json`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,7 +60,7 @@ def write_overlays(study: Study, folder: Path) -> dict[str, Any]:
     """
     labels = study.labels[study.rows]
     counts = {name: int((labels == k).sum()) for k, name in enumerate(study.class_names)}
-    # Where no class has a spread, means alone: of so few images much else can be said, and is.
+    # Where no class has a spread, means alone: so few images are reported elsewhere.
     fewest = min(FEWEST, max(counts.values()))
     indices = [k for k, count in enumerate(counts.values()) if count >= fewest]
     rows_of = [study.rows[labels == k] for k in indices]

@@ -1,4 +1,4 @@
-"""Where two classes differ in the models' maps: each pair of classes by itself, never a class against a mixture."""
+"""Differences of two classes by place in the models' maps. Each pair of classes is tested by itself."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""An estimate of which pixels are the object, for images without a mask: whatever differs from the border's colour."""
+"""Estimate of the object's pixels, for images without a mask: whatever differs from the border's colour."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -48,7 +48,7 @@ def estimate_foreground(images: np.ndarray) -> np.ndarray:
 
 
 def otsu_thresholds(values: np.ndarray) -> np.ndarray:
-    """The cut of each image's values that sets two groups most apart (Otsu 1979), on a histogram from 0 to its largest.
+    """The cut of each image's values that separates two groups best (Otsu 1979), on a histogram from 0 to its largest.
 
     Args:
         values: (n, ...) float32, not negative.

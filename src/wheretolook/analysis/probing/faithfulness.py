@@ -1,4 +1,4 @@
-"""Does the score fall where the map says it should? Figures from scores after removal, by class."""
+"""Faithfulness by class: scores after the pixels that a map marks first are removed."""
 
 from typing import Any
 
@@ -107,7 +107,7 @@ def first_pixels(scores: np.ndarray, fraction: float, seed: int) -> np.ndarray:
 def evidence_pixels(inside: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     """A region and its rim of RIM pixels, where evidence is blurred; never more than the given share of the pixels.
 
-    What a map that knew the truth would take out: fewer pixels than the maps it is held against.
+    What an ideal map would remove: fewer pixels than the other maps do.
 
     Args:
         inside: (n, S, S) bool.

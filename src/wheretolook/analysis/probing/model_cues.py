@@ -1,4 +1,4 @@
-"""Does a cue of the whole image decide? Cues exchanged between images, or destroyed: runs the network."""
+"""Cost of changing a property of the whole image, exchanged or destroyed. Runs the network."""
 
 from functools import partial
 from typing import Any

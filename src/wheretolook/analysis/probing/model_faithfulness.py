@@ -1,4 +1,4 @@
-"""Faithfulness of a model's foremost maps: runs the network."""
+"""Faithfulness of a model's foremost maps. Runs the network."""
 
 from functools import partial
 from typing import Any

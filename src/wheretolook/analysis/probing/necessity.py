@@ -1,4 +1,4 @@
-"""Is a region needed, and is it enough? Regions of the masks infilled, beside control places: runs the network."""
+"""Necessity and sufficiency of regions: infilled, beside control places. Runs the network."""
 
 from functools import partial
 from typing import Any

@@ -1,4 +1,4 @@
-"""Occlusion on the grid of the maps, a family of its own beside those that read weights: runs the network.
+"""Occlusion on the grid of the maps, a method of another family than those that read weights. Runs the network.
 
 Each cell of the grid is imputed in turn, and the log-odds of the true class that it costs are the cell's value
 (Zeiler and Fergus 2014, arXiv:1311.2901).
@@ -82,7 +82,7 @@ def occlusion_maps(probed: Probed, chosen: np.ndarray, grid: tuple[int, int], pi
 
 
 class _Filled:
-    """All images with one cell imputed, solved at once for the first that is asked for, and dropped with the last."""
+    """All images with one cell imputed, solved at once when the first is needed, and dropped with the last."""
 
     def __init__(self, imputer: LinearImputer, pictures: np.ndarray, missing: np.ndarray) -> None:
         self._imputer, self._pictures, self._missing = imputer, pictures, missing

@@ -1,4 +1,4 @@
-"""What only running the network can tell: faithfulness and sanity of its maps."""
+"""All tests of a model that run the network."""
 
 from pathlib import Path
 from typing import Any
@@ -55,14 +55,14 @@ def probe_model(
     Raises:
         InputError: maps or model don't belong to the data, no such device, or an interruption.
     """
-    asked = {
+    requested = {
         "faithfulness": faithfulness_images > 0,
         "curves": faithfulness_images > 0 and curve_steps > 0,
         "sanity": sanity_draws > 0,
         **dict.fromkeys(CHANGED, faithfulness_images > 0),
     }
-    found: dict[str, Any] = dict.fromkeys(asked)
-    if not any(asked.values()):
+    found: dict[str, Any] = dict.fromkeys(requested)
+    if not any(requested.values()):
         return found
     check_data(maps, prepared)
     arguments = [faithfulness_images, curve_steps, sanity_draws, resamples, seed]
@@ -72,12 +72,12 @@ def probe_model(
     with deterministic(), kept_pieces(cache, model.stem, depends_on, chosen) as piece:
         network, card = load_model(model, chosen)
         model_and_maps = network, card, maps, prepared
-        if asked["faithfulness"]:
+        if requested["faithfulness"]:
             found["faithfulness"] = model_faithfulness(*model_and_maps, faithfulness_images, resamples, seed, piece)
             found |= changed(network, card, maps, prepared, faithfulness_images, resamples, seed, piece)
-        if asked["curves"]:
+        if requested["curves"]:
             found["curves"] = model_curves(*model_and_maps, faithfulness_images, curve_steps, seed, piece)
-        if asked["sanity"]:
+        if requested["sanity"]:
             found["sanity"] = model_sanity(*model_and_maps, sanity_draws, seed, piece)
     return found
 

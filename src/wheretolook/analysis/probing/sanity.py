@@ -128,7 +128,7 @@ def verdict(low: float | None, high: float | None, draws: int) -> str:
 
 
 IMAGES, ESTIMATED_ON = 12, 32
-# A method that runs the network once for each channel is asked of these few alone, and of wholly random networks.
+# A method that runs the network once for each channel has these few images, and wholly random networks alone.
 IMAGES_OF_SLOW = 4
 Pair = tuple[str, str]
 
@@ -170,7 +170,7 @@ def cascade(
     pairs: list[Pair],
     rows: np.ndarray,
     draws: int,
-    told: str,
+    title: str,
     piece: Piece = made_anew,
     last_step: bool = False,
 ) -> dict[Pair, tuple[dict[str, list[float]], np.ndarray, np.ndarray]]:
@@ -184,7 +184,7 @@ def cascade(
         pairs: methods and layers; none: nothing is run.
         rows: (n,) int64, images to take maps of.
         draws: random networks.
-        told: what the progress bar is called, and the pieces.
+        title: of the progress bar, and of the resumable pieces.
         piece: keeps what is done, network by network.
         last_step: only the last step, wholly random networks.
 
@@ -217,8 +217,8 @@ def cascade(
         last = [[np.where(np.isfinite(each), each, -1).tolist() for each in both] for both in compared]
         return {"steps": alike, "last": last}
 
-    numbers = tqdm(range(draws), desc=told, unit="network", disable=None)
-    found = [piece(f"{told} {draw}", partial(one, draw)) for draw in numbers]
+    numbers = tqdm(range(draws), desc=title, unit="network", disable=None)
+    found = [piece(f"{title} {draw}", partial(one, draw)) for draw in numbers]
     last = np.array([each["last"] for each in found])  # (D, pairs, 2, n)
     last = np.where(last < 0, np.nan, last)
     return {

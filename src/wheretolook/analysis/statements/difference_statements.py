@@ -1,4 +1,4 @@
-"""Conditions of the statement that the models tell two classes apart by a region."""
+"""Conditions of the statement that the models distinguish two classes by a region."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ CAUSED = ("evidence", "mark")  # regions that other classes' images may lack, an
 def differences(
     found: Findings, models: Sequence[str], located: Sequence[Statement], sampling: Sampling, blank: Statement
 ) -> list[Statement]:
-    """The class is told from each other class by a region: the worst of the others decides."""
+    """The models distinguish the class from each other class by a region: the worst of the others decides."""
     if not found.differences:
         if not found.untested:
             return []

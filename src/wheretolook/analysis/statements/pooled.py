@@ -1,4 +1,4 @@
-"""What the statements about one class are made from: figures of each image and model, pooled into estimates."""
+"""Findings of one class that statements are made from, and their pooling into estimates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,6 +1,6 @@
-"""Models that are one training twice: the same file, the same weights saved again or moved a little, or one seed.
+"""Models that repeat one training (twins), and statements about networks trained by one recipe.
 
-A second copy of a network agrees with the first whatever it looks at, so that it is no evidence. Models of one seed and
+A second copy of a network agrees with the first whatever it looks at, so it is no evidence. Models of one seed and
 architecture share first weights, and the order and augmentation of the images: last-k and every-k of one seed have
 weights that correlate by 0.98 after training. Each training counts once.
 """

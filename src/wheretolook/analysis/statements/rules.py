@@ -1,7 +1,4 @@
-"""Thresholds of the statements, and the arithmetic that turns estimates into verdicts.
-
-Each threshold is a choice, made before any data: docs/method.md gives the reason for each.
-"""
+"""Arithmetic that turns estimates and thresholds into verdicts, and adjusts them for their number."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -58,7 +55,7 @@ class Condition:
         figure: as it is shown, where that differs from the estimate (an odds ratio for a difference of shares).
         worst: the class or model that it is of, if it was chosen as the worst.
         shows_not: whether an upper bound below the threshold shows that the statement does not hold.
-        p: one-sided p-value of a test that stands for the estimate's own, such as one adjusted for many places.
+        p: one-sided p-value of a test that replaces the estimate's own, such as one adjusted for many places.
     """
 
     estimate: Estimate
@@ -84,7 +81,7 @@ def judge(statement: Statement, conditions: Sequence[Condition], images: int) ->
     """The statement with its verdict before adjustment.
 
     It is supported where every condition holds (an intersection-union test: the largest p counts), shown not to hold
-    where one of them is shown to fail, and cannot be told otherwise. A bound is an end of a 95 % interval.
+    where one of them is shown to fail, and undecided otherwise. A bound is an end of a 95 % interval.
 
     Args:
         statement: with its kind, class and models.

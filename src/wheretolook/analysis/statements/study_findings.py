@@ -1,4 +1,4 @@
-"""What the statements rest on, class by class: maps, logits and masks of a study, and figures of `score`."""
+"""Findings of every class, from the maps, logits and masks of a study and from the figures of `score`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce

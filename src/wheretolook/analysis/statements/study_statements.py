@@ -1,4 +1,4 @@
-"""Statements from a study: its maps, logits and masks, and what `score` found by changing the images."""
+"""All statements of a study: `statements.json`."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -144,6 +144,6 @@ def without_each(found: Findings, models: Sequence[str], sampling: Sampling) -> 
 
 
 def load_scores(folder: Path, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """reports/models/NAME.json of the models that have one: without it nothing is known of what they need."""
+    """reports/models/NAME.json of the models that have one: without it, what they need is unknown."""
     paths = {name: folder / f"{name}.json" for name in names}
     return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.is_file()}

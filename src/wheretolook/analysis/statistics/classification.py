@@ -1,4 +1,4 @@
-"""Recall of each class and balanced accuracy, with intervals whose unit is the group."""
+"""Classification scores: recall and balanced accuracy with intervals by group, calibration, log loss."""
 
 from typing import Any
 
