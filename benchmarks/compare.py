@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from wheretolook.analysis.agreement.agreement_baselines import add_random_null, hold_against
+from wheretolook.analysis.agreement.agreement_baselines import add_random_null, compare_with
 from wheretolook.analysis.agreement.agreement_table import figure_rows, figures_of, pairs_by_grid
 from wheretolook.analysis.agreement.study import Comparison
 from wheretolook.analysis.classes.overlays import moments_of_maps
@@ -59,7 +59,7 @@ def agreement_seconds() -> tuple[float, float]:
         for figure in figures_of(study, study.targets, grid, pairs, True):
             rows += figure_rows(study, comparison, figure, pairs, study.targets, RESAMPLES, 0)
     nulls = {
-        name: hold_against(RANDOM, target.true_class(RANDOM), study.draws) for name, target in study.targets.items()
+        name: compare_with(RANDOM, target.true_class(RANDOM), study.draws) for name, target in study.targets.items()
     }
     add_random_null(study, rows, nulls)
     assert len(rows) == 45 * 5 * 3 * 4

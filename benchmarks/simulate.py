@@ -25,12 +25,12 @@ from wheretolook.analysis.classes.pair_differences import pair_differences
 from wheretolook.analysis.explained import Target
 from wheretolook.analysis.grid import regions_on_grid
 from wheretolook.analysis.statements.pooled import Sampling, mean_estimate, pooled_pairs
-from wheretolook.analysis.statements.rules import LOCATED_ODDS
-from wheretolook.analysis.statements.statement import Verdict
 from wheretolook.analysis.statistics.bootstrap import group_codes, mean_intervals
 from wheretolook.analysis.statistics.permutation import design_of, pairs_over_seeds, place_test
 from wheretolook.base.files import write_json
 from wheretolook.dataset.prepared import EVIDENCE, FOREGROUND
+from wheretolook.results.statement import Verdict
+from wheretolook.results.thresholds import LOCATED_ODDS
 
 RESULT = Path(__file__).with_suffix(".json")
 SIDE, PERMUTATIONS, RESAMPLES = 7, 999, 999

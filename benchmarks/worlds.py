@@ -18,9 +18,9 @@ import click
 import numpy as np
 from PIL import Image
 
-from wheretolook.analysis.statements.statement import statement_from_json
 from wheretolook.project.params_file import arguments, read_params
 from wheretolook.report.statement_words import sentence
+from wheretolook.results.statement import statement_from_json
 
 ROOT = Path(__file__).parents[1]
 SIDE, BLOB = 64, 9
@@ -161,8 +161,8 @@ def lines(result: dict) -> list[str]:
         if row["exchanged"]:
             figures = f"flips {row['flips']:.2f}, floor {row['floor_flips']:.2f}"
             out.append(f"cue         {row['cue']} of {row['class_name']}: {figures}")
-    for row in result["witness"]:
-        out.append(f"occlusion   {row['class_name']}: r {row['r']:.2f} with {row['with']}")
+    for row in result["occlusion"]:
+        out.append(f"occlusion   {row['class_name']}: r {row['r']:.2f} with {row['maps']}")
     return out
 
 

@@ -43,6 +43,7 @@ def compare(
     from wheretolook.analysis.statements.study_statements import load_scores, study_statements
     from wheretolook.base.files import check_replaceable, replacing_folder, write_json, write_text
     from wheretolook.dataset.prepared import load_prepared
+    from wheretolook.results.schema import to_json
 
     for written in (arrays, reports):  # before work of minutes or hours
         check_replaceable(written)
@@ -55,15 +56,15 @@ def compare(
     train = agreement_on(study, "train", options.resamples, options.seed)
     known = load_scores(scores, study.names)
     sampling = Sampling(options.resamples, options.seed)
-    said = study_statements(study, rows, known, options.margin, options.aligned, options.permutations, sampling)
+    result = study_statements(study, rows, known, options.margin, options.aligned, options.permutations, sampling)
     with replacing_folder(reports) as folder:
         write_text(folder / "agreement.csv", agreement_csv(rows))
-        write_json(folder / "agreement.json", agreement_json(study, rows, train))
+        write_json(folder / "agreement.json", to_json(agreement_json(study, rows, train)))
         write_json(folder / "overlays.json", overlays)
         write_json(folder / "differences.json", differences)
-        write_json(folder / "statements.json", said)
-    supported = sum(each["verdict"] == "supported" for each in said["statements"])
-    click.echo(f"compare: {len(rows)} rows of agreement; {supported} of {len(said['statements'])} statements supported")
+        write_json(folder / "statements.json", to_json(result))
+    supported = sum(each.verdict == "supported" for each in result.statements)
+    click.echo(f"compare: {len(rows)} rows of agreement; {supported} of {len(result.statements)} statements supported")
 
 
 if __name__ == "__main__":

@@ -39,13 +39,14 @@ def score(
     from wheretolook.dataset.prepared import load_prepared
     from wheretolook.mapstore.store import load_maps
     from wheretolook.networks.card import read_card
+    from wheretolook.results.schema import to_json
 
     model, data, maps = models / f"{name}.safetensors", load_prepared(prepared), load_maps(cams / name)
     tests = options.faithfulness_images, options.curve_steps, options.sanity_draws
     probed = probe_model(model, maps, data, device, *tests, options.resamples, options.seed, cache)
     result = model_result(name, read_card(model), maps, data, probed, options.resamples, options.seed)
-    write_json(reports / f"{name}.json", result)
-    shown = [f"{split} {figures['accuracy']:.3f}" for split, figures in result["splits"].items()]
+    write_json(reports / f"{name}.json", to_json(result))
+    shown = [f"{split} {figures.accuracy:.3f}" for split, figures in result.splits.items()]
     click.echo(f"score {name}: accuracy {', '.join(shown)}")
 
 

@@ -27,11 +27,12 @@ MAY_IMPORT = {
     "importing": {"downloads", "base", "networks", "params"},
     "mapstore": {"base"},
     "cams": {"dataset", "images", "base", "layers", "mapstore", "networks", "params", "runtime"},
-    "analysis": {"cams", "dataset", "base", "layers", "mapstore", "networks", "runtime"},
-    "report": {"analysis", "dataset", "base", "mapstore", "networks"},
+    "results": {"base"},
+    "analysis": {"results", "cams", "dataset", "base", "layers", "mapstore", "networks", "runtime"},
+    "report": {"analysis", "results", "dataset", "base", "mapstore", "networks"},
     "project": {"terminal", "downloads", "importing", "base", "mapstore", "networks", "params", "sources"},
     "verify": {"base", "dataset", "mapstore", "networks", "project"},
-    "diff": {"analysis", "base", "dataset", "mapstore", "project", "report"},
+    "diff": {"analysis", "results", "base", "dataset", "mapstore", "project", "report"},
     "look": {
         *("analysis", "cams", "prepare", "dataset", "images", "base", "layers"),
         *("mapstore", "networks", "report", "runtime", "terminal"),
@@ -53,7 +54,7 @@ RUNS_NETWORKS = "probing"
 LOOKS_UP_NETWORKS = "check_values.py"
 TORCH_FREE = (
     *("base", "params", "terminal", "dataset", "images", "downloads", "sources", "prepare", "mapstore"),
-    *("analysis", "report", "project", "verify", "diff"),
+    *("results", "analysis", "report", "project", "verify", "diff"),
 )
 TORCH_FREE_STAGES = ("fetch", "prepare", "compare", "report")
 MODULES = sorted(PACKAGE.rglob("*.py"))

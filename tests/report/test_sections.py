@@ -5,7 +5,6 @@ import pytest
 
 from tests.report.fake import World, write_world
 from tests.report.fake_study import said
-from wheretolook.analysis.statements.statement import Kind, Reason, statement_from_json
 from wheretolook.report.findings import alerts_of
 from wheretolook.report.loaded import Results, fails_sanity, load_results, sanity_lines
 from wheretolook.report.plots import metrics_of
@@ -17,6 +16,7 @@ from wheretolook.report.sections_models import confusions, curves_section, locat
 from wheretolook.report.sections_statements import statement_overview, statements_section
 from wheretolook.report.statement_words import because, sentence
 from wheretolook.report.summary import summary_of
+from wheretolook.results.statement import Kind, Reason, statement_from_json
 
 
 @pytest.fixture(scope="module")

@@ -77,7 +77,7 @@ def contrast_with_rivals(maps: np.ndarray, class_index: np.ndarray, logits: np.n
 
 
 def check_data(maps: Maps, prepared: Prepared) -> None:
-    """Refuse maps that were made from other data than that which they are held against.
+    """Refuse maps that were made from other data.
 
     Raises:
         InputError: the data's hash, or the classes, differ.
@@ -120,7 +120,7 @@ class Target:
         """Whether `true_class` gives contrasts.
 
         Methods that know no class have none, and where not every class is stored, neither have those that are not
-        linear in the class, such as gradcam++: the true class's own map stands in its place.
+        linear in the class, such as gradcam++: the true class's own map is used.
         """
         return self.knows_class and (self.every_class or self.array.shape[1] == len(BEYOND))
 
@@ -135,8 +135,8 @@ class Target:
             return checked(np.asarray(self.array[rows, 0]), self.file, rows)
         if self.every_class:
             maps, labels = np.asarray(self.array[rows]), self.labels[rows]
-            rivals = self.logits is not None
-            found = contrast_with_rivals(maps, labels, self.logits[rows]) if rivals else contrast(maps, labels)
+            logits = self.logits
+            found = contrast(maps, labels) if logits is None else contrast_with_rivals(maps, labels, logits[rows])
             return checked(found, self.file, rows)
         own, mean = self.array[rows, BEYOND.index("true")], self.array[rows, BEYOND.index("mean")]
         return checked(contrast_with_mean(np.asarray(own), np.asarray(mean), self.class_count), self.file, rows)
@@ -191,10 +191,10 @@ def open_target(maps: Maps, method: str, layer: str, labels: np.ndarray) -> Targ
         )
     file = array_name(method, layer)
     knows_class = maps.manifest["arrays"][file]["knows_class"]
-    about = stores_every_class(maps.manifest), knows_class, len(maps.class_names), maps.folder / file
-    if stores_every_class(maps.manifest) and len(maps.class_names) > 2:
-        about = (*about, maps.logits())
-    return Target(array, np.asarray(labels, dtype=np.int64), *about)
+    every_class, count = stores_every_class(maps.manifest), len(maps.class_names)
+    logits = maps.logits() if every_class and count > 2 else None
+    labels = np.asarray(labels, dtype=np.int64)
+    return Target(array, labels, every_class, knows_class, count, maps.folder / file, logits)
 
 
 def open_primary(maps: Maps, labels: np.ndarray) -> Target | None:

@@ -1,4 +1,4 @@
-"""Arrays brought to another grid by exact area averaging: nothing is interpolated, and totals are kept."""
+"""Maps and masks on coarser grids by exact area averaging, which keeps totals; correlation of maps."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -238,7 +238,7 @@ def average_ranks(rows: np.ndarray) -> np.ndarray:
     order = np.argsort(rows, axis=-1, kind="stable")
     ordered = np.take_along_axis(rows, order, axis=-1)
     place = np.broadcast_to(np.arange(rows.shape[-1], dtype=np.float32), rows.shape)
-    ranks = place + 1
+    ranks: np.ndarray = place + 1
     ties = ordered[..., 1:] == ordered[..., :-1]
     if ties.any():
         new = np.concatenate([np.ones_like(ties[..., :1]), ~ties], axis=-1)
@@ -279,4 +279,5 @@ def correlate_maps(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, n
         As of `correlate`: (n,) float64, 0 where undefined, and (n,) bool, whether both maps vary.
     """
     grid = common_grid(first.shape[1:], second.shape[1:])
-    return correlate(*(to_grid(maps, grid).reshape(len(maps), -1) for maps in (first, second)))
+    a, b = (to_grid(maps, grid).reshape(len(maps), -1) for maps in (first, second))
+    return correlate(a, b)

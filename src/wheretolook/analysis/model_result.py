@@ -1,4 +1,4 @@
-"""The whole of one model's result, `reports/models/NAME.json`, put together from its card, its maps and the data."""
+"""Assemble `reports/models/NAME.json` from a model's card, its maps and the data."""
 
 from typing import Any
 
@@ -11,6 +11,8 @@ from wheretolook.analysis.statistics.classification import split_scores
 from wheretolook.dataset.prepared import SPLITS, Prepared
 from wheretolook.mapstore.store import Maps
 from wheretolook.networks.card import Card
+from wheretolook.results.schema import checked
+from wheretolook.results.scored_model import ModelResult
 
 FORMAT = 1
 
@@ -23,8 +25,8 @@ def model_result(
     probed: dict[str, Any],
     resamples: int,
     seed: int,
-) -> dict[str, Any]:
-    """Everything that is said about one model, as `docs/results.md` lays it out.
+) -> ModelResult:
+    """Every figure of one model.
 
     Args:
         name: of the model.
@@ -47,7 +49,7 @@ def model_result(
     localisation, of_foremost = locate(maps, prepared, sample, resamples, seed)
     estimated, on_foreground = estimate(maps, prepared, sample, resamples, seed) or (None, None)
     right = logits[:, -1].argmax(axis=1) == labels
-    return {
+    found = {
         "format": FORMAT,
         "name": name,
         "model": describe(card, maps),
@@ -66,6 +68,7 @@ def model_result(
         "foreground_estimated": estimated,
         **probed,
     }
+    return checked(ModelResult, found)
 
 
 def describe(card: Card, maps: Maps) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from wheretolook.analysis.agreement.agreement_baselines import ALL_CLASSES
 from wheretolook.analysis.explained import open_target
 from wheretolook.base.display import markdown_text, visible
 from wheretolook.diff.changes import Compared, Difference
@@ -18,6 +17,7 @@ from wheretolook.diff.sides import SharedImages, Side
 from wheretolook.mapstore.store import array_name
 from wheretolook.report.drawing import drawing, show_overlay, strength
 from wheretolook.report.words import NOTHING, count, listed, number
+from wheretolook.results.agreement_row import ALL_CLASSES
 
 # Metrics of the training and validation split appear only in the JSON.
 LEFT_OUT = ("train.", "val.")

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from wheretolook.analysis.statements.statement import Kind, Scope, Statement, Verdict
 from wheretolook.report.loaded import FIGURE, PAGE, Results
 from wheretolook.report.statement_words import (
     CUES,
@@ -18,6 +17,7 @@ from wheretolook.report.statement_words import (
     without_words,
 )
 from wheretolook.report.words import count, listed, listed_first
+from wheretolook.results.statement import Kind, Scope, Statement, Verdict
 
 ONE_BY_ONE = 4  # classes that the overview describes; of more it names those with a supported statement
 

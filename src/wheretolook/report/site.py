@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from wheretolook.analysis.agreement.agreement_table import NULLS
 from wheretolook.base.display import visible
 from wheretolook.dataset.prepared import Prepared
 from wheretolook.mapstore.store import Maps
@@ -40,6 +39,7 @@ from wheretolook.report.sections_models import (
 )
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.words import NOTHING, count, listed
+from wheretolook.results.agreement_row import NULLS
 
 
 def data_of(results: Results, prepared: Prepared, gallery: Gallery) -> dict[str, Any]:

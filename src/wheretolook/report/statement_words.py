@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from wheretolook.analysis.agreement.agreement_table import NULLS
-from wheretolook.analysis.statements.statement import Figure, Kind, Reason, Scope, Statement, Verdict
-from wheretolook.analysis.statements.statement import statement_from_json as read_statement
 from wheretolook.report.words import count, listed, number, percent
+from wheretolook.results.agreement_row import NULLS
+from wheretolook.results.statement import Figure, Kind, Reason, Scope, Statement, Verdict
+from wheretolook.results.statement import statement_from_json as read_statement
 
 VERDICTS = {
     Verdict.SUPPORTED: "Supported",
@@ -91,7 +91,9 @@ def _reason(said: Statement) -> str:
         Reason.BASELINE_MISSING: f"agreement was not compared with {NULLS.get(worst, worst)}",
         Reason.BELOW_MARGIN: f"not beyond {NULLS.get(worst, worst)} by the margin",
         Reason.MODELS_DIFFER: f"{worst} differs from the other models",
+        Reason.FAMILIES_DISAGREE: "maps of another family (occlusion) disagree with the CAMs",
         Reason.NOT_LOCATED: "the maps do not lie there",
+        Reason.MEASURES_DISAGREE: "energy and AUROC of the maps contradict each other",
         Reason.UNREACHABLE: "no map on this grid could reach the threshold",
         Reason.NECESSITY_MISSING: "whether the predictions need it was not measured",
         Reason.INFILLS_DISAGREE: "the two ways to infill it disagree",

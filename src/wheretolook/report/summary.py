@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from wheretolook.analysis.agreement.agreement_table import NULLS
 from wheretolook.base.display import markdown_text
 from wheretolook.report.findings import findings_of, still_falling
 from wheretolook.report.guessing import baseline_of, baseline_rows, seen_words
@@ -15,6 +14,7 @@ from wheretolook.report.sections_localisation import located_section
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.statement_words import VERDICTS
 from wheretolook.report.words import NOTHING, count, number, number_with_interval, percent, percent_with_interval
+from wheretolook.results.agreement_row import NULLS
 
 Table = Callable[[Sequence[str], Iterable[Sequence[str]]], str]
 REMOVAL = (

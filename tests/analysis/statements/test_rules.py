@@ -3,8 +3,9 @@
 import pytest
 from scipy.stats import norm
 
-from wheretolook.analysis.statements.rules import ALPHA, Condition, Estimate, adjusted, judge, power_of
-from wheretolook.analysis.statements.statement import Figure, Kind, Reason, Statement, Verdict, statement_from_json
+from wheretolook.analysis.statements.rules import Condition, Estimate, adjusted, judge, power_of
+from wheretolook.results.statement import Figure, Kind, Reason, Statement, Verdict, statement_from_json
+from wheretolook.results.thresholds import ALPHA
 
 BLANK = Statement(Kind.PLACE, "a", Verdict.CANNOT_TELL, Reason.ALL_MET, ("x", "y"), 75)
 

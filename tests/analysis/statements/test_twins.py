@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wheretolook.analysis.statements.recipes import find_twins, recipes_of
-from wheretolook.analysis.statements.statement import Twin
+from wheretolook.results.statement import Twin
 
 RNG = np.random.default_rng(0)
 LABELS = np.arange(60) % 2

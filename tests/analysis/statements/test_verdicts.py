@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wheretolook.analysis.agreement.agreement_table import NULLS
 from wheretolook.analysis.agreement.correlated import Counted
 from wheretolook.analysis.classes.pair_differences import PairDifference
 from wheretolook.analysis.localisation.common_place import OnRegion
 from wheretolook.analysis.statements.pooled import Findings, Interventions, Sampling, components
 from wheretolook.analysis.statements.recipes import over_seeds
-from wheretolook.analysis.statements.statement import Kind, Reason, Scope, Statement, Verdict
 from wheretolook.analysis.statements.verdicts import Obstacle, statements_of
 from wheretolook.analysis.statistics.discrimination import Recognition
+from wheretolook.results.agreement_row import NULLS
+from wheretolook.results.statement import Kind, Reason, Scope, Statement, Verdict
 
 MODELS, IMAGES, SAMPLING = ("m0", "m1", "m2"), 40, Sampling(199, 0)
 PAIRS = [("m0", "m1"), ("m0", "m2"), ("m1", "m2")]
@@ -136,8 +136,18 @@ def test_baseline_that_was_not_measured_leaves_agreement_open() -> None:
 
 
 def test_map_off_the_region_is_shown_not_to_hold_and_needs_no_infill() -> None:
-    said = of(findings({"evidence": dict.fromkeys(MODELS, region(0.05))}, []), Kind.PLACE)
+    said = of(findings({"evidence": dict.fromkeys(MODELS, region(0.05, auroc=0.4))}, []), Kind.PLACE)
     assert (said.verdict, said.reason) == (Verdict.SHOWN_NOT, Reason.NOT_LOCATED)
+
+
+@pytest.mark.parametrize(("energy", "area", "auroc"), [(0.98, 0.45, 0.45), (0.05, 0.05, 0.9)])
+def test_energy_and_height_that_contradict_each_other_leave_a_place_open(
+    energy: float, area: float, auroc: float
+) -> None:
+    spot = {"evidence": dict.fromkeys(MODELS, region(energy, area, auroc))}
+    said = of(findings(spot), Kind.PLACE)
+    assert (said.verdict, said.reason) == (Verdict.CANNOT_TELL, Reason.MEASURES_DISAGREE)
+    assert of(findings(spot, rows(0.0)), Kind.PLACE).reason is Reason.NOT_NEEDED
 
 
 @pytest.mark.parametrize(
@@ -258,3 +268,24 @@ def test_what_varies_from_seed_to_seed_is_not_said_of_the_recipe(kind: Kind) -> 
         base = next(each for each in statements_of(six(0.05), SIX, 0.2, SAMPLING) if each.kind is kind)
         said = over_seeds(base, found, SIX, 0.2)
         assert (said.verdict, said.reason, said.scope) == (verdict, reason, Scope.RECIPE)
+
+
+@pytest.mark.parametrize(
+    ("high", "supported"),
+    [(-0.125, set()), (0.125, {Kind.AGREEMENT, Kind.PLACE, Kind.DIFFERENCE})],
+)
+def test_occlusion_that_contradicts_the_maps_leaves_their_statements_open(high: float, supported: set[Kind]) -> None:
+    occlusion = [{"r": -0.25, "r_low": -0.5, "r_high": high}]
+    own = Interventions(rows(), [], alike(), [], occlusion)
+    said = statements_of(findings(interventions=dict.fromkeys(MODELS, own)), MODELS, 0.2, SAMPLING)
+    assert {each.kind for each in said if each.verdict is Verdict.SUPPORTED} == supported
+    reasons = {each.kind: each.reason for each in said}
+    assert (reasons[Kind.PLACE] is Reason.FAMILIES_DISAGREE) == (high < 0)
+    figure = next(each for each in said[0].figures if each.name == "r with occlusion")
+    assert (figure.value, figure.high, figure.threshold) == (-0.25, high, 0.0)
+
+
+def test_region_that_infills_show_not_to_be_needed_stays_so_where_occlusion_contradicts_the_maps() -> None:
+    own = Interventions(rows(0.0), [], alike(), [], [{"r": -0.25, "r_low": -0.5, "r_high": -0.1}])
+    said = of(findings(interventions=dict.fromkeys(MODELS, own)), Kind.PLACE)
+    assert (said.verdict, said.reason) == (Verdict.SHOWN_NOT, Reason.NOT_NEEDED)

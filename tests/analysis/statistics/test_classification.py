@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 
 from wheretolook.analysis.localisation.common_place import group_figures
-from wheretolook.analysis.statistics.bootstrap import group_codes, has_groups, wilson_interval
+from wheretolook.analysis.statistics.bootstrap import group_codes, has_groups
 from wheretolook.analysis.statistics.classification import (
     balanced_accuracy_interval,
     brier_score,
@@ -15,6 +15,7 @@ from wheretolook.analysis.statistics.classification import (
     scarce_classes,
     softmax,
 )
+from wheretolook.analysis.statistics.group_sizes import wilson_interval
 
 
 def test_scores_by_hand() -> None:

@@ -1,4 +1,7 @@
-"""Images of a pair of models by what the two made of them: agreement when right is another thing than when wrong."""
+"""Baselines of agreement: other images of the class, and networks of random weights; and subsets of images.
+
+Agreement is reported for all images, and by whether both models, one or none of them classified an image right.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +14,9 @@ from wheretolook.analysis.agreement.measures import CENTRES, STRUCTURE, TOP_FIFT
 from wheretolook.analysis.agreement.study import Study
 from wheretolook.analysis.explained import open_primary
 from wheretolook.analysis.grid import correlate
-from wheretolook.analysis.statistics.bootstrap import FEWEST_DRAWS, FEWEST_IMAGES
 from wheretolook.mapstore.store import RANDOM
-
-ALL_CLASSES = "/"  # no class is called that, since no folder can be
+from wheretolook.results.agreement_row import ALL_CLASSES
+from wheretolook.results.thresholds import FEWEST_DRAWS, FEWEST_IMAGES
 
 
 def subset_members(right: np.ndarray, pairs: list[tuple[int, int]]) -> dict[str, np.ndarray]:
@@ -40,7 +42,7 @@ def class_members(classes: np.ndarray, class_names: tuple[str, ...]) -> Iterator
 
 
 BLOCK = 2**22  # elements of a block of the matrix of all pairs
-PARTNERS = 4  # other images a map is held against where all pairs would cost too much
+PARTNERS = 4  # other images that a map is compared with where all pairs would cost too much
 
 
 class OtherImages:
@@ -106,7 +108,7 @@ class OtherImages:
 
     def mean(self) -> tuple[np.ndarray, np.ndarray]:
         """(n,) float64, and (n,) bool: whether there was any other image both ways."""
-        return (self._sums / np.maximum(self._counts, 1)).mean(axis=0), (self._counts > 0).all(axis=0)
+        return (self._sums / np.maximum(self._counts, 1)).mean(axis=0), np.all(self._counts > 0, axis=0)
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ CORRELATIONS = ("pearson", "spearman")  # figures whose sign says nothing of a r
 
 @dataclass(frozen=True)
 class AgainstRandom:
-    """A model's primary maps held against those of random networks.
+    """A model's primary maps compared with those of random networks.
 
     Attributes:
         rows: (n,) int64, the images, rows of the prepared data.
@@ -199,10 +201,10 @@ def against_random(study: Study, name: str) -> AgainstRandom | None:
     there = np.isin(rows, study.rows)
     if not there.any() or maps.manifest["arrays"][RANDOM]["layer"] != maps.manifest["layers"][-1]:
         return None
-    return hold_against(rows[there], primary.true_class(rows[there]), draws[:, there])
+    return compare_with(rows[there], primary.true_class(rows[there]), draws[:, there])
 
 
-def hold_against(rows: np.ndarray, own: np.ndarray, draws: np.ndarray) -> AgainstRandom:
+def compare_with(rows: np.ndarray, own: np.ndarray, draws: np.ndarray) -> AgainstRandom:
     """Every figure of maps (n, h, w) of the images `rows` (n,) with each draw's, (draws, n, h, w)."""
     parts = side_by_side([partial(_figures, own, draw) for draw in draws])
     stacked = {key: [line for part in parts for line in part[key]] for key in parts[0]}
@@ -253,8 +255,9 @@ def add_random_null(study: Study, rows: Sequence[dict[str, Any]], nulls: Mapping
             if key not in known:
                 known[key] = nulls[model].most_alike(row["figure"], members)
             own.append(known[key])
-        if None not in own:
-            _fill_in(row, own)
+        both = [each for each in own if each is not None]
+        if len(both) == len(own):
+            _fill_in(row, both)
 
 
 def _members(study: Study, row: Mapping[str, Any], rows: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Rows of the table of agreement: each figure with its interval, its nulls, and its excess over each null."""
+"""Rows of the agreement table: each figure with its interval, its baselines, and its excess over each baseline."""
 
 import csv
 import io
@@ -22,21 +22,11 @@ from wheretolook.analysis.agreement.measures import CENTRES, STRUCTURE, TOP_FIFT
 from wheretolook.analysis.agreement.study import Compared, Comparison, Study, comparisons, counted_once
 from wheretolook.analysis.explained import Target, open_target
 from wheretolook.analysis.grid import RunningMoments, common_grid, to_grid
-from wheretolook.analysis.statistics.bootstrap import FEWEST_IMAGES, Means, mean_intervals
+from wheretolook.analysis.statistics.bootstrap import Means, mean_intervals
+from wheretolook.results.agreement_row import FIGURE_COLUMNS, KEYS, NULLS, AgreementResult
+from wheretolook.results.schema import checked
+from wheretolook.results.thresholds import FEWEST_IMAGES
 
-# What agreement is held against, by the name in the tables, in words.
-NULLS = {
-    "other": "maps of other images of the class",
-    "centre": "a blob at the centre",
-    "mean_map": "each model's own mean map",
-    "random": "networks of random weights",
-}
-FIGURE_COLUMNS = (
-    *("figure", "images", "groups", "left_out", "mean", "sd", "low", "high"),
-    *NULLS,
-    *(f"excess_{null}{end}" for null in NULLS for end in ("", "_low", "_high")),
-    *("group_lowest", "group_highest", "group_sd"),
-)
 Row = dict[str, Any]
 
 
@@ -131,10 +121,6 @@ def _ends(means: Means, column: int, names: tuple[str, str]) -> Row:
     return dict(zip(names, (float(means.low[column]), float(means.high[column])), strict=True))
 
 
-KEYS = (
-    *("model_a", "model_b", "kind", "primary", "method", "layer_a", "layer_b", "contrast"),
-    *("split", "class_name", "subset"),
-)
 Grid = tuple[int, int]
 
 
@@ -163,7 +149,7 @@ def agreement_table(study: Study, resamples: int, seed: int) -> list[dict[str, A
 
 
 def agreement_on(study: Study, split: str, resamples: int, seed: int) -> list[dict[str, Any]]:
-    """Pearson's r of the primary maps on another split, by class: images trained on, to stand beside those held out."""
+    """Pearson's r of the primary maps on another split, by class, such as the images that were trained on."""
     if not len(study.prepared.rows(split)):
         return []
     other = replace(study, split=split)
@@ -269,11 +255,11 @@ def agreement_csv(rows: list[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
-def agreement_json(study: Study, rows: list[dict[str, Any]], train: list[dict[str, Any]]) -> dict[str, Any]:
+def agreement_json(study: Study, rows: list[dict[str, Any]], train: list[dict[str, Any]]) -> AgreementResult:
     """The primary rows over all images, what they are of, and those of the split that was trained on."""
     names = study.names
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    return {
+    found = {
         "format": FORMAT,
         "split": study.split,
         "models": names,
@@ -281,3 +267,4 @@ def agreement_json(study: Study, rows: list[dict[str, Any]], train: list[dict[st
         "rows": [rounded(row) for row in rows if row["primary"] and row["subset"] == "all"],
         "rows_train": [rounded(row) for row in train],
     }
+    return checked(AgreementResult, found)

@@ -1,4 +1,4 @@
-"""One figure of agreement for every image and pair of models, with its nulls beside it."""
+"""Correlation of the maps of every image and pair of models, with its baselines."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wheretolook.analysis.grid import BLOCK_BYTES, average_ranks, centre_prior, standardise, whole_group_blocks
-from wheretolook.analysis.statistics.bootstrap import group_sums
+from wheretolook.analysis.statistics.group_sizes import group_sums
 
 Pair = tuple[int, int]
 
@@ -43,7 +43,7 @@ class PairedFigure:
         """Figure less null, image by image, for some images: positive where the maps are more alike than the null.
 
         The mean is over `members`, (n, P) bool. With other images the values carry what an image does to that mean, so
-        that their spread is that of the mean: an image is held against others, and others against it.
+        that their spread is that of the mean: an image is compared with others, and others with it.
         """
         sign = 1.0 if self.more_is_alike else -1.0
         other = self.nulls[null]

@@ -1,7 +1,7 @@
-"""A figure of agreement for every image and pair of models, with its nulls, streamed class by class, block by block."""
+"""Other figures of agreement (IoU, SSIM, distance) for every image and pair of models, with their baselines."""
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from wheretolook.analysis.agreement.agreement_baselines import OtherImages, part
 from wheretolook.analysis.agreement.correlated import Counted, Images, Pair, PairedFigure, Reader, both
 from wheretolook.analysis.agreement.measures import Features, Measure, select
 from wheretolook.analysis.grid import centre_prior, whole_group_blocks
-from wheretolook.analysis.statistics.bootstrap import group_sums
+from wheretolook.analysis.statistics.group_sizes import group_sums
 
 # Maps are read again for each block of partners, so blocks are large: most classes are one.
 MEMORY = 96 * 2**20
@@ -116,9 +116,13 @@ def _all_pairs(
             ours, theirs = features_of(i), features_of(j)
             for mean, (first, second) in zip(means, pairs, strict=True):
                 a, b = select(ours, np.s_[:, first]), select(theirs, np.s_[:, second])
-                mean.add(block, partner, lambda rows, a=a, b=b: cross(select(a, rows), b), a[-1], b[-1])
+                mean.add(block, partner, partial(_crossed, cross, a, b), a[-1], b[-1])
     values, valid = zip(*(mean.mean() for mean in means), strict=True)
     return np.stack(values, axis=1), np.stack(valid, axis=1)
+
+
+def _crossed(cross: Callable[[Features, Features], np.ndarray], a: Features, b: Features, rows: slice) -> np.ndarray:
+    return cross(select(a, rows), b)
 
 
 def _sampled(
@@ -149,7 +153,7 @@ def _compare(measure: Measure, ours: Features, theirs: Features, first: int, sec
 
 
 def _prior_null(measure: Measure, features: Features, prior: np.ndarray) -> Values:
-    """The figure of each model's map with a map that knows nothing of the image, or its negative; where it exists."""
+    """The figure of each model's map with a map that does not depend on the image, or its negative; where it exists."""
     null = measure.features(prior)
     found = measure.compare(features, null)
     if measure.signed:

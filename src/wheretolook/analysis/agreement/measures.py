@@ -1,10 +1,10 @@
-"""What a figure of agreement is, beside a correlation: features of each map, and a comparison of two maps' features."""
+"""Definitions of IoU, distance of centres and SSIM: features of each map, and a comparison of two maps' features."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,7 +22,7 @@ class Measure:
         features: maps (..., h, w) float32 to arrays that all begin with (...), the last a bool: whether the figure
             exists for the map at all.
         compare: two features of equal leading shape (...) to (...) float64; finite also where the figure doesn't exist.
-        cross: features of (b,) and (n,) maps to (b, n), each with each; None: too dear, a sample stands for all.
+        cross: features of (b,) and (n,) maps to (b, n), each with each; None: too costly, a sample of images is used.
         signed: whether a null map and its negative both count as what an empty prior could show.
         more_is_alike: False for a distance.
         bounds: what the figure can be.
@@ -37,7 +37,7 @@ class Measure:
     bounds: tuple[float, float]
 
 
-def select(features: Features, index: object) -> Features:
+def select(features: Features, index: Any) -> Features:
     """The features of some maps: every array indexed alike."""
     return tuple(array[index] for array in features)
 

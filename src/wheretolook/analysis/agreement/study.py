@@ -1,4 +1,4 @@
-"""Which models stand beside each other, and which of their maps can be compared."""
+"""The study that `compare` reads: models, images, and which pairs of maps can be compared."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ class Comparison:
 
 
 def kind_of_pair(first: Mapping[str, Any], second: Mapping[str, Any], drive: Sequence[str]) -> str:
-    """What sets two models apart: `drive`, `seeds` (one recipe) or `recipes`.
+    """How two models differ: `drive`, `seeds` (one recipe) or `recipes`.
 
     Args:
         first: "model" of the one manifest.

@@ -1,4 +1,4 @@
-"""How classes differ in every model's primary maps, and the models' consensus: `differences.json` and its arrays."""
+"""Each class against the rest in every model's primary maps, and the models' consensus: `differences.json`."""
 
 from functools import reduce
 from pathlib import Path
@@ -20,8 +20,8 @@ from wheretolook.analysis.classes.contributions import (
 )
 from wheretolook.analysis.explained import Target, open_primary
 from wheretolook.analysis.grid import common_grid
-from wheretolook.analysis.statistics.bootstrap import FEWEST_RELABELLINGS
 from wheretolook.analysis.statistics.permutation import design_of, directed_consensus
+from wheretolook.results.thresholds import FEWEST_RELABELLINGS
 
 FORMAT = 1
 

@@ -1,4 +1,4 @@
-"""What each place of an image adds to a class's contrast of logits, bias aside: cells, or regions of the masks."""
+"""Contribution of each place (cell, or region of the masks) to a class's contrast of logits, without the bias."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ def by_cell(
 
 
 def by_region(
-    target: Target, rows: np.ndarray, class_index: int, masks: np.ndarray, other: int | None = None
+    target: Target, rows: np.ndarray, class_index: int, masks: np.ndarray | None, other: int | None = None
 ) -> Contributions:
     """Each region's contribution, for images whose things lie anywhere.
 
@@ -66,7 +66,12 @@ def by_region(
         class_index: the class.
         masks: (N, S, S) uint8 labels, memory-mapped.
         other: the class that it is contrasted with; default: all others alike.
+
+    Raises:
+        ValueError: no masks.
     """
+    if masks is None:
+        raise ValueError("regions need masks")
     values, areas = [], []
     for block in row_blocks(rows, 4 * 4 * int(np.prod(masks.shape[1:]))):
         regions = regions_on_grid(np.asarray(masks[block]), target.grid)
@@ -85,9 +90,9 @@ def by_region(
 def beyond_surroundings(values: np.ndarray, area: np.ndarray) -> np.ndarray:
     """Contributions of regions, those of evidence and mark less what as large a part of their surroundings has.
 
-    Images of the rest have no evidence, and so no contribution of it. Were it counted from zero, it would tell the
-    classes apart also for a network that has one and the same level all over a cell, infected or not: a CAM's zero is
-    arbitrary, as the bias is no part of it. What is taken off stays with the surroundings, so that sums stay the same.
+    Images of the rest have no evidence, and so no contribution of it. Counted from zero, evidence would separate the
+    classes even for a network whose map is flat over every cell, infected or not: a CAM's zero is arbitrary, as the
+    bias is no part of it. What is taken off stays with the surroundings, so that sums stay the same.
 
     Args:
         values: (n, 5), as in REGIONS.
@@ -123,7 +128,7 @@ class ClassDifference:
     """One model's test.
 
     Attributes:
-        classes: class indices that were held against the rest; of two classes one, as the other is its negative.
+        classes: class indices that were compared with the rest; of two classes one, as the other is its negative.
         contributions: of each of those.
         test: rows as `classes`.
     """
@@ -134,7 +139,7 @@ class ClassDifference:
 
 
 def tested_classes(count: int) -> list[int]:
-    """Classes to hold against the rest: all of them, but of two only the first."""
+    """Classes to compare with the rest: all of them, but of two only the first."""
     return [0] if count == 2 else list(range(count))
 
 
@@ -186,7 +191,7 @@ def found_cells(found: ClassDifference, row: int) -> dict[str, dict[str, Any]] |
         chosen = (sign * test.t[row] > 0) & (test.p[row] <= ALPHA)
         out[way] = _shares(test.difference[row], chosen) | {
             "patches": [
-                {"rows": _span(patch.any(axis=1)), "columns": _span(patch.any(axis=0)), "grid": list(grid)}
+                {"rows": _span(np.any(patch, axis=1)), "columns": _span(np.any(patch, axis=0)), "grid": list(grid)}
                 | _shares(test.difference[row], patch.ravel())
                 for patch in patches_of(chosen.reshape(grid))
             ]

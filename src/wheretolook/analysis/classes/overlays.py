@@ -1,4 +1,4 @@
-"""What sets classes apart in their mean maps: one fixed map for the images of both sides."""
+"""Mean and spread of the images and maps of each class, and differences of mean maps: `overlays.json`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,22 +60,22 @@ def write_overlays(study: Study, folder: Path) -> dict[str, Any]:
     """
     labels = study.labels[study.rows]
     counts = {name: int((labels == k).sum()) for k, name in enumerate(study.class_names)}
-    # Where no class has a spread, means alone: of so few images much else can be said, and is.
+    # Where no class has a spread, means alone: so few images are reported elsewhere.
     fewest = min(FEWEST, max(counts.values()))
     indices = [k for k, count in enumerate(counts.values()) if count >= fewest]
     rows_of = [study.rows[labels == k] for k in indices]
     images = [moments_of_images(study.prepared.images, rows) for rows in rows_of]
-    about = {"images": save_moments(folder, "images", images), "models": {}}
+    models: dict[str, dict[str, dict[str, Any]]] = {}
     for name, maps in tqdm(study.maps.items(), desc="overlays", unit="model", disable=None):
         (folder / name).mkdir()
-        about["models"][name] = {}
+        models[name] = {}
         for method, layer in maps.names:
             target = open_target(maps, method, layer, study.labels)
             moments = [moments_of_maps(target, rows) for rows in rows_of]
             apart = apart_maps(target, rows_of, indices)
             if apart is not None:
                 np.save(folder / f"{name}/{method}.{layer}.apart.npy", apart)
-            about["models"][name][f"{method}.{layer}"] = {
+            models[name][f"{method}.{layer}"] = {
                 "method": method,
                 "layer": layer,
                 "shape": [len(rows_of), *target.grid],
@@ -86,7 +86,8 @@ def write_overlays(study: Study, folder: Path) -> dict[str, Any]:
             }
     kept = [name for name, count in counts.items() if count >= fewest]
     names = list(study.class_names)
-    return {"format": FORMAT, "split": study.split, "class_names": names, "classes": kept, "counts": counts, **about}
+    about = {"format": FORMAT, "split": study.split, "class_names": names, "classes": kept, "counts": counts}
+    return about | {"images": save_moments(folder, "images", images), "models": models}
 
 
 def moments_of_maps(target: Target, rows: np.ndarray) -> RunningMoments:

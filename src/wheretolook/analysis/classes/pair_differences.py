@@ -1,4 +1,4 @@
-"""Where two classes differ in the models' maps: each pair of classes by itself, never a class against a mixture."""
+"""Differences of two classes by place in the models' maps. Each pair of classes is tested by itself."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -70,27 +70,30 @@ def pair_differences(
     """
     labels = np.where(own, 0, 1)
     design = design_of(labels, groups)
-    tests = {
-        name: place_test(each.values[None], [0], design, groups, permutations, seed)
-        for name, each in contributions.items()
-    }
-    if any(test.p is None for test in tests.values()):
-        return []
+    p_values, differences = {}, {}
+    for name, each in contributions.items():
+        test = place_test(each.values[None], [0], design, groups, permutations, seed)
+        if test.p is None:
+            return []
+        p_values[name], differences[name] = test.p[0], test.difference[0]
     first = next(iter(contributions.values()))
-    strong = np.all([_strong(test.p[0], test.difference[0], odds) for test in tests.values()], axis=0)
+    strong = np.all([_strong(p_values[name], differences[name], odds) for name in p_values], axis=0)
     out = []
     for region, chosen in _places(first.names, first.grid, strong):
-        area, share, surplus, p = 0.0, {}, {}, {}
+        area = 0.0
+        share: dict[str, float | None] = {}
+        surplus: dict[str, np.ndarray] = {}
+        p: dict[str, float] = {}
         for name, each in contributions.items():
             inside = each.area[:, chosen].sum(axis=1)
             area = float(max(inside[own].mean(), inside[~own].mean()))
             values = each.values.astype(np.float64)
-            difference = tests[name].difference[0]
+            difference = differences[name]
             total = float(difference.sum())
             share[name] = float(difference[chosen].sum()) / total if total > 0 else None
             surplus[name] = values[:, chosen].sum(axis=1) - share_at_odds(np.array(area), odds) * values.sum(axis=1)
             more = difference[chosen].sum() > 0
-            p[name] = float(tests[name].p[0][chosen].max()) if more else 1.0
+            p[name] = float(p_values[name][chosen].max()) if more else 1.0
         if area > 0:
             bears = bool(first.area[own][:, chosen].any())
             out.append(PairDifference(region, own, groups, area, p, share, surplus, bears))

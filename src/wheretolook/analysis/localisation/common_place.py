@@ -1,4 +1,4 @@
-"""A figure by group (a patient): its mean with groups as the unit, how far groups are apart, and the worst of them."""
+"""Where maps lie: energy and pixel AUROC on a region; and figures by group (a patient)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields

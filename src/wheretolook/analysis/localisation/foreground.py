@@ -1,4 +1,4 @@
-"""An estimate of which pixels are the object, for images without a mask: whatever differs from the border's colour."""
+"""Estimate of the object's pixels, for images without a mask: whatever differs from the border's colour."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -48,7 +48,7 @@ def estimate_foreground(images: np.ndarray) -> np.ndarray:
 
 
 def otsu_thresholds(values: np.ndarray) -> np.ndarray:
-    """The cut of each image's values that sets two groups most apart (Otsu 1979), on a histogram from 0 to its largest.
+    """The cut of each image's values that separates two groups best (Otsu 1979), on a histogram from 0 to its largest.
 
     Args:
         values: (n, ...) float32, not negative.
@@ -120,7 +120,7 @@ def stream_foreground(targets: Mapping[str, Target], images: np.ndarray) -> dict
                 {
                     f"{REGION}.energy": energy,
                     f"{REGION}.area_share": area_share(inside, known),
-                    REGION: estimated.any(axis=(1, 2)),
+                    REGION: np.asarray(estimated.any(axis=(1, 2))),
                     "positive": positive,
                 }
             )

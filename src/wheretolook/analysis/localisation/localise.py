@@ -1,4 +1,4 @@
-"""Do maps lie where the evidence is? Figures of one split and class, from maps and masks on one grid."""
+"""How well maps fit the evidence masks: figures of each split and class."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Cues of a whole image, exchanged with another image's or destroyed: colour, brightness, detail, layout, surroundings.
 
-An exchanged cue takes a value that the network knows; the same exchange with an image of the same class is its floor:
-a network is not said to use hue because it was never shown such a hue. A destroyed cue has no such floor.
+An exchanged cue takes a value that occurs in the training data. The same exchange with an image of the same class is
+its floor, so that an unusual hue alone does not count as use of hue. A destroyed cue has no such floor.
 """
 
 from collections.abc import Callable

@@ -10,10 +10,12 @@ from tqdm import tqdm
 
 from wheretolook.analysis.probing.faithfulness import choose_images, log_odds
 from wheretolook.analysis.probing.model_faithfulness import BATCH, folded, run
-from wheretolook.analysis.statistics.bootstrap import FEWEST_GROUPS, FEWEST_IMAGES, LEVEL, group_codes, mean_intervals
+from wheretolook.analysis.statistics.bootstrap import group_codes, mean_intervals
+from wheretolook.analysis.statistics.group_sizes import LEVEL
 from wheretolook.dataset.prepared import TEST, Prepared
 from wheretolook.networks.build_network import Network
 from wheretolook.networks.card import Card
+from wheretolook.results.thresholds import FEWEST_GROUPS, FEWEST_IMAGES
 from wheretolook.runtime.resumable import Piece
 
 Interval = tuple[float, float | None, float | None]  # a mean with the ends of its interval, or None where too few
@@ -143,7 +145,7 @@ def cost_of(
 def difference_of(first: Interval, second: Interval) -> Interval:
     """Difference of two independent means, its interval from theirs (MOVER, Zou and Donner 2008)."""
     (a, a_low, a_high), (b, b_low, b_high) = first, second
-    if None in (a_low, a_high, b_low, b_high):
+    if a_low is None or a_high is None or b_low is None or b_high is None:
         return a - b, None, None
     low = a - b - np.hypot(a - a_low, b_high - b)
     return a - b, float(low), float(a - b + np.hypot(a_high - a, b - b_low))
@@ -262,5 +264,7 @@ class Changes:
         classes = probed.labels if labels is None else labels
         flips, lost = losses(probed.whole[images], logits, classes[images])
         draws = np.bincount(images, minlength=count)
-        means = (np.bincount(images, weights=each, minlength=count) / np.maximum(draws, 1) for each in (flips, lost))
-        return draws > 0, *means
+        share, cost = (
+            np.bincount(images, weights=each, minlength=count) / np.maximum(draws, 1) for each in (flips, lost)
+        )
+        return draws > 0, share, cost

@@ -1,4 +1,4 @@
-"""Does the score fall where the map says it should? Figures from scores after removal, by class."""
+"""Faithfulness by class: scores after the pixels that a map marks first are removed."""
 
 from typing import Any
 
@@ -6,9 +6,10 @@ import numpy as np
 
 from wheretolook.analysis.grid import centre_prior, enlarge
 from wheretolook.analysis.probing.imputation import LinearImputer
-from wheretolook.analysis.statistics.bootstrap import FEWEST_IMAGES, mean_intervals
+from wheretolook.analysis.statistics.bootstrap import mean_intervals
 from wheretolook.analysis.statistics.classification import softmax
 from wheretolook.dataset.prepared import EVIDENCE
+from wheretolook.results.thresholds import FEWEST_IMAGES
 
 KINDS = ("cam", "random", "other", "centre", "evidence")
 GAPS = {"random": 1, "other": 1, "centre": 1, "evidence": -1}  # less the CAM's, or the CAM's less it: expected above 0
@@ -106,7 +107,7 @@ def first_pixels(scores: np.ndarray, fraction: float, seed: int) -> np.ndarray:
 def evidence_pixels(inside: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     """A region and its rim of RIM pixels, where evidence is blurred; never more than the given share of the pixels.
 
-    What a map that knew the truth would take out: fewer pixels than the maps it is held against.
+    What an ideal map would remove: fewer pixels than the other maps do.
 
     Args:
         inside: (n, S, S) bool.

@@ -22,12 +22,12 @@ class LinearImputer:
 
         number = np.arange(side * side).reshape(side, side)
         first, second, weight = [], [], []
-        for down, across, w in ((0, 1, DIRECT), (1, 0, DIRECT), (1, 1, DIAGONAL), (1, -1, DIAGONAL)):
+        for down, across, share in ((0, 1, DIRECT), (1, 0, DIRECT), (1, 1, DIAGONAL), (1, -1, DIAGONAL)):
             a = number[: side - down, max(0, -across) : side - max(0, across)]
             b = number[down:, max(0, across) : side + min(0, across)]
             first.append(a.ravel())
             second.append(b.ravel())
-            weight.append(np.full(a.size, w))
+            weight.append(np.full(a.size, share))
         i, j, w = (np.concatenate(part) for part in (first, second, weight))
         neighbours = coo_array((np.r_[w, w], (np.r_[i, j], np.r_[j, i])), shape=(side * side, side * side)).tocsr()
         self._neighbours = neighbours

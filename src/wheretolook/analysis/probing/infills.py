@@ -1,4 +1,4 @@
-"""Places of the same size and shape as a region, elsewhere in the same image: controls for what infilling costs."""
+"""Infills of a region, and control places of the same size and shape elsewhere in the same image."""
 
 from dataclasses import dataclass
 

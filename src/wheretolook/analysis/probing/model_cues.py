@@ -1,4 +1,4 @@
-"""Does a cue of the whole image decide? Cues exchanged between images, or destroyed: runs the network."""
+"""Cost of changing a property of the whole image, exchanged or destroyed. Runs the network."""
 
 from functools import partial
 from typing import Any
@@ -69,7 +69,8 @@ class _Backgrounds:
     """Images with their objects imputed, made when the first object is put on one."""
 
     def __init__(self, probed: Probed, things: np.ndarray) -> None:
-        self._probed, self._things, self._made = probed, things, {}
+        self._probed, self._things = probed, things
+        self._made: dict[int, np.ndarray] = {}
         self._infiller = Infiller(probed.pictures.shape[1])
 
     def placed(self, image: int, donor: int) -> np.ndarray:

@@ -1,10 +1,11 @@
-"""The classic measures of faithfulness: insertion and deletion curves, average drop and average increase.
+"""Insertion and deletion curves, average drop and average increase.
 
-Their fill (here the mean colour) is one that the network never saw: where a class is told by what is not there, the
-order of maps reverses. They stand beside the deletion by noisy linear imputation, to compare with published figures.
+They fill with the mean colour, which the network never saw: where a class is recognised by what is missing, the order
+of maps reverses. Use them to compare with published figures; `faithfulness` uses noisy linear imputation.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -159,13 +160,13 @@ def map_curves(
         return softmax(logits)[np.arange(len(own)), own].reshape(len(ranks), -1).tolist()
 
     blocks = row_blocks(np.arange(len(pictures)), 4 * 3 * side**2 * (2 * len(counts) + 1))
-    scores = [piece(f"from {block[0]}", lambda block=block: scores_of(block)) for block in blocks]
+    scores = [piece(f"from {block[0]}", partial(scores_of, block)) for block in blocks]
     deletion, insertion, masked = np.split(np.concatenate(scores), [len(counts), 2 * len(counts)], axis=1)
     return {"deletion": deletion, "insertion": insertion, "masked": masked[:, 0]}
 
 
 def _maps(maps: Maps, prepared: Prepared, rows: np.ndarray, seed: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Every stored map by its METHOD.LAYER, then what knows nothing of the network: noise, and the centre."""
+    """Every stored map by its METHOD.LAYER, then maps that do not depend on the network: noise, and the centre."""
     for method, layer in maps.names:
         yield f"{method}.{layer}", open_target(maps, method, layer, prepared.labels).true_class(rows)
     grid = open_foremost(maps, prepared.labels)[2].grid

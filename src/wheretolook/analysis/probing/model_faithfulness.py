@@ -1,5 +1,6 @@
-"""Faithfulness of a model's foremost maps: runs the network."""
+"""Faithfulness of a model's foremost maps. Runs the network."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,7 @@ def logits_after(
         batch = removals[start : start + BATCH]
         found = piece(
             f"faithfulness {start}",
-            lambda batch=batch: run(fast, card, filled_images(imputer, images, batch, seed)).tolist(),
+            partial(_logits_of, fast, card, imputer, images, batch, seed),
         )
         for (kind, i, _), row in zip(batch, found, strict=True):
             logits[kind][i] = row
@@ -124,3 +125,9 @@ def run(network: nn.Module, card: Card, images: np.ndarray) -> np.ndarray:
         logits = network(model_input(card, stacked[start : start + BATCH], device))
         parts.append(logits.cpu().double().numpy())
     return np.concatenate(parts)
+
+
+def _logits_of(
+    network: torch.nn.Module, card: Card, imputer: LinearImputer, images: np.ndarray, batch: list, seed: int
+) -> list[list[float]]:
+    return run(network, card, filled_images(imputer, images, batch, seed)).tolist()

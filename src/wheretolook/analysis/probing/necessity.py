@@ -1,4 +1,4 @@
-"""Is a region needed, and is it enough? Regions of the masks infilled, beside control places: runs the network."""
+"""Necessity and sufficiency of regions: infilled, beside control places. Runs the network."""
 
 from functools import partial
 from typing import Any
@@ -71,7 +71,7 @@ def region_places(probed: Probed, seed: int) -> dict[tuple[str, int], Places]:
     """Of each region and image that has it: its pixels, and places like it."""
     out = {}
     for number, (region, own) in enumerate(LABELS.items()):
-        for image, mask in enumerate(probed.masks):
+        for image, mask in enumerate([] if probed.masks is None else probed.masks):
             if np.isin(mask, own).any():
                 out[region, image] = places_like(mask, region, 2 * CONTROLS, [seed, int(probed.rows[image]), number])
     return out

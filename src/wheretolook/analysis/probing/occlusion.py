@@ -1,4 +1,4 @@
-"""Occlusion on the grid of the maps, a family of its own beside those that read weights: runs the network.
+"""Occlusion on the grid of the maps, a method of another family than those that read weights. Runs the network.
 
 Each cell of the grid is imputed in turn, and the log-odds of the true class that it costs are the cell's value
 (Zeiler and Fergus 2014, arXiv:1311.2901).
@@ -24,7 +24,7 @@ LARGEST_GRID = 7  # cells a side; finer maps are averaged
 def model_occlusion(
     probed: Probed, maps: Maps, labels: np.ndarray, resamples: int, seed: int, piece: Piece = compute_unsaved
 ) -> list[dict[str, Any]]:
-    """Key `witness` of `docs/results.md`: by class, Pearson's r of occlusion with the foremost maps, image by image.
+    """Key `occlusion` of `docs/results.md`: by class, Pearson's r of occlusion with the foremost maps, image by image.
 
     Args:
         probed: the images, of which some are chosen.
@@ -37,16 +37,17 @@ def model_occlusion(
     method, layer, target = open_foremost(maps, labels)
     count = len(probed.class_names)
     chosen = choose_images(probed.labels, np.arange(len(probed.labels)), IMAGES, count, seed)
-    grid = tuple(min(LARGEST_GRID, side) for side in target.grid)
+    grid = min(LARGEST_GRID, target.grid[0]), min(LARGEST_GRID, target.grid[1])
     compared = to_grid(target.true_class(probed.rows[chosen]), grid)
     occluded = occlusion_maps(probed, chosen, grid, piece)
-    r, valid = correlate(*(each.reshape(len(chosen), -1).astype(np.float32) for each in (compared, occluded)))
+    own_maps, occlusion = (each.reshape(len(chosen), -1).astype(np.float32) for each in (compared, occluded))
+    r, valid = correlate(own_maps, occlusion)
     rows = []
     for k, name in enumerate(probed.class_names):
         own = valid & (probed.labels[chosen] == k)
         if own.any():
             mean, low, high = mean_with_interval(r[own], probed.groups[chosen][own], resamples, seed)
-            about = {"class_name": name, "method": "occlusion", "with": f"{method}.{layer}", "grid": list(grid)}
+            about = {"class_name": name, "method": "occlusion", "maps": f"{method}.{layer}", "grid": list(grid)}
             rows.append(about | {"images": int(own.sum()), "r": mean, "r_low": low, "r_high": high})
     return rows
 
@@ -70,20 +71,20 @@ def occlusion_maps(
             cell = np.zeros((side, side), bool)
             cell[edges[0][y] : edges[0][y + 1], edges[1][x] : edges[1][x + 1]] = True
             cells.append(cell)
-    for cell, missing in enumerate(cells):
+    for number, missing in enumerate(cells):
         filled = _Filled(imputer, probed.pictures[chosen], missing)
         for place, image in enumerate(chosen):
-            changes.add((cell,), int(image), partial(filled.image, place))
+            changes.add((number,), int(image), partial(filled.image, place))
     changes.run(probed, "occlusion", piece)
     out = np.zeros((len(chosen), len(cells)))
-    for cell in range(len(cells)):
-        images, logits = changes.found[cell,]
-        out[:, cell] = losses(probed.whole[images], logits, probed.labels[images])[1]
+    for number in range(len(cells)):
+        images, logits = changes.found[number,]
+        out[:, number] = losses(probed.whole[images], logits, probed.labels[images])[1]
     return out.reshape(len(chosen), *grid)
 
 
 class _Filled:
-    """All images with one cell imputed, solved at once for the first that is asked for, and dropped with the last."""
+    """All images with one cell imputed, solved at once when the first is needed, and dropped with the last."""
 
     def __init__(self, imputer: LinearImputer, pictures: np.ndarray, missing: np.ndarray) -> None:
         self._imputer, self._pictures, self._missing = imputer, pictures, missing

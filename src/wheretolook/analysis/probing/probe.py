@@ -1,4 +1,4 @@
-"""What only running the network can tell: faithfulness and sanity of its maps."""
+"""All tests of a model that run the network."""
 
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,9 @@ from wheretolook.runtime.resumable import Piece, kept_pieces
 # What dvc.yaml lists for the stage: an edit elsewhere does not discard its unfinished work.
 CODE = (
     *("analysis", "base", "cams", "dataset", "layers", "mapstore", "networks"),
-    *("params/score.py", "runtime", "terminal"),
+    *("params/score.py", "results", "runtime", "terminal"),
 )
-CHANGED = ("necessity", "sufficiency", "look_alikes", "global_cues", "witness")
+CHANGED = ("necessity", "sufficiency", "look_alikes", "global_cues", "occlusion")
 
 
 def probe_model(
@@ -43,7 +43,7 @@ def probe_model(
     """Load a model once and test it and its maps: the keys of `docs/results.md` that take running the network.
 
     Those are `faithfulness`, `curves` and `sanity`, and `necessity`, `sufficiency`, `look_alikes`, `global_cues` and
-    `witness`, which are measured over the images of `faithfulness`.
+    `occlusion`, which are measured over the images of `faithfulness`.
 
     Args:
         model: the model file.
@@ -60,14 +60,14 @@ def probe_model(
     Raises:
         InputError: maps or model don't belong to the data, no such device, or an interruption.
     """
-    asked = {
+    requested = {
         "faithfulness": faithfulness_images > 0,
         "curves": faithfulness_images > 0 and curve_steps > 0,
         "sanity": sanity_draws > 0,
         **dict.fromkeys(CHANGED, faithfulness_images > 0),
     }
-    found: dict[str, Any] = dict.fromkeys(asked)
-    if not any(asked.values()):
+    found: dict[str, Any] = dict.fromkeys(requested)
+    if not any(requested.values()):
         return found
     check_data(maps, prepared)
     arguments = [faithfulness_images, curve_steps, sanity_draws, resamples, seed]
@@ -77,12 +77,12 @@ def probe_model(
     with deterministic(), kept_pieces(cache, model.stem, depends_on, chosen, CODE) as piece:
         network, card = load_model(model, chosen)
         model_and_maps = network, card, maps, prepared
-        if asked["faithfulness"]:
+        if requested["faithfulness"]:
             found["faithfulness"] = model_faithfulness(*model_and_maps, faithfulness_images, resamples, seed, piece)
             found |= changed(network, card, maps, prepared, faithfulness_images, resamples, seed, piece)
-        if asked["curves"]:
+        if requested["curves"]:
             found["curves"] = model_curves(*model_and_maps, faithfulness_images, curve_steps, seed, piece)
-        if asked["sanity"]:
+        if requested["sanity"]:
             found["sanity"] = model_sanity(*model_and_maps, sanity_draws, seed, piece)
     return found
 
@@ -104,5 +104,5 @@ def changed(
     own = resamples, seed, piece
     return model_necessity(probed, maps, prepared.labels, *own) | {
         "global_cues": model_cues(probed, *own),
-        "witness": model_occlusion(probed, maps, prepared.labels, *own),
+        "occlusion": model_occlusion(probed, maps, prepared.labels, *own),
     }

@@ -1,4 +1,4 @@
-"""A network whose weights are randomised from the top layer down: runs the network."""
+"""A network whose weights are randomised from the top layer down. Runs the network."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ class Cascade:
     Args:
         network: trained, in evaluation mode; left as it is.
         card: of the model.
-        training: (n, 3, S, S) inputs from which normalisation statistics are estimated anew; may be empty.
+        training: (n, 3, S, S) inputs from which normalisation statistics are estimated again; may be empty.
 
     Attributes:
         network: the copy.

@@ -5,6 +5,7 @@ Adebayo et al. 2018, arXiv:1810.03292. A map that stays alike shows the image or
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from wheretolook.analysis.explained import contrast, contrast_with_mean, open_ta
 from wheretolook.analysis.grid import average_ranks, standardise
 from wheretolook.analysis.probing.faithfulness import choose_images
 from wheretolook.analysis.probing.random_networks import Cascade
-from wheretolook.analysis.statistics.bootstrap import FEWEST_DRAWS, LEVEL
+from wheretolook.analysis.statistics.group_sizes import LEVEL
 from wheretolook.cams.compute import compute_batched
 from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.method_registry import METHODS
@@ -25,6 +26,7 @@ from wheretolook.mapstore.store import Maps, stores_every_class
 from wheretolook.networks.card import Card
 from wheretolook.networks.inputs import model_input
 from wheretolook.networks.layered import Network
+from wheretolook.results.thresholds import FEWEST_DRAWS
 from wheretolook.runtime.resumable import Piece, compute_unsaved
 
 # Likeness beyond that of another image's map: a map passes where it is surely less, and fails where it is surely more.
@@ -101,7 +103,7 @@ def sanity_result(found: Mapping[str, list[float]], same: np.ndarray, baseline: 
         As `docs/results.md` lays out.
     """
     images = np.isfinite(same).all(axis=0) & np.isfinite(baseline).all(axis=0)
-    excess: tuple[float | None, ...] = (None, None, None)
+    excess: tuple[float | None, float | None, float | None] = (None, None, None)
     if images.any():
         excess = crossed_interval((same - baseline)[:, images])
     return {
@@ -114,7 +116,7 @@ def sanity_result(found: Mapping[str, list[float]], same: np.ndarray, baseline: 
         "baseline": float(baseline[:, images].mean()) if images.any() else None,
         **dict(zip(("excess", "excess_low", "excess_high"), excess, strict=True)),
         "margin": MARGIN,
-        "verdict": verdict(*excess[1:], len(same)),
+        "verdict": verdict(excess[1], excess[2], len(same)),
     }
 
 
@@ -126,7 +128,7 @@ def verdict(low: float | None, high: float | None, draws: int) -> str:
 
 
 IMAGES, ESTIMATED_ON = 12, 32
-# A method that runs the network once for each channel is asked of these few alone, and of wholly random networks.
+# A method that runs the network once for each channel has these few images, and wholly random networks alone.
 IMAGES_OF_SLOW = 4
 Pair = tuple[str, str]
 
@@ -168,7 +170,7 @@ def cascade(
     pairs: list[Pair],
     rows: np.ndarray,
     draws: int,
-    told: str,
+    title: str,
     piece: Piece = compute_unsaved,
     last_step: bool = False,
 ) -> dict[Pair, tuple[dict[str, list[float]], np.ndarray, np.ndarray]]:
@@ -182,7 +184,7 @@ def cascade(
         pairs: methods and layers; none: nothing is run.
         rows: (n,) int64, images to take maps of.
         draws: random networks.
-        told: what the progress bar is called, and the pieces.
+        title: of the progress bar, and of the resumable pieces.
         piece: keeps what is done, network by network.
         last_step: only the last step, wholly random networks.
 
@@ -215,8 +217,8 @@ def cascade(
         last = [[np.where(np.isfinite(each), each, -1).tolist() for each in both] for both in compared]
         return {"steps": alike, "last": last}
 
-    numbers = tqdm(range(draws), desc=told, unit="network", disable=None)
-    found = [piece(f"{told} {draw}", lambda draw=draw: one(draw)) for draw in numbers]
+    numbers = tqdm(range(draws), desc=title, unit="network", disable=None)
+    found = [piece(f"{title} {draw}", partial(one, draw)) for draw in numbers]
     last = np.array([each["last"] for each in found])  # (D, pairs, 2, n)
     last = np.where(last < 0, np.nan, last)
     return {

@@ -1,4 +1,4 @@
-"""What the statements about one class are made from: figures of each image and model, pooled into estimates."""
+"""Findings of one class that statements are made from, and their pooling into estimates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,12 +26,14 @@ class Interventions:
         sufficiency: all but a region infilled.
         look_alikes: the region against its best look-alike place in images of another class.
         cues: properties of the whole image changed.
+        occlusion: correlation of occlusion maps with the primary maps, at most one row.
     """
 
     necessity: Sequence[Row] = ()
     sufficiency: Sequence[Row] = ()
     look_alikes: Sequence[Row] = ()
     cues: Sequence[Row] = ()
+    occlusion: Sequence[Row] = ()
 
 
 @dataclass(frozen=True)
@@ -143,3 +145,10 @@ def pooled_rows(rows: Mapping[str, Row | None], key: str) -> Estimate | None:
     ):
         return None
     return Estimate(*(float(np.mean([row[f"{key}{end}"] for row in rows.values()])) for end in ("", "_low", "_high")))  # type: ignore[index]
+
+
+def images_of_all(own: Mapping[str, OnRegion], models: Sequence[str]) -> np.ndarray:
+    """Images that count in all of the models, (n,) bool; none where a model is missing."""
+    if any(name not in own for name in models):
+        return np.zeros(1, dtype=bool)
+    return np.all([own[name].counts for name in models], axis=0)

@@ -1,6 +1,6 @@
-"""Models that are one training twice: the same file, the same weights saved again or moved a little, or one seed.
+"""Models that repeat one training (twins), and statements about networks trained by one recipe.
 
-A second copy of a network agrees with the first whatever it looks at, so that it is no evidence. Models of one seed and
+A second copy of a network agrees with the first whatever it looks at, so it is no evidence. Models of one seed and
 architecture share first weights, and the order and augmentation of the images: last-k and every-k of one seed have
 weights that correlate by 0.98 after training. Each training counts once.
 """
@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from wheretolook.analysis.statements.pooled import Findings
-from wheretolook.analysis.statements.rules import LOCATED_ODDS, NECESSARY_FLIPS, Condition, Estimate, judge
-from wheretolook.analysis.statements.statement import Kind, Reason, Scope, Statement, Twin, Verdict
+from wheretolook.analysis.statements.rules import Condition, Estimate, judge
 from wheretolook.analysis.statistics.permutation import mean_over_seeds, pairs_over_seeds
+from wheretolook.results.statement import Kind, Reason, Scope, Statement, Twin, Verdict
+from wheretolook.results.thresholds import LOCATED_ODDS, NECESSARY_FLIPS
 
 # Honest seeds have residual logits that correlate by up to 0.99 on easy data; a copy moved by 1e-7, by 1 - 1e-10.
 EQUAL = 0.9999

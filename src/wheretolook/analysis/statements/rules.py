@@ -1,7 +1,4 @@
-"""Thresholds of the statements, and the arithmetic that turns estimates into verdicts.
-
-Each threshold is a choice, made before any data: docs/method.md gives the reason for each.
-"""
+"""Arithmetic that turns estimates and thresholds into verdicts, and adjusts them for their number."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,17 +8,9 @@ import numpy as np
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from wheretolook.analysis.statements.statement import Figure, Reason, Statement, Verdict
-from wheretolook.analysis.statistics.bootstrap import NORMAL
-
-LOCATED_ODDS = 2.0  # odds of energy inside a region, over the odds of its area
-LOCATED_AUROC = 0.6  # of pixels inside a region against those outside, by the height of the map
-NECESSARY_FLIPS = 0.1  # share of predictions that change when a region is infilled, beyond control places
-SUFFICIENT_KEPT = 0.5  # share of predictions kept when all but a region is infilled; where no control place exists
-CUE_FLIPS = 0.5  # share of predictions that change with a property of the whole image, beyond a harmless change
-INFILLS = 2  # families of infills that must agree
-ALPHA = 0.05  # of all confirmatory statements together
-POWER = 0.8  # of the minimum detectable effect
+from wheretolook.analysis.statistics.group_sizes import NORMAL
+from wheretolook.results.statement import Figure, Reason, Statement, Verdict
+from wheretolook.results.thresholds import ALPHA, POWER
 
 
 @dataclass(frozen=True)
@@ -66,7 +55,7 @@ class Condition:
         figure: as it is shown, where that differs from the estimate (an odds ratio for a difference of shares).
         worst: the class or model that it is of, if it was chosen as the worst.
         shows_not: whether an upper bound below the threshold shows that the statement does not hold.
-        p: one-sided p-value of a test that stands for the estimate's own, such as one adjusted for many places.
+        p: one-sided p-value of a test that replaces the estimate's own, such as one adjusted for many places.
     """
 
     estimate: Estimate
@@ -92,7 +81,7 @@ def judge(statement: Statement, conditions: Sequence[Condition], images: int) ->
     """The statement with its verdict before adjustment.
 
     It is supported where every condition holds (an intersection-union test: the largest p counts), shown not to hold
-    where one of them is shown to fail, and cannot be told otherwise. A bound is an end of a 95 % interval.
+    where one of them is shown to fail, and undecided otherwise. A bound is an end of a 95 % interval.
 
     Args:
         statement: with its kind, class and models.
@@ -154,3 +143,8 @@ def adjusted(statements: Sequence[Statement]) -> list[Statement]:
         if largest > ALPHA:
             out[i] = replace(out[i], verdict=Verdict.CANNOT_TELL, reason=Reason.ADJUSTED)
     return out
+
+
+def left_open(statement: Statement, reason: Reason, worst: str = "") -> Statement:
+    """The same, without a verdict."""
+    return replace(statement, verdict=Verdict.CANNOT_TELL, reason=reason, worst=worst, p=None)

@@ -1,4 +1,4 @@
-"""How much is enough to say something: the smallest numbers that rules, intervals and nulls take."""
+"""Groups of images, and bootstrap intervals of means that resample them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,12 +9,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.stats import t as student
 
-FEWEST_IMAGES = 20  # that a statement, a row of agreement or an interval takes
-FEWEST_GROUPS = 10  # below, no bootstrap of groups says anything about their spread
-FEWEST_SEEDS = 6  # of one recipe, for a sentence about all networks trained so
-FEWEST_DRAWS = 10  # random networks; the largest figure of fewer says little
-FEWEST_RELABELLINGS = 200  # different ones, below which no p-value is given
-TWICE = 2.0  # what chance has, before a region is said to be looked at
+from wheretolook.analysis.statistics.group_sizes import LEVEL, effective_number, group_sums, wilson_interval
+from wheretolook.results.thresholds import FEWEST_GROUPS
 
 
 def group_codes(names: np.ndarray, files: np.ndarray | None = None, copies: Sequence[Sequence[int]] = ()) -> np.ndarray:
@@ -36,7 +32,7 @@ def group_codes(names: np.ndarray, files: np.ndarray | None = None, copies: Sequ
     if files is not None and len(names):
         first = np.unique(np.asarray(files, dtype=str), return_index=True, return_inverse=True)
         original = first[1][first[2]]
-        links += [(int(original[row]), row) for row in np.flatnonzero(original != np.arange(len(names)))]
+        links += [(int(original[row]), int(row)) for row in np.flatnonzero(original != np.arange(len(names)))]
     if not links:
         return codes
     compact = np.unique(codes, return_inverse=True)[1]
@@ -50,8 +46,6 @@ def has_groups(names: np.ndarray) -> bool:
     return bool((np.asarray(names, dtype=str) != "").any())
 
 
-LEVEL = 0.95  # of every interval
-NORMAL = 1.959963984540054  # its quantile of the normal distribution
 ROUNDING = 1e-6  # a spread below this share of the figures is that of float32
 CHUNK = 2**22  # elements of a block of resampling weights
 
@@ -140,35 +134,6 @@ def mean_intervals(
     )
 
 
-def effective_number(sizes: np.ndarray) -> np.ndarray:
-    """Effective number of groups of unequal sizes (Kish 1965): the square of the sum over the sum of squares.
-
-    One patient with 60 of 88 images leaves 2.1 groups of 29.
-
-    Args:
-        sizes: (G, F) images of each group, or (G,).
-
-    Returns:
-        (F,) float64, or a number; G where all sizes are equal, 0 without images.
-    """
-    sizes = np.asarray(sizes, dtype=np.float64)
-    squares = (sizes**2).sum(axis=0)
-    return sizes.sum(axis=0) ** 2 / np.where(squares > 0, squares, 1)
-
-
-def wilson_interval(share: float, trials: float) -> tuple[float, float]:
-    """Wilson's score interval of a share, 95 % (Wilson 1927): never empty, also for 0 and 1.
-
-    Args:
-        share: 0 to 1. Of other figures from 0 to 1 the interval is too wide, as a share spreads most for its mean.
-        trials: their number, or an effective number.
-    """
-    z2 = NORMAL**2
-    centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
-    half = NORMAL / (1 + z2 / trials) * np.sqrt(share * (1 - share) / trials + z2 / (4 * trials**2))
-    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
-
-
 def _sparse_ends(
     values: np.ndarray, codes: np.ndarray, trials: float, floor: float, ceiling: float
 ) -> tuple[float, float] | None:
@@ -184,17 +149,6 @@ def _sparse_ends(
     more = np.clip((values - usual) / above, 0, 1).mean() if above > 0 else 0.0
     (less_low, less_high), (more_low, more_high) = (wilson_interval(float(part), trials) for part in (less, more))
     return usual - less_high * below + more_low * above, usual + more_high * above - less_low * below
-
-
-def group_sums(values: np.ndarray, codes: np.ndarray, count: int) -> np.ndarray:
-    """Sum of the rows of each group: (n, F) and group codes 0..count-1 (n,) to (count, F) float64."""
-    if count == len(codes):  # no groups: each image is its own
-        sums = np.empty(values.shape)
-        sums[codes] = values
-        return sums
-    sums = np.zeros((count, values.shape[1]))
-    np.add.at(sums, codes, values)
-    return sums
 
 
 def resampling_weights(count: int, draws: int, generator: np.random.Generator) -> np.ndarray:

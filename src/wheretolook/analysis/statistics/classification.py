@@ -1,10 +1,11 @@
-"""Recall of each class and balanced accuracy, with intervals whose unit is the group."""
+"""Classification scores: recall and balanced accuracy with intervals by group, calibration, log loss."""
 
 from typing import Any
 
 import numpy as np
 
-from wheretolook.analysis.statistics.bootstrap import FEWEST_GROUPS, effective_number, group_sums, wilson_interval
+from wheretolook.analysis.statistics.group_sizes import effective_number, group_sums, wilson_interval
+from wheretolook.results.thresholds import FEWEST_GROUPS
 
 
 def effective_groups(labels: np.ndarray, groups: np.ndarray) -> dict[int, float]:

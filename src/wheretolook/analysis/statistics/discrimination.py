@@ -1,4 +1,4 @@
-"""Whether a network recognises a class: its own recall, and how well it tells the class from each other one."""
+"""Whether a network recognises a class: its recall, and its AUROC against each other class."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from wheretolook.analysis.statistics.bootstrap import wilson_interval
 from wheretolook.analysis.statistics.classification import effective_groups, recall_interval
+from wheretolook.analysis.statistics.group_sizes import wilson_interval
 
-NEAREST = 10  # other classes that are compared where there are very many: those that the logits tell apart least
+NEAREST = 10  # other classes that are compared where there are very many: those that the logits separate least
 EVERY = 50  # classes up to which all others are compared
 
 Interval = tuple[float, float, float]  # estimate, and both ends
@@ -77,5 +77,5 @@ def _others(logits: np.ndarray, labels: np.ndarray, k: int, classes: list[int]) 
         return others
     means = np.stack([logits[labels == j].mean(axis=0) for j in others])
     own = logits[labels == k].mean(axis=0)
-    apart = (own[k] - own[others]) - (means[:, k] - means[np.arange(len(others)), others])
-    return [others[i] for i in np.argsort(apart, kind="stable")[:NEAREST]]
+    separation = (own[k] - own[others]) - (means[:, k] - means[np.arange(len(others)), others])
+    return [others[i] for i in np.argsort(separation, kind="stable")[:NEAREST]]

@@ -1,7 +1,7 @@
-"""Labels permuted as the design allows: images of one patient are not exchangeable with another's.
+"""Permutation tests of differences by place, consensus of models, and intervals over seeds.
 
-Within a group that holds several classes the labels of its images are permuted; groups that hold one class only
-exchange their labels as wholes. Without groups each image is a group by itself: the ordinary permutation.
+Images of one patient are not exchangeable with another's. Within a group that has several classes the labels of its
+images are permuted; groups of one class exchange their labels as wholes. Without groups each image is a group.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,8 @@ from math import lgamma
 import numpy as np
 from scipy.stats import t as student
 
-from wheretolook.analysis.statistics.bootstrap import FEWEST_RELABELLINGS, group_sums
+from wheretolook.analysis.statistics.group_sizes import group_sums
+from wheretolook.results.thresholds import FEWEST_RELABELLINGS
 
 
 @dataclass(frozen=True)

@@ -5,33 +5,82 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from wheretolook.results.schema import STRICT
+
 
 class Verdict(StrEnum):
-    """What the data say about a statement."""
+    """What the data say about a statement.
+
+    Attributes:
+        supported: every condition's lower bound is above its threshold.
+        shown_not: some condition's upper bound is below its threshold: the opposite is supported.
+        cannot_tell: neither.
+    """
 
     SUPPORTED = "supported"
-    SHOWN_NOT = "shown_not"  # the opposite is supported, by a bound on the other side
+    SHOWN_NOT = "shown_not"
     CANNOT_TELL = "cannot_tell"
 
 
 class Kind(StrEnum):
-    """What a statement says of the networks."""
+    """What a statement says of the networks.
 
-    AGREEMENT = "agreement"  # they look at the same places of an image
-    PLACE = "place"  # they look at a region, and need it
-    DIFFERENCE = "difference"  # they tell two classes apart by a region
-    GLOBAL_CUE = "global_cue"  # they decide by a property of the whole image
+    Attributes:
+        agreement: they look at the same places of an image.
+        place: they look at a region, and need it.
+        difference: they distinguish two classes by a region.
+        global_cue: they decide by a property of the whole image.
+    """
+
+    AGREEMENT = "agreement"
+    PLACE = "place"
+    DIFFERENCE = "difference"
+    GLOBAL_CUE = "global_cue"
 
 
 class Scope(StrEnum):
-    """Of which networks a statement speaks."""
+    """Which networks a statement is about.
 
-    MODELS = "models"  # these models
-    RECIPE = "recipe"  # networks trained by one recipe, of which these are a sample
+    Attributes:
+        models: these models.
+        recipe: networks trained by one recipe, of which these are a sample of six seeds or more.
+    """
+
+    MODELS = "models"
+    RECIPE = "recipe"
 
 
 class Reason(StrEnum):
-    """Which condition decided; `report.statement_words` has the words."""
+    """The condition that decided.
+
+    Attributes:
+        all_met: every condition is met.
+        one_model: fewer than two independent models.
+        trained_on: the models were trained on these images.
+        no_maps: a model has no primary maps.
+        few_images: too few images, or too few effective groups.
+        not_recognised: a model does not recognise the class above chance.
+        baseline_missing: agreement was not compared with some baseline.
+        below_margin: agreement does not exceed a baseline by the margin.
+        models_differ: one model is shown to differ from the others.
+        families_disagree: occlusion, a method of another family, contradicts the maps.
+        not_located: the maps do not lie on the region.
+        measures_disagree: energy and AUROC of the maps contradict each other.
+        unreachable: no map on this grid could reach the threshold.
+        necessity_missing: whether the predictions need the region was not measured.
+        infills_disagree: the two infills contradict each other.
+        not_needed: the predictions stay when the region is infilled.
+        not_different: no difference of the classes was shown there.
+        not_concentrated: the region holds no more of the difference than its area explains.
+        no_test: the classes could not be compared by place.
+        look_alikes_missing: the region was not compared with look-alike places of the other classes.
+        look_alikes: look-alike places of another class count as much.
+        place_not_supported: that the models look at the region and need it is not supported.
+        no_cue: most predictions stay when the property is changed.
+        imprecise: the interval includes the threshold.
+        adjusted: not significant once adjusted for the number of statements.
+        seeds: varies too much from seed to seed.
+    """
 
     ALL_MET = "all_met"
     ONE_MODEL = "one_model"
@@ -42,7 +91,9 @@ class Reason(StrEnum):
     BASELINE_MISSING = "baseline_missing"
     BELOW_MARGIN = "below_margin"
     MODELS_DIFFER = "models_differ"
+    FAMILIES_DISAGREE = "families_disagree"
     NOT_LOCATED = "not_located"
+    MEASURES_DISAGREE = "measures_disagree"
     UNREACHABLE = "unreachable"
     NECESSITY_MISSING = "necessity_missing"
     INFILLS_DISAGREE = "infills_disagree"
@@ -71,6 +122,7 @@ class Figure:
         of: what it belongs to beside the class: a model, two models, another class, an infill; empty for none.
     """
 
+    __pydantic_config__ = STRICT
     name: str
     value: float | None
     low: float | None = None
@@ -86,7 +138,7 @@ class Statement:
     Attributes:
         kind: what it says.
         class_name: about which class.
-        verdict: supported, shown not to hold, or cannot be told.
+        verdict: supported, shown not to hold, or undecided.
         reason: which condition decided.
         models: names of the models, each training once.
         images: images of the class.
@@ -103,6 +155,7 @@ class Statement:
         images_needed: images of the class that would tell, if the estimate is the truth; None where more do not help.
     """
 
+    __pydantic_config__ = STRICT
     kind: Kind
     class_name: str
     verdict: Verdict
@@ -141,10 +194,14 @@ class Twin:
     """A model that is the same training as another before it, and is not counted again.
 
     Attributes:
-        model: its name; `of` the other's.
-        how: "same file", "same weights" or "same seed".
+        model: its name.
+        of: name of the other model.
+        how: "same file", "same weights" (logits and maps correlate by 0.9999 or more) or "same seed" (of one
+            architecture).
         figures: correlations that show it, by name.
     """
+
+    __pydantic_config__ = STRICT
 
     model: str
     of: str

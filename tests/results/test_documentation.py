@@ -1,0 +1,16 @@
+"""docs/results.md has a table of every class of the results, and each is up to date."""
+
+from pathlib import Path
+
+from wheretolook.results.documentation import DOCUMENTED, tables_in, with_tables
+
+PAGE = Path(__file__).parents[2] / "docs/results.md"
+
+
+def test_tables_are_those_of_the_classes() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert with_tables(text) == text, "run: python -m wheretolook.results.documentation docs/results.md"
+
+
+def test_every_class_has_its_table() -> None:
+    assert sorted(tables_in(PAGE.read_text(encoding="utf-8"))) == sorted(kind.__name__ for kind in DOCUMENTED)
