@@ -1,4 +1,4 @@
-"""Checkpoints as people have them: nesting, prefixes, precision, extras. Each loads, or is refused with the remedy."""
+"""Checkpoints as people have them: nesting, prefixes, precision, extras. Each loads, or is refused with a hint."""
 
 import argparse
 import builtins
@@ -151,14 +151,14 @@ def test_half_precision_is_widened(layout: str, tmp_path: Path) -> None:
     assert torch.allclose(logits(tmp_path), run(small_network()), atol=1e-1)
 
 
-class _Asks:
-    """A pickle of it asks for a function, and would call it."""
+class _Calls:
+    """Its pickle calls a function when it is loaded."""
 
     def __init__(self, function: Callable, *arguments: object) -> None:
-        self.asked = function, arguments
+        self.call = function, arguments
 
     def __reduce__(self) -> tuple:
-        return self.asked
+        return self.call
 
 
 def one_output(state: State) -> State:
@@ -174,23 +174,23 @@ def gone(state: State, name: str) -> State:
 
 
 REFUSED: dict[str, tuple[Callable[[State], Any], str, str]] = {
-    "eval": (lambda s: {"state_dict": s, "x": _Asks(builtins.eval, "1")}, "asks for eval", "Nothing was run"),
-    "system": (lambda s: {"state_dict": s, "x": _Asks(os.system, "true")}, "asks for posix.system", "Nothing was run"),
+    "eval": (lambda s: {"state_dict": s, "x": _Calls(builtins.eval, "1")}, "(eval)", "Nothing was run"),
+    "system": (lambda s: {"state_dict": s, "x": _Calls(os.system, "true")}, "(posix.system)", "Nothing was run"),
     "a network": (lambda s: small_network(), "LookNet", "torch.save(model.state_dict()"),
     "a network under a key": (lambda s: {"model": small_network()}, 'LookNet under "model"', "torch.save(model.state"),
     "student and teacher": (lambda s: {"student": s, "teacher": s}, "student, teacher", "key: student"),
     "a list of two": (lambda s: [s, s], "under 0, 1", "key: 0"),
-    "a wide head": (wide_head, "one of 7", "Name the classes of all its outputs"),
+    "a wide head": (wide_head, "7 outputs", "List the classes of all outputs"),
     "grey images": (
         lambda s: s | {"blocks.block1.0.weight": s["blocks.block1.0.weight"][:, :1]},
         "one for 1",
         "repeat(1, 3, 1, 1) / 3",
     ),
-    "no bias": (lambda s: gone(s, "blocks.block2.1.bias"), "missing: blocks.block2.1.bias", "Give the arch"),
+    "no bias": (lambda s: gone(s, "blocks.block2.1.bias"), "missing: blocks.block2.1.bias", "Set the arch"),
     "one layer more": (
         lambda s: s | {"blocks.block2.4.weight": torch.ones(1)},
         "unexpected: blocks.block2.4",
-        "Give the arch",
+        "Set the arch",
     ),
     "NaN": (lambda s: s | {HEAD + "bias": torch.tensor([0.0, float("nan")])}, f"NaN or infinity in {HEAD}bias", "Ask"),
     "no weights": (lambda s: {"epoch": 1, "best": 0.5}, "'epoch', 'best'", "torch.save(model.state_dict()"),
@@ -206,9 +206,9 @@ def test_what_does_not_load_is_refused_with_what_to_do(layout: str, tmp_path: Pa
     assert not (tmp_path / "m.safetensors").exists()
 
 
-def test_a_pickle_of_a_newer_protocol_is_read_for_what_it_asks(tmp_path: Path) -> None:
+def test_the_globals_of_a_pickle_of_a_newer_protocol_are_found(tmp_path: Path) -> None:
     path = tmp_path / "foreign.pt"
-    for value, found in ((_Asks(builtins.eval, "1"), "asks for eval"), (Settings(), "Settings")):
+    for value, found in ((_Calls(builtins.eval, "1"), "(eval)"), (Settings(), "Settings")):
         path.write_bytes(pickle.dumps(value, protocol=4))
         with pytest.raises(InputError) as refused:
             convert_state(path, "drive.x", tmp_path / "m.safetensors", DESCRIPTION)
@@ -239,12 +239,12 @@ def test_of_several_state_dicts_the_choice_is_reported_and_a_key_decides(tmp_pat
     assert "model, model_ema.module" in refused.value.found
 
 
-def test_what_was_taken_off_and_left_over_is_reported(tmp_path: Path) -> None:
+def test_a_removed_prefix_and_ignored_tensors_are_reported(tmp_path: Path) -> None:
     state = {"state_dict": put("model.")(foreign_state()) | {"criterion.weight": torch.ones(2)}}
     assert convert(tmp_path, state) == [
         'weights under "state_dict"',
-        'prefix "model." taken off',
-        "passed over: criterion.weight",
+        'prefix "model." removed',
+        "ignored: criterion.weight",
     ]
 
 
@@ -255,7 +255,7 @@ def test_a_mismatch_names_the_architecture_whose_shapes_these_are(tmp_path: Path
     state = models.squeezenet1_1(num_classes=3).state_dict()
     with pytest.raises(InputError) as refused:
         convert(tmp_path, put("module.")(state), architecture="squeezenet1_0", arguments={})
-    assert "squeezenet1_1" in refused.value.hint and "of another shape" in refused.value.found
+    assert "squeezenet1_1" in refused.value.hint and "shape or dtype" in refused.value.found
     convert(tmp_path, state, architecture="squeezenet1_1", arguments={}, class_names=["a", "b", "c"])
 
 

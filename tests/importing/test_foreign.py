@@ -24,7 +24,7 @@ def test_an_entry_describes_a_foreign_file() -> None:
 
 def test_looknets_arguments_are_those_that_it_is_built_with() -> None:
     with pytest.raises(
-        InputError, match=r"looknet: expected the arguments width and depth.* `arguments: width=16,depth=4`"
+        InputError, match=r"looknet: expected positive integers width and depth.* `arguments: width=16,depth=4`"
     ):
         describe("drive.x", "looknet", "width=16", ("a,b",), 112, "", "")
 
@@ -35,7 +35,7 @@ def test_an_input_size_beyond_what_images_are_made_is_refused() -> None:
 
 
 def test_class_names_with_control_characters_are_refused_before_a_file_is_written() -> None:
-    with pytest.raises(InputError, match=r"drive\.x: classes: .* control and invisible characters, found 'a\\x1b'"):
+    with pytest.raises(InputError, match=r"drive\.x: classes: .* control or invisible characters, found 'a\\x1b'"):
         describe("drive.x", "resnet18", "", ["a\x1b", "b"], 112, "", "")
 
 
@@ -45,7 +45,7 @@ def test_an_entry_without_any_of_it_describes_nothing() -> None:
 
 
 def test_half_a_description_names_what_is_missing() -> None:
-    with pytest.raises(InputError, match=r"drive\.x: expected .* classes, input_size is missing"):
+    with pytest.raises(InputError, match=r"drive\.x: expected .* found no classes, input_size"):
         describe("drive.x", "resnet18", "", (), None, "", "")
 
 
@@ -55,13 +55,13 @@ def test_arguments_are_numbers_truths_or_text() -> None:
 
 @pytest.mark.parametrize("text", ["width", "width=1,width=2", "2=1", "a b=1"])
 def test_arguments_that_cannot_be_read_are_refused(text: str) -> None:
-    with pytest.raises(InputError, match="like width=16,depth=4"):
+    with pytest.raises(InputError, match="such as width=16,depth=4"):
         parse_arguments(text)
 
 
 @pytest.mark.parametrize("given", [(), ("",), ("one",), ("a,a",), (",",), ("a", "a"), ("a", " ")])
 def test_fewer_than_two_classes_or_one_twice_are_refused(given: tuple[str, ...]) -> None:
-    with pytest.raises(InputError, match="like infected,uninfected"):
+    with pytest.raises(InputError, match="such as infected,uninfected"):
         parse_classes(given)
 
 

@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 
 from tests.networks.made_models import foreign_state, small_network, write_model
 from wheretolook.base.errors import InputError
-from wheretolook.importing.foreign_state import convert_state, find_state, read_foreign
+from wheretolook.importing.foreign_file import read_foreign
+from wheretolook.importing.foreign_state import convert_state, find_state
 from wheretolook.networks.checkpoint import load_model
 
 LOOKNET = {
@@ -96,7 +97,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(place: str, ne
     evil = _RunsCode(tmp_path / "ran")
     value = evil if place == "whole" else {"state_dict": foreign_state(), "extra": evil}
     torch.save(value, tmp_path / "evil.pth", _use_new_zipfile_serialization=new_format)
-    with pytest.raises(InputError, match=r"asks for posix\.system\)\. Nothing was run"):
+    with pytest.raises(InputError, match=r"run code when loaded \(posix\.system\)\. Nothing was run"):
         converted(tmp_path / "evil.pth")
     assert not (tmp_path / "ran").exists()
     # The careless way does run it: the test can fail.
@@ -130,23 +131,24 @@ DAMAGED = {
     "empty": (lambda _: b"", "another format"),
     "a page": (lambda _: b"<!DOCTYPE html><html></html>", "another format"),
     "text": (lambda _: b"hello world", "another format"),
-    "cut short": (lambda whole: whole[: len(whole) // 2], "a damaged one"),
-    "a zip of something else": (lambda _: b"PK\x03\x04" + bytes(99), "a damaged one"),
-    "half a pickle": (lambda _: b"\x80\x02]", "a damaged one"),
+    "cut short": (lambda whole: whole[: len(whole) // 2], "a damaged file"),
+    "a zip of something else": (lambda _: b"PK\x03\x04" + bytes(99), "a damaged file"),
+    "half a pickle": (lambda _: b"\x80\x02]", "a damaged file"),
 }
 
 
 @pytest.mark.parametrize("case", DAMAGED)
-def test_what_is_no_pt_file_or_half_of_one_is_told(case: str, tmp_path: Path) -> None:
-    change, says = DAMAGED[case]
+def test_a_damaged_file_or_another_format_is_refused(case: str, tmp_path: Path) -> None:
+    change, found = DAMAGED[case]
     path = saved(tmp_path, foreign_state())
     path.write_bytes(change(path.read_bytes()))
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError) as refused:
         read_foreign(path, "x")
+    assert refused.value.subject == "x" and found in refused.value.found
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
-def test_a_torchscript_archive_is_told(tmp_path: Path) -> None:
+def test_a_torchscript_archive_is_refused_with_the_way_to_save_its_weights(tmp_path: Path) -> None:
     torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), str(tmp_path / "script.pt"))
     with pytest.raises(InputError, match=r"found a TorchScript archive.*torch\.jit\.load"):
         read_foreign(tmp_path / "script.pt", "x")

@@ -84,7 +84,7 @@ def test_another_format_is_refused(tmp_path: Path, content: bytes):
     path = tmp_path / "foreign.pt"
     path.write_bytes(content)
     with pytest.raises(
-        InputError, match=r"foreign\.pt: expected (a header of|metadata|.* in the card|a model .* PyTorch)"
+        InputError, match=r"foreign\.pt: expected (a header|a model .* PyTorch)"
     ):
         load_model(path, CPU)
 

@@ -1,4 +1,4 @@
-"""A state dict from elsewhere, and what has to be said of it before it can be one of our model files."""
+"""Foreign checkpoints: the description that params.yaml gives of one, and the conversion to a model file."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -14,25 +14,25 @@ from wheretolook.networks.architectures import parse_arguments
 from wheretolook.networks.card import LARGEST_INPUT
 from wheretolook.networks.looknet_arguments import LOOKNET, check_looknet_arguments
 
-# The keys of an entry that describe a foreign file.
+# Keys of an entry in params.yaml that describe a foreign file.
 DESCRIBED = ("architecture", "arguments", "classes", "input_size", "mean", "std", "fit", "key")
-# Of images in 0..1: what torchvision's own weights were trained with.
+# Normalisation of torchvision's pretrained weights, for images in 0..1.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a bare state dict doesn't say of itself.
+    """What a foreign state dict does not record itself.
 
     Attributes:
-        architecture: "looknet", or a torchvision name.
+        architecture: in a form that `architectures.parse_architecture` accepts.
         arguments: keyword arguments of the architecture.
         class_names: one for each logit, in the order of the network's outputs.
         input_size: side of the square input, pixels.
-        mean: of each channel, of values in 0..1.
-        std: of each channel, of values in 0..1.
-        fit: how its images became squares: "stretch", "pad" or "crop"; None where it isn't known.
-        key: keys that lead to the state dict in the checkpoint, with dots between them; empty: the usual ones.
+        mean: of each channel, for values in 0..1.
+        std: of each channel, for values in 0..1.
+        fit: how its training images were made square: "stretch", "pad" or "crop"; None if unknown.
+        key: keys of the state dict in the checkpoint, joined by dots; empty to look under the usual keys.
     """
 
     architecture: str
@@ -48,20 +48,20 @@ class Description:
 def convert_foreign(
     path: Path, subject: str, target: Path, description: Description, bounds: Bounds | None = None
 ) -> list[str]:
-    """Write a foreign state dict as a model file of this project.
+    """Convert a foreign state dict to a model file of this project.
 
     Args:
-        path: .pt, .pth (a state dict, or a checkpoint that holds one) or safetensors without a card.
-        subject: what a message calls the file.
-        target: the final file, written whole or not at all.
-        description: what the file doesn't say.
-        bounds: of the process that opens the file; by default by the file's size.
+        path: .pt or .pth (a state dict, or a checkpoint with one), or safetensors without a card.
+        subject: name of the file in messages.
+        target: the model file, written atomically.
+        description: what the file does not record.
+        bounds: limits of the process that opens the file; None for `bounds_for`.
 
     Returns:
-        What was decided on the way, each in a few words.
+        A line for each choice that was made.
 
     Raises:
-        InputError: it would run code, is no state dict, doesn't fit the architecture, or goes beyond the bounds.
+        InputError: the file would run code, has no state dict, does not match the architecture, or exceeds a limit.
     """
     with replacing(target) as scratch:
         return open_in_quarantine(
@@ -79,35 +79,40 @@ def parse_classes(given: Sequence[str]) -> tuple[str, ...]:
     """Class names, in the order of the network's outputs.
 
     Args:
-        given: one text like "infected,uninfected", or one for each name, whole: "tench, Tinca tinca" is a name.
+        given: one text such as "infected,uninfected", or one text per name, which may have commas: "tench, Tinca
+            tinca".
 
     Raises:
-        InputError: fewer than two, or one twice.
+        InputError: fewer than two names, or duplicates.
     """
     parts = _parts(given[0]) if len(given) == 1 else [name.strip() for name in given]
-    # In the form that names of the data have.
+    # NFC, like the class names of the data.
     names = tuple(unicodedata.normalize("NFC", name) for name in parts)
     if len(names) < 2 or len(set(names)) < len(names) or "" in names:
         found = given[0] if len(given) == 1 else list(given)
         raise InputError(
-            "classes", expected="two names or more, each once, like infected,uninfected", found=f"{found!r}"
+            "classes", expected="at least two unique names, such as infected,uninfected", found=f"{found!r}"
         )
     return names
 
 
 def parse_channels(name: str, text: str) -> tuple[float, float, float]:
-    """Three numbers written as "0.485,0.456,0.406".
+    """Parse three numbers such as "0.485,0.456,0.406".
+
+    Args:
+        name: "mean" or "std".
+        text: the numbers, separated by commas.
 
     Raises:
         InputError: not three numbers in 0..1, or a standard deviation of 0.
     """
     try:
-        numbers = tuple(float(part) for part in _parts(text))
+        numbers = [float(part) for part in _parts(text)]
     except ValueError:
-        numbers = ()
+        numbers = []
     if len(numbers) != 3 or not all((n > 0 or name == "mean") and 0 <= n <= 1 for n in numbers):
-        raise InputError(name, expected="three numbers in 0..1 (images are), like 0.485,0.456,0.406", found=f"{text!r}")
-    return numbers
+        raise InputError(name, "three numbers in 0..1, such as 0.485,0.456,0.406", f"{text!r}")
+    return numbers[0], numbers[1], numbers[2]
 
 
 def _parts(text: str) -> list[str]:
@@ -125,13 +130,17 @@ def describe(
     fit: str | None = None,
     key: str = "",
 ) -> Description | None:
-    """The description that an entry of params.yaml gives in text; None where it gives nothing of the kind.
+    """The description from the texts of an entry in params.yaml; None if all of them are empty.
 
-    `classes` is read by `parse_classes`, the others as one text each.
+    Args:
+        entry: name of the entry in messages, such as "drive.last-9".
+        architecture, arguments, mean, std, fit, key: as in `Description`, as text.
+        classes: for `parse_classes`.
+        input_size: side of the square input, pixels.
 
     Raises:
-        InputError: one part without the others that it needs, one that can't be read, an absurd input size, or arguments
-            that looknet is not built with.
+        InputError: a text cannot be parsed, architecture, classes or input_size is missing or invalid, or looknet does
+            not accept the arguments.
     """
     named = any(classes)
     if not any((architecture, arguments, named, input_size, mean, std, fit, key)):
@@ -141,14 +150,15 @@ def describe(
         missing = ", ".join(key for key, value in given.items() if not value)
         raise InputError(
             entry,
-            expected="architecture, classes and input_size together, as a foreign state dict needs them",
-            hint=f"{missing} is missing. A model file of this project needs none",
+            "architecture, classes and input_size for a foreign state dict",
+            f"no {missing}",
+            "A model file of this project needs none of them",
         )
-    if odd := [name for name in (parse_classes(classes) if named else ()) if not is_class_name(name)]:
+    if invalid := [name for name in (parse_classes(classes) if named else ()) if not is_class_name(name)]:
         raise InputError(
             f"{entry}: classes",
-            expected=f"names of at most {LONGEST_CLASS_NAME} bytes, without control and invisible characters",
-            found=ascii(odd[0])[:80],
+            expected=f"names of at most {LONGEST_CLASS_NAME} bytes without control or invisible characters",
+            found=ascii(invalid[0])[:80],
             hint="rename it",
         )
     if input_size > LARGEST_INPUT:
@@ -156,7 +166,7 @@ def describe(
             f"{entry}: input_size",
             expected=f"at most {LARGEST_INPUT} pixels",
             found=input_size,
-            hint="give the size that it was trained on",
+            hint="set the size that the network was trained with",
         )
     keywords = parse_arguments(arguments)
     if architecture == LOOKNET:

@@ -1,4 +1,4 @@
-"""From a file that came from outside to a model of ours: checked to the last byte, or refused."""
+"""Importing a model from outside: a checked copy of a model file, or the conversion of a foreign checkpoint."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wheretolook.base.display import redacted
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import replacing, sha256_of
 from wheretolook.downloads.drive import drive_link
@@ -24,20 +25,20 @@ def import_model(
     description: Description | None,
     say: Callable[[str], None] = lambda report: None,
 ) -> Card:
-    """Make a file from outside a model file.
+    """Import a file as a model file.
 
     Args:
         path: a model file of this project, or a foreign state dict.
-        origin: where it came from, which messages name in place of the path.
-        target: the final file, written whole or not at all. A model file of ours is copied to the byte.
-        description: what a foreign state dict doesn't say of itself; None for one of ours.
-        say: is given each decision that was made about a foreign file, in a few words.
+        origin: where the file came from; messages name it instead of the path.
+        target: the model file, written atomically. A model file of this project is copied unchanged.
+        description: what a foreign state dict does not record; None for a model file of this project.
+        say: called with a line for each choice about a foreign file.
 
     Returns:
         The card of the file at `target`.
 
     Raises:
-        InputError: no model, a hostile or damaged one, or a description that is missing or not wanted.
+        InputError: not a model, a harmful or damaged file, or a description that is missing or superfluous.
     """
     try:
         if not is_own(path):
@@ -45,8 +46,8 @@ def import_model(
         elif description is not None:
             raise InputError(
                 origin,
-                "a bare state dict, as an architecture is given",
-                "a model file that describes itself",
+                "a foreign state dict, since its entry describes one",
+                "a model file of this project, which has a card",
                 f"Remove {', '.join(DESCRIBED[:-1])} and {DESCRIBED[-1]} from its entry",
             )
         else:
@@ -54,7 +55,10 @@ def import_model(
             with replacing(target) as scratch:
                 shutil.copyfile(path, scratch)
     except InputError as error:
-        subject = error.subject.replace(str(path), origin)
+        if error.subject == redacted(origin):
+            raise
+        # The path is that of a cache, which says nothing to the user; other subjects are parts of the file.
+        subject = origin if error.subject == redacted(str(path)) else f"{origin}: {error.subject}"
         raise InputError(subject, error.expected, error.found, error.hint) from error
     return read_card(target)
 
@@ -66,8 +70,8 @@ def _convert(
         raise InputError(
             origin,
             "a model file of this project",
-            "one without a card",
-            "For a foreign state dict give architecture, classes and input_size (and arguments, mean, std), like "
+            "a file without a card",
+            "For a foreign state dict, set architecture, classes and input_size (and arguments, mean, std), as in "
             'architecture: resnet18, classes: "infected,uninfected", input_size: 112',
         )
     for report in convert_foreign(path, origin, target, description):
@@ -75,15 +79,15 @@ def _convert(
 
 
 def is_own(path: Path) -> bool:
-    """Whether a file is safetensors with a card; it may still be refused."""
+    """Whether a file is safetensors with a card, valid or not."""
     return is_weights_file(path) and METADATA_KEY in weights_metadata(path)
 
 
 def check_own(path: Path) -> Card:
-    """Check a model file of this project as any input: header, card, then the weights, in quarantine.
+    """Check an untrusted model file of this project: header, card, and in quarantine the weights.
 
     Raises:
-        InputError: whatever is not as it should be.
+        InputError: the file is damaged or harmful.
     """
     card = read_checked_card(path)
     open_in_quarantine("check", path, str(path), bounds_for(path), architecture=card.architecture)
@@ -91,35 +95,36 @@ def check_own(path: Path) -> Card:
 
 
 def read_entry(name: str, values: Mapping[str, Any]) -> tuple[PinnedFile, Description | None]:
-    """What an entry asks for.
+    """Parse an entry under `drive` in params.yaml.
 
     Args:
         name: of the model.
-        values: id, url, folder, file, sha256 and DESCRIBED, as the options of `sync` have parsed them.
+        values: id, url, folder, file, sha256 and DESCRIBED, as parsed by the options of `sync`.
 
     Returns:
-        The file, and the description of a foreign state dict; None where the file is to describe itself.
+        The file, and the description of a foreign state dict; None for a model file of this project.
 
     Raises:
-        InputError: not exactly one of id, url and folder, a folder without a file, or half a description.
+        InputError: not exactly one of id, url and folder, a folder without a file, or an incomplete description.
     """
     entry = f"drive.{name}"
     sources = {key: values[key] for key in ("id", "url", "folder")}
-    given = [key for key, value in sources.items() if value]
-    if len(given) != 1:
+    keys = [key for key, value in sources.items() if value]
+    if len(keys) != 1:
         raise InputError(
-            entry, "one of id, url and folder", " and ".join(given) or "none", "`wheretolook share` prints an entry"
+            entry, "one of id, url and folder", " and ".join(keys) or "none", "`wheretolook share` prints an entry"
         )
     if bool(values["folder"]) != bool(values["file"]):
         missing = "file" if values["folder"] else "folder"
-        raise InputError(entry, "folder and file together", f"no {missing}", "As folder: ID, file: best.pt")
-    address = {"id": drive_link, "url": str, "folder": folder_address}[given[0]](sources[given[0]])
-    wanted = PinnedFile(address, values["sha256"], f"{entry}.sha256", values["file"])
-    # A list in params.yaml came as one option again and again. Of numbers it is read as one text; a class's name may
-    # have a comma in it.
-    given = {key: values[key] for key in DESCRIBED}
+        raise InputError(entry, "folder and file together", f"no {missing}", "Example: folder: ID, file: best.pt")
+    to_address: dict[str, Callable[[str], str]] = {"id": drive_link, "url": str, "folder": folder_address}
+    address = to_address[keys[0]](sources[keys[0]])
+    pinned = PinnedFile(address, values["sha256"], f"{entry}.sha256", values["file"])
+    # A list in params.yaml becomes a repeated option. Numbers are joined; class names are not, as they may have commas.
+    given: dict[str, Any] = {key: values[key] for key in DESCRIBED}
+    given |= {key: ",".join(values[key]) for key in ("mean", "std")}
     try:
-        return wanted, describe(entry, **given | {key: ",".join(values[key]) for key in ("mean", "std")})
+        return pinned, describe(entry, **given)
     except InputError as error:
         if error.subject.startswith(entry):
             raise
@@ -128,7 +133,7 @@ def read_entry(name: str, values: Mapping[str, Any]) -> tuple[PinnedFile, Descri
 
 STEPS = """\
 {path}: {architecture} for {classes}; images of {size} x {size} pixels{fit}; {loss}
-The file says all of that itself{but}. Whoever has it can use it.
+The file records all of this{but}, so no other file is needed to use it.
 
 1. Upload the file to Google Drive (New, File upload); the name does not matter.
 2. Share it: General access, 'Anyone with the link', Viewer.
@@ -139,20 +144,20 @@ drive:
     id: FILE_ID
     sha256: {sha256}
 
-4. Who pastes this into params.yaml (in place of `drive: {{}}`, or below other entries) gets the model with `dvc repro`.
-   A change to the file on Drive, even by you, is then refused: a new version needs a new entry or a new sha256.
+4. Others paste this into params.yaml (in place of `drive: {{}}`, or below other entries) and run `dvc repro`.
+   If the file on Drive changes, even by you, it is rejected: a new version needs a new entry or a new sha256.
 """
 
 
 @dataclass(frozen=True)
 class SharedFile:
-    """A model file that may be given away.
+    """A checked model file to share.
 
     Attributes:
         path: the file.
-        name: of the entry; a name that params.yaml takes.
+        name: of the entry in params.yaml.
         sha256: of the file.
-        card: what the file says of itself.
+        card: of the file.
     """
 
     path: Path
@@ -162,32 +167,30 @@ class SharedFile:
 
 
 def check_to_share(path: Path, name: str) -> SharedFile:
-    """Check a model file as one from outside is checked, so that nobody is given what they must refuse.
+    """Check a model file before it is shared, by the checks that the recipient will run.
 
     Args:
         path: the model file.
         name: of the entry.
 
     Raises:
-        InputError: no model file of this project, or a damaged one.
+        InputError: not a model file of this project, or a damaged one.
     """
     if not path.is_file():
-        found = "a folder" if path.is_dir() else "nothing there"
-        raise InputError(
-            path, expected="a model file", found=found, hint="give its path, like models/last-0.safetensors"
-        )
+        found = "a folder" if path.is_dir() else "no such file"
+        raise InputError(path, "a model file", found, "give a path such as models/last-0.safetensors")
     if not is_own(path):
         raise InputError(
             path,
             expected="a model file of this project",
-            found="another",
-            hint=("a foreign state dict is shared as it is, with architecture, classes and input_size in its entry"),
+            found="another file",
+            hint="share a foreign state dict unchanged, with architecture, classes and input_size in its entry",
         )
     return SharedFile(path, name, sha256_of(path), check_own(path))
 
 
 def steps(shared: SharedFile) -> str:
-    """The entry of `drive:` to paste, and the way there."""
+    """Instructions for sharing, with the entry of `drive:` to paste."""
     card = shared.card
     return STEPS.format(
         path=shared.path,
@@ -195,7 +198,7 @@ def steps(shared: SharedFile) -> str:
         classes=", ".join(card.class_names),
         size=card.input_size,
         fit=f" by {card.fit}" if card.fit else "",
-        but="" if card.fit else ", but not how an image became a square: say so beside it",
+        but="" if card.fit else ", except how images were made square: mention it when you share the file",
         loss="trained on every layer" if card.loss == "every" else "trained on the last layer",
         name=shared.name,
         sha256=shared.sha256,

@@ -1,4 +1,4 @@
-"""Open a file that can't be trusted in another process, with limits on memory and processor time."""
+"""Quarantine: an untrusted file is opened in another process, with limits on memory and processor time."""
 
 import json
 import signal
@@ -16,11 +16,11 @@ MEBIBYTE = 1 << 20
 
 @dataclass(frozen=True)
 class Bounds:
-    """Limits of the other process, counted from the moment when its libraries are loaded.
+    """Limits of the quarantine process, beyond what its imports need.
 
     Attributes:
         memory: bytes.
-        seconds: of processor time. Wall time depends on what else the machine does, and says nothing of the file.
+        seconds: of processor time; wall time also depends on the load of the machine.
     """
 
     memory: int
@@ -28,12 +28,12 @@ class Bounds:
 
     @property
     def wall_seconds(self) -> int:
-        """When to give up on a process that neither works nor ends, as one that waits for a disk."""
+        """Timeout for a process that uses no processor time, such as one that waits for a disk."""
         return 600 + 20 * self.seconds
 
 
 def bounds_for(path: Path) -> Bounds:
-    """Enough for any honest file of this size: some copies of it, and a slow processor."""
+    """Limits for a file by its size: enough for several copies in memory and a slow processor."""
     size = path.stat().st_size
     return Bounds(memory=1024 * MEBIBYTE + 6 * size, seconds=30 + size // (4 * MEBIBYTE))
 
@@ -42,17 +42,17 @@ def open_in_quarantine(task: str, path: Path, subject: str, bounds: Bounds, **re
     """Run one of the tasks of `quarantine_child` on a file.
 
     Args:
-        task: its name there.
+        task: name of the task.
         path: the file.
-        subject: what a message calls the file.
-        bounds: memory and processor time.
-        request: what else the task needs, as JSON can carry it.
+        subject: its name in messages.
+        bounds: limits of memory and processor time.
+        request: further arguments of the task, as JSON values.
 
     Returns:
-        What the task reports: decisions that the user should know of.
+        Lines for the user about choices that were made.
 
     Raises:
-        InputError: the task refused the file, failed on it, or ran into a limit.
+        InputError: the task rejected the file, failed, or exceeded a limit.
     """
     request |= {"task": task, "path": str(path), "subject": subject}
     request |= {"memory": bounds.memory, "seconds": bounds.seconds}
@@ -66,31 +66,39 @@ def open_in_quarantine(task: str, path: Path, subject: str, bounds: Bounds, **re
 
 
 def judge(subject: str, bounds: Bounds, code: int, output: str, errors: str) -> list[str]:
-    """The reports of a process that read a file, or an error by how it ended.
+    """The lines that a quarantine process reported, or an error by its exit status.
+
+    Args:
+        subject: name of the file in messages.
+        bounds: limits of the process.
+        code: exit status; negative for a signal.
+        output: its stdout.
+        errors: its stderr.
 
     Raises:
-        InputError: it refused the file, or ended in any other way than with an answer.
+        InputError: the process rejected the file, failed, or was killed.
     """
     if code == -signal.SIGXCPU:
         raise timed_out(subject, f"{bounds.seconds} s of processor time")
     if code < 0:
         raise InputError(
             subject,
-            found=f"that the process which read it was killed (signal {-code}: {_signal_name(-code)})",
-            hint="Run it again with more memory free; if it is killed again, the file is damaged: fetch it again, or "
-            "ask for a safetensors file",
+            expected="a file that can be loaded",
+            found=f"signal {-code} ({_signal_name(-code)}) in the process that loaded it",
+            hint="Free memory and run it again. If it happens again, the file is damaged: download it again, or ask "
+            "for a safetensors file",
         )
     if code:
         last = (errors.strip().splitlines() or ["no message"])[-1][:300]
         if "memory" in last.lower() or "alloc" in last.lower():
             raise InputError(
                 subject,
-                f"a file that {bounds.memory // MEBIBYTE} MiB of memory are enough for",
-                f"one that asks for more ({last})",
-                "The file is damaged, or made to fill the memory: ask who made it for a safetensors file",
+                f"a file that loads within {bounds.memory // MEBIBYTE} MiB of memory",
+                f"more ({last})",
+                "The file is damaged or malicious: ask who made it for a safetensors file",
             )
         raise InputError(
-            subject, "weights", f"a file that fails to load ({last})", "Fetch it again, or ask who made it"
+            subject, "a file that can be loaded", f"an error ({last})", "Download it again, or ask who made it"
         )
     answer = json.loads(output.splitlines()[-1])
     if answer["refused"]:
@@ -99,11 +107,12 @@ def judge(subject: str, bounds: Bounds, code: int, output: str, errors: str) -> 
 
 
 def timed_out(subject: str, limit: str) -> InputError:
-    """The error for a file that took too long; it does not say whose fault that is, since nothing shows it."""
+    """The error for a timeout; it does not blame the file, since the machine may be slow."""
     return InputError(
         subject,
-        found=f"a time-out: after {limit} the file was not read",
-        hint="Run it again; if it times out again, ask who made the file for a safetensors file",
+        expected="a file that can be loaded",
+        found=f"a timeout after {limit}",
+        hint="Run it again. If it times out again, ask who made the file for a safetensors file",
     )
 
 

@@ -1,4 +1,4 @@
-"""The other process of `quarantine`: it opens one file that can't be trusted, and answers in JSON."""
+"""The process of `quarantine`: opens one untrusted file, and prints the result as JSON."""
 
 import json
 import sys
@@ -10,9 +10,9 @@ from wheretolook.base.errors import InputError
 
 
 def main(text: str) -> None:
-    """Carry out a request, written as JSON, and print {"refused": fields of an InputError or null, "reports": [...]}.
+    """Run a request, given as JSON, and print {"refused": fields of an InputError or null, "reports": [...]}.
 
-    Any other error ends the process with a traceback, from which the parent takes the last line.
+    Any other error ends the process with a traceback; the parent process shows its last line.
     """
     request = json.loads(text)
     import torch
@@ -24,13 +24,13 @@ def main(text: str) -> None:
 
 
 def load_libraries(architecture: str) -> None:
-    """Import what the task needs: the limits are on the file, and not on a busy machine that loads libraries."""
+    """Import the libraries that the task needs before the limits apply, so that a busy machine is not blamed."""
     from contextlib import suppress
 
     from wheretolook.importing import foreign_state  # noqa: F401
     from wheretolook.networks.architectures import parse_architecture
 
-    with suppress(InputError, ImportError):  # the task itself says what is wrong with the name, or missing
+    with suppress(InputError, ImportError):  # the task reports invalid names and missing packages
         kind = parse_architecture(architecture).kind
         if kind == "torchvision":
             from wheretolook.networks import torchvision_networks  # noqa: F401
@@ -39,7 +39,7 @@ def load_libraries(architecture: str) -> None:
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """What the task that is asked for says of the file."""
+    """The result of the requested task, or the fields of its InputError."""
     try:
         return {"refused": None, "reports": TASKS[request["task"]](request)}
     except InputError as error:
@@ -47,23 +47,23 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def bound(memory: int, seconds: int) -> None:
-    """Let this process use only so many more bytes, and seconds of processor time; beyond them it ends."""
+    """Limit memory (in bytes) and processor time (in seconds) of this process, beyond what it has used so far."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # Processor time of the process so far, imports included, does not count.
+    # Processor time so far, for imports, does not count.
     limit = int(time.process_time()) + 1 + seconds
     resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 10))
     status = Path("/proc/self/statm")
     if status.exists():
-        # Where the system tells, and holds to it: Linux.
+        # On Linux; other systems do not enforce RLIMIT_AS.
         pages = int(status.read_text(encoding="ascii").split()[0])
         most = pages * resource.getpagesize() + memory
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def check(request: dict[str, Any]) -> list[str]:
-    """Load a model file of this project as every later stage will."""
+    """Load a model file of this project, as later stages do."""
     import torch
 
     from wheretolook.networks.checkpoint import load_model
@@ -73,7 +73,7 @@ def check(request: dict[str, Any]) -> list[str]:
 
 
 def convert(request: dict[str, Any]) -> list[str]:
-    """Write a foreign checkpoint as a model file of this project."""
+    """Convert a foreign checkpoint to a model file of this project."""
     from wheretolook.importing.foreign_state import convert_state
 
     return convert_state(Path(request["path"]), request["subject"], Path(request["target"]), request["description"])
