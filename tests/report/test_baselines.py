@@ -61,8 +61,8 @@ def blind(results: Results) -> Results:
 
 def test_models_that_give_one_answer_have_one_finding(blind: Results):
     (finding,) = findings_of(blind)
-    assert finding.startswith("No better than calling everything free: the 4 models are right on 70.6 %")
-    assert "Balanced accuracy is 16.7 %, for 16.7 % by chance." in finding
+    assert finding.startswith("No better than always answering free: the 4 models are right on 70.6 %")
+    assert "Balanced accuracy: 16.7 %; chance: 16.7 %." in finding
     assert finding.endswith("Never predicted by the 4 models: blowhole, break, crack, fray and uneven.")
     assert measured_findings(blind) == []
     assert judged_models(blind) == ()
@@ -84,14 +84,14 @@ def test_a_class_that_one_model_never_predicts_is_named_first_and_gets_no_findin
     assert [no_better(one, name) for name in one.names] == [False, False, False, True]
     assert never_predicted(one, "every-1") == ["infected"]
     first, *others = findings_of(one)
-    assert first.startswith("No better than calling everything uninfected: every-1 is right on 75.0 %")
+    assert first.startswith("No better than always answering uninfected: every-1 is right on 75.0 %")
     assert judged_classes(one) == ("infected", "uninfected")  # of the models that findings are about
-    assert any(finding.startswith("3 models are right on ") for finding in others)
+    assert any(finding.startswith("Three models classify ") for finding in others)
     names = ["a", "b", "c"]
     partly = np.array([[10, 0, 0], [0, 10, 0], [3, 3, 0]])
     two = with_confusion(results, [np.diag([10, 10, 6]), partly, partly, partly], names)
     assert judged_classes(two) == ("a", "b")
-    assert alerts_of(two) == ["Never predicted by last-1, every-0 and every-1: c. No finding is about it."]
+    assert alerts_of(two) == ["Never predicted by last-1, every-0 and every-1: c. It is excluded from the findings."]
 
 
 def test_no_place_or_agreement_of_such_a_class_is_a_finding(results: Results):
@@ -103,7 +103,7 @@ def test_no_place_or_agreement_of_such_a_class_is_a_finding(results: Results):
     found = replace(found, agreement=pd.concat([rows, third], ignore_index=True))
     findings = measured_findings(found)
     assert not any("infected (" in each.replace("uninfected (", "") for each in findings)
-    assert not any("On images of infected" in each for each in findings)
+    assert not any("In images of infected" in each for each in findings)
     assert any("third" in each for each in findings)
 
 

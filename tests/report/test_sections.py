@@ -4,83 +4,21 @@ from dataclasses import replace
 import pytest
 
 from tests.report.fake import World, write_world
-from tests.report.fake_study import said
 from wheretolook.report.findings import alerts_of
 from wheretolook.report.loaded import Results, fails_sanity, load_results, sanity_lines
 from wheretolook.report.plots import metrics_of
 from wheretolook.report.sections_agreement import agreements, differences_section, p_value
 from wheretolook.report.sections_data import audit_section
 from wheretolook.report.sections_faithfulness import faithfulness_section, sanity_section
-from wheretolook.report.sections_localisation import located_section
+from wheretolook.report.sections_localisation import FIGURES, located_section
 from wheretolook.report.sections_models import confusions, curves_section, located, model_rows
-from wheretolook.report.sections_statements import statement_overview, statements_section
-from wheretolook.report.statement_words import because, sentence
+from wheretolook.report.sections_probing import cues_section, occlusion_section, regions_section
 from wheretolook.report.summary import summary_of
-from wheretolook.results.statement import Kind, Reason, statement_from_json
 
 
 @pytest.fixture(scope="module")
 def results(world: World) -> Results:
     return load_results(world.root / "reports", world.root / "data/prepared")
-
-
-def with_statements(results: Results, statements: list[dict], names: tuple[str, ...] = ("infected", "uninfected")):
-    """The same results with other statements, about classes of these names."""
-    about = results.statements["classes"]["infected"]
-    found = {**results.statements, "statements": statements, "classes": dict.fromkeys(names, about)}
-    return replace(results, statements=found, audit={**results.audit, "class_names": list(names)})
-
-
-def test_statements_are_in_the_order_of_the_classes_by_verdict(results: Results):
-    infected, uninfected = statements_section(results)["classes"]
-    assert infected["class_name"] == "infected"
-    assert [part["verdict"] for part in infected["verdicts"]] == ["supported"]
-    assert [part["title"] for part in uninfected["verdicts"]] == ["Shown not to hold"]
-    (said,) = infected["verdicts"][0]["statements"]
-    assert said["sentences"] == ["The 4 models look at the same places in images of infected."]
-    assert said["because"] == "agreement beyond each model's own mean map: 0.35 (−0.20 to 0.40), threshold 0.20"
-    left_out = "without last-0 +0.10; without last-1 +0.10; without every-0 +0.10; without every-1 +0.30."
-    assert infected["left_out"] == f"Smallest lower bound of (agreement - baseline), one model left out: {left_out}"
-
-
-def test_overview_reads_like_an_abstract(results: Results, world: World):
-    assert statement_overview(results) == (
-        "infected: all 4 models look at the same places. "
-        "uninfected: no statement is supported; shown not to hold: look at the same places."
-    )
-    both = [
-        said(world, "infected", "supported", "all_met"),
-        said(world, "infected", "supported", "all_met", kind=Kind.PLACE, region="evidence"),
-        said(world, "infected", "supported", "all_met", kind=Kind.DIFFERENCE, region="evidence", others=("b",)),
-        said(world, "uninfected", "cannot_tell", "few_images"),
-    ]
-    assert statement_overview(with_statements(results, both)).startswith(
-        "infected: all 4 models look at the same places, look at the evidence and need it and tell it from b by the "
-        "evidence. uninfected: no statement is supported (too few independent images"
-    )
-
-
-def test_of_many_classes_the_overview_names_those_with_a_supported_statement(results: Results, world: World):
-    names = tuple(f"c{number}" for number in range(5))
-    one = [said(world, name, "supported" if name == "c2" else "shown_not", "all_met") for name in names]
-    assert statement_overview(with_statements(results, one, names)) == (
-        "Statements are supported about 1 of 5 classes: c2."
-    )
-
-
-def test_statements_that_share_a_reason_stand_together(results: Results, world: World):
-    why = [said(world, "infected", "cannot_tell", "few_images", region=region) for region in ("a", "b")]
-    (about,) = statements_section(with_statements(results, why, ("infected",)))["classes"]
-    (part,) = about["verdicts"]
-    assert len(part["statements"]) == 1
-    assert len(part["statements"][0]["sentences"]) == 2
-
-
-def test_every_reason_verdict_and_kind_has_words(world: World):
-    for reason in Reason:
-        assert because(statement_from_json(said(world, "a", "cannot_tell", reason.value))) or reason is Reason.ALL_MET
-    sentences = {sentence(statement_from_json(said(world, "a", "supported", "all_met", kind=kind))) for kind in Kind}
-    assert len(sentences) == len(Kind)
 
 
 def test_wrong_predictions_are_counted(results: Results):
@@ -116,8 +54,8 @@ def test_differences_carry_shares_and_p_and_the_consensus(results: Results):
     assert foreground["cells"][0]["p"] == "p = 0.300"
     assert foreground["name"] == "rest of the foreground"
     assert section["consensus"] == (
-        "In these 4 models, over images: 1 place with p up to 0.05 in all; without every-1 2. "
-        "In 3 or more of 4: 2 (partial conjunction)."
+        "In these 4 models, over images, 1 place differs in every model at p ≤ 0.05; without every-1, 2. "
+        "In at least 3 of 4 models: 2 (partial conjunction)."
     )
 
 
@@ -149,7 +87,7 @@ def test_training_images_and_groups_stand_beside_the_held_out(results: Results):
     part = agreements(results)[0]["beside"]
     pair = next(each for each in part["pairs"] if each["pair"] == "last-0, last-1")
     assert (pair["kind"], pair["train"], pair["groups"]) == (
-        "one recipe, other seeds",
+        "same recipe, other seed",
         "0.99",
         "4 groups: 0.50 to 0.90, SD 0.10",
     )
@@ -191,19 +129,54 @@ def test_the_summary_holds_the_map_between_the_evidence_and_noise(results: Resul
     assert any(line.startswith("| last-0 | uninfected | ") and line.count("undefined") == 3 for line in lines)
 
 
-def test_the_summary_says_what_regions_and_cues_are_needed(results: Results):
+def probed(results: Results) -> Results:
+    """The same results, with an infilled region, its look-alikes, cues and occlusion maps of one model."""
     row = {"class_name": "infected", "region": "evidence", "infill": "imputation", "images": 50, "control_flips": None}
     row |= {"flips": 0.9, "flips_low": 0.8, "flips_high": 0.95, "excess": None, "excess_low": None, "excess_high": None}
+    kept = {**row, "kept": 0.7, "kept_low": 0.6, "kept_high": 0.8, "control_kept": 0.1}
     cue = {"cue": "hue", "class_name": "infected", "images": 50, "exchanged": True, "floor_flips": 0.02}
     cue |= {key: row[key] for key in ("flips", "flips_low", "flips_high")}
-    added = {"necessity": [row], "global_cues": [cue, cue | {"cue": "blur", "exchanged": False}]}
-    models = {**results.models, "last-0": {**results.models["last-0"], **added}}
-    lines = summary_of(Results(**{**vars(results), "models": models})).splitlines()
+    like = {"class_name": "infected", "region": "evidence", "other_class": "uninfected"}
+    like |= {f"{key}{end}": 1.0 for key in ("own", "best_elsewhere", "difference") for end in ("", "_low", "_high")}
+    occluded = {"r": 0.5, "r_low": 0.4, "r_high": 0.6, "class_name": "infected"}
+    added = {"necessity": [row, {**row, "infill": "blur", "control_flips": 0.1}], "sufficiency": [kept]}
+    added |= {"global_cues": [cue, {**cue, "cue": "blur", "exchanged": False}], "look_alikes": [like]}
+    added |= {"occlusion": [occluded, {**occluded, "class_name": "uninfected", "r_low": -0.1}]}
+    return replace(results, models={**results.models, "last-0": {**results.models["last-0"], **added}})
+
+
+def test_the_summary_has_a_row_for_each_infilled_region_and_exchanged_cue(results: Results):
+    lines = summary_of(probed(results)).splitlines()
     assert any(
         line.startswith("| last-0 | infected | evidence | imputation | 50 | 0.90 (0.80 to 0.95) |") for line in lines
     )
     assert "| last-0 | hue | infected | 50 | 0.90 (0.80 to 0.95) | 0.02 |" in lines
-    assert not any("| blur |" in line for line in lines)
+    assert not any(line.startswith("| last-0 | blur |") for line in lines)
+
+
+def test_an_infilled_region_has_a_chart_with_its_control_places(results: Results):
+    assert regions_section(results) is None
+    (part,) = regions_section(probed(results))["classes"]
+    (region,) = part["regions"]
+    assert [row.nulls and row.nulls[0][0] for row in region["chart"].rows] == [(), "control"]
+    assert [row["control"] for row in region["rows"]] == ["–", "10 %"]
+    assert region["sufficiency"][0]["kept"] == "70 % (60 to 80)"
+    assert part["look_alikes"]["rows"][0]["other"] == "uninfected"
+
+
+def test_only_exchanged_cues_are_tabled(results: Results):
+    assert cues_section(results) is None
+    section = cues_section(probed(results))
+    assert section["names"] == ["last-0"]
+    assert [(part["class_name"], len(part["rows"])) for part in section["classes"]] == [("infected", 1)]
+    assert section["classes"][0]["rows"][0]["cells"] == [{"flips": "90 % (80 to 95)", "same": "2 %", "share": "0.900"}]
+
+
+def test_occlusion_maps_are_compared_by_class(results: Results):
+    assert occlusion_section(results) is None
+    infected, uninfected = occlusion_section(probed(results))["classes"]
+    assert infected["see"] != uninfected["see"], "one interval is above 0, the other is not"
+    assert len(infected["chart"].rows) == 1
 
 
 def test_where_the_interval_is_wide_nothing_is_decided(results: Results):
@@ -213,7 +186,7 @@ def test_where_the_interval_is_wide_nothing_is_decided(results: Results):
     models = {**results.models, "last-0": {**results.models["last-0"], "sanity": undecided}}
     other = Results(**{**vars(results), "models": models})
     (line,) = [line for line in sanity_lines(other) if "last-0" in line]
-    assert line.startswith("- last-0: 0 of 4 pass; open: ")
+    assert line.startswith("- last-0: 0 of 4 pass; undecided: ")
     assert not fails_sanity(other, "last-0", "gradcam", "block1")
     assert (
         sanity_section(
@@ -231,8 +204,8 @@ def test_figures_of_where_maps_lie_stand_beside_what_they_are_held_against(resul
     first = {label: cells[0] for label, cells in part["lines"]}
     assert first["IoU with the evidence, at one threshold chosen on val"] == "0.30 at 0.50"
     assert (first["pixel AUROC"], first["average precision"]) == ("0.950", "0.600")
-    assert (first["points at the evidence"], first["a cell drawn at random does"]) == ("90 %", "11 %")
-    assert first["positive energy on the foreground, the evidence included"] == "80.0 % of 50.0 %"
+    assert (first[FIGURES["pointing"]], first[FIGURES["chance"]]) == ("90 %", "11 %")
+    assert first[FIGURES["foreground"]] == "80.0 % of 50.0 %"
     assert "positive energy on the mark" not in first  # no image has one
     assert section["foreground"] == []
     assert [len(row["cells"]) for row in section["splits"]] == [3] * 4
@@ -265,7 +238,7 @@ def test_classic_curves_stand_only_of_the_models_that_were_asked(results: Result
     assert curves_section(Results(**{**vars(results), "models": nobody})) is None
 
 
-def test_the_audit_is_told_in_sentences(results: Results):
+def test_the_audit_is_described_in_sentences(results: Results):
     lines = audit_section(results.audit)["lines"]
     mixed = {**results.audit, "splits": dict(sorted(results.audit["splits"].items()))}
     assert audit_section(mixed)["splits"] == ["train", "val", "test"]
@@ -280,15 +253,15 @@ def test_the_audit_is_told_in_sentences(results: Results):
         "dropped_classes": {"rare": {"images": 1, "reason": "too few"}},
         "unreadable": [{"image_id": "a/b.png", "reason": "cut"}],
     }
-    told = " ".join(audit_section(odd)["lines"])
-    assert "9 groups, none in two splits; 3 of them hold one class only." in told
-    assert "Class rare was left out, being too rare to stand in every split: too few." in told
-    assert "Unreadable: a/b.png." in told
+    found = " ".join(audit_section(odd)["lines"])
+    assert "9 groups, none in two splits; 3 of them have a single class." in found
+    assert "Class rare was left out because it is too rare for every split: too few." in found
+    assert "Unreadable: a/b.png." in found
 
 
-def test_pairs_of_one_recipe_stand_apart_from_those_of_different_ones(results: Results):
+def test_pairs_of_one_recipe_have_a_chart_of_their_own(results: Results):
     charts = agreements(results)[0]["charts"]
-    assert [kind for kind, *_ in charts] == ["one recipe, other seeds", "different recipes"]
+    assert [kind for kind, *_ in charts] == ["same recipe, other seed", "different recipes"]
     assert sorted(row.label for row in charts[0][1].rows) == ["every-0, every-1", "last-0, last-1"]
     assert results.primary()["kind"].tolist() == sorted(results.primary()["kind"], key=["seeds", "recipes"].index)
 
@@ -361,7 +334,7 @@ def test_copies_and_contradictory_labels_are_costed_first(results: Results):
     conflicts |= {"certain_errors": {"train": 0, "val": 0, "test": 2}}
     odd = replace(results, audit={**audit, "near_copies": near, "conflicts": conflicts})
     wrong, copied, doubted = alerts_of(odd)
-    assert wrong.startswith("2 images of the test split are wrong whatever a model says")
+    assert wrong.startswith("2 images of the test split ")
     assert wrong.endswith("Accuracy is at most 90.0 %.")
     assert copied.startswith("7 of 20 images of the test split (35 %) have near copies among the images of the train")
     assert doubted == "2 images of the test split have near copies under another label."

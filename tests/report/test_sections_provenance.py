@@ -3,7 +3,7 @@ import pytest
 from tests.report.fake import World, page_html
 from wheretolook.mapstore.store import load_maps
 from wheretolook.report.loaded import Results, load_results
-from wheretolook.report.sections_data import parameter_rows, provenance_section, said, training_rows
+from wheretolook.report.sections_data import parameter_rows, provenance_section, training_rows, value_text
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def test_every_parameter_stands_in_the_order_of_the_pipeline(results: Results):
     names = [row["name"] for row in rows]
     assert names[:4] == ["fetch", "prepare", "train", "models.last-0"]
     assert names[-1] == "report"
-    values = {row["name"]: row["said"] for row in rows}
+    values = {row["name"]: row["text"] for row in rows}
     assert values["fetch"] == "masks: '', path: images, source: folder"
     assert values["export"] == "layers: all, methods: [cam, gradcam]"
     assert values["train"] == "augment: true, epochs: 7"
@@ -36,7 +36,7 @@ def test_every_parameter_stands_in_the_order_of_the_pipeline(results: Results):
 
 @pytest.mark.parametrize(("value", "text"), [(None, "–"), (False, "false"), (0, "0"), ("", "''"), (0.003, "0.003")])
 def test_a_value_reads_as_in_params_yaml(value, text: str):
-    assert said(value) == text
+    assert value_text(value) == text
 
 
 def test_models_data_and_packages_are_pinned(results: Results, world: World):

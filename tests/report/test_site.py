@@ -21,9 +21,15 @@ def test_the_page_needs_nothing_from_outside(html: str):
     assert re.findall(r"<(?:link|script|img)[^>]+(?:src|href)=(?!\"data:)", html) == []
 
 
-def test_every_part_of_the_list_of_contents_is_there(html: str):
-    for part in PARTS:
+def test_every_section_of_the_table_of_contents_exists(html: str):
+    linked = re.findall(r'<li><a href="#(\w+)">', html)
+    assert set(PARTS) - set(linked) == {"regions", "cues", "occlusion"}, "not measured in these results"
+    for part in linked:
         assert html.count(f'id="{part}"') == 1
+
+
+def test_every_link_within_the_page_has_a_target(html: str):
+    assert {target for target in re.findall(r'href="#(\w+)"', html) if f'id="{target}"' not in html} == set()
 
 
 def test_answers_come_before_everything_else(html: str):
@@ -52,7 +58,7 @@ def test_one_model_and_no_masks_make_a_page_too(tmp_path: Path):
     write_world(tmp_path, names=("one",), per_class=4, grids=(4, 2), masks=False)
     html = page_html(tmp_path)
     assert "there is nothing to compare" in html
-    assert "Energy inside" not in html
+    assert '<th scope="col">Energy inside</th>' not in html
 
 
 def test_an_image_of_four_models_and_all_layers_takes_a_fortieth_of_a_megabyte(tmp_path: Path):
@@ -71,13 +77,13 @@ def test_of_more_than_ten_classes_the_true_class_is_drawn_and_contrasts_are_comp
     write_world(tmp_path, names=("one", "two"), class_names=tuple("abcdefghijk"), per_class=4, grids=(4, 2))
     html = page_html(tmp_path, images=11)
     assert '"everyClass":false' in html
-    assert "(cam, last layer, true class, as a contrast); 0 alike" in html
+    assert "(cam, last layer, true class, as a contrast); 0 equal" in html
 
 
 def test_a_gallery_that_leaves_images_out_says_which(tmp_path: Path):
     write_world(tmp_path, names=("one", "two"), per_class=10, grids=(4, 2))
     html = page_html(tmp_path, images=6)
-    assert "6 of the 10 images of the test split: of each class, images that all models got right and" in html
+    assert "6 of the 10 images of the test split: of each class, as many images that all models" in html
 
 
 def test_finer_maps_are_averaged_and_the_page_says_so(tmp_path: Path):

@@ -1,7 +1,10 @@
 import pytest
 
 from wheretolook.report.words import (
+    all_models,
+    capitalised,
     count,
+    in_words,
     listed,
     number,
     number_with_interval,
@@ -84,3 +87,9 @@ def test_cells_are_placed_in_words(rows, columns, grid, words: str):
 def test_an_interval_that_excludes_nothing_is_not_shown():
     assert percent_with_interval(0.098, 0.0, 1.0) == "9.8 %"
     assert percent_with_interval(0.098, 0.0, 0.6) == "9.8 % (0.0 to 60.0)"
+
+
+def test_small_numbers_of_models_are_words():
+    assert [all_models(n) for n in (1, 2, 4, 12)] == ["the model", "both models", "all four models", "all 12 models"]
+    assert (in_words(3), in_words(1200)) == ("three", "1,200")
+    assert capitalised("an HD image") == "An HD image"

@@ -1,4 +1,4 @@
-"""What every accuracy is compared with: guessing, and calling every image by the most frequent class."""
+"""The baselines of every accuracy, guessing and the most frequent class, and what models were trained on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ class Baseline:
 
     @property
     def words(self) -> str:
-        """ "calling every image free: 73.8 %; guessing: 16.7 %"."""
-        return f"calling every image {self.majority_class}: {percent(self.majority)}; guessing: {percent(self.chance)}"
+        """ "always free: 73.8 %; guessing: 16.7 %"."""
+        return f"always {self.majority_class}: {percent(self.majority)}; guessing: {percent(self.chance)}"
 
 
 def baseline_of(results: Results, split: str = "") -> Baseline | None:
@@ -44,13 +44,13 @@ def baseline_of(results: Results, split: str = "") -> Baseline | None:
 
 
 def no_better(results: Results, name: str) -> bool:
-    """Whether a model is right no more often than calling every image by the most frequent class would be."""
+    """Whether a model is right no more often than the constant answer of the most frequent class."""
     figures, baseline = _figures(results, name), baseline_of(results)
-    return bool(figures and baseline) and figures["accuracy"] <= baseline.majority + 1e-12
+    return bool(figures) and baseline is not None and figures["accuracy"] <= baseline.majority + 1e-12
 
 
 def never_predicted(results: Results, name: str) -> list[str]:
-    """Classes that have images in the compared split, of which the model predicts none on any image."""
+    """Classes with images in the compared split that the model predicts for no image."""
     counts = _figures(results, name).get("confusion") or []
     return [
         class_name
@@ -71,7 +71,7 @@ def judged_classes(results: Results) -> tuple[str, ...]:
 
 
 def prediction_alerts(results: Results) -> list[str]:
-    """What a reader has to know before any figure: which models, and which classes, are not predicted at all."""
+    """Models that are no better than a constant answer, and classes that a model never predicts."""
     baseline = baseline_of(results)
     if baseline is None:
         return []
@@ -81,9 +81,10 @@ def prediction_alerts(results: Results) -> list[str]:
         who = _who(blind, results.names)
         right = percent_span(results.models[name]["splits"][results.split]["accuracy"] for name in blind)
         found.append(
-            f"No better than calling everything {baseline.majority_class}: {who} right on {right} of "
-            f"{count(baseline.images, 'image')} of the {results.split} split, and {percent(baseline.majority)} are "
-            f"{baseline.majority_class}. {_balanced(results, blind, baseline)} Maps of such a model explain nothing."
+            f"No better than always answering {baseline.majority_class}: {who} right on {right} of "
+            f"{count(baseline.images, 'image')} of the {results.split} split, of which {percent(baseline.majority)} "
+            f"are {baseline.majority_class}. {_balanced(results, blind, baseline)} Maps of such a model explain "
+            "nothing."
         )
     by_classes: dict[tuple[str, ...], list[str]] = {}
     for name in results.names:
@@ -94,7 +95,7 @@ def prediction_alerts(results: Results) -> list[str]:
         if set(names) <= set(blind) and blind == names:
             found[0] += f" {never}"
         else:
-            found.append(f"{never} No finding is about {'it' if len(classes) == 1 else 'them'}.")
+            found.append(f"{never} {'It is' if len(classes) == 1 else 'They are'} excluded from the findings.")
     return found
 
 
@@ -123,7 +124,7 @@ def _balanced(results: Results, names: Sequence[str], baseline: Baseline) -> str
     known = [value for name in names if (value := _figures(results, name).get("balanced_accuracy")) is not None]
     if not known:
         return ""
-    return f"Balanced accuracy is {percent_span(known)}, for {percent(baseline.chance)} by chance."
+    return f"Balanced accuracy: {percent_span(known)}; chance: {percent(baseline.chance)}."
 
 
 def _models(names: Sequence[str], every: Sequence[str]) -> str:
@@ -141,7 +142,7 @@ DRIVE_HOSTS = ("drive.google.com", "docs.google.com", "drive.usercontent.google.
 
 
 class TrainedOn(Enum):
-    """What a model's file says of the data that it was trained on."""
+    """The training data that a model's file records."""
 
     THESE = "these data"
     OTHER = "other data"
@@ -149,7 +150,7 @@ class TrainedOn(Enum):
 
 
 def trained_on(results: Results, name: str) -> TrainedOn:
-    """Compare the data that a model was trained on, by its own file, with the data of its maps."""
+    """Whether a model was trained on the data of its maps, as its file records."""
     recorded = results.models[name]["model"].get("trained_on")
     if not recorded:
         return TrainedOn.UNKNOWN
@@ -170,7 +171,7 @@ def seen_words(results: Results) -> str:
 
 
 def data_alerts(results: Results) -> list[str]:
-    """What to know before any figure about models that were trained elsewhere; empty where there is none."""
+    """A sentence for models that were trained on other or unknown data; empty where there is none."""
     by_kind = _by_kind(results)
     return [_sentence(kind, names) for kind, names in by_kind.items() if kind is not TrainedOn.THESE]
 
@@ -200,10 +201,10 @@ def _sentence(kind: TrainedOn, names: Sequence[str]) -> str:
     them = "it" if len(names) == 1 else "them"
     if kind is TrainedOn.OTHER:
         return (
-            f"Trained on other data: {listed(names)}. Those data may hold some of these images, so no figure of {them} "
-            "is known to be of held-out images."
+            f"Trained on other data: {listed(names)}. Those data may include these images, so figures of {them} "
+            "may not be of held-out images."
         )
     return (
-        f"Training data not recorded in the model file: {listed(names)}. No figure of {them} is known to be of "
-        "held-out images."
+        f"Training data not recorded in the model file: {listed(names)}. Figures of {them} may not be of held-out "
+        "images."
     )

@@ -1,4 +1,4 @@
-"""Everything that git tracks of finished results, read once: what every table, picture and page is made from."""
+"""Finished results, read once: every table, picture and page is made from them. And which classes are shown."""
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 # A class may be called "NA" or "1": text stays text.
 TEXT = ("model_a", "model_b", "kind", "method", "layer_a", "layer_b", "split", "class_name", "subset", "figure")
-KINDS = ("seeds", "recipes", "drive")  # of pairs of models, which stand apart
-# What is compared between models, in words: CAMs are linear in the class, so that they all have a contrast.
+KINDS = ("seeds", "recipes", "drive")  # of pairs of models; they are never pooled
+# What is compared between models, in words. CAMs are linear in the class, so each has a contrast.
 TARGET = "true class, as a contrast"
 
 
@@ -32,8 +32,8 @@ class Results:
         agreement: every row of agreement.csv; NaN where a figure does not exist.
         train: agreement on the images trained on, as rows of agreement.json; empty where there is none.
         overlays: which array of data/comparison/ is what.
-        statements: what may be said about each class, or None where that was not asked.
-        differences: the test of each class against the rest, or None where that was not asked.
+        statements: the statements about each class and their verdicts, or None without them.
+        differences: the test of each class against the rest, or None without it.
         parameters: every value of params.yaml, by section.
         audit: what was found in the data.
         split: the split that models are compared on.
@@ -58,10 +58,7 @@ class Results:
         return tuple(self.audit["class_names"])
 
     def primary(self) -> "pd.DataFrame":
-        """Rows of the agreement on which statements rest: Pearson's r of CAMs of the last layer, over all images.
-
-        Kind of pair by kind.
-        """
+        """Agreement behind the statements: Pearson's r of last-layer CAMs over all images, sorted by kind of pair."""
         rows = self.agreement
         chosen = rows[(rows["primary"] == 1) & (rows["figure"] == "pearson") & (rows["subset"] == "all")]
         return chosen.sort_values("kind", key=lambda kind: kind.map(KINDS.index), kind="stable")
@@ -70,7 +67,7 @@ class Results:
 def escaped_results(results: Results, escape: Callable[[str], str]) -> Results:
     """The same results, with every text in them, names of classes first of all, as `escape` gives it.
 
-    Names stay keys of what they were keys of, so that whoever writes from them need not know of it.
+    Keys are escaped too, so that names and keys still match.
     """
 
     def walk(value: Any) -> Any:
@@ -135,17 +132,17 @@ def load_results(reports: Path, prepared: Path) -> Results:
 
 
 def primary_key(result: dict[str, Any]) -> str:
-    """METHOD.LAYER of the maps on which statements about a model rest: CAMs of its last layer."""
+    """METHOD.LAYER of the maps behind the statements about a model: CAMs of its last layer."""
     return f"cam.{result['layers'][-1]}"
 
 
 def loss_of(result: dict[str, Any]) -> str:
-    """Which heads a model's loss was laid on, as far as that is known."""
+    """Heads in a model's loss, if known."""
     return str(result["model"].get("loss") or NOTHING)
 
 
 def seed_of(result: dict[str, Any]) -> str:
-    """A model's seed, as far as that is known."""
+    """A model's seed, if known."""
     seed = result["model"].get("seed")
     return NOTHING if seed is None else str(seed)
 
@@ -171,52 +168,52 @@ def _read_of_model(path: Path, stage: str) -> dict[str, Any]:
     return _read(path, stage, repro_command(path, stage))
 
 
-def _read(path: Path, stage: str, again: str = "") -> dict[str, Any]:
-    """One JSON file that a stage wrote; `again`: how it is made again, where the stage is more than one."""
-    again = again or f'run "dvc repro -sf {stage}"'
+def _read(path: Path, stage: str, hint: str = "") -> dict[str, Any]:
+    """Read the JSON file that a stage wrote; `hint` says how to write it again where the stage name is not enough."""
+    hint = hint or f'run "dvc repro -sf {stage}"'
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(path, expected=f"what {stage} writes", found="no file", hint=again) from None
+        raise InputError(path, expected=f"what {stage} writes", found="no file", hint=hint) from None
     except ValueError as error:
-        raise InputError(path, expected="JSON", found=error, hint=again) from error
+        raise InputError(path, expected="JSON", found=error, hint=hint) from error
 
 
 MARK = "fails sanity"
 
 
 def fails_sanity(results: Results, name: str, method: str, layer: str | None) -> bool:
-    """Whether a model's maps of one method and layer stay alike when its weights are random; False where open."""
+    """Whether a model's maps of one method and layer fail the sanity check; False where undecided."""
     found = (results.models[name].get("sanity") or {}).get(f"{method}.{layer}")
     return found is not None and found["verdict"] == "fail"
 
 
 def failing(results: Results, name: str) -> list[str]:
-    """METHOD.LAYER of a model's maps that fail."""
-    asked = results.models[name].get("sanity") or {}
-    return [key for key, found in asked.items() if found["verdict"] == "fail"]
+    """METHOD.LAYER of a model's maps that fail the sanity check."""
+    measured = results.models[name].get("sanity") or {}
+    return [key for key, found in measured.items() if found["verdict"] == "fail"]
 
 
 def sanity_lines(results: Results) -> Iterable[str]:
-    """For each model one line of Markdown: which maps fail, or that none does."""
+    """One line of Markdown for each model: which maps fail and which are undecided."""
     for name in results.names:
-        asked = results.models[name].get("sanity")
-        if not asked:
+        measured = results.models[name].get("sanity")
+        if not measured:
             continue
-        undecided = [key for key, found in asked.items() if found["verdict"] == "open"]
+        undecided = [key for key, found in measured.items() if found["verdict"] == "open"]
         bad = failing(results, name)
-        passed = len(asked) - len(bad) - len(undecided)
-        parts = [f"{passed} of {len(asked)} pass"]
+        passed = len(measured) - len(bad) - len(undecided)
+        parts = [f"{passed} of {len(measured)} pass"]
         parts += [f"**fail:** {listed(bad)}"] if bad else []
-        parts += [f"open: {listed(undecided)}"] if undecided else []
+        parts += [f"undecided: {listed(undecided)}"] if undecided else []
         yield f"- {name}: {'; '.join(parts)}"
 
 
 Row = TypeVar("Row")
 FIGURE = 10  # classes that have a panel, or rows, in a figure
 PAGE = 20  # classes that have sections on the page, and rows in the summary
-AGREEMENT = "those {least} on which the models' maps agree least, then the {most} on which they agree most"
-RECALL = "those {least} whose images are called right least often, then the {most} with most often"
+AGREEMENT = "the {least} on which the models' maps agree least, then the {most} on which they agree most"
+RECALL = "the {least} with the lowest recall, then the {most} with the highest"
 
 
 @dataclass(frozen=True)
@@ -254,8 +251,8 @@ def shown_classes(results: Results, most: int, among: Collection[str] | None = N
         known = sorted((name for name in names if name in values), key=lambda name: values[name])
         if len(known) >= most:
             which = words.format(least=half, most=half)
-            return Shown((*known[:half], *known[-half:]), f"Of {count(len(names), 'class')} {which}.")
-    return Shown(names[:most], f"Of {count(len(names), 'class')} the first {most}.")
+            return Shown((*known[:half], *known[-half:]), f"Of {count(len(names), 'class')}, {which}.")
+    return Shown(names[:most], f"Of {count(len(names), 'class')}, the first {most}.")
 
 
 def _agreement(results: Results) -> Mapping[str, float]:
@@ -265,7 +262,7 @@ def _agreement(results: Results) -> Mapping[str, float]:
 
 
 def _recall(results: Results) -> Mapping[str, float]:
-    """Share of a class's images that are called right, mean over the models."""
+    """Recall of each class, mean over the models."""
     each = [(results.models[name]["splits"].get(results.split) or {}).get("confusion") or [] for name in results.names]
     shares: dict[str, list[float]] = {}
     for confusion in each:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from wheretolook.report.charts import IntervalChart, Measured, interval_chart
 from wheretolook.report.loaded import KINDS, PAGE, Results, Shown, shown_classes
-from wheretolook.report.words import NOTHING, count, number, number_with_interval, percent, place_in_grid
+from wheretolook.report.statement_words import without_words
+from wheretolook.report.words import NOTHING, capitalised, count, number, number_with_interval, percent, place_in_grid
 from wheretolook.results.agreement_row import NULLS
 from wheretolook.results.thresholds import FEWEST_IMAGES
 
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-KIND_WORDS = {"seeds": "one recipe, other seeds", "recipes": "different recipes", "drive": "with an imported model"}
-# Each null has its own shape, since colour alone would not be read by everybody.
+KIND_WORDS = {"seeds": "same recipe, other seed", "recipes": "different recipes", "drive": "with an imported model"}
+# Each baseline has its own shape, because not everybody can tell colours.
 SHAPES = {
     "other": "M-4 -4L4 4M-4 4L4 -4",
     "centre": "M0 -5V5M-5 0H5",
@@ -26,7 +27,7 @@ SHAPES = {
 def agreement_note(results: Results) -> str:
     """Which classes have a part, where there are too many for each; else empty."""
     note = _shown(results).note
-    return f"{note} All stand in reports/plots/agreement.csv." if note else ""
+    return f"{note} reports/plots/agreement.csv has all." if note else ""
 
 
 def _shown(results: Results) -> Shown:
@@ -52,22 +53,39 @@ def agreements(results: Results) -> list[dict[str, Any]]:
                         if len(own := of_class[of_class["kind"] == kind])
                     ],
                     "beside": _beside(results, class_name, of_class),
+                    "see": _beyond_baselines(of_class),
+                    "left_out": _without(results, class_name),
                 }
             )
     return parts
 
 
+def _beyond_baselines(rows: "pd.DataFrame") -> str:
+    """How many pairs agree beyond every baseline, by their intervals; empty where no pair has one."""
+    known = [row for row in rows.to_dict("records") if row["low"] == row["low"]]
+    if not known:
+        return ""
+    beyond = sum(1 for row in known if all(not row["low"] <= row[null] for null in NULLS if row[null] == row[null]))
+    return f"The whole interval lies above every baseline for {beyond} of {count(len(known), 'pair')} of models."
+
+
+def _without(results: Results, class_name: str) -> str:
+    """How the agreement changes when one model is left out; empty where it was not measured."""
+    about = ((results.statements or {}).get("classes") or {}).get(class_name)
+    return without_words(about, results.statements["models"]) if about and results.statements else ""
+
+
 def _missing(rows: "pd.DataFrame") -> str:
     """Why no pair has a correlation, where none has one."""
     few = (rows["images"] + rows["left_out"]).max() < FEWEST_IMAGES
-    return f"it takes {FEWEST_IMAGES} images" if few else "maps do not vary"
+    return f"at least {FEWEST_IMAGES} images are needed" if few else "the maps do not vary"
 
 
 def nothing_compared(results: Results) -> str:
     """Why no two models are compared."""
     if len(results.names) == 1:
-        return "One model: there is nothing to compare."
-    return "No two models have CAMs of their last layer: there is nothing to compare."
+        return "There is one model, so there is nothing to compare."
+    return "No two models have CAMs of their last layer, so there is nothing to compare."
 
 
 def _matrix(results: Results, rows: "pd.DataFrame") -> list[dict[str, Any]]:
@@ -121,12 +139,13 @@ def _measured(row: dict[str, Any]) -> Measured:
     nulls = tuple((kind, float(row[kind])) for kind in NULLS if row[kind] == row[kind])
     label = f"{row['model_a']}, {row['model_b']}"
     beside = ", ".join(f"{NULLS[kind]} {number(value)}" for kind, value in nulls)
-    said = f"{label}: {number_with_interval(row['mean'], low, high)}; {beside}"
-    return Measured(label, row["kind"], float(row["mean"]), low, high, nulls, said)
+    words = f"{label}: {number_with_interval(row['mean'], low, high)}; {beside}"
+    return Measured(label, row["kind"], float(row["mean"]), low, high, nulls, words)
 
 
+SIDES = {"more": "larger", "less": "smaller"}  # than in the other classes
 SMALLEST = 0.005  # logits: a smaller difference reads as 0.00
-LARGEST_SHARE = 3.0  # of the difference, for one place: beyond that, its parts cancel
+LARGEST_SHARE = 3.0  # of the difference, for one place: beyond it the parts cancel
 
 
 def differences_section(results: Results) -> dict[str, Any] | None:
@@ -145,14 +164,14 @@ def differences_section(results: Results) -> dict[str, Any] | None:
         "permutations": f"{found['permutations']:,}",
         "names": list(models),
         "tables": tables,
-        "note": f"{shown.note} All stand in reports/comparison/differences.json." if shown.note else "",
+        "note": f"{shown.note} reports/comparison/differences.json has all." if shown.note else "",
         "regions": any("regions" in own for model in models.values() for own in model["classes"].values()),
         "consensus": _consensus(found["consensus"], found["alpha"]),
     }
 
 
 def _table(models: Mapping[str, Any], class_name: str) -> dict[str, Any]:
-    """One class: a row for each region, or for the cells that say more and those that say less."""
+    """One class: a row for each region, or for the cells with larger and with smaller contributions."""
     own = {name: model["classes"][class_name] for name, model in models.items()}
     first = next(iter(own.values()))
     regions = [region["region"] for region in first["regions"]] if "regions" in first else []
@@ -162,7 +181,7 @@ def _table(models: Mapping[str, Any], class_name: str) -> dict[str, Any]:
         rows += [row for side in ("more", "less") if (row := _patch_row(side, own))]
     return {
         "class_name": class_name,
-        "against": f"{count(first['images'], 'image')} against {first['rest']:,} of the rest",
+        "against": f"{count(first['images'], 'image')}, {first['rest']:,} of other classes",
         "differences": [number(each["difference"]) for each in own.values()],
         "rows": rows,
     }
@@ -186,22 +205,21 @@ def _share(row: Mapping[str, Any], model: Mapping[str, Any]) -> str:
 def _region_row(region: str, own: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     each = [next((row for row in model["regions"] if row["region"] == region), None) for model in own.values()]
     cells = [
-        _cell_of_sections_differences(row, model) if row else {"share": NOTHING}
-        for row, model in zip(each, own.values(), strict=True)
+        _region_cell(row, model) if row else {"share": NOTHING} for row, model in zip(each, own.values(), strict=True)
     ]
     area = next(row["share_of_area"] for row in each if row)
-    # Here regions don't overlap; elsewhere the foreground has the evidence within.
+    # Regions do not overlap here; elsewhere the foreground includes the evidence.
     name = "rest of the foreground" if region == "foreground" else region
     return {"name": name, "area": percent(area), "cells": cells}
 
 
-def _cell_of_sections_differences(row: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, str]:
+def _region_cell(row: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, str]:
     return {"share": _share(row, model), "p": p_value(row["p"])}
 
 
 def _cell_row(side: str, own: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     cells = [_cells(model["cells"][side] if model["cells"] else None, model) for model in own.values()]
-    return {"name": f"cells that say {side}", "area": "", "cells": cells}
+    return {"name": f"cells with a {SIDES[side]} contribution", "area": "", "cells": cells}
 
 
 def _cells(row: Mapping[str, Any] | None, model: Mapping[str, Any]) -> dict[str, str]:
@@ -218,7 +236,7 @@ def _patch_row(side: str, own: Mapping[str, dict[str, Any]]) -> dict[str, Any] |
     if not any(each):
         return None
     return {
-        "name": f"largest patch, {side}",
+        "name": f"largest patch with a {SIDES[side]} contribution",
         "area": "",
         "cells": [
             _patch(patches[0], model) if patches else {"share": NOTHING}
@@ -240,18 +258,14 @@ def p_value(p: float | None) -> str:
 
 
 def _consensus(found: Mapping[str, Any] | None, alpha: float) -> str:
-    """What all models have in common, and who stands against it."""
+    """How many places differ in all models, with one model left out, and in most models."""
     if found is None:
         return ""
     places = found["places_of_all"]
     more = {name: each for name, each in found["places_without"].items() if each is not None and each > places}
-    veto = "".join(f"; without {name} {each}" for name, each in more.items())
-    told = (
-        f"{found['wording'][:1].upper()}{found['wording'][1:]}: {count(places, 'place')} with p up to {alpha:g} in all"
+    without = "".join(f"; without {name}, {each}" for name, each in more.items())
+    return (
+        f"{capitalised(found['wording'])}, {count(places, 'place')} {'differs' if places == 1 else 'differ'} in every "
+        f"model at p ≤ {alpha:g}{without}. In at least {found['most']} of {len(found['models'])} models: "
+        f"{found['places_of_most']} (partial conjunction)."
     )
-    return f"{told}{veto}.{_at_least(found)}"
-
-
-def _at_least(found: Mapping[str, Any]) -> str:
-    """The same of most models."""
-    return f" In {found['most']} or more of {len(found['models'])}: {found['places_of_most']} (partial conjunction)."

@@ -1,4 +1,4 @@
-"""What the page says about the data."""
+"""The page's sections about the data, and about what made the results."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -30,9 +30,8 @@ def data_costs(audit: Mapping[str, Any], split: str) -> list[str]:
     images, found = audit["splits"][split]["images"], []
     wrong = audit["conflicts"]["certain_errors"][split]
     if wrong:
-        are = "is" if wrong == 1 else "are"
         found.append(
-            f"{count(wrong, 'image')} of the {split} split {are} wrong whatever a model says: the same pixels have two "
+            f"{count(wrong, 'image')} of the {split} split cannot be classified correctly: the same pixels have two "
             f"labels. Accuracy is at most {percent(1 - wrong / images)}."
         )
     near = audit["near_copies"]
@@ -41,7 +40,7 @@ def data_costs(audit: Mapping[str, Any], split: str) -> list[str]:
         have = "has a near copy" if seen == 1 else "have near copies"
         found.append(
             f"{seen:,} of {count(images, 'image')} of the {split} split ({percent(seen / images, 0)}) {have} among the "
-            "images of the train split: figures on them show memory, not what holds on new images."
+            "images of the train split: figures on them measure memory, not performance on new images."
         )
     doubted = near["two_labels"]["splits"][split] - audit["conflicts"]["splits"][split]
     if doubted > 0:
@@ -59,10 +58,10 @@ def _audit_lines(audit: Mapping[str, Any]) -> Iterable[str]:
         yield f"Unreadable: {listed(entry['image_id'] for entry in audit['unreadable'][:20])}."
     groups = audit["groups"]
     if groups is None:
-        yield "No group pattern was given: each image is its own group, and two splits may share a patient or a person."
+        yield "No group pattern is set: each image is its own group, so two splits may share a patient or a person."
     else:
         alone = groups["one_class"]["count"]
-        yield f"{count(groups['count'], 'group')}, none in two splits; {alone} of them hold one class only."
+        yield f"{count(groups['count'], 'group')}, none in two splits; {alone} of them have a single class."
     width, height = audit["sizes"]["width"], audit["sizes"]["height"]
     size = audit["prepared"]["size"]
     yield (
@@ -74,13 +73,13 @@ def _audit_lines(audit: Mapping[str, Any]) -> Iterable[str]:
 def classes_left_out(audit: Mapping[str, Any]) -> Iterable[str]:
     """A sentence for each class that is in no split, since it cannot be in all of them."""
     for name, dropped in audit["dropped_classes"].items():
-        yield f"Class {name} was left out, being too rare to stand in every split: {dropped['reason']}."
+        yield f"Class {name} was left out because it is too rare for every split: {dropped['reason']}."
 
 
 def _near_copies(audit: Mapping[str, Any]) -> Iterable[str]:
     near = audit["near_copies"]
     if not near["compared"]:
-        yield "Near copies were not looked for: the prepared images are too small."
+        yield "Near copies were not searched: the prepared images are too small."
         return
     which = "" if near["compared"] == audit["images"] else f" (of {count(near['compared'], 'image')}, spread evenly)"
     yield _sets(f"Near copies, or equal pixels{which}", near)
@@ -102,7 +101,7 @@ def _sets(what: str, found: Mapping[str, Any]) -> str:
 
 
 PACKAGES = ("dvc", "matplotlib", "numpy", "pandas", "pillow", "safetensors", "scikit-learn", "scipy", "torch")
-# Sections of params.yaml in the order of the pipeline; these two hold an entry for each model.
+# Sections of params.yaml in the order of the pipeline; BY_MODEL have an entry for each model.
 SECTIONS = ("fetch", "prepare", "train", "models", "sync", "drive", "export", "score", "compare", "report")
 BY_MODEL = ("models", "drive")
 
@@ -133,10 +132,10 @@ def _model(results: Results, stored: Maps, name: str) -> dict[str, str]:
 
 
 def training_rows(results: Results) -> list[dict[str, Any]]:
-    """For each option that some model's training read, its value in each model, as the model's file says it."""
+    """For each training option, its value in each model file."""
     each = [results.models[name]["model"].get("training") or {} for name in results.names]
     keys = dict.fromkeys(key for training in each for key in training)
-    return [{"name": key, "cells": [said(training.get(key)) for training in each]} for key in keys]
+    return [{"name": key, "cells": [value_text(training.get(key)) for training in each]} for key in keys]
 
 
 def parameter_rows(results: Results) -> list[dict[str, str]]:
@@ -146,24 +145,24 @@ def parameter_rows(results: Results) -> list[dict[str, str]]:
         values = results.parameters[section]
         if section in BY_MODEL:
             named = [name for name in results.names if name in values]
-            rows += [{"name": f"{section}.{name}", "said": _values(values[name])} for name in named]
+            rows += [{"name": f"{section}.{name}", "text": _values(values[name])} for name in named]
         else:
-            rows.append({"name": section, "said": _values(values)})
+            rows.append({"name": section, "text": _values(values)})
     return rows
 
 
 def _values(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}: {said(value)}" for key, value in values.items())
+    return ", ".join(f"{key}: {value_text(value)}" for key, value in values.items())
 
 
-def said(value: Any) -> str:
+def value_text(value: Any) -> str:
     """A value as params.yaml would have it: true, [cam, gradcam], ''; a dash where there is none."""
     if value is None:
         return NOTHING
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
-        return f"[{', '.join(map(said, value))}]"
+        return f"[{', '.join(map(value_text, value))}]"
     return str(value) if value != "" else "''"
 
 
@@ -173,6 +172,6 @@ def _lines(results: Results) -> Iterable[str]:
 
     hashes = results.audit["sha256"]
     yield f"Images: SHA-256 {hashes['images.npy']}; index: {hashes['index.csv']}."
-    yield "Maps: every array by its SHA-256 in reports/exports/, a manifest for each model."
+    yield "Maps: SHA-256 of every array in reports/exports/, one manifest for each model."
     packages = listed(f"{name} {version(name)}" for name in PACKAGES)
     yield f"This page was made with Python {platform.python_version()}, {packages}."

@@ -9,34 +9,34 @@ from wheretolook.report.plots import estimated_of, localisation_of
 from wheretolook.report.words import NOTHING, number, percent, percent_with_interval
 
 FIGURES = {
-    "images": "images that have evidence",
-    "area": "share of the area that is evidence",
+    "images": "images with an evidence mask",
+    "area": "share of the area: chance level of the energy",
     "energy": "positive energy inside the evidence (95 %)",
-    "ceiling": "the most that a map of this grid could have",
-    "centre": "what a blob at the centre has",
+    "ceiling": "highest energy possible on this grid",
+    "centre": "energy of a blob at the centre",
     "negative": "negative energy inside the evidence",
-    "pointing": "points at the evidence",
-    "chance": "a cell drawn at random does",
-    "centre_points": "the centre does",
+    "pointing": "maximum inside the evidence (pointing game)",
+    "chance": "pointing game of a random cell",
+    "centre_points": "pointing game of the centre",
     "iou": "IoU with the evidence, at one threshold chosen on val",
     "auroc": "pixel AUROC",
     "precision": "average precision",
-    "foreground": "positive energy on the foreground, the evidence included",
+    "foreground": "positive energy on the foreground, evidence included",
     "mark": "positive energy on the mark",
 }
 
 
 def located_section(results: Results) -> dict[str, Any]:
-    """What of it there is: `classes`, `foreground`, `splits`, `groups`; each empty where nothing was measured."""
+    """`classes`, `foreground`, `splits` and `groups`, each empty where nothing was measured."""
     parts = {name: part for name in results.class_names if (part := _of_class(results, name))}
     estimated = {name for result in results.models.values() for name in estimated_of(result, results.split)}
     shown, on_foreground = (shown_classes(results, PAGE, among) for among in (parts, estimated))
     return {
         "split": results.split,
         "classes": [parts[name] for name in shown.names],
-        "note": f"{shown.note} All stand in reports/plots/localisation.csv." if shown.note else "",
+        "note": f"{shown.note} reports/plots/localisation.csv has all." if shown.note else "",
         "foreground": list(_foreground(results, on_foreground.names)),
-        "foreground_note": f"{on_foreground.note} All stand in reports/metrics.json." if on_foreground.note else "",
+        "foreground_note": f"{on_foreground.note} reports/metrics.json has all." if on_foreground.note else "",
         "splits": [_splits(results, name) for name in results.names],
         "groups": [row for name in results.names for row in _groups(results, name)],
     }
@@ -87,7 +87,7 @@ def _foreground(results: Results, class_names: Sequence[str]) -> Iterable[dict[s
     for name in results.names:
         by_class = estimated_of(results.models[name], results.split)
         for class_name, row in in_order(by_class.items(), class_names, lambda row: row[0]):
-            if not row["images"]:  # what is shown fills them: there is nothing to estimate
+            if not row["images"]:  # no image has a plain border: there is nothing to estimate
                 continue
             yield {
                 "name": name,
@@ -126,7 +126,7 @@ def _splits(results: Results, name: str) -> dict[str, Any]:
 
 
 def _groups(results: Results, name: str) -> Iterable[dict[str, str]]:
-    """Accuracy and energy by group: how far groups are apart, and which fared worst."""
+    """Accuracy and energy by group: how far groups are apart, and the worst."""
     result = results.models[name]
     found = (result.get("groups") or {}).get(results.split)
     if not found:

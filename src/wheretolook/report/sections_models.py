@@ -20,7 +20,7 @@ def model_rows(results: Results) -> list[dict[str, Any]]:
 
 
 def split_baselines(results: Results) -> list[str]:
-    """Of each split, what accuracies on it are compared with."""
+    """The baselines of the accuracy on each split."""
     found = {split: baseline_of(results, split) for split in SPLITS}
     return [f"{split}: {baseline.words}" for split, baseline in found.items() if baseline]
 
@@ -83,7 +83,7 @@ def _errors(results: Results, counts: Sequence[Sequence[int]]) -> list[dict[str,
 
 
 def located(results: Results, layers: Sequence[str]) -> dict[str, Any] | None:
-    """Energy inside the evidence by method, model and layer; layers of models with fewer stand at the last."""
+    """Energy inside the evidence by method, model and layer; layers are aligned at the last."""
     rows = [
         {"method": method, "model": name, "cells": cells}
         for method in _methods(results)
@@ -159,25 +159,25 @@ def _head_row(results: Results, name: str, count: int) -> dict[str, Any]:
 
 
 def curves_section(results: Results) -> dict[str, Any] | None:
-    """By class: a chart of the primary map's curves for each model, and a table of all maps; None where not asked."""
-    asked = {name: found for name in results.names if (found := results.models[name].get("curves"))}
-    if not asked:
+    """By class: a chart of the primary map's curves for each model, and a table of all maps; None without any."""
+    measured = {name: found for name in results.names if (found := results.models[name].get("curves"))}
+    if not measured:
         return None
-    first = next(iter(asked.values()))
-    measured = {name for found in asked.values() for by_class in found["maps"].values() for name in by_class}
-    shown = shown_classes(results, PAGE, measured)
-    parts = [_of_class(results, class_name, asked) for class_name in shown.names]
+    first = next(iter(measured.values()))
+    classes = {name for found in measured.values() for by_class in found["maps"].values() for name in by_class}
+    shown = shown_classes(results, PAGE, classes)
+    parts = [_of_class(results, class_name, measured) for class_name in shown.names]
     return {
         "images": first["images"],
         "split": first["split"],
         "classes": [part for part in parts if part],
-        "note": f"{shown.note} All stand in reports/plots/curves.csv." if shown.note else "",
+        "note": f"{shown.note} reports/plots/curves.csv has all." if shown.note else "",
     }
 
 
-def _of_class(results: Results, class_name: str, asked: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
+def _of_class(results: Results, class_name: str, measured: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
     rows, charts, undefined = [], [], []
-    for name, found in asked.items():
+    for name, found in measured.items():
         own = {key: by_class[class_name] for key, by_class in found["maps"].items() if class_name in by_class}
         rows += [_row(name, key, figures) for key, figures in own.items()]
         if any(figures["undefined"] for figures in own.values()):

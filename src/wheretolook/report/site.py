@@ -11,9 +11,16 @@ from wheretolook.base.display import visible
 from wheretolook.dataset.prepared import Prepared
 from wheretolook.mapstore.store import Maps
 from wheretolook.report.drawing import diverging, sequential
-from wheretolook.report.findings import alerts_of, findings_of, measured_findings, still_falling
+from wheretolook.report.findings import (
+    accuracy_findings,
+    agreement_findings,
+    alerts_of,
+    evidence_findings,
+    findings_of,
+)
 from wheretolook.report.gallery import Gallery
-from wheretolook.report.guessing import all_on_these, baseline_of, baseline_rows, seen_words
+from wheretolook.report.guessing import all_on_these, baseline_of, baseline_rows, judged_models, seen_words
+from wheretolook.report.headline import headlines
 from wheretolook.report.loaded import PAGE, TARGET, Results, shown_classes
 from wheretolook.report.page_data import PageData
 from wheretolook.report.plots import metrics_of
@@ -37,13 +44,15 @@ from wheretolook.report.sections_models import (
     split_baselines,
     training_charts,
 )
+from wheretolook.report.sections_probing import cues_section, occlusion_section, regions_section
 from wheretolook.report.sections_statements import statements_section
+from wheretolook.report.soundness import named_problems, soundness
 from wheretolook.report.words import NOTHING, count, listed
 from wheretolook.results.agreement_row import NULLS
 
 
 def data_of(results: Results, prepared: Prepared, gallery: Gallery) -> dict[str, Any]:
-    """Findings, metrics, and the gallery's images with each model's scores and how far their maps stand apart.
+    """Findings, metrics, and the gallery's images with each model's scores and the difference of their maps.
 
     Figures are rounded to six digits; disagreement is null where it does not exist.
     """
@@ -78,19 +87,56 @@ STYLES = ("style.css", "explore.css")
 # In the order in which one builds on another.
 SCRIPTS = ("unpack.js", "maps.js", "paint.js", "state.js", "gallery.js", "layers.js", "classes.js", "main.js")
 PARTS = {
-    "answers": "Answers",
     "models": "Models",
     "located": "Where maps lie",
     "gallery": "Image by image",
     "layers": "Layer by layer",
     "classes": "Classes",
     "agreement": "Agreement",
+    "regions": "Necessity",
+    "cues": "Global cues",
     "faithfulness": "Faithfulness",
+    "occlusion": "Occlusion",
     "curves": "Insertion and deletion",
     "sanity": "Sanity",
     "training": "Training",
     "data": "Data",
     "provenance": "Provenance",
+}
+# Shown where the section has no finding of its own.
+GISTS = {
+    "models": "Accuracy, calibration and confusion matrix of each model.",
+    "located": "Where the maps lie, by mask and by split.",
+    "gallery": "Each image with the maps of every model, side by side.",
+    "layers": "One image through all layers of all models.",
+    "classes": "The mean map of each class, and the places where classes differ.",
+    "agreement": "How well the maps of two models agree.",
+    "regions": "Whether predictions change when a region is infilled, and when a look-alike place is.",
+    "cues": "What the colour, brightness and frequencies of the image do to the predictions.",
+    "faithfulness": "What removing the pixels that a map marks does to the score.",
+    "occlusion": "A check of the CAMs by a method without weights or gradients.",
+    "curves": "The classic curves, as asked for by score.curve_steps.",
+    "sanity": "Whether the maps depend on the learned weights.",
+    "training": "Loss by epoch.",
+    "data": "Images by class and split, copies and contradictory labels.",
+    "provenance": "Models, parameters and versions behind this page.",
+}
+GLOSSARY = {
+    "CAM": "Class activation map: for each place of the image, how much it contributes to a class; signed, in logits.",
+    "Contrast": "The CAM of a class minus the mean CAM of the other classes.",
+    "Evidence mask": "Where the truth is: for instance the parasite of an infected cell.",
+    "Foreground": "The object, for instance the whole cell.",
+    "Energy": "The share of a map's positive sum inside a region. At chance it equals the region's share of the area.",
+    "Odds ratio of map energy": "Odds of energy inside a region over the odds of its area; 1 is the chance level.",
+    "r": "Pearson correlation of two models' maps of one image, averaged over images.",
+    "Baseline": "What a figure is without a shared view: maps of other images, a blob at the centre, average maps, "
+    "networks with random weights.",
+    "Infilling": "Replacing the pixels of a region by plausible ones, to see whether the prediction changes.",
+    "Control place": "A place of the same size and shape in the same image, outside the region.",
+    "Look-alike": "A place in an image of another class that resembles the region.",
+    "ECE": "Expected calibration error: how far scores are from the share of correct predictions.",
+    "Balanced accuracy": "Mean of the recalls of all classes.",
+    "95 % interval": "Confidence interval; its unit is the group (for instance the patient) where groups are known.",
 }
 
 
@@ -118,17 +164,30 @@ def page_of(results: Results, maps: Mapping[str, Maps], data: PageData) -> str:
 
 def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict[str, Any]:
     layers = data.described["layers"]
+    checks = soundness(results)
     split = results.audit["splits"][results.split]
     located_rows, baseline = located(results, layers), baseline_of(results)
     optional = {
         "faithfulness": faithfulness_section(results),
         "curves": curves_section(results),
         "sanity": sanity_section(results, layers),
+        "regions": regions_section(results),
+        "cues": cues_section(results),
+        "occlusion": occlusion_section(results),
     }
+    parts = {part: title for part, title in PARTS.items() if optional.get(part, True)}
     return {
         "heading": listed(results.names),
         "lead": _lead(results),
-        "parts": [(part, title) for part, title in PARTS.items() if optional.get(part, True)],
+        "parts": list(parts.items()),
+        "titles": PARTS,
+        "gists": _gists(results, {check.key: check.text for check in checks}),
+        "links": {part: part if part in parts else INSTEAD[part] for part in PARTS if part in parts or part in INSTEAD},
+        "checks": checks,
+        "problems": named_problems(checks),
+        "headlines": headlines(results),
+        "judged": judged_models(results),
+        "glossary": GLOSSARY.items(),
         **optional,
         "differences": differences_section(results),
         "names": results.names,
@@ -137,7 +196,6 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "images": count(split["images"], "image"),
         "statements": statements_section(results),
         "alerts": alerts_of(results),
-        "findings": measured_findings(results),
         "models": model_rows(results),
         "baselines": baseline_rows(results),
         "baseline": baseline.words if baseline else NOTHING,
@@ -157,13 +215,31 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "null_labels": [(kind, NULLS[kind]) for kind in NULLS if results.primary()[kind].notna().any()],
         "null_shapes": SHAPES,
         "training": training_charts(results),
-        "still_falling": still_falling(results),
         "heads": head_rows(results, layers),
         "audit": audit_section(results.audit),
         "provenance": provenance_section(results, maps),
         "revision": PLACE,
         "ramps": {"sequential": _ramp(sequential()), "diverging": _ramp(diverging())},
     }
+
+
+# Sections that a link leads to where its own section is missing.
+INSTEAD = {"cues": "models", "sanity": "models"}
+
+
+def _gists(results: Results, checks: Mapping[str, str]) -> dict[str, str]:
+    """One sentence for each section: its finding, else what is in it."""
+    found = {
+        "models": " ".join(accuracy_findings(results)),
+        "located": " ".join(evidence_findings(results)),
+        "agreement": " ".join(agreement_findings(results)) or nothing_compared(results),
+        "sanity": checks.get("sanity", ""),
+        "training": checks.get("convergence", ""),
+        "data": checks["leaks"],
+    }
+    if not judged_models(results):
+        found |= dict.fromkeys(("models", "located", "agreement"), "")
+    return {part: found.get(part) or gist for part, gist in GISTS.items()}
 
 
 def _lead(results: Results) -> str:
@@ -176,7 +252,7 @@ def _lead(results: Results) -> str:
 
 def _classes_note(results: Results) -> str:
     note = shown_classes(results, PAGE, results.overlays["classes"]).note
-    return f"{note} All stand in data/comparison/." if note else ""
+    return f"{note} data/comparison/ has all." if note else ""
 
 
 def _gallery_note(results: Results, described: Mapping[str, Any]) -> str:
@@ -184,14 +260,13 @@ def _gallery_note(results: Results, described: Mapping[str, Any]) -> str:
     which = (
         f"All {total} images of the {split} split."
         if shown == total
-        else f"{shown} of the {total} images of the {split} split: of each class, images that all models got right and "
-        "images that some model got wrong have equal shares of the places; what one of them cannot fill, the others "
-        "share."
+        else f"{shown} of the {total} images of the {split} split: of each class, as many images that all models "
+        "classify correctly as images that some model does not; what one kind cannot fill, the others share."
     )
     apart = (
-        " Maps apart: 1 less the mean correlation of two models' maps "
-        f"({described['method']}, last layer, {TARGET}); 0 alike, 1 unrelated, 2 opposed. "
-        "Correlation is blind to strength: where every map is pale, the models found little, each in its own place."
+        " Difference of maps: 1 minus the mean correlation of two models' maps "
+        f"({described['method']}, last layer, {TARGET}); 0 equal, 1 unrelated, 2 opposite. "
+        "Correlation ignores strength: where every map is pale, the models found little, each in its own place."
         if len(described["models"]) > 1
         else ""
     )
@@ -204,13 +279,13 @@ def _sources(names: tuple[str, ...]) -> str:
 
 
 def _json(value: Any) -> str:
-    """JSON that may stand inside a script element: no "<" can end it."""
+    """JSON that is safe inside a script element: no "<" can end it."""
     text = json.dumps(_seen(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c")
 
 
 def _seen(value: Any) -> Any:
-    """The same value, with every character in its texts to be seen: what the script shows, a reader can trust."""
+    """The same value with every character of its texts visible, so that no name can mislead the reader."""
     if isinstance(value, str):
         return visible(value)
     if isinstance(value, dict):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from wheretolook.report.words import count, listed, number, percent
+from wheretolook.report.words import all_models, capitalised, count, in_words, listed, number, percent
 from wheretolook.results.agreement_row import NULLS
 from wheretolook.results.statement import Figure, Kind, Reason, Scope, Statement, Verdict
 from wheretolook.results.statement import statement_from_json as read_statement
@@ -11,13 +11,13 @@ from wheretolook.results.statement import statement_from_json as read_statement
 VERDICTS = {
     Verdict.SUPPORTED: "Supported",
     Verdict.SHOWN_NOT: "Shown not to hold",
-    Verdict.CANNOT_TELL: "Cannot be told",
+    Verdict.CANNOT_TELL: "Undecided",
 }
 REGIONS = {
-    "evidence": "the evidence",
+    "evidence": "the evidence mask",
     "mark": "the mark",
     "foreground": "the foreground",
-    "rest of the foreground": "the foreground beside the evidence",
+    "rest of the foreground": "the foreground around the evidence",
     "background": "the background",
 }
 CUES = {
@@ -29,30 +29,85 @@ CUES = {
 }
 TWINS = {
     "same file": "is the same file as",
-    "same weights": "has the weights of",
-    "same seed": "shares its seed, and so its first weights and batch order, with",
+    "same weights": "has the same weights as",
+    "same seed": "has the same seed, and so the same initial weights and batch order, as",
+}
+AVERAGE_MAPS = {
+    "other": "maps of different images do",
+    "centre": "they agree with a blob at the centre",
+    "mean_map": "their own average maps",
+    "random": "networks with random weights",
 }
 PERCENT = ("recall", "area", "energy", "share of the difference", "flips", "kept")  # figures that are shares
+# Reasons that the sentence about a refuted statement gives already.
+IN_SENTENCE = (Reason.BELOW_MARGIN, Reason.NOT_LOCATED, Reason.NOT_NEEDED, Reason.NO_CUE)
+MOST_NAMED = 3  # other classes named one by one
 
 
 def sentence(said: Statement) -> str:
-    """The statement itself, whatever its verdict."""
-    many = f"The {len(said.models)} models" if len(said.models) > 1 else "The model"
+    """What the verdict says: that the statement holds, that it does not, or what is undecided."""
+    if said.verdict is Verdict.SUPPORTED:
+        return capitalised(f"{_subject(said, True)} {clause(said)}.")
+    if said.verdict is Verdict.CANNOT_TELL:
+        return f"Whether {_subject(said)} {clause(said)}."
+    return capitalised(_refuted(said))
+
+
+def _subject(said: Statement, every: bool = False) -> str:
+    """Which networks: "all four models", "the four models", "networks trained like last-0 (6 seeds)"."""
     if said.scope is Scope.RECIPE:
-        many = f"Networks trained like {said.models[0]} ({len(said.models)} seeds)"
-    verb = (lambda word: word) if len(said.models) > 1 or said.scope is Scope.RECIPE else (lambda word: word + "s")
+        return f"networks trained like {said.models[0]} ({len(said.models)} seeds)"
+    if every or len(said.models) == 1:
+        return all_models(len(said.models))
+    return f"the {in_words(len(said.models))} models"
+
+
+def clause(said: Statement, of_class: bool = True) -> str:
+    """The statement without its subject: "look at the same places in images of infected"."""
+    one = len(said.models) == 1 and said.scope is Scope.MODELS
+    images = f" in images of {said.class_name}" if of_class else ""
+    look, need, decide = ("looks", "needs", "decides") if one else ("look", "need", "decide")
     if said.kind is Kind.AGREEMENT:
-        return f"{many} {verb('look')} at the same places in images of {said.class_name}."
+        return f"{look} at the same places{images}"
     if said.kind is Kind.PLACE:
-        return f"{many} {verb('look')} at {region_words(said)} in images of {said.class_name}, and {verb('need')} it."
+        return f"{look} at {region_words(said)}{images} and {need} it"
     if said.kind is Kind.GLOBAL_CUE:
-        cue = CUES.get(said.cue, said.cue)
-        return f"{many} {verb('decide')} by {cue} in images of {said.class_name}."
-    others = listed(said.others) if 0 < len(said.others) <= 3 else "every other class"
-    if said.exploratory:
-        return f"Maps of {said.class_name} and {others} differ at {region_words(said)}."
-    where = f"by {region_words(said)}" if said.region else "by a place"
-    return f"{many} {verb('tell')} {said.class_name} from {others} {where}."
+        return f"{decide} by {CUES.get(said.cue, said.cue)}{images}"
+    distinguish = "distinguishes" if one else "distinguish"
+    what = said.class_name if of_class else "it"
+    where = f"at {region_words(said)}" if said.exploratory else f"by {region_words(said) or 'a place'}"
+    return f"{distinguish} {what} from {others_words(said)} {where}"
+
+
+def _refuted(said: Statement) -> str:
+    """What was shown in place of the statement."""
+    if said.kind is Kind.AGREEMENT:
+        return f"in images of {said.class_name}, {no_agreement(said)}."
+    if said.kind is Kind.PLACE and said.reason is Reason.NOT_LOCATED:
+        return f"in images of {said.class_name}, the maps do not concentrate on {region_words(said)}."
+    if said.kind is Kind.PLACE and said.reason is Reason.NOT_NEEDED:
+        return f"predictions of {said.class_name} do not need {region_words(said)}."
+    if said.kind is Kind.GLOBAL_CUE:
+        return f"most predictions of {said.class_name} stay the same when {CUES.get(said.cue, said.cue)} changes."
+    verb = "does not" if len(said.models) == 1 and said.scope is Scope.MODELS else "do not"
+    plural = Statement(**{**vars(said), "scope": Scope.RECIPE})
+    return f"{_subject(said)} {verb} {clause(plural)}."
+
+
+def no_agreement(said: Statement) -> str:
+    """How little the maps agree: "the models agree no better than their own average maps"."""
+    figure = said.figures[0] if said.figures else None
+    if said.reason is not Reason.BELOW_MARGIN or figure is None or figure.high is None:
+        return f"{_subject(said)} do not look at the same places"
+    baseline = AVERAGE_MAPS.get(figure.of, figure.of)
+    if figure.high <= 0:
+        return f"the models agree no better than {baseline}"
+    return f"the models agree hardly better than {baseline} (by less than {number(figure.threshold)})"
+
+
+def others_words(said: Statement) -> str:
+    """The other classes that a difference is about."""
+    return listed(said.others) if 0 < len(said.others) <= MOST_NAMED else "every other class"
 
 
 def region_words(said: Statement) -> str:
@@ -61,69 +116,107 @@ def region_words(said: Statement) -> str:
 
 
 def because(said: Statement) -> str:
-    """Why the verdict is what it is, with the figure that decided."""
-    parts = [_reason(said)]
+    """Why the verdict is what it is, with the figures that decided."""
+    parts = [] if said.verdict is Verdict.SHOWN_NOT and said.reason in IN_SENTENCE else [reason_words(said)]
     if said.reason is Reason.ALL_MET:
-        shown = [figure for figure in said.figures if figure.name.startswith(("odds ratio", "flips"))]
-        parts = [figure_words(figure) for figure in (shown if said.kind is Kind.PLACE else said.figures[:1])]
-    elif said.figures and said.reason not in (Reason.NECESSITY_MISSING, Reason.LOOK_ALIKES_MISSING, Reason.NO_TEST):
+        second = {Kind.PLACE: "odds ratio", Kind.DIFFERENCE: "share of the difference"}.get(said.kind)
+        chosen = [*said.figures[:1], *(figure for figure in said.figures[1:] if figure.name == second)]
+        parts = [figure_words(figure) for figure in chosen[:2]]
+    elif said.figures and said.reason not in (
+        *(Reason.NECESSITY_MISSING, Reason.LOOK_ALIKES_MISSING, Reason.NO_TEST, Reason.PLACE_NOT_SUPPORTED),
+    ):
         parts.append(figure_words(said.figures[0]))
-    if said.verdict is Verdict.CANNOT_TELL and said.images_needed is not None and said.minimum_detectable is not None:
-        parts.append(
-            f"the smallest difference from the threshold that {count(said.images, 'image')} can detect is "
-            f"{number(said.minimum_detectable)}; about {count(said.images_needed, 'image')} would tell"
-        )
     if said.exploratory:
         parts.append("exploratory: not adjusted for the number of statements")
     return "; ".join(part for part in parts if part)
 
 
-def _reason(said: Statement) -> str:
-    """Words of a reason."""
-    worst = said.worst
+def reason_words(said: Statement) -> str:
+    """The condition that decided, in words; empty where all conditions are met."""
+    worst, region = said.worst, region_words(said)
+    baseline = NULLS.get(worst, worst)
     return {
         Reason.ALL_MET: "",
-        Reason.ONE_MODEL: "it takes two trainings to tell a network's own habit from what the class teaches",
+        Reason.ONE_MODEL: "a single training cannot separate what one network does from what the class teaches",
         Reason.TRAINED_ON: "the networks were trained on these images",
-        Reason.NO_MAPS: f"no CAMs of the last layer of {worst}" if worst else "no CAMs of the last layer",
+        Reason.NO_MAPS: f"no CAMs of the last layer{f' of {worst}' if worst else ''}",
         Reason.FEW_IMAGES: "too few independent images",
         Reason.NOT_RECOGNISED: f"the networks do not recognise {said.class_name} above chance ({worst})",
-        Reason.BASELINE_MISSING: f"agreement was not compared with {NULLS.get(worst, worst)}",
-        Reason.BELOW_MARGIN: f"not beyond {NULLS.get(worst, worst)} by the margin",
+        Reason.BASELINE_MISSING: f"agreement was not compared with {baseline}",
+        Reason.BELOW_MARGIN: f"the margin over {baseline} is not reached",
         Reason.MODELS_DIFFER: f"{worst} differs from the other models",
-        Reason.FAMILIES_DISAGREE: "maps of another family (occlusion) disagree with the CAMs",
-        Reason.NOT_LOCATED: "the maps do not lie there",
-        Reason.MEASURES_DISAGREE: "energy and AUROC of the maps contradict each other",
+        Reason.NOT_LOCATED: "the maps have too little energy there for its area",
         Reason.UNREACHABLE: "no map on this grid could reach the threshold",
         Reason.NECESSITY_MISSING: "whether the predictions need it was not measured",
         Reason.INFILLS_DISAGREE: "the two ways to infill it disagree",
-        Reason.NOT_NEEDED: "the predictions do not need it: they stay when it is infilled",
+        Reason.NOT_NEEDED: "the predictions stay when it is infilled",
         Reason.NOT_DIFFERENT: f"no difference from {worst} was shown there",
-        Reason.NOT_CONCENTRATED: f"it holds no more of the difference from {worst} than its area explains",
+        Reason.NOT_CONCENTRATED: f"{region} holds no more of the difference than its area explains",
         Reason.NO_TEST: "the classes could not be compared by place",
         Reason.LOOK_ALIKES_MISSING: "not compared with look-alike places in images of the other classes",
         Reason.LOOK_ALIKES: f"look-alike places in images of {worst} count as much",
         Reason.PLACE_NOT_SUPPORTED: "that the predictions need this place is not supported",
-        Reason.NO_CUE: "most predictions stay when it is changed",
-        Reason.IMPRECISE: "the interval includes the threshold",
-        Reason.ADJUSTED: "not significant once adjusted for the number of statements",
+        Reason.NO_CUE: "most predictions stay when it changes",
+        Reason.IMPRECISE: "the confidence interval includes the threshold",
+        Reason.ADJUSTED: "not significant after adjustment for the number of statements",
         Reason.SEEDS: "varies too much from seed to seed",
+        Reason.FAMILIES_DISAGREE: "occlusion maps disagree with the CAMs",
+        Reason.MEASURES_DISAGREE: "energy and AUROC of the maps contradict each other",
     }[said.reason]
 
 
+def would_tell(said: Statement) -> str:
+    """What would decide an undecided statement; empty where nothing simple would, or it is decided."""
+    if said.verdict is not Verdict.CANNOT_TELL:
+        return ""
+    if said.reason in (Reason.IMPRECISE, Reason.ADJUSTED, Reason.FEW_IMAGES) and said.images_needed is not None:
+        return f"about {count(said.images_needed, 'image')} of {said.class_name} (now {said.images:,})"
+    return {
+        Reason.ONE_MODEL: "a second model with another seed",
+        Reason.TRAINED_ON: "images that the models were not trained on",
+        Reason.NO_MAPS: "CAMs of the last layer (export.methods)",
+        Reason.FEW_IMAGES: f"more independent images of {said.class_name} (now {said.images:,})",
+        Reason.NOT_RECOGNISED: f"models that recognise {said.class_name}",
+        Reason.BASELINE_MISSING: f"the comparison with {NULLS.get(said.worst, said.worst)}",
+        Reason.MODELS_DIFFER: f"more trainings, or a reason why {said.worst} differs",
+        Reason.UNREACHABLE: "a layer with finer maps",
+        Reason.NECESSITY_MISSING: "an infilling experiment for this region",
+        Reason.LOOK_ALIKES_MISSING: "the comparison with look-alike places",
+        Reason.PLACE_NOT_SUPPORTED: f"whether the predictions need {region_words(said)}",
+        Reason.IMPRECISE: "more images; this study cannot say how many",
+        Reason.ADJUSTED: "more images, or fewer statements",
+        Reason.SEEDS: "more seeds of the recipe",
+    }.get(said.reason, "")
+
+
+FIGURE_NAMES = {
+    "odds ratio": "odds ratio of map energy",
+    "flips beyond control": "predictions changed by infilling, beyond control places",
+    "flips": "predictions changed",
+    "kept by the region alone": "predictions kept by the region alone",
+}
+
+
 def figure_words(figure: Figure) -> str:
-    """ "odds ratio 13.1 (12.5 to 13.7), threshold 2.0"."""
-    write = percent if figure.name.startswith(PERCENT) else _plain
-    of = f" ({figure.of})" if figure.of else ""
-    ends = ""
-    if figure.low is not None and figure.high is not None:
-        ends = f" ({write(figure.low)} to {write(figure.high)})"
-    threshold = "" if figure.threshold is None else f", threshold {write(figure.threshold)}"
+    """ "odds ratio of map energy 13.1 (12.5 to 13.7; threshold 2.0)"."""
+    write = _share if figure.name.startswith(PERCENT) else _plain
+    unit = " %" if write is _share else ""
     if figure.name == "excess":
-        name, of = f"agreement beyond {NULLS.get(figure.of, figure.of)}:", ""
+        name = f"r beyond {NULLS.get(figure.of, figure.of)}"
+    elif figure.name == "share of the difference":
+        name = f"share of the difference from {figure.of}"
+    elif figure.name == "p":
+        return f"p = {_plain(figure.value)}" + (f" against {figure.of}" if figure.of else "")
     else:
-        name = figure.name
-    return f"{name}{of} {write(figure.value)}{ends}{threshold}"
+        name = FIGURE_NAMES.get(figure.name, figure.name) + (f" ({figure.of})" if figure.of else "")
+    known = figure.low is not None and figure.high is not None
+    parts = [f"{write(figure.low)} to {write(figure.high)}"] if known else []
+    parts += [f"threshold {write(figure.threshold)}{unit}"] if figure.threshold is not None else []
+    return f"{name} {write(figure.value)}{unit}" + (f" ({'; '.join(parts)})" if parts else "")
+
+
+def _share(value: float | None) -> str:
+    return percent(value).removesuffix(" %")
 
 
 def _plain(value: float | None) -> str:
@@ -135,38 +228,39 @@ def rules_words(thresholds: Mapping[str, float]) -> dict[str, str]:
     t = {key: f"{value:g}" for key, value in thresholds.items()}
     return {
         "every statement": (
-            "Two independent trainings or more; images that the networks were not trained on, "
-            f"{t['images']} or more of the class in {t['groups']} effective groups or more; and every model recognises "
-            "the class: its recall is above chance, and so is its AUROC against each other class (lower bounds)."
+            "At least two independent trainings; images that the networks were not trained on, at least "
+            f"{t['images']} of the class in at least {t['groups']} effective groups; and every model recognises the "
+            "class: its recall is above chance, and so is its AUROC against each other class (lower bounds)."
         ),
         "same places": (
-            "The correlation of two models' maps of one image, mean over pairs, exceeds each baseline by "
-            f"{t['margin']} (lower bound): {listed(NULLS.values())}."
+            "The correlation of two models' maps of one image, averaged over pairs, exceeds each baseline by "
+            f"{t['margin']} (lower bound). The baselines: {listed(NULLS.values())}."
         ),
         "look at a region": (
             "The maps, less their mean, have odds of energy inside of at least "
-            f"{t['odds_ratio']} times those of its area, and an AUROC of {t['auroc']} (lower bounds, mean over models)."
+            f"{t['odds_ratio']} times the odds of its area, and an AUROC of at least {t['auroc']} (lower bounds, mean "
+            "over models)."
         ),
-        "need it": (
+        "need a region": (
             "Infilling it changes predictions more often than infilling control places of the same size and shape "
-            f"(by {t['flips']} of images, lower bound) and costs log-odds beyond them, by two families of infills. A "
-            f"region without room for controls must also suffice by itself for {t['kept']} of images."
+            f"(by {t['flips']} of images, lower bound) and costs more log-odds, for two families of infills. A "
+            f"region that leaves no room for controls must instead suffice by itself for {t['kept']} of images."
         ),
-        "tell apart by a region": (
-            "Each pair of classes by itself: the mean contributions differ (permutation and wild bootstrap, adjusted "
-            "for all places), the region holds more of the difference than its area explains, it is needed, and counts "
-            "for more than its best look-alike places in images of the other class. The worst other class decides."
+        "distinguish classes by a region": (
+            "Each pair of classes on its own: the mean contributions differ (permutation and wild bootstrap, adjusted "
+            "for all places), the region holds more of the difference than its area explains, it is needed, and it "
+            "counts for more than its best look-alikes in images of the other class. The least different class decides."
         ),
         "decide by a property of the whole image": (
             f"No place smaller than half of the image is needed, and changing the property changes {t['cue_flips']} of "
-            "predictions beyond a harmless change (lower bound)."
+            "predictions more than a harmless change does (lower bound)."
         ),
-        "shown not to hold": "An upper bound lies below a threshold: not the absence of proof, but proof of absence.",
+        "shown not to hold": "An upper bound lies below a threshold. This is evidence of absence.",
         "error rate": (
-            f"All confirmatory statements together are adjusted to a familywise error rate of {t['alpha']} (Holm). "
-            "Exploratory ones are not, and say so."
+            f"All confirmatory statements together have a familywise error rate of {t['alpha']} (Holm). "
+            "Exploratory statements are not adjusted and are marked."
         ),
-        "networks trained by a recipe": (f"{t['seeds']} seeds or more of one recipe; the models are the sample."),
+        "networks trained by a recipe": f"At least {t['seeds']} seeds of one recipe; the models are the sample.",
     }
 
 
@@ -177,13 +271,17 @@ def limits(found: Mapping[str, Any]) -> list[str]:
     if not counts or max(counts) < found["thresholds"]["seeds"]:
         seeds = listed(map(str, counts)) if counts else "none"
         out.append(
-            f"The statements are about these {count(len(found['models']), 'model')}, not about all networks trained "
-            f"by their recipes: that takes {found['thresholds']['seeds']:g} seeds of one recipe (found {seeds})."
+            f"The statements are about {all_models(len(found['models']))} here, not about every network trained by the "
+            f"same recipe: that takes {found['thresholds']['seeds']:g} seeds of one recipe (found {seeds})."
         )
     out.append("Maps and infills show what a network uses, not what makes a thing belong to its class.")
-    for twin in found["twins"]:
-        out.append(f"{twin['model']} is not counted: it {TWINS[twin['how']]} {twin['of']}.")
+    out += twin_lines(found)
     return out
+
+
+def twin_lines(found: Mapping[str, Any]) -> list[str]:
+    """A sentence for each model that repeats another training."""
+    return [f"{twin['model']} is not counted: it {TWINS[twin['how']]} {twin['of']}." for twin in found["twins"]]
 
 
 def said_in(found: Mapping[str, Any]) -> list[Statement]:
@@ -200,12 +298,12 @@ def by_verdict(statements: Iterable[Statement]) -> dict[Verdict, list[Statement]
 
 
 def without_words(about: Mapping[str, Any], models: Sequence[str]) -> str:
-    """Leave one model out: the lowest lower bound of the excess agreement without it; empty for fewer than three."""
+    """The smallest lower bound of the excess agreement with each model left out; empty for fewer than three models."""
     lows = [(name, low) for name in models if (low := about["without"].get(name)) is not None]
     if not lows:
         return ""
     listing = "; ".join(f"without {name} {_signed(low)}" for name, low in lows)
-    return f"Smallest lower bound of (agreement - baseline), one model left out: {listing}."
+    return f"Smallest lower confidence bound of (agreement - baseline), one model left out: {listing}."
 
 
 def statements_markdown(found: Mapping[str, Any]) -> str:
@@ -221,14 +319,19 @@ def statements_markdown(found: Mapping[str, Any]) -> str:
     for name, about in found["classes"].items():
         lines += ["", f"## {name}", ""]
         for verdict, said in by_verdict(each for each in statements if each.class_name == name).items():
-            each_line = [f"- {sentence(each)} ({because(each)})" for each in said] or ["- nothing"]
-            lines += [f"**{VERDICTS[verdict]}**", "", *each_line, ""]
+            lines += [f"**{VERDICTS[verdict]}**", "", *([_line(each) for each in said] or ["- nothing"]), ""]
         if left_out := without_words(about, found["models"]):
             lines += [left_out, ""]
         lines.pop()
     rules = rules_words(found["thresholds"]).items()
     lines += ["", "## The rules", "", *(f"- **{rule}**: {words}" for rule, words in rules)]
     return "\n".join(lines) + "\n"
+
+
+def _line(said: Statement) -> str:
+    """One statement as an item of a list, with its reason and what would decide it."""
+    tell = would_tell(said)
+    return f"- {sentence(said)} ({because(said)}{f'; what would tell: {tell}' if tell else ''})"
 
 
 def _signed(value: float) -> str:

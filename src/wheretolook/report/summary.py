@@ -1,10 +1,11 @@
-"""The summary's part of what `score` found: removal, foreground, groups and sanity."""
+"""reports/summary.md: the headline, the soundness of the study, statements by verdict, then every table."""
 
 from collections.abc import Callable, Iterable, Sequence
 
 from wheretolook.base.display import markdown_text
-from wheretolook.report.findings import findings_of, still_falling
-from wheretolook.report.guessing import baseline_of, baseline_rows, seen_words
+from wheretolook.report.findings import alerts_of, measured_findings
+from wheretolook.report.guessing import baseline_of, baseline_rows, judged_models, seen_words
+from wheretolook.report.headline import overview
 from wheretolook.report.loaded import TARGET, Results, escaped_results, in_order, loss_of, sanity_lines, seed_of
 from wheretolook.report.plots import evidence_of
 from wheretolook.report.sections_agreement import agreement_note, agreements, nothing_compared
@@ -12,7 +13,7 @@ from wheretolook.report.sections_data import classes_left_out
 from wheretolook.report.sections_faithfulness import faithfulness_section
 from wheretolook.report.sections_localisation import located_section
 from wheretolook.report.sections_statements import statements_section
-from wheretolook.report.statement_words import VERDICTS
+from wheretolook.report.soundness import soundness
 from wheretolook.report.words import NOTHING, count, number, number_with_interval, percent, percent_with_interval
 from wheretolook.results.agreement_row import NULLS
 
@@ -20,12 +21,12 @@ Table = Callable[[Sequence[str], Iterable[Sequence[str]]], str]
 REMOVAL = (
     "model",
     "class",
-    "whole",
-    "evidence out",
-    "own map out",
-    "random map out",
-    "random less own",
-    "own less evidence",
+    "whole image",
+    "evidence removed",
+    "own map removed",
+    "random map removed",
+    "random minus own",
+    "own minus evidence",
 )
 NECESSITY = (
     "model",
@@ -33,17 +34,17 @@ NECESSITY = (
     "region",
     "infill",
     "images",
-    "predictions that flip",
+    "predictions changed",
     "at control places",
-    "log-odds lost beyond them",
+    "log-odds lost beyond control",
 )
-CUES = ("model", "cue", "class", "images", "predictions that flip", "by the same class's")
+CUES = ("model", "cue", "class", "images", "predictions changed", "by an exchange within the class")
 FOREGROUND = ("model", "class", "images", "area (estimated)", "energy on it (estimated, 95 %)", "ratio")
 GROUPS = ("model", "figure", "groups", "mean (95 %)", "lowest", "highest", "SD", "worst groups")
 SANITY = (
-    "A map passes if its likeness to the same image's map by networks of random weights exceeds its likeness to their "
-    "maps of other images of the class by less than 0.1, and fails if by more (95 % intervals over images and draws; "
-    "open where neither is sure). Maps that fail show the image, and not only what was learned."
+    "A map passes if its correlation with maps of the same image by networks with random weights exceeds the "
+    "correlation with their maps of other images of the class by less than 0.1, and fails if by more (95 % intervals "
+    "over images and draws; otherwise undecided). Maps that fail depend on the image, not only on the learned weights."
 )
 
 
@@ -56,31 +57,31 @@ def score_parts(results: Results, table: Table) -> Iterable[str]:
     """
     removal = list(_removal(results))
     if removal:
-        asked = next(found for name in results.names if (found := results.models[name]["faithfulness"]))
+        fraction = next(found["fraction"] for name in results.names if (found := results.models[name]["faithfulness"]))
         yield "## Score after removal"
         yield table(REMOVAL, removal)
         yield (
-            f"Mean score of the true class with the first {percent(asked['fraction'], 0)} of the pixels taken out; "
-            "differences are paired by image, with 95 % intervals. Undefined where an image that is filled in from "
-            "its frame keeps over half of its score."
+            f"Mean score of the true class after removal of the first {percent(fraction, 0)} of the pixels; "
+            "differences are paired by image, with 95 % intervals. Undefined where an image that is infilled from "
+            "its border keeps over half of its score."
         )
         if note := faithfulness_section(results)["note"]:
             yield note
     if rows := list(_necessity(results)):
-        yield "## Is a region needed?"
+        yield "## Do predictions need a region?"
         yield table(NECESSITY, rows)
         yield (
-            "Regions of the masks infilled in two ways, beside places of the same size and shape in the same images; "
-            "95 % intervals."
+            "Regions of the masks, infilled in two ways; control places have the same size and shape in the same "
+            "images; 95 % intervals."
         )
     if rows := list(_cues(results)):
         yield "## Cues of the whole image"
         yield table(CUES, rows)
-        yield "Each cue taken from an image of another class; beside it, from another image of the same class."
+        yield "Each cue is taken from an image of another class; the last column takes it from the same class."
     located, baseline = located_section(results), baseline_of(results)
     for title, head, rows, note in (
         ("Energy on the estimated foreground", FOREGROUND, located["foreground"], located["foreground_note"]),
-        ("By group", GROUPS, located["groups"], f"Accuracy compares with {baseline.words}." if baseline else ""),
+        ("By group", GROUPS, located["groups"], f"Baselines of the accuracy: {baseline.words}." if baseline else ""),
     ):
         if rows:
             yield f"## {title}"
@@ -88,7 +89,7 @@ def score_parts(results: Results, table: Table) -> Iterable[str]:
             yield from [note] if note else []
     sane = list(sanity_lines(results))
     if sane:
-        yield from ("## Sanity of the maps", "\n".join(sane), SANITY)
+        yield from ("## Sanity check of the maps", "\n".join(sane), SANITY)
 
 
 def _removal(results: Results) -> Iterable[tuple[str, ...]]:
@@ -113,7 +114,7 @@ def _removal(results: Results) -> Iterable[tuple[str, ...]]:
 
 
 def _shown(results: Results) -> list[str]:
-    """The classes whose removal is shown: of hundreds not all."""
+    """The classes whose removal is shown, where there are too many for all."""
     section = faithfulness_section(results)
     return [part["class_name"] for part in section["classes"]] if section else []
 
@@ -149,29 +150,34 @@ MODELS = ("model", "loss", "seed", "accuracy", "balanced (95 %)", "AUROC", "ECE"
 SHORT = {"other": "other images", "centre": "centre", "mean_map": "mean map", "random": "random weights"}
 KINDS = {"drive": "imported"}  # of pairs of models; the others are called what they are
 CORRELATION = (
-    "r is the mean correlation of two models' maps of one image. Beside it, what r is against maps that know "
-    "nothing of the image: agreement counts as far as it exceeds each of them."
+    "r is the mean correlation of two models' maps of one image. The last four columns are baselines, r with maps that "
+    "do not depend on the image; models agree as far as r exceeds each of them."
 )
 AGREEMENT = ("models", "kind", "class", "images", "r (95 %)", *(SHORT[null] for null in NULLS))
 
 
 def summary_of(results: Results) -> str:
-    """Findings first, then a table of the models and one of their agreement; figures are of the compared split.
+    """The headline, the checks, the statements, then the tables; figures are of the compared split.
 
-    Names of classes, files and groups are escaped, so that they are read as they are.
+    Names of classes, files and groups are escaped for Markdown.
     """
     results = escaped_results(results, markdown_text)
     agreement = list(_agreement(results))
+    measured = measured_findings(results) if judged_models(results) else []
+    heads = [*overview(results, "*"), *alerts_of(results), *classes_left_out(results.audit)]
     parts = [
         "# Where to look?",
-        "\n".join(f"- {finding}" for finding in (*findings_of(results), *classes_left_out(results.audit))),
+        *(["\n".join(f"- {finding}" for finding in heads)] if heads else []),
+        "## Is the study sound?",
+        "\n".join(f"- {check.mark} **{check.title}:** {check.text}" for check in soundness(results)),
         *_statements(results),
+        *(["## Main figures", "\n".join(f"- {finding}" for finding in measured)] if measured else []),
         f"## Models, on the {results.split} split",
         f"{count(results.audit['splits'][results.split]['images'], 'image')}. {seen_words(results)}",
         _table(MODELS, [*_models(results), *_baselines(results)]),
-        "Energy is the share of a map's positive part inside the evidence mask, over all classes that have one; the "
-        f"ratio divides it by the mask's share of the area. Maps: CAM of the last layer, {TARGET}.",
-        *([fell] if (fell := still_falling(results)) else []),
+        "Energy inside is the share of the positive map energy inside the evidence mask, over all classes that have "
+        "one; the ratio divides it by the mask's share of the area, so 1 is the chance level. ECE: in brackets, that "
+        f"of a perfectly calibrated model on as many images. Maps: CAM of the last layer, {TARGET}.",
         "## Agreement",
         *([_table(AGREEMENT, agreement), CORRELATION] if agreement else [nothing_compared(results)]),
         *([note] if (note := agreement_note(results)) else []),
@@ -181,23 +187,25 @@ def summary_of(results: Results) -> str:
 
 
 def _statements(results: Results) -> Iterable[str]:
-    """The statements of each class by verdict, with the reason; of many classes, of some."""
+    """The statements by verdict, each with its reason and what would decide it; of many classes, of some."""
     section = statements_section(results)
     if section is None:
         return
-    for verdict, title in VERDICTS.items():
+    for group in section["verdicts"]:
         lines = [
-            f"- {sentence} ({group['because']})"
-            for part in section["classes"]
-            for of_verdict in part["verdicts"]
-            for group in of_verdict["statements"]
-            for sentence in group["sentences"]
-            if of_verdict["verdict"] == verdict
+            f"- {sentence} ({'; '.join(filter(None, (item['because'], _tell(item['tell']))))})"
+            for item in (*group["statements"], *group["more"])
+            for sentence in item["sentences"]
         ]
-        yield f"## {title}"
+        yield f"## {group['title']}"
         yield "\n".join(lines) or "Nothing."
     if section["note"]:
         yield section["note"]
+    yield "\n".join(f"- {limit}" for limit in section["limits"])
+
+
+def _tell(tell: str) -> str:
+    return f"what would tell: {tell}" if tell else ""
 
 
 def _models(results: Results) -> Iterable[Sequence[str]]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 NOTHING = "–"
-WIDEST = 0.95  # an interval of a share that is wider than this says nothing
+WIDEST = 0.95  # a wider interval of a share is not shown: it excludes nothing
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -23,8 +23,9 @@ def number_with_interval(value: float | None, low: float | None, high: float | N
 
 def percent_with_interval(value: float | None, low: float | None, high: float | None) -> str:
     """ "97.3 % (95.0 to 98.6)"; the share alone where it has no interval, or one that excludes nothing."""
-    excludes = low is not None and high is not None and high - low < WIDEST
-    return percent(value) + (f" ({100 * low:.1f} to {100 * high:.1f})" if excludes else "")
+    if low is None or high is None or high - low >= WIDEST:
+        return percent(value)
+    return f"{percent(value)} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def span(values: Iterable[float], digits: int = 2) -> str:
@@ -34,9 +35,29 @@ def span(values: Iterable[float], digits: int = 2) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def percent_span(values: Iterable[float]) -> str:
+def percent_span(values: Iterable[float], digits: int = 1) -> str:
     """Smallest to largest share, in percent."""
-    return span((100 * value for value in values), 1) + " %"
+    return span((100 * value for value in values), digits) + " %"
+
+
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def in_words(number_of: int) -> str:
+    """Numbers up to ten as words: "four"; larger ones as digits."""
+    return NUMBERS[number_of] if number_of < len(NUMBERS) else f"{number_of:,}"
+
+
+def all_models(number_of: int) -> str:
+    """ "all four models", "both models" or "the model"."""
+    if number_of == 1:
+        return "the model"
+    return "both models" if number_of == 2 else f"all {in_words(number_of)} models"
+
+
+def capitalised(text: str) -> str:
+    """The text with its first letter in upper case; the others as they are."""
+    return text[:1].upper() + text[1:]
 
 
 def count(number_of: int, noun: str) -> str:

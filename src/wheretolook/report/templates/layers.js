@@ -41,8 +41,9 @@ function showLayers(row) {
   return drawLayers();
 }
 
-// Only when the pictures stand does the page know how far down they are.
+// The page scrolls after drawing: before, the section has another height.
 async function goToLayers(row) {
+  openPart("layers");
   control("layers-title").focus({ preventScroll: true });
   await showLayers(row);
   control("layers").scrollIntoView();

@@ -1,6 +1,6 @@
-// Start: controls, a first drawing, then the rest of the maps while nobody waits.
+// Start: controls, a first drawing, then the rest of the maps in the background.
 
-// After the browser has painted; soon anyway in a tab that nobody looks at, where nothing is painted.
+// After the browser has painted; after a timeout in a hidden tab, where nothing is painted.
 const painted = () => Promise.race([
   new Promise((resolve) => { requestAnimationFrame(() => setTimeout(resolve)); }),
   new Promise((resolve) => { setTimeout(resolve, 200); }),
@@ -41,8 +41,30 @@ function prepareTheme() {
   show();
 }
 
+// A link to a section opens it, wherever the link is.
+function openPart(id) {
+  const part = document.getElementById(id)?.closest("section")?.querySelector("details.part");
+  if (part) part.open = true;
+}
+
+function prepareParts() {
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.('a[href^="#"]');
+    if (link) openPart(link.hash.slice(1));
+  });
+  addEventListener("hashchange", () => openPart(location.hash.slice(1)));
+  if (location.hash) openPart(location.hash.slice(1));
+  const button = control("open-all"), parts = [...document.querySelectorAll("details.part")];
+  const closed = () => parts.some((part) => !part.open);
+  const show = () => { button.textContent = closed() ? "Open all sections" : "Close all sections"; };
+  button.addEventListener("click", () => { const open = closed(); for (const part of parts) part.open = open; });
+  for (const part of parts) part.addEventListener("toggle", show);
+  show();
+}
+
 if (matchMedia("(max-width: 52rem)").matches) control("view-details").open = false;
 prepareTheme();
+prepareParts();
 prepareControls();
 prepareLayers();
 listen(draw);

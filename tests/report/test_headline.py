@@ -1,0 +1,96 @@
+"""The headline, and statements as sentences."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.report.fake import World
+from tests.report.fake_study import said
+from tests.report.test_baselines import with_confusion
+from wheretolook.report.headline import headlines, overview
+from wheretolook.report.loaded import Results, load_results
+from wheretolook.report.sections_statements import statements_section
+from wheretolook.report.statement_words import because, sentence, would_tell
+from wheretolook.results.statement import Figure, Kind, Reason, Verdict, statement_from_json
+
+
+@pytest.fixture(scope="module")
+def results(world: World) -> Results:
+    return load_results(world.root / "reports", world.root / "data/prepared")
+
+
+def with_statements(results: Results, statements: list[dict], names: tuple[str, ...] = ("infected", "uninfected")):
+    """The same results with other statements, about classes of these names."""
+    about = results.statements["classes"]["infected"]
+    found = {**results.statements, "statements": statements, "classes": dict.fromkeys(names, about)}
+    return replace(results, statements=found, audit={**results.audit, "class_names": list(names)})
+
+
+def test_the_headline_reads_like_an_abstract(results: Results, world: World):
+    both = [
+        said(world, "infected", "supported", "all_met"),
+        said(world, "infected", "supported", "all_met", kind=Kind.PLACE, region="evidence"),
+        said(world, "infected", "supported", "all_met", kind=Kind.DIFFERENCE, region="evidence", others=("b",)),
+        said(world, "uninfected", "shown_not", "below_margin") | {"figures": [vars(BELOW)]},
+    ]
+    infected, uninfected = overview(with_statements(results, both), "*")
+    assert infected.startswith("*infected*: all four models look at the same places, and those are the evidence mask (")
+    assert " % of the positive map energy on 3 % of the area; chance 3 %); they need it to predict infected" in infected
+    assert infected.endswith(" and use it to distinguish infected from b.")
+    assert uninfected == (
+        "*uninfected*: no claim is supported: the models agree no better than their own average maps."
+    )
+
+
+BELOW = Figure("excess", -0.2, -0.3, -0.1, 0.2, "mean_map")
+
+
+def test_agreement_that_may_exceed_its_baseline_a_little_is_not_called_none(world: World):
+    positive = [vars(replace(BELOW, high=0.1))]
+    words = sentence(statement_from_json(said(world, "a", "shown_not", "below_margin") | {"figures": positive}))
+    assert "hardly better" in words and "0.20" in words
+
+
+def test_of_many_classes_the_headline_names_those_with_a_supported_statement(results: Results, world: World):
+    names = tuple(f"c{number}" for number in range(5))
+    one = [said(world, name, "supported" if name == "c2" else "shown_not", "all_met") for name in names]
+    five = with_confusion(results, [np.diag([9] * 5)] * 4, names)
+    (only,) = headlines(with_statements(five, one, names))
+    assert (only.class_name, only.text) == ("", "Statements are supported about 1 of 5 classes: c2.")
+
+
+def test_a_class_without_a_supported_statement_has_its_reason(results: Results, world: World):
+    few = [said(world, "infected", "cannot_tell", "few_images")]
+    (only,) = headlines(with_statements(results, few, ("infected",)))
+    assert only.text == "no claim is supported: too few independent images."
+
+
+def test_statements_are_grouped_by_verdict(results: Results):
+    groups = statements_section(results)["verdicts"]
+    classes = {group["verdict"]: [item["class_name"] for item in group["statements"]] for group in groups}
+    assert classes == {"supported": ["infected"], "shown_not": ["uninfected"], "cannot_tell": []}
+    assert {item["evidence"] for group in groups for item in group["statements"]} == {"agreement"}
+
+
+def test_statements_of_one_class_that_share_a_reason_are_one_item(results: Results, world: World):
+    why = [said(world, "infected", "cannot_tell", "few_images", region=region) for region in ("a", "b")]
+    undecided = statements_section(with_statements(results, why, ("infected",)))["verdicts"][-1]
+    assert [len(item["sentences"]) for item in undecided["statements"]] == [2]
+
+
+def test_every_reason_verdict_and_kind_has_words(world: World):
+    for reason in Reason:
+        assert because(statement_from_json(said(world, "a", "cannot_tell", reason.value))) or reason is Reason.ALL_MET
+    for verdict in Verdict:
+        each = [statement_from_json(said(world, "a", verdict.value, "imprecise", kind=kind)) for kind in Kind]
+        assert len({sentence(one) for one in each}) == len(Kind)
+
+
+def test_an_undecided_statement_names_what_would_decide_it(world: World):
+    undecided = statement_from_json(said(world, "a", "cannot_tell", "imprecise", images_needed=362))
+    assert would_tell(undecided) == "about 362 images of a (now 10)"
+    # The number is that of the first figure: it decides nothing where another condition failed.
+    other = replace(undecided, reason=Reason.PLACE_NOT_SUPPORTED)
+    assert "362" not in would_tell(other)
+    assert would_tell(replace(undecided, verdict=Verdict.SUPPORTED)) == ""
