@@ -147,9 +147,7 @@ def unreadable(root: Path, error: "DvcException") -> InputError:
     marks = ((mark, cause) for cause in causes if (mark := getattr(cause, "problem_mark", None)))
     places = [f" at line {mark.line + 1}, column {mark.column + 1}: {_plain(cause)}" for mark, cause in marks]
     found = f'{error}{places[0]}; correct it there; "make mend" repairs a truncated dvc.lock' if places else str(error)
-    return InputError(
-        root, expected="a DVC project with dvc.yaml, params.yaml and a whole dvc.lock", hint=f"found: {found}"
-    )
+    return InputError(root, expected="a DVC project with dvc.yaml, params.yaml and a complete dvc.lock", found=found)
 
 
 def _plain(error: BaseException) -> str:

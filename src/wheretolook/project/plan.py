@@ -153,7 +153,7 @@ def sentences(plan: Plan) -> Sequence[str]:
         f"runs, since DVC's cache lacks its output{pull}": plan.lost,
         "runs unless its inputs come out the same": plan.followers,
         "does not run; its outputs are restored from DVC's cache": plan.restored,
-        "does not run, and its outputs stay edited, since DVC's copy was edited too (see `wheretolook verify`)": plan.edited,
+        "does not run; its outputs stay edited, as is DVC's copy (`wheretolook verify` helps)": plan.edited,
     }
     lines = [f"{what}: {', '.join(stages)}" for what, stages in kinds.items() if stages]
     if plan.strays:

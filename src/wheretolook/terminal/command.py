@@ -1,4 +1,4 @@
-"""Messages for failures of the machine: disk, memory, GPU. Torch is not imported; its errors are known by their text."""
+"""Messages for failures of the machine: disk, memory, GPU. torch is not imported; its errors are known by text."""
 
 import errno
 import io
