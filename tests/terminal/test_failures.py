@@ -20,9 +20,9 @@ def failed(number: int, file: str | None = None) -> OSError:
     [
         (failed(errno.EACCES, "models/a"), "models/a: permission denied (Permission denied); change its mode or owner"),
         (failed(errno.EISDIR, "models/a"), "models/a: expected a file, found a folder; move it away"),
-        (failed(errno.ENOTDIR, "look/a"), "look/a: expected folders above it, found a file among them"),
-        (failed(errno.EEXIST, "look"), "look: expected a folder, or nothing there yet, found a file; move it away"),
-        (failed(errno.ENAMETOOLONG, "a" * 300), "expected a name that the disk takes, found a longer one; shorten it"),
+        (failed(errno.ENOTDIR, "look/a"), "look/a: expected folders above it, found a file; move it away"),
+        (failed(errno.EEXIST, "look"), "look: expected a folder or a free path, found a file; move it away"),
+        (failed(errno.ENAMETOOLONG, "a" * 300), "file name too long; shorten it"),
         (failed(errno.ENOSPC), "the disk: no space left on device; no output is incomplete; `make clean`"),
         (failed(errno.EROFS), "the disk is read-only; mount it for writing"),
     ],
@@ -65,7 +65,7 @@ def test_a_gpu_whose_memory_is_full_has_not_failed(error: Exception) -> None:
 
 def test_where_dvc_keeps_its_notes_is_told() -> None:
     told = explained(OperationalError("database or disk is full"))
-    assert told.startswith("DVC's own notes: database or disk is full; they stand in the folder core.site_cache_dir")
+    assert told.startswith("DVC's database: database or disk is full; it is in the folder core.site_cache_dir")
 
 
 def test_nvidias_tool_is_named_for_its_own_gpus_alone() -> None:
