@@ -146,8 +146,8 @@ def test_a_disk_that_is_really_full_is_a_message(ready: World, stage: str, optio
 SHORT_OF_MEMORY = """
 import resource, sys
 import psutil
-import prepare, wheretolook.data.prepare
-from wheretolook.console import failures, writers
+import prepare, wheretolook.prepare.prepare_images
+from wheretolook.terminal import command, stage
 size = psutil.Process().memory_info().vms + int(sys.argv.pop(1))
 resource.setrlimit(resource.RLIMIT_AS, (size, size))
 prepare.prepare()
