@@ -117,7 +117,9 @@ def test_a_lock_that_git_could_not_merge_is_refused_and_left_as_it_is(
     assert (root / "dvc.lock").read_text() == CONFLICT and left.exists()
     monkeypatch.chdir(root)
     done = CliRunner().invoke(main)
-    assert done.exit_code == 1 and done.stderr.startswith("Error: dvc.lock: expected a lock, found git's conflict")
+    assert done.exit_code == 1 and done.stderr.startswith(
+        "Error: dvc.lock: expected DVC's lock file, found git's conflict"
+    )
 
 
 def test_on_a_full_disk_it_ends_with_one_message(root: Path) -> None:
@@ -126,7 +128,7 @@ def test_on_a_full_disk_it_ends_with_one_message(root: Path) -> None:
     code = f"import resource; {code}; from wheretolook.cli.mend_command import main; main()"
     done = subprocess.run([sys.executable, "-c", code], cwd=root, env=env_of_src(), capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: dvc.lock: longer than a file may be here"), done.stderr
+    assert done.stderr.startswith("Error: dvc.lock: larger than the file size limit"), done.stderr
     assert (root / "dvc.lock").read_text() == ""
 
 
@@ -161,7 +163,7 @@ def test_unfinished_outputs_of_dead_processes_are_removed(root: Path) -> None:
     with replacing(root / "reports/models/a.json") as living:
         living.touch()
         removed = "data/cams/a.part-0d0d0d-old, data/raw.part-1a2b3c"
-        assert mend(root) == [f"2 unfinished outputs of killed stages removed: {removed}"]
+        assert mend(root) == [f"2 unfinished outputs of killed stages: removed {removed}"]
         assert not dead.exists() and living.exists()
     assert not list(root.rglob("*.part-*"))
 
@@ -186,7 +188,7 @@ def test_nothing_is_touched_under_a_running_dvc(root: Path, busy) -> None:
     left = leave_scratch(root / "data/raw.part-1a2b3c")
     with busy(root):
         (told,) = mend(root)
-        assert told.startswith("nothing was touched: ") and told.endswith("; wait until it ends")
+        assert told.startswith("nothing was changed: ") and told.endswith("; wait until it ends")
         assert (root / "dvc.lock").read_text() == "sch" and left.exists()
     assert len(mend(root)) == 2, "as soon as it has ended"
     assert (root / "dvc.lock").read_text() == WHOLE
@@ -197,7 +199,7 @@ def test_a_cut_rwlock_is_left_alone_as_long_as_a_process_that_it_names_runs(root
     with dvc_waits_for_a_stage(root):
         whole = file.read_text()
         file.write_text(whole[: whole.index("}") + 1])
-        assert f"process {os.getpid()}, a dvc, waits" in mend(root)[0] and file.exists()
+        assert f"DVC (process {os.getpid()}) is waiting" in mend(root)[0] and file.exists()
         file.write_text(whole)
 
 
@@ -227,7 +229,7 @@ def test_what_a_killed_dvc_left_is_no_running_dvc(root: Path, pid: int) -> None:
 def test_another_process_that_got_a_dead_dvcs_number_is_no_dvc(root: Path) -> None:
     file = root / ".dvc/tmp/rwlock"
     file.write_text(f'{{"write": {{"data/raw": {{"pid": {os.getpid()}, "cmd": "dvc repro"}}}}}}')
-    assert "waits for a stage" in mend(root)[0]
+    assert "is waiting for a stage" in mend(root)[0]
     os.utime(file, (0, 0))
     assert mend(root) == []
 

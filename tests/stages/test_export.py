@@ -73,7 +73,7 @@ def test_layers_are_named_with_commas(run, tmp_path):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"methods": "gradcan"}, 'method "gradcan": expected one of cam, gradcam'),
+        ({"methods": "gradcan"}, "methods: expected one of cam, gradcam"),
         ({"layers": "block3,block9"}, 'layer "block9": expected one of block1, block2, block3'),
         ({"layers": "block1"}, "export.layers: expected the last layer, block3, among them, since"),
         ({"device": "tpu"}, 'device "tpu": expected one of cpu'),

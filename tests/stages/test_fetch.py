@@ -93,13 +93,13 @@ def test_a_misspelt_option_is_named_with_the_nearest():
 
 def test_a_missing_option_is_named():
     options = {name: value for name, value in SYNTHETIC.items() if name != "seed"}
-    assert "missing: seed; add them under fetch in params.yaml" in run(options).output
+    assert "Missing: seed; add them under fetch in params.yaml" in run(options).output
 
 
 @pytest.mark.parametrize(
     ("counts", "message"),
     [
-        ({"a": 1}, "at least two class folders; found one, a"),
+        ({"a": 1}, "at least two class folders, found one, a"),
         ({}, "source/images: expected a folder with one folder of images for each class, found no folder at /"),
     ],
 )

@@ -82,7 +82,7 @@ def test_a_root_or_masks_that_does_not_count_from_the_top_is_told_what_to_write(
     packed = write_zip(archive.with_name("white.zip"), [*inside, *((f"white/{name}", mask) for name, mask in MASKS)])
     given = "archive", "--path", str(packed), "--sha256", digest(packed)
     done = run(*given, root="white", masks="masks")
-    assert "expected the folder 'masks' inside, found white, white/images, white/masks; set `masks`" in done.stderr
+    assert "expected the folder 'masks' inside, found white, white/images, white/masks. Set `masks`" in done.stderr
     done = run(*given, root="white", masks="white/masks")
     told = "expected at least two class folders; found one, images; set `fetch.root: white/images`"
     assert done.stderr == f"Error: {packed}: white: {told}\n"
@@ -144,4 +144,4 @@ def test_a_missing_checksum_is_printed(archive: Path) -> None:
 def test_a_root_that_is_not_there_names_those_that_are(archive: Path) -> None:
     done = run("archive", "--path", str(archive), "--sha256", digest(archive), root="cell_images")
     assert done.exit_code == 1
-    assert "found cells, cells/healthy, cells/infected; set `root`" in done.stderr
+    assert "found cells, cells/healthy, cells/infected. Set `root`" in done.stderr

@@ -64,10 +64,10 @@ def test_what_was_found_is_said_in_one_line(raw: Path):
         ({"size": "8"}, "8 is not in the range 16<=x<=2048"),
         ({"val_share": "0"}, "0 is not in the range 0<x<1"),
         ({"test_share": "1"}, "1.0 is not in the range 0<x<1"),
-        ({"val_share": "0.5", "test_share": "0.5"}, "their sum must be below 1"),
+        ({"val_share": "0.5", "test_share": "0.5"}, "expected a sum below 1"),
         ({"rare_classes": "keep"}, "'keep' is not one of 'refuse', 'drop'"),
         ({"on_bad_image": "ignore"}, "'ignore' is not one of 'error', 'skip'"),
-        ({"group_pattern": "^(C"}, "no regular expression"),
+        ({"group_pattern": "^(C"}, "expected a regular expression"),
         ({"mask_values": "0:cell"}, "expected VALUE:LABEL"),
     ],
 )

@@ -24,8 +24,8 @@ STAGE = """
 import sys, time
 from pathlib import Path
 import click
-from wheretolook.console.options import CachePath, OutputPath
-from wheretolook.console.stage import StageCommand
+from wheretolook.terminal.options import CachePath, OutputPath
+from wheretolook.terminal.stage import StageCommand
 
 @click.command(cls=StageCommand)
 @click.argument("name")
