@@ -93,7 +93,7 @@ def test_interrupted_once_it_finishes_the_step_saves_and_says_how_to_go_on(
     with pytest.MonkeyPatch.context() as patch:
         kill_before(patch, 5, by)
         with pytest.raises(
-            InputError, match=f'{by.name} after step 6 of 12; all of it is saved: .* "dvc repro", goes on'
+            InputError, match=rf'{by.name} after step 6 of 12\. The state is saved: .* "dvc repro", to resume'
         ):
             train(prepared(), THREE_EPOCHS, tmp_path)
     assert signal.getsignal(by) is before
