@@ -14,14 +14,14 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 SCRIPT = """
 import os, sys
 import torch
-from tests.models.small import OPTIONS, prepared
+from tests.networks.small import OPTIONS, prepared
 from dataclasses import replace
 from pathlib import Path
-from wheretolook.models import resume
-from wheretolook.models.checkpoint import save_model
-from wheretolook.execution.ranks import joined_ranks
-from wheretolook.models.run_training import train_network
-from wheretolook.models.training import Training
+from wheretolook.networks.checkpoint import save_model
+from wheretolook.runtime.distributed import joined_ranks
+from wheretolook.training import train_network as resume
+from wheretolook.training.loop import Training
+from wheretolook.training.train_network import train_network
 
 options, advance = replace(OPTIONS, loss="every"), Training.advance
 
@@ -82,9 +82,7 @@ def test_more_processes_than_cuda_devices_are_refused(monkeypatch: pytest.Monkey
 def test_one_cuda_device_for_several_processes_is_refused():
     environment = {"TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}
     with (
-        pytest.raises(
-            InputError, match='device "cuda:1": expected "cuda", so that each of the 2 processes uses its own device'
-        ),
+        pytest.raises(InputError, match='device "cuda:1": expected "cuda", so that each of the 2 processes uses'),
         joined_ranks(environment, torch.device("cuda:1")),
     ):
         pass

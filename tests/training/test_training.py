@@ -168,7 +168,7 @@ def test_images_too_small_for_a_network_are_refused(architecture: str, size: int
         (
             Ranks(1, 2, 1, torch.device("cpu")),
             3,
-            r"found batches of 3 images for 2 processes\. .*, or start fewer processes",
+            r"found batches of 3 images for 2 processes\. .*or start fewer",
         ),
         (Ranks(1, 2, 1, torch.device("cuda")), 3, ""),
         (ALONE, 2, ""),
