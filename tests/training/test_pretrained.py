@@ -1,4 +1,4 @@
-"""Training from torchvision's weights: a file of the same form, served on loopback, stands in for theirs."""
+"""Training from torchvision's weights: a file of the same form, served on loopback, replaces theirs."""
 
 import hashlib
 import socket

@@ -21,7 +21,7 @@ THREE_EPOCHS = replace(OPTIONS, epochs=3, loss="every")
 
 
 class Beside(Ranks):
-    """A process of two, each stepped by hand: it waits for nobody, and believes that the other has what it has."""
+    """A process of two, each stepped by hand: it does not wait, and assumes that the other has the same steps."""
 
     def gathered(self, item: object) -> list[object]:
         return [item, item]
