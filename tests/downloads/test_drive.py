@@ -153,7 +153,7 @@ def test_a_passing_failure_is_retried(statuses: list[int], drive: Drive, tmp_pat
 
 def test_a_run_that_was_cut_is_continued_by_the_next(drive: Drive, tmp_path: Path) -> None:
     content = random.Random(1).randbytes(3_000_000)
-    # Of each request for the body in turn: gdown sends two where it resumes, first for the whole file, then for the rest.
+    # Cuts of successive requests: where gdown resumes, it sends two, for the whole file and for the rest.
     drive.files[ID] = Served(content, cuts=[1_700_000])
     once = replace(PATIENT, retries=0)
     refused(tmp_path, once, digest(content))
