@@ -197,5 +197,5 @@ def test_one_process_under_torchrun_trains_through_nccl(tmp_path: Path):
         text=True,
     )
     assert "backend nccl" in done.stdout
-    assert "goes on after step 6 of 8" in done.stdout
+    assert "resumes after step 6 of 8" in done.stdout
     assert (tmp_path / "resumed.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()

@@ -1,4 +1,4 @@
-"""Files by http(s), from a real server on loopback: resumed, validated, and each failure told apart."""
+"""Files by http(s), from a real server on loopback: resumed, validated, each failure with its own message."""
 
 import hashlib
 import os
@@ -57,10 +57,10 @@ def finished(folder: Path) -> list[Path]:
 def test_what_was_once_fetched_needs_no_network_again(web: Web, tmp_path: Path) -> None:
     web.files["a.zip"] = Served(CONTENT)
     assert get(web.url("a.zip"), tmp_path) == CONTENT
-    asked = len(web.tally.requests)
+    requests = len(web.tally.requests)
     assert get(web.url("a.zip"), tmp_path) == CONTENT
     assert get("https://nowhere.invalid/other-address-of-the-same.zip", tmp_path) == CONTENT
-    assert len(web.tally.requests) == asked == 1
+    assert len(web.tally.requests) == requests == 1
 
 
 def test_a_cached_file_that_was_altered_is_fetched_again(web: Web, tmp_path: Path) -> None:

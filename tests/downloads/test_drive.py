@@ -50,9 +50,9 @@ def refused(folder: Path, patience: Patience = PATIENT, sha256: str = digest(CON
 def test_a_file_comes_also_from_behind_the_virus_scan_page(kind: str, drive: Drive, tmp_path: Path) -> None:
     drive.files[ID] = Served(CONTENT, kind=kind)
     assert get(tmp_path) == CONTENT
-    asked = len(drive.tally.requests)
+    requests = len(drive.tally.requests)
     assert get(tmp_path) == CONTENT
-    assert len(drive.tally.requests) == asked, "the second time needs no network"
+    assert len(drive.tally.requests) == requests, "the second time needs no network"
     assert not (tmp_path / "home").exists(), "nothing is written into the home folder"
 
 
@@ -110,9 +110,9 @@ def test_how_to_accept_a_changed_file_on_purpose_is_said_and_works(drive: Drive,
     drive.files[ID] = Served(changed)
     error = refused(tmp_path)
     assert "drive.last-9.sha256" in error.expected and f"`sha256: {digest(changed)}` in params.yaml" in error.hint
-    asked = len(drive.tally.requests)
+    requests = len(drive.tally.requests)
     assert get(tmp_path, sha256=digest(changed)) == changed
-    assert len(drive.tally.requests) == asked, "what came is kept by its own hash"
+    assert len(drive.tally.requests) == requests, "what came is kept by its own hash"
 
 
 def test_a_missing_checksum_is_printed_ready_to_paste(drive: Drive, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_passing_failure_is_retried(statuses: list[int], drive: Drive, tmp_pat
 
 def test_a_run_that_was_cut_is_continued_by_the_next(drive: Drive, tmp_path: Path) -> None:
     content = random.Random(1).randbytes(3_000_000)
-    # Of each request for the body in turn: gdown asks twice where it resumes, first for all, then for the rest.
+    # Cuts of successive requests: where gdown resumes, it sends two, for the whole file and for the rest.
     drive.files[ID] = Served(content, cuts=[1_700_000])
     once = replace(PATIENT, retries=0)
     refused(tmp_path, once, digest(content))

@@ -83,9 +83,7 @@ def test_a_card_of_another_network_is_a_bug(tmp_path: Path, network: LookNet):
 def test_another_format_is_refused(tmp_path: Path, content: bytes):
     path = tmp_path / "foreign.pt"
     path.write_bytes(content)
-    with pytest.raises(
-        InputError, match=r"foreign\.pt: expected (a header|a model .* PyTorch)"
-    ):
+    with pytest.raises(InputError, match=r"foreign\.pt: expected (a header|a model .* PyTorch)"):
         load_model(path, CPU)
 
 

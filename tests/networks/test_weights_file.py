@@ -1,4 +1,4 @@
-"""Safetensors files, held to the letter by their header."""
+"""Strict validation of safetensors headers."""
 
 import json
 import struct

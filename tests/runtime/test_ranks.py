@@ -14,14 +14,14 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 SCRIPT = """
 import os, sys
 import torch
-from tests.models.small import OPTIONS, prepared
+from tests.networks.small import OPTIONS, prepared
 from dataclasses import replace
 from pathlib import Path
-from wheretolook.models import resume
-from wheretolook.models.checkpoint import save_model
-from wheretolook.execution.ranks import joined_ranks
-from wheretolook.models.run_training import train_network
-from wheretolook.models.training import Training
+from wheretolook.networks.checkpoint import save_model
+from wheretolook.runtime.distributed import joined_ranks
+from wheretolook.training import train_network as resume
+from wheretolook.training.loop import Training
+from wheretolook.training.train_network import train_network
 
 options, advance = replace(OPTIONS, loss="every"), Training.advance
 
@@ -73,7 +73,7 @@ def test_more_processes_than_cuda_devices_are_refused(monkeypatch: pytest.Monkey
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     environment = {"TORCHELASTIC_RUN_ID": "x", "RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}
     with (
-        pytest.raises(InputError, match="no more processes than CUDA devices on this machine, 1; found process 2"),
+        pytest.raises(InputError, match="at most 1 processes on this machine, one per CUDA device, found process 2"),
         joined_ranks(environment, torch.device("cuda")),
     ):
         pass
@@ -82,7 +82,7 @@ def test_more_processes_than_cuda_devices_are_refused(monkeypatch: pytest.Monkey
 def test_one_cuda_device_for_several_processes_is_refused():
     environment = {"TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}
     with (
-        pytest.raises(InputError, match='device "cuda:1": expected "cuda", of which each of the 2 processes takes one'),
+        pytest.raises(InputError, match='device "cuda:1": expected "cuda", so that each of the 2 processes uses'),
         joined_ranks(environment, torch.device("cuda:1")),
     ):
         pass
@@ -98,7 +98,7 @@ def test_two_processes_under_torchrun_end_with_one_network_the_same_each_time_st
     )
     files = [path.read_bytes() for path in tmp_path.glob("*.safetensors")]
     assert len(files) == 6
-    assert "goes on after step 6 of 8" in done.stdout
+    assert "resumes after step 6 of 8" in done.stdout
     assert len(set(files)) == 1
     # What all have in common is saved once.
     states = [torch.load(next(tmp_path.glob(f"resumed/tiny/*/6.rank{rank}.pt"))) for rank in (0, 1)]

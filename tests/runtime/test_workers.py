@@ -58,7 +58,7 @@ def test_the_work_is_done_by_other_processes():
 
 def test_a_file_that_is_no_image_is_refused_by_its_name_alone(files):
     files.paths[4].write_text("no image")
-    with pytest.raises(InputError, match=r"^\S*4\.png: no image; expected JPEG") as refused:
+    with pytest.raises(InputError, match=r"^\S*4\.png: ") as refused:
         list(in_workers(partial(decode, files), BLOCKS, count=2))
     assert "Traceback" not in str(refused.value)
 

@@ -106,7 +106,7 @@ def test_a_class_of_a_list_may_have_a_comma_in_its_name(drive: Drive, tmp_path: 
         (Served(kind="private"), ["--sha256", "0" * 64], "a private file"),
         (Served(b"other"), ["--sha256", "0" * 64], r"drive\.last-9\.sha256\), found " + digest(b"other")),
         (Served(b"other"), [], r"write `sha256: " + digest(b"other") + "` in params.yaml"),
-        (Served(b"other"), ["--sha256", digest(b"other")], r"drive\.last-9 \(https://.*found one without a card"),
+        (Served(b"other"), ["--sha256", digest(b"other")], r"drive\.last-9 \(https://.*found a file without a card"),
         (Served(b"other"), ["--sha256", "abc"], "64 hexadecimal digits"),
         (Served(b"other"), ["--sha256", "0" * 64, "--classes", "a,b"], "Architecture, input_size is missing"),
     ],
@@ -180,7 +180,7 @@ def test_timeout_and_retries_come_from_the_environment(monkeypatch: pytest.Monke
 
 def test_what_is_no_model_is_not_shared(tmp_path: Path) -> None:
     torch.save(foreign_state(), tmp_path / "foreign.pth")
-    for path, says in ((tmp_path / "foreign.pth", "found another"), (tmp_path / "gone", "found nothing there")):
+    for path, says in ((tmp_path / "foreign.pth", "found another"), (tmp_path / "gone", "found no such file")):
         told = CliRunner().invoke(share, [str(path)])
         assert told.exit_code == 1
         assert says in told.stderr

@@ -1,4 +1,4 @@
-"""Training from torchvision's weights: a file of the same form, served on loopback, stands in for theirs."""
+"""Training from torchvision's weights: a file of the same form, served on loopback, replaces theirs."""
 
 import hashlib
 import socket
@@ -84,12 +84,12 @@ def test_only_the_first_process_of_a_machine_fetches(served: tuple[str, Path], h
     assert waits == [1, "fetched", 2]
 
 
-def test_a_server_that_falls_silent_is_not_waited_for(hub: Path, monkeypatch):
+def test_a_server_that_stops_responding_times_out(hub: Path, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/resnet18-01234567.pth"
         monkeypatch.setattr(ENTRY.value, "url", url)
         monkeypatch.setattr(pretrained, "TIMEOUT", 0.2)
-        with pytest.raises(InputError, match="expected to fetch pretrained weights, found timed out"):
+        with pytest.raises(InputError, match=r"expected a download of pretrained weights, found an error \(timed out"):
             load_pretrained(build_network("resnet18", 2, {}), "resnet18", "IMAGENET1K_V1", ALONE)
     assert socket.getdefaulttimeout() is None
 
@@ -105,7 +105,7 @@ def test_the_classifier_of_a_squeezenet_is_its_last_convolution(monkeypatch):
 def test_without_a_network_the_message_says_where_the_file_may_be_put(hub: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ENTRY.value, "url", "http://127.0.0.1:9/resnet18-01234567.pth")
     with pytest.raises(
-        InputError, match=r"expected to fetch pretrained weights, found .*bring the file to .*01234567.pth"
+        InputError, match=r"expected a download of pretrained weights, found .*copy the file to .*01234567.pth"
     ):
         load_pretrained(build_network("resnet18", 2, {}), "resnet18", "IMAGENET1K_V1", ALONE)
     assert not list(hub.iterdir())
@@ -114,7 +114,7 @@ def test_without_a_network_the_message_says_where_the_file_may_be_put(hub: Path,
 def test_a_file_that_is_not_what_its_name_says_is_refused(served: tuple[str, Path], hub: Path):
     hub.mkdir(parents=True)
     (hub / served[1].name).write_bytes(b"else")
-    with pytest.raises(InputError, match=r"expected a file whose SHA-256 begins with .*, found another; remove it"):
+    with pytest.raises(InputError, match=r"expected a SHA-256 that begins with .*, found another file\. Remove it"):
         load_pretrained(build_network("resnet18", 2, {}), "resnet18", "IMAGENET1K_V1", ALONE)
 
 

@@ -21,7 +21,7 @@ THREE_EPOCHS = replace(OPTIONS, epochs=3, loss="every")
 
 
 class Beside(Ranks):
-    """A process of two, each stepped by hand: it waits for nobody, and believes that the other has what it has."""
+    """A process of two, each stepped by hand: it does not wait, and assumes that the other has the same steps."""
 
     def gathered(self, item: object) -> list[object]:
         return [item, item]
@@ -93,7 +93,7 @@ def test_interrupted_once_it_finishes_the_step_saves_and_says_how_to_go_on(
     with pytest.MonkeyPatch.context() as patch:
         kill_before(patch, 5, by)
         with pytest.raises(
-            InputError, match=f'{by.name} after step 6 of 12; all of it is saved: .* "dvc repro", goes on'
+            InputError, match=rf'{by.name} after step 6 of 12\. The state is saved: .* "dvc repro", to resume'
         ):
             train(prepared(), THREE_EPOCHS, tmp_path)
     assert signal.getsignal(by) is before
@@ -125,9 +125,9 @@ def test_a_change_never_goes_on_from_the_old_state(changed: str, tmp_path: Path,
     if changed == "data":
         data = replace(data, sha256="1" * 64)
     if changed == "code":
-        # Of a module that the work only reads its data by.
+        # A module of another package than training.
         original = state_key.sha256_of
-        monkeypatch.setattr(state_key, "sha256_of", lambda p: "2" * 64 if p.name == "files.py" else original(p))
+        monkeypatch.setattr(state_key, "sha256_of", lambda p: "2" * 64 if p.name == "prepared.py" else original(p))
     if changed == "threads":
         monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
     assert Keeper(tmp_path, "tiny", Training(data, options, ALONE)).restore() == 0

@@ -145,15 +145,15 @@ def test_a_split_without_images_is_refused():
 
 
 def test_a_network_deeper_than_the_images_is_refused():
-    with pytest.raises(InputError, match="looknet of depth 5: expected images of 32 pixels or more"):
+    with pytest.raises(InputError, match="looknet of depth 5: expected images of at least 32 pixels"):
         train(prepared(), replace(OPTIONS, depth=5))
 
 
 @pytest.mark.parametrize(
     ("architecture", "size", "message"),
     [
-        ("densenet121", 16, r"densenet121: expected images large enough for .* layers, found 16 pixels \(.*512x0x0"),
-        ("vgg11", 16, r"vgg11: expected images large enough .*; raise prepare\.size"),
+        ("densenet121", 16, r"densenet121: expected images large enough for all layers, found 16 pixels \(.*512x0x0"),
+        ("vgg11", 16, r"vgg11: expected images large enough .*\. Raise prepare\.size"),
     ],
 )
 def test_images_too_small_for_a_network_are_refused(architecture: str, size: int, message: str):
@@ -164,8 +164,12 @@ def test_images_too_small_for_a_network_are_refused(architecture: str, size: int
 @pytest.mark.parametrize(
     ("ranks", "batch_size", "message"),
     [
-        (ALONE, 1, r"batches of 1 image: expected two .* of 32 pixels .* resnet18 .*layer4\.0\.bn1\); raise train"),
-        (Ranks(1, 2, 1, torch.device("cpu")), 3, "batches of 3 images for 2 processes: .*, start fewer processes"),
+        (ALONE, 1, r"batch_size: .* of 32 pixels, .*layer4\.0\.bn1 of resnet18 .*found batches of 1 image\. Raise"),
+        (
+            Ranks(1, 2, 1, torch.device("cpu")),
+            3,
+            r"found batches of 3 images for 2 processes\. .*or start fewer",
+        ),
         (Ranks(1, 2, 1, torch.device("cuda")), 3, ""),
         (ALONE, 2, ""),
     ],

@@ -1,8 +1,9 @@
-"""The same seed gives the same bytes on the same machine, and float32 is float32 on each."""
+"""Choice of the device; deterministic algorithms in full float32 precision."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -11,32 +12,33 @@ from wheretolook.base.errors import InputError
 
 @contextmanager
 def deterministic() -> Iterator[None]:
-    """Let PyTorch choose algorithms that give the same bits each time, in whole float32; as before when the block ends.
+    """Use deterministic algorithms and full float32 precision in the block; restores the settings afterwards.
 
-    What trains a network, takes its maps, judges them or makes their null runs in here: all at the same precision.
+    Training, CAMs, scores and baselines run in this context, so that all have the same precision.
 
-    Must be entered before the first work on a CUDA device, since cuBLAS reads its workspace's size only then.
-    Set by the debug mode: `use_deterministic_algorithms` also imports PyTorch's compiler, a second or two, to tell it.
+    Enter it before the first work on a CUDA device, since cuBLAS reads its workspace size only then. The debug mode is
+    set directly, because `use_deterministic_algorithms` also imports PyTorch's compiler, which takes seconds.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.get_deterministic_debug_mode()
-    filled = torch.utils.deterministic.fill_uninitialized_memory
+    settings: Any = torch.utils.deterministic
+    filled = settings.fill_uninitialized_memory
     torch.set_deterministic_debug_mode("error")
-    # A help to find reads of memory that was never written: it costs a write of every new tensor.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    # Filling memory only helps to find reads of uninitialised memory, at the cost of writing every new tensor.
+    settings.fill_uninitialized_memory = False
     try:
         with whole_float32():
             yield
     finally:
-        torch.utils.deterministic.fill_uninitialized_memory = filled
+        settings.fill_uninitialized_memory = filled
         torch.set_deterministic_debug_mode(before)
 
 
 @contextmanager
 def whole_float32() -> Iterator[None]:
-    """On CUDA, convolutions in float32 as it is stored: PyTorch's default there is TF32, with 10 bits of 23.
+    """Compute convolutions on CUDA in float32, not in TF32 (10 of 23 mantissa bits), which is PyTorch's default.
 
-    Matrix products are in float32 by PyTorch's own default; other devices know no TF32.
+    Matrix products are in float32 by default. Other devices have no TF32.
     """
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
@@ -47,7 +49,7 @@ def whole_float32() -> Iterator[None]:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device called `name`; for an empty name CUDA, else MPS, else the CPU.
+    """The device `name`; for an empty name CUDA if available, else MPS, else the CPU.
 
     Args:
         name: "", "cpu", "cuda", "cuda:1", "mps".
@@ -60,14 +62,14 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise _refused(name) from error
+        raise _unavailable(name) from error
     if (device.index or 0) >= _count(device.type):
-        raise _refused(name)
+        raise _unavailable(name)
     return device
 
 
 def describe_device(device: torch.device) -> str:
-    """The device in words, for a stage to say aloud: "cpu (2 threads)", "cuda:0 (NVIDIA H100)"."""
+    """Description of the device for output: "cpu (2 threads)", "cuda:0 (NVIDIA H100)"."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     if device.type == "cpu":
@@ -77,7 +79,7 @@ def describe_device(device: torch.device) -> str:
 
 
 def _count(kind: str) -> int:
-    """How many devices of a kind this machine has."""
+    """Number of available devices of a kind."""
     if kind == "cuda":
         return torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind == "mps":
@@ -85,10 +87,11 @@ def _count(kind: str) -> int:
     return int(kind == "cpu")
 
 
-def _refused(name: str) -> InputError:
-    found = [kind if i == 0 else f"{kind}:{i}" for kind in ("cuda", "mps", "cpu") for i in range(_count(kind))]
+def _unavailable(name: str) -> InputError:
+    available = [kind if i == 0 else f"{kind}:{i}" for kind in ("cuda", "mps", "cpu") for i in range(_count(kind))]
     return InputError(
         f'device "{name}"',
-        expected=f"one of {', '.join(found)}, which this machine has",
-        hint="set WHERETOLOOK_DEVICE or --device, or leave it empty to have one chosen",
+        expected=f"one of {', '.join(available)}",
+        found="a device that is not available",
+        hint="set WHERETOLOOK_DEVICE or --device to one of them, or leave it empty for an automatic choice",
     )

@@ -1,4 +1,4 @@
-"""The processes of one run. One, unless torchrun started several; then they share the work by rank."""
+"""The processes of a run: one, or several started by torchrun, which share the work by rank."""
 
 import ctypes
 import signal
@@ -14,20 +14,20 @@ from torch import Tensor
 
 from wheretolook.base.errors import InputError
 
-# Rank 0 hashes arrays and runs random networks while the others wait for it.
+# Timeout of collective operations: other processes wait while rank 0 hashes arrays and runs random networks.
 PATIENCE = timedelta(hours=6)
 _PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those of the run.
+    """The rank of this process in the run.
 
     Attributes:
-        rank: from 0; rank 0 writes and speaks.
-        count: how many processes there are.
-        local_rank: this process among those of its machine.
-        device: where this process works.
+        rank: from 0; rank 0 writes files and prints.
+        count: number of processes.
+        local_rank: rank among the processes of this machine.
+        device: of this process.
     """
 
     rank: int
@@ -37,21 +37,21 @@ class Ranks:
 
     @property
     def alone(self) -> bool:
-        """Whether there is no other process; then nothing of torch.distributed is touched."""
+        """Whether this is the only process; then torch.distributed is not used."""
         return self.count == 1
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes and speaks."""
+        """Whether this process writes files and prints."""
         return self.rank == 0
 
     @property
     def first_here(self) -> int:
-        """The rank of the first process of this one's machine: torchrun numbers them machine by machine."""
+        """The rank of the first process on this machine; torchrun numbers processes machine by machine."""
         return self.rank - self.local_rank
 
     def share(self, items: Any) -> Any:
-        """This process's share of a sequence or an array: every count-th."""
+        """This process's share of a sequence or array: every `count`-th item."""
         return items[self.rank :: self.count]
 
     def summed(self, values: Tensor) -> Tensor:
@@ -65,17 +65,17 @@ class Ranks:
         return total.to(values.device)
 
     def agreed(self, *flags: bool) -> list[bool]:
-        """Each flag, as soon as any process has it set: so that all do the same at the same step."""
+        """For each flag, whether any process has it set; the same in all processes."""
         if self.alone:
             return list(flags)
         return [count > 0 for count in self.summed(torch.tensor(flags, dtype=torch.int64)).tolist()]
 
     def wait(self) -> None:
-        """Until every process has come here."""
+        """Wait until every process has reached this point."""
         self.agreed(True)
 
     def gathered(self, item: Any) -> list[Any]:
-        """What each process gives, by rank."""
+        """The items of all processes, by rank."""
         if self.alone:
             return [item]
         from torch import distributed
@@ -85,20 +85,20 @@ class Ranks:
         return everyones
 
     def last_common(self, steps: set[int]) -> int:
-        """The highest step that every process has; 0 where there is none."""
+        """The highest step that every process has; 0 if there is none."""
         return max(set.intersection(*self.gathered(steps)), default=0)
 
 
 @contextmanager
 def joined_ranks(environment: Mapping[str, str], device: torch.device) -> Iterator[Ranks]:
-    """Join the processes that torchrun started; without torchrun this process is alone.
+    """Join the processes that torchrun started; without torchrun there is only this process.
 
     Args:
-        environment: of this process; torchrun says in it which one it is.
-        device: the chosen one; on CUDA without a number each process of a machine takes its own.
+        environment: environment variables of this process; torchrun sets the rank in it.
+        device: the chosen device; for "cuda" without an index each process of a machine uses its own.
 
     Raises:
-        InputError: more processes on this machine than it has CUDA devices, or one device named for several.
+        InputError: more processes on this machine than CUDA devices, or one device for several processes.
     """
     if "TORCHELASTIC_RUN_ID" not in environment:
         yield Ranks(0, 1, 0, device)
@@ -107,7 +107,7 @@ def joined_ranks(environment: Mapping[str, str], device: torch.device) -> Iterat
     rank, count, local = (int(environment[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     if device.type == "cuda":
         device = _own_device(device, local, count)
-        torch.cuda.set_device(device)  # what torch.distributed talks over
+        torch.cuda.set_device(device)  # used by NCCL
     from torch import distributed
 
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
@@ -121,20 +121,20 @@ def _own_device(device: torch.device, local: int, count: int) -> torch.device:
     """The CUDA device of one of several processes.
 
     Raises:
-        InputError: more processes on this machine than it has devices, or one device named for several.
+        InputError: more processes on this machine than devices, or one device for several processes.
     """
     if device.index is not None and count > 1:
         raise InputError(
             f'device "{device}"',
-            expected=f'"cuda", of which each of the {count} processes takes one',
-            found="one for all",
+            expected=f'"cuda", so that each of the {count} processes uses its own device',
+            found="one device for all",
             hint="set WHERETOLOOK_DEVICE=cuda",
         )
-    there = torch.cuda.device_count()
-    if local >= there:
+    available = torch.cuda.device_count()
+    if local >= available:
         raise InputError(
             "torchrun",
-            expected=f"no more processes than CUDA devices on this machine, {there}",
+            expected=f"at most {available} processes on this machine, one per CUDA device",
             found=f"process {local + 1}",
             hint="lower --nproc-per-node in WTL_LAUNCH",
         )
@@ -142,10 +142,10 @@ def _own_device(device: torch.device, local: int, count: int) -> torch.device:
 
 
 def _end_with_parent() -> None:
-    """Have the kernel end this process when its parent dies, on Linux; elsewhere do nothing.
+    """On Linux, have the kernel terminate this process when its parent dies.
 
-    torchrun ends its workers when it is told to end, but not when it is killed outright: they would go on writing
-    while the next run already writes the same files.
+    torchrun terminates its workers on SIGTERM, but not when it is killed: they would keep writing the files that the
+    next run writes.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""A name for the state of work that isn't done: no other work, on other data, code or machine, has the same."""
+"""Resumable work: states of unfinished trainings, exports and scores, each under a key of all that they depend on."""
 
 import hashlib
 import json
@@ -22,16 +22,16 @@ from wheretolook.runtime.distributed import Ranks
 from wheretolook.runtime.workers import Interruption, noting_interruption
 
 PACKAGE = Path(__file__).parents[1]
-_STATE = re.compile(r"[0-9a-f]{32}(\..*)?")  # a key, and what is written or removed under it
+_STATE = re.compile(r"[0-9a-f]{32}(\..*)?")  # a key, with the suffix of a file or of a folder being removed
 
 
 def state_key(depends_on: Mapping[str, Any], ranks: Ranks, code: Sequence[str]) -> str:
-    """A hash of all that the result of some work depends on: 32 hex digits.
+    """A hash of everything that the results of some work depend on: 32 hexadecimal digits.
 
     Args:
-        depends_on: its parameters and inputs, as JSON can hold them; versions, device, threads and the number of
-            processes are added here.
-        ranks: the processes that share it.
+        depends_on: parameters and inputs, as JSON values. Versions, device, threads and the number of processes are
+            added.
+        ranks: the processes that share the work.
         code: folders and files of the package that the work imports, directly or not: those that dvc.yaml lists for
             its stage. An edit elsewhere does not discard unfinished work.
     """
@@ -56,20 +56,20 @@ def code_files(code: Sequence[str]) -> list[Path]:
 
 
 def states_of(cache: Path, name: str) -> list[Path]:
-    """Files and folders of states that a model has in a cache: those named by a key, and nothing else that is there.
+    """Files and folders in a model's cache that are named by a key; others are not states.
 
     Args:
-        cache: the folder for states.
+        cache: the folder of states.
         name: of the model.
     """
     return [path for path in sorted((cache / name).glob("*")) if _STATE.fullmatch(path.name)]
 
 
 def remove_states(cache: Path, name: str) -> None:
-    """Remove all states of a model, and its folder in the cache, if that holds nothing else.
+    """Remove all states of a model, and its folder in the cache if nothing else is in it.
 
     Args:
-        cache: the folder for states.
+        cache: the folder of states.
         name: of the model.
     """
     for state in states_of(cache, name):
@@ -81,16 +81,16 @@ def remove_states(cache: Path, name: str) -> None:
         (cache / name).rmdir()
 
 
-# No more than this is lost by a kill, and a block.
+# Seconds between saves: a killed process loses at most this much work, and one block or piece.
 SECONDS_BETWEEN = 20.0
 
 
 class Journal:
-    """The blocks that one process has finished, on disk every few seconds; each process keeps its own.
+    """The finished blocks of one process, saved periodically.
 
     Args:
-        folder: of the state; the arrays stand in `folder/maps`.
-        rank: of this process.
+        folder: of the state, with the arrays in `folder/maps`.
+        rank: of this process; each has its own journal.
     """
 
     def __init__(self, folder: Path, rank: int):
@@ -106,23 +106,23 @@ class Journal:
         return rows.start in self._done
 
     def note(self, rows: slice, flush: Callable[[], None]) -> None:
-        """Note a finished block; from time to time, save."""
+        """Add a finished block, and save if the last save is long ago."""
         self._done.add(rows.start)
         if time.monotonic() - self._saved_at > SECONDS_BETWEEN:
             self.save(flush)
 
     def save(self, flush: Callable[[], None]) -> None:
-        """Have the arrays flushed, then write down what is done: the other way round, a crash could make it a lie."""
+        """Flush the arrays, then save the journal: in the other order, a crash could leave unwritten blocks in it."""
         flush()
         atomic.write_json(self._file, sorted(self._done))
         self._saved_at = time.monotonic()
 
 
 def state_folder(cache: Path, name: str, depends_on: dict[str, Any], ranks: Ranks, code: Sequence[str]) -> Path:
-    """Where the state of one export is kept: named by a hash of all that its bytes depend on.
+    """The folder of the state of one export, named by `state_key`.
 
     Args:
-        cache: the folder for states; git ignores it.
+        cache: the folder of states; git ignores it.
         name: the model's name.
         depends_on: model, data and parameters; `state_key` adds code, versions, device, threads and processes.
         ranks: the processes that share the work.
@@ -132,7 +132,7 @@ def state_folder(cache: Path, name: str, depends_on: dict[str, Any], ranks: Rank
 
 
 def prepare_state(folder: Path, create: Callable[[Path], None]) -> None:
-    """Have `folder/maps` hold the arrays: those of a killed export, or new ones; other states of the name go."""
+    """Keep or create the arrays in `folder/maps`, and remove all other states of the model."""
     for other in states_of(folder.parent.parent, folder.parent.name):
         if other != folder:
             _discard(other)
@@ -143,7 +143,7 @@ def prepare_state(folder: Path, create: Callable[[Path], None]) -> None:
 
 
 def discard_unless_begun(folder: Path) -> None:
-    """Remove a state in which nothing is noted: it would only take space."""
+    """Remove a state without finished blocks."""
     if not _is_begun(folder):
         _discard(folder)
 
@@ -153,7 +153,7 @@ def _is_begun(folder: Path) -> bool:
 
 
 def _discard(folder: Path) -> None:
-    """Remove a state; renamed first, so that a kill never leaves the half of one that looks whole."""
+    """Remove a state. It is renamed first, so that an interrupted removal does not leave a valid-looking state."""
     gone = folder.with_name(f"{folder.name}.gone")
     shutil.rmtree(gone, ignore_errors=True)
     with suppress(OSError):
@@ -162,23 +162,21 @@ def _discard(folder: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
-# No more than this is lost by a kill, and a piece.
-
-# A piece's name, and what makes it, to the piece: lists, dicts and numbers that JSON holds exactly.
+# Returns the piece of a name, computed by the given function if needed. A piece consists of JSON values.
 Piece = Callable[[str, Callable[[], Any]], Any]
 
 
 def compute_unsaved(name: str, make: Callable[[], Any]) -> Any:
-    """A piece that nobody keeps."""
+    """Compute a piece without saving it."""
     return make()
 
 
 class Pieces:
-    """Pieces by name, on disk every few seconds, and as soon as somebody asks to end.
+    """Results by name, saved periodically and on an interruption.
 
     Args:
-        file: of the state; its pieces need not be made again.
-        interruption: is looked at after each piece.
+        file: of the state, with the pieces of an interrupted run.
+        interruption: checked after each piece.
     """
 
     def __init__(self, file: Path, interruption: Interruption):
@@ -187,10 +185,10 @@ class Pieces:
         self._saved_at = time.monotonic()
 
     def __call__(self, name: str, make: Callable[[], Any]) -> Any:
-        """A piece, from the state or made.
+        """The piece `name`, from the state, or computed by `make`.
 
         Raises:
-            InputError: somebody asked to end.
+            InputError: the run was interrupted; all pieces are saved.
         """
         if name not in self._done:
             self._done[name] = make()
@@ -200,8 +198,8 @@ class Pieces:
                 self._saved_at = time.monotonic()
             if signal:
                 raise InputError(
-                    f"score: {signal} after {len(self._done)} pieces of its loops",
-                    hint='all of them are saved: the same command, or "dvc repro", goes on from there',
+                    f"score: interrupted by {signal} after {len(self._done)} results",
+                    hint='all of them are saved: run the same command, or "dvc repro", to resume',
                 )
         return self._done[name]
 
@@ -210,13 +208,13 @@ class Pieces:
 def kept_pieces(
     cache: Path, name: str, depends_on: Mapping[str, Any], device: torch.device, code: Sequence[str]
 ) -> Iterator[Pieces]:
-    """The pieces of one model's loops; forgotten when the block has come to its end.
+    """The pieces of one model; the state is removed when the block succeeds.
 
     Args:
-        cache: the folder for states; git ignores it.
+        cache: the folder of states; git ignores it.
         name: the model's name.
         depends_on: model, data, maps and parameters; `state_key` adds code, versions, device and threads.
-        device: where the network runs.
+        device: of the network.
         code: as for `state_key`.
     """
     key = state_key(depends_on, Ranks(0, 1, 0, device), code)

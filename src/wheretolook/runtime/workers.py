@@ -1,4 +1,4 @@
-"""Ctrl-C once: end in order. Twice: stop at once."""
+"""Worker processes for blocks of rows; graceful interruption: the first Ctrl-C is noted, the second stops at once."""
 
 import os
 import signal
@@ -16,42 +16,42 @@ from wheretolook.base.errors import InputError
 
 
 class Interruption:
-    """Whether the block was asked to end, and by which signal.
+    """The signal that interrupted a block, if any.
 
     Attributes:
-        signal: "SIGINT" or "SIGTERM"; empty as long as nobody asked.
+        signal: "SIGINT" or "SIGTERM"; empty if there was none.
     """
 
     def __init__(self) -> None:
         self.signal = ""
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        # Who started the process may have it ignore Ctrl-C, as nohup does.
+        handlers = {int(number): signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        # Ignored signals remain ignored, as under nohup.
         self._before = {
             number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)
         }
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        """Note the signal; the same one again does what it did before the block: it stops the process."""
+        """Note the signal, and restore its previous handler, so that a second one stops the process."""
         self.signal = signal.Signals(number).name
         signal.signal(number, self._before[number])
 
     def watch(self) -> None:
-        """Note signals from now on."""
+        """Install the handlers."""
         for number in self._before:
             signal.signal(number, self.note)
 
     def unwatch(self) -> None:
-        """Leave signals to those that had them before."""
+        """Restore the previous handlers."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
 
 @contextmanager
 def noting_interruption() -> Iterator[Interruption]:
-    """Within the block, Ctrl-C and TERM are only noted the first time, so that the block can end in order."""
+    """In the block, the first SIGINT or SIGTERM is only noted, so that the block can save its state and stop."""
     interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():
-        # Signals go to the main thread; another one can neither see nor set them.
+        # Only the main thread can handle signals.
         yield interruption
         return
     interruption.watch()
@@ -67,21 +67,19 @@ Result = TypeVar("Result")
 def in_workers(
     work: Callable[[slice], Result], blocks: Sequence[slice], count: int, give_way: bool = False
 ) -> Iterator[Result]:
-    """What `work` makes of each block, in the order of the blocks.
+    """Yield `work(block)` for each block, in order, computed in worker processes.
 
-    Processes, not threads: Pillow's decoders hold Python's lock, so that threads would take turns, with each other and
-    with the network. They are forked, which costs milliseconds and hands over `work` as it is; PyTorch has each of them
-    run on one thread. Where a system can't fork, the work is done here.
+    Processes rather than threads, because Pillow's decoders hold the GIL. They are forked, which takes milliseconds and
+    needs no pickling of `work`; PyTorch runs one thread in each. Outside Linux, the work is done in this process.
 
     Args:
-        work: must not run a backward pass, which PyTorch refuses in a fork of a process that has run one.
-        blocks: of rows.
-        count: processes.
-        give_way: let them have what this process leaves of the cores: one thread of a network that is put off holds up
-            all the others.
+        work: must not run a backward pass: PyTorch does not allow it in a fork of a process that has run one.
+        blocks: slices of rows.
+        count: number of processes.
+        give_way: run the workers at the lowest priority, so that they do not delay the network's threads.
 
     Raises:
-        InputError: as `work` does.
+        InputError: raised by `work`.
     """
     forks = sys.platform == "linux"
     loader = DataLoader(
@@ -92,7 +90,7 @@ def in_workers(
         worker_init_fn=_give_way if forks and give_way else None,
     )
     with warnings.catch_warnings():
-        # Python 3.12 warns of any fork while threads run; these children take none of their locks.
+        # Python 3.12 warns of forks in a process with threads; the workers use none of the threads' locks.
         warnings.filterwarnings("ignore", message=".*use of fork", category=DeprecationWarning)
         results = iter(loader)
     try:
@@ -101,7 +99,7 @@ def in_workers(
                 raise result
             yield result
     finally:
-        # The workers end with it: now, and not when an error's traceback, which holds on to this frame, is forgotten.
+        # Ends the workers now; after an error, the traceback would otherwise keep them alive.
         del results
 
 
@@ -110,7 +108,7 @@ def _give_way(worker: int) -> None:
 
 
 class _Work(Dataset[Result | InputError]):
-    """The work on each block. A refusal is handed over as it is: raised, it would come with a worker's traceback."""
+    """The work as a dataset. An InputError is returned, not raised: DataLoader would add the worker's traceback."""
 
     def __init__(self, work: Callable[[slice], Result], blocks: Sequence[slice]):
         self.work, self.blocks = work, blocks
@@ -121,5 +119,5 @@ class _Work(Dataset[Result | InputError]):
     def __getitem__(self, number: int) -> Result | InputError:
         try:
             return self.work(self.blocks[number])
-        except InputError as refusal:
-            return refusal
+        except InputError as error:
+            return error

@@ -1,4 +1,4 @@
-"""Which images a training step sees."""
+"""Batches of a training step: order of the images, and augmentation."""
 
 import numpy as np
 import torch
@@ -8,16 +8,16 @@ from wheretolook.networks.inputs import to_device
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
-    """How many batches hold all images."""
+    """Number of batches in an epoch."""
     return -(-images // batch_size)
 
 
 def epoch_batches(rows: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """All images in a random order, in batches whose sizes differ by one at most: none is left out, none is tiny.
+    """All images in random order, in batches whose sizes differ by at most one.
 
     Args:
         rows: (n,) indices of the training images.
-        batch_size: the most images in a batch.
+        batch_size: largest number of images in a batch.
         seed: of the training.
         epoch: from 0; each has its own order.
 
@@ -29,20 +29,20 @@ def epoch_batches(rows: np.ndarray, batch_size: int, seed: int, epoch: int) -> l
 
 
 def mixed_seed(*numbers: int) -> int:
-    """One seed out of several numbers, such as a run's seed, the step and the process: 32 well-mixed bits."""
+    """A 32-bit seed derived from several numbers, such as a run's seed, the step and the rank."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
-# The furthest shift of an image, as a share of its side: small, so that what stands at the border stays in sight.
+# Largest shift of an image, as a share of its side; small, so that objects at the border remain visible.
 SHIFT = 0.04
-# Each image's light, and the light of each of its channels, vary by so much up and down.
+# Largest relative change of brightness of an image, and of each of its channels.
 LIGHT, TINT = 0.15, 0.05
 
 
 def move(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Flip, turn by quarters and shift each image in its own way; what is shifted in repeats the border.
+    """Flip, rotate by multiples of 90 degrees and shift each image at random; the border is replicated.
 
-    One selection of pixels does all three; none is interpolated.
+    A single gather of pixels does all three, without interpolation.
 
     Args:
         images: (N, S, S, 3), any type.
@@ -58,23 +58,23 @@ def move(images: Tensor, generator: torch.Generator) -> Tensor:
     transposed = torch.randint(2, (count, 1), generator=generator, dtype=torch.bool)
     positions = (torch.arange(side, dtype=torch.int32) + shifts).clamp(0, side - 1)
     down, across = torch.where(flips, side - 1 - positions, positions)  # (N, S) each: source row, source column
-    # Where pixel (i, j) comes from is a sum of what i says and what j says; transposed and flipped is a quarter turn.
+    # The source index of pixel (i, j) is a sum of a term of i and a term of j; transposing and flipping is a rotation.
     image = torch.arange(count, dtype=torch.int32) * side * side
     by_row = to_device(image[:, None] + torch.where(transposed, across, down * side), images.device)
     by_column = to_device(torch.where(transposed, down * side, across), images.device)
-    source = by_row[:, :, None] + by_column[:, None, :]  # (N, S, S), on the device: only its sides have to travel
+    source = by_row[:, :, None] + by_column[:, None, :]  # (N, S, S), computed on the device from its two terms
     return images.reshape(-1, 3).index_select(0, source.flatten()).reshape(images.shape)
 
 
 def jitter(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Vary light and tint of each image, in place.
+    """Vary brightness and tint of each image, in place.
 
     Args:
         images: (N, 3, S, S) floating, normalised.
         generator: on the CPU.
 
     Returns:
-        The same tensor: each channel of each image times a factor close to 1.
+        The same tensor, with each channel of each image multiplied by a factor near 1.
     """
     count = len(images)
     light = 1 + LIGHT * (2 * torch.rand((count, 1, 1, 1), generator=generator) - 1)

@@ -1,4 +1,4 @@
-"""Training a network on prepared images: one step after the other, the same bytes each time."""
+"""The training loop: steps, epochs, and the state from which a training resumes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -36,13 +36,13 @@ from wheretolook.training.start import check_trainable
 
 @dataclass
 class Progress:
-    """What changes from step to step, beside weights, optimiser and schedule.
+    """State of a training besides weights, optimiser and schedule.
 
     Attributes:
-        step: steps done, over all epochs.
-        tally: totals of the running epoch.
-        history: the epochs that are done.
-        best: the state dict of the best epoch so far, where it is kept.
+        step: number of finished steps, over all epochs.
+        tally: totals of the current epoch.
+        history: finished epochs.
+        best: state dict of the best epoch so far, if that epoch is to be kept.
     """
 
     step: int
@@ -54,23 +54,23 @@ class Progress:
 class Training:
     """One training, advanced step by step.
 
-    All chance comes from the seed and the step's number, none from what ran before: a training that goes on from a
-    saved state meets the same order and the same augmentation as one that was never stopped.
+    All randomness derives from the seed and the number of the step, so a resumed training has the same order of images
+    and the same augmentation as an uninterrupted one.
 
     Args:
         prepared: images, labels and splits.
         options: how to train.
-        ranks: the processes that share the work; rank and device of this one.
+        ranks: the processes that share the work.
 
     Raises:
-        InputError: no training or validation images, more processes than images in a batch, images that are too small
-            for the network, batches too small for its normalisation, or an architecture that isn't known.
+        InputError: no training or validation images, more processes than images in a batch, images too small for the
+            network, batches too small for batch normalisation, or an unknown architecture.
     """
 
     def __init__(self, prepared: Prepared, options: TrainOptions, ranks: Ranks):
         self.prepared, self.options, self.ranks = prepared, options, ranks
         self.rows, self.val_rows = prepared.rows("train"), prepared.rows("val")
-        smallest = _checked(prepared, options, ranks, len(self.rows), len(self.val_rows))
+        smallest = _smallest_batch(prepared, options, ranks, len(self.rows), len(self.val_rows))
         self.labels = prepared.labels
         torch.manual_seed(options.seed)
         arguments = options.architecture_arguments(prepared.images.shape[1])
@@ -83,7 +83,7 @@ class Training:
             from wheretolook.training.start import load_pretrained
 
             self.mean, self.std = load_pretrained(network, options.architecture, options.weights, ranks)
-        network = network.to(ranks.device, memory_format=torch.channels_last).train()
+        network = network.to(ranks.device).to(memory_format=torch.channels_last).train()
         weights = None
         if options.class_weights != UNWEIGHTED:
             of_classes = balanced_weights(self.labels[self.rows], len(prepared.class_names))
@@ -100,24 +100,27 @@ class Training:
 
     @property
     def network(self) -> Network:
-        """The network as it is now."""
+        """The network with its current weights."""
         return self.objective.network
 
     @property
     def done(self) -> bool:
-        """Whether every step was made."""
+        """Whether all steps are finished."""
         return self.progress.step == self.steps
 
     @property
     def at_epoch_start(self) -> bool:
-        """Whether an epoch has just ended, and the next one not begun."""
+        """Whether the next step is the first of an epoch."""
         return self.progress.step % self.epoch_steps == 0
 
     def advance(self) -> bool:
-        """Make one step; after an epoch's last, also evaluate. Gives whether an epoch ended.
+        """Run one step, and evaluate after the last step of an epoch.
+
+        Returns:
+            Whether an epoch ended.
 
         Raises:
-            InputError: a loss that is NaN or infinite; the weights are those before the step.
+            InputError: the loss is NaN or infinite; the weights are those before the step.
         """
         self._step()
         self.progress.step += 1
@@ -126,7 +129,7 @@ class Training:
         return self.at_epoch_start
 
     def state(self) -> dict[str, Any]:
-        """All that a training needs to go on: tensors, numbers and texts; the tensors are the live ones, no copies."""
+        """The state from which a training resumes. Its tensors are not copies."""
         progress = self.progress
         return self.own_state() | {
             "objective": self.objective.state_dict(),
@@ -138,12 +141,12 @@ class Training:
         }
 
     def own_state(self) -> dict[str, Any]:
-        """What of `state` is this process's own: the running epoch's totals, and running statistics, of its share."""
+        """The part of `state` that differs between processes: totals and running statistics of its share of images."""
         tally = self.progress.tally
         return {"tally": [tally.images, tally.sums], "statistics": running_statistics(self.network)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` gave."""
+        """Restore a result of `state`."""
         self.objective.load_state_dict(state["objective"])
         for name, statistic in running_statistics(self.network).items():
             statistic.copy_(state["statistics"][name])
@@ -154,7 +157,7 @@ class Training:
         self.progress = Progress(state["step"], tally, state["history"], state["best"])
 
     def finish(self) -> tuple[Network, Card]:
-        """The trained network in evaluation mode, of the epoch that is kept, and its card."""
+        """The trained network of the kept epoch, in evaluation mode, and its card."""
         if self.progress.best is not None:
             self.network.load_state_dict(self.progress.best)
         return self.network.eval(), self._card()
@@ -164,7 +167,7 @@ class Training:
         whole = self._batches(epoch)[number]
         batch = self.ranks.share(whole)
         seed = mixed_seed(self.options.seed, self.progress.step, self.ranks.rank)
-        # Dropout and stochastic depth draw from the global generator.
+        # Dropout and stochastic depth use the global generator.
         torch.manual_seed(seed)
         inputs = self._inputs(batch, torch.Generator().manual_seed(seed))
         labels = to_device(torch.from_numpy(self.labels[batch]), self.ranks.device)
@@ -173,7 +176,7 @@ class Training:
         losses = self.objective.losses(logits, labels)
         check_losses(losses, self.objective.layers, self.prepared, batch, f"epoch {epoch + 1}, step {number + 1}")
         self.progress.tally.add(losses, logits, labels)
-        # Processes average their gradients: each counts by its share of the batch.
+        # Gradients are averaged over processes, so each loss is scaled by the process's share of the batch.
         loss = losses.mean(0).sum() * self.ranks.count / len(whole)
         self.optimiser.zero_grad()
         loss.backward()
@@ -187,7 +190,7 @@ class Training:
         return self._epoch_batches[1]
 
     def _inputs(self, batch: np.ndarray, generator: torch.Generator) -> torch.Tensor:
-        # A GPU is still at work on the step before while these are read.
+        # Runs while the GPU still computes the previous step.
         images = to_device(torch.from_numpy(self.prepared.images[batch]), self.ranks.device)
         if not self.options.augment:
             return to_input(images, self.mean, self.std)
@@ -238,7 +241,7 @@ class Training:
 
 def _optimiser(objective: Objective, options: TrainOptions) -> torch.optim.Optimizer:
     trained = [parameter for parameter in objective.parameters() if parameter.requires_grad]
-    # Biases and normalisation scale or shift what weights compute: decay would only pull them from where they belong.
+    # No weight decay for biases and normalisation layers.
     groups = [
         {"params": [parameter for parameter in trained if parameter.ndim > 1], "weight_decay": options.weight_decay},
         {"params": [parameter for parameter in trained if parameter.ndim <= 1], "weight_decay": 0.0},
@@ -246,22 +249,23 @@ def _optimiser(objective: Objective, options: TrainOptions) -> torch.optim.Optim
     return torch.optim.AdamW(groups, lr=options.learning_rate)
 
 
-def _checked(prepared: Prepared, options: TrainOptions, ranks: Ranks, train: int, val: int) -> int:
-    """The images of the smallest batch, where all is such that a training can begin."""
+def _smallest_batch(prepared: Prepared, options: TrainOptions, ranks: Ranks, train: int, val: int) -> int:
+    """Number of images in the smallest batch, after checks of the splits, the batch size and the image size."""
     for split, count in {"train": train, "val": val}.items():
         if count == 0:
             raise InputError(
                 f"split {split} of the prepared data",
                 expected="images",
                 found="none",
-                hint="change the shares of prepare",
+                hint="change the split fractions in section prepare of params.yaml",
             )
     smallest = train // steps_per_epoch(train, options.batch_size)
     if smallest < ranks.count:
         raise InputError(
-            f"batches of {smallest} images",
-            expected=f"one image or more for each of {ranks.count} processes",
-            hint="raise train.batch_size or start fewer processes",
+            "train.batch_size",
+            expected=f"at least one image for each of {ranks.count} processes",
+            found=f"batches of {smallest} image{'s' if smallest > 1 else ''}",
+            hint="raise train.batch_size, or start fewer processes",
         )
     if options.architecture == LOOKNET:
         check_looknet_size(options.depth, prepared.images.shape[1])

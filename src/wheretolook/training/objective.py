@@ -1,4 +1,4 @@
-"""The history of a training: loss and accuracy by epoch and by head."""
+"""The training objective: losses of the heads, totals and history by epoch, gradients shared between processes."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ from wheretolook.runtime.distributed import Ranks
 
 @dataclass
 class Tally:
-    """Running totals over images. They stay where the network runs: to read them is to wait for all that it has to do.
+    """Running totals over images, kept on the network's device, since reading them would wait for it.
 
     Attributes:
-        images: how many were added.
-        sums: (2, H) float64: for each head the sum of cross entropies, and the number of right answers.
+        images: number of images.
+        sums: (2, H) float64: for each head, the sum of the losses and the number of correct predictions.
     """
 
     images: int
@@ -31,8 +31,8 @@ class Tally:
 
     @classmethod
     def empty(cls, heads: int, device: torch.device) -> "Tally":
-        """Nothing added yet; of losses on `device`."""
-        # Apple's MPS has no float64.
+        """Totals of no images, for losses on `device`."""
+        # MPS has no float64.
         return cls(0, torch.zeros(2, heads, dtype=torch.float64, device="cpu" if device.type == "mps" else device))
 
     def add(self, losses: Tensor, logits: Tensor, labels: Tensor) -> None:
@@ -45,7 +45,7 @@ class Tally:
         """
         loss, correct = losses.detach().sum(1), (logits.detach().argmax(2) == labels).sum(1)
         self.images += len(labels)
-        # First to where the sums are, then widened there.
+        # Moved first, then converted to float64, which the source device may lack.
         self.sums += torch.stack([part.to(self.sums.device).double() for part in (loss, correct)])
 
 
@@ -55,12 +55,12 @@ def epoch_entry(epoch: int, heads: tuple[str, ...], train: Tally, val: Tally) ->
     Args:
         epoch: from 1.
         heads: layers of the trained heads, first to last.
-        train: totals over the epoch's batches, as the weights were then.
+        train: totals over the epoch's batches, each with the weights before its step.
         val: totals over the validation images after the epoch.
 
     Returns:
-        epoch, train_loss, train_accuracy, val_loss, val_accuracy of the last head, which are the network's own logits,
-        and under "layers" the same for each head.
+        epoch, train_loss, train_accuracy, val_loss, val_accuracy of the network's logits (the last head), and under
+        "layers" the same figures of each head.
     """
     (train_loss, train_correct), (val_loss, val_correct) = train.sums.tolist(), val.sums.tolist()
     layers = {
@@ -76,12 +76,12 @@ def epoch_entry(epoch: int, heads: tuple[str, ...], train: Tally, val: Tally) ->
 
 
 def loss_of_guessing(train: np.ndarray, val: np.ndarray, class_weights: np.ndarray | None = None) -> float:
-    """Cross entropy of a network that looks at no image, and gives each class its share of the training images.
+    """Cross entropy of a baseline that predicts, for every image, the class frequencies of the training images.
 
     Args:
         train: (n,) int64, labels of the training images.
         val: (m,) int64, labels of the validation images.
-        class_weights: (K,) by which images of each class count, in the shares and in the loss; None: all the same.
+        class_weights: (K,) weights of the classes, in the frequencies and in the loss; None for equal weights.
     """
     classes = max(int(val.max()) + 1, 0 if class_weights is None else len(class_weights))
     shares = np.bincount(train, minlength=classes).astype(np.float64)
@@ -89,12 +89,12 @@ def loss_of_guessing(train: np.ndarray, val: np.ndarray, class_weights: np.ndarr
     shares *= weights
     shares /= shares.sum()
     counted = val[weights[val] > 0]
-    with np.errstate(divide="ignore"):  # a class that was never seen: infinite
+    with np.errstate(divide="ignore"):  # a class without training images: infinite
         return float((weights[counted] * -np.log(shares[counted])).sum() / len(val))
 
 
 def best_epoch(history: list[dict[str, Any]]) -> dict[str, Any]:
-    """The epoch of the lowest validation loss; of equal ones the first."""
+    """The epoch with the lowest validation loss; the first of equal ones."""
     return min(history, key=lambda entry: entry["val_loss"])
 
 
@@ -104,27 +104,28 @@ def kept_epoch(history: list[dict[str, Any]], keep: str) -> dict[str, Any]:
 
 
 class Objective(nn.Module):
-    """A network with the heads that are trained, as one module, so that it can be run by many processes.
+    """A network and its trained heads as one module, for DistributedDataParallel.
 
     Args:
-        network: heads that are not trained are frozen.
+        network: the heads that are not trained are frozen.
         loss: "last" or "every".
-        class_weights: (K,) float32, by which the loss of an image of each class counts; None: all count the same.
+        class_weights: (K,) float32 weights of the classes in the loss; None for equal weights.
     """
 
     def __init__(self, network: Network, loss: str, class_weights: Tensor | None = None):
         super().__init__()
         self.network = network
         self.layers = network.layer_names if loss == "every" else network.layer_names[-1:]
+        self.class_weights: Tensor | None
         self.register_buffer("class_weights", class_weights, persistent=False)
         network.side_heads.requires_grad_(loss == "every")
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of the trained heads: (N, 3, S, S) to (H, N, K) float32, whatever the network computes in."""
+        """Logits of the trained heads: (N, 3, S, S) to (H, N, K) float32, also under autocast."""
         return torch.stack(list(self.network.layer_logits(images, self.layers).values())).float()
 
     def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Cross entropy of each head on each image, times the weight of the image's class.
+        """Cross entropy of each head and image, times the weight of the image's class.
 
         Args:
             logits: (H, N, K).
@@ -138,7 +139,7 @@ class Objective(nn.Module):
 
 
 def balanced_weights(labels: np.ndarray, class_count: int) -> np.ndarray:
-    """Weight of each class such that all classes weigh the same, and an image 1 on average: n / (K n_k).
+    """Class weights inversely proportional to the class frequencies, n / (K n_k): 1 on average over images.
 
     Args:
         labels: (n,) int64, of the training images.
@@ -152,7 +153,7 @@ def balanced_weights(labels: np.ndarray, class_count: int) -> np.ndarray:
 
 
 def head_losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross entropy of each head on each image.
+    """Cross entropy of each head and image.
 
     Args:
         logits: (H, N, K).
@@ -167,26 +168,28 @@ def head_losses(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def sharing_gradients(module: nn.Module, ranks: Ranks) -> nn.Module:
-    """The module, its gradients averaged over the processes.
+    """The module with gradients averaged over the processes.
 
-    On CUDA batch normalisation takes its statistics over the whole batch. Elsewhere PyTorch has no such thing: each
-    process normalises by its own share, and `average_statistics` brings the running ones together.
+    On CUDA, batch normalisation uses the statistics of the whole batch. PyTorch has no synchronised batch
+    normalisation for other devices: there each process uses its share, and `average_statistics` averages the running
+    statistics.
     """
     if ranks.alone:
         return module
     from torch.nn.parallel import DistributedDataParallel
 
-    # Running statistics stay each process's own until they are averaged; PyTorch renames the option that says so.
+    # Running statistics are not broadcast from rank 0, but averaged later. PyTorch is renaming this option.
     known = signature(DistributedDataParallel).parameters
     option = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    keywords: dict[str, Any] = {option: False}
     if ranks.device.type == "cuda":
         module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
-        return DistributedDataParallel(module, device_ids=[ranks.device.index], **{option: False})
-    return DistributedDataParallel(module, **{option: False})
+        keywords["device_ids"] = [ranks.device.index]
+    return DistributedDataParallel(module, **keywords)
 
 
 def average_statistics(module: nn.Module, ranks: Ranks) -> None:
-    """Give every process the mean of all running statistics."""
+    """Average the running statistics over the processes, in place."""
     if ranks.alone:
         return
     with torch.no_grad():
@@ -195,12 +198,12 @@ def average_statistics(module: nn.Module, ranks: Ranks) -> None:
 
 
 def running_statistics(module: nn.Module) -> dict[str, Tensor]:
-    """What batch normalisation has gathered of all images so far, by name: the live tensors."""
+    """Running statistics of batch normalisation, by name; not copies."""
     return {name: buffer for name, buffer in module.named_buffers() if buffer.is_floating_point()}
 
 
 def summed_tally(tally: Tally, ranks: Ranks) -> Tally:
-    """The totals over all processes, which must have counted the same number of heads."""
+    """The totals over all processes, which must have the same number of heads."""
     if ranks.alone:
         return tally
     totals = ranks.summed(torch.cat([tally.sums.new_tensor([tally.images]), tally.sums.flatten()]))
@@ -211,7 +214,7 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def computing_in(precision: str, device: torch.device) -> AbstractContextManager:
-    """The context in which convolutions and linear layers compute in `precision`; weights stay float32."""
+    """Context in which convolutions and linear layers compute in `precision`; weights remain float32."""
     dtype = PRECISIONS[precision]
     return torch.autocast(device.type, dtype, enabled=dtype is not torch.float32)
 
@@ -226,7 +229,7 @@ def evaluate(
     ranks: Ranks,
     when: str,
 ) -> Tally:
-    """Totals over the images `rows`, in evaluation mode; the network is in training mode after it.
+    """Totals over the images `rows`, in evaluation mode; afterwards the network is in training mode.
 
     Args:
         objective: the network and its trained heads.
@@ -234,15 +237,15 @@ def evaluate(
         rows: (n,) indices of the images.
         normalisation: mean and standard deviation of each channel.
         precision: "float32" or "bfloat16".
-        batch_size: images a pass.
+        batch_size: images per forward pass.
         ranks: the processes that share the images.
-        when: the moment, for the message of a refusal.
+        when: subject of the error message, such as "validation of epoch 3".
 
     Raises:
-        InputError: a loss that is NaN or infinite.
+        InputError: a loss is NaN or infinite.
     """
     labels, mine = prepared.labels, ranks.share(rows)
-    # Zeros for each head: a process without a share of the images counts as many heads as the others.
+    # Has all heads, also for a process without images.
     tally = Tally.empty(len(objective.layers), ranks.device)
     objective.eval()
     with torch.inference_mode():
@@ -260,14 +263,17 @@ def evaluate(
 
 
 def check_losses(losses: Tensor, layers: tuple[str, ...], prepared: Prepared, batch: np.ndarray, when: str) -> None:
-    """Refuse a loss that is NaN or infinite.
+    """Check that all losses are finite.
 
     Args:
         losses: (H, N), of each head and image.
         layers: names of the heads.
-        prepared: names the images.
+        prepared: for the names of the images.
         batch: (N,) rows.
-        when: the moment, for the message.
+        when: subject of the error message.
+
+    Raises:
+        InputError: a loss is NaN or infinite.
     """
     if bool(torch.isfinite(losses.sum())):
         return
@@ -278,7 +284,5 @@ def check_losses(losses: Tensor, layers: tuple[str, ...], prepared: Prepared, ba
         when,
         expected="a finite loss",
         found=f"NaN or infinity in {heads} for {', '.join(ids.iloc[batch[bad.any(0)]])}",
-        hint=(
-            f"lower train.learning_rate, or set train.precision to float32 (the batch: {', '.join(ids.iloc[batch])})"
-        ),
+        hint=f"lower train.learning_rate, or set train.precision to float32 (batch: {', '.join(ids.iloc[batch])})",
     )

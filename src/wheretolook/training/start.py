@@ -1,4 +1,4 @@
-"""A network, tried once before it is trained: does it take images of this size, and so few of them at a time?"""
+"""The start of a training: checks that the network accepts the images and batches, and pretrained weights."""
 
 import socket
 from functools import partial
@@ -19,38 +19,39 @@ from wheretolook.runtime.distributed import Ranks
 
 
 def check_trainable(network: Network, architecture: str, size: int, smallest: int, ranks: Ranks) -> None:
-    """Refuse what would fail in the first steps, and then in words of PyTorch's.
+    """Check that the network accepts images of this size and batches this small, before PyTorch fails in training.
 
-    One image is looked at in evaluation mode, which draws no chance and changes no statistics.
+    Runs one image in evaluation mode, which uses no random numbers and changes no running statistics.
 
     Args:
-        network: still on the CPU, where an error is one of shapes, and not of a device; left in evaluation mode.
-        architecture: named in the message.
-        size: side of the images.
-        smallest: images of the smallest batch, over all processes together.
-        ranks: the processes that share it.
+        network: on the CPU, where a RuntimeError is not one of a device; left in evaluation mode.
+        architecture: for the message.
+        size: side of the images, pixels.
+        smallest: number of images in the smallest batch, over all processes.
+        ranks: the processes that share a batch.
 
     Raises:
-        InputError: images too small for the network, or batches that leave batch normalisation one value a channel.
+        InputError: images too small for the network, or batches with one value per channel in batch normalisation.
     """
-    single = _seen_as_one_value(network, architecture, size)
-    # On CUDA it takes its statistics over all processes.
-    together = ranks.device.type == "cuda" and not ranks.alone
-    if single and smallest // ranks.count == 1 and not together:
+    single = _single_value_norm(network, architecture, size)
+    # On CUDA, batch normalisation uses the statistics of all processes.
+    synchronised = ranks.device.type == "cuda" and not ranks.alone
+    if single and smallest // ranks.count == 1 and not synchronised:
         shared = "" if ranks.alone else f" for {ranks.count} processes"
-        fewer = "" if ranks.alone else ", start fewer processes"
+        fewer = "" if ranks.alone else ", or start fewer processes"
         raise InputError(
-            f"batches of {smallest} image{('s' if smallest > 1 else '')}{shared}",
+            "train.batch_size",
             expected=(
-                f"two or more for each process, since of an image of {size} pixels batch normalisation of "
-                f"{architecture} sees one value a channel, which has no variance ({single})"
+                f"at least two images in each batch and process: for an image of {size} pixels, {single} of "
+                f"{architecture} has a single value per channel, without variance"
             ),
+            found=f"batches of {smallest} image{'s' if smallest > 1 else ''}{shared}",
             hint=f"raise train.batch_size or prepare.size{fewer}",
         )
 
 
-def _seen_as_one_value(network: Network, architecture: str, size: int) -> str:
-    """Name of the first batch normalisation that sees one value a channel of one image; empty if none does."""
+def _single_value_norm(network: Network, architecture: str, size: int) -> str:
+    """Name of the first batch normalisation that has one value per channel for one image; empty if none has."""
     found: list[str] = []
 
     def note(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -67,42 +68,41 @@ def _seen_as_one_value(network: Network, architecture: str, size: int) -> str:
             raise
         raise InputError(
             architecture,
-            expected="images large enough for all its layers",
+            expected="images large enough for all layers",
             found=f"{size} pixels ({error})",
             hint="raise prepare.size",
         ) from error
     return found[0] if found else ""
 
 
-# Seconds without a byte; torch.hub itself would wait for ever.
+# Seconds without data; torch.hub has no timeout.
 TIMEOUT = 60.0
 
 
-def load_pretrained(
-    network: TorchvisionNetwork, architecture: str, weights: str, ranks: Ranks
-) -> tuple[Channels, Channels]:
-    """Put pretrained weights into a network, all but its classifier's where that has another number of classes.
+def load_pretrained(network: Network, architecture: str, weights: str, ranks: Ranks) -> tuple[Channels, Channels]:
+    """Load pretrained weights into a network, except the classifier if the number of classes differs.
 
-    The file is fetched once, into torch.hub's folder (TORCH_HOME), which other programs share, and held to the first
-    digits of its SHA-256, which stand in its name.
+    The file is downloaded once, into torch.hub's folder (TORCH_HOME), which other programs share. Its SHA-256 must
+    begin with the digits in its name.
 
     Args:
-        network: of this architecture, with random weights; changed in place.
-        architecture: as torchvision names it, such as "resnet18".
-        weights: as torchvision names them, such as "IMAGENET1K_V1"; each is one file for good.
-        ranks: the processes that train it; the first of each machine fetches, that of rank 0 with a bar.
+        network: a `TorchvisionNetwork` of this architecture; changed in place.
+        architecture: torchvision's name, such as "resnet18".
+        weights: torchvision's name, such as "IMAGENET1K_V1".
+        ranks: the processes that train the network; the first on each machine downloads, rank 0 with a progress bar.
 
     Returns:
-        Mean and standard deviation of each channel, of values in 0..1, that the weights expect.
+        Mean and standard deviation of each channel that the weights expect, for values in 0..1.
 
     Raises:
-        InputError: no such weights; no network; a damaged file; weights of another size than this network's.
+        InputError: unknown weights, a failed download, a damaged file, or weights for another image size.
     """
+    assert isinstance(network, TorchvisionNetwork)
     found = find_pretrained(architecture, weights)
     if ranks.local_rank == 0:
         _fetch(found.url, ranks.leads)
     ranks.wait()
-    # Built as torchvision builds it, which knows what names its older files have.
+    # torchvision's builder renames the tensors of older files.
     state = models.get_model(architecture, weights=found).state_dict()
     fresh = network.body.state_dict()
     preset, classifier = found.transforms(), _classifier(network)
@@ -114,19 +114,19 @@ def load_pretrained(
                 f"{architecture}, weights {weights}",
                 expected=f"{name} of shape {tuple(state[name].shape)}",
                 found=tuple(tensor.shape),
-                hint=f"set `prepare.size: {preset.crop_size[0]}`, for which they were trained",
+                hint=f"set `prepare.size: {preset.crop_size[0]}`, the size that the weights were trained with",
             )
     network.body.load_state_dict(fresh)
     return tuple(preset.mean), tuple(preset.std)
 
 
 def _classifier(network: TorchvisionNetwork) -> str:
-    """Name of the last layer, whose outputs are the classes: linear, but for a squeezenet's, which is a convolution."""
+    """Name of the last linear layer or convolution (in a squeezenet), whose outputs are the classes."""
     return [name for name, module in network.body.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
 
 
 def _fetch(url: str, progress: bool) -> None:
-    """Bring the file to where torch.hub looks for it."""
+    """Download a file into torch.hub's folder, unless it is there, and check its SHA-256."""
     path = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
     prefix = path.stem.rpartition("-")[2]
     if not path.is_file():
@@ -138,11 +138,11 @@ def _fetch(url: str, progress: bool) -> None:
         except (OSError, HTTPException, RuntimeError) as error:
             raise InputError(
                 url,
-                expected="to fetch pretrained weights",
-                found=error,
-                hint=f"run again with a network, or bring the file to {path}",
+                expected="a download of pretrained weights",
+                found=f"an error ({error})",
+                hint=f"check the connection and run it again, or copy the file to {path}",
             ) from error
         finally:
             socket.setdefaulttimeout(before)
     if not sha256_of(path).startswith(prefix):
-        raise InputError(path, expected=f"a file whose SHA-256 begins with {prefix}", found="another", hint="remove it")
+        raise InputError(path, f"a SHA-256 that begins with {prefix}", "another file", "remove it and run again")

@@ -1,4 +1,4 @@
-"""The state of a training that isn't done, so that a killed one goes on, and ends with the bytes of one that wasn't."""
+"""Resumable training: an interrupted training continues from its saved state and gives the same bytes."""
 
 import hashlib
 import io
@@ -24,7 +24,7 @@ from wheretolook.runtime.resumable import remove_states, state_key
 from wheretolook.runtime.workers import Interruption, noting_interruption
 from wheretolook.training.loop import Training
 
-# An epoch may take hours: no more than this is lost of it, and a step.
+# Seconds between saves within an epoch, which may take hours.
 SECONDS_BETWEEN = 90.0
 # What dvc.yaml lists for the stage: an edit elsewhere does not restart a training.
 CODE = ("base", "dataset", "layers", "networks", "params/train.py", "runtime", "terminal", "training")
@@ -33,16 +33,16 @@ CODE = ("base", "dataset", "layers", "networks", "params/train.py", "runtime", "
 class Keeper:
     """Saves and restores the state of one training.
 
-    The first process of each machine saves all; the others save what is their own alone, and read the rest from there:
-    weights, optimiser and the best epoch are the same in all of them.
+    The first process of each machine saves the whole state. The others save only their own part, since weights,
+    optimiser and best epoch are the same in all processes.
 
-    The folder of a state is named by a hash of everything that the training's bytes depend on: options, data, code,
-    versions, device, threads and processes. So no training ever goes on from the state of another one.
+    The folder of a state is named by a hash of everything that the result depends on: options, data, code, versions,
+    device, threads and processes. So a training never resumes from the state of another one.
 
     Args:
-        cache: the folder for states; git ignores it.
+        cache: the folder of states; git ignores it.
         name: the model's name.
-        training: the training, at its beginning.
+        training: the training, before its first step.
     """
 
     def __init__(self, cache: Path, name: str, training: Training):
@@ -52,7 +52,7 @@ class Keeper:
         self._saved_at = time.monotonic()
 
     def restore(self) -> int:
-        """Go on from the last step that every process has saved; gives that step, 0 where there is none."""
+        """Restore the last step that every process has saved; returns that step, 0 if there is none."""
         step = self.training.ranks.last_common(self._steps(self._rank) & self._steps(self._first))
         if step:
             state = _load(self._path(step, self._first))
@@ -62,13 +62,13 @@ class Keeper:
         return step
 
     def due(self) -> bool:
-        """Whether so much time has passed since the last save that it is time for the next."""
+        """Whether the last save is longer ago than SECONDS_BETWEEN."""
         return time.monotonic() - self._saved_at > SECONDS_BETWEEN
 
     def save(self) -> None:
-        """Save the state, then remove older ones: at each moment every process has one of the same step."""
+        """Save the state, then remove older ones, so that all processes always have a state of the same step."""
         training, step = self.training, self.training.progress.step
-        # First into memory: torch.save into a full disk fails without saying so.
+        # Serialised in memory first: torch.save does not report a full disk.
         buffer = io.BytesIO()
         torch.save(training.state() if self._rank == self._first else training.own_state(), buffer)
         with atomic.replacing(self._path(step, self._rank)) as scratch:
@@ -86,51 +86,51 @@ class Keeper:
 
 
 def discard_states(cache: Path, name: str) -> None:
-    """Remove the states of all trainings of this name, those with other options too: the model's file is written."""
+    """Remove all states of a model's trainings, also those with other options; called once its file is written."""
     remove_states(cache, name)
 
 
 def _key(training: Training) -> str:
-    first = training.ranks.first_here  # which process saves for which: laid out in another way, files are others
+    first = training.ranks.first_here  # the files of a state depend on the distribution of processes over machines
     options, network = training.options, code_of(training.options.architecture)
     depends_on = {"options": asdict(options), "network": network, "data": training.prepared.sha256, "first": first}
-    # Each process names its own device: the folder is that of all of them.
+    # The key of each process has its own device; the folder's name combines them.
     keys = training.ranks.gathered(state_key(depends_on, training.ranks, CODE))
     return keys[0] if training.ranks.alone else hashlib.sha256("".join(keys).encode()).hexdigest()[:32]
 
 
 def _load(path: Path) -> dict[str, Any]:
-    # Onto the CPU: each part knows where it belongs, and AdamW's counters belong there.
+    # On the CPU: `restore` copies tensors to their devices, and AdamW's step counters remain on the CPU.
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def train_network(
     prepared: Prepared, options: TrainOptions, ranks: Ranks, name: str, cache: Path, say: Callable[[str], None]
 ) -> tuple[Network, Card]:
-    """Train a network: the same options, data and processes give the same bytes on the same machine.
+    """Train a network; equal options, data and processes give equal bytes on the same machine.
 
-    The state is saved at the end of each epoch and every minute and a half; a training that was stopped goes on from
-    there. Who has written the model's file calls `discard_states`.
+    The state is saved at the end of each epoch and every 90 seconds, and an interrupted training resumes from it. The
+    caller calls `discard_states` after it has written the model's file.
 
     Args:
         prepared: images, labels and splits.
         options: how to train.
         ranks: the processes that share the work.
         name: the model's name.
-        cache: the folder for states of trainings that are not done.
-        say: is given one line where a training goes on.
+        cache: the folder of states of unfinished trainings.
+        say: called with a line if the training resumes.
 
     Returns:
-        The network in evaluation mode, of the epoch that is kept, and its card.
+        The network of the kept epoch, in evaluation mode, and its card.
 
     Raises:
-        InputError: data or options that do not fit, a loss that is NaN or infinite, or an interruption (all is saved).
+        InputError: invalid data or options, a loss that is NaN or infinite, or an interruption (the state is saved).
     """
     with deterministic(), noting_interruption() as interruption:
         training = Training(prepared, options, ranks)
         keeper = Keeper(cache, name, training)
         if step := keeper.restore():
-            say(f"train {name}: goes on after step {step} of {training.steps}, from {keeper.folder}")
+            say(f"train {name}: resumes after step {step} of {training.steps}, from {keeper.folder}")
         with _bar(training, name) as bar:
             while not training.done:
                 if training.advance():
@@ -142,7 +142,7 @@ def train_network(
 
 
 def _keep(keeper: Keeper, training: Training, name: str, interruption: Interruption) -> None:
-    """Save the state where it is time, and stop in order where somebody asked for it."""
+    """Save the state if it is due, or if the run was interrupted; then stop."""
     if training.done:
         return
     stopping, due = training.ranks.agreed(bool(interruption.signal), keeper.due())
@@ -150,11 +150,9 @@ def _keep(keeper: Keeper, training: Training, name: str, interruption: Interrupt
         keeper.save()
     if stopping:
         raise InputError(
-            (
-                f"train {name}: {interruption.signal or 'interrupted'} after step {training.progress.step} of "
-                f"{training.steps}"
-            ),
-            hint='all of it is saved: the same command, or "dvc repro", goes on from there',
+            f"train {name}: interrupted by {interruption.signal or 'another process'} after step "
+            f"{training.progress.step} of {training.steps}",
+            hint='the state is saved: run the same command, or "dvc repro", to resume',
         )
 
 

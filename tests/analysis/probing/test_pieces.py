@@ -81,7 +81,7 @@ def test_ctrl_c_finishes_the_piece_saves_and_says_how_to_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     undisturbed = probed(root, **ASKED)
-    with monkeypatch.context() as patch, pytest.raises(InputError, match=r"SIGINT after 3 pieces.*goes on from there"):
+    with monkeypatch.context() as patch, pytest.raises(InputError, match=r"SIGINT after 3 results.*to resume"):
         counting(patch, 2, press_ctrl_c)
         probed(root, **ASKED)
     after = counting(monkeypatch)
