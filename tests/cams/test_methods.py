@@ -6,8 +6,8 @@ import torch
 
 from wheretolook.base.errors import InputError
 from wheretolook.cams import method_registry
-from wheretolook.cams.method_names import METHOD_NAMES
 from wheretolook.cams.method_registry import METHODS, find_method
+from wheretolook.cams.methods import METHOD_NAMES
 from wheretolook.cams.methods.activations import activation, eigencam
 from wheretolook.cams.methods.gradients import cam, gradcam, gradcam_plusplus, hirescam, layercam, xgradcam
 from wheretolook.cams.methods.perturbations import ablationcam, channel_masks, scorecam
@@ -145,5 +145,5 @@ def test_the_registry_holds_the_listed_names_in_their_order():
 
 def test_a_method_missing_from_the_list_of_names_is_an_error(monkeypatch):
     monkeypatch.setattr(method_registry, "METHOD_NAMES", METHOD_NAMES[1:])
-    with pytest.raises(RuntimeError, match=r"method_names\.py"):
+    with pytest.raises(RuntimeError, match=r"methods/__init__\.py"):
         method_registry._collect()

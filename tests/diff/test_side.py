@@ -53,7 +53,7 @@ def test_the_reason_for_a_failed_fetch_is_printed(project: Project, tmp_path: Pa
         edit_manifest(clone.root)
     result = run(clone, *sides)
     assert result.exit_code == 0, result.output
-    assert re.search(r"\(DVC: .*dvc-ssh.*\)\. Run \"dvc push\"", result.output)
+    assert re.search(r"\(DVC( said)?: .*dvc-ssh.*\)\. Run \"dvc push\"", result.output)
 
 
 def edit_manifest(root: Path) -> None:

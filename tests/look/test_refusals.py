@@ -63,7 +63,7 @@ def test_an_image_given_as_a_model_is_refused(look, tmp_path):
         ("models", "models: expected a model file, found a folder. Available: models/one.safetensors.\n"),
         (
             ".",
-            ".: expected a model file, found a folder. Give a file such as models/last-0.safetensors; `dvc repro` trains",
+            ".: expected a model file, found a folder. Give a file such as models/last-0.safetensors; `dvc repro`",
         ),
     ],
 )

@@ -137,7 +137,7 @@ def test_results_of_a_removed_model_are_reported_because_stages_rerun_for_them(p
     message = "expected no file: params.yaml has no such model, found a file, so stages rerun"
     assert [line for line in result.output.splitlines() if "expected" in line] == [
         f"reports/exports/gone.json: {message} (stage compare)",
-        f"reports/models/gone.json: {message} (stage report)",
+        f"reports/models/gone.json: {message} (stage compare)",
     ]
     commands = [line.strip() for line in result.output.splitlines() if line.startswith("  ")]
     assert commands == ["wheretolook tidy --yes"]

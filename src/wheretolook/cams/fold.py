@@ -13,38 +13,6 @@ from wheretolook.base.errors import is_gpu_failure, is_out_of_memory
 from wheretolook.layers.layout import same_but_for_rounding
 from wheretolook.networks.layered import hooked
 
-
-class PairwiseMaximum(nn.Module):
-    """`MaxPool2d(2)` in at most half the time, on a CPU with channels last.
-
-    PyTorch's pooling also computes the index of each maximum, one position after the other; the maximum of two rows,
-    then of two columns, is vectorised. While gradients are recorded this uses PyTorch's pooling, since
-    `torch.maximum` splits the gradient between equal values.
-    """
-
-    @staticmethod
-    def can_replace(module: nn.Module) -> bool:
-        """Whether a module is a plain, non-overlapping 2 x 2 max pooling without hooks."""
-        if type(module) is not nn.MaxPool2d or module._forward_hooks or module._forward_pre_hooks:
-            return False
-        steps = (module.kernel_size, module.stride, module.padding, module.dilation)
-        return [_both(step) for step in steps] == [(2, 2), (2, 2), (0, 0), (1, 1)] and not (
-            module.ceil_mode or module.return_indices
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., H, W) to (..., H // 2, W // 2)."""
-        if torch.is_grad_enabled():
-            return nn.functional.max_pool2d(x, 2)
-        height, width = x.shape[-2] // 2 * 2, x.shape[-1] // 2 * 2
-        x = torch.maximum(x[..., 0:height:2, :], x[..., 1:height:2, :])
-        return torch.maximum(x[..., 0:width:2], x[..., 1:width:2])
-
-
-def _both(step: int | tuple[int, int]) -> tuple[int, int]:
-    return (step, step) if isinstance(step, int) else (step[0], step[1])
-
-
 # Relative to the largest logit: how much rounding all weights to bfloat16 may change the logits.
 _ROUNDING_TOLERANCE = 0.05
 
@@ -99,6 +67,37 @@ def fast_copy(
         if _runs_rounded(fast, images, exact):
             return FastCopy(fast, memory_format, torch.bfloat16)
     return FastCopy(fast, memory_format, images.dtype)
+
+
+class PairwiseMaximum(nn.Module):
+    """`MaxPool2d(2)` in at most half the time, on a CPU with channels last.
+
+    PyTorch's pooling also computes the index of each maximum, one position after the other; the maximum of two rows,
+    then of two columns, is vectorised. While gradients are recorded this uses PyTorch's pooling, since
+    `torch.maximum` splits the gradient between equal values.
+    """
+
+    @staticmethod
+    def can_replace(module: nn.Module) -> bool:
+        """Whether a module is a plain, non-overlapping 2 x 2 max pooling without hooks."""
+        if type(module) is not nn.MaxPool2d or module._forward_hooks or module._forward_pre_hooks:
+            return False
+        steps = (module.kernel_size, module.stride, module.padding, module.dilation)
+        return [_both(step) for step in steps] == [(2, 2), (2, 2), (0, 0), (1, 1)] and not (
+            module.ceil_mode or module.return_indices
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., H, W) to (..., H // 2, W // 2)."""
+        if torch.is_grad_enabled():
+            return nn.functional.max_pool2d(x, 2)
+        height, width = x.shape[-2] // 2 * 2, x.shape[-1] // 2 * 2
+        x = torch.maximum(x[..., 0:height:2, :], x[..., 1:height:2, :])
+        return torch.maximum(x[..., 0:width:2], x[..., 1:width:2])
+
+
+def _both(step: int | tuple[int, int]) -> tuple[int, int]:
+    return (step, step) if isinstance(step, int) else (step[0], step[1])
 
 
 def faster_format(device: torch.device, precision: str) -> torch.memory_format:

@@ -7,7 +7,7 @@ from pkgutil import iter_modules
 
 from wheretolook.base.errors import InputError
 from wheretolook.cams import methods
-from wheretolook.cams.method_names import METHOD_NAMES
+from wheretolook.cams.methods import METHOD_NAMES
 from wheretolook.cams.methods.method import Method
 
 
@@ -28,7 +28,7 @@ def _collect() -> dict[str, Method]:
     found = list(_defined())
     if sorted(method.name for method in found) != sorted(METHOD_NAMES):
         raise RuntimeError(
-            f"cams/method_names.py lists {sorted(METHOD_NAMES)}, "
+            f"cams/methods/__init__.py lists {sorted(METHOD_NAMES)}, "
             f"cams/methods/ defines {sorted(method.name for method in found)}"
         )
     return {method.name: method for method in sorted(found, key=lambda method: METHOD_NAMES.index(method.name))}

@@ -15,6 +15,8 @@ AGREEMENT = "reports/comparison/agreement.json"
 AGREEMENT_KEYS = {"model_a", "model_b", "class_name", "figure", "subset", "mean"}
 Key = tuple[str, str, str]  # two models and a class
 
+ROUNDING = 1e-6  # rounding error of a correlation in float32
+
 
 @dataclass(frozen=True)
 class AgreementChange:
@@ -25,29 +27,6 @@ class AgreementChange:
     class_name: str
     a: float | None
     b: float | None
-
-
-def agreement_changes(a: Side, b: Side) -> tuple[AgreementChange, ...]:
-    """Agreement of every pair of models and class of either side, in the order of B, then of A."""
-    means_a, means_b = _means(a), _means(b)
-    keys = dict.fromkeys([*means_b, *means_a])
-    return tuple(AgreementChange(*key, means_a.get(key), means_b.get(key)) for key in keys)
-
-
-def agreement_of(side: Side, first: str, second: str) -> tuple[AgreementChange, ...]:
-    """Agreement of two models of one side, by class, in field `b`."""
-    changes = agreement_changes(side, side)
-    return tuple(change for change in changes if {change.model_a, change.model_b} == {first, second})
-
-
-def _means(side: Side) -> dict[Key, float]:
-    """Mean Pearson correlation over all images of a class."""
-    rows = side.read(AGREEMENT, rows=list)["rows"]
-    for row in rows:
-        if not (isinstance(row, dict) and row.keys() >= AGREEMENT_KEYS):
-            raise side.unexpected(AGREEMENT, f"rows with the keys {', '.join(sorted(AGREEMENT_KEYS))}", row)
-    kept = [row for row in rows if row["figure"] == "pearson" and row["subset"] == "all" and row["mean"] is not None]
-    return {(row["model_a"], row["model_b"], row["class_name"]): row["mean"] for row in kept}
 
 
 @dataclass(frozen=True)
@@ -109,6 +88,29 @@ def compare(root: Path, a: str, b: str, count: int) -> Iterator[Compared]:
         yield Compared(_compare_sides(first, second, count), first, second)
 
 
+def agreement_changes(a: Side, b: Side) -> tuple[AgreementChange, ...]:
+    """Agreement of every pair of models and class of either side, in the order of B, then of A."""
+    means_a, means_b = _means(a), _means(b)
+    keys = dict.fromkeys([*means_b, *means_a])
+    return tuple(AgreementChange(*key, means_a.get(key), means_b.get(key)) for key in keys)
+
+
+def agreement_of(side: Side, first: str, second: str) -> tuple[AgreementChange, ...]:
+    """Agreement of two models of one side, by class, in field `b`."""
+    changes = agreement_changes(side, side)
+    return tuple(change for change in changes if {change.model_a, change.model_b} == {first, second})
+
+
+def _means(side: Side) -> dict[Key, float]:
+    """Mean Pearson correlation over all images of a class."""
+    rows = side.read(AGREEMENT, rows=list)["rows"]
+    for row in rows:
+        if not (isinstance(row, dict) and row.keys() >= AGREEMENT_KEYS):
+            raise side.unexpected(AGREEMENT, f"rows with the keys {', '.join(sorted(AGREEMENT_KEYS))}", row)
+    kept = [row for row in rows if row["figure"] == "pearson" and row["subset"] == "all" and row["mean"] is not None]
+    return {(row["model_a"], row["model_b"], row["class_name"]): row["mean"] for row in kept}
+
+
 def _compare_models(side: Side, a: str, b: str, count: int) -> Difference:
     return Difference(a, b, (compare_model(side, a, side, b, count),), (), (), agreement_of(side, a, b))
 
@@ -123,9 +125,6 @@ def _compare_sides(a: Side, b: Side, count: int) -> Difference:
         tuple(name for name in a.names if name not in b.names),
         agreement_changes(a, b),
     )
-
-
-ROUNDING = 1e-6  # rounding error of a correlation in float32
 
 
 @dataclass(frozen=True)

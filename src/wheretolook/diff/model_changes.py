@@ -14,6 +14,8 @@ from wheretolook.diff.sides import SharedImages, Side, shared_images
 from wheretolook.mapstore.store import LOGITS, Maps, array_name
 from wheretolook.report.gallery import shared_method
 
+UNCHANGED = 1e-6  # rounding error of a correlation in float32
+
 
 @dataclass(frozen=True)
 class MetricChange:
@@ -27,21 +29,6 @@ class MetricChange:
     def change(self) -> float | None:
         """B minus A; None if a side does not have the metric."""
         return None if self.a is None or self.b is None else self.b - self.a
-
-
-def metric_changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[MetricChange, ...]:
-    """All metrics of either side, sorted by name; names as in `dvc metrics`, without the model's."""
-    flat_a, flat_b = dict(_flatten(a)), dict(_flatten(b))
-    names = sorted(flat_a.keys() | flat_b.keys())
-    return tuple(MetricChange(name, flat_a.get(name), flat_b.get(name)) for name in names)
-
-
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", float(value)
 
 
 @dataclass(frozen=True)
@@ -59,45 +46,6 @@ class Drift:
     left_out: int
     mean: float
     classes: dict[str, float]
-
-
-def correlations(a: Target, b: Target, shared: SharedImages) -> tuple[np.ndarray, np.ndarray]:
-    """Pearson correlation between the two maps of each shared image, on the coarser of the two grids.
-
-    Args:
-        a, b: contrast maps of the true class.
-        shared: n images.
-
-    Returns:
-        (n,) float64, 0 where undefined; and (n,) bool, false where a map is constant.
-    """
-    values, valid = np.zeros(len(shared.rows_a)), np.zeros(len(shared.rows_a), dtype=bool)
-    size = 8 * int(np.prod(a.array.shape[1:]) + np.prod(b.array.shape[1:]))
-    for block in row_blocks(np.arange(len(values)), size):
-        maps_a, maps_b = a.true_class(shared.rows_a[block]), b.true_class(shared.rows_b[block])
-        values[block], valid[block] = correlate_maps(maps_a, maps_b)
-    return values, valid
-
-
-def drift_of(values: np.ndarray, valid: np.ndarray, class_names: np.ndarray) -> Drift | None:
-    """Drift over all images and by class; None if no correlation is defined.
-
-    Args:
-        values: (n,) correlations.
-        valid: (n,) bool, which of them are defined.
-        class_names: (n,) true class of each image.
-    """
-    if not valid.any():
-        return None
-    classes = {
-        str(name): float(1 - values[chosen].mean())
-        for name in np.unique(class_names)
-        if (chosen := valid & (class_names == name)).any()
-    }
-    return Drift(int(valid.sum()), int((~valid).sum()), float(1 - values[valid].mean()), classes)
-
-
-UNCHANGED = 1e-6  # rounding error of a correlation in float32
 
 
 @dataclass(frozen=True)
@@ -239,6 +187,57 @@ class _Classes:
             )
             for i in most
         )
+
+
+def metric_changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[MetricChange, ...]:
+    """All metrics of either side, sorted by name; names as in `dvc metrics`, without the model's."""
+    flat_a, flat_b = dict(_flatten(a)), dict(_flatten(b))
+    names = sorted(flat_a.keys() | flat_b.keys())
+    return tuple(MetricChange(name, flat_a.get(name), flat_b.get(name)) for name in names)
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", float(value)
+
+
+def correlations(a: Target, b: Target, shared: SharedImages) -> tuple[np.ndarray, np.ndarray]:
+    """Pearson correlation between the two maps of each shared image, on the coarser of the two grids.
+
+    Args:
+        a, b: contrast maps of the true class.
+        shared: n images.
+
+    Returns:
+        (n,) float64, 0 where undefined; and (n,) bool, false where a map is constant.
+    """
+    values, valid = np.zeros(len(shared.rows_a)), np.zeros(len(shared.rows_a), dtype=bool)
+    size = 8 * int(np.prod(a.array.shape[1:]) + np.prod(b.array.shape[1:]))
+    for block in row_blocks(np.arange(len(values)), size):
+        maps_a, maps_b = a.true_class(shared.rows_a[block]), b.true_class(shared.rows_b[block])
+        values[block], valid[block] = correlate_maps(maps_a, maps_b)
+    return values, valid
+
+
+def drift_of(values: np.ndarray, valid: np.ndarray, class_names: np.ndarray) -> Drift | None:
+    """Drift over all images and by class; None if no correlation is defined.
+
+    Args:
+        values: (n,) correlations.
+        valid: (n,) bool, which of them are defined.
+        class_names: (n,) true class of each image.
+    """
+    if not valid.any():
+        return None
+    classes = {
+        str(name): float(1 - values[chosen].mean())
+        for name in np.unique(class_names)
+        if (chosen := valid & (class_names == name)).any()
+    }
+    return Drift(int(valid.sum()), int((~valid).sum()), float(1 - values[valid].mean()), classes)
 
 
 def _names(prepared: Prepared, indices: np.ndarray) -> np.ndarray:

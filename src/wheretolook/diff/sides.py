@@ -17,6 +17,14 @@ from wheretolook.mapstore.store import Maps, check_sha256, fetch_missing, read_m
 from wheretolook.project.git_revision import link_cached, resolve_revision, write_tracked
 from wheretolook.project.lock_file import read_lock
 
+WORKSPACE = "workspace"
+METRICS = "reports/metrics.json"
+PREPARED = "data/prepared"
+PREPARED_FILES = [f"{PREPARED}/{name}" for name in ("audit.json", "index.csv", "images.npy")]
+
+RERUN = 'run "dvc repro" in that version'
+JSON_TYPES: dict[type, str] = {list: "a list", dict: "an object"}
+
 
 @dataclass(frozen=True)
 class SharedImages:
@@ -31,52 +39,6 @@ class SharedImages:
     rows_b: np.ndarray
     only_a: int
     only_b: int
-
-
-def shared_images(a: Prepared, b: Prepared) -> SharedImages:
-    """Match the test splits of two sides by image_id and the file's SHA-256.
-
-    Raises:
-        InputError: the classes differ (contrasts are then not comparable), or no image is shared.
-    """
-    if set(a.class_names) != set(b.class_names):
-        one, other = ", ".join(a.class_names), ", ".join(b.class_names)
-        raise InputError(
-            "classes",
-            expected="the same on both sides",
-            found=f"{one} and {other}",
-            hint="compare two revisions with the same classes",
-        )
-    if a.sha256 == b.sha256:
-        rows = a.rows(TEST)
-        return SharedImages(rows, rows, 0, 0)
-    images_a, images_b = _by_identity(a), _by_identity(b)
-    both = [identity for identity in images_a if identity in images_b]
-    if not both:
-        raise InputError(
-            "data",
-            expected=f"at least one image in the {TEST} split of both sides",
-            found="none",
-            hint="compare two revisions of the same data",
-        )
-    rows_a, rows_b = (np.array([rows[identity] for identity in both]) for rows in (images_a, images_b))
-    return SharedImages(rows_a, rows_b, len(images_a) - len(both), len(images_b) - len(both))
-
-
-def _by_identity(prepared: Prepared) -> dict[tuple[str, str], int]:
-    """Row of each test image, by its id and SHA-256."""
-    rows = prepared.rows(TEST)
-    chosen = prepared.index.iloc[rows]
-    return dict(zip(zip(chosen["image_id"], chosen["sha256"], strict=True), rows.tolist(), strict=True))
-
-
-WORKSPACE = "workspace"
-METRICS = "reports/metrics.json"
-PREPARED = "data/prepared"
-PREPARED_FILES = [f"{PREPARED}/{name}" for name in ("audit.json", "index.csv", "images.npy")]
-
-RERUN = 'run "dvc repro" in that version'
-JSON_TYPES: dict[type, str] = {list: "a list", dict: "an object"}
 
 
 @dataclass(frozen=True)
@@ -200,17 +162,6 @@ class Side:
             )
 
 
-def _reject_constant(word: str) -> None:
-    raise ValueError(f"{word} is not valid JSON")
-
-
-def _are_metrics(tree: Any, depth: int = 0) -> bool:
-    """Whether a value is a nested dictionary of numbers, at least two levels deep."""
-    if isinstance(tree, dict):
-        return all(_are_metrics(value, depth + 1) for value in tree.values())
-    return depth > 1 and isinstance(tree, int | float)
-
-
 @contextmanager
 def open_side(root: Path, version: str) -> Iterator[Side]:
     """Open the workspace, or a Git revision, whose files are linked into a temporary folder.
@@ -229,6 +180,54 @@ def open_side(root: Path, version: str) -> Iterator[Side]:
     with TemporaryDirectory(prefix="wheretolook-") as scratch:
         write_tracked(root, commit, "reports", Path(scratch))
         yield Side(_label(version, commit), Path(scratch), _fetch_revision(root, commit, Path(scratch)))
+
+
+def shared_images(a: Prepared, b: Prepared) -> SharedImages:
+    """Match the test splits of two sides by image_id and the file's SHA-256.
+
+    Raises:
+        InputError: the classes differ (contrasts are then not comparable), or no image is shared.
+    """
+    if set(a.class_names) != set(b.class_names):
+        one, other = ", ".join(a.class_names), ", ".join(b.class_names)
+        raise InputError(
+            "classes",
+            expected="the same on both sides",
+            found=f"{one} and {other}",
+            hint="compare two revisions with the same classes",
+        )
+    if a.sha256 == b.sha256:
+        rows = a.rows(TEST)
+        return SharedImages(rows, rows, 0, 0)
+    images_a, images_b = _by_identity(a), _by_identity(b)
+    both = [identity for identity in images_a if identity in images_b]
+    if not both:
+        raise InputError(
+            "data",
+            expected=f"at least one image in the {TEST} split of both sides",
+            found="none",
+            hint="compare two revisions of the same data",
+        )
+    rows_a, rows_b = (np.array([rows[identity] for identity in both]) for rows in (images_a, images_b))
+    return SharedImages(rows_a, rows_b, len(images_a) - len(both), len(images_b) - len(both))
+
+
+def _by_identity(prepared: Prepared) -> dict[tuple[str, str], int]:
+    """Row of each test image, by its id and SHA-256."""
+    rows = prepared.rows(TEST)
+    chosen = prepared.index.iloc[rows]
+    return dict(zip(zip(chosen["image_id"], chosen["sha256"], strict=True), rows.tolist(), strict=True))
+
+
+def _reject_constant(word: str) -> None:
+    raise ValueError(f"{word} is not valid JSON")
+
+
+def _are_metrics(tree: Any, depth: int = 0) -> bool:
+    """Whether a value is a nested dictionary of numbers, at least two levels deep."""
+    if isinstance(tree, dict):
+        return all(_are_metrics(value, depth + 1) for value in tree.values())
+    return depth > 1 and isinstance(tree, int | float)
 
 
 def _fetch_revision(root: Path, commit: str, folder: Path) -> Callable[[Sequence[str]], tuple[list[str], str]]:

@@ -28,6 +28,8 @@ SPECIAL_FILE = "a pipe, a socket or a device"
 LONGEST_IMAGE, LONGEST_CLASS = 130, 60
 _SHOWN = 4  # model files in a message
 
+FADED = 0.65  # opacity of the white over parts of the image outside the network's input
+
 
 def check_model_path(path: Path) -> None:
     """Check that the model is a regular file.
@@ -198,9 +200,6 @@ def _model_hint(files: Sequence[Path]) -> str:
 
 def _model_files(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"*{SUFFIX}"))
-
-
-FADED = 0.65  # opacity of the white over parts of the image outside the network's input
 
 
 @dataclass(frozen=True)

@@ -30,119 +30,8 @@ CAM_METHODS = (
 
 KEYS = {"format", "model", "data", "class_names", "map_classes", "layers", "heads", "precision", "arrays"}
 
-
-def map_classes_of(class_names: tuple[str, ...], every_class_up_to: int = EVERY_CLASS_UP_TO) -> tuple[str, ...]:
-    """Meaning of the K columns of a stored map: every class, or beyond `every_class_up_to` classes `BEYOND`.
-
-    The mean over all K classes gives the contrast of a class: its map minus the mean of the other classes' maps is
-    K / (K - 1) times (its map minus the mean of all). Methods that are not linear in the class store no mean.
-    """
-    return class_names if len(class_names) <= every_class_up_to else BEYOND
-
-
-def stores_every_class(manifest: dict[str, Any]) -> bool:
-    """Whether the manifest's maps have one column per class."""
-    return manifest["map_classes"] == manifest["class_names"]
-
-
-def array_name(method: str, layer: str) -> str:
-    """File name of one array of maps: `cam.block4.npy`, `gradcam++.features.3.npy`."""
-    return f"{method}.{layer}.npy"
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """Read and check a manifest of maps.
-
-    Raises:
-        InputError: the file is missing, is not JSON, is not a manifest, or has another format number.
-    """
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(path, expected="a manifest of maps", found="no such file", hint=repro_command(path)) from None
-    except ValueError as error:
-        raise InputError(
-            path, expected="a manifest of maps (JSON)", found=f"invalid JSON ({error})", hint=repro_command(path)
-        ) from error
-    if not isinstance(manifest, dict) or set(manifest) != KEYS:
-        found = ", ".join(sorted(manifest)) if isinstance(manifest, dict) else type(manifest).__name__
-        raise InputError(path, expected=f"the keys {', '.join(sorted(KEYS))}", found=found, hint=repro_command(path))
-    if manifest["format"] != FORMAT:
-        raise InputError(path, expected=f"maps of format {FORMAT}", found=manifest["format"], hint=repro_command(path))
-    for expected, found in _wrong_entries(manifest):
-        raise InputError(path, expected=expected, found=json.dumps(found)[:40], hint=repro_command(path))
-    return manifest
-
-
-def _wrong_entries(manifest: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Entries of the wrong type: what was expected, and the value that was found."""
-    for key in ("class_names", "map_classes", "layers", "heads"):
-        names = manifest[key]
-        if not (isinstance(names, list) and all(isinstance(name, str) for name in names) and (names or key == "heads")):
-            yield f"a list of names under {key}", names
-    for key, missing in (("model", None), ("data", "")):  # `wheretolook look` writes no sha256 of the data
-        if not (isinstance(manifest[key], dict) and isinstance(manifest[key].get("sha256", missing), str)):
-            yield f"an object with a sha256 under {key}", manifest[key]
-    arrays = manifest["arrays"]
-    if not (isinstance(arrays, dict) and LOGITS in arrays):
-        yield f"an object of arrays that includes {LOGITS}", arrays
-        return
-    for name, pin in arrays.items():
-        if not (isinstance(pin, dict) and isinstance(pin.get("sha256"), str)):
-            yield f"a sha256 for {name}", pin
-        elif name not in (LOGITS, RANDOM) and not pin.keys() >= {"method", "layer", "knows_class"}:
-            yield f"method, layer and knows_class for {name}", pin
-
-
-def cam_first(methods: Iterable[str]) -> list[str]:
-    """Sort method names: CAM first (statements use its maps), the others alphabetically."""
-    return sorted(methods, key=lambda method: (method != "cam", method))
-
-
-def fetch_missing(paths: Sequence[Path]) -> tuple[list[Path], str]:
-    """Let DVC restore those of `paths` that are missing, from its cache or else its remote.
-
-    DVC does not hold its lock while a stage runs, so a stage may call this. Outside a DVC repository, nothing is tried.
-
-    Returns:
-        The paths that are still missing, and DVC's error in parentheses, ready to append to "found no file"; empty
-        where DVC reported none.
-    """
-    reason = ""
-    for command in ("checkout", "pull"):
-        missing = [path for path in paths if not path.is_file()]
-        root = repository_of(missing[0]) if missing else None
-        if root is None:
-            return missing, ""
-        targets = [str(path.absolute().relative_to(root)) for path in missing]
-        # The exit status does not matter: DVC fails for a target that it does not know, too. Only the files count.
-        # Not --quiet, which would hide the reason: a failed login, a remote type whose package is not installed.
-        done = subprocess.run(
-            [sys.executable, "-m", "dvc", command, *targets], cwd=root, capture_output=True, check=False
-        )
-        reason = _first_error(done.stderr.decode(errors="replace")) if done.returncode else ""
-    return [path for path in paths if not path.is_file()], quote_dvc(reason)
-
-
-def quote_dvc(reason: str) -> str:
-    """DVC's error in parentheses, to append to "found no file"; empty for no error."""
-    return f" (DVC: {reason})" if reason else ""
-
-
-def repository_of(path: Path) -> Path | None:
-    """The root of the DVC repository that contains `path`, if any."""
-    return next((folder for folder in path.absolute().parents if (folder / ".dvc" / "config").is_file()), None)
-
-
 # DVC's general message, without a reason; callers already say that the file is missing.
 _CHECKOUT_FAILED = "Checkout failed for following targets"
-
-
-def _first_error(stderr: str) -> str:
-    """DVC's first "ERROR:" line, which causes those after it; without any, the last line of a traceback."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    return next((line for line in errors if _CHECKOUT_FAILED not in line), "") if errors else "".join(lines[-1:])
 
 
 @dataclass(frozen=True)
@@ -249,3 +138,113 @@ def check_sha256(path: Path, expected: str) -> None:
         raise InputError(
             path, f"sha256 {expected[:12]}", f"{found[:12]}: edited or out of date", hint=repro_command(path.parent)
         )
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Read and check a manifest of maps.
+
+    Raises:
+        InputError: the file is missing, is not JSON, is not a manifest, or has another format number.
+    """
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(path, expected="a manifest of maps", found="no such file", hint=repro_command(path)) from None
+    except ValueError as error:
+        raise InputError(
+            path, expected="a manifest of maps (JSON)", found=f"invalid JSON ({error})", hint=repro_command(path)
+        ) from error
+    if not isinstance(manifest, dict) or set(manifest) != KEYS:
+        found = ", ".join(sorted(manifest)) if isinstance(manifest, dict) else type(manifest).__name__
+        raise InputError(path, expected=f"the keys {', '.join(sorted(KEYS))}", found=found, hint=repro_command(path))
+    if manifest["format"] != FORMAT:
+        raise InputError(path, expected=f"maps of format {FORMAT}", found=manifest["format"], hint=repro_command(path))
+    for expected, found in _wrong_entries(manifest):
+        raise InputError(path, expected=expected, found=json.dumps(found)[:40], hint=repro_command(path))
+    return manifest
+
+
+def _wrong_entries(manifest: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Entries of the wrong type: what was expected, and the value that was found."""
+    for key in ("class_names", "map_classes", "layers", "heads"):
+        names = manifest[key]
+        if not (isinstance(names, list) and all(isinstance(name, str) for name in names) and (names or key == "heads")):
+            yield f"a list of names under {key}", names
+    for key, missing in (("model", None), ("data", "")):  # `wheretolook look` writes no sha256 of the data
+        if not (isinstance(manifest[key], dict) and isinstance(manifest[key].get("sha256", missing), str)):
+            yield f"an object with a sha256 under {key}", manifest[key]
+    arrays = manifest["arrays"]
+    if not (isinstance(arrays, dict) and LOGITS in arrays):
+        yield f"an object of arrays that includes {LOGITS}", arrays
+        return
+    for name, pin in arrays.items():
+        if not (isinstance(pin, dict) and isinstance(pin.get("sha256"), str)):
+            yield f"a sha256 for {name}", pin
+        elif name not in (LOGITS, RANDOM) and not pin.keys() >= {"method", "layer", "knows_class"}:
+            yield f"method, layer and knows_class for {name}", pin
+
+
+def array_name(method: str, layer: str) -> str:
+    """File name of one array of maps: `cam.block4.npy`, `gradcam++.features.3.npy`."""
+    return f"{method}.{layer}.npy"
+
+
+def map_classes_of(class_names: tuple[str, ...], every_class_up_to: int = EVERY_CLASS_UP_TO) -> tuple[str, ...]:
+    """Meaning of the K columns of a stored map: every class, or beyond `every_class_up_to` classes `BEYOND`.
+
+    The mean over all K classes gives the contrast of a class: its map minus the mean of the other classes' maps is
+    K / (K - 1) times (its map minus the mean of all). Methods that are not linear in the class store no mean.
+    """
+    return class_names if len(class_names) <= every_class_up_to else BEYOND
+
+
+def stores_every_class(manifest: dict[str, Any]) -> bool:
+    """Whether the manifest's maps have one column per class."""
+    return manifest["map_classes"] == manifest["class_names"]
+
+
+def cam_first(methods: Iterable[str]) -> list[str]:
+    """Sort method names: CAM first (statements use its maps), the others alphabetically."""
+    return sorted(methods, key=lambda method: (method != "cam", method))
+
+
+def fetch_missing(paths: Sequence[Path]) -> tuple[list[Path], str]:
+    """Let DVC restore those of `paths` that are missing, from its cache or else its remote.
+
+    DVC does not hold its lock while a stage runs, so a stage may call this. Outside a DVC repository, nothing is tried.
+
+    Returns:
+        The paths that are still missing, and DVC's error in parentheses, ready to append to "found no file"; empty
+        where DVC reported none.
+    """
+    reason = ""
+    for command in ("checkout", "pull"):
+        missing = [path for path in paths if not path.is_file()]
+        root = repository_of(missing[0]) if missing else None
+        if root is None:
+            return missing, ""
+        targets = [str(path.absolute().relative_to(root)) for path in missing]
+        # The exit status does not matter: DVC fails for a target that it does not know, too. Only the files count.
+        # Not --quiet, which would hide the reason: a failed login, a remote type whose package is not installed.
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", command, *targets], cwd=root, capture_output=True, check=False
+        )
+        reason = _first_error(done.stderr.decode(errors="replace")) if done.returncode else ""
+    return [path for path in paths if not path.is_file()], quote_dvc(reason)
+
+
+def quote_dvc(reason: str) -> str:
+    """DVC's error in parentheses, to append to "found no file"; empty for no error."""
+    return f" (DVC: {reason})" if reason else ""
+
+
+def repository_of(path: Path) -> Path | None:
+    """The root of the DVC repository that contains `path`, if any."""
+    return next((folder for folder in path.absolute().parents if (folder / ".dvc" / "config").is_file()), None)
+
+
+def _first_error(stderr: str) -> str:
+    """DVC's first "ERROR:" line, which causes those after it; without any, the last line of a traceback."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    return next((line for line in errors if _CHECKOUT_FAILED not in line), "") if errors else "".join(lines[-1:])

@@ -41,9 +41,7 @@ def save_model(path: Path, network: Network, card: Card) -> None:
         scratch.write_bytes(save(state, metadata={METADATA_KEY: card_to_json(card)}))
 
 
-def load_model(
-    path: str | Path, device: str | torch.device = "cpu", accept_code: bool = False
-) -> tuple[Network, Card]:
+def load_model(path: str | Path, device: str | torch.device = "cpu", accept_code: bool = False) -> tuple[Network, Card]:
     """Load a model file: the network in evaluation mode on `device`, and its card.
 
     Args:

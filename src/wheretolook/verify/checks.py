@@ -16,6 +16,8 @@ from wheretolook.project.lock_file import Locked, Pin, overlap
 
 Remedy = Literal["rerun", "checkout", "pull", "remove", "tidy"]
 
+BLOCK = 2**20  # bytes per read
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -65,9 +67,6 @@ def _quoted(arguments: Sequence[str]) -> str:
     return " ".join(map(shlex.quote, dict.fromkeys(arguments)))
 
 
-BLOCK = 2**20
-
-
 @dataclass(frozen=True)
 class Digest:
     """Hashes of a file, hexadecimal (`md5` as in dvc.lock, `sha256` as in manifests), and its size in bytes."""
@@ -75,6 +74,9 @@ class Digest:
     md5: str
     sha256: str
     size: int
+
+
+Digests = Mapping[Path, Digest]
 
 
 def digest(path: Path) -> Digest:
@@ -103,9 +105,6 @@ def folder_md5(files: Mapping[str, str]) -> str:
     """
     listed = [{"md5": files[name], "relpath": name} for name in sorted(files)]
     return hashlib.md5(json.dumps(listed).encode(), usedforsecurity=False).hexdigest() + ".dir"
-
-
-Digests = Mapping[Path, Digest]
 
 
 def output_files(locked: Locked) -> list[Path]:

@@ -16,6 +16,27 @@ from wheretolook.networks.weights_file import check_weights_file
 from wheretolook.project.lock_file import Locked
 from wheretolook.verify.checks import Digests, Finding, check_chain, check_outputs, digests, output_files
 
+OVERLAYS = "reports/comparison/overlays.json"
+
+PREPARED = "data/prepared"
+AUDIT = f"{PREPARED}/audit.json"
+
+NAMES = "reports/names.json"
+
+
+@dataclass(frozen=True)
+class Verified:
+    """Result of `verify`.
+
+    Attributes:
+        files, size: number of files that were read, and their total size in bytes.
+        findings: one for each faulty path and stage; empty if everything is intact.
+    """
+
+    files: int
+    size: int
+    findings: tuple[Finding, ...]
+
 
 @dataclass(frozen=True)
 class Tree:
@@ -50,10 +71,40 @@ class Tree:
         return next(self.stages[part] for part in _with_parents(path) if part in self.stages)
 
 
+def verify(locked: Locked, allow_missing: bool = False, strays: Sequence[str] = ()) -> Verified:
+    """Read every output once, and compare it with dvc.lock, the manifests and the other outputs.
+
+    Args:
+        locked: the pipeline (`read_lock`).
+        allow_missing: do not report missing files, as on a fresh clone.
+        strays: files and folders of models that are not in params.yaml (`find_strays`).
+    """
+    hashed = digests(output_files(locked))
+    findings = list(check_outputs(locked, hashed, strays))
+    findings += check_chain(locked, hashed, [finding.path for finding in findings], strays)
+    findings += _check_relations(tree_of(locked, hashed, findings))
+    first = {(finding.path, finding.stage): finding for finding in reversed(findings)}
+    kept = tuple(
+        finding
+        for finding in findings
+        if first[finding.path, finding.stage] is finding and not (allow_missing and finding.missing)
+    )
+    return Verified(len(hashed), sum(file.size for file in hashed.values()), kept)
+
+
 def tree_of(locked: Locked, digests: Digests, findings: Sequence[Finding]) -> Tree:
     """The tree, given the findings of the comparison with dvc.lock."""
     stages = {pin.path: stage.name for stage in locked.stages for pin in stage.outputs}
     return Tree(locked.root, digests, stages, frozenset(finding.path for finding in findings))
+
+
+def _check_relations(tree: Tree) -> Iterator[Finding]:
+    prepared, findings = check_prepared(tree)
+    yield from findings
+    if prepared is not None:
+        yield from check_raw(tree, prepared)
+    yield from check_models(tree, prepared)
+    yield from check_comparison(tree)
 
 
 def _with_parents(path: str) -> list[str]:
@@ -107,9 +158,6 @@ def _short(value: Any) -> str:
     return value[:12] if isinstance(value, str) else "not a valid .npy file" if value is None else str(value)
 
 
-OVERLAYS = "reports/comparison/overlays.json"
-
-
 def check_comparison(tree: Tree) -> Iterator[Finding]:
     """Check the mean maps and spreads of the classes: existing, float32, of the listed shape."""
     if not tree.has(OVERLAYS):
@@ -122,10 +170,6 @@ def check_comparison(tree: Tree) -> Iterator[Finding]:
                 yield from check_array(tree, path, OVERLAYS, {"shape": described["shape"], "dtype": "float32"})
             elif (tree.root / "data/comparison").is_dir() and path not in tree.broken:
                 yield Finding(path, f"an array listed in {OVERLAYS}", "nothing", tree.stage_of(path), missing=True)
-
-
-PREPARED = "data/prepared"
-AUDIT = f"{PREPARED}/audit.json"
 
 
 def check_prepared(tree: Tree) -> tuple[Prepared | None, list[Finding]]:
@@ -159,9 +203,6 @@ def check_raw(tree: Tree, prepared: Prepared) -> Iterator[Finding]:
             yield Finding(path, expected, tree.sha256(path)[:12], "prepare")
         elif path not in tree.broken and not (tree.root / path).exists():
             yield Finding(path, expected, "nothing", "prepare", missing=True)
-
-
-NAMES = "reports/names.json"
 
 
 def check_models(tree: Tree, prepared: Prepared | None) -> Iterator[Finding]:
@@ -228,47 +269,3 @@ def _check_model_hash(tree: Tree, path: str, kind: str, model: str, found: str) 
         yield Finding(
             path, f"{kind} {model} (sha256 {current[:12]})", f"{kind} another file ({found[:12]})", tree.stage_of(path)
         )
-
-
-@dataclass(frozen=True)
-class Verified:
-    """Result of `verify`.
-
-    Attributes:
-        files, size: number of files that were read, and their total size in bytes.
-        findings: one for each faulty path and stage; empty if everything is intact.
-    """
-
-    files: int
-    size: int
-    findings: tuple[Finding, ...]
-
-
-def verify(locked: Locked, allow_missing: bool = False, strays: Sequence[str] = ()) -> Verified:
-    """Read every output once, and compare it with dvc.lock, the manifests and the other outputs.
-
-    Args:
-        locked: the pipeline (`read_lock`).
-        allow_missing: do not report missing files, as on a fresh clone.
-        strays: files and folders of models that are not in params.yaml (`find_strays`).
-    """
-    hashed = digests(output_files(locked))
-    findings = list(check_outputs(locked, hashed, strays))
-    findings += check_chain(locked, hashed, [finding.path for finding in findings], strays)
-    findings += _check_relations(tree_of(locked, hashed, findings))
-    first = {(finding.path, finding.stage): finding for finding in reversed(findings)}
-    kept = tuple(
-        finding
-        for finding in findings
-        if first[finding.path, finding.stage] is finding and not (allow_missing and finding.missing)
-    )
-    return Verified(len(hashed), sum(file.size for file in hashed.values()), kept)
-
-
-def _check_relations(tree: Tree) -> Iterator[Finding]:
-    prepared, findings = check_prepared(tree)
-    yield from findings
-    if prepared is not None:
-        yield from check_raw(tree, prepared)
-    yield from check_models(tree, prepared)
-    yield from check_comparison(tree)
