@@ -75,14 +75,15 @@ def parameters_page() -> str:
     for name, section in SECTIONS.items():
         title = "`train`, and each entry of `models`" if name == "train" else f"`{name}`"
         title = "Each entry of `drive`" if name == "drive" else title
-        parts.append(f"## {title}\n\n| key | type | meaning |\n|---|---|---|\n" + "".join(_rows(section)))
+        parts.append(f"## {title}\n\n| key | type | default | meaning |\n|---|---|---|---|\n" + "".join(_rows(section)))
     return "\n".join(parts)
 
 
 def _rows(section: Section) -> Iterator[str]:
     for name, field in fields_of(section.options).items():
         meaning = (field.description or "").replace("|", "\\|")
-        yield f"| `{name}` | {_type_words(field)} | {meaning} |\n"
+        default = "" if field.is_required() else "none" if field.default in (None, "", ()) else f"`{field.default}`"
+        yield f"| `{name}` | {_type_words(field)} | {default} | {meaning} |\n"
 
 
 def _type_words(field: FieldInfo) -> str:
