@@ -17,7 +17,7 @@ FAULTS = {
     "short files": (faults.short_files, "longer than a file may be here: needed more"),
     "full disk": (faults.full_disk, "no space left on the disk: needed more than what was free,"),
     "read-only disk": (faults.read_only, "the disk is read-only; mount it for writing"),
-    "no permission": (faults.not_permitted, "no permission (Permission denied); give yourself the right"),
+    "no permission": (faults.not_permitted, "permission denied (Permission denied); change its mode or owner"),
     "rename": (faults.failing_rename, "no space left on the disk"),
     "fsync": (faults.failing_sync, "the disk failed (input/output error)"),
     "descriptors": (faults.no_descriptors, "too many open files; raise the limit (`ulimit -n"),
@@ -53,7 +53,7 @@ def test_a_failing_disk_ends_the_stage_with_a_message_and_nothing_half_written(r
     assert done.exit_code == 1, done.output
     assert isinstance(done.exception, SystemExit), "no traceback"
     assert message in done.output
-    assert "`dvc repro`, goes on from what is done" in done.output
+    assert "run the same command, or `dvc repro`, to resume" in done.output
     check_nothing_half_written(ready, stage)
 
 

@@ -186,7 +186,7 @@ def test_nothing_is_touched_under_a_running_dvc(root: Path, busy) -> None:
     left = leave_scratch(root / "data/raw.part-1a2b3c")
     with busy(root):
         (told,) = mend(root)
-        assert told.startswith("nothing was touched: ") and told.endswith("; wait until it ends")
+        assert told.startswith("nothing was changed: ") and told.endswith("; wait until it ends")
         assert (root / "dvc.lock").read_text() == "sch" and left.exists()
     assert len(mend(root)) == 2, "as soon as it has ended"
     assert (root / "dvc.lock").read_text() == WHOLE
@@ -227,7 +227,7 @@ def test_what_a_killed_dvc_left_is_no_running_dvc(root: Path, pid: int) -> None:
 def test_another_process_that_got_a_dead_dvcs_number_is_no_dvc(root: Path) -> None:
     file = root / ".dvc/tmp/rwlock"
     file.write_text(f'{{"write": {{"data/raw": {{"pid": {os.getpid()}, "cmd": "dvc repro"}}}}}}')
-    assert "waits for a stage" in mend(root)[0]
+    assert "is waiting for a stage" in mend(root)[0]
     os.utime(file, (0, 0))
     assert mend(root) == []
 

@@ -30,7 +30,7 @@ TABLE = {
     "train": [*TRAINS, *AFTER_TRAINING],
     "drive.from-drive": ["sync@from-drive", "export-drive@from-drive", "score-drive@from-drive", "compare", "report"],
     "export": [*EXPORTS, *SCORES, "compare", "report"],
-    "score": [*SCORES, "report"],
+    "score": [*SCORES, "compare", "report"],
     "compare": ["compare", "report"],
     "report": ["report"],
 } | {f"models.{name}": [f"train@{name}", f"export@{name}", f"score@{name}", "compare", "report"] for name in TRAINED}

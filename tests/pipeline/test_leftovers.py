@@ -15,9 +15,9 @@ from dvc.rwlock import rwlock
 
 from wheretolook.cli.main import main
 from wheretolook.project.leftovers import PLACES
-from wheretolook.project.params_file import SECTIONS
+from wheretolook.project.params_file import SECTION_NAMES
 
-PARAMS = "\n".join(f"{section}: {{}}" for section in SECTIONS if section not in ("models", "drive"))
+PARAMS = "\n".join(f"{section}: {{}}" for section in SECTION_NAMES if section not in ("models", "drive"))
 PARAMS += "\nmodels: {kept: {seed: 0}}\ndrive: {brought: {id: x}}\n"
 LOCK = "schema: '2.0'\nstages:\n" + "".join(
     f"  {stage}:\n    cmd: run\n    outs:\n    - path: {path}\n      md5: '0123'\n"
@@ -131,7 +131,7 @@ def test_what_no_stage_wrote_is_listed_and_stays(root: Path):
         "reports/models/hand.json: in no cache: not removed; if it is yours, keep it elsewhere",
     ]
     assert lines[-1].startswith("tidy: removed 0.8 MB of gone; copies in DVC's cache") and set(mine) <= files(root)
-    assert tidy(root).splitlines()[-1] == "tidy: nothing else is left of models that params.yaml does not name"
+    assert tidy(root).splitlines()[-1] == "tidy: no other files of models that params.yaml does not name"
 
 
 def test_what_the_lock_has_forgotten_goes_where_the_cache_holds_its_bytes(root: Path):
@@ -174,9 +174,9 @@ def test_in_another_folder_it_says_where_to_go(root: Path):
 def test_nothing_is_touched_while_a_dvc_is_at_work(root: Path):
     before = files(root)
     with Lock(str(root / ".dvc/tmp/lock")):
-        assert "expected that no dvc is at work" in tidy(root, "--yes", status=1)
+        assert "expected no running DVC command" in tidy(root, "--yes", status=1)
     with rwlock(str(root / ".dvc/tmp"), LocalFileSystem(), "dvc repro", ["params.yaml"], ["data/raw"], False):
-        assert "a dvc, waits for a stage; wait until it ends" in tidy(root, "--yes", status=1)
+        assert "is waiting for a stage. Wait until it ends" in tidy(root, "--yes", status=1)
     assert before <= files(root)
 
 

@@ -106,7 +106,7 @@ def test_with_allow_missing_a_clone_runs_nothing(project: Project) -> None:
 def test_what_comes_back_from_the_cache_is_told_apart(project: Project) -> None:
     remove("models")(project)
     lines = CliRunner().invoke(main, ["plan", "--root", str(project.root)]).output.splitlines()
-    brought = "does not run; what it made is brought back from DVC's cache: train@last-0, train@every-0"
+    brought = "does not run; its outputs are restored from DVC's cache: train@last-0, train@every-0"
     assert lines == [brought, "plan: nothing would run"]
 
 
@@ -118,7 +118,7 @@ def test_files_of_no_model_are_named_where_they_alone_are_the_reason(project: Pr
     assert (plan.changed, plan.strays) == (("compare", "report"), strays)
     lines = CliRunner().invoke(main, ["plan", "--root", str(project.root)]).output.splitlines()
     assert lines[0] == "runs: compare, report"
-    assert lines[1].startswith("because of files that belong to no model in params.yaml (`wheretolook tidy`")
+    assert lines[1].startswith("because of files of models that params.yaml does not name (`wheretolook tidy`")
     assert lines[1].endswith(f": {', '.join(strays)}")
     (project.root / "reports/exports/last-0.json").write_text("{}")
     plan = plan_run(project.root)
@@ -135,7 +135,7 @@ def test_what_was_edited_together_with_the_copy_in_the_cache_is_not_promised(pro
     truncate(model, 500)
     truncate(maps / "logits.npy", 300)
     lines = CliRunner().invoke(main, ["plan", "--root", str(project.root)]).output.splitlines()
-    told = "does not run, nor is mended: DVC's copy was edited, too (`wheretolook verify` says what to do): "
+    told = "does not run; its outputs stay edited, as is DVC's copy (`wheretolook verify` helps): "
     assert lines == [f"{told}train@last-0, export@last-0", "plan: nothing would run"]
     model.unlink()
     replaced = project.root / "models/every-0.safetensors"
@@ -152,7 +152,7 @@ def test_a_remote_is_named_where_something_is_lost(project: Project) -> None:
     project.dvc("remote", "add", "--default", "store", str(project.root / "store"))
     remove("data/prepared", ".dvc/cache")(project)
     output = CliRunner().invoke(main, ["plan", "--root", str(project.root)]).output
-    assert "runs, as DVC's cache lacks what it made; `dvc repro --pull` asks the remote for it first: " in output
+    assert "runs, since DVC's cache lacks its output; `dvc repro --pull` tries the remote first: " in output
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_layers_are_named_with_commas(run, tmp_path):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"methods": "gradcan"}, 'method "gradcan": expected one of cam, gradcam'),
+        ({"methods": "gradcan"}, 'methods: expected one of cam, gradcam'),
         ({"layers": "block3,block9"}, 'layer "block9": expected one of block1, block2, block3'),
         ({"layers": "block1"}, "export.layers: expected the last layer, block3, among them, since"),
         ({"device": "tpu"}, 'device "tpu": expected one of cpu'),
@@ -81,8 +81,8 @@ def test_layers_are_named_with_commas(run, tmp_path):
         ({"batch_size": "0"}, "0 is not in the range x>=1"),
         ({"batch_size": None}, "Missing option '--batch_size'"),
         ({"methods": None}, "Missing option '--methods'"),
-        ({"prepared": "nowhere"}, 'nowhere/audit.json: expected the prepared data; found none; run "dvc repro'),
-        ({"models": "nowhere"}, 'nowhere/one.safetensors: expected a model file, found no such file; run "dvc repro'),
+        ({"prepared": "nowhere"}, 'nowhere/audit.json: expected the prepared data, found none. Run "dvc repro'),
+        ({"models": "nowhere"}, 'nowhere/one.safetensors: expected a model file, found no such file. Run "dvc repro'),
     ],
 )
 def test_bad_options_end_with_a_message_and_no_traceback(run, tmp_path, changed, message):

@@ -90,7 +90,7 @@ def test_maps_of_other_data_are_refused(tmp_path: Path) -> None:
     run = CliRunner().invoke(score, ["last-0", *OPTIONS, *made.score_paths])
     assert run.exit_code == 1
     assert "expected maps of data" in run.output
-    assert 'run "dvc repro -sf export@last-0"' in run.output
+    assert 'Run "dvc repro -sf export@last-0"' in run.output
 
 
 def test_maps_with_a_nan_are_refused(tmp_path: Path) -> None:

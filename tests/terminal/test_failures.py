@@ -18,19 +18,19 @@ def failed(number: int, file: str | None = None) -> OSError:
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (failed(errno.EACCES, "models/a"), "models/a: no permission (Permission denied); give yourself the right"),
+        (failed(errno.EACCES, "models/a"), "models/a: permission denied (Permission denied); change its mode or owner"),
         (failed(errno.EISDIR, "models/a"), "models/a: expected a file, found a folder; move it away"),
         (failed(errno.ENOTDIR, "look/a"), "look/a: expected folders above it, found a file among them"),
         (failed(errno.EEXIST, "look"), "look: expected a folder, or nothing there yet, found a file; move it away"),
         (failed(errno.ENAMETOOLONG, "a" * 300), "expected a name that the disk takes, found a longer one; shorten it"),
-        (failed(errno.ENOSPC), "the disk: no space left on device; nothing is left half-written; `make clean`"),
+        (failed(errno.ENOSPC), "the disk: no space left on device; no output is incomplete; `make clean`"),
         (failed(errno.EROFS), "the disk is read-only; mount it for writing"),
     ],
 )
 def test_what_stands_on_the_disk_is_told_with_its_name_and_a_remedy(error: OSError, message: str) -> None:
     told = explained(error)
     assert message in told
-    assert "goes on from what is done" in told
+    assert "run the same command" in told
 
 
 @pytest.mark.parametrize(

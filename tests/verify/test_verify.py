@@ -90,7 +90,7 @@ def test_under_a_dvc_at_work_no_command_is_named(project: Project) -> None:
     model, lock = project.root / "models/last-0.safetensors", project.root / "dvc.lock"
     content, locked = model.read_bytes(), lock.read_bytes()
     words = ["--root", str(project.root)]
-    busy = f"process {os.getpid()}, a dvc, waits for a stage; wait until it ends, then verify again"
+    busy = f"DVC (process {os.getpid()}) is waiting for a stage; wait until it ends, then verify again"
     with rwlock(str(project.root / ".dvc/tmp"), LocalFileSystem(), "dvc repro", [], ["models/last-0"], False):
         assert CliRunner().invoke(command, words).exit_code == 0, "what is whole is whole"
         model.unlink()
@@ -101,15 +101,15 @@ def test_under_a_dvc_at_work_no_command_is_named(project: Project) -> None:
     lock.write_bytes(locked)
     assert faulty.exit_code == cut.exit_code == 1
     assert "models/last-0.safetensors: expected" in faulty.output and busy in faulty.output
-    assert "dvc checkout" not in faulty.output and "put it right" not in faulty.output
-    assert "expected outputs at rest" in cut.output and "a dvc, waits for a stage" in cut.output
+    assert "dvc checkout" not in faulty.output and "repair it" not in faulty.output
+    assert "expected no running DVC command" in cut.output and "is waiting for a stage" in cut.output
 
 
 def test_a_dvc_that_ended_meanwhile_is_seen_by_the_lock_that_it_wrote(project: Project) -> None:
     told = watch_dvc(project.root)
     assert told() == ""
     os.utime(project.root / "dvc.lock")
-    assert told() == f"a dvc has written {project.root / 'dvc.lock'}"
+    assert told() == f"DVC has written {project.root / 'dvc.lock'}"
 
 
 def test_from_a_folder_below_it_says_where_to_go(project: Project) -> None:

@@ -13,7 +13,7 @@ FILE = click.Path(path_type=Path)
 
 
 class Place(click.Path):
-    """A path to write to. Empty, as of an unset variable, it would be the current folder."""
+    """An output path that is not empty: an unset shell variable would mean the current folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Check."""
@@ -34,7 +34,7 @@ class Limit(click.ParamType):
 
 
 def once(ctx: click.Context, param: click.Parameter, values: Sequence[float]) -> float | None:
-    """The one value of an option, or None: of several, nobody knows which was meant."""
+    """The value of an option that may be given once, or None."""
     if len(values) > 1:
         raise click.BadParameter(f"given {len(values)} times; give one", ctx, param)
     return values[0] if values else None
@@ -48,7 +48,7 @@ def by_name(ctx: click.Context, param: click.Parameter, limits: Sequence[tuple[s
     return dict(limits)
 
 
-@click.command(cls=Command, short_help="What changed between two models, or two revisions.")
+@click.command(cls=Command, short_help="Show what changed between two models or revisions.")
 @click.argument("a")
 @click.argument("b", default="workspace")
 @click.option("--md", "form", flag_value="md", help="Markdown, for a pull request.")
@@ -61,23 +61,27 @@ def by_name(ctx: click.Context, param: click.Parameter, limits: Sequence[tuple[s
     type=Place(file_okay=False, path_type=Path),
     help="Also write the pictures, as PNG files, to this folder; --md links them.",
 )
-@click.option("--images", type=click.IntRange(1), default=6, show_default=True, help="Images named for each model.")
+@click.option("--images", type=click.IntRange(1), default=6, show_default=True, help="Images listed for each model.")
 @click.option(
-    "--max-drift", type=FiniteRange(0, 2), multiple=True, callback=once, help="End with 1 if any model's drift is more."
+    "--max-drift",
+    type=FiniteRange(0, 2),
+    multiple=True,
+    callback=once,
+    help="Exit with status 1 if any model drifts by more than X.",
 )
 @click.option(
     "--max-drop",
     type=Limit(),
     multiple=True,
     callback=by_name,
-    help="End with 1 if a figure of any model falls by more than X.",
+    help="Exit with status 1 if a figure of any model falls by more than X.",
 )
 @click.option(
     "--max-rise",
     type=Limit(),
     multiple=True,
     callback=by_name,
-    help="End with 1 if a figure of any model rises by more than X.",
+    help="Exit with status 1 if a figure of any model rises by more than X.",
 )
 @click.option("--root", type=FILE, default=Path(), show_default=True, help="The folder of dvc.yaml.")
 def diff(
@@ -92,18 +96,18 @@ def diff(
     max_rise: dict[str, float],
     root: Path,
 ) -> None:
-    """What changed from A to B: predictions, figures, agreement, and the images whose maps moved most.
+    """Show what changed from A to B: predictions, figures, agreement, and the images whose maps changed most.
 
-    A and B are two models of this tree, or two git revisions or experiments of DVC; "workspace" is the tree as it
-    stands, and what B is if it is not given. Maps of a revision come out of DVC's cache, or else its remote. A name
+    A and B are two models of this tree, or two git revisions or experiments of DVC; "workspace" is the
+    working tree, and the default of B. Maps of a revision come from DVC's cache or its remote. A name
     that is both a model and a branch is the model; write refs/heads/NAME for the branch.
 
-    Drift is 1 less the mean Pearson correlation of the two maps of an image: over the images that both sides have in
-    their test split, of the last layer's CAM, of the true class, as a contrast (less the mean of the other classes'
-    maps). 0 is the same gaze, 1 an unrelated one, 2 the opposite. Constant maps have no correlation and are left out.
+    Drift is 1 minus the mean Pearson correlation of the two maps of an image, over the images in the test split of both
+    sides: the last layer's CAM of the true class, minus the mean of the other classes' maps. 0 means the same maps, 1
+    unrelated ones, 2 opposite ones. Constant maps have no correlation and are left out.
 
-    METRIC is a name in reports/metrics.json without the model's, such as test.accuracy or localisation.infected.energy.
-    What could not be measured fails a limit, too.
+    METRIC is a key of a model in reports/metrics.json, such as test.accuracy or localisation.infected.energy. A figure
+    that could not be measured also exceeds its limit.
     """
     from tempfile import TemporaryDirectory
 

@@ -1,4 +1,4 @@
-"""`wheretolook look`: the maps of some images, by a model file alone."""
+"""`wheretolook look`: class activation maps of some images, from a model file."""
 
 from pathlib import Path
 from typing import Any
@@ -7,16 +7,18 @@ import click
 
 from wheretolook.terminal.command import Command
 
-# The predictions of more images than this would push everything else off the terminal.
+# Beyond this number of images, the terminal shows counts instead of predictions.
 LISTED = 50
 
 
 class _File(click.Path):
-    """A path, and no empty one: that of an unset variable would stand for the whole of the current folder."""
+    """A path that is not empty: an unset shell variable would mean the current folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":
-            self.fail("expected a path, found an empty text; is a variable unset? For this folder, write a dot", param)
+            self.fail(
+                "expected a path, found an empty text. Is a shell variable unset? Write a dot for this folder", param
+            )
         return super().convert(value, param, ctx)
 
 
@@ -38,23 +40,25 @@ FILE = _File(path_type=Path)
 @click.option(
     "--contrast",
     is_flag=True,
-    help="Each class's map less the mean of the other classes' maps, which is what the report compares: with two "
+    help="Each class's map minus the mean of the other classes' maps, as compared in the report; with two "
     "classes, the map of the log-odds. For cam, gradcam, xgradcam, hirescam.",
 )
 @click.option(
     "--arrays",
     is_flag=True,
-    help="In place of pictures, the maps of all images as one array for each method and layer, (N, K, h, w), in "
+    help="Instead of pictures, write the maps of all images as one array per method and layer, (N, K, h, w), in "
     "--out/arrays: for thousands of images.",
 )
 @click.option("--out", type=FILE, default=Path("look"), show_default=True, help="Folder for the pictures and maps.")
 @click.option(
     "--fit",
     type=click.Choice(["stretch", "pad", "crop"]),
-    help="How an image becomes a square, as prepare.fit does.  [default: as when the model was trained, where its file "
-    "says so, else stretch]",
+    help="How an image becomes square, as in prepare.fit.  [default: as in training, if the model file says so, else "
+    "stretch]",
 )
-@click.option("--device", envvar="WHERETOLOOK_DEVICE", default="", help="cpu, cuda, cuda:1, mps; empty: the best here.")
+@click.option(
+    "--device", envvar="WHERETOLOOK_DEVICE", default="", help="cpu, cuda, cuda:1, mps; empty: the best available."
+)
 def look(
     images: tuple[Path, ...],
     model: Path,
@@ -75,8 +79,8 @@ def look(
     its borders); and the map itself, float32 (h, w), raw and signed, at the layer's own resolution, under the same name
     as .npy. With --arrays, one .npy for all images, in the order of the predictions.csv beside it, in --out/arrays.
 
-    Images of the same name are told apart by their folders. A file that cannot be read as an image is skipped, and the
-    exit code is 1.
+    Output files of images with the same name include their folders' names. Files that cannot be read as images are
+    skipped, and the exit status is then 1.
 
     \b
     wheretolook look cells --model models/last-0.safetensors
@@ -104,9 +108,7 @@ def look(
         written = f"{seen.pictures} picture{'s' if seen.pictures > 1 else ''} and as many maps in {out}"
     table = folder / "predictions.csv"
     if len(seen.names) > LISTED:
-        click.echo(
-            f"{visible(counts_table(seen.class_names, seen.scores))}\nThe prediction of each image stands in {table}"
-        )
+        click.echo(f"{visible(counts_table(seen.class_names, seen.scores))}\nPredictions of all images are in {table}")
     else:
         click.echo(visible(predictions_table(seen.names, seen.class_names, seen.scores)))
     click.echo(written)

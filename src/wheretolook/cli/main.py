@@ -1,4 +1,4 @@
-"""`wheretolook`: the library at work outside the pipeline. A command is a line in a table, imported when asked for."""
+"""The `wheretolook` command. Each subcommand is a line in a table, and imported only when it runs."""
 
 import signal
 import threading
@@ -33,14 +33,14 @@ class LazyGroup(click.Group):
         return getattr(import_module(COMMANDS[name]), name) if name in COMMANDS else None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command that was asked for; one that is ended by TERM leaves no scratch folder."""
+        """Run the command; if SIGTERM ends it, it leaves no scratch folder."""
         with ending_in_order():
             return super().invoke(ctx)
 
 
 @contextmanager
 def ending_in_order() -> Iterator[None]:
-    """Within the block, TERM ends the process as Ctrl-C does: the blocks that hold scratch folders remove them."""
+    """Within the block, SIGTERM raises SystemExit, so that `with` blocks remove their scratch folders."""
     before = signal.getsignal(signal.SIGTERM)
     if before is not signal.SIG_DFL or threading.current_thread() is not threading.main_thread():
         yield
@@ -53,7 +53,7 @@ def ending_in_order() -> Iterator[None]:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_DFL)  # the same again ends it at once
+    signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
     raise SystemExit(128 + number)
 
 

@@ -1,8 +1,8 @@
-"""After a kill: put back what DVC had not finished writing. `make repro` calls it first; `make mend` calls it alone.
+"""Repair DVC's files after a kill. `make repro` runs this first; `make mend` runs it alone.
 
-DVC writes dvc.lock and .dvc/tmp/rwlock in place. Killed in that moment, it leaves them empty or cut, and from then on
-every command of DVC fails. stages/launch keeps the last whole dvc.lock in .dvc/tmp/dvc.lock.whole. Killed by -9,
-a stage leaves its scratch files; the next one of its name removes them, and this does so at once.
+DVC writes dvc.lock and .dvc/tmp/rwlock in place. If it is killed meanwhile, they are empty or truncated, and every
+later command of DVC fails. stages/launch keeps the last complete dvc.lock in .dvc/tmp/dvc.lock.whole. A stage that was
+killed with SIGKILL leaves scratch files; its next run removes them, and this command does so at once.
 """
 
 import json
@@ -21,21 +21,21 @@ _CONFLICT = re.compile(rb"^(<{7}|>{7})( |\r?$)", re.MULTILINE)
 
 
 def mend(root: Path) -> list[str]:
-    """Mend the locks of a DVC project, and remove what killed stages left unfinished; nothing under a running dvc.
+    """Repair the lock files of a DVC project, and remove scratch files of killed stages; do nothing while DVC runs.
 
-    What a dvc is writing just now looks like what a kill has cut.
+    A file that DVC is just writing looks like one that a kill truncated.
 
     Args:
         root: the folder of dvc.yaml.
 
     Returns:
-        A sentence for each thing that was done, or for why nothing was; empty if all was whole.
+        A sentence for each repair, or the reason for doing nothing; empty if nothing was damaged.
 
     Raises:
-        InputError: dvc.lock is no cut one, but one that git could not merge; nothing was touched.
+        InputError: dvc.lock has conflict markers of git; nothing was changed.
     """
     with without_dvc(root / ".dvc" / "tmp") as running:
-        return [f"nothing was touched: {running}; wait until it ends"] if running else _mend(root)
+        return [f"nothing was changed: {running}; wait until it ends"] if running else _mend(root)
 
 
 def _mend(root: Path) -> list[str]:
@@ -45,16 +45,16 @@ def _mend(root: Path) -> list[str]:
         _check_no_conflict(lock)
         if kept.exists() and is_whole_lock(kept):
             write_text(lock, kept.read_text(encoding="utf-8"))
-            done.append("dvc.lock was cut short by a kill: put back the last whole one")
+            done.append("dvc.lock was truncated by a kill: restored the last complete one")
         else:
             lock.unlink()
-            done.append("dvc.lock was cut short by a kill, and no whole one was kept: removed, DVC writes it anew")
+            done.append("dvc.lock was truncated by a kill, and there is no copy: removed it; DVC writes a new one")
     rwlock = root / ".dvc" / "tmp" / "rwlock"
     if rwlock.exists() and not _is_json(rwlock):
         rwlock.unlink()
-        done.append(".dvc/tmp/rwlock was cut short by a kill: removed")
+        done.append(".dvc/tmp/rwlock was truncated by a kill: removed it")
     if left := [file for top in OUTPUTS for file in _remove_below(root / top)]:
-        done.append(f"{len(left)} unfinished outputs of killed stages removed: {', '.join(sorted(left)[:3])}")
+        done.append(f"{len(left)} unfinished outputs of killed stages: removed {', '.join(sorted(left)[:3])}")
     return done
 
 
@@ -66,7 +66,7 @@ def is_whole_lock(path: Path) -> bool:
 
     try:
         COMPILED_LOCKFILE_SCHEMA(parse_yaml(path.read_text(encoding="utf-8"), str(path)))
-    except (ParseError, Invalid, ValueError):  # what is no UTF-8, or no date where it looks like one, is a ValueError
+    except (ParseError, Invalid, ValueError):  # invalid UTF-8, or an invalid date, is a ValueError
         return False
     return True
 
@@ -75,10 +75,10 @@ def _check_no_conflict(lock: Path) -> None:
     if _CONFLICT.search(lock.read_bytes()):
         raise InputError(
             lock,
-            expected="a lock",
+            expected="DVC's lock file",
             found="git's conflict markers",
             hint=(
-                'take one side of the merge whole, by "git checkout --ours dvc.lock" or "git checkout '
+                'take one side of the merge, by "git checkout --ours dvc.lock" or "git checkout '
                 '--theirs dvc.lock"; then "dvc repro" brings it up to date'
             ),
         )
@@ -100,7 +100,7 @@ def _is_json(path: Path) -> bool:
 
 @click.command(cls=Command)
 def main() -> None:
-    """Mend the project in this folder, and say what was done."""
+    """Repair the project in this folder, and print what was done."""
     for sentence in mend(Path()):
         click.echo(f"mend: {sentence}", err=True)
 

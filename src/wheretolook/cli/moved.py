@@ -1,4 +1,4 @@
-"""How far the figures of this folder moved from the committed ones, since another processor rounds differently."""
+"""Compare the figures of this folder with the committed ones: another processor rounds differently."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ def committed_figures(root: Path) -> dict[str, Any] | None:
 
 
 def moved_figures(root: Path) -> tuple[int, list[MetricChange]]:
-    """How many figures folder and commit share, and those that differ, the largest change first."""
+    """The number of figures in both folder and commit, and those that differ, largest change first."""
     committed = committed_figures(root)
     path = root / METRICS
     found = _read(path.read_bytes()) if path.is_file() else None
@@ -45,7 +45,7 @@ def _read(content: bytes) -> dict[str, Any] | None:
 
 @click.command(cls=Command)
 def main() -> None:
-    """Say which figures of reports/metrics.json differ from the committed ones, and by how much."""
+    """Print which figures of reports/metrics.json differ from the committed ones, and by how much."""
     count, moved = moved_figures(Path())
     if not moved:
         return

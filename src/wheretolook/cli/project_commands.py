@@ -12,22 +12,22 @@ if TYPE_CHECKING:
     from wheretolook.verify.contents import Verified
 
 
-@click.command(cls=Command, short_help="What `dvc repro` would run.")
+@click.command(cls=Command, short_help="Show what `dvc repro` would run.")
 @click.option(
     "--allow-missing",
     is_flag=True,
-    help="What `dvc repro --pull --allow-missing` would run: outputs that are not here are pulled, or not needed.",
+    help="Show what `dvc repro --pull --allow-missing` would run: missing outputs are pulled, or not needed.",
 )
 @click.option(
     "--root", type=click.Path(path_type=Path), default=Path(), show_default=True, help="The folder of dvc.yaml."
 )
 def plan(allow_missing: bool, root: Path) -> None:
-    """Say what `dvc repro` would do, stage by stage, also on a fresh clone that has no data.
+    """Show what `dvc repro` would do, stage by stage, also on a fresh clone without data.
 
-    There `dvc repro --dry` ends with an error as soon as anything would run, and it never names the stages that follow.
+    There `dvc repro --dry` fails as soon as any stage would run, and it never lists the stages that follow.
 
-    One thing is left out: a stage that "runs" does not where DVC's run cache has it, because it ran before on the very
-    same inputs, such as a parameter that was changed and set back. Its outputs are brought back then.
+    Not considered: DVC's run cache. A stage listed under "runs" is restored instead if it ran before on the same
+    inputs, for example after a parameter was changed and set back.
     """
     from wheretolook.project.plan import plan_run, sentences
 
@@ -69,21 +69,21 @@ def adopt(yes: bool, samples: int, root: Path) -> None:
     click.echo(f"adopt: {ran} stages ran, {accepted} accepted, {left} left to `dvc repro`")
 
 
-@click.command(cls=Command, short_help="Remove what models that params.yaml no longer names have left.")
-@click.option("--yes", is_flag=True, help="Remove it; without this, it is only listed.")
+@click.command(cls=Command, short_help="Remove files of models that params.yaml no longer names.")
+@click.option("--yes", is_flag=True, help="Remove the files; without this, only list them.")
 @click.option(
     "--root", type=click.Path(path_type=Path), default=Path(), show_default=True, help="The folder of dvc.yaml."
 )
 def tidy(yes: bool, root: Path) -> None:
-    """List what models that params.yaml no longer names have left, and remove it with --yes.
+    """List the files of models that params.yaml no longer names, and remove them with --yes.
 
-    That is: the model file, its maps, its results in reports/, the state of a run that did not end, and its stages in
-    dvc.lock. DVC leaves all of it, and `compare` and `report` run again for a JSON file that nothing reads. A file or
-    folder of another origin is listed and stays: one that dvc.lock does not name, and of which DVC's cache has no copy;
-    but results go whose model the cache holds, or that git keeps.
+    These are the model file, its maps, its results in reports/, the state of an unfinished run, and its entries in
+    dvc.lock. DVC keeps all of them, and `compare` and `report` run again because of a JSON file that nothing reads.
+    Files that no stage wrote (not in dvc.lock, no copy in DVC's cache) are listed and kept; results are removed if
+    their model is in the cache, or if git tracks them.
 
-    DVC's cache keeps a copy of models and maps, so that an older commit has them back with `dvc checkout`. What no
-    commit needs goes with `dvc gc --all-commits`.
+    DVC's cache keeps a copy of models and maps, so `dvc checkout` restores them for an older commit.
+    `dvc gc --all-commits` removes what no commit needs.
     """
     from wheretolook.project.leftovers import find_leftovers, remove_leftovers
 
@@ -93,9 +93,9 @@ def tidy(yes: bool, root: Path) -> None:
     for stage in found.stages:
         click.echo(f"dvc.lock: {stage}")
     for path in found.others:
-        click.echo(f"{path}: in no cache: not removed; if it is yours, keep it elsewhere")
+        click.echo(f"{path}: not written by a stage, kept; move it elsewhere if you need it")
     if not found.names:
-        click.echo(f"tidy: nothing{' else' if found.others else ''} is left of models that params.yaml does not name")
+        click.echo(f"tidy: no{' other' if found.others else ''} files of models that params.yaml does not name")
         return
     what = f"{found.size / 1e6:.1f} MB of {', '.join(found.names)}"
     done = f"tidy: removed {what}; copies in DVC's cache stay until `dvc gc`"
@@ -106,50 +106,49 @@ SHOWN = 40
 AGAIN = "wait until it ends, then verify again"
 
 
-@click.command(cls=Command, short_help="Whether every output is still what the stages wrote.")
-@click.option("--allow-missing", is_flag=True, help="Files that are not here are no fault, as on a fresh clone.")
+@click.command(cls=Command, short_help="Check that every output is what the stages wrote.")
+@click.option("--allow-missing", is_flag=True, help="Accept missing files, as on a fresh clone.")
 @click.option(
     "--root", type=click.Path(path_type=Path), default=Path(), show_default=True, help="The folder of dvc.yaml."
 )
 def verify(allow_missing: bool, root: Path) -> None:
-    """Read every byte of every output, and hold it against dvc.lock, the manifests and each other.
+    """Read every output, and compare it with dvc.lock, the manifests and the other outputs.
 
-    Found are: bytes that changed, files that are missing or too many; models trained on other data than the prepared;
-    maps of another model file or other data; arrays of another shape or type than their manifest says; results of
-    another model file; stages that last ran on something else than what the stage before them made.
+    It finds changed, missing and extra files; models trained on other data than the prepared; maps of another model
+    file or other data; arrays whose shape or type differs from their manifest; results of another model file; and
+    stages that last ran on other inputs than the stage before them wrote.
 
-    DVC itself takes a file of the same size and time for the same file. This command does not. It ends with 1 if
-    anything is found, and says which commands put it right; none while a dvc is at work, whose half-done work looks
-    like faults.
+    DVC itself trusts a file whose size and time are unchanged. This command reads it. It exits with status 1 if
+    anything is wrong, and prints the commands that repair it, unless DVC is running, since unfinished work looks wrong.
     """
     from wheretolook.project.running import watch_dvc
     from wheretolook.report.words import count
     from wheretolook.verify.checks import remedies
 
-    told = watch_dvc(root)
-    verified = _verified(root, allow_missing, told)
+    dvc_running = watch_dvc(root)
+    verified = _verified(root, allow_missing, dvc_running)
     for finding in verified.findings[:SHOWN]:
         click.echo(str(finding))
     if len(verified.findings) > SHOWN:
         click.echo(f"... and {len(verified.findings) - SHOWN} more")
-    if left := [] if told() else _removed_models(root):
-        click.echo(f"left of models that params.yaml does not name: {', '.join(left)}; `wheretolook tidy` lists it")
+    if left := [] if dvc_running() else _removed_models(root):
+        click.echo(f"files of models that params.yaml does not name: {', '.join(left)}; `wheretolook tidy` lists them")
     read = f"{verified.files} files, {verified.size / 1e6:.1f} MB"
     if not verified.findings:
         click.echo(f"verify: {read}: everything is what the stages wrote")
         return
     faults = f"{count(len(verified.findings), 'fault')} in {read}"
-    if running := told():
-        raise click.ClickException(f"{faults}, or what is being written just now: {running}; {AGAIN}")
-    click.echo("\nTo put it right:\n")
+    if running := dvc_running():
+        raise click.ClickException(f"{faults}, or unfinished work: {running}; {AGAIN}")
+    click.echo("\nTo repair it:\n")
     for command in remedies(verified.findings):
         click.echo(f"  {command}")
     click.echo()
     raise click.ClickException(faults)
 
 
-def _verified(root: Path, allow_missing: bool, told: Callable[[], str]) -> "Verified":
-    """Verify; where a lock is half-written, or a file vanishes, under a dvc at work, say so."""
+def _verified(root: Path, allow_missing: bool, dvc_running: Callable[[], str]) -> "Verified":
+    """Verify; if a lock is incomplete or a file vanishes because DVC is running, say so."""
     from wheretolook.base.errors import InputError
     from wheretolook.project.leftovers import find_strays
     from wheretolook.project.lock_file import read_lock
@@ -158,13 +157,13 @@ def _verified(root: Path, allow_missing: bool, told: Callable[[], str]) -> "Veri
     try:
         return verify_outputs(read_lock(root), allow_missing, find_strays(root))
     except (InputError, FileNotFoundError) as error:
-        if running := told():
-            raise InputError(root, expected=f"outputs at rest, found: {running} ({error})", hint=AGAIN) from error
+        if running := dvc_running():
+            raise InputError(root, "no running DVC command", f"{running} ({error})", AGAIN) from error
         raise
 
 
 def _removed_models(root: Path) -> tuple[str, ...]:
-    """Models of which something is left: no fault. None where params.yaml is not valid: `check` says that."""
+    """Models whose files are left, which is not an error. Empty if params.yaml is invalid, which `check` reports."""
     from wheretolook.base.errors import InputError
     from wheretolook.project.leftovers import find_leftovers
 
@@ -176,9 +175,9 @@ def _removed_models(root: Path) -> tuple[str, ...]:
 
 @click.command(cls=Command)
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--name", default="", help="Of the entry in params.yaml.  [default: the file's own]")
+@click.option("--name", default="", help="Name of the entry in params.yaml.  [default: the file's name]")
 def share(model: Path, name: str) -> None:
-    """Check the file MODEL, and print the `drive:` entry and the steps that share it by Google Drive."""
+    """Check the file MODEL, and print how to share it by Google Drive, with the entry for `drive` in params.yaml."""
     from wheretolook.importing.import_model import check_to_share, steps
     from wheretolook.terminal.options import LONGEST_NAME, MODEL_NAME
 

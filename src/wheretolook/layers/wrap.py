@@ -36,7 +36,8 @@ def wrapped_arguments(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # a trial with other weights may find another head
         body = build_bare(source, class_count, keywords).eval()
-    found, outputs, _ = probe_layers(body, list(layers) or None, (3, size, size), None)
+    probed = probe_layers(body, list(layers) or None, (3, size, size), None)
+    found, outputs = probed.layers, probed.class_count
     if outputs != class_count:
         raise InputError(
             f"architecture {architecture!r}",

@@ -56,6 +56,7 @@ def check_values(params: Mapping[str, Any]) -> list[Checked]:
     checked = []
     first = next(iter([*params["models"], *params["drive"]]))
     for name, section in SECTIONS.items():
+        entries: dict[str, tuple[str, ...]]
         if name == "train":
             entries = {model: ("train", f"models.{model}") for model in params["models"]}
         elif name == "drive":
@@ -98,7 +99,7 @@ def _checked(section: Section, model: str, places: Sequence[str], params: Mappin
     except click.UsageError as error:
         raise InputError(f"params.yaml: {where}: {error.format_message()}") from error
     with _naming(where):
-        options = from_values(section.options, parsed)
+        options: Any = from_values(section.options, parsed)
         check = CHECKS.get(section.options)
         if check is not None:
             check(options, model)

@@ -37,7 +37,8 @@ def resolve_revision(root: Path, name: str) -> str:
         trust = f"git config --global --add safe.directory {shlex.quote(str(root.resolve()))}"
         raise InputError(
             root,
-            expected=f"a repository that git opens, found: {error}",
+            expected="a repository that git can open",
+            found=error,
             hint=f'if it is another user\'s and you trust it, run "{trust}"',
         ) from error
 
@@ -51,13 +52,13 @@ def write_tracked(root: Path, commit: str, path: str, folder: Path) -> None:
     packed = subprocess.run(["git", "archive", commit, path], cwd=root, capture_output=True, check=False)
     if packed.returncode:
         found = packed.stderr.decode(errors="replace").strip()
-        raise InputError(commit[:12], expected=f"{path}/ of a finished run in this commit", hint=f"found: {found}")
+        raise InputError(commit[:12], f"{path}/ of a finished run in this commit", found, "choose another commit")
     with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
         archive.extractall(folder, filter="data")
 
 
 def link_cached(locked: Locked, commit: str, paths: Sequence[str], folder: Path) -> tuple[list[str], str]:
-    """Put files of a commit's outputs into `folder` as links into DVC's cache, fetching into it what is not there.
+    """Link files of a commit's outputs from DVC's cache into `folder`; fetch those that the cache lacks.
 
     Args:
         locked: the pipeline in that commit.
@@ -66,7 +67,7 @@ def link_cached(locked: Locked, commit: str, paths: Sequence[str], folder: Path)
         folder: where they go, under their own paths.
 
     Returns:
-        Those of `paths` that are nowhere, and why, as `bring` has it.
+        Those of `paths` that are missing everywhere, and DVC's reason in parentheses; empty where there is none.
     """
     missing = [path for path in paths if not _link(locked, path, folder)]
     reason = _fetch(locked.root, commit, missing) if missing else ""
@@ -85,10 +86,10 @@ def _link(locked: Locked, path: str, folder: Path) -> bool:
 
 
 def _fetch(root: Path, commit: str, paths: Sequence[str]) -> str:
-    """Let DVC fetch files of a commit from its remote; what counts is what stands in the cache afterwards.
+    """Let DVC fetch files of a commit from its remote into the cache.
 
     Returns:
-        What DVC said where it failed.
+        DVC's message if it failed; else empty.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo

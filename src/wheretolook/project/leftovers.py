@@ -1,10 +1,10 @@
-"""What stands in an input or output of a stage just now, and what DVC's cache has for it."""
+"""Files of models that params.yaml no longer names: find them, and remove those that a stage wrote."""
 
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import forget_folder, write_text
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def contents(entry: "Output") -> dict[Path, str]:
-    """MD5 of each file of an input or output that is there; nothing is written. DVC hashes what it has no note of."""
+    """MD5 of each file of an input or output in the workspace. DVC hashes the files whose MD5 it does not know."""
     from dvc_data.hashfile.build import build
 
     _, _, now = build(entry.local_cache, entry.fs_path, entry.fs, entry.hash_name, ignore=entry.dvcignore, dry_run=True)
@@ -27,13 +27,13 @@ def contents(entry: "Output") -> dict[Path, str]:
 
 
 def is_copy_edited(out: "Output") -> bool:
-    """Whether the cache's copy of an output is another than what its stage wrote, as far as is seen without reading it.
+    """Whether the cache's copy of an output was edited, as far as can be seen without reading it.
 
-    Its size is not that of dvc.lock, or it is the very file that was edited in place: a hard link is one. DVC takes a
-    copy that nobody may write to for a whole one.
+    Its size differs from dvc.lock, or it is a hard link of the file that was edited in place. DVC itself trusts every
+    read-only copy.
 
     Args:
-        out: an output that differs from dvc.lock or is gone, of which the cache has a copy.
+        out: an output that is missing or differs from dvc.lock, and of which the cache has a copy.
     """
     files = _files(out, out.get_obj())
     copies = {path: Path(out.cache.oid_to_path(md5)) for path, md5 in files.items()}
@@ -44,7 +44,7 @@ def is_copy_edited(out: "Output") -> bool:
     return any(now.get(path) != files[path] for path in linked)
 
 
-def _files(entry: "Output", found: object) -> dict[Path, str]:
+def _files(entry: "Output", found: Any) -> dict[Path, str]:
     """MD5 of each file of what DVC found for an entry: a file, or a folder as a tree."""
     from dvc_data.hashfile.tree import Tree
 
@@ -54,9 +54,9 @@ def _files(entry: "Output", found: object) -> dict[Path, str]:
     return {folder.joinpath(*parts): hash_info.value for parts, _, hash_info in found}
 
 
-# A table of the report, in a folder that its stage removes whole before it runs again: it goes with the others.
+# A table of the report. Its stage removes the whole folder before it runs, so the table is removed with the model.
 TABLE = "reports/plots/confusion/*.csv"
-# Where stages write for a model, and where they keep the state of an unfinished run: `*` stands for its name.
+# Where stages write for a model, and where they keep the state of an unfinished run; `*` is the model's name.
 PLACES = (
     "models/*.safetensors",
     "data/cams/*",
@@ -66,17 +66,17 @@ PLACES = (
     ".cache/export/*",
     ".cache/score/*",
 )
-STATE = ".cache/"  # nobody keeps anything there but the stages themselves
+STATE = ".cache/"  # only the stages write there
 STAGES = ("train", "sync", "export", "export-drive", "score", "score-drive")
 
 
 @dataclass(frozen=True)
 class Leftovers:
-    """What is there of models that params.yaml does not name.
+    """What is left of models that params.yaml does not name.
 
     Attributes:
         paths: files and folders below the root, with slashes; sorted.
-        others: what stands in their places, and no stage is known to have written: not to be removed; sorted.
+        others: files in their places that no stage is known to have written, and that are not removed; sorted.
         size: bytes of all of them.
         stages: their entries in dvc.lock, `train@NAME`.
         names: the models.
@@ -90,14 +90,14 @@ class Leftovers:
 
 
 def find_leftovers(root: Path) -> Leftovers:
-    """Look where stages write for models that params.yaml does not name.
+    """Find files of models that params.yaml does not name.
 
     Args:
         root: the folder of dvc.yaml and params.yaml.
 
     Raises:
-        InputError: params.yaml is not valid: then nobody knows which models it means; dvc.lock is not whole; or it is not
-            the project's folder.
+        InputError: params.yaml is invalid, so that its models are unknown; dvc.lock is damaged; or `root` has no
+            dvc.yaml.
     """
     check_root(root)
     params = load_params(root / "params.yaml")
@@ -117,14 +117,14 @@ def find_leftovers(root: Path) -> Leftovers:
 
 
 def remove_leftovers(root: Path) -> Leftovers:
-    """Remove what `find_leftovers` finds, while no dvc is at work and none can begin; gives what was removed.
+    """Remove what `find_leftovers` finds, while holding DVC's locks; return what was removed.
 
     Raises:
-        InputError: params.yaml is not valid, or a dvc is at work; nothing was removed.
+        InputError: params.yaml is invalid, or DVC is running; nothing was removed.
     """
     with without_dvc(root / ".dvc" / "tmp") as running:
         if running:
-            raise InputError(root, expected=f"that no dvc is at work, found: {running}", hint="wait until it ends")
+            raise InputError(root, "no running DVC command", running, "wait until it ends")
         found = find_leftovers(root)
         for name in found.paths:
             _remove(root / name)
@@ -134,7 +134,7 @@ def remove_leftovers(root: Path) -> Leftovers:
 
 
 def _others(root: Path, found: Mapping[Path, str]) -> list[Path]:
-    """Those of the paths that no stage is known to have written, with all that is there of their model in view.
+    """Those of the paths that no stage is known to have written.
 
     Args:
         root: the folder of dvc.yaml.
@@ -152,7 +152,7 @@ def _others(root: Path, found: Mapping[Path, str]) -> list[Path]:
 
 
 def _at(root: Path, place: str) -> Iterator[tuple[Path, str]]:
-    """What stands at a place, and the model's name in it."""
+    """The paths that match a pattern of `PLACES`, and the model's name in each."""
     folder, _, suffix = place.rpartition("*")
     for path in sorted((root / folder).glob(f"*{suffix}")):
         yield path, path.name.removesuffix(suffix)
@@ -167,7 +167,7 @@ def _is_left(name: str, named: Collection[str]) -> bool:
 
 
 def _model_of(stage: str) -> str:
-    """The model of a stage that there is for each model; empty for any other."""
+    """The model's name in `train@NAME` and the like; empty for a stage that is not of one model."""
     kind, _, name = stage.partition("@")
     return name if kind in STAGES else ""
 
@@ -186,7 +186,7 @@ def _lines(lock: Path) -> list[str]:
 
 
 def _unlock(lock: Path, stages: Collection[str]) -> None:
-    """Take stages out of dvc.lock, line by line, as DVC wrote it: every other line stays as it is."""
+    """Remove stages from dvc.lock line by line, so that all other lines are unchanged."""
     kept, within = [], False
     for line in _lines(lock):
         within = line[2:-1] in stages if _opens_stage(line) else within and line.startswith("  ")
@@ -194,7 +194,9 @@ def _unlock(lock: Path, stages: Collection[str]) -> None:
     text = "".join(f"{line}\n" for line in kept)
     before, after = read_yaml(lock.read_text(encoding="utf-8")), read_yaml(text)
     expected = {name: entry for name, entry in before["stages"].items() if name not in stages}
-    if after == before | {"stages": expected}:  # else somebody has written it in another style: DVC ignores the entries
+    if after == before | {
+        "stages": expected
+    }:  # else the file has another style than DVC's; DVC ignores the entries anyway
         write_text(lock, text)
 
 
@@ -207,7 +209,7 @@ def _remove(path: Path) -> None:
 
 
 def find_strays(root: Path) -> tuple[str, ...]:
-    """What is there of such models, yours or a stage's, below the root; none where params.yaml is not valid.
+    """All files of models that params.yaml does not name, below the root; none where params.yaml is invalid.
 
     Args:
         root: the folder of dvc.yaml.
@@ -220,7 +222,7 @@ def find_strays(root: Path) -> tuple[str, ...]:
 
 
 def blamed(entry: "Output", root: Path, strays: Sequence[str]) -> list[str]:
-    """The strays in a folder, where it would be what dvc.lock says, if they were not in it; else none.
+    """The stray files in a folder, if the folder would match dvc.lock without them; else none.
 
     Args:
         entry: an input or output of a stage.

@@ -1,11 +1,11 @@
-"""What dvc.lock says of the pipeline's stages: which bytes went in, and which came out. No data is read."""
+"""Read dvc.lock: the inputs and outputs of each stage, as of its last run. No data is read."""
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wheretolook.base.errors import InputError
 
@@ -23,7 +23,7 @@ class Pin:
     Attributes:
         path: below the root, with slashes.
         md5: 32 hexadecimal digits, with ".dir" behind them for a folder; empty if the stage has never run.
-        cached: whether DVC's cache keeps it (git keeps the others).
+        cached: whether it is in DVC's cache (git tracks the others).
         size: bytes, of a folder those of all its files; None where dvc.lock does not say.
     """
 
@@ -40,7 +40,7 @@ class Pin:
 
 @dataclass(frozen=True)
 class LockedStage:
-    """A stage of the pipeline, `export@last-0`, as it last ran."""
+    """The last run of a stage such as `export@last-0`."""
 
     name: str
     inputs: tuple[Pin, ...]
@@ -49,14 +49,14 @@ class LockedStage:
 
 @dataclass(frozen=True)
 class Locked:
-    """The whole pipeline as it last ran.
+    """The last run of the whole pipeline.
 
     Attributes:
         root: the folder of dvc.yaml.
         stages: those that dvc.yaml and params.yaml name now, an input's maker before its readers; not those of
             removed models, whose entries DVC leaves in dvc.lock.
         cache: the folder of DVC's cached files, by MD5.
-        has_remote: whether what the cache lacks can be asked for elsewhere.
+        has_remote: whether a DVC remote is configured, which may have what the cache lacks.
         is_ignored: whether .dvcignore leaves a file out of its folder's MD5.
     """
 
@@ -83,7 +83,7 @@ class Locked:
 
 
 def check_root(root: Path) -> None:
-    """Refuse a folder that is not the project's own: DVC would find its way up, and paths below it would not.
+    """Refuse a folder without dvc.yaml: DVC would search the folders above, but relative paths would be wrong.
 
     Raises:
         InputError: there is no dvc.yaml.
@@ -95,7 +95,7 @@ def check_root(root: Path) -> None:
 
 
 def check_no_links(root: Path) -> None:
-    """Refuse folders above outputs that are links: DVC tracks nothing below one, and says so after the stage has run.
+    """Refuse folders above outputs that are links: DVC tracks nothing below one, and reports it only after a stage ran.
 
     Args:
         root: the folder of dvc.yaml.
@@ -119,7 +119,7 @@ def read_lock(root: Path, commit: str = "") -> Locked:
 
     Args:
         root: the folder of dvc.yaml.
-        commit: as they stand in this git commit; empty: as they stand in the folder.
+        commit: a git commit to read them from; empty: the working tree.
 
     Raises:
         InputError: no DVC project, or files that DVC cannot read.
@@ -140,25 +140,23 @@ def read_lock(root: Path, commit: str = "") -> Locked:
 
 
 def unreadable(root: Path, error: "DvcException") -> InputError:
-    """What to raise where DVC could not read a project; of a file that is no YAML it does not say the place itself."""
+    """The InputError for a project that DVC cannot read, with line and column of invalid YAML, which DVC omits."""
     causes: list[BaseException] = [error]
     while cause := causes[-1].__cause__:
         causes.append(cause)
     marks = ((mark, cause) for cause in causes if (mark := getattr(cause, "problem_mark", None)))
     places = [f" at line {mark.line + 1}, column {mark.column + 1}: {_plain(cause)}" for mark, cause in marks]
-    found = f'{error}{places[0]}; correct it there, or a cut dvc.lock by "make mend"' if places else str(error)
-    return InputError(
-        root, expected="a DVC project with dvc.yaml, params.yaml and a whole dvc.lock", hint=f"found: {found}"
-    )
+    found = f'{error}{places[0]}; correct it there; "make mend" repairs a truncated dvc.lock' if places else str(error)
+    return InputError(root, expected="a DVC project with dvc.yaml, params.yaml and a complete dvc.lock", found=found)
 
 
 def _plain(error: BaseException) -> str:
-    """What a parser of YAML has against a place."""
+    """The message of a YAML parser, on one line."""
     return " ".join(str(getattr(error, "problem", error)).split())
 
 
 def _locked(stage: "Stage", root: Path) -> LockedStage:
-    def pin(entry: object) -> Pin:
+    def pin(entry: Any) -> Pin:
         path = Path(entry.fs_path).relative_to(root).as_posix()
         return Pin(path, entry.hash_info.value or "", entry.use_cache, entry.meta.size if entry.meta else None)
 

@@ -1,7 +1,7 @@
 """What `dvc repro` would do, also on a clone without data, where `dvc repro --dry` stops at the first stage.
 
-`--dry` goes by what stands in the folder now. `dvc repro` goes stage by stage, and each one changes what the next one
-finds: an output that is gone comes back from DVC's cache, or its stage runs. Here that is played through.
+`--dry` looks at the folder as it is now. `dvc repro` works stage by stage, and each one changes what the next finds: a
+missing output is restored from DVC's cache, or its stage runs. This module simulates that.
 """
 
 import warnings
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
     from dvc.stage import Stage
 
 Fate = Literal["changed", "lost", "follower", "restored", "edited", "kept"]
-MAKES = ("changed", "lost", "follower")  # after these, nobody knows the bytes
+MAKES = ("changed", "lost", "follower")  # after these, the outputs are unknown until they ran
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Stages in the order in which `dvc repro` comes to them; those that nothing happens to are left out.
+    """Stages in the order of `dvc repro`, without those that it neither runs nor restores.
 
     Attributes:
-        changed: those whose parameters, code or inputs changed, that never ran, or whose results that git keeps are
-            gone or edited: they run.
-        lost: those of which DVC's cache lacks an output: they run, unless it can be pulled.
-        followers: those that read what the ones above write: they run, unless it comes out the same.
-        restored: those whose outputs come back from DVC's cache.
-        edited: those that don't run, nor get back what they made: the cache's copy was edited with it.
-        has_remote: whether there is a place to pull from.
-        strays: files of no model in params.yaml, but for which an input or output of one of `changed` would be as it
-            was.
+        changed: they run, since parameters, code or inputs changed, they never ran, or results that git tracks are
+            missing or edited.
+        lost: they run unless pulled, since an output is missing from DVC's cache.
+        followers: they run unless what they read comes out the same.
+        restored: their outputs are restored from DVC's cache.
+        edited: they neither run nor are restored, since the cache's copy was edited together with the output.
+        has_remote: whether a DVC remote is configured.
+        strays: files of models that params.yaml does not name, without which an input or output of one of `changed`
+            would be unchanged.
     """
 
     changed: tuple[str, ...]
@@ -51,12 +51,12 @@ class Plan:
 
 
 def plan_run(root: Path, allow_missing: bool = False) -> Plan:
-    """Ask DVC what of each stage changed, and conclude what becomes of it.
+    """What `dvc repro` would do with each stage.
 
     Args:
         root: the folder of dvc.yaml.
-        allow_missing: outputs that are not here count as they stand in dvc.lock, as for `dvc repro --pull
-            --allow-missing`: none is lost, and none restored.
+        allow_missing: take missing outputs as recorded in dvc.lock, as `dvc repro --pull --allow-missing` does: none
+            is lost, and none restored.
 
     Raises:
         InputError: no DVC project, files that DVC cannot read, or folders that are links.
@@ -80,7 +80,7 @@ def plan_run(root: Path, allow_missing: bool = False) -> Plan:
             entries = [entry for stage, fate in fates.items() if fate == "changed" for entry in stage.deps + stage.outs]
             reasons = {stray for entry in entries for stray in blamed(entry, root, strays)}
     except LockError as error:
-        raise InputError(root, expected="a DVC project that nothing else works in", hint=f"found: {error}") from error
+        raise InputError(root, "no other running DVC command", error, "wait until it ends") from error
     except DvcException as error:
         raise unreadable(root, error) from error
 
@@ -99,7 +99,7 @@ def plan_run(root: Path, allow_missing: bool = False) -> Plan:
 
 
 def _fate(stage: "Stage", above: Mapping["Stage", Fate], allow_missing: bool) -> Fate:
-    """What becomes of a stage, given what becomes of those whose outputs it reads."""
+    """What happens to a stage, given what happens to the stages whose outputs it reads."""
     if stage.changed_stage() or any(_differs(dep, above, allow_missing) for dep in stage.deps):
         return "changed"
     found = {out: status for out in stage.outs for status in out.status().values()}
@@ -116,7 +116,7 @@ def _fate(stage: "Stage", above: Mapping["Stage", Fate], allow_missing: bool) ->
 
 
 def _differs(dep: "Dependency", above: Mapping["Stage", Fate], allow_missing: bool) -> bool:
-    """Whether an input is another than the stage last ran on, for sure: what will be made anew is not known yet."""
+    """Whether an input certainly differs from the stage's last run. One that will be rewritten is unknown: False."""
     makers = [(maker, out) for maker in above for out in maker.outs if overlap(dep.fs_path, out.fs_path)]
     if same := [out for _, out in makers if out.fs_path == dep.fs_path]:
         return dep.hash_info != same[0].hash_info
@@ -127,17 +127,17 @@ def _differs(dep: "Dependency", above: Mapping["Stage", Fate], allow_missing: bo
 
 
 def _comes_back(stage: "Stage") -> bool:
-    """Whether DVC takes the outputs from its cache instead of running the stage.
+    """Whether DVC restores the outputs from its cache instead of running the stage.
 
-    It removes them all first, those that git keeps as well: the cache must have each one's bytes, from wherever.
+    It first removes all of them, even those that git tracks, so the cache must have every one.
     """
     return bool(stage.cmd and stage.deps) and all(map(_in_cache, stage.outs))
 
 
 def _in_cache(out: "Output") -> bool:
-    asked = copy(out)
-    asked.use_cache = True
-    return not asked.changed_cache()
+    cached = copy(out)
+    cached.use_cache = True
+    return not cached.changed_cache()
 
 
 def is_empty(plan: Plan) -> bool:
@@ -146,17 +146,17 @@ def is_empty(plan: Plan) -> bool:
 
 
 def sentences(plan: Plan) -> Sequence[str]:
-    """What would happen, a line for each kind."""
-    pull = "; `dvc repro --pull` asks the remote for it first" if plan.has_remote else ""
+    """The plan in words, a line for each kind."""
+    pull = "; `dvc repro --pull` tries the remote first" if plan.has_remote else ""
     kinds = {
         "runs": plan.changed,
-        f"runs, as DVC's cache lacks what it made{pull}": plan.lost,
-        "follows, unless what it reads comes out the same": plan.followers,
-        "does not run; what it made is brought back from DVC's cache": plan.restored,
-        "does not run, nor is mended: DVC's copy was edited, too (`wheretolook verify` says what to do)": plan.edited,
+        f"runs, since DVC's cache lacks its output{pull}": plan.lost,
+        "runs unless its inputs come out the same": plan.followers,
+        "does not run; its outputs are restored from DVC's cache": plan.restored,
+        "does not run; its outputs stay edited, as is DVC's copy (`wheretolook verify` helps)": plan.edited,
     }
     lines = [f"{what}: {', '.join(stages)}" for what, stages in kinds.items() if stages]
     if plan.strays:
-        reason = "because of files that belong to no model in params.yaml (`wheretolook tidy` says whose they are)"
+        reason = "because of files of models that params.yaml does not name (`wheretolook tidy` lists them)"
         lines.insert(1, f"{reason}: {', '.join(plan.strays)}")
     return [*lines, *(["plan: nothing would run"] if is_empty(plan) else [])]

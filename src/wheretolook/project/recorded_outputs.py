@@ -1,4 +1,4 @@
-"""Which files a stage wrote: those that dvc.lock names, and those whose bytes DVC's cache holds. All else is yours."""
+"""Which files a stage wrote: those that dvc.lock names, and those whose content is in DVC's cache."""
 
 import hashlib
 import json
@@ -13,16 +13,16 @@ from wheretolook.base.files import sha256_of
 
 
 def not_by_stages(root: Path, paths: Sequence[Path]) -> list[Path]:
-    """Those of `paths` that no stage is known to have written: once removed, nothing would bring them back.
+    """Those of `paths` that no stage is known to have written, and that could not be restored after removal.
 
-    A removed model's stages stay in dvc.lock until somebody takes them out, and DVC's cache keeps its outputs then.
+    A removed model's stages stay in dvc.lock until `wheretolook tidy` removes them; its outputs stay in DVC's cache.
 
     Args:
         root: the folder of dvc.yaml.
         paths: files and folders below it. Of a folder that dvc.lock does not name, the cache must have every file.
 
     Raises:
-        InputError: dvc.lock is not whole.
+        InputError: dvc.lock is damaged.
     """
     locked = _locked_outputs(root / "dvc.lock")
     unnamed = [path for path in paths if path.relative_to(root).as_posix() not in locked]
@@ -31,7 +31,7 @@ def not_by_stages(root: Path, paths: Sequence[Path]) -> list[Path]:
 
 
 def files_of(path: Path) -> Iterable[Path]:
-    """The file, or all files and links below the folder; a link is one itself, whatever it leads to."""
+    """The file, or all files below the folder. A link counts as a file, whatever its target."""
     below: Iterable[Path] = path.rglob("*") if path.is_dir() and not path.is_symlink() else [path]
     return [file for file in below if not file.is_dir() or file.is_symlink()]
 
@@ -47,7 +47,7 @@ def _locked_outputs(lock: Path) -> set[str]:
 
 
 def read_yaml(text: str) -> dict:
-    """What a dvc.lock says."""
+    """Parse dvc.lock."""
     return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
@@ -75,13 +75,13 @@ RESULTS = ("reports/exports/*.json", "reports/models/*.json")
 
 
 def results_of_stages(root: Path, name: str, doubtful: Sequence[Path], written: Sequence[Path]) -> list[Path]:
-    """Those of the doubtful files of a removed model that are results of its stages after all.
+    """Those of the doubtful files of a removed model that its stages wrote, as their content shows.
 
     Args:
         root: the folder of dvc.yaml.
         name: of the model.
-        doubtful: what stands in its places, and neither dvc.lock names nor DVC's cache holds.
-        written: what stands in its places, and one of them does.
+        doubtful: its files that are neither in dvc.lock nor in DVC's cache.
+        written: its files that are in one of them.
     """
     results = [root / place.replace("*", name) for place in RESULTS]
     named = {path: sha256 for path in doubtful if path in results and (sha256 := _named(path, name))}
@@ -95,7 +95,7 @@ def _named(path: Path, name: str) -> str:
     """SHA-256 of the model file that a result names, if it says that it is of this model; else empty."""
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError):  # no JSON; a folder, or a link that leads nowhere
+    except (ValueError, OSError):  # not JSON; a folder, or a broken link
         return ""
     model = result.get("model") if isinstance(result, dict) else None
     if not isinstance(model, dict) or name not in (result.get("name"), model.get("name")):
@@ -132,12 +132,12 @@ def _outputs(runs: Path, path: str) -> Iterator[str]:
         if path in text:
             try:
                 yield from (out["md5"] for out in read_yaml(text)["outs"] if out["path"] == path)
-            except (yaml.YAMLError, TypeError, KeyError):  # cut by a kill: DVC ignores it, too
+            except (yaml.YAMLError, TypeError, KeyError):  # truncated by a kill; DVC ignores it too
                 continue
 
 
 def _is_tracked(root: Path, path: Path) -> bool:
-    """Whether the last commit has the very same bytes there."""
+    """Whether the last commit has the same file with the same content."""
     words = ["git", "status", "--porcelain", "--ignored", "--untracked-files=all", "--", str(path.relative_to(root))]
     done = subprocess.run(words, cwd=root, capture_output=True, check=False)
     return done.returncode == 0 and not done.stdout

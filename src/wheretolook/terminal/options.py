@@ -1,4 +1,4 @@
-"""What an option of a stage is: a parameter, which params.yaml may set, or a setting of the run, which it may not."""
+"""Options of a stage: parameters, which params.yaml may set, and settings of a run, which it must not set."""
 
 import math
 import re
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-# Files are named by it, and by what a scratch name adds; file systems take 255 bytes.
+# Files are named by it, and scratch files add a suffix; file systems allow 255 bytes.
 MODEL_NAME, LONGEST_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*"), 100
 
 
@@ -19,55 +19,55 @@ class DeviceOption(RunOption):
     """Where networks run."""
 
     def __init__(self, *names: Any, **options: Any) -> None:
-        of = {
+        settings: dict[str, Any] = {
             "default": "",
             "envvar": "WHERETOLOOK_DEVICE",
-            "help": "cpu, cuda, cuda:1, mps; empty: the best available.",
+            "help": "cpu, cuda, cuda:1 or mps; empty: the best available.",
         }
-        super().__init__(*names, **of | options)
+        super().__init__(*names, **settings | options)
 
 
 class InputPath(RunOption):
-    """Where a stage reads what another one wrote. DVC knows the default only. Use: `cls=InputPath, default="data"`."""
+    """Where a stage reads another one's output. DVC knows only the default. Use: `cls=InputPath, default="data"`."""
 
     def __init__(self, *names: Any, default: str, **options: Any) -> None:
-        kind = click.Path(path_type=Path)
-        super().__init__(*names, type=kind, default=Path(default), show_default=True, **{"help": "Read."} | options)
+        settings: dict[str, Any] = {"type": click.Path(path_type=Path), "default": Path(default), "show_default": True}
+        super().__init__(*names, **settings | {"help": "Read from here."} | options)
 
 
 class OutputPath(InputPath):
     """Where a stage writes.
 
     Args:
-        of_model: what the stage writes for one model, below the path or as its name: `{name}.json`.
+        of_model: what the stage writes for one model, below the path, such as `{name}.json`.
     """
 
     def __init__(self, *names: Any, of_model: str = "", **options: Any) -> None:
-        super().__init__(*names, **{"help": "Written."} | options)
+        super().__init__(*names, **{"help": "Written here."} | options)
         self.of_model = of_model
 
     def written(self, parameters: dict[str, Any]) -> Path:
-        """The file or folder that the stage writes, without links and relative parts.
+        """The file or folder that the stage writes, resolved.
 
         Args:
-            parameters: all of the stage's.
+            parameters: all parameters of the stage.
         """
         path: Path = parameters[str(self.name)]
         return (path / self.of_model.format(name=parameters.get("name"))).resolve() if self.of_model else path.resolve()
 
 
 class CachePath(InputPath):
-    """Where a stage keeps what it can make again. It removes only its own files there."""
+    """Where a stage keeps files that it can recompute. It removes only its own files there."""
 
     def __init__(self, *names: Any, **options: Any) -> None:
-        super().__init__(*names, **{"help": "For what can be made again."} | options)
+        super().__init__(*names, **{"help": "Cache of downloads and unfinished work."} | options)
 
 
 class TimeoutOption(RunOption):
     """Timeout of a download."""
 
     def __init__(self, *names: Any, **options: Any) -> None:
-        settings = {
+        settings: dict[str, Any] = {
             "type": FiniteRange(0, min_open=True),
             "default": 60,
             "show_default": True,
@@ -82,7 +82,7 @@ class RetriesOption(RunOption):
     """Retries of a download."""
 
     def __init__(self, *names: Any, **options: Any) -> None:
-        settings = {
+        settings: dict[str, Any] = {
             "type": click.IntRange(0),
             "default": 5,
             "show_default": True,
@@ -97,7 +97,7 @@ class FiniteRange(click.FloatRange):
     """A number in a range. NaN and infinity are refused: NaN compares with no bound."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number that a text says."""
+        """Parse a number."""
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{number} is not a finite number.", param, ctx)
@@ -105,17 +105,17 @@ class FiniteRange(click.FloatRange):
 
 
 class NumberText(click.ParamType):
-    """Text that params.yaml may give as a number without quotes, since no digit of it is lost."""
+    """Text that params.yaml may give as a number without quotes."""
 
     name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The text itself: whoever reads it says what is wrong with it."""
+        """The text itself; the code that parses it reports errors."""
         return str(value)
 
 
 class ModelName(click.ParamType):
-    """A model's name, by which its files are named: no path."""
+    """A model's name, which names its files, and so is not a path."""
 
     name = "name"
 
@@ -132,7 +132,7 @@ class ModelName(click.ParamType):
 
 
 def read_names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    """Names that an option was given, or the lines of the UTF-8 text file that `@FILE` names."""
+    """The names given to an option, or the lines of the UTF-8 text file that `@FILE` names."""
     if len(value) != 1 or not value[0].startswith("@"):
         return value
     path = Path(value[0][1:])

@@ -108,7 +108,7 @@ def click_type(field: FieldInfo) -> click.ParamType:
     bounds = {
         key: getattr(each, key) for each in field.metadata for key in ("ge", "gt", "le", "lt") if hasattr(each, key)
     }
-    span = {
+    span: dict[str, Any] = {
         "min": bounds.get("ge", bounds.get("gt")),
         "max": bounds.get("le", bounds.get("lt")),
         "min_open": "gt" in bounds,

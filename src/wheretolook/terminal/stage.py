@@ -1,4 +1,4 @@
-"""One writer for one output: who comes second gets an error that names the first."""
+"""Run a stage as the only process that writes its outputs."""
 
 import os
 import platform
@@ -20,12 +20,12 @@ from wheretolook.terminal.options import OutputPath, settings_of
 def only_writer(title: str, outputs: Sequence[Path], environment: Mapping[str, str]) -> Iterator[None]:
     """Hold a lock for each output of a stage. The kernel releases it when the process ends, however it ends.
 
-    DVC refuses a second `dvc repro` itself; this is for a stage that outlived its dvc, and for one started by hand.
+    DVC itself refuses a second `dvc repro`. This is for a stage that outlived its dvc, and for one started by hand.
 
     Args:
-        title: of the stage, "train last-0".
-        outputs: files and folders that it writes, resolved: two spellings of one path have one lock.
-        environment: torchrun says in it which of several processes this one is; the first one holds the locks for all.
+        title: of the stage, such as "train last-0".
+        outputs: files and folders that it writes, resolved, so that two spellings of a path have one lock.
+        environment: has torchrun's RANK of this process; rank 0 holds the locks for all.
 
     Raises:
         InputError: another process holds one of them.
@@ -44,19 +44,19 @@ def only_writer(title: str, outputs: Sequence[Path], environment: Mapping[str, s
 
 
 def lock_file(output: Path) -> Path:
-    """Where the lock of an output is: beside it, so that it is the same one for every process that writes there."""
+    """The lock file of an output. It is beside the output, so that all processes that write there share it."""
     return output.with_name(f"{output.name}.part-writer.lock")
 
 
 def _make_parents(output: Path) -> list[Path]:
-    """Make the folders above an output; gives those that were missing, outermost first."""
+    """Create the folders above an output; return those that were missing, outermost first."""
     missing = [folder for folder in reversed(output.parents) if not folder.exists()]
     output.parent.mkdir(parents=True, exist_ok=True)
     return missing
 
 
 def _remove_if_empty(folder: Path) -> None:
-    """Remove a folder that was made for the lock alone: the stage refused its input, and wrote nothing."""
+    """Remove a folder that was created only for the lock, of a stage that wrote nothing."""
     with suppress(OSError):
         folder.rmdir()
 
@@ -71,16 +71,16 @@ def _in_use(title: str, output: Path, holder: str) -> InputError:
     return InputError(f"{title} {what} ({who})", hint=f"wait for it{stop}, then rerun")
 
 
-DVC_STAGE = "DVC_STAGE"  # DVC sets it, to the stage's name, for each command that it runs
+DVC_STAGE = "DVC_STAGE"  # DVC sets it to the stage's name for each command that it runs
 
 
 class StageCommand(Command):
-    """A command that writes outputs, and is the only one that writes them. Use: `@click.command(cls=StageCommand)`."""
+    """A command that is the only writer of its outputs. Use: `@click.command(cls=StageCommand)`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the command line; under DVC it comes from params.yaml, which may set parameters only.
+        """Parse the command line. Under DVC it comes from params.yaml, which may set only parameters.
 
-        `check` refuses the same by its key, but does not run first where one stage is named.
+        `check` refuses settings of a run too, but not for a stage that runs alone (`dvc repro -s`).
         """
         settings = {f"--{key}" for key in settings_of(self)} if DVC_STAGE in os.environ else set()
         for word in args:
@@ -94,8 +94,7 @@ class StageCommand(Command):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the stage, as the only one that writes its outputs."""
-
+        """Run the stage as the only writer of its outputs."""
         title = " ".join(filter(None, (self.name, ctx.params.get("name"))))
         outputs = [option.written(ctx.params) for option in self.params if isinstance(option, OutputPath)]
         with showing_failures(), only_writer(title, outputs, os.environ):
@@ -103,10 +102,10 @@ class StageCommand(Command):
 
 
 def run_stage(command: click.Command) -> NoReturn:
-    """Run a stage as a script, and leave as soon as it is done.
+    """Run a stage as a script, and exit at once when it is done.
 
-    With PyTorch loaded, Python would spend a second or more on taking it down object by object; twelve stages of the
-    default pipeline load it. All that a stage must let go of it holds in `with` blocks, which have ended by then.
+    With PyTorch loaded, Python's normal exit takes a second or more, in each of twelve stages of the default pipeline.
+    A stage holds its resources in `with` blocks, which have ended by then.
     """
     try:
         command()
