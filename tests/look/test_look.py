@@ -163,7 +163,7 @@ def test_files_that_are_no_images_are_skipped_and_counted(look, tmp_path):
     assert done.exit_code == 1
     assert [name for name in files if name.endswith("npy")] == ["a.cam.block3.cat.npy", "b.cam.block3.cat.npy"]
     for name, reason in (
-        ("cut.png", "cut off"),
+        ("cut.png", "truncated"),
         ("Thumbs.db", "no image"),
         ("none.png", "expected an image, found no"),
     ):

@@ -228,7 +228,7 @@ def test_a_split_left_without_a_class_is_refused_with_the_remedy(tmp_path: Path,
 
 
 def test_shares_that_leave_nothing_to_train_on_are_refused(raw: Path, out: Path):
-    with pytest.raises(InputError, match="expected a sum below 1"):
+    with pytest.raises(InputError, match="a sum below 1"):
         prepare(raw, out, replace(OPTIONS, val_share=0.5, test_share=0.5))
 
 

@@ -65,7 +65,10 @@ def test_the_same_files_give_the_same_folder_whatever_packed_them(archive: Path)
 
 def test_masks_of_an_archive_that_belong_to_no_image_are_told_or_refused(archive: Path) -> None:
     odd = [("masks/infected/0_mask.png", picture(9)), ("masks/infected/1_mask.png", picture(9))]
-    for count, says in ((1, "; 1 mask of no image, such as infected/0_mask.png"), (2, "masks: 1 of 3 masks belong")):
+    for count, says in (
+        (1, "; 1 mask without an image, such as infected/0_mask.png"),
+        (2, "found 2 of 3 masks that belong"),
+    ):
         packed = write_zip(archive.with_name("odd.zip"), [*CELLS, *MASKS, *odd[:count]])
         done = run("archive", "--path", str(packed), "--sha256", digest(packed))
         assert says in done.output and done.exit_code == count - 1
@@ -82,9 +85,9 @@ def test_a_root_or_masks_that_does_not_count_from_the_top_is_told_what_to_write(
     packed = write_zip(archive.with_name("white.zip"), [*inside, *((f"white/{name}", mask) for name, mask in MASKS)])
     given = "archive", "--path", str(packed), "--sha256", digest(packed)
     done = run(*given, root="white", masks="masks")
-    assert "expected the folder 'masks' inside, found white, white/images, white/masks. Set `masks`" in done.stderr
+    assert "found 'masks'; the archive has white, white/images, white/masks. Set `fetch.masks`" in done.stderr
     done = run(*given, root="white", masks="white/masks")
-    told = "expected at least two class folders; found one, images; set `fetch.root: white/images`"
+    told = "expected at least two class folders, found one, images. Set `fetch.root: white/images`"
     assert done.stderr == f"Error: {packed}: white: {told}\n"
     assert run(*given, root="white/images", masks="white/masks").exit_code == 0
     assert tree(Path("data/raw")) == expected()
@@ -131,7 +134,7 @@ def test_a_cut_archive_says_so_even_where_its_checksum_was_pinned(archive: Path)
     archive.write_bytes(archive.read_bytes()[:-20])
     done = run("archive", "--path", str(archive), "--sha256", digest(archive))
     assert done.exit_code == 1
-    assert "cells.zip: expected a whole archive, found one that is damaged, cut short" in done.stderr
+    assert "cells.zip: expected a complete zip or tar, found damaged or truncated data" in done.stderr
     assert not Path("data/raw").exists()
 
 
@@ -144,4 +147,4 @@ def test_a_missing_checksum_is_printed(archive: Path) -> None:
 def test_a_root_that_is_not_there_names_those_that_are(archive: Path) -> None:
     done = run("archive", "--path", str(archive), "--sha256", digest(archive), root="cell_images")
     assert done.exit_code == 1
-    assert "found cells, cells/healthy, cells/infected. Set `root`" in done.stderr
+    assert "the archive has cells, cells/healthy, cells/infected. Set `fetch.root`" in done.stderr

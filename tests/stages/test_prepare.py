@@ -54,7 +54,9 @@ def test_what_was_found_is_said_in_one_line(raw: Path):
     (raw / "images/a/other.png").write_bytes((raw / "images/b/p0_000.png").read_bytes())
     write_image(raw / "images/c/only.png", 99)
     result = run(on_bad_image="skip", rare_classes="drop")
-    assert "found: 1 unreadable, 2 duplicates, 2 with two labels, 1 of dropped classes" in result.output
+    assert (
+        "found: 1 unreadable, 2 duplicates, 2 with equal pixels in another class, 1 of dropped classes" in result.output
+    )
 
 
 @pytest.mark.parametrize(
@@ -64,10 +66,10 @@ def test_what_was_found_is_said_in_one_line(raw: Path):
         ({"size": "8"}, "8 is not in the range 16<=x<=2048"),
         ({"val_share": "0"}, "0 is not in the range 0<x<1"),
         ({"test_share": "1"}, "1.0 is not in the range 0<x<1"),
-        ({"val_share": "0.5", "test_share": "0.5"}, "expected a sum below 1"),
+        ({"val_share": "0.5", "test_share": "0.5"}, "a sum below 1"),
         ({"rare_classes": "keep"}, "'keep' is not one of 'refuse', 'drop'"),
         ({"on_bad_image": "ignore"}, "'ignore' is not one of 'error', 'skip'"),
-        ({"group_pattern": "^(C"}, "expected a regular expression"),
+        ({"group_pattern": "^(C"}, "a regular expression"),
         ({"mask_values": "0:cell"}, "expected VALUE:LABEL"),
     ],
 )
@@ -97,7 +99,9 @@ def test_masks_of_no_image_and_images_that_lack_one_are_counted(raw: Path):
     for name in ("p0_000", "p1_001", "of_none"):
         write_mask(raw / f"masks/a/{name}.png")
     result = run(mask_values=MASK_VALUES)
-    assert result.output.endswith("found: 1 masks of no image, 8 without a mask, of classes that have some\n")
+    assert result.output.endswith(
+        "found: 1 masks that belong to no image, 8 without a mask in classes that have masks\n"
+    )
     names = json.loads(Path("data/prepared/audit.json").read_text())["mask_names"]
     assert names["of_no_image"] == {"count": 1, "examples": ["a/of_none.png"]}
     assert names["missing"]["count"] == 8 and names["missing"]["examples"][0] == "a/p2_002.png"

@@ -84,7 +84,7 @@ def scan_classes(folder: Path, without: Parts = (), parameter: str = "fetch.path
             hint="sort the images into one folder for each class",
         )
     images: dict[Parts, Path] = {}
-    others: dict[Parts, Path] = {}
+    other_files: dict[Parts, Path] = {}
     for top in tops:
         _check_name(top)
         for path in sorted((folder / top).rglob("*")):
@@ -92,7 +92,7 @@ def scan_classes(folder: Path, without: Parts = (), parameter: str = "fetch.path
             if is_junk(parts) or _is_below(parts, without) or not _is_file(path):
                 continue
             _check_name("/".join(parts))
-            kind = images if path.suffix.lower() in SUFFIXES else others
+            kind = images if path.suffix.lower() in SUFFIXES else other_files
             parts = composed(parts)
             if parts in kind and kind is images:
                 raise InputError(str(path), "one file of each name", f"another at {kind[parts]}", "rename one of them")
@@ -103,15 +103,15 @@ def scan_classes(folder: Path, without: Parts = (), parameter: str = "fetch.path
         ImageFile("/".join(parts), parts[1 if splits else 0], path, splits.get(parts[0], ""))
         for parts, path in images.items()
     ]
-    ignored = sorted("/".join(parts) for parts in others if not splits or parts[0] in splits)
+    ignored = sorted("/".join(parts) for parts in other_files if not splits or parts[0] in splits)
     if not splits:
         # A folder that contains only the skipped folder is no class.
         counts = Counter(file.class_name for file in files)
         names = [name for (name,) in map(composed, ((top,) for top in tops))]
         classes = sorted({name for name in names if counts[name] or name not in without[:1]})
-        _check_classes(folder, classes, counts, others)
+        _check_classes(folder, classes, counts, other_files)
     else:
-        check_kinds([parts for parts in others if parts[0] in splits], images, 1, str(folder))
+        check_kinds([parts for parts in other_files if parts[0] in splits], images, 1, str(folder))
     if splits and len({file.class_name for file in files}) < 2:
         raise InputError(folder, "at least two class folders", f"one, {files[0].class_name}", ADD_CLASS)
     return Scan(tuple(sorted(files, key=lambda file: file.image_id)), tuple(ignored))
@@ -208,49 +208,49 @@ def _check_name(name: str) -> None:
         )
 
 
-def _check_classes(folder: Path, classes: list[str], counts: Counter[str], others: Collection[Parts]) -> None:
+def _check_classes(folder: Path, classes: list[str], counts: Counter[str], other_files: Collection[Parts]) -> None:
     """Raise InputError unless there are two or more class folders with images."""
     empty = [name for name in classes if not counts[name]]
     if not counts:
         shown = ", ".join(classes[:5])
-        kinds = kinds_found(others)
+        kinds = kinds_found(other_files)
         expected = f"images ({', '.join(sorted(SUFFIXES))}) in its folders {shown}"
-        raise InputError(folder, expected, kinds, "convert them to PNG" if others else "add images")
+        raise InputError(folder, expected, kinds, "convert them to PNG" if other_files else "add images")
     if empty:
-        raise no_images(f"{folder / empty[0]}", empty[0], [parts for parts in others if parts[0] == empty[0]])
+        raise no_images(f"{folder / empty[0]}", empty[0], [parts for parts in other_files if parts[0] == empty[0]])
     if len(classes) == 1:
         raise InputError(folder, "at least two class folders", f"one, {classes[0]}", ADD_CLASS)
 
 
-def check_kinds(others: Collection[Parts], images: Iterable[Parts], depth: int, top: str) -> None:
+def check_kinds(other_files: Collection[Parts], images: Iterable[Parts], depth: int, top: str) -> None:
     """Raise InputError for a class folder with files but no image.
 
     Args:
-        others: paths of the files without an image suffix.
+        other_files: paths of the files without an image suffix.
         images: paths of the images.
         depth: number of folders above the class folders: 1 for split folders.
         top: the folder that the paths are relative to, for messages; '' for none.
     """
     filled = {parts[: depth + 1] for parts in images}
-    empty = sorted({parts[: depth + 1] for parts in others if len(parts) > depth + 1} - filled)
+    empty = sorted({parts[: depth + 1] for parts in other_files if len(parts) > depth + 1} - filled)
     if empty:
-        within = [parts for parts in others if parts[: depth + 1] == empty[0]]
+        within = [parts for parts in other_files if parts[: depth + 1] == empty[0]]
         raise no_images("/".join(filter(None, (top, *empty[0]))), empty[0][-1], within)
 
 
-def no_images(path: str, name: str, others: Collection[Parts]) -> InputError:
+def no_images(path: str, name: str, other_files: Collection[Parts]) -> InputError:
     """Error for a class folder without an image, with the kinds of its other files."""
     return InputError(
         path,
         expected=f"images of the class {name} ({', '.join(sorted(SUFFIXES))})",
-        found=kinds_found(others),
+        found=kinds_found(other_files),
         hint="convert them to PNG (or add the missing suffix), or remove the folder"
-        if others
+        if other_files
         else "add images, or remove the folder",
     )
 
 
-def kinds_found(others: Collection[Parts]) -> str:
+def kinds_found(other_files: Collection[Parts]) -> str:
     """The three most frequent suffixes of unsupported files, with counts: "12 .pgm"; "none" if there are no files."""
-    kinds = Counter(PurePosixPath(parts[-1]).suffix.lower() or "without a suffix" for parts in others)
+    kinds = Counter(PurePosixPath(parts[-1]).suffix.lower() or "without a suffix" for parts in other_files)
     return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(3)) or "none"

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-SMALLEST = 24  # pixels a side: smaller images have too little structure to compare
+SMALLEST = 32  # pixels a side: in smaller images, different pictures are too often alike
 SMALL = 96  # below this size thumbnails are compared over shifts too, since a pixel is a large part of one
 MOST_PAIRS = 2_000_000_000  # of thumbnails of 144 numbers that are compared: about a minute
 BLOCK = 512  # images that are compared with all others at a time

@@ -23,11 +23,11 @@ class CheckedEntries:
 
     Attributes:
         images: path to position in the list of entries, for each file with an image suffix.
-        others: paths of all other files, which are not unpacked.
+        other_files: paths of all other files, which are not unpacked.
     """
 
     images: dict[Parts, int]
-    others: list[Parts]
+    other_files: list[Parts]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def check_entries(listing: Sequence[Entry], root: str = "") -> CheckedEntries:
     named = [(place, parts) for place, parts in named if parts and listing[place].kind != "folder"]
     above = _above([parts for _, parts in named], root)
     images: dict[Parts, int] = {}
-    others: list[Parts] = []
+    other_files: list[Parts] = []
     for place, parts in named:
         entry = listing[place]
         if entry.kind != "file":
@@ -67,14 +67,14 @@ def check_entries(listing: Sequence[Entry], root: str = "") -> CheckedEntries:
         if is_junk(parts[len(above) :] if parts[: len(above)] == above else parts):
             continue
         if not is_image(parts[-1]):
-            others.append(parts)
+            other_files.append(parts)
         elif parts in images:
             raise InputError(repr(entry.name), "one file of each name", "two", "repack with one of them")
         else:
             images[parts] = place
-    if not images and not others:
+    if not images and not other_files:
         raise InputError(ARCHIVE, "files", "none", "repack it with the class folders")
-    return CheckedEntries(images, others)
+    return CheckedEntries(images, other_files)
 
 
 def plan_unpacking(listing: Sequence[Entry], root: str, without: str = "", parameter: str = "root") -> UnpackPlan:
@@ -95,19 +95,21 @@ def plan_unpacking(listing: Sequence[Entry], root: str, without: str = "", param
     """
     checked = check_entries(listing, root)
     skipped = safe_parts(without)
-    files = [parts for parts in (*checked.images, *checked.others) if not skipped or parts[: len(skipped)] != skipped]
+    files = [
+        parts for parts in (*checked.images, *checked.other_files) if not skipped or parts[: len(skipped)] != skipped
+    ]
     below = below_root(files, root, parameter) if files else {}
     chosen = {parts: rest for parts, rest in below.items() if parts in checked.images}
-    others = [parts for parts in below if parts not in checked.images]
+    other_files = [parts for parts in below if parts not in checked.images]
     if not chosen:
         kinds, what = ", ".join(sorted(SUFFIXES)), "masks" if parameter == "masks" else "images"
-        raise InputError(root or ARCHIVE, f"{what} ({kinds})", kinds_found(others), "convert them to PNG")
+        raise InputError(root or ARCHIVE, f"{what} ({kinds})", kinds_found(other_files), "convert them to PNG")
     if parameter != "masks":
-        chosen = _class_folders(chosen, others, named=bool(root))
+        chosen = _class_folders(chosen, other_files, named=bool(root))
     paths = without_clashes(chosen.values())
     return UnpackPlan(
         {checked.images[parts]: paths[rest] for parts, rest in chosen.items()},
-        tuple(sorted("/".join(below[parts]) for parts in others)),
+        tuple(sorted("/".join(below[parts]) for parts in other_files)),
     )
 
 
@@ -124,12 +126,12 @@ def _above(files: Sequence[Parts], root: str) -> Parts:
     return safe_parts(root) or tuple(first for first, last in takewhile(lambda end: end[0] == end[1], ends))
 
 
-def _class_folders(chosen: dict[Parts, Parts], others: Sequence[Parts], named: bool) -> dict[Parts, Parts]:
+def _class_folders(chosen: dict[Parts, Parts], other_files: Sequence[Parts], named: bool) -> dict[Parts, Parts]:
     """Keep the images of the folder that holds the class folders, with paths relative to it.
 
     Args:
         chosen: path of each image to its path below the root.
-        others: paths of the other files.
+        other_files: paths of the other files.
         named: the root was given, so it is that folder.
     """
     above = next((parts[: len(parts) - len(below)] for parts, below in chosen.items()), ())
@@ -140,7 +142,7 @@ def _class_folders(chosen: dict[Parts, Parts], others: Sequence[Parts], named: b
     splits = split_folders(below.values(), "/".join(place), "fetch.root")
     if not splits and not named:
         refuse_nested(level, above, ARCHIVE)
-    inside = [parts[len(place) :] for parts in others if parts[: len(place)] == place]
+    inside = [parts[len(place) :] for parts in other_files if parts[: len(place)] == place]
     if splits:
         inside = [parts for parts in inside if parts[0] in splits]
     check_kinds(inside, below.values(), 1 if splits else 0, "/".join(place))

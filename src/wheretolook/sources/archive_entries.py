@@ -233,8 +233,7 @@ def _kind(mode: int) -> str:
 def _zip_name(info: zipfile.ZipInfo) -> str:
     if info.flag_bits & 0x800:
         return info.orig_filename
-    # Without the flag, zipfile decodes code page 437, but most tools write UTF-8 without setting it.
-    try:
+    try:  # Without the flag, zipfile decodes code page 437, but most tools write UTF-8 without setting it.
         return info.orig_filename.encode("cp437").decode("utf-8")
     except UnicodeError:
         return info.orig_filename
@@ -282,15 +281,10 @@ def _tar_name(member: tarfile.TarInfo) -> str:
 
 
 def _tar_kind(member: tarfile.TarInfo) -> str:
-    if member.isdir():
-        return "folder"
-    if member.issym():
-        return "symbolic link"
-    if member.islnk():
-        return "hard link"
     if member.issparse():
         return "sparse file"
-    return "file" if member.isreg() else "device"
+    types = {tarfile.DIRTYPE: "folder", tarfile.SYMTYPE: "symbolic link", tarfile.LNKTYPE: "hard link"}
+    return types.get(member.type, "file" if member.isreg() else "device")
 
 
 def _tar_contents(archive: Path, most: int, places: Collection[int]) -> Iterator[tuple[int, IO[bytes]]]:

@@ -102,8 +102,8 @@ def write_raw(source: str, given: Mapping[str, Any], folder: Path, cache: Path, 
 def oddities(ignored: Sequence[str], masks: Masks) -> str:
     """Irregularities of a source that are no errors, to append to a line; '' if there are none."""
     odd = (
-        (ignored, "file", "without an image suffix ignored"),
-        (masks.unused, "mask", "that belong to no image"),
+        (ignored, "file", "without an image suffix, ignored"),
+        (masks.unused, "mask", "without an image"),
         (masks.without, "image", "without a mask in classes that have masks"),
     )
     return "".join(
