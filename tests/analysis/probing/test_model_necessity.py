@@ -50,7 +50,7 @@ def test_evidence_that_is_read_is_necessary_by_both_infills_and_controls_are_not
         assert row["flips_low"] > 0.8
         assert row["control_flips"] < 0.05
         assert row["excess_low"] > 2
-        assert row["excess_flips_low"] > 0.8
+        assert row["excess_flips_low"] > 0.7  # of 22 images or more that all flip, on a scale from -1 to 1
 
 
 def test_evidence_that_is_read_is_sufficient_beyond_any_other_place(of_blob) -> None:
