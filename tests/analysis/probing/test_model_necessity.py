@@ -130,7 +130,7 @@ def test_occlusion_agrees_with_maps_of_the_blobs_that_are_read_and_not_with_thos
         found[name] = next(row for row in rows if row["class_name"] == "sick")
     assert found["blob"]["r_low"] > 0.5
     assert found["hue"]["r"] < 0.3
-    assert (found["blob"]["method"], found["blob"]["maps"], found["blob"]["images"]) == ("occlusion", "cam.block1", 20)
+    assert (found["blob"]["method"], found["blob"]["maps"], found["blob"]["images"]) == ("occlusion", "cam.block1", 24)
 
 
 def test_same_seed_gives_the_same_rows() -> None:
