@@ -45,6 +45,7 @@ class World:
         models, noise: trainings, and the spread of each one's maps around the signal.
         control: share of predictions that change at control places.
         label_noise: share of labels that are wrong.
+        occlusion: mean correlation of occlusion maps with the models' own maps; None: not measured.
     """
 
     counts: Sequence[int] = (60, 60)
@@ -60,6 +61,7 @@ class World:
     noise: float = 0.5
     control: float = 0.02
     label_noise: float = 0.0
+    occlusion: float | None = None
 
 
 def statements_in(world: World, seed: int) -> list[Statement]:
@@ -154,7 +156,10 @@ def interventions(world: World, k: int, images: int, names: Sequence[str], rng: 
         | interval("flips", (rng.random(images) < share) * 1.0, (0, 1))
         for cue, share in world.cues.items()
     ]
-    return Interventions(necessity, [], look_alikes, cues)
+    occlusion = []
+    if world.occlusion is not None:
+        occlusion = [interval("r", world.occlusion + 0.3 * rng.normal(size=min(images, 20)), (-1, 1))]
+    return Interventions(necessity, [], look_alikes, cues, occlusion)
 
 
 def interval(name: str, values: np.ndarray, bounds: tuple[float, float]) -> dict[str, float]:
@@ -262,6 +267,16 @@ WORLDS: dict[str, tuple[World, LookFor, LookFor | None]] = {
     "shortcut inside the evidence": (
         World(flips=NEEDED, cues={"hue": 0.9}),
         _about([Kind.GLOBAL_CUE]),
+        _about([Kind.PLACE], "c0", "evidence"),
+    ),
+    "occlusion that contradicts the maps": (
+        World(flips=NEEDED, occlusion=-0.3),
+        _about((Kind.AGREEMENT, *CAUSAL)),
+        None,
+    ),
+    "occlusion of no correlation with the maps": (
+        World(flips=NEEDED, occlusion=0.0),
+        _about((*CAUSAL, Kind.GLOBAL_CUE), "c1"),
         _about([Kind.PLACE], "c0", "evidence"),
     ),
     "corner that excludes a third class": (

@@ -9,7 +9,7 @@ that is false of it, or lacks one that is true. Writes benchmarks/simulate.json 
 """
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from itertools import combinations
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from wheretolook.analysis.statistics.bootstrap import group_codes, mean_interval
 from wheretolook.analysis.statistics.permutation import design_of, pairs_over_seeds, place_test
 from wheretolook.base.files import write_json
 from wheretolook.dataset.prepared import EVIDENCE, FOREGROUND
-from wheretolook.results.statement import Verdict
+from wheretolook.results.statement import Statement, Verdict
 from wheretolook.results.thresholds import LOCATED_ODDS
 
 RESULT = Path(__file__).with_suffix(".json")
@@ -213,16 +213,20 @@ def finds_agreement(models: int, seed: int, images: int = 60) -> bool:
     return pooled.low > 0.2
 
 
+@lru_cache(maxsize=4096)
+def supported_in(name: str, seed: int) -> tuple[Statement, ...]:
+    """Supported statements of one study of a world; false and true ones are counted in the same studies."""
+    return tuple(said for said in statements_in(WORLDS[name][0], seed) if said.verdict is Verdict.SUPPORTED)
+
+
 def false_in(name: str, seed: int) -> bool:
     """Whether a study of a world has a statement that is false of it."""
-    world, is_false, _ = WORLDS[name]
-    return any(is_false(said) for said in statements_in(world, seed) if said.verdict is Verdict.SUPPORTED)
+    return any(WORLDS[name][1](said) for said in supported_in(name, seed))
 
 
 def true_in(name: str, seed: int) -> bool:
     """Whether a study of a world has the statement that is true of it."""
-    world, _, is_true = WORLDS[name]
-    return any(is_true(said) for said in statements_in(world, seed) if said.verdict is Verdict.SUPPORTED)
+    return any(WORLDS[name][2](said) for said in supported_in(name, seed))
 
 
 STUDIES: dict[str, tuple[Callable[[int], bool], tuple[float, float]]] = {

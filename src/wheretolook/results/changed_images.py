@@ -132,7 +132,7 @@ class OcclusionRow:
         method: "occlusion".
         maps: METHOD.LAYER of the maps that it is compared with.
         grid: height and width in cells; maps of more than 7 x 7 are averaged to that.
-        images: compared, up to 40 of all classes.
+        images: of the class that are compared: 24, fewer where there are more than four classes.
         r, r_low, r_high: Pearson's correlation of the two maps of an image, mean over images.
     """
 

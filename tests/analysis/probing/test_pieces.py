@@ -14,8 +14,7 @@ import torch
 from tests.analysis.untrained import make_untrained, probed
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import sha256_of, write_json
-from wheretolook.runtime import resumable as pieces
-from wheretolook.runtime import resumable as state_key
+from wheretolook.runtime import resumable
 from wheretolook.runtime.resumable import Pieces, kept_pieces
 
 CODE = ("base",)
@@ -65,7 +64,7 @@ def test_killed_score_goes_on_where_it_was_saved_and_ends_with_the_same_figures(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     undisturbed = probed(root, **ASKED)
-    monkeypatch.setattr(pieces, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(resumable, "SECONDS_BETWEEN", 0.0)
     with monkeypatch.context() as patch, pytest.raises(Killed):
         before = counting(patch, at, kill)
         probed(root, **ASKED)
@@ -94,7 +93,7 @@ def test_other_masks_never_go_on_from_the_state_of_these(
 ) -> None:
     """Evidence is a kind of removal, though neither a training nor maps depend on masks."""
     copied = shutil.copytree(root, tmp_path / "copied")
-    monkeypatch.setattr(pieces, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(resumable, "SECONDS_BETWEEN", 0.0)
     with monkeypatch.context() as patch, pytest.raises(Killed):
         counting(patch, 2, kill)
         probed(copied, **ASKED)
@@ -108,19 +107,19 @@ def test_other_masks_never_go_on_from_the_state_of_these(
     assert "faithfulness 0" in after
 
 
-def test_a_change_of_the_code_that_reads_the_data_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pieces, "SECONDS_BETWEEN", 0.0)
+def test_a_change_of_the_code_that_reads_the_data_begins_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resumable, "SECONDS_BETWEEN", 0.0)
     with pytest.raises(Killed), kept_pieces(tmp_path, "one", {}, CPU, CODE) as piece:
         assert piece("a", lambda: [1.5]) == [1.5]
         kill()
-    original = state_key.sha256_of
-    monkeypatch.setattr(state_key, "sha256_of", lambda p: "2" * 64 if p.name == "files.py" else original(p))
+    original = resumable.sha256_of
+    monkeypatch.setattr(resumable, "sha256_of", lambda p: "2" * 64 if p.name == "files.py" else original(p))
     with kept_pieces(tmp_path, "one", {}, CPU, CODE) as piece:
         assert piece("a", lambda: [2.5]) == [2.5]
 
 
 def test_another_work_never_goes_on_from_this_ones_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pieces, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(resumable, "SECONDS_BETWEEN", 0.0)
     with pytest.raises(Killed), kept_pieces(tmp_path, "one", {"seed": 0}, CPU, CODE) as piece:
         assert piece("a", lambda: [1.5]) == [1.5]
         kill()

@@ -17,7 +17,8 @@ from wheretolook.analysis.probing.imputation import LinearImputer
 from wheretolook.mapstore.store import Maps
 from wheretolook.runtime.resumable import Piece, compute_unsaved
 
-IMAGES = 40  # at most, equally many of each class
+PER_CLASS = 24  # images; an interval takes 20, and some have a constant map
+MOST = 96  # images of all classes together
 LARGEST_GRID = 7  # cells a side; finer maps are averaged
 
 
@@ -36,7 +37,7 @@ def model_occlusion(
     """
     method, layer, target = open_foremost(maps, labels)
     count = len(probed.class_names)
-    chosen = choose_images(probed.labels, np.arange(len(probed.labels)), IMAGES, count, seed)
+    chosen = choose_images(probed.labels, np.arange(len(probed.labels)), min(PER_CLASS * count, MOST), count, seed)
     grid = min(LARGEST_GRID, target.grid[0]), min(LARGEST_GRID, target.grid[1])
     compared = to_grid(target.true_class(probed.rows[chosen]), grid)
     occluded = occlusion_maps(probed, chosen, grid, piece)

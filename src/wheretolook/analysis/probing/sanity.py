@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from wheretolook.analysis.explained import contrast, contrast_with_mean, open_target
+from wheretolook.analysis.explained import contrast_with_mean, contrast_with_rivals, open_target
 from wheretolook.analysis.grid import average_ranks, standardise
 from wheretolook.analysis.probing.faithfulness import choose_images
 from wheretolook.analysis.probing.random_networks import Cascade
@@ -204,13 +204,13 @@ def cascade(
     engine = engine_for(random.network, card, pairs, every)
     steps = random.steps[-1:] if last_step else random.steps
 
-    labels = prepared.labels[rows]
+    labels, logits = prepared.labels[rows], maps.logits()[rows] if every else None
 
     def one(draw: int) -> dict[str, Any]:
         alike: dict[str, list[float]] = {}
         for step in random.draw(draw):
             if step in steps:
-                values = true_class_maps(engine, inputs, card, prepared, rows, every)
+                values = true_class_maps(engine, inputs, card, prepared, rows, logits)
                 compared = [likeness(true[pair], values[pair], labels) for pair in pairs]
                 alike[step] = [alikeness(same) for same, _ in compared]
         # JSON has no NaN.
@@ -228,7 +228,7 @@ def cascade(
 
 
 def true_class_maps(
-    engine: Engine, inputs: Tensor, card: Card, prepared: Prepared, rows: np.ndarray, every: bool
+    engine: Engine, inputs: Tensor, card: Card, prepared: Prepared, rows: np.ndarray, logits: np.ndarray | None
 ) -> dict[Pair, np.ndarray]:
     """Maps (n, h, w) of each image's true class as they are compared: contrasts, where maps of every class are stored.
 
@@ -238,21 +238,28 @@ def true_class_maps(
         card: of the model, whose logits the classes are chosen from.
         prepared: the data.
         rows: (n,) int64, of the same images.
-        every: whether the export has maps of every class.
+        logits: (n, K) float32 of the trained network, which weight the rivals of each image's class in the maps of any
+            network; None where the export lacks maps of every class.
     """
     columns = torch.tensor([card.class_names.index(name) for name in prepared.class_names], device=engine.device)
     labels = prepared.labels[rows]
-    chosen = columns.expand(len(rows), -1) if every else columns[torch.from_numpy(labels).to(columns.device)][:, None]
+    chosen = (
+        columns.expand(len(rows), -1)
+        if logits is not None
+        else columns[torch.from_numpy(labels).to(columns.device)][:, None]
+    )
     parts = [part for _, part in compute_batched(engine, inputs, slice(0, len(rows)), lambda _, part: chosen[part])]
     arrays = {pair: np.concatenate([part.maps[pair].cpu().numpy() for part in parts]) for pair in parts[0].maps}
-    return {pair: _as_compared(array, labels, every, len(columns)) for pair, array in arrays.items()}
+    return {pair: _as_compared(array, labels, logits, len(columns)) for pair, array in arrays.items()}
 
 
-def _as_compared(maps: np.ndarray, labels: np.ndarray, every: bool, classes: int) -> np.ndarray:
+def _as_compared(maps: np.ndarray, labels: np.ndarray, logits: np.ndarray | None, classes: int) -> np.ndarray:
     """As `Target.true_class` reads them: of all classes, of the true one and the mean, or of the true one alone."""
     if maps.shape[1] == 1:
         return maps[:, 0]
-    return contrast(maps, labels) if every else contrast_with_mean(maps[:, 0], maps[:, 1], classes)
+    if logits is None:
+        return contrast_with_mean(maps[:, 0], maps[:, 1], classes)
+    return contrast_with_rivals(maps, labels, logits)
 
 
 def engine_for(network: Network, card: Card, pairs: list[Pair], every: bool) -> Engine:

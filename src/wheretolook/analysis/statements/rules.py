@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from wheretolook.analysis.statistics.group_sizes import NORMAL
 from wheretolook.results.statement import Figure, Reason, Statement, Verdict
@@ -40,8 +39,8 @@ def _tail(distance: float, half: float, degrees: float) -> float:
     if half <= 0:
         return 0.0 if distance > 0 else 1.0
     if np.isinf(degrees):
-        return float(norm.sf(NORMAL * distance / half))
-    return float(student.sf(student.ppf(0.975, degrees) * distance / half, degrees))
+        return float(ndtr(-NORMAL * distance / half))
+    return float(stdtr(degrees, -stdtrit(degrees, 0.975) * distance / half))
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ def power_of(estimate: Estimate, threshold: float, images: int) -> tuple[float, 
         The distance, and the images at which the estimate's own distance would be detected; None where it is 0.
     """
     error = max(estimate.value - estimate.low, estimate.high - estimate.value) / NORMAL
-    detectable = float((NORMAL + norm.ppf(POWER)) * error)
+    detectable = float((NORMAL + ndtri(POWER)) * error)
     distance = abs(estimate.value - threshold)
     return detectable, (ceil(images * (detectable / distance) ** 2) if distance > 1e-9 else None)
 
