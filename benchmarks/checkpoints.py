@@ -43,9 +43,9 @@ def train_once(prepared: Path, saving: bool) -> dict[str, float]:
     import yaml
 
     from wheretolook.dataset.prepared import load_prepared
+    from wheretolook.params.train import TrainOptions
     from wheretolook.runtime.distributed import Ranks
     from wheretolook.training.train_network import Keeper, train_network
-    from wheretolook.training.training_options import TrainingOptions
 
     options = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     data, alone = load_prepared(prepared), Ranks(0, 1, 0, torch.device("cpu"))
@@ -61,7 +61,7 @@ def train_once(prepared: Path, saving: bool) -> dict[str, float]:
     try:
         with tempfile.TemporaryDirectory(dir=ROOT) as cache:
             began, worked = time.perf_counter(), time.process_time()
-            training = TrainingOptions(**options["train"], loss="last", seed=0)
+            training = TrainOptions(**options["train"], loss="last", seed=0)
             train_network(data, training, alone, "one", Path(cache), lambda line: None)
             ended, worked = time.perf_counter(), time.process_time() - worked
     finally:

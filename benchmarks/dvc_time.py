@@ -39,7 +39,7 @@ def stubbed(definition: dict[str, Any], one_dependency: bool) -> dict[str, Any]:
         )
         data = [path for path in body["deps"] if not path.startswith(("src/", "stages/"))]
         body["deps"] = [
-            *(["src/wheretolook/errors.py"] if one_dependency else body["deps"][: len(body["deps"]) - len(data)])
+            *(["src/wheretolook/base/errors.py"] if one_dependency else body["deps"][: len(body["deps"]) - len(data)])
         ]
         body["deps"] += [path for path in data if not path.startswith("reports/")]
     return made
@@ -47,7 +47,7 @@ def stubbed(definition: dict[str, Any], one_dependency: bool) -> dict[str, Any]:
 
 def prepare(folder: Path, models: int, one_dependency: bool) -> None:
     """A DVC project of stubs."""
-    for name in ("src", "stages"):
+    for name in ("src", "stages", "networks"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(ROOT / ".dvcignore", folder / ".dvcignore")
     params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))

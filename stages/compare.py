@@ -1,35 +1,17 @@
-"""Compare the models: classes over each other, and the agreement of every two models."""
+"""Compare the models: class aggregates, and the agreement of every two models."""
 
 from pathlib import Path
 
 import click
 
-from wheretolook.terminal.command import FiniteRange
+from wheretolook.params.compare import CompareOptions
 from wheretolook.terminal.options import InputPath, OutputPath
+from wheretolook.terminal.section import takes
 from wheretolook.terminal.stage import StageCommand, run_stage
 
 
 @click.command(cls=StageCommand)
-@click.option("--split", type=click.Choice(["train", "val", "test"]), required=True, help="Whose images are compared.")
-@click.option("--resamples", type=click.IntRange(199), required=True, help="Resamples of each bootstrap interval.")
-@click.option(
-    "--margin",
-    type=FiniteRange(0, 2),
-    required=True,
-    help="Smallest excess of agreement over each baseline, in units of correlation, for a statement about a class.",
-)
-@click.option(
-    "--aligned/--no-aligned",
-    required=True,
-    help="Whether all images show things at the same place, as aligned faces do; else regions of masks are compared.",
-)
-@click.option(
-    "--permutations",
-    type=click.IntRange(199),
-    required=True,
-    help="Relabellings, and flips of signs, of each class test.",
-)
-@click.option("--seed", type=click.IntRange(0), required=True, help="Of all that is drawn at random.")
+@takes(CompareOptions)
 @click.option("--prepared", cls=InputPath, default="data/prepared")
 @click.option("--names", cls=InputPath, default="reports/names.json")
 @click.option("--exports", cls=InputPath, default="reports/exports")
@@ -38,12 +20,7 @@ from wheretolook.terminal.stage import StageCommand, run_stage
 @click.option("--reports", cls=OutputPath, default="reports/comparison")
 @click.option("--scores", cls=InputPath, default="reports/models")
 def compare(
-    split: str,
-    resamples: int,
-    margin: float,
-    aligned: bool,
-    permutations: int,
-    seed: int,
+    options: CompareOptions,
     prepared: Path,
     names: Path,
     exports: Path,
@@ -69,16 +46,16 @@ def compare(
 
     for written in (arrays, reports):  # before work of minutes or hours
         check_replaceable(written)
-    study = load_study(names, exports, cams, load_prepared(prepared), split)
-    click.echo(f"compare: {len(study.names)} models on {len(study.rows)} {split} images")
+    study = load_study(names, exports, cams, load_prepared(prepared), options.split)
+    click.echo(f"compare: {len(study.names)} models on {len(study.rows)} {options.split} images")
     with replacing_folder(arrays) as folder:
         overlays = write_overlays(study, folder)
-        differences = write_differences(study, folder, aligned, permutations, seed)
-    rows = agreement_table(study, resamples, seed)
-    train = agreement_on(study, "train", resamples, seed)
+        differences = write_differences(study, folder, options.aligned, options.permutations, options.seed)
+    rows = agreement_table(study, options.resamples, options.seed)
+    train = agreement_on(study, "train", options.resamples, options.seed)
     known = load_scores(scores, study.names)
-    sampling = Sampling(resamples, seed)
-    said = study_statements(study, rows, known, margin, aligned, permutations, sampling)
+    sampling = Sampling(options.resamples, options.seed)
+    said = study_statements(study, rows, known, options.margin, options.aligned, options.permutations, sampling)
     with replacing_folder(reports) as folder:
         write_text(folder / "agreement.csv", agreement_csv(rows))
         write_json(folder / "agreement.json", agreement_json(study, rows, train))

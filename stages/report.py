@@ -4,22 +4,19 @@ from pathlib import Path
 
 import click
 
+from wheretolook.params.report import ReportOptions
 from wheretolook.terminal.options import InputPath, OutputPath
+from wheretolook.terminal.section import takes
 from wheretolook.terminal.stage import StageCommand, run_stage
 
 
 @click.command(cls=StageCommand)
-@click.option(
-    "--gallery_images", type=click.IntRange(1), required=True, help="Images of the compared split on the page."
-)
-@click.option("--gallery_cells", type=click.IntRange(1), required=True, help="Finer maps are averaged for the page.")
+@takes(ReportOptions)
 @click.option("--reports", cls=OutputPath, default="reports")
 @click.option("--prepared", cls=InputPath, default="data/prepared")
 @click.option("--cams", cls=InputPath, default="data/cams")
 @click.option("--comparison", cls=InputPath, default="data/comparison")
-def report(
-    gallery_images: int, gallery_cells: int, reports: Path, prepared: Path, cams: Path, comparison: Path
-) -> None:
+def report(options: ReportOptions, reports: Path, prepared: Path, cams: Path, comparison: Path) -> None:
     """Write reports/: metrics.json, plots/, data.json, summary.md, figures/ and site/index.html."""
     from wheretolook.base.display import visible
     from wheretolook.dataset.prepared import load_prepared
@@ -34,7 +31,7 @@ def report(
     click.echo(f"report: results of {count(len(results.names), 'model')}, tables, figures and the page")
     data = load_prepared(prepared)
     maps = {name: load_maps(cams / name, reports / "exports" / f"{name}.json") for name in results.names}
-    gallery = make_gallery(maps, data.labels, data.rows(results.split), gallery_images)
+    gallery = make_gallery(maps, data.labels, data.rows(results.split), options.gallery_images)
     write_tables(reports, results, data, maps, gallery)
     write_figures(reports, results, data, maps, gallery, comparison)
     if escaped := undrawable((*data.class_names, *data.index["image_id"].iloc[gallery.rows])):
@@ -43,7 +40,7 @@ def report(
             "pictures have escapes in their place. Install a font such as Noto Sans CJK, and run it again.",
             err=True,
         )
-    size, unknown = write_site(reports, results, data, maps, gallery, comparison, gallery_cells)
+    size, unknown = write_site(reports, results, data, maps, gallery, comparison, options.gallery_cells)
     images = f"{len(gallery.rows)} of {gallery.total} images of {results.split}"
     page = reports / "site" / "index.html"
     if unknown:

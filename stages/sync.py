@@ -1,12 +1,13 @@
-"""Bring a model from Google Drive: its own bytes, checked, or a foreign state dict made into a model file."""
+"""Download a model from Google Drive: a model file, verified, or a foreign state dict converted into one."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from wheretolook.terminal.command import FiniteRange
-from wheretolook.terminal.options import CachePath, ModelName, NumberText, OutputPath, read_names
+from wheretolook.params.drive import DriveOptions
+from wheretolook.terminal.options import CachePath, ModelName, OutputPath, RetriesOption, TimeoutOption
+from wheretolook.terminal.section import takes
 from wheretolook.terminal.stage import StageCommand, run_stage
 
 if TYPE_CHECKING:
@@ -15,47 +16,20 @@ if TYPE_CHECKING:
 
 @click.command(cls=StageCommand)
 @click.argument("name", type=ModelName())
-@click.option("--timeout", type=FiniteRange(min=0, min_open=True), required=True,
-              help="Seconds without an answer, or without progress, after which an attempt has failed.")  # fmt: skip
-@click.option("--retries", type=click.IntRange(0), required=True,
-              help="Attempts after the first, for what can heal: 429, 5xx, a cut connection.")  # fmt: skip
-# An entry says only what its file needs: the options below are of one entry each, and may be left out.
-@click.option("--id", "identifier", default="", help="The file's id on Google Drive.")
-@click.option("--url", default="", help="In place of the id: the file's link, on Google Drive or elsewhere, or a path.")
-@click.option("--folder", default="", help="In place of the id: a Drive folder's id or link, with `file`.")
-@click.option("--file", default="", help="Of a folder: the file's path in it, like best.pt.")
-@click.option("--sha256", default="", help="Of the file. Left out, a run says the one that it sees.")
-@click.option("--architecture", default="", help="Of a foreign state dict: one that `train` knows, too.")
-@click.option("--arguments", default="", help="Of the architecture, like width=16,depth=4.")
-# A list in params.yaml comes as the same option again and again.
-@click.option("--classes", multiple=True, callback=read_names,
-              help="Of a foreign state dict, in the order of its outputs: a list; or a,b; or @FILE, a text file with "
-              "one name a line, for thousands of them.")  # fmt: skip
-@click.option("--input_size", type=click.IntRange(1), help="Side of the images that it was trained on, pixels.")
-@click.option(
-    "--mean", type=NumberText(), multiple=True, help="Of the channels of its input, in 0..1. [default: ImageNet's]"
-)
-@click.option(
-    "--std", type=NumberText(), multiple=True, help="Of the channels of its input, in 0..1. [default: ImageNet's]"
-)
-@click.option("--fit", type=click.Choice(["stretch", "pad", "crop"]),
-              help="How its images became squares; for `wheretolook look`, which stretches otherwise.")  # fmt: skip
-@click.option("--key", default="", help="Of a foreign checkpoint: where in it the weights are, like ema or model.net.")
-@click.option("--layers", multiple=True, help="Modules to look at, of code.  [default: the last of each resolution]")
+@takes(DriveOptions)
+@click.option("--timeout", cls=TimeoutOption)
+@click.option("--retries", cls=RetriesOption)
 @click.option("--models", cls=OutputPath, default="models", of_model="{name}.safetensors")
 @click.option("--cache", cls=CachePath, default=".cache")
-def sync(name: str, timeout: float, retries: int, identifier: str, url: str, folder: str,
-         file: str, sha256: str, layers: tuple[str, ...], models: Path, cache: Path,
-         **foreign: str | int | tuple[str, ...] | None) -> None:  # fmt: skip
-    """Bring the model NAME to models/NAME.safetensors."""
+def sync(name: str, options: DriveOptions, timeout: float, retries: int, models: Path, cache: Path) -> None:
+    """Download the model NAME to models/NAME.safetensors."""
     from wheretolook.base.display import redacted
     from wheretolook.downloads.attempts import Patience
     from wheretolook.downloads.obtain import obtain
     from wheretolook.importing.import_model import admit, read_entry
 
-    source = {"identifier": identifier, "url": url, "folder": folder, "file": file, "sha256": sha256}
-    wanted, description = read_entry(name, source | foreign)
-    description = with_layers(description, layers)
+    wanted, description = read_entry(name, vars(options))
+    description = with_layers(description, options.layers)
     click.echo(redacted(f"sync {name}: from {wanted.shown}"))
     path = obtain(wanted, cache, Patience(timeout, retries))
     target, origin = models / f"{name}.safetensors", redacted(f"drive.{name} ({wanted.shown})")
@@ -67,7 +41,7 @@ def sync(name: str, timeout: float, retries: int, identifier: str, url: str, fol
 
 
 def with_layers(description: "Description | None", layers: tuple[str, ...]) -> "Description | None":
-    """The description, with the layers of a network that is not the project's found by trying."""
+    """The description; for a timm network or one of the user's, with the layers that a trial run finds."""
     from dataclasses import replace
 
     from wheretolook.networks.build_network import is_wrapped

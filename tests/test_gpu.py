@@ -21,10 +21,10 @@ from wheretolook.cams.explain import explain
 from wheretolook.cams.export import ExportOptions, export_maps
 from wheretolook.dataset.prepared import load_prepared
 from wheretolook.networks.checkpoint import save_model
+from wheretolook.params.train import TrainOptions
 from wheretolook.runtime.device import deterministic
 from wheretolook.runtime.distributed import Ranks
 from wheretolook.training.train_network import train_network
-from wheretolook.training.training_options import TrainingOptions
 
 pytestmark = [
     pytest.mark.gpu,
@@ -89,7 +89,7 @@ def alone(device: torch.device) -> Ranks:
     return Ranks(0, 1, 0, device)
 
 
-def trained(path: Path, options: TrainingOptions, size: int) -> bytes:
+def trained(path: Path, options: TrainOptions, size: int) -> bytes:
     cache = path.with_suffix(".cache")
     save_model(path, *train_network(prepared(size=size), options, alone(CUDA), "tiny", cache, lambda line: None))
     return path.read_bytes()
@@ -105,7 +105,7 @@ def trained(path: Path, options: TrainingOptions, size: int) -> bytes:
     ],
     ids=["looknet", "bfloat16", "resnet18", "squeezenet"],
 )
-def test_two_trainings_give_the_same_bytes(options: TrainingOptions, size: int, tmp_path: Path):
+def test_two_trainings_give_the_same_bytes(options: TrainOptions, size: int, tmp_path: Path):
     assert trained(tmp_path / "first", options, size) == trained(tmp_path / "second", options, size)
 
 

@@ -86,7 +86,7 @@ def test_a_change_never_goes_on_from_the_old_state(export, stored, monkeypatch, 
     if changed == "code":
         # Of a module that the work only reads its data by.
         original = state_key.sha256_of
-        monkeypatch.setattr(state_key, "sha256_of", lambda p: "2" * 64 if p.name == "hashing.py" else original(p))
+        monkeypatch.setattr(state_key, "sha256_of", lambda p: "2" * 64 if p.name == "files.py" else original(p))
     if changed == "threads":
         monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
     export("killed", **more)

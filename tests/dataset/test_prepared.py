@@ -7,7 +7,8 @@ import pytest
 from tests.images.made_classes import MASK_VALUES, write_classes, write_mask
 from wheretolook.base.errors import InputError
 from wheretolook.dataset.prepared import load_prepared
-from wheretolook.prepare.prepare_images import PrepareOptions, prepare
+from wheretolook.params.prepare import PrepareOptions
+from wheretolook.prepare.prepare_images import prepare
 
 REMEDY = 'run "dvc repro -sf prepare"'
 
@@ -17,7 +18,7 @@ def folder(tmp_path: Path) -> Path:
     # Names that a table reader likes to take for numbers or gaps.
     raw = write_classes(tmp_path / "raw", {"NA": 10, "007": 10})
     write_mask(raw / "masks/NA/p0_000.png")
-    options = PrepareOptions(8, "stretch", r"^p(\d)", MASK_VALUES, 0.2, 0.2, 0, "refuse", "error")
+    options = PrepareOptions(16, "stretch", r"^p(\d)", MASK_VALUES, 0.2, 0.2, 0, "refuse", "error")
     prepare(raw, tmp_path / "prepared", options)
     return tmp_path / "prepared"
 
@@ -75,7 +76,7 @@ def test_a_missing_file_is_refused_with_the_remedy(name: str, folder: Path):
 @pytest.mark.parametrize("name", ["images.npy", "masks.npy"])
 def test_another_number_of_images_is_refused(name: str, folder: Path):
     np.save(folder / name, np.load(folder / name)[:-1])
-    with pytest.raises(InputError, match=rf"{name}: expected the shape \(20, 8, 8.*; found \(19, 8, 8.*; {REMEDY}"):
+    with pytest.raises(InputError, match=rf"{name}: expected the shape \(20, 16, 16.*found \(19, 16, 16.*; {REMEDY}"):
         load_prepared(folder)
 
 

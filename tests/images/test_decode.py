@@ -86,7 +86,7 @@ def test_a_file_that_is_cut_off_is_refused(kind: str, share: float, tmp_path: Pa
     content = encoded(NOISE, kind)
     path = tmp_path / "cut.img"
     path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(InputError, match=r"cut\.img: (cut off or damaged|no image)"):
+    with pytest.raises(InputError, match=r"cut\.img: (truncated or damaged|no image)"):
         decode_image(path)
 
 
@@ -95,14 +95,16 @@ def test_a_file_that_is_cut_off_is_refused(kind: str, share: float, tmp_path: Pa
 )
 def test_what_is_no_image_is_refused_by_name(content: bytes, tmp_path: Path):
     (tmp_path / "odd.png").write_bytes(content)
-    with pytest.raises(InputError, match=r"odd\.png: (no image; expected JPEG|cut off or damaged)"):
+    with pytest.raises(InputError, match=r"odd\.png: (no image|truncated or damaged)"):
         decode_image(tmp_path / "odd.png")
 
 
 def test_more_pixels_than_are_read_are_refused_before_they_fill_the_memory(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(decode_cost, "MOST_PIXELS", 11)
-    with pytest.raises(InputError, match=r"too large: expected at most 11 pixels, .* found 4 × 3 pixels"):
+    with pytest.raises(InputError) as error:
         decode_bytes(encoded(colour(), "PNG"))
+    assert error.value.subject == "too large" and "at most 11 pixels" in error.value.expected
+    assert error.value.found == "4 × 3 pixels"
 
 
 @pytest.mark.parametrize("side", [8_000, 14_000])
@@ -114,15 +116,15 @@ def test_a_decompression_bomb_is_refused(side: int):
 
 
 def test_32_bit_floats_and_lab_are_refused_with_what_is_read():
-    with pytest.raises(InputError, match="expected grey, colour, palette or CMYK of 8 bits, or grey of 16"):
+    with pytest.raises(InputError, match="grey, colour, palette or CMYK of 8 bits, or grey of 16"):
         decode_bytes(encoded(Image.fromarray(GREY.astype(np.float32)), "TIFF"))
     to_lab = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
-    with pytest.raises(InputError, match="pixels of the kind 'LAB'"):
+    with pytest.raises(InputError, match="LAB"):
         decode_bytes(encoded(ImageCms.applyTransform(colour(), to_lab), "TIFF"))
 
 
 def test_grey_beyond_16_bits_is_refused():
-    with pytest.raises(InputError, match="grey values from 0 to 70000; expected 0 to 65535"):
+    with pytest.raises(InputError, match="found 0 to 70000"):
         decode_bytes(encoded(Image.fromarray(np.array([[0, 70000]], np.int32)), "TIFF"))
 
 

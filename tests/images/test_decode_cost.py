@@ -92,7 +92,7 @@ def test_a_costly_file_is_refused_by_its_headers(kind: str, tmp_path: Path, monk
 def test_what_needs_more_memory_than_plain_pixels_has_fewer_of_them(name: str, monkeypatch: pytest.MonkeyPatch):
     content = EXACT[name][0]()
     monkeypatch.setattr(decode_cost, "MOST_MEMORY", 12 * 7 - 1)
-    with pytest.raises(InputError, match="MB to decode"):
+    with pytest.raises(InputError, match="too large"):
         decode_bytes(content)
     monkeypatch.setattr(decode_cost, "MOST_MEMORY", 12 * 18 + 200)
     decode_bytes(content)
@@ -123,8 +123,8 @@ def test_strips_give_the_pixels_of_the_whole(name: str, monkeypatch: pytest.Monk
     files = [ImageFile("a/1.png", "a", tmp_path / "1.png")]
     whole = decode_images(files, tmp_path / "whole.npy", 16, "pad")
     monkeypatch.setattr("wheretolook.prepare.pixels.LARGEST_READ", 0)
-    for module in ("arrays", "decode"):
-        monkeypatch.setattr(f"wheretolook.data.{module}.LARGE", 0)
+    for module in ("prepare.pixels", "images.decode"):
+        monkeypatch.setattr(f"wheretolook.{module}.LARGE", 0)
     monkeypatch.setattr(decode, "STRIP", 4)
     assert np.array_equal(np.asarray(decode_bytes(make())), expected)
     assert decode_images(files, tmp_path / "strips.npy", 16, "pad") == whole

@@ -38,31 +38,35 @@ def test_junk_is_passed_over_in_silence_and_other_files_are_named(images: Path):
 
 
 @pytest.mark.parametrize(
-    ("counts", "message"),
+    ("counts", "expected", "found"),
     [
-        ({}, "one folder of images for each class; found no folder"),
-        ({"a": 2}, "at least two class folders; found one, a"),
-        ({"a": 2, "empty": 0}, r"expected images of the class empty .*, found none\. Remove the folder, or fill it"),
-        ({"empty": 0, "void": 0}, "in its folders empty, void; found none"),
+        ({}, "one folder of images for each class", "no folder"),
+        ({"a": 2}, "at least two class folders", "one, a"),
+        ({"a": 2, "empty": 0}, "images of the class empty", "none"),
+        ({"empty": 0, "void": 0}, "in its folders empty, void", "none"),
     ],
 )
-def test_what_no_classifier_can_be_trained_on_is_refused(counts: dict[str, int], message: str, tmp_path: Path):
+def test_what_no_classifier_can_be_trained_on_is_refused(
+    counts: dict[str, int], expected: str, found: str, tmp_path: Path
+):
     write_classes(tmp_path, counts)
     for name in counts:
         (tmp_path / "images" / name).mkdir(parents=True, exist_ok=True)
     (tmp_path / "images").mkdir(exist_ok=True)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError) as error:
         scan_classes(tmp_path / "images")
+    assert expected in error.value.expected and error.value.found == found and error.value.hint
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path):
-    with pytest.raises(InputError, match=r"nowhere: expected a folder .*; found no folder"):
+    with pytest.raises(InputError) as error:
         scan_classes(tmp_path / "nowhere")
+    assert (error.value.subject, error.value.found) == (str(tmp_path / "nowhere"), "no folder")
 
 
 def test_loose_images_are_pointed_out(tmp_path: Path):
     write_image(tmp_path / "one.png", 0)
-    with pytest.raises(InputError, match="but 1 loose images; sort them into folders"):
+    with pytest.raises(InputError, match="but 1 loose images"):
         scan_classes(tmp_path)
 
 
@@ -71,8 +75,9 @@ def test_a_name_that_is_not_utf_8_is_refused(images: Path):
         Path(f"{images}/a/cell_\udcff.png").write_bytes(b"x")
     except OSError:
         pytest.skip("this file system takes UTF-8 names alone")
-    with pytest.raises(InputError, match=r"a/cell_\\udcff.png': expected a file name in UTF-8"):
+    with pytest.raises(InputError) as error:
         scan_classes(images)
+    assert error.value.expected == "a file name in UTF-8" and r"a/cell_\udcff.png" in error.value.subject
 
 
 @pytest.mark.parametrize(
@@ -110,19 +115,17 @@ def test_joiners_that_a_script_needs_are_kept(images: Path):
 
 def test_a_pipe_named_as_an_image_is_not_missed_in_silence(images: Path):
     os.mkfifo(images / "a/pipe.png")
-    with pytest.raises(
-        InputError, match=r"a/pipe\.png: expected an image, found a pipe, a socket or a device; remove it"
-    ):
+    with pytest.raises(InputError) as error:
         scan_classes(images)
+    assert error.value.subject.endswith("a/pipe.png") and "pipe" in error.value.found
 
 
 def test_an_image_that_is_a_link_to_nothing_is_not_missed_in_silence(images: Path):
     (images / "a/linked.png").symlink_to("elsewhere.png")
-    message = r"a/linked\.png: expected an image, found a link to elsewhere\.png, which is not there"
-    with pytest.raises(InputError, match=message):
-        scan_classes(images)
-    with pytest.raises(InputError, match=message):
-        image_paths(images)
+    for read in (scan_classes, image_paths):
+        with pytest.raises(InputError) as error:
+            read(images)
+        assert error.value.subject.endswith("a/linked.png") and "elsewhere.png" in error.value.found
 
 
 class TestMasks:
@@ -137,13 +140,15 @@ class TestMasks:
     def test_two_masks_for_one_image_are_refused(self, images: Path, tmp_path: Path):
         write_mask(tmp_path / "masks/a/p0_000.png")
         write_mask(tmp_path / "masks/a/p0_000.bmp")
-        with pytest.raises(InputError, match=r"one mask for each image; p0_000\.bmp stands beside it"):
+        with pytest.raises(InputError) as error:
             find_masks(tmp_path / "masks", scan_classes(images))
+        assert error.value.expected == "one mask for each image" and "p0_000.bmp" in error.value.found
 
     def test_masks_that_fit_no_image_are_refused_with_the_name_they_need(self, images: Path, tmp_path: Path):
         write_mask(tmp_path / "masks/a/p0_000_mask.png")
-        with pytest.raises(InputError, match=r"such as a/p0_000\.png; found a/p0_000_mask\.png"):
+        with pytest.raises(InputError) as error:
             find_masks(tmp_path / "masks", scan_classes(images))
+        assert "a/p0_000.png" in error.value.expected and "a/p0_000_mask.png" in error.value.found
 
     def test_class_folders_that_are_links_are_followed_as_those_of_the_images_are(self, images: Path, tmp_path: Path):
         write_mask(tmp_path / "elsewhere/p1_001.png")
@@ -152,7 +157,7 @@ class TestMasks:
         found = find_masks(tmp_path / "masks", scan_classes(images))
         assert found.paths == {"b/p1_001.png": tmp_path / "masks/b/p1_001.png"}
 
-    def test_masks_of_no_image_and_images_that_lack_one_are_told(self, images: Path, tmp_path: Path):
+    def test_masks_of_no_image_and_images_without_one_are_listed(self, images: Path, tmp_path: Path):
         for name in ("b/p0_000", "b/p9_009"):
             write_mask(tmp_path / f"masks/{name}.png")
         found = find_masks(tmp_path / "masks", scan_classes(images))
@@ -164,11 +169,12 @@ class TestMasks:
     ):
         for name in ("a/p0_000", "b/p0_000_mask", "b/p1_001_mask"):
             write_mask(tmp_path / f"masks/{name}.png")
-        message = r"cells: 1 of 3 masks belong to an image; .* such as b/p0_000\.png; found b/p0_000_mask\.png; rename"
-        with pytest.raises(InputError, match=message):
+        with pytest.raises(InputError) as error:
             find_masks(tmp_path / "masks", scan_classes(images), "cells")
+        assert error.value.subject == "cells" and "b/p0_000.png" in error.value.expected
+        assert error.value.found == "2 of 3 masks that belong to no image, such as b/p0_000_mask.png"
 
     def test_a_mask_with_a_control_character_in_its_name_is_refused(self, images: Path, tmp_path: Path):
         write_mask(tmp_path / "masks/b/p\r.png")
-        with pytest.raises(InputError, match="expected a name without control characters"):
+        with pytest.raises(InputError, match="control characters"):
             find_masks(tmp_path / "masks", scan_classes(images))

@@ -11,13 +11,13 @@ import torch
 from wheretolook.dataset.prepared import Prepared
 from wheretolook.networks.card import Card
 from wheretolook.networks.layered import Network
+from wheretolook.params.train import TrainOptions
 from wheretolook.runtime.distributed import Ranks
 from wheretolook.training.train_network import train_network
-from wheretolook.training.training_options import TrainingOptions
 
 COLOURS = [(250, 90, 90), (90, 250, 90), (90, 90, 250), (250, 250, 90), (90, 250, 250)]
 ALONE = Ranks(0, 1, 0, torch.device("cpu"))
-OPTIONS = TrainingOptions(
+OPTIONS = TrainOptions(
     architecture="looknet",
     width=4,
     depth=2,
@@ -55,7 +55,7 @@ def prepared(count: int = 40, size: int = 16, classes: int = 2) -> Prepared:
     return Prepared(images, None, index, names, "0" * 64)
 
 
-def train(data: Prepared, options: TrainingOptions, cache: Path | None = None) -> tuple[Network, Card]:
+def train(data: Prepared, options: TrainOptions, cache: Path | None = None) -> tuple[Network, Card]:
     """Train on the CPU; the states of what is not done lie in `cache`, or in a folder that is removed."""
     with TemporaryDirectory() as scratch:
         return train_network(data, options, ALONE, "tiny", cache or Path(scratch), lambda line: None)

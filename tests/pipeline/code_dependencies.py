@@ -34,6 +34,13 @@ def dependency_of(file: Path) -> str:
     return (PACKAGE / file.relative_to(PACKAGE).parts[0]).relative_to(ROOT).as_posix()
 
 
+def dependencies_of(script: Path) -> set[str]:
+    """What dvc.yaml names for a stage's script; a folder where all files of params/ are imported."""
+    found = {dependency_of(file) for file in transitive_imports(script)}
+    options = {file.relative_to(ROOT).as_posix() for file in (PACKAGE / "params").glob("[a-z]*.py")}
+    return found - options | {"src/wheretolook/params"} if options <= found else found
+
+
 def imported_files(file: Path) -> list[Path]:
     """Files of the project that one file imports itself."""
     names: list[str] = []

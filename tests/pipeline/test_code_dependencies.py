@@ -1,12 +1,19 @@
 """A stage's code dependencies in dvc.yaml are exactly the folders that its script imports, directly or not."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.pipeline.code_dependencies import PACKAGE, ROOT, STAGES, dependency_of, transitive_imports
+from tests.networks.small import ALONE, OPTIONS, prepared
+from tests.pipeline.code_dependencies import PACKAGE, ROOT, STAGES, dependencies_of
+from wheretolook.analysis.probing import probe
+from wheretolook.cams import export
+from wheretolook.runtime import resumable
+from wheretolook.training import train_network
+from wheretolook.training.loop import Training
 
 BODIES = {
     name: stage.get("do", stage)
@@ -22,7 +29,7 @@ def named_code(stage: str) -> list[str]:
 @pytest.mark.parametrize("stage", BODIES)
 def test_code_dependencies_are_the_folders_that_the_script_imports(stage: str) -> None:
     script = re.search(r"stages/(\w+)\.py", BODIES[stage]["cmd"])[1]
-    imported = {dependency_of(file) for file in transitive_imports(STAGES / f"{script}.py")}
+    imported = dependencies_of(STAGES / f"{script}.py")
     assert set(named_code(stage)) == imported
     assert len(named_code(stage)) == len(imported), "a dependency is named twice"
 
@@ -50,3 +57,33 @@ def test_an_edit_reruns_only_what_depends_on_it(folder: str) -> None:
     rerun = {stage for stage in BODIES if any(edited.is_relative_to(Path(path)) for path in named_code(stage))}
     assert rerun - {"check"} == EDITS[folder]
     assert "check" not in rerun or folder == "sources"
+
+
+CODE_OF_UNFINISHED_WORK = {"train": train_network.CODE, "export": export.CODE, "score": probe.CODE}
+
+
+@pytest.mark.parametrize("stage", CODE_OF_UNFINISHED_WORK)
+def test_unfinished_work_is_keyed_by_the_code_of_its_stage(stage: str) -> None:
+    folders = {path.removeprefix("src/wheretolook/") for path in named_code(stage) if path.startswith("src/")}
+    assert set(CODE_OF_UNFINISHED_WORK[stage]) == folders
+
+
+def test_an_interrupted_training_resumes_after_an_edit_in_report_or_analysis(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = Path(shutil.copytree(PACKAGE, tmp_path / "package", ignore=shutil.ignore_patterns("__pycache__")))
+    monkeypatch.setattr(resumable, "PACKAGE", package)
+
+    def keeper() -> train_network.Keeper:
+        return train_network.Keeper(tmp_path, "tiny", Training(prepared(), OPTIONS, ALONE))
+
+    interrupted = keeper()
+    interrupted.training.advance()
+    interrupted.save()
+    for edited in ("report/site.py", "analysis/explained.py", "prepare/masks.py", "params/report.py"):
+        with (package / edited).open("a", encoding="utf-8") as file:
+            file.write("# an edit\n")
+    assert keeper().restore() == 1
+    with (package / "training/loop.py").open("a", encoding="utf-8") as file:
+        file.write("# an edit\n")
+    assert keeper().restore() == 0

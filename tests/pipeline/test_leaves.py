@@ -28,7 +28,6 @@ TABLE = {
     "fetch": ["fetch", "prepare", *TRAINS, *EXPORTS, *SCORES, "compare", "report"],
     "prepare": ["prepare", *TRAINS, *EXPORTS, *SCORES, "compare", "report"],
     "train": [*TRAINS, *AFTER_TRAINING],
-    "sync": ["sync@from-drive", "export-drive@from-drive", "score-drive@from-drive", "compare", "report"],
     "drive.from-drive": ["sync@from-drive", "export-drive@from-drive", "score-drive@from-drive", "compare", "report"],
     "export": [*EXPORTS, *SCORES, "compare", "report"],
     "score": [*SCORES, "report"],
@@ -50,6 +49,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         stand_in = Path(path) if is_file else Path(path) / "stand-in"
         stand_in.parent.mkdir(parents=True, exist_ok=True)
         stand_in.write_text(path.removeprefix(str(project.root)))
+    for name in [*TRAINED, *DRIVE]:
+        (project.root / f"reports/code/{name}.json").write_text("{}")
     project.dvc("commit", "--force", "--quiet")
     return project
 
@@ -126,6 +127,21 @@ def test_every_leaf_reruns_exactly_its_stages(project: Project) -> None:
                 assert changed_for_dvc(project.root) == changed, leaf
         finally:
             (project.root / "params.yaml").write_bytes(original)
+
+
+def test_an_edit_of_the_code_of_one_network_reruns_that_model_alone(project: Project) -> None:
+    """`check` runs for an edit below networks/, and writes another hash for the models that use the file."""
+    file, code = project.root / "networks/talk.py", project.root / "reports/code/last-0.json"
+    before = file.read_bytes()
+    try:
+        file.write_bytes(before + b"\n# a comment\n")
+        assert changed_for_dvc(project.root) == {"check"}
+        code.write_text('{"networks/talk.py": "1"}')
+        followers = {"train@last-0", "export@last-0", "score@last-0"}
+        assert changed_for_dvc(project.root) == {"check"} | followers
+    finally:
+        file.write_bytes(before)
+        code.write_text("{}")
 
 
 def test_every_section_stands_in_the_table(project: Project) -> None:

@@ -5,8 +5,17 @@ import numpy as np
 import pytest
 
 from wheretolook.images.scan import ImageFile
-from wheretolook.prepare.audit import EXAMPLES, Row, audit_classes, audit_groups, audit_rows, some
-from wheretolook.prepare.near_copies import NearPairs, audit_equal, audit_near
+from wheretolook.prepare.audit import (
+    EXAMPLES,
+    audit_classes,
+    audit_equal,
+    audit_groups,
+    audit_near,
+    audit_rows,
+    some,
+)
+from wheretolook.prepare.copies import Row
+from wheretolook.prepare.near_copies import NearPairs
 
 SPLITS = ("train", "val", "test")
 

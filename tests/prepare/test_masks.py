@@ -53,25 +53,28 @@ class TestRead:
 
     def test_a_value_without_a_label_is_refused_with_the_remedy(self, tmp_path: Path):
         mask = saved(tmp_path / "m.png", Image.fromarray(np.array([[0, 3, 7]], np.uint8)))
-        with pytest.raises(
-            InputError, match=r"m\.png: grey values without a label: 3, 7; .*mask_values, such as 3:unknown"
-        ):
+        with pytest.raises(InputError) as error:
             read_mask(mask, VALUES)
+        assert (error.value.subject, error.value.found) == (str(mask), "3, 7")
+        assert "3:unknown" in error.value.hint
 
     def test_colours_and_16_bits_are_refused(self, tmp_path: Path):
-        with pytest.raises(InputError, match="a mask of the kind 'RGB'; expected one channel"):
-            read_mask(saved(tmp_path / "c.png", Image.new("RGB", (2, 2), (1, 2, 3))), VALUES)
-        with pytest.raises(InputError, match="expected one channel of 8 bits"):
-            read_mask(saved(tmp_path / "d.png", Image.fromarray(np.zeros((2, 2), np.uint16))), VALUES)
+        colour, deep = Image.new("RGB", (2, 2), (1, 2, 3)), Image.fromarray(np.zeros((2, 2), np.uint16))
+        for mask in (colour, deep):
+            with pytest.raises(InputError) as error:
+                read_mask(saved(tmp_path / "m.png", mask), VALUES)
+            assert error.value.expected == "one channel of 8 bits" and mask.mode in error.value.found
 
     def test_what_is_no_image_or_cut_off_is_refused(self, tmp_path: Path):
         (tmp_path / "m.png").write_bytes(b"no mask")
-        with pytest.raises(InputError, match=r"m\.png: no image"):
+        with pytest.raises(InputError) as error:
             read_mask(tmp_path / "m.png", VALUES)
+        assert (error.value.subject, error.value.found) == (str(tmp_path / "m.png"), "no image")
         whole = saved(tmp_path / "w.bmp", Image.new("L", (50, 50))).read_bytes()
         (tmp_path / "w.bmp").write_bytes(whole[:-900])
-        with pytest.raises(InputError, match=r"w\.bmp: cut off or damaged"):
+        with pytest.raises(InputError) as error:
             read_mask(tmp_path / "w.bmp", VALUES)
+        assert error.value.subject == str(tmp_path / "w.bmp") and "truncated" in error.value.found
 
     def test_a_file_that_cannot_be_read_is_not_called_damaged(self, tmp_path: Path):
         with pytest.raises(IsADirectoryError):

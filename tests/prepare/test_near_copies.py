@@ -63,6 +63,22 @@ def test_near_copies_are_found_and_nothing_else(cells, kind: str):
     assert found <= expected
 
 
+@pytest.fixture(scope="module", params=[24, 32, 56])
+def small_cells(request: pytest.FixtureRequest) -> np.ndarray:
+    numbers = [(name, number) for name in CLASS_NAMES for number in range(100)]
+    return np.stack([render_cell(0, name, number, request.param, marked=False)[0] for name, number in numbers])
+
+
+@pytest.mark.parametrize("kind", ["equal", "moved to the right", "moved both ways", "jpeg 75", "all of it"])
+def test_near_copies_of_small_images_are_found_and_nothing_else(small_cells: np.ndarray, kind: str):
+    original = np.arange(0, len(small_cells), 4)
+    copies = np.stack([COPIES[kind](small_cells[row]) for row in original])
+    pairs = {tuple(pair) for pair in find_near_copies(np.concatenate([small_cells, copies])).pairs.tolist()}
+    expected = {(int(row), len(small_cells) + i) for i, row in enumerate(original)}
+    assert len(pairs & expected) >= 0.95 * len(expected)
+    assert pairs <= expected
+
+
 def test_images_without_structure_are_no_copies_of_each_other():
     flat = np.full((4, 48, 48, 3), 90, np.uint8)
     assert len(find_near_copies(flat).pairs) == 0

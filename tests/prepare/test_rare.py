@@ -12,8 +12,10 @@ def test_classes_that_can_stand_in_every_split_are_kept():
 
 
 def test_a_class_of_one_image_is_refused_with_the_remedy():
-    with pytest.raises(InputError, match=r"too rare: c \(1 image\); .* need 3 .* set prepare.rare_classes to drop"):
+    with pytest.raises(InputError) as error:
         check_classes([*COMMON, "c"], np.arange(10), "refuse")
+    assert error.value.found == "c (1 image)" and error.value.expected.startswith("3 or more")
+    assert "prepare.rare_classes: drop" in error.value.hint
 
 
 def test_a_class_of_one_image_is_dropped_and_named():
@@ -27,5 +29,6 @@ def test_many_images_of_two_groups_are_too_few():
 
 
 def test_to_drop_until_one_class_is_left_is_refused():
-    with pytest.raises(InputError, match=r"fewer than two classes are left without the rare: b \(2 images\)"):
+    with pytest.raises(InputError) as error:
         check_classes(["a"] * 9 + ["b"] * 2, np.arange(11), "drop")
+    assert "b (2 images)" in error.value.found

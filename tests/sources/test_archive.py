@@ -94,7 +94,7 @@ def test_zstandard_unpacks_where_python_reads_it(tmp_path: Path) -> None:
 def test_zstandard_says_what_to_do_where_python_does_not_read_it(tmp_path: Path) -> None:
     path = tmp_path / "data.tar.zst"
     path.write_bytes(b"\x28\xb5\x2f\xfd" + bytes(600))
-    with pytest.raises(InputError, match=r"found Zstandard; use Python 3\.14, install backports\.zstd, or unpack it"):
+    with pytest.raises(InputError, match=r"found Zstandard.* backports\.zstd"):
         unpack(path, tmp_path / "raw", root="")
 
 
@@ -106,8 +106,10 @@ def test_a_folder_inside_is_taken_as_root(tmp_path: Path) -> None:
 
 def test_a_root_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "a.zip", TWO_CLASSES)
-    with pytest.raises(InputError, match="found cells, cells/healthy, cells/infected; set `root`"):
+    with pytest.raises(InputError) as error:
         unpack(path, tmp_path / "raw", root="cell_images")
+    assert "'cell_images'" in error.value.found and "cells, cells/healthy, cells/infected" in error.value.found
+    assert "`fetch.root`" in error.value.hint
 
 
 @pytest.mark.parametrize(
@@ -226,7 +228,7 @@ def test_a_cut_archive_is_refused_and_leaves_nothing(kind: str, share: float, tm
         (write_zip if kind == "zip" else write_tar)(path, entries)
     whole = path.read_bytes()
     path.write_bytes(whole.rstrip(b"\0")[: int(len(whole.rstrip(b"\0")) * share)])
-    with pytest.raises(InputError, match=r"damaged, cut short or of an unknown kind|claims"):
+    with pytest.raises(InputError, match=r"damaged|a header"):
         unpack(path, tmp_path / "raw", root="")
     assert not list(tmp_path.glob("raw*"))
 
@@ -235,7 +237,7 @@ def test_a_cut_archive_is_refused_and_leaves_nothing(kind: str, share: float, tm
 def test_what_is_no_archive_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"expected (a whole archive|files)"):
+    with pytest.raises(InputError, match=r"expected (a complete zip or tar|files)"):
         unpack(path, tmp_path / "raw", root="")
 
 

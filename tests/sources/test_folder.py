@@ -5,7 +5,7 @@ import pytest
 from tests.images.made_classes import write_classes, write_mask
 from wheretolook.base.errors import InputError
 from wheretolook.images.scan import scan_classes
-from wheretolook.sources.source_registry import copy_class_folders
+from wheretolook.sources.folder import copy_class_folders
 
 
 def names(folder: Path) -> set[str]:
@@ -26,7 +26,7 @@ def test_images_are_copied_and_nothing_else(source: Path, tmp_path: Path):
     assert copied.read_bytes() == (source / "images/a/p0_000.png").read_bytes()
 
 
-def test_masks_are_copied_those_of_no_image_too_which_prepare_tells(source: Path, tmp_path: Path):
+def test_masks_are_copied_including_those_of_no_image(source: Path, tmp_path: Path):
     write_mask(source / "masks/b/p1_001.bmp")
     write_mask(source / "masks/b/of_no_image.png")
     copy_class_folders(source / "images", source / "masks", tmp_path / "raw")
@@ -34,11 +34,14 @@ def test_masks_are_copied_those_of_no_image_too_which_prepare_tells(source: Path
 
 
 def test_a_folder_of_masks_that_is_missing_or_empty_is_refused(source: Path, tmp_path: Path):
-    with pytest.raises(InputError, match=r"masks: expected a folder of masks, found none"):
+    with pytest.raises(InputError) as missing:
         copy_class_folders(source / "images", source / "masks", tmp_path / "raw")
     (source / "masks").mkdir()
-    with pytest.raises(InputError, match=r"expected masks beside the images, such as a/p0_000\.png; found none"):
+    with pytest.raises(InputError) as empty:
         copy_class_folders(source / "images", source / "masks", tmp_path / "raw")
+    assert missing.value.subject == empty.value.subject == str(source / "masks")
+    assert missing.value.expected == "a folder of masks" and missing.value.found.startswith("no folder")
+    assert "a/p0_000.png" in empty.value.expected and empty.value.found == "none"
 
 
 @pytest.mark.parametrize("place", ["masks", "b/masks", "labels/masks"])
@@ -69,11 +72,11 @@ def test_masks_inside_are_found_there_through_links_too(linked: str, source: Pat
 
 def test_a_wrong_folder_of_masks_is_refused_before_an_image_is_copied(source: Path, tmp_path: Path):
     write_mask(source / "masks/c/other.png")
-    with pytest.raises(InputError, match="none of 1 masks belongs to an image"):
+    with pytest.raises(InputError, match="1 of 1 masks that belong to no image"):
         copy_class_folders(source / "images", source / "masks", tmp_path / "raw")
     assert not (tmp_path / "raw").exists()
 
 
 def test_a_folder_that_holds_the_target_is_refused(source: Path):
-    with pytest.raises(InputError, match="found one that holds it"):
+    with pytest.raises(InputError, match="found one that contains it"):
         copy_class_folders(source, None, source / "raw")

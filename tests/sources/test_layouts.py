@@ -11,10 +11,11 @@ from tests.sources.archives import write_tar, write_zip
 from wheretolook.base.errors import InputError
 from wheretolook.dataset.prepared import load_prepared
 from wheretolook.images.scan import Scan, scan_classes
-from wheretolook.prepare.prepare_images import PrepareOptions, prepare
-from wheretolook.sources.archive import make_plan, unpack
+from wheretolook.params.prepare import PrepareOptions
+from wheretolook.prepare.prepare_images import prepare
+from wheretolook.sources.archive import plan_unpacking, unpack
 from wheretolook.sources.archive_entries import Entry
-from wheretolook.sources.source_registry import copy_class_folders
+from wheretolook.sources.folder import copy_class_folders
 
 NFC, NFD = (unicodedata.normalize(form, "Café") for form in ("NFC", "NFD"))
 AB = ("a/1.png", "a/2.png", "b/1.png", "b/2.png")
@@ -25,7 +26,7 @@ def below(folder: str, names: tuple[str, ...] = AB) -> tuple[str, ...]:
     return tuple(f"{folder}/{name}" for name in names)
 
 
-# What is in the folder; then the classes and the splits that are read.
+# Files; then the expected classes and splits.
 READ = {
     "class folders": (AB, "ab", ()),
     "one folder around them": (below("data"), "ab", ()),
@@ -53,7 +54,7 @@ READ = {
     "what systems leave behind": ((*AB, "lost+found/x.png", "a/Icon\r", "@eaDir/1.png", "a/Thumbs.db"), "ab", ()),
 }  # fmt: skip
 
-# What is in the folder; then what the error finds, and what its remedy names.
+# Files; then parts of `found` and `hint` of the error.
 REFUSED = {
     "loose images beside train": ((*below("train"), "1.png"), "loose images", "class folders"),
     "a flat test": ((*below("train"), "test/1.png", "test/2.png"), "in no class folder", "train"),
@@ -88,7 +89,7 @@ def read(source: str, names: tuple[str, ...], picture: bytes, folder: Path) -> S
         return copy_class_folders(folder / "source", None, raw)
     entries = [(name.replace("\r", "_"), picture) for name in names]
     if source == "drive":
-        plan = make_plan([Entry(name, 0, "file") for name, _ in entries], root="")
+        plan = plan_unpacking([Entry(name, 0, "file") for name, _ in entries], root="")
         for place in plan.paths.values():
             (raw / "images" / place).parent.mkdir(parents=True, exist_ok=True)
             (raw / "images" / place).write_bytes(picture)
@@ -103,7 +104,7 @@ def read(source: str, names: tuple[str, ...], picture: bytes, folder: Path) -> S
 def test_a_layout_is_read_right_from_every_source(layout: str, source: str, picture: bytes, tmp_path: Path):
     names, classes, splits = READ[layout]
     if layout == "classes in parts" and source != "folder":
-        with pytest.raises(InputError, match="folders of such folders"):
+        with pytest.raises(InputError, match="folders of folders"):
             read(source, names, picture, tmp_path)
         return
     scan = read(source, names, picture, tmp_path)
@@ -157,7 +158,7 @@ def test_a_split_that_no_folder_holds_is_drawn_from_train_by_group(present: str,
     assert set(index["split"][folder == "train"]) == {"train", drawn[0]}
     assert index[folder == "train"].groupby("group")["split"].nunique().max() == 1
     assert audit["official_splits"]["drawn"] == drawn
-    # Groups of other folders' names are in two splits: said, and left as the folders say.
+    # The groups of both folders have the same names: reported, and the official splits are kept.
     assert audit["official_splits"]["leaks"]["groups"]["count"] == 4
 
 
@@ -167,7 +168,7 @@ def test_a_class_that_test_lacks_is_rare_and_can_be_dropped(tmp_path: Path):
         path = raw / "images/train/c" / f"{number}.png"
         path.parent.mkdir(exist_ok=True)
         Image.new("L", (8, 8), number).save(path)
-    with pytest.raises(InputError, match="c \\(none in test\\)"):
+    with pytest.raises(InputError, match=r"c \(none in test\)"):
         prepare(raw, tmp_path / "prepared", OPTIONS)
     audit = prepare(raw, tmp_path / "prepared", PrepareOptions(**{**vars(OPTIONS), "rare_classes": "drop"}))
     assert audit["class_names"] == ["a", "b"] and list(audit["dropped_classes"]) == ["c"]

@@ -162,7 +162,7 @@ PROCESSORS = [
 DIGEST = """
 import hashlib, sys
 from pathlib import Path
-from wheretolook.data.synthetic import write_cells
+from wheretolook.sources.synthetic import write_cells
 folder = Path(sys.argv[1])
 write_cells(folder, 6, 112, 0, {"infected": 0.5})
 print(hashlib.sha256(b"".join(path.read_bytes() for path in sorted(folder.rglob("*.png")))).hexdigest())

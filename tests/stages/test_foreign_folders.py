@@ -21,9 +21,9 @@ from wheretolook.terminal.options import CachePath, OutputPath, settings_of
 
 SYNTHETIC = {"images_per_class": 3, "size": 32, "seed": 0, "shortcut_class": "infected", "shortcut_share": 0}
 FETCH = ["--source=synthetic", *(f"--{name}={value}" for name, value in SYNTHETIC.items())]
-SECTIONS = {"train": ("train", "models"), "sync": ("sync", "drive")}
+SECTIONS = {"train": ("train", "models"), "sync": ("drive",)}
 # Modules that remove folders: of scratch names, of keys of states, of models that are gone, with tests of their own.
-REMOVING = {"atomic.py", "cache.py", "state_key.py", "journal.py", "leftovers.py"}
+REMOVING = {"files.py", "obtain.py", "resumable.py", "adopt.py", "leftovers.py"}
 
 
 def load(stage: str) -> click.Command:
@@ -157,12 +157,12 @@ def test_every_option_that_names_a_written_place_is_among_those_above() -> None:
         for option in command.params
         if isinstance(option, OutputPath | CachePath)
     }
-    files = {("check", "names"), ("check", "values"), ("compare", "page"), ("export", "exports")}
+    files = {("check", "names"), ("check", "values"), ("export", "exports")}
     model_files = {("train", "models"), ("sync", "models"), ("score", "reports")}
     states = {("train", "cache"), ("score", "cache"), ("export", "cache")}
     content = {("fetch", "cache"), ("sync", "cache")}
     folders = {("fetch", "raw"), ("prepare", "prepared"), ("export", "cams"), ("compare", "arrays")}
-    folders |= {("compare", "reports"), ("report", "reports")}
+    folders |= {("check", "code"), ("compare", "reports"), ("report", "reports")}
     assert written == files | model_files | states | content | folders
 
 

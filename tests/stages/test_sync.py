@@ -108,7 +108,7 @@ def test_a_class_of_a_list_may_have_a_comma_in_its_name(drive: Drive, tmp_path: 
         (Served(b"other"), [], r"write `sha256: " + digest(b"other") + "` in params.yaml"),
         (Served(b"other"), ["--sha256", digest(b"other")], r"drive\.last-9 \(https://.*found one without a card"),
         (Served(b"other"), ["--sha256", "abc"], "64 hexadecimal digits"),
-        (Served(b"other"), ["--sha256", "0" * 64, "--classes", "a,b"], "architecture, input_size is missing"),
+        (Served(b"other"), ["--sha256", "0" * 64, "--classes", "a,b"], "Architecture, input_size is missing"),
     ],
 )
 def test_each_failure_is_one_message_and_leaves_no_model(
@@ -171,10 +171,11 @@ def test_a_link_with_a_resource_key_that_fails_says_so(drive: Drive) -> None:
     assert "a private file" in done.stderr and "resource key" in done.stderr
 
 
-def test_a_shared_option_that_is_missing_is_an_error() -> None:
-    done = CliRunner().invoke(sync, ["last-9", "--timeout", "5", "--id", ID])
+def test_timeout_and_retries_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHERETOLOOK_RETRIES", "-1")
+    done = CliRunner().invoke(sync, ["last-9", "--id", ID])
     assert done.exit_code == 2
-    assert "Missing option '--retries'" in done.stderr
+    assert "--retries" in done.stderr and "WHERETOLOOK_RETRIES" in done.stderr
 
 
 def test_what_is_no_model_is_not_shared(tmp_path: Path) -> None:

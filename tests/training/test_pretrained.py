@@ -15,10 +15,10 @@ from torchvision import models
 
 from tests.networks.small import ALONE, OPTIONS, prepared, train
 from wheretolook.base.errors import InputError
-from wheretolook.networks.build_network import build_network
+from wheretolook.networks.build_network import build_network, find_pretrained
 from wheretolook.runtime.distributed import Ranks
 from wheretolook.training import start as pretrained
-from wheretolook.training.start import check_pretrained, load_pretrained
+from wheretolook.training.start import load_pretrained
 
 ENTRY = models.ResNet18_Weights.IMAGENET1K_V1
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -129,7 +129,7 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(served: tuple[str, Pat
 )
 def test_a_wrong_name_is_refused(architecture: str, weights: str, message: str):
     with pytest.raises(InputError, match=message):
-        check_pretrained(architecture, weights)
+        find_pretrained(architecture, weights)
 
 
 def test_weights_of_another_size_are_refused(monkeypatch: pytest.MonkeyPatch):

@@ -8,13 +8,13 @@ import torch
 from tests.networks.small import ALONE, OPTIONS, prepared, train
 from wheretolook.base.errors import InputError
 from wheretolook.networks.checkpoint import save_model
+from wheretolook.params.train import TrainOptions
 from wheretolook.runtime import resumable as state_key
 from wheretolook.runtime.distributed import Ranks
 from wheretolook.training import loop as training_module
 from wheretolook.training import train_network as resume
 from wheretolook.training.loop import Training
 from wheretolook.training.train_network import Keeper, discard_states
-from wheretolook.training.training_options import TrainingOptions
 
 # Four steps an epoch.
 THREE_EPOCHS = replace(OPTIONS, epochs=3, loss="every")
@@ -48,7 +48,7 @@ def kill_before(monkeypatch: pytest.MonkeyPatch, step: int, by: int | None = Non
     monkeypatch.setattr(Training, "advance", stopping)
 
 
-def trained_bytes(cache: Path, path: Path, options: TrainingOptions = THREE_EPOCHS) -> bytes:
+def trained_bytes(cache: Path, path: Path, options: TrainOptions = THREE_EPOCHS) -> bytes:
     save_model(path, *train(prepared(), options, cache))
     return path.read_bytes()
 
@@ -127,7 +127,7 @@ def test_a_change_never_goes_on_from_the_old_state(changed: str, tmp_path: Path,
     if changed == "code":
         # Of a module that the work only reads its data by.
         original = state_key.sha256_of
-        monkeypatch.setattr(state_key, "sha256_of", lambda p: "2" * 64 if p.name == "hashing.py" else original(p))
+        monkeypatch.setattr(state_key, "sha256_of", lambda p: "2" * 64 if p.name == "files.py" else original(p))
     if changed == "threads":
         monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
     assert Keeper(tmp_path, "tiny", Training(data, options, ALONE)).restore() == 0

@@ -12,14 +12,14 @@ from tests.networks.small import ALONE, OPTIONS, prepared, train
 from wheretolook.base.errors import InputError
 from wheretolook.networks.build_network import build_network
 from wheretolook.networks.checkpoint import load_model, save_model
+from wheretolook.params.train import TrainOptions
 from wheretolook.runtime.distributed import Ranks
 from wheretolook.training.loop import Training
 from wheretolook.training.objective import Objective, balanced_weights
 from wheretolook.training.start import check_trainable
-from wheretolook.training.training_options import TrainingOptions
 
 
-def trained_bytes(path: Path, options: TrainingOptions) -> bytes:
+def trained_bytes(path: Path, options: TrainOptions) -> bytes:
     save_model(path, *train(prepared(), options))
     return path.read_bytes()
 
@@ -33,7 +33,7 @@ def trained_bytes(path: Path, options: TrainingOptions) -> bytes:
     ],
     ids=["last", "every in bfloat16", "not augmented"],
 )
-def test_two_trainings_give_the_same_bytes(tmp_path: Path, options: TrainingOptions):
+def test_two_trainings_give_the_same_bytes(tmp_path: Path, options: TrainOptions):
     torch.manual_seed(99)
     first = trained_bytes(tmp_path / "first", options)
     torch.manual_seed(98)
@@ -96,7 +96,7 @@ def test_the_card_says_how_an_image_became_a_square():
 
 def test_options_that_the_architecture_does_not_read_are_not_recorded():
     assert {"width", "depth"}.isdisjoint(replace(OPTIONS, architecture="resnet18").as_dict())
-    assert replace(OPTIONS, architecture="vit_b_16").arguments(112) == {"image_size": 112}
+    assert replace(OPTIONS, architecture="vit_b_16").architecture_arguments(112) == {"image_size": 112}
 
 
 def test_the_best_epoch_is_kept_or_the_last():

@@ -27,6 +27,11 @@ from wheretolook.networks.inputs import model_input
 from wheretolook.runtime.distributed import Ranks
 from wheretolook.runtime.resumable import Journal, discard_unless_begun, prepare_state, remove_states, state_folder
 
+# What dvc.yaml lists for the stage: an edit elsewhere does not restart an export.
+CODE = (
+    *("base", "cams", "dataset", "images", "layers", "mapstore", "networks", "params/export.py", "runtime", "terminal"),
+)
+
 
 @contextmanager
 def shared_state(state: Path, path: Path, ranks: Ranks, create: Callable[[Path], None]) -> Iterator[Path]:
@@ -117,7 +122,7 @@ def export_maps(
     work = Work(engine, _heads(card, engine), columns, choose, map_count, list(prepared.index["image_id"]))
     count = len(prepared.images)
     depends_on = {"model": sha256_of(model), "data": prepared.sha256, "options": asdict(options)}
-    state = state_folder(cache, model.stem, depends_on, ranks)
+    state = state_folder(cache, model.stem, depends_on, ranks, CODE)
     with shared_state(state, folder, ranks, lambda new: create_arrays(new, work, count)) as maps:
         put, done = partial(model_input, card, device=ranks.device), Journal(maps.parent, ranks.rank)
         fill_arrays(maps, work, prepared.images, put, options.batch_size, ranks, done)

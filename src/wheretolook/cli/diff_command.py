@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from wheretolook.terminal.command import Command, FiniteRange
+from wheretolook.terminal.command import Command
+from wheretolook.terminal.options import FiniteRange
 
 FILE = click.Path(path_type=Path)
 

@@ -17,6 +17,7 @@ COMMANDS = {
     "plan": "wheretolook.cli.project_commands",
     "verify": "wheretolook.cli.project_commands",
     "tidy": "wheretolook.cli.project_commands",
+    "adopt": "wheretolook.cli.project_commands",
 }
 
 

@@ -1,4 +1,4 @@
-"""`wheretolook plan`: what would `dvc repro` run?"""
+"""Commands about the pipeline and its results: plan, adopt, tidy, verify, share."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +33,40 @@ def plan(allow_missing: bool, root: Path) -> None:
 
     for line in sentences(plan_run(root, allow_missing)):
         click.echo(line)
+
+
+@click.command(cls=Command, short_help="Keep results that new code does not change.")
+@click.option("--yes", is_flag=True, help="Run the samples and accept the others; without this, only list the stages.")
+@click.option(
+    "--samples", type=click.IntRange(1), default=1, show_default=True, help="Stages of each kind that run again."
+)
+@click.option(
+    "--root", type=click.Path(path_type=Path), default=Path(), show_default=True, help="The folder of dvc.yaml."
+)
+def adopt(yes: bool, samples: int, root: Path) -> None:
+    """Keep results after a change of code that does not change them.
+
+    Code is a dependency of each stage, so after an upgrade `dvc repro` runs every model again. This command lists the
+    stages for which code alone changed. With --yes it runs a sample of each kind of stage again; where the outputs are
+    byte for byte the same, it accepts the other stages of that kind, and `dvc repro` has nothing left to do for them.
+    Where they differ, it restores the earlier outputs and exits with status 1.
+
+    Use it on the machine that made the results: another processor may change the last bits of a training.
+    """
+    from wheretolook.project.adopt import adopt as accept
+    from wheretolook.project.adopt import changed_stages
+
+    if not yes:
+        for stage in changed_stages(root):
+            what = f"code alone ({', '.join(stage.code)})" if not stage.other else ", ".join(stage.other)
+            click.echo(f"{stage.name}: {what}")
+        click.echo("adopt: `wheretolook adopt --yes` runs a sample of each kind and accepts the others")
+        return
+    done = accept(root, samples, click.echo)
+    for name, reasons in done.left.items():
+        click.echo(f"{name}: still to run: {', '.join(reasons)} changed")
+    ran, accepted, left = len(done.ran), len(done.accepted), len(done.left)
+    click.echo(f"adopt: {ran} stages ran, {accepted} accepted, {left} left to `dvc repro`")
 
 
 @click.command(cls=Command, short_help="Remove what models that params.yaml no longer names have left.")

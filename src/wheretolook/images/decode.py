@@ -1,4 +1,4 @@
-"""Image files of many kinds, decoded to RGB as they are shown, or refused. Colour profiles are not applied."""
+"""Decode image files to RGB, and resize them to a square. Colour profiles are not applied."""
 
 import struct
 import zlib
@@ -19,23 +19,23 @@ from wheretolook.images.decode_cost import (
     too_large,
 )
 
-# Only raster formats whose decoders are part of Pillow: never one that starts another program (EPS).
+# Only formats that Pillow decodes itself: it would start another program for EPS.
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 
-# Above so many pixels, an image is converted in strips, so that no more than two copies of it are there at a time.
+# An image of more than LARGE pixels is converted in strips of STRIP pixels, to keep at most two copies in memory.
 LARGE, STRIP = 4_000_000, 1_000_000
 
 DIRECT_MODES = frozenset({"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr"})
 ALPHA_MODES = frozenset({"LA", "PA", "RGBA", "La", "RGBa"})
 DEEP_GREY_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I"})
 
-# The key in an image's `info` of the largest value of 16-bit grey that it was made from.
+# Key in `Image.info` for the largest grey value of a 16-bit image before its conversion.
 DEEPEST = "largest of 16 bits"
 
-# A file of more bytes is decoded from the disk, not from memory.
+# Larger files (in bytes) are decoded from the disk instead of from memory.
 LARGEST_READ = 16 << 20
-# Bytes that an image may take at its new width and its old height.
+# Memory in bytes for the intermediate image of a resize, which has the new width and the old height.
 MOST_BETWEEN = 128 << 20
 
 ORIENTATIONS = {
@@ -48,8 +48,8 @@ ORIENTATIONS = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# What Pillow's decoders let through when a file is damaged. The warnings are errors only where a caller made them so.
-# No MemoryError: on a machine that is busy, it would make good images bad ones.
+# Exceptions of Pillow's decoders for damaged files. Warnings are raised only if the caller turned them into errors.
+# MemoryError is not among them: a full memory says nothing about the file.
 DECODER_ERRORS = (
     OSError,
     SyntaxError,
@@ -69,9 +69,9 @@ DECODER_ERRORS = (
 def decode_image(path: Path | BinaryIO) -> Image.Image:
     """Decode an image file to RGB.
 
-    The content decides on the format, not the name. The first frame of an animation is taken, EXIF orientation is
-    applied, transparent pixels are laid on white, 16-bit grey is scaled by its full range (65,535 becomes 255, whatever
-    the image's own brightest), CMYK is converted. A file that lost its end mark alone, and no pixel, is read.
+    The content decides the format, not the name. Of an animation, the first frame is used. EXIF orientation is applied.
+    Transparent images are composited on white, CMYK is converted, and 16-bit grey is scaled by its full range (65,535
+    becomes 255, whatever the largest value). A file that lacks only its end marker is decoded.
 
     Args:
         path: a file, or an open binary file.
@@ -80,16 +80,16 @@ def decode_image(path: Path | BinaryIO) -> Image.Image:
         An RGB image.
 
     Raises:
-        InputError: no image, cut off or damaged, of a kind that is not read, or too costly (`decode_cost`).
-        MemoryError: no room for its pixels, which says nothing of the file.
+        InputError: no image, truncated or damaged, an unsupported mode, or too costly (`decode_cost`).
+        MemoryError: not enough memory for its pixels.
     """
     if not isinstance(path, Path):
         return decode_bytes(path.read())
     try:
         with opened(path) as file:
             return decode_file(file)
-    except InputError as refusal:
-        raise InputError(f"{path}: {refusal.subject}", refusal.expected, refusal.found, refusal.hint) from refusal
+    except InputError as error:
+        raise InputError(f"{path}: {error.subject}", error.expected, error.found, error.hint) from error
 
 
 def decode_bytes(content: bytes) -> Image.Image:
@@ -108,11 +108,10 @@ def to_square(image: Image.Image, size: int, fit: str) -> np.ndarray:
     Args:
         image: RGB.
         size: width and height of the result, pixels.
-        fit: "stretch" fills the square and changes the proportions, "pad" keeps the whole image and adds black
-            borders, "crop" cuts the longer side's ends off.
+        fit: "stretch" changes the proportions, "pad" adds black borders, "crop" cuts off the ends of the longer side.
 
     Returns:
-        (S, S, 3) uint8; an image that has this size already is not touched.
+        (S, S, 3) uint8. The pixels of an image of this size are unchanged.
     """
     placed = place(image.width, image.height, size, fit)
     square = np.zeros((size, size, 3), dtype=np.uint8)
@@ -124,8 +123,8 @@ def to_square(image: Image.Image, size: int, fit: str) -> np.ndarray:
 def resize(image: Image.Image, placed: Placement, method: Image.Resampling) -> Image.Image:
     """Resize a box of an image.
 
-    Pillow keeps the image at its new width and its old height for a while, which for a very tall image is far more than
-    either: then it is done column by column.
+    Pillow's intermediate image has the new width and the old height, which takes much memory for a very tall image:
+    such an image is resized in groups of columns.
     """
     left, upper, right, lower = placed.box
     width, height = placed.size
@@ -142,11 +141,12 @@ def resize(image: Image.Image, placed: Placement, method: Image.Resampling) -> I
 
 
 def open_bounded(file: TimedBytes | TimedFile) -> Image.Image:
-    """Open an image and read its pixels, unless they would cost too much memory or time.
+    """Open an image and load its pixels, within the limits of `decode_cost`.
 
     Raises:
-        InputError: they would, or they did.
-        UnidentifiedImageError, or one of DECODER_ERRORS: no image, or a damaged one.
+        InputError: it would take too much memory or time.
+        UnidentifiedImageError: no image.
+        DECODER_ERRORS: damaged.
     """
     file.start()
     check_before_opening(file)
@@ -157,25 +157,21 @@ def open_bounded(file: TimedBytes | TimedFile) -> Image.Image:
 
 
 def decode_file(file: TimedBytes | TimedFile) -> Image.Image:
-    """As `decode_image`, for an open file; errors do not name it."""
+    """As `decode_image`, for an open file. Errors do not contain its name."""
     try:
         image = open_bounded(file)
         return _large_to_rgb(image) if image.width * image.height > LARGE else _to_rgb(_upright(image))
     except Image.UnidentifiedImageError:
-        raise InputError("no image", hint=f"expected {', '.join(FORMATS)}") from None
+        raise InputError("no image", f"one of {', '.join(FORMATS)}", "another format") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise too_large("many more") from None
     except DECODER_ERRORS as error:
         refuse_no_memory(error)
-        raise InputError(f"cut off or damaged ({_in_words(error)})") from error
+        raise InputError("truncated or damaged", "a complete image", _first_line(error)) from error
 
 
 def refuse_no_memory(error: Exception) -> None:
-    """Tell a full memory, for which Pillow has an OSError, from a damaged image.
-
-    Raises:
-        MemoryError: it is one.
-    """
+    """Raise MemoryError if an error of Pillow, which may be an OSError, means that memory ran out."""
     if "out of memory" in str(error):
         raise MemoryError(str(error)) from error
 
@@ -187,7 +183,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
-    """What the EXIF orientation asks for; None where the metadata are damaged: the pixels stay as they are stored."""
+    """The transpose for the EXIF orientation; None if there is none, or the metadata are damaged."""
     try:
         if image.format != "TIFF" and not honest_exif(image.info.get("exif", b"")):
             return None
@@ -197,7 +193,7 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
 
 
 def _large_to_rgb(image: Image.Image) -> Image.Image:
-    """As `_to_rgb(_upright(image))`, in strips; the image itself is closed."""
+    """As `_to_rgb(_upright(image))`, in strips. Closes the image."""
     turn = _turn(image)
     if turn is None and image.mode == "RGB" and "transparency" not in image.info:
         return image
@@ -218,13 +214,13 @@ def _large_to_rgb(image: Image.Image) -> Image.Image:
 
 
 def strips(height: int, width: int) -> list[slice]:
-    """Rows of a large image, some at a time."""
+    """Consecutive groups of rows of an image, of about STRIP pixels each."""
     step = max(1, STRIP // width)
     return [slice(start, min(start + step, height)) for start in range(0, height, step)]
 
 
 def _turned(pixels: np.ndarray, turn: Image.Transpose) -> np.ndarray:
-    """(H, W, 3), transposed as Pillow does; a view."""
+    """View of (H, W, 3) pixels, transposed as Pillow does."""
     across = pixels.swapaxes(0, 1)
     return {
         Image.Transpose.FLIP_LEFT_RIGHT: pixels[:, ::-1],
@@ -238,7 +234,7 @@ def _turned(pixels: np.ndarray, turn: Image.Transpose) -> np.ndarray:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """Convert to RGB from any mode that is read."""
+    """Convert from any supported mode to RGB."""
     if image.mode in DEEP_GREY_MODES:
         return _deep_grey_to_rgb(image)
     if image.mode in ALPHA_MODES or "transparency" in image.info:
@@ -250,23 +246,31 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in DIRECT_MODES:
         return image.convert("RGB")
     raise InputError(
-        f"pixels of the kind {image.mode!r}", hint="expected grey, colour, palette or CMYK of 8 bits, or grey of 16"
+        "unsupported pixels",
+        expected="grey, colour, palette or CMYK of 8 bits, or grey of 16 bits",
+        found=f"Pillow's mode {image.mode}",
+        hint="convert it to PNG",
     )
 
 
 def _deep_grey_to_rgb(image: Image.Image) -> Image.Image:
-    """16-bit grey, scaled by its full range: Pillow's own conversion would clip everything above 255 to white."""
+    """Scale 16-bit grey by its full range. Pillow's own conversion clips all values above 255."""
     deep = np.asarray(image)
     if deep.min() < 0 or deep.max() > 65535:
-        raise InputError(f"grey values from {deep.min()} to {deep.max()}", hint="expected 0 to 65535")
+        raise InputError(
+            "unsupported pixels",
+            expected="grey values from 0 to 65535",
+            found=f"{deep.min()} to {deep.max()}",
+            hint="scale them to 16 bits, and save it as PNG",
+        )
     largest = int(deep.max())
     deep = deep.astype(np.uint16, copy=False)
-    # Divided by 257 and rounded, in two bytes a pixel.
+    # deep / 257, rounded, without leaving 16-bit integers.
     shown = Image.fromarray((deep // 257 + (deep % 257 > 128)).astype(np.uint8)).convert("RGB")
     shown.info[DEEPEST] = largest
     return shown
 
 
-def _in_words(error: BaseException) -> str:
-    """An error of a decoder in one line."""
+def _first_line(error: BaseException) -> str:
+    """The first line of a decoder's message, or the name of its exception."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

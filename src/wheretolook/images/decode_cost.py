@@ -1,7 +1,7 @@
-"""What one image file may cost: memory and processor time, judged by its headers before its pixels are decoded.
+"""Limits on the memory and processor time that decoding one image file may take.
 
-A small file can claim a large picture, one huge tile, thousands of scans, or metadata that are read once for each of
-thousands of tags. Decoders are in C and can't be stopped; so what they will need is worked out first.
+A small file can claim a large picture, a huge tile, thousands of scans, or metadata with thousands of tags. The
+decoders are C code that cannot be interrupted, so the cost is estimated from the headers before decoding.
 """
 
 import io
@@ -13,30 +13,30 @@ from PIL import Image
 
 from wheretolook.base.errors import InputError
 
-# 50 million RGB pixels are 200 MB in Pillow.
+# 50 million RGB pixels take 200 MB in Pillow.
 MOST_PIXELS = 50_000_000
-# Bytes that decoding and converting one file may take.
+# Memory in bytes for decoding and converting one file.
 MOST_MEMORY = 375_000_000
-# Seconds of a processor until the pixels are there.
+# Processor time in seconds for decoding one file.
 MOST_SECONDS = 8.0
-# No side is longer: resizing keeps 16 bytes for each pixel of a side.
+# Longest side in pixels. Resizing takes 16 bytes for each pixel of a side.
 LONGEST_SIDE = 1_000_000
-# Scans of a JPEG times its pixels: an empty scan takes half a nanosecond a pixel.
+# Number of scans of a JPEG times its pixels. An empty scan takes half a nanosecond a pixel.
 MOST_SCANNED = 5_000_000_000
-# Tags of a directory of metadata, and values of one tag, that no camera and no microscope writes.
+# Number of tags in a metadata directory, and of values of one tag: more than any camera or microscope writes.
 MOST_TAGS, MOST_VALUES = 512, 200_000
-# Bytes that the first directory of a file may claim beyond those that the file has.
+# Tolerance in bytes when the first directory claims more than the size of the file.
 SLACK = 1 << 20
 
-# Bytes of a pixel in Pillow, by mode; 4 of all others.
+# Bytes per pixel in Pillow, by mode; 4 for all others.
 PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
-# Bytes of a value, by its type in TIFF and EXIF.
+# Bytes per value, by its type in TIFF and EXIF.
 VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 BYTES_TYPES = (1, 2, 6, 7)
 
 
 class _Timed:
-    """A file that raises InputError once its reader used up its processor time."""
+    """A file that raises InputError when its reader has used MOST_SECONDS of processor time since `start`."""
 
     def start(self) -> None:
         self._end = time.thread_time() + MOST_SECONDS
@@ -45,7 +45,7 @@ class _Timed:
         if time.thread_time() > self._end:
             raise InputError(
                 "too slow to decode",
-                f"at most {MOST_SECONDS:g} s of a processor",
+                f"at most {MOST_SECONDS:g} s of processor time",
                 "more",
                 "save it again with another program",
             )
@@ -61,10 +61,10 @@ class TimedFile(_Timed, io.BufferedReader):
 
 
 def check_before_opening(file: BinaryIO) -> None:
-    """Refuse a file whose metadata alone would fill the memory.
+    """Check that a file's metadata do not take too much memory.
 
     Raises:
-        InputError: the first directory of a TIFF, or of the EXIF data of a JPEG, claims more than the file can hold.
+        InputError: the first directory of a TIFF, or of the EXIF data of a JPEG, claims more data than there are.
     """
     head = file.read(4)
     file.seek(0)
@@ -78,7 +78,7 @@ def check_before_opening(file: BinaryIO) -> None:
 
 
 def honest_exif(exif: bytes) -> bool:
-    """Whether EXIF data claim no more than they hold."""
+    """Whether the tags of EXIF data fit into the data."""
     exif = exif.removeprefix(b"Exif\0\0")
     try:
         _check_directory(io.BytesIO(exif), len(exif))
@@ -88,11 +88,11 @@ def honest_exif(exif: bytes) -> bool:
 
 
 def check_cost(image: Image.Image, file: BinaryIO) -> None:
-    """Refuse an image that would cost too much to decode.
+    """Check the cost of decoding an image.
 
     Args:
         image: opened, without its pixels.
-        file: that it was opened from; its position is kept.
+        file: the file that it was opened from; its position is kept.
 
     Raises:
         InputError: too many pixels, too long a side, too much memory, or too many scans.
@@ -101,17 +101,15 @@ def check_cost(image: Image.Image, file: BinaryIO) -> None:
     if pixels > MOST_PIXELS or max(image.size) > LONGEST_SIDE:
         raise too_large(f"{image.width} × {image.height} pixels")
     codec = _codec_memory(image, file)
-    # Converted, or turned upright, an image is there twice for a while, as 4 and as 3 bytes a pixel.
+    # Conversion and rotation need a second copy: 4 and 3 bytes a pixel.
     stored = PIXEL_BYTES.get(image.mode, 4) * pixels
     memory = max(stored + codec, stored + 3 * pixels, 7 * pixels if image.mode != "RGB" else 0)
     if memory > MOST_MEMORY:
-        raise too_large(
-            f"{image.width} × {image.height} pixels, which take {memory // 10**6:,} MB to decode ({image.format})"
-        )
+        raise too_large(f"{image.width} × {image.height} pixels ({image.format}), which take {memory // 10**6:,} MB")
 
 
 def too_large(found: str) -> InputError:
-    """The error of an image that would take too much memory."""
+    """Error for an image that would take too much memory."""
     return InputError(
         "too large",
         f"at most {MOST_PIXELS:,} pixels, and at most {MOST_MEMORY // 10**6} MB to decode them",
@@ -121,28 +119,28 @@ def too_large(found: str) -> InputError:
 
 
 def _codec_memory(image: Image.Image, file: BinaryIO) -> int:
-    """Bytes that the decoder itself takes, beside the pixels."""
+    """Memory in bytes of the decoder, besides the pixels."""
     pixels = image.width * image.height
     if image.format in ("JPEG", "MPO"):
         scans = _scans(file, 2 + MOST_SCANNED // pixels)
         if scans * pixels > MOST_SCANNED:
             raise InputError(
                 "too slow to decode",
-                f"at most {max(1, MOST_SCANNED // pixels)} scans of so many pixels",
+                f"at most {max(1, MOST_SCANNED // pixels)} scans for an image of this size",
                 "more",
                 "save it again with another program",
             )
-        # All coefficients, in two bytes, are kept where there is more than one scan.
+        # With more than one scan, all coefficients are kept, in two bytes each.
         layers = getattr(image, "layer", None) or [(0, 1, 1, 0)] * 3
         wide, high = max(layer[1] for layer in layers), max(layer[2] for layer in layers)
         samples = sum(layer[1] * layer[2] for layer in layers) / (wide * high)
         return int(2 * samples * pixels) if scans > 1 else 0
     if image.format == "WEBP":
-        # The canvas, the one before it, the frame as bytes, and the decoder's own.
+        # The canvas, the previous canvas, the frame as bytes, and the decoder's own buffers.
         return 14 * pixels
     if image.format == "TIFF":
         return _tiff_memory(image, file)
-    # Two rows, of at most 8 bytes a pixel, in PNG; GIF and BMP need less.
+    # PNG: two rows of at most 8 bytes a pixel. GIF and BMP need less.
     return 16 * image.width
 
 
@@ -153,7 +151,7 @@ def _tiff_memory(image: Any, file: BinaryIO) -> int:
     width, height = image.width, min(int(tags.get(278, image.height)), image.height)
     if 322 in tags and 323 in tags:
         width, height = int(tags[322]), int(tags[323])
-    # A tile or strip as it is decoded, and the file, which is mapped into memory.
+    # One decoded tile or strip, and the file, which is mapped into memory.
     place = file.tell()
     size = file.seek(0, io.SEEK_END)
     file.seek(place)
@@ -161,7 +159,7 @@ def _tiff_memory(image: Any, file: BinaryIO) -> int:
 
 
 def _scans(file: BinaryIO, most: int) -> int:
-    """How many scans a JPEG may have: its marks of a scan's start, counted up to a limit."""
+    """Upper bound of the number of scans of a JPEG: its start-of-scan markers, counted up to `most`."""
     if isinstance(file, io.BytesIO):
         return file.getvalue().count(b"\xff\xda")
     place, count, last = file.tell(), 0, b""
@@ -174,7 +172,7 @@ def _scans(file: BinaryIO, most: int) -> int:
 
 
 def _jpeg_exif(file: BinaryIO) -> bytes:
-    """The EXIF data of a JPEG, of all its segments, as Pillow joins them."""
+    """The EXIF data of a JPEG: all segments, joined as Pillow does."""
     found = b""
     file.seek(2)
     while len(head := file.read(4)) == 4 and head[0] == 0xFF and 0xE0 <= head[1] <= 0xFE:
@@ -189,7 +187,7 @@ def _jpeg_exif(file: BinaryIO) -> bytes:
 
 
 def _check_directory(file: BinaryIO, size: int) -> None:
-    """Refuse a first directory of TIFF or EXIF whose tags claim more bytes than there are, or very many values."""
+    """Raise InputError if the first TIFF or EXIF directory has too many tags or values, or claims too many bytes."""
     file.seek(0)
     head = file.read(16)
     order = "<" if head[:2] == b"II" else ">"
@@ -217,8 +215,8 @@ def _check_directory(file: BinaryIO, size: int) -> None:
 
 def _claims(found: str) -> InputError:
     return InputError(
-        "cut off or damaged",
-        f"metadata of at most {MOST_TAGS} tags and {MOST_VALUES:,} values, which fit into the file",
+        "truncated or damaged",
+        f"metadata of at most {MOST_TAGS} tags and {MOST_VALUES:,} values, within the size of the file",
         found,
         "save it again with another program",
     )

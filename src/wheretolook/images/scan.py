@@ -1,4 +1,4 @@
-"""The image files of a folder with one folder for each class, and the masks that belong to them."""
+"""List the images of class folders, and find the mask of each."""
 
 import unicodedata
 from collections import Counter
@@ -13,70 +13,75 @@ from wheretolook.images.class_level import split_folders
 from wheretolook.images.decode import SUFFIXES
 
 Parts = tuple[str, ...]
+ADD_CLASS = "add a folder with images of another class"
 
 
 @dataclass(frozen=True)
 class ImageFile:
     """One image of a class folder."""
 
-    image_id: str  # its path below the folder of classes or of splits, with slashes; composed (NFC)
+    image_id: str  # path relative to the folder of classes or splits, with slashes, composed (NFC)
     class_name: str
     path: Path
-    split: str = ""  # "train", "val" or "test" where a folder says so
+    split: str = ""  # "train", "val" or "test" for an official split
 
     @property
     def mask_key(self) -> str:
-        """What its mask is found by: the path without the suffix."""
+        """Path without the suffix, which a mask shares with its image."""
         return self.image_id.rpartition(".")[0]
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What stands in a folder of class folders."""
+    """The files in a folder of class folders."""
 
     files: tuple[ImageFile, ...]  # sorted by image_id
-    ignored: tuple[str, ...]  # other files, sorted; junk is not listed
+    ignored: tuple[str, ...]  # other files except system files, sorted
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Sorted: a class' place here is its class index."""
+        """Sorted; the position of a name is its class index."""
         return tuple(sorted({file.class_name for file in self.files}))
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """The splits that the folders say, sorted; () where they are class folders."""
+        """The official splits, sorted; () if there are none."""
         return tuple(sorted({file.split for file in self.files} - {""}))
 
 
 @dataclass(frozen=True)
 class Masks:
-    """Which masks belong to which images, and what is left over."""
+    """The mask of each image."""
 
     paths: dict[str, Path]  # by image_id
-    unused: tuple[str, ...]  # masks of no image: their paths below the folder of masks, sorted
-    without: tuple[str, ...]  # image_id of those that have none, where others of their class have one; sorted
+    unused: tuple[str, ...]  # paths of masks that belong to no image, sorted
+    without: tuple[str, ...]  # image_id of images without a mask in classes that have masks, sorted
 
 
 def scan_classes(folder: Path, without: Parts = (), parameter: str = "fetch.path") -> Scan:
-    """Find the images of each class, in subfolders too, and the split of each where folders of splits hold the classes.
+    """List the images of each class, including subfolders, and the official split of each image.
 
     Args:
-        folder: holds one folder of images for each class, or folders named train, val and test that hold those.
-        without: the path of a folder in it that is passed over, whatever it holds; () for none.
-        parameter: that names the folder, for messages.
+        folder: holds one folder of images for each class, or split folders (train, val, test) that hold those.
+        without: path relative to `folder` of a folder to skip; () for none.
+        parameter: the parameter that sets `folder`, for messages.
 
     Raises:
         InputError: no folder, fewer than two class folders, one without an image, a name with a control or invisible
-            character, a pipe or device named as an image, two files of one name, or folders of splits that are no
-            official split (`split_folders`).
+            character, a pipe or device with an image suffix, two files of one name, or split folders that cannot be
+            used (`split_folders`).
     """
     if not folder.is_dir():
-        raise InputError(folder, expected="a folder with one folder of images for each class", found="no folder")
+        raise InputError(folder, "a folder with one folder of images for each class", "no folder", f"check {parameter}")
     named = (child.name for child in folder.iterdir() if child.is_dir() and not is_junk([child.name]))
     tops = sorted(name for name in named if without != (name,))
     if not tops:
+        count = sum(child.suffix.lower() in SUFFIXES for child in folder.iterdir())
         raise InputError(
-            folder, expected="one folder of images for each class", found=f"no folder in it{_hint(folder)}"
+            folder,
+            expected="one folder of images for each class",
+            found=f"no folder{f', but {count} loose images' if count else ''}",
+            hint="sort the images into one folder for each class",
         )
     images: dict[Parts, Path] = {}
     others: dict[Parts, Path] = {}
@@ -100,7 +105,7 @@ def scan_classes(folder: Path, without: Parts = (), parameter: str = "fetch.path
     ]
     ignored = sorted("/".join(parts) for parts in others if not splits or parts[0] in splits)
     if not splits:
-        # A folder that holds nothing but the one to pass over is no class.
+        # A folder that contains only the skipped folder is no class.
         counts = Counter(file.class_name for file in files)
         names = [name for (name,) in map(composed, ((top,) for top in tops))]
         classes = sorted({name for name in names if counts[name] or name not in without[:1]})
@@ -108,34 +113,34 @@ def scan_classes(folder: Path, without: Parts = (), parameter: str = "fetch.path
     else:
         check_kinds([parts for parts in others if parts[0] in splits], images, 1, str(folder))
     if splits and len({file.class_name for file in files}) < 2:
-        raise InputError(folder, expected="at least two class folders", found=f"one, {files[0].class_name}")
+        raise InputError(folder, "at least two class folders", f"one, {files[0].class_name}", ADD_CLASS)
     return Scan(tuple(sorted(files, key=lambda file: file.image_id)), tuple(ignored))
 
 
 def composed(parts: Sequence[str]) -> Parts:
-    """The names in composed form (NFC): systems differ in the one that they keep, and both are one name."""
-    # Most names are ASCII, which has one form.
+    """The names in composed form (NFC), since file systems differ in the form that they store."""
+    # ASCII names have one form only.
     return tuple(part if part.isascii() else unicodedata.normalize("NFC", part) for part in parts)
 
 
 def image_paths(folder: Path, without: Parts = ()) -> list[Path]:
-    """Every image file below a folder, sorted; without junk, and what stands below the path `without` in it."""
-    # By way of what stands in the folder itself: a class folder may be a link, and those further down are not followed.
+    """All image files below a folder, sorted, except system files and those below the relative path `without`."""
+    # rglob from each child: a class folder may be a link, and rglob follows no links further down.
     below = sorted(path for child in folder.iterdir() for path in (child, *child.rglob("*")))
     inside = ((path, path.relative_to(folder).parts) for path in below if path.suffix.lower() in SUFFIXES)
     return [path for path, parts in inside if not is_junk(parts) and not _is_below(parts, without) and _is_file(path)]
 
 
 def find_masks(folder: Path, scan: Scan, called: str = "") -> Masks:
-    """The mask of each image, found by the same path with another suffix.
+    """Find the mask of each image: the file with the same path and any image suffix.
 
     Args:
-        folder: holds the same class folders as the images; there are no masks where there is no such folder.
+        folder: the folder of masks. If it does not exist, there are no masks.
         scan: the images.
-        called: stands for the folder in what the user reads; '' for its path.
+        called: name of the folder in messages; '' for its path.
 
     Raises:
-        InputError: two masks for one image, or fewer than half of the masks fit an image.
+        InputError: two masks for one image, or more than half of the masks belong to no image.
     """
     if not folder.is_dir():
         return Masks({}, (), ())
@@ -146,38 +151,38 @@ def find_masks(folder: Path, scan: Scan, called: str = "") -> Masks:
         key = "/".join(composed(name.split("/"))).rpartition(".")[0]
         if key in names:
             other = PurePosixPath(names[key]).name
-            raise InputError(path, expected="one mask for each image", hint=f"{other} stands beside it; remove one")
+            raise InputError(path, "one mask for each image", f"{other} beside it", "remove one of them")
         names[key] = name
     paths = {file.image_id: folder / names[file.mask_key] for file in scan.files if file.mask_key in names}
     keys = {file.mask_key for file in scan.files}
     masked = {file.class_name for file in scan.files if file.mask_key in names}
     unused = tuple(name for key, name in names.items() if key not in keys)
     if 2 * len(unused) > len(names):
-        raise InputError(_misnamed(called or str(folder), scan, paths, unused, len(names)))
+        raise _misnamed(called or str(folder), scan, paths, unused, len(names))
     without = tuple(file.image_id for file in scan.files if file.class_name in masked and file.image_id not in paths)
     return Masks(paths, unused, without)
 
 
-def _misnamed(called: str, scan: Scan, paths: dict[str, Path], unused: Sequence[str], count: int) -> str:
-    """Why most masks belong to no image: one name as it is, and one as it should be, of the same class if it can be."""
+def _misnamed(called: str, scan: Scan, paths: dict[str, Path], unused: Sequence[str], count: int) -> InputError:
+    """Error for masks most of which belong to no image, with an example of an image and a mask of one class."""
     bare = [file.mask_key for file in scan.files if file.image_id not in paths] or [scan.files[0].mask_key]
     near = next((key for key in bare if key.partition("/")[0] == unused[0].partition("/")[0]), bare[0])
-    fit = count - len(unused)
-    belong = f"{fit} of {count} masks belong" if fit else f"none of {count} masks belongs"
-    return (
-        f"{called}: {belong} to an image; expected the images' paths, such as {near}.png; found {unused[0]}; rename"
-        " the masks as their images, or leave out those that have none"
+    return InputError(
+        called,
+        expected=f"masks with the paths of their images, such as {near}.png",
+        found=f"{len(unused)} of {count} masks that belong to no image, such as {unused[0]}",
+        hint="rename the masks like their images, or remove those without an image",
     )
 
 
 def _is_file(path: Path) -> bool:
-    """Whether a path is a file; an image that leads to none is refused, for it would be missed in silence."""
+    """Whether a path is a file. A broken link or a device with an image suffix raises InputError."""
     if path.suffix.lower() in SUFFIXES and path.is_symlink() and not path.exists():
         raise InputError(
             path,
             expected="an image",
-            found=f"a link to {path.readlink()}, which is not there",
-            hint="bring that, or remove the link",
+            found=f"a link to {path.readlink()}, which does not exist",
+            hint="restore the file, or remove the link",
         )
     if path.suffix.lower() in SUFFIXES and path.exists() and not (path.is_file() or path.is_dir()):
         raise InputError(path, expected="an image", found="a pipe, a socket or a device", hint="remove it")
@@ -192,40 +197,39 @@ def _check_name(name: str) -> None:
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
-        raise InputError(
-            f"{name!a}", expected="a file name in UTF-8", found="other bytes", hint="rename the file"
-        ) from None
+        raise InputError(ascii(name), "a file name in UTF-8", "other bytes", "rename the file") from None
     if not is_readable(name):
         hidden = readable(name)
         raise InputError(
             ascii(name),
-            expected="a name without control characters and invisible ones",
-            found=f"one (? in {hidden!r})",
+            expected="a name without control characters and invisible characters",
+            found=f"{hidden!r}, where ? stands for such a character",
             hint="rename the file or folder",
         )
 
 
 def _check_classes(folder: Path, classes: list[str], counts: Counter[str], others: Collection[Parts]) -> None:
-    """Refuse what no classifier can be trained on."""
+    """Raise InputError unless there are two or more class folders with images."""
     empty = [name for name in classes if not counts[name]]
     if not counts:
         shown = ", ".join(classes[:5])
         kinds = kinds_found(others)
-        raise InputError(folder, expected=f"images ({', '.join(sorted(SUFFIXES))}) in its folders {shown}", found=kinds)
+        expected = f"images ({', '.join(sorted(SUFFIXES))}) in its folders {shown}"
+        raise InputError(folder, expected, kinds, "convert them to PNG" if others else "add images")
     if empty:
         raise no_images(f"{folder / empty[0]}", empty[0], [parts for parts in others if parts[0] == empty[0]])
     if len(classes) == 1:
-        raise InputError(folder, expected="at least two class folders", found=f"one, {classes[0]}")
+        raise InputError(folder, "at least two class folders", f"one, {classes[0]}", ADD_CLASS)
 
 
 def check_kinds(others: Collection[Parts], images: Iterable[Parts], depth: int, top: str) -> None:
-    """Refuse a class folder that holds files, and no image among them.
+    """Raise InputError for a class folder with files but no image.
 
     Args:
-        others: the files that are no images by their suffix.
-        images: those that are.
-        depth: folders above the class folders: 1 below a split.
-        top: the folder that the paths are in, for messages; "" for none.
+        others: paths of the files without an image suffix.
+        images: paths of the images.
+        depth: number of folders above the class folders: 1 for split folders.
+        top: the folder that the paths are relative to, for messages; '' for none.
     """
     filled = {parts[: depth + 1] for parts in images}
     empty = sorted({parts[: depth + 1] for parts in others if len(parts) > depth + 1} - filled)
@@ -235,24 +239,18 @@ def check_kinds(others: Collection[Parts], images: Iterable[Parts], depth: int, 
 
 
 def no_images(path: str, name: str, others: Collection[Parts]) -> InputError:
-    """The error of a class folder without an image, with the kinds of the files that it holds instead."""
+    """Error for a class folder without an image, with the kinds of its other files."""
     return InputError(
         path,
         expected=f"images of the class {name} ({', '.join(sorted(SUFFIXES))})",
         found=kinds_found(others),
-        hint="convert them to PNG (or add the suffix that they lack), or remove the folder"
+        hint="convert them to PNG (or add the missing suffix), or remove the folder"
         if others
-        else "remove the folder, or fill it",
+        else "add images, or remove the folder",
     )
 
 
 def kinds_found(others: Collection[Parts]) -> str:
-    """How many files there are of each kind that is not read, the most frequent first: "12 .pgm"; "none" of none."""
+    """The three most frequent suffixes of unsupported files, with counts: "12 .pgm"; "none" if there are no files."""
     kinds = Counter(PurePosixPath(parts[-1]).suffix.lower() or "without a suffix" for parts in others)
     return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(3)) or "none"
-
-
-def _hint(folder: Path) -> str:
-    """Say so where images lie loose in the folder of classes."""
-    loose = sum(child.suffix.lower() in SUFFIXES for child in folder.iterdir())
-    return f", but {loose} loose images; sort them into folders" if loose else ""

@@ -95,7 +95,7 @@ def read_entry(name: str, values: Mapping[str, Any]) -> tuple[PinnedFile, Descri
 
     Args:
         name: of the model.
-        values: identifier, url, folder, file, sha256 and DESCRIBED, as the options of `sync` have parsed them.
+        values: id, url, folder, file, sha256 and DESCRIBED, as the options of `sync` have parsed them.
 
     Returns:
         The file, and the description of a foreign state dict; None where the file is to describe itself.
@@ -104,7 +104,7 @@ def read_entry(name: str, values: Mapping[str, Any]) -> tuple[PinnedFile, Descri
         InputError: not exactly one of id, url and folder, a folder without a file, or half a description.
     """
     entry = f"drive.{name}"
-    sources = {"id": values["identifier"], "url": values["url"], "folder": values["folder"]}
+    sources = {key: values[key] for key in ("id", "url", "folder")}
     given = [key for key, value in sources.items() if value]
     if len(given) != 1:
         raise InputError(
@@ -120,10 +120,10 @@ def read_entry(name: str, values: Mapping[str, Any]) -> tuple[PinnedFile, Descri
     given = {key: values[key] for key in DESCRIBED}
     try:
         return wanted, describe(entry, **given | {key: ",".join(values[key]) for key in ("mean", "std")})
-    except InputError as refusal:
-        if str(refusal).startswith(entry):
+    except InputError as error:
+        if error.subject.startswith(entry):
             raise
-        raise InputError(f"{entry}: {refusal}") from refusal
+        raise InputError(f"{entry}: {error.subject}", error.expected, error.found, error.hint) from error
 
 
 STEPS = """\

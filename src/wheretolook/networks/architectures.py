@@ -2,8 +2,8 @@
 
 import ast
 from dataclasses import dataclass
-from typing import Any
 from pathlib import Path
+from typing import Any
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import sha256_of

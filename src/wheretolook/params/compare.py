@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from wheretolook.terminal.options import options
+from wheretolook.terminal.section import options
 
 
 @options
@@ -19,7 +19,8 @@ class CompareOptions:
         le=2,
     )
     aligned: bool = Field(
-        description="Whether objects are at the same place in all images, as in aligned faces; otherwise regions of the masks are compared."
+        description="Whether objects are at the same place in all images, as in aligned faces; otherwise regions of "
+        "the masks are compared."
     )
     permutations: int = Field(description="Permutations of each test of a difference between classes.", ge=199)
     seed: int = Field(description="Random seed of resampling and permutations.", ge=0)

@@ -1,11 +1,12 @@
-"""Parameters of `fetch`. Which ones are needed depends on the source: SOURCES says so."""
+"""Parameters of `fetch`. Each source takes its own: `wheretolook.sources.source_registry` checks that."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from wheretolook.terminal.options import options
+from wheretolook.terminal.section import options
 
 
 @options
@@ -13,7 +14,8 @@ class FetchOptions:
     """Where images come from."""
 
     source: Literal["synthetic", "folder", "archive", "drive"] = Field(
-        description="Where images come from: rendered blood cells, class folders on this machine, a zip or tar archive by path or "
+        description="Where images come from: rendered blood cells, class folders on this machine, a zip or tar "
+        "archive by path or "
         "URL, or an archive or folder on Google Drive. Each source takes its own options and no others."
     )
     images_per_class: int | None = Field(None, description="synthetic: number of rendered cells in each class.", ge=3)
@@ -36,15 +38,22 @@ class FetchOptions:
     id: str | None = Field(None, description="drive: id in the sharing link (or give url).")
     sha256: str | None = Field(
         None,
-        description="archive, drive: SHA-256 of the archive, 64 hexadecimal digits. '' prints the one found, ready to paste.",
+        description="archive, drive: SHA-256 of the archive, 64 hexadecimal digits. '' prints the one found, ready "
+        "to paste.",
     )
     root: str | None = Field(
         None,
-        description="archive, drive: folder inside the archive that holds the class folders, such as cells/images, or '.' for "
+        description="archive, drive: folder inside the archive that holds the class folders, such as cells/images, "
+        "or '.' for "
         "the top. '' finds it.",
     )
     masks: str | None = Field(
         None,
-        description="folder: folder of evidence masks that mirrors the images (same names, any suffix). archive, drive: such a "
+        description="folder: folder of evidence masks that mirrors the images (same names, any suffix). archive, "
+        "drive: such a "
         "folder inside the archive, such as cells/masks. '' for none.",
     )
+
+    def of_source(self) -> dict[str, Any]:
+        """All options but the source itself; None for those that were not given."""
+        return {name: value for name, value in asdict(self).items() if name != "source"}

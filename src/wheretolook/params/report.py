@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from wheretolook.terminal.options import options
+from wheretolook.terminal.section import options
 
 
 @options

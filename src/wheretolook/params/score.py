@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from wheretolook.terminal.options import options
+from wheretolook.terminal.section import options
 
 
 @options
@@ -17,7 +17,8 @@ class ScoreOptions:
         description="Steps of the insertion and deletion curves, with average drop and increase; 0 for none.", ge=0
     )
     sanity_draws: int = Field(
-        description="Draws of the sanity check by weight randomisation (cascading from the top layer); at least 10, or 0 for none.",
+        description="Draws of the sanity check by weight randomisation (cascading from the top layer); at least 10, "
+        "or 0 for none.",
         ge=0,
     )
     resamples: int = Field(description="Bootstrap resamples of each confidence interval.", ge=199)

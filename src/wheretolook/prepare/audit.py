@@ -1,64 +1,53 @@
-"""What was found in the data, as `audit.json` tells it.
+"""The audit of the data, `audit.json`.
 
-Keys (counts are of images, if nothing else is said; lists of examples end at EXAMPLES):
+Keys (counts are of images unless stated otherwise; lists of examples have at most EXAMPLES entries):
 
 - `class_names`: in the order of the class index.
-- `images`: prepared; `files`: found in the class folders; `ignored`: {`count`, `examples`} of files that are no images
-  by their suffix.
+- `images`: prepared; `files`: images found in the class folders; `ignored`: {`count`, `examples`} of files without an
+  image suffix.
 - `classes.CLASS`: `files`, `unreadable`, `images`, and `splits.SPLIT`.
 - `splits.SPLIT`: `images`, `groups` (how many), and `class_share.CLASS` (0 to 1).
-- `unreadable`: [{`image_id`, `reason`}], left out of the arrays.
-- `dropped_classes.CLASS`: {`images`, `reason`}, left out of the arrays.
-- `duplicates`: the same pixels more than once in one class; `conflicts`: the same pixels under two labels. Each
-  {`sets`, `images`, `splits.SPLIT` (images), `examples`: [[image_id, ...], ...]}; unreadable and dropped images are not
-  looked at. `conflicts` has `certain_errors.SPLIT` besides: errors that any network makes, since one picture has two
-  labels.
-- `near_copies`: images that show the same picture, equal pixels included (`wheretolook.prepare.near_copies`), as prepared:
-  `compared` (images that were compared with all others; 0: too small for that), `units` (lists of rows of the index,
-  each one picture), `sets`, `images`, `splits`, `examples` as above; `of_trained`: {`splits.SPLIT`: images of val and
-  test whose picture is in train too, `examples`}; `across_groups` and `two_labels` as `duplicates`.
+- `unreadable`: [{`image_id`, `reason`}], not prepared.
+- `dropped_classes.CLASS`: {`images`, `reason`}, not prepared.
+- `duplicates`: equal pixels within a class; `conflicts`: equal pixels in different classes. Each {`sets`, `images`,
+  `splits.SPLIT` (images), `examples`: [[image_id, ...], ...]}, of the prepared images. `conflicts` also has
+  `certain_errors.SPLIT`: the number of errors that any network makes, because one picture has two labels.
+- `near_copies`: images that show the same picture, including equal pixels, at the prepared size
+  (`wheretolook.prepare.near_copies`): `compared` (images compared with all others; 0 if the images are too small),
+  `units` (lists of rows of the index, one for each picture), `sets`, `images`, `splits`, `examples` as above;
+  `of_trained`: {`splits.SPLIT`: images of val and test whose picture is in train too, `examples`}; `across_groups` and
+  `two_labels` as `duplicates`.
 - `groups`: null without a pattern, else {`pattern`, `count`, `one_class`: {`count`, `by_class.CLASS`,
-  `examples.CLASS`}}: groups all of whose images have one label.
+  `examples.CLASS`}}; `one_class`: groups whose images all belong to one class.
 - `sizes`: `width` and `height` of the files, each {`least`, `median`, `most`} in pixels.
 - `prepared`: {`size`, `fit`}.
-- `masks`: null without masks, else {`images`, `without`, `labels.LABEL`: {`images`, `area_share`}}: images that have
-  the label, and the share of all masks' area that it takes.
-- `mask_names`, where there is anything to say: `of_no_image`, masks that belong to none, and `missing`, images without
-  one where others of their class have one, each {`count`, `examples`}.
-- `official_splits`, where folders of the data are splits: `kept`, those that they are; `drawn`, those that were drawn
-  from train; and `leaks`, groups and images with the same pixels that stand in two splits: {`count`, `examples`}.
-- `depth`, where grey images of 16 bits use fewer: `images`, how many are of 16 bits; `bits` that they use at most;
-  and `levels`, the grey levels of 8 bits that are left of them.
-- `sha256`: of each file of the prepared data.
+- `masks`: null without masks, else {`images`, `without`, `labels.LABEL`: {`images`, `area_share`}}: number of images
+  with the label, and its share of the area of all masks.
+- `mask_names`, only if there are any: `of_no_image`, masks that belong to no image, and `missing`, images without a
+  mask in classes that have masks, each {`count`, `examples`}.
+- `official_splits`, only for data with split folders: `kept`, the official splits; `drawn`, the splits drawn from
+  train; `leaks`, `groups` and `images` (equal pixels) that occur in more than one split, each {`count`, `examples`}.
+- `leaks_dropped`, only if `on_leak` is "drop" and there are any: {`count`, `examples`} of images that were left out
+  because their picture is also in a later split.
+- `depth`, only if 16-bit grey images use fewer bits: `images`, the number of 16-bit images; `bits`, the most that any
+  of them uses; `levels`, the number of 8-bit grey levels that they are reduced to.
+- `sha256`: SHA-256 of each file of the prepared data.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
 from wheretolook.images.scan import ImageFile, Masks
-from wheretolook.prepare.near_copies import EXAMPLES, audit_equal
+from wheretolook.prepare.copies import Row, equal_pixels, pictures
+from wheretolook.prepare.near_copies import NearPairs
 
-
-@dataclass(frozen=True)
-class Row:
-    """One prepared image: what the index says of it, and the hash of its pixels."""
-
-    image_id: str
-    class_name: str
-    class_index: int
-    split: str
-    group: str
-    width: int
-    height: int
-    sha256: str
-    pixels: str
+EXAMPLES = 20
 
 
 def audit_rows(rows: Sequence[Row], splits: Sequence[str]) -> dict[str, Any]:
-    """The keys of the audit that follow from the prepared images alone."""
+    """The keys of the audit that depend only on the prepared images."""
     class_names = sorted({row.class_name for row in rows})
     return {
         "class_names": class_names,
@@ -70,47 +59,50 @@ def audit_rows(rows: Sequence[Row], splits: Sequence[str]) -> dict[str, Any]:
 
 
 def audit_sentence(audit: Mapping[str, Any]) -> str:
-    """The whole audit in one line: how many images of how many files, in which splits, and what was found odd."""
+    """The audit in one line: number of images, files and splits, and irregularities."""
     names = audit.get("mask_names")
     splits = ", ".join(f"{split['images']} {name}" for name, split in audit["splits"].items())
     odd = {
         "unreadable": len(audit["unreadable"]),
         "duplicates": audit["duplicates"]["images"],
-        "with two labels": audit["conflicts"]["images"],
+        "with equal pixels in another class": audit["conflicts"]["images"],
         **{
             f"of {split} with a near copy in train": count
             for split, count in (audit["near_copies"]["of_trained"]["splits"]).items()
         },
         "with a near copy in another group": audit["near_copies"]["across_groups"]["images"],
-        "with a near copy of another label": audit["near_copies"]["two_labels"]["images"]
+        "with a near copy in another class": audit["near_copies"]["two_labels"]["images"]
         - audit["conflicts"]["images"],
         "of dropped classes": sum(dropped["images"] for dropped in audit["dropped_classes"].values()),
-        "files that are no images": audit["ignored"]["count"],
-        "masks of no image": names["of_no_image"]["count"] if names else 0,
-        "without a mask, of classes that have some": names["missing"]["count"] if names else 0,
+        "files without an image suffix": audit["ignored"]["count"],
+        "masks that belong to no image": names["of_no_image"]["count"] if names else 0,
+        "without a mask in classes that have masks": names["missing"]["count"] if names else 0,
     }
     if leaks := audit.get("official_splits", {}).get("leaks"):
-        odd["groups in two splits"] = leaks["groups"]["count"]
-        odd["with the same pixels in two splits"] = leaks["images"]["count"]
+        odd["groups in more than one split"] = leaks["groups"]["count"]
+        odd["with equal pixels in another split"] = leaks["images"]["count"]
+    if dropped := audit.get("leaks_dropped"):
+        odd["dropped because a later split has their picture"] = dropped["count"]
+    if groups := audit["groups"]:
+        odd[f"of {groups['count']} groups with images of one class only"] = groups["one_class"]["count"]
     if depth := audit.get("depth"):
-        what = f"of 16-bit grey that use {depth['bits']} bits, of which {depth['levels']} grey levels are left"
-        odd[what] = depth["images"]
-    found = ", ".join(f"{count} {what}" for what, count in odd.items() if count)
-    return f"{audit['images']} of {audit['files']} images ({splits}); found: {found or 'nothing odd'}"
+        odd[f"of 16-bit grey that use {depth['bits']} bits, reduced to {depth['levels']} grey levels"] = depth["images"]
+    listed = ", ".join(f"{count} {what}" for what, count in odd.items() if count)
+    return f"{audit['images']} of {audit['files']} images ({splits}); found: {listed or 'nothing odd'}"
 
 
 def audit_classes(
     files: Sequence[ImageFile], bad: Mapping[str, str], rows: Sequence[Row], splits: Sequence[str]
 ) -> dict[str, Any]:
-    """What became of the files of each class: `classes` in the audit.
+    """`classes` of the audit: the number of files and images of each class.
 
     Args:
-        files: all that were found.
-        bad: those that could not be decoded, by image_id.
-        rows: those that were prepared.
+        files: all images of the class folders.
+        bad: image_id to reason of those that could not be decoded.
+        rows: the prepared images.
         splits: names of the splits.
     """
-    found = Counter(file.class_name for file in files)
+    files_of = Counter(file.class_name for file in files)
     unreadable = Counter(file.class_name for file in files if file.image_id in bad)
     kept = Counter((row.class_name, row.split) for row in rows)
     return {
@@ -120,12 +112,12 @@ def audit_classes(
             "images": sum(kept[name, split] for split in splits),
             "splits": {split: kept[name, split] for split in splits},
         }
-        for name, count in sorted(found.items())
+        for name, count in sorted(files_of.items())
     }
 
 
 def audit_groups(rows: Sequence[Row], pattern: str) -> dict[str, Any] | None:
-    """How many groups there are, and which have images of one class only: a classifier can learn the group instead."""
+    """`groups` of the audit. A classifier can learn a group with images of one class only instead of the class."""
     if not pattern:
         return None
     classes: dict[str, set[str]] = defaultdict(set)
@@ -147,14 +139,14 @@ def audit_groups(rows: Sequence[Row], pattern: str) -> dict[str, Any] | None:
 
 
 def audit_mask_names(masks: Masks) -> dict[str, Any]:
-    """Masks of no image, and images that lack one: `mask_names` in the audit; nothing where there are neither."""
+    """`mask_names` of the audit, as a dictionary with this key; empty if every mask has an image and vice versa."""
     if not (masks.unused or masks.without):
         return {}
     return {"mask_names": {"of_no_image": some(masks.unused), "missing": some(masks.without)}}
 
 
 def audit_official(rows: Sequence[Row], kept: Sequence[str]) -> dict[str, Any]:
-    """The splits that folders say, and what stands in two of them: `official_splits`; nothing where they say none."""
+    """`official_splits` of the audit, as a dictionary with this key; empty without official splits."""
     if not kept:
         return {}
     splits = defaultdict(set)
@@ -169,10 +161,10 @@ def audit_official(rows: Sequence[Row], kept: Sequence[str]) -> dict[str, Any]:
 
 
 def audit_depth(deepest: Sequence[int]) -> dict[str, Any]:
-    """How many levels are left of grey images of 16 bits that use fewer: `depth`; nothing where none do.
+    """`depth` of the audit, as a dictionary with this key; empty unless 16-bit images use fewer bits.
 
     Args:
-        deepest: the largest grey value of each image of 16 bits; 0 for others.
+        deepest: largest grey value of each 16-bit image; 0 for other images.
     """
     most = max(deepest, default=0)
     bits = most.bit_length()
@@ -183,7 +175,7 @@ def audit_depth(deepest: Sequence[int]) -> dict[str, Any]:
 
 
 def some(names: Sequence[str]) -> dict[str, Any]:
-    """A count and the first examples."""
+    """Count and first examples."""
     return {"count": len(names), "examples": list(names[:EXAMPLES])}
 
 
@@ -198,3 +190,59 @@ def _split(rows: Sequence[Row], class_names: Sequence[str]) -> dict[str, Any]:
 
 def _range(values: Sequence[int]) -> dict[str, float]:
     return {"least": min(values), "median": median(values), "most": max(values)}
+
+
+def audit_equal(rows: Sequence[Row], splits: Sequence[str]) -> dict[str, Any]:
+    """`duplicates` and `conflicts` of the audit: equal pixels within a class, and in different classes."""
+    sets = [[rows[row] for row in unit] for unit in equal_pixels(rows)]
+    across = [alike for alike in sets if _different(alike, "class_name")]
+    within = [alike for alike in sets if not _different(alike, "class_name")]
+    wrong = {split: sum(_certain_errors(alike, split) for alike in across) for split in splits}
+    return {"duplicates": _sets(within, splits), "conflicts": _sets(across, splits) | {"certain_errors": wrong}}
+
+
+def audit_near(rows: Sequence[Row], near: NearPairs, splits: Sequence[str], trained: str) -> dict[str, Any]:
+    """`near_copies` of the audit: images that show the same picture, including equal pixels.
+
+    Args:
+        rows: rows of the index.
+        near: pairs of these rows, from `find_near_copies`.
+        splits: names of the splits.
+        trained: the split that models are trained on.
+    """
+    units = pictures(rows, near)
+    sets = [[rows[row] for row in unit] for unit in units]
+    leaked = [alike for alike in sets if any(row.split == trained for row in alike) and _different(alike, "split")]
+    counts = Counter(row.split for alike in leaked for row in alike)
+    return {
+        "compared": near.compared,
+        "units": units,
+        **_sets(sets, splits),
+        "of_trained": {
+            "splits": {split: counts[split] for split in splits if split != trained},
+            "examples": [[row.image_id for row in alike] for alike in leaked[:EXAMPLES]],
+        },
+        "across_groups": _sets((alike for alike in sets if _different(alike, "group")), splits),
+        "two_labels": _sets((alike for alike in sets if _different(alike, "class_name")), splits),
+    }
+
+
+def _different(alike: Sequence[Row], what: str) -> bool:
+    return len({getattr(row, what) for row in alike}) > 1
+
+
+def _certain_errors(alike: Sequence[Row], split: str) -> int:
+    """Errors that any network makes on images of equal pixels: it predicts one class for all of them."""
+    labels = Counter(row.class_name for row in alike if row.split == split)
+    return sum(labels.values()) - max(labels.values(), default=0)
+
+
+def _sets(sets: Iterable[Sequence[Row]], splits: Sequence[str]) -> dict[str, Any]:
+    listed = list(sets)
+    counts: Mapping[str, int] = Counter(row.split for alike in listed for row in alike)
+    return {
+        "sets": len(listed),
+        "images": sum(map(len, listed)),
+        "splits": {split: counts[split] for split in splits},
+        "examples": [[row.image_id for row in alike] for alike in listed[:EXAMPLES]],
+    }

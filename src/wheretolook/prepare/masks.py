@@ -1,4 +1,4 @@
-"""Evidence masks: grey values of a source to labels, and labels to the size of the prepared images."""
+"""Read evidence masks as labels, and resize labels to the size of the prepared images."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +18,7 @@ from wheretolook.images.decode import (
     resize,
 )
 from wheretolook.images.decode_cost import TimedBytes
+from wheretolook.params.prepare import read_mask_values
 
 
 def parse_mask_values(text: str) -> dict[int, int]:
@@ -26,32 +27,22 @@ def parse_mask_values(text: str) -> dict[int, int]:
     Raises:
         InputError: not of this form, a grey value outside 0 to 255 or given twice, an unknown label.
     """
-    labels: dict[int, int] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        value, _, name = (piece.strip() for piece in part.partition(":"))
-        if not value.isdecimal() or int(value) > 255 or name not in LABELS:
-            raise InputError(
-                "mask_values", expected=f"VALUE:LABEL, 0 to 255 and one of {', '.join(LABELS)}", found=f"{part!r}"
-            )
-        if int(value) in labels:
-            raise InputError(f"mask_values: the value {value} is given twice in {text!r}", hint="name it once")
-        labels[int(value)] = LABELS[name]
-    return labels
+    return {value: LABELS[name] for value, name in read_mask_values(text).items()}
 
 
 def read_mask(path: Path, labels_of: Mapping[int, int]) -> np.ndarray:
     """Read a mask file.
 
     Args:
-        path: an image of one channel (grey, palette, black and white), or of three equal ones.
+        path: an image with one channel (grey, palette, black and white), or with equal channels.
         labels_of: the label of each grey value (palette: of each index).
 
     Returns:
         (H, W) uint8, labels.
 
     Raises:
-        InputError: no image, more than one channel, or a grey value that has no label.
-        OSError: it cannot be read, whatever it holds.
+        InputError: no image, several different channels, or a grey value without a label.
+        OSError: the file cannot be read from the disk.
     """
     values = _grey_values(path)
     known = np.zeros(256, dtype=bool)
@@ -60,11 +51,10 @@ def read_mask(path: Path, labels_of: Mapping[int, int]) -> np.ndarray:
     if unnamed.size:
         shown = ", ".join(map(str, unnamed[:8])) + (", …" if unnamed.size > 8 else "")
         raise InputError(
-            f"{path}: grey values without a label: {shown}",
-            hint=(
-                f"name them in prepare.mask_values, such as {unnamed[0]}:unknown (it names "
-                f"{', '.join(map(str, labels_of)) or 'none'})"
-            ),
+            path,
+            expected=f"the grey values of prepare.mask_values ({', '.join(map(str, labels_of)) or 'none'})",
+            found=shown,
+            hint=f"add them to prepare.mask_values, such as {unnamed[0]}:unknown",
         )
     labels = np.zeros(256, dtype=np.uint8)
     labels[list(labels_of)] = list(labels_of.values())
@@ -74,9 +64,9 @@ def read_mask(path: Path, labels_of: Mapping[int, int]) -> np.ndarray:
 def labels_to_square(labels: np.ndarray, size: int, fit: str) -> np.ndarray:
     """Resize labels as `to_square` resizes their image.
 
-    A pixel gets the label that covers most of it. Evidence and marks may be thinner than a pixel, and be outvoted:
-    they get the pixels that they cover most, as many as their area comes to (and all that tie with the last of these),
-    so that none is lost.
+    A pixel gets the label that covers most of it. Evidence and marks may be thinner than a pixel: they get as many
+    pixels as their area amounts to, those that they cover most (and all ties with the last of them), so that none is
+    lost.
 
     Args:
         labels: (H, W) uint8.
@@ -105,13 +95,13 @@ def labels_to_square(labels: np.ndarray, size: int, fit: str) -> np.ndarray:
 
 
 def _next_best(covered: np.ndarray, present: list[int], label: int) -> np.ndarray:
-    """The label that covers most of each pixel beside `label`."""
+    """The label other than `label` that covers most of each pixel."""
     others = np.where((np.array(present) == label)[:, None, None], -1, covered)
     return np.array(present, dtype=np.uint8)[others.argmax(axis=0)]
 
 
 def _coverage(where: np.ndarray, placed: Placement) -> np.ndarray:
-    """The share of each resized pixel that `where` covers, (h, w) float32."""
+    """Fraction of each resized pixel that `where` covers, (h, w) float32."""
     shares = Image.new("F", where.shape[::-1])
     rows = max(1, STRIP // where.shape[1])
     for start in range(0, len(where), rows):
@@ -120,8 +110,8 @@ def _coverage(where: np.ndarray, placed: Placement) -> np.ndarray:
 
 
 def _grey_values(path: Path) -> np.ndarray:
-    """The values of a mask's one channel, (H, W) uint8."""
-    # An error of the disk, or of rights, is none of the mask's: small ones are read before they are decoded.
+    """The values of a mask's only channel, (H, W) uint8."""
+    # Small files are read before they are decoded: an I/O error is no fault of the mask.
     file = opened(path) if path.stat().st_size > LARGEST_READ else TimedBytes(path.read_bytes())
     try:
         with file:
@@ -129,19 +119,19 @@ def _grey_values(path: Path) -> np.ndarray:
             band = mask.convert("L") if mask.mode == "1" else _one_band(mask)
             values = np.asarray(band) if len(band.getbands()) == 1 else np.empty(0)
     except Image.UnidentifiedImageError:
-        raise InputError(f"{path}: no image", hint="expected a mask as PNG, BMP or TIFF of one channel") from None
+        raise InputError(path, "a mask as PNG, BMP or TIFF", "no image", "convert it to PNG") from None
     except InputError as error:
         raise InputError(f"{path}: {error.subject}", error.expected, error.found, error.hint) from error
     except DECODER_ERRORS as error:
         refuse_no_memory(error)
-        raise InputError(f"{path}: cut off or damaged ({error})") from error
+        raise InputError(path, "a complete mask", f"truncated or damaged data ({error})", "save it again") from error
     if values.ndim != 2 or values.dtype != np.uint8:
-        raise InputError(f"{path}: a mask of the kind {mask.mode!r}", hint="expected one channel of 8 bits")
+        raise InputError(path, "one channel of 8 bits", f"Pillow's mode {mask.mode}", "convert it to grey of 8 bits")
     return values
 
 
 def _one_band(mask: Image.Image) -> Image.Image:
-    """The first band of a mask whose bands are all equal; any other mask as it is."""
+    """The first band of a mask whose bands are all equal; otherwise the mask itself."""
     if len(mask.getbands()) == 1:
         return mask
     first = mask.getchannel(0)

@@ -1,35 +1,38 @@
-"""Near copies: the same picture moved by a pixel, stored as JPEG again, or made a little lighter or darker.
+"""Find near copies: the same picture shifted by a pixel, recompressed as JPEG, or slightly lighter or darker.
 
-Two steps. A small picture of each image (at most 12 x 12, less the mean of all) is correlated with that of every other
-image; the few that are most alike are then compared in detail, where two pictures of the same kind of thing differ:
-by the correlation of their fine structure (a small mean less a larger one), over shifts of up to two pixels. All sums
-are of integers, so that every machine finds the same pairs.
+Two steps. A thumbnail of each image (less the mean of all thumbnails) is correlated with that of every other image. The
+most similar pairs are then compared in detail: by the correlation of their fine structure (a local mean less a wider
+one), over shifts of up to two pixels. All sums are of integers, so that every machine finds the same pairs.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-SMALLEST = 24  # pixels a side: of smaller images too little is left to compare
-MOST_PAIRS = 2_000_000_000  # of small pictures that are compared: about a minute
+SMALLEST = 24  # pixels a side: smaller images have too little structure to compare
+SMALL = 96  # below this size thumbnails are compared over shifts too, since a pixel is a large part of one
+MOST_PAIRS = 2_000_000_000  # of thumbnails of 144 numbers that are compared: about a minute
 BLOCK = 512  # images that are compared with all others at a time
-ALIKE = 0.7  # correlation of small pictures from which two images are compared in detail
-ENTRY = 33  # root mean square of a small picture's numbers, which go up to 127
+ALIKE = 0.7  # correlation of thumbnails from which two images are compared in detail
+ALIKE_SMALL = 0.97  # the same below SMALL, at the best shift
+ENTRY = 33  # root mean square of a thumbnail's numbers, which go up to 127
 SAME = 0.85  # correlation of fine structure from which they are near copies
-SAME_SMALL = 0.9  # the same, of images below 48 pixels, where less structure is left
+SAME_SMALL = 0.9  # the same below 48 pixels, where there is less structure
 SHIFT = 2
+
+Shift = tuple[int, int]  # down, right
+NEIGHBOURS: tuple[Shift, ...] = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1))
 
 
 class NearPairs(NamedTuple):
-    """What was found.
+    """Result of `find_near_copies`.
 
     Attributes:
         pairs: (P, 2) int64, rows of the two images of each pair, the lower first.
-        compared: images that were compared with all others; fewer than all where there are too many for that.
+        compared: number of images that were compared with all others; less than N if there are too many.
     """
 
     pairs: np.ndarray
@@ -37,9 +40,9 @@ class NearPairs(NamedTuple):
 
 
 def find_near_copies(images: np.ndarray) -> NearPairs:
-    """Pairs of images that are near copies of each other; exact copies are, too.
+    """Find pairs of images that are near copies of each other, including exact copies.
 
-    Memory is 200 bytes an image and a block of `BLOCK` by N numbers.
+    Memory is 200 bytes an image and a block of `BLOCK` by N numbers. Images below `SMALLEST` are not compared.
 
     Args:
         images: (N, S, S, 3) uint8, may be memory-mapped.
@@ -47,21 +50,22 @@ def find_near_copies(images: np.ndarray) -> NearPairs:
     count, size = images.shape[:2]
     if size < SMALLEST or count < 2:
         return NearPairs(np.empty((0, 2), np.int64), 0)
-    compared = min(count, max(1, MOST_PAIRS // count))
+    cost = len(_shifts(size)) * _cells(size) ** 2 / 144
+    compared = min(count, max(1, int(MOST_PAIRS / cost) // count))
     queries = np.arange(compared) * count // compared
     detail = lru_cache(maxsize=256)(lambda row: fine_structure(images[row]))
-    limit = SAME if size >= 48 else SAME_SMALL
     alike = tqdm(sorted(_alike(images, queries)), desc="near copies", unit="pair", disable=None)
+    limit = SAME if size >= 48 else SAME_SMALL
     pairs = [pair for pair in alike if same_structure(*map(detail, pair)) >= limit]
     return NearPairs(np.array(pairs, np.int64).reshape(-1, 2), compared)
 
 
 def same_structure(a: np.ndarray, b: np.ndarray) -> float:
-    """Largest correlation of two fine structures (S, S) over small shifts of one of them; 0 where one is flat."""
+    """Largest correlation of two fine structures (S, S) over small shifts; 0 if one of them is flat."""
     size = len(a)
     middle = a[SHIFT : size - SHIFT, SHIFT : size - SHIFT]
     near = max(_correlation(middle, b, y, x) for y in (-1, 0, 1) for x in (-1, 0, 1))
-    if near < 0.4:  # of near copies a neighbouring shift would have shown more
+    if near < 0.4:  # a near copy correlates more at a neighbouring shift
         return near
     span = range(-SHIFT, SHIFT + 1)
     return max(near, *(_correlation(middle, b, y, x) for y in span for x in span if SHIFT in (abs(y), abs(x))))
@@ -70,7 +74,7 @@ def same_structure(a: np.ndarray, b: np.ndarray) -> float:
 def fine_structure(image: np.ndarray) -> np.ndarray:
     """Band-passed brightness of an image (S, S, 3) uint8: (s, s) float64 of whole numbers, s at most 191.
 
-    A mean of 3 x 3 pixels less one of 9 x 9; of images below 96 pixels, each pixel less the mean of 5 x 5.
+    The mean of 3 x 3 pixels less that of 9 x 9; below 96 pixels, each pixel less the mean of 5 x 5.
     """
     grey = image.astype(np.int64) @ np.array([1, 2, 1])
     factor = max(1, len(grey) // 96)
@@ -84,14 +88,14 @@ def fine_structure(image: np.ndarray) -> np.ndarray:
 def _correlation(middle: np.ndarray, other: np.ndarray, down: int, right: int) -> float:
     height, width = middle.shape
     moved = other[SHIFT + down :, SHIFT + right :][:height, :width]
-    # The structure's mean is nearly 0. Sums of whole numbers below 2^53 are exact in any order.
+    # The mean is nearly 0, so it is not subtracted. Sums of whole numbers below 2^53 are exact in any order.
     products = np.einsum("ij,ij", middle, moved)
     norms = np.einsum("ij,ij", middle, middle) * np.einsum("ij,ij", moved, moved)
     return float(products / np.sqrt(norms)) if norms > 0 else 0.0
 
 
 def _box_sum(values: np.ndarray, radius: int) -> np.ndarray:
-    """Sum over the square of `radius` about each pixel; edges are repeated outwards."""
+    """Sum over the square of `radius` around each pixel; edges are extended."""
     if radius == 0:
         return values
     width = 2 * radius + 1
@@ -99,148 +103,70 @@ def _box_sum(values: np.ndarray, radius: int) -> np.ndarray:
     return sums[width:, width:] - sums[:-width, width:] - sums[width:, :-width] + sums[:-width, :-width]
 
 
+def _shifts(size: int) -> tuple[Shift, ...]:
+    return NEIGHBOURS if size < SMALL else ((0, 0),)
+
+
+def _cells(size: int) -> int:
+    """Side of a thumbnail."""
+    return min(6 if size < SMALL else 12, size // 7)
+
+
 def _alike(images: np.ndarray, queries: np.ndarray) -> set[tuple[int, int]]:
-    """Pairs whose small pictures are alike: of each query the few images that are most alike, the first of equals."""
-    small = _small_pictures(images)
-    # The coarser the small pictures, the more are alike by chance.
-    most = 4 if small.shape[1] >= 100 else 12
-    least = ALIKE * ENTRY**2 * small.shape[1]
-    found: set[tuple[int, int]] = set()
+    """Pairs of similar thumbnails: each query with its few most similar images, the first of equals."""
+    size = images.shape[1]
+    cells, shifts = _cells(size), _shifts(size)
+    margin = max(map(max, shifts))
+    grey = np.empty((len(images), cells * cells), np.int32)
+    for rows in _blocks(len(images), max(1, 4_000_000 // size**2)):
+        grey[rows] = _cell_means(images[rows], cells, margin, (0, 0))
+    mean = grey.sum(axis=0, dtype=np.int64) // len(grey)
+    thumbnails = np.empty(grey.shape, np.float32)
+    for rows in _blocks(len(images), 4096):
+        thumbnails[rows] = _normalised(grey[rows] - mean)
+    # Coarse thumbnails are similar by chance more often.
+    most = 4 if cells >= 10 else 12
+    least = (ALIKE_SMALL if size < SMALL else ALIKE) * ENTRY**2 * cells**2
+    pairs: set[tuple[int, int]] = set()
     for start in range(0, len(queries), BLOCK):
-        rows = queries[start : start + BLOCK]
-        # Whole numbers below 2^24: exact in float32, whatever the order of the sums.
-        likeness = small[rows].astype(np.float32) @ small.T
-        likeness[np.arange(len(rows)), rows] = -np.inf
+        block = queries[start : start + BLOCK]
+        likeness = np.full((len(block), len(images)), -np.inf, np.float32)
+        for shift in shifts:
+            query = _normalised(_cell_means(images[block], cells, margin, shift) - mean) if any(shift) else None
+            # Whole numbers below 2^24: exact in float32, whatever the order of the sums.
+            np.maximum(likeness, (thumbnails[block] if query is None else query) @ thumbnails.T, out=likeness)
+        likeness[np.arange(len(block)), block] = -np.inf
         for _ in range(most):
             best = likeness.argmax(axis=1)
-            value = likeness[np.arange(len(rows)), best]
+            value = likeness[np.arange(len(block)), best]
             alike = value >= least
             if not alike.any():
                 break
-            found |= {(min(i, j), max(i, j)) for i, j in zip(rows[alike].tolist(), best[alike].tolist(), strict=True)}
-            likeness[np.arange(len(rows)), best] = -np.inf
-    return found
+            pairs |= {(min(i, j), max(i, j)) for i, j in zip(block[alike].tolist(), best[alike].tolist(), strict=True)}
+            likeness[np.arange(len(block)), best] = -np.inf
+    return pairs
 
 
-def _small_pictures(images: np.ndarray) -> np.ndarray:
-    """(N, n * n) float32 of whole numbers: n x n brightness, less the mean over all images, with RMS `ENTRY`."""
-    size = images.shape[1]
-    cells = min(12, size // 7)
-    edges = np.arange(cells + 1) * size // cells
+def _cell_means(images: np.ndarray, cells: int, margin: int, shift: Shift) -> np.ndarray:
+    """(N, cells * cells) int32, mean brightness of each cell of the images without a margin, shifted within it."""
+    inner = images.shape[1] - 2 * margin
+    down, right = margin + shift[0], margin + shift[1]
+    values = images[:, down : down + inner, right : right + inner].astype(np.int32) @ np.array([1, 2, 1], np.int32)
+    edges = np.arange(cells + 1) * inner // cells
     areas = np.outer(np.diff(edges), np.diff(edges))
-    grey = np.empty((len(images), cells * cells), np.int32)
-    for rows in _blocks(len(images), max(1, 4_000_000 // size**2)):
-        values = images[rows].astype(np.int32) @ np.array([1, 2, 1], np.int32)
-        sums = np.add.reduceat(np.add.reduceat(values, edges[:-1], axis=1), edges[:-1], axis=2)
-        grey[rows] = (sums * 16 // areas).reshape(len(values), -1)
-    mean = grey.sum(axis=0, dtype=np.int64) // len(grey)
-    small = np.empty(grey.shape, np.float32)
-    for rows in _blocks(len(images), 4096):
-        centred = (grey[rows] - mean) * cells**2
-        centred = (centred - centred.sum(axis=1, keepdims=True) // cells**2).astype(np.float64)
-        length = np.sqrt((centred**2).sum(axis=1, keepdims=True))  # of whole numbers: exact before the root
-        unit = np.divide(centred * (ENTRY * cells), length, out=np.zeros_like(centred), where=length > 0)
-        small[rows] = np.rint(unit).clip(-127, 127)
-    return small
+    sums = np.add.reduceat(np.add.reduceat(values, edges[:-1], axis=1), edges[:-1], axis=2)
+    return (sums * 16 // areas).reshape(len(values), -1).astype(np.int32)
+
+
+def _normalised(grey: np.ndarray) -> np.ndarray:
+    """(N, n) float32 of whole numbers from (N, n) integers: less their mean, with RMS `ENTRY`."""
+    cells = grey.shape[1]
+    centred = grey * cells
+    centred = (centred - centred.sum(axis=1, keepdims=True) // cells).astype(np.float64)
+    length = np.sqrt((centred**2).sum(axis=1, keepdims=True))  # of whole numbers: exact before the root
+    unit = np.divide(centred * (ENTRY * np.sqrt(cells)), length, out=np.zeros_like(centred), where=length > 0)
+    return np.rint(unit).clip(-127, 127).astype(np.float32)
 
 
 def _blocks(count: int, length: int) -> Iterator[slice]:
     return (slice(start, start + length) for start in range(0, count, length))
-
-
-EXAMPLES = 20
-
-
-class Copied(Protocol):
-    """What is read of a row of the index."""
-
-    image_id: str
-    class_name: str
-    split: str
-    group: str
-    pixels: str
-
-
-def audit_equal(rows: Sequence[Copied], splits: Sequence[str]) -> dict[str, Any]:
-    """`duplicates` and `conflicts`: images of the same pixels within one class, and under two labels."""
-    sets = [[rows[row] for row in unit] for unit in _with_equal_pixels(rows)]
-    across = [alike for alike in sets if _different(alike, "class_name")]
-    within = [alike for alike in sets if not _different(alike, "class_name")]
-    wrong = {split: sum(_certain_errors(alike, split) for alike in across) for split in splits}
-    return {"duplicates": _sets(within, splits), "conflicts": _sets(across, splits) | {"certain_errors": wrong}}
-
-
-def audit_near(rows: Sequence[Copied], found: NearPairs, splits: Sequence[str], trained: str) -> dict[str, Any]:
-    """`near_copies`: units of images that show the same picture, equal pixels included.
-
-    Args:
-        rows: of the index.
-        found: by `find_near_copies`, of the same rows.
-        splits: names of the splits.
-        trained: the split that models are trained on.
-    """
-    units = _units(len(rows), [*found.pairs.tolist(), *_links(_with_equal_pixels(rows))])
-    sets = [[rows[row] for row in unit] for unit in units]
-    leaked = [alike for alike in sets if any(row.split == trained for row in alike) and _different(alike, "split")]
-    counts = Counter(row.split for alike in leaked for row in alike)
-    return {
-        "compared": found.compared,
-        "units": units,
-        **_sets(sets, splits),
-        "of_trained": {
-            "splits": {split: counts[split] for split in splits if split != trained},
-            "examples": [[row.image_id for row in alike] for alike in leaked[:EXAMPLES]],
-        },
-        "across_groups": _sets((alike for alike in sets if _different(alike, "group")), splits),
-        "two_labels": _sets((alike for alike in sets if _different(alike, "class_name")), splits),
-    }
-
-
-def _with_equal_pixels(rows: Sequence[Copied]) -> list[list[int]]:
-    same: dict[str, list[int]] = defaultdict(list)
-    for row, each in enumerate(rows):
-        same[each.pixels].append(row)
-    return [unit for unit in same.values() if len(unit) > 1]
-
-
-def _links(units: Iterable[list[int]]) -> Iterable[tuple[int, int]]:
-    return ((unit[0], other) for unit in units for other in unit[1:])
-
-
-def _units(count: int, links: Iterable[Sequence[int]]) -> list[list[int]]:
-    """Rows that are linked, directly or through others, ascending; rows without a link are in no unit."""
-    first = np.arange(count)
-
-    def root(row: int) -> int:
-        while first[row] != row:
-            first[row] = row = first[first[row]]
-        return int(row)
-
-    for a, b in links:
-        low, high = sorted((root(a), root(b)))
-        first[high] = low
-    units: dict[int, list[int]] = defaultdict(list)
-    for row in range(count):
-        units[root(row)].append(row)
-    return [unit for unit in units.values() if len(unit) > 1]
-
-
-def _different(alike: Sequence[Copied], what: str) -> bool:
-    return len({getattr(row, what) for row in alike}) > 1
-
-
-def _certain_errors(alike: Sequence[Copied], split: str) -> int:
-    """Errors that any network makes on one set of equal pixels: it gives them one answer, of several labels."""
-    labels = Counter(row.class_name for row in alike if row.split == split)
-    return sum(labels.values()) - max(labels.values(), default=0)
-
-
-def _sets(sets: Iterable[Sequence[Copied]], splits: Sequence[str]) -> dict[str, Any]:
-    listed = list(sets)
-    counts: Mapping[str, int] = Counter(row.split for alike in listed for row in alike)
-    return {
-        "sets": len(listed),
-        "images": sum(map(len, listed)),
-        "splits": {split: counts[split] for split in splits},
-        "examples": [[row.image_id for row in alike] for alike in listed[:EXAMPLES]],
-    }

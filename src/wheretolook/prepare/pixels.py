@@ -1,4 +1,4 @@
-"""Image and mask files into two .npy arrays, with memory that stays flat however many there are."""
+"""Decode image and mask files into two .npy arrays, in constant memory."""
 
 import hashlib
 import warnings
@@ -24,33 +24,32 @@ from wheretolook.prepare.masks import labels_to_square, read_mask
 
 Result = TypeVar("Result")
 
-# Rows that wait for a thread at a time: each takes a kilobyte, and there may be millions.
+# Rows that are queued at a time: each takes a kilobyte, and there may be millions.
 BATCH = 1024
 
-# What a thread takes for each pixel of a result while it resizes (bytes; masks take most, a float32 a label, twice),
-# and at any size: its stack and its share of the allocator.
+# Memory of a thread in bytes: for each pixel of its result (masks: two float32 for each label), and for its stack.
 BYTES_A_PIXEL = 40
 BYTES_A_THREAD = 1 << 25
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What is known of a file that was read."""
+    """Result of decoding one file."""
 
     sha256: str  # of the file
     width: int = 0
     height: int = 0
     pixels: str = ""  # SHA-256 of the decoded pixels and their shape
-    reason: str = ""  # why it could not be decoded
-    deepest: int = 0  # the largest value of 16-bit grey; 0 for other kinds
+    reason: str = ""  # why it could not be decoded; empty if it could
+    deepest: int = 0  # largest grey value of a 16-bit image; 0 for other images
 
 
 def decode_images(files: Sequence[ImageFile], path: Path, size: int, fit: str) -> list[Decoded]:
-    """Decode all files into one array, uint8 (N, S, S, 3); the row of a file that cannot be decoded is black.
+    """Decode files into one array, uint8 (N, S, S, 3). The row of a file that cannot be decoded is black.
 
     Args:
         files: N image files.
-        path: the .npy file that is written.
+        path: the .npy file to write.
         size, fit: see `to_square`.
     """
     array = create_array(path, (len(files), size, size, 3), np.uint8)
@@ -63,8 +62,8 @@ def decode_images(files: Sequence[ImageFile], path: Path, size: int, fit: str) -
         try:
             with opened(path) if large else TimedBytes(content) as file:
                 image = decode_file(file)
-        except InputError as refusal:
-            return Decoded(sha256, reason=str(refusal))
+        except InputError as error:
+            return Decoded(sha256, reason=str(error))
         except MemoryError as error:
             raise MemoryError(f"{files[row].path}: {str(error) or 'no room for its pixels'}") from error
         array[row] = to_square(image, size, fit)
@@ -88,7 +87,7 @@ def _pixel_hash(image: Image.Image) -> str:
 
 
 def keep_rows(path: Path, rows: np.ndarray, target: Path) -> None:
-    """Move an array to `target`, with these rows only."""
+    """Move an array to `target`, keeping only these rows."""
     array = np.load(path, mmap_mode="r")
     if len(rows) == len(array):
         path.rename(target)
@@ -108,12 +107,12 @@ def write_masks(
     size: int,
     fit: str,
 ) -> dict[str, Any]:
-    """Write the masks as one array of labels, uint8 (N, S, S); an image without one gets UNKNOWN everywhere.
+    """Write the masks as one array of labels, uint8 (N, S, S). An image without a mask gets UNKNOWN everywhere.
 
     Args:
-        masks: N mask files, None where an image has none.
-        sizes: width and height of each image: its mask must have the same.
-        path: the .npy file that is written.
+        masks: N mask files, None for an image without one.
+        sizes: width and height of each image, which its mask must have too.
+        path: the .npy file to write.
         labels_of: the label of each grey value.
         size, fit: see `labels_to_square`.
 
@@ -121,7 +120,7 @@ def write_masks(
         `masks` of the audit.
 
     Raises:
-        InputError: a mask that cannot be read, of another size, or with a value that has no label.
+        InputError: a mask that cannot be read, has another size, or has a value without a label.
     """
     array = create_array(path, (len(masks), size, size), np.uint8)
 
@@ -133,7 +132,9 @@ def write_masks(
         labels = read_mask(mask, labels_of)
         if labels.shape[::-1] != sizes[row]:
             expected, found = "{} × {}".format(*sizes[row]), "{} × {}".format(*labels.shape[::-1])
-            raise InputError(mask, expected=f"a mask of its image's size, {expected} pixels", found=found)
+            raise InputError(
+                mask, f"the size of its image, {expected} pixels", found, "check which image it belongs to"
+            )
         array[row] = labels_to_square(labels, size, fit)
         return np.bincount(array[row].ravel(), minlength=256)
 
@@ -154,11 +155,11 @@ def write_masks(
 
 
 def _each(work: Callable[[int], Result], count: int, name: str, size: int) -> Iterator[Result]:
-    """Do the work for rows 0 to `count` in a few threads: Pillow decodes and resizes outside Python's lock."""
+    """Yield `work(row)` for rows 0 to `count`, in threads: Pillow releases the GIL while it decodes and resizes."""
     threads = ThreadPoolExecutor(affordable_threads(size))
     try:
         with warnings.catch_warnings():
-            # Pillow warns of odd metadata, and of large images, whose size is checked here anyway.
+            # Pillow warns about odd metadata, and about large images, which are checked here anyway.
             warnings.simplefilter("ignore")
             batches = (range(start, min(start + BATCH, count)) for start in range(0, count, BATCH))
             done = chain.from_iterable(threads.map(work, batch) for batch in batches)
@@ -168,15 +169,15 @@ def _each(work: Callable[[int], Result], count: int, name: str, size: int) -> It
 
 
 def affordable_threads(size: int) -> int:
-    """How many threads the cores and the free memory allow, at most 8.
+    """Number of threads for the available cores and memory, at most 8.
 
-    Decoders run out of memory in native code, where that can end the process without a message: so foresee it.
+    A decoder that runs out of memory in native code can end the process without a message.
 
     Args:
         size: width and height of each result, pixels.
 
     Raises:
-        MemoryError: not enough for one.
+        MemoryError: not enough memory for one thread.
     """
     needed, free = BYTES_A_PIXEL * size * size + BYTES_A_THREAD, free_memory()
     if free < needed:

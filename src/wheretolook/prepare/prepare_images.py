@@ -1,8 +1,7 @@
-"""From class folders to the prepared arrays: decode once, split, audit."""
+"""Turn class folders into the prepared arrays: decode, split, audit."""
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,53 +12,28 @@ from wheretolook.base.errors import InputError
 from wheretolook.base.files import replacing_folder, sha256_of, write_json
 from wheretolook.dataset.prepared import COLUMNS, SPLITS
 from wheretolook.images.scan import ImageFile, find_masks, scan_classes
+from wheretolook.params.prepare import PrepareOptions
 from wheretolook.prepare.audit import (
-    Row,
     audit_classes,
     audit_depth,
     audit_groups,
     audit_mask_names,
+    audit_near,
     audit_official,
     audit_rows,
     some,
 )
+from wheretolook.prepare.copies import Row, kept_pairs, without_leaks
 from wheretolook.prepare.masks import parse_mask_values
-from wheretolook.prepare.near_copies import audit_near, find_near_copies
+from wheretolook.prepare.near_copies import find_near_copies
 from wheretolook.prepare.pixels import Decoded, decode_images, keep_rows, write_masks
 from wheretolook.prepare.splits import (
     assign_splits,
     check_classes,
-    compile_pattern,
     complete_splits,
     connected_units,
     groups_of,
 )
-
-
-@dataclass(frozen=True)
-class PrepareOptions:
-    """How to prepare; the fields are the parameters of the stage.
-
-    Attributes:
-        size: width and height of the prepared images, pixels.
-        fit: "stretch", "pad" or "crop", see `to_square`.
-        group_pattern: see `groups_of`.
-        mask_values: see `parse_mask_values`.
-        val_share, test_share: of the images of each class.
-        seed: of the splits.
-        rare_classes: "refuse" or "drop" a class with too few images or groups for all splits.
-        on_bad_image: "error" or "skip" for files that cannot be decoded.
-    """
-
-    size: int
-    fit: str
-    group_pattern: str
-    mask_values: str
-    val_share: float
-    test_share: float
-    seed: int
-    rare_classes: str
-    on_bad_image: str
 
 
 def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any]:
@@ -67,16 +41,16 @@ def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any
 
     Args:
         raw: holds `images/CLASS/...` and perhaps `masks/CLASS/...`.
-        prepared: the folder that is written, whole or not at all.
-        options: how.
+        prepared: the folder to write, completely or not at all.
+        options: parameters of the stage.
 
     Returns:
         The audit, as in audit.json (`wheretolook.prepare.audit`).
 
     Raises:
-        InputError: the data cannot be prepared as asked; the message says why, and what to do.
+        InputError: the data cannot be prepared with these options.
     """
-    check_options(options)
+    options.check()
     labels_of = parse_mask_values(options.mask_values)
     scan = scan_classes(raw / "images")
     groups = groups_of([file.image_id.rpartition("/")[2] for file in scan.files], options.group_pattern)
@@ -92,11 +66,21 @@ def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any
             (row, unit) for row, unit in zip(readable, units, strict=True) if scan.files[row].class_name not in dropped
         ]
         rows = _rows(
-            [(scan.files[row], decoded[row], groups[row]) for row, _ in kept], [unit for _, unit in kept], options
+            [(scan.files[row], decoded[row], groups[row]) for row, _ in kept],
+            np.array([unit for _, unit in kept]),
+            options,
         )
         keep_rows(folder / "decoded.npy", np.array([row for row, _ in kept]), folder / "images.npy")
-        _write_index(folder / "index.csv", rows)
         near = find_near_copies(np.load(folder / "images.npy", mmap_mode="r"))
+        clean = without_leaks(rows, near, options.on_leak)
+        leaks_dropped = [rows[row].image_id for row in np.setdiff1d(np.arange(len(rows)), clean)]
+        if leaks_dropped:
+            (folder / "images.npy").rename(folder / "leaky.npy")
+            keep_rows(folder / "leaky.npy", clean, folder / "images.npy")
+            near = kept_pairs(near, clean, len(rows))
+            rows = [rows[row] for row in clean]
+            _check_splits(rows, "none after the copies were dropped", "remove the copies, or set on_leak to report")
+        _write_index(folder / "index.csv", rows)
         audit = {
             **audit_rows(rows, SPLITS),
             "near_copies": audit_near(rows, near, SPLITS, trained=SPLITS[0]),
@@ -110,6 +94,7 @@ def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any
             "masks": None,
             **audit_mask_names(masks),
             **audit_official(rows, scan.splits),
+            **({"leaks_dropped": some(leaks_dropped)} if leaks_dropped else {}),
             **audit_depth([one.deepest for one in decoded]),
         }
         files = [masks.paths.get(row.image_id) for row in rows]
@@ -121,39 +106,27 @@ def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any
     return audit
 
 
-def check_options(options: PrepareOptions) -> None:
-    """Refuse options by which no data could be prepared.
+def _bad_images(files: Sequence[ImageFile], decoded: Sequence[Decoded], on_bad_image: str) -> dict[str, str]:
+    """image_id to reason of the images that could not be decoded.
 
     Raises:
-        InputError: shares that leave nothing to train on, mask values or a pattern that cannot be read.
+        InputError: there are some and `on_bad_image` is "error", or all of them.
     """
-    if options.val_share + options.test_share >= 1:
-        raise InputError(
-            (f"prepare: val_share {options.val_share} and test_share {options.test_share} leave nothing to train on"),
-            hint="their sum must be below 1",
-        )
-    parse_mask_values(options.mask_values)
-    if options.group_pattern:
-        compile_pattern(options.group_pattern)
-
-
-def _bad_images(files: Sequence[ImageFile], decoded: Sequence[Decoded], on_bad_image: str) -> dict[str, str]:
-    """Why files could not be decoded, by image_id; refused where that is an error, or nothing is left."""
     bad = {file.image_id: one.reason for file, one in zip(files, decoded, strict=True) if one.reason}
     shown = "; ".join(f"{image_id}: {reason}" for image_id, reason in list(bad.items())[:3])
     if len(bad) == len(files):
-        raise InputError(
-            f"prepare: none of {len(files)} images can be decoded: {shown}", hint="point fetch at a folder of images"
-        )
+        raise InputError("images", "image files", f"none of {len(files)} that can be decoded: {shown}", "check fetch")
     if bad and on_bad_image == "error":
         raise InputError(
-            (f"prepare: {len(bad)} of {len(files)} images cannot be decoded: {shown}{('; …' if len(bad) > 3 else '')}"),
-            hint="mend or remove them, or set prepare.on_bad_image to skip",
+            "images",
+            expected="image files that can be decoded",
+            found=f"{len(bad)} of {len(files)} that cannot: {shown}{'; …' if len(bad) > 3 else ''}",
+            hint="repair or remove them, or set `prepare.on_bad_image: skip`",
         )
     return bad
 
 
-def _rows(kept: Sequence[tuple[ImageFile, Decoded, str]], units: Sequence[int], options: PrepareOptions) -> list[Row]:
+def _rows(kept: Sequence[tuple[ImageFile, Decoded, str]], units: np.ndarray, options: PrepareOptions) -> list[Row]:
     """The rows of the index, with their splits."""
     class_names = sorted({file.class_name for file, _, _ in kept})
     class_index = np.array([class_names.index(file.class_name) for file, _, _ in kept])
@@ -161,8 +134,7 @@ def _rows(kept: Sequence[tuple[ImageFile, Decoded, str]], units: Sequence[int], 
     official = [file.split for file, _, _ in kept]
     draw = partial(complete_splits, official) if any(official) else assign_splits
     splits = draw(class_index, units, options.val_share, options.test_share, options.seed)
-    _check_splits(class_names, class_index, splits)
-    return [
+    rows = [
         Row(
             file.image_id,
             file.class_name,
@@ -176,20 +148,21 @@ def _rows(kept: Sequence[tuple[ImageFile, Decoded, str]], units: Sequence[int], 
         )
         for (file, one, group), index, split in zip(kept, class_index, splits, strict=True)
     ]
+    _check_splits(
+        rows,
+        "none, since its groups are too few or too large",
+        "set another prepare.group_pattern, seed or share, or add images of other groups",
+    )
+    return rows
 
 
-def _check_splits(class_names: Sequence[str], class_index: np.ndarray, splits: np.ndarray) -> None:
-    """Refuse a split that is left without a class."""
-    for number, split in enumerate(SPLITS):
-        for index, name in enumerate(class_names):
-            if not ((splits == number) & (class_index == index)).any():
-                raise InputError(
-                    (
-                        f"prepare: the split {split} is left without the class {name}: its images stand in groups "
-                        "that cannot be shared out"
-                    ),
-                    hint="use another prepare.group_pattern, seed or shares, or add images of other groups",
-                )
+def _check_splits(rows: Sequence[Row], found: str, hint: str) -> None:
+    """Raise InputError, with this cause and hint, for a split without images of a class."""
+    present = {(row.split, row.class_name) for row in rows}
+    for split in SPLITS:
+        for name in sorted({row.class_name for row in rows}):
+            if (split, name) not in present:
+                raise InputError(f"split {split}", f"images of the class {name}", found, hint)
 
 
 def _write_index(path: Path, rows: Sequence[Row]) -> None:

@@ -1,6 +1,5 @@
-"""Train, validation and test: stratified, seeded, and never a patient in two of them."""
+"""Split images into train, val and test: stratified by class, seeded, and by group (patient)."""
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -10,17 +9,18 @@ import numpy as np
 from wheretolook.base.errors import InputError
 from wheretolook.dataset.prepared import SPLITS
 from wheretolook.images.class_level import drawn_splits
+from wheretolook.params.prepare import compile_pattern, quoted
 
 
 def groups_of(names: Sequence[str], pattern: str) -> list[str]:
-    """The group of each file name: what the pattern's first group matches.
+    """The group (patient, slide) of each file: the text that the pattern's first group matches.
 
     Args:
         names: file names without their folders.
-        pattern: a regular expression, searched in the name; "" puts each file into no group ('').
+        pattern: a regular expression that is searched in the name; '' for no groups.
 
     Raises:
-        InputError: no regular expression, one without a group, or one that does not match some names.
+        InputError: no regular expression, one without a group, or one that does not match all names.
     """
     if not pattern:
         return [""] * len(names)
@@ -29,48 +29,23 @@ def groups_of(names: Sequence[str], pattern: str) -> list[str]:
     missed = [name for name, match in zip(names, found, strict=True) if not (match and match.group(1))]
     if missed:
         raise InputError(
-            (
-                f"prepare.group_pattern {quoted(pattern)}: matches no group in {len(missed)} of {len(names)} "
-                f"file names, the first {', '.join(missed[:3])}"
-            ),
-            hint="change the pattern, or '' for no groups",
+            f"prepare.group_pattern {quoted(pattern)}",
+            expected="a group in each file name",
+            found=f"none in {len(missed)} of {len(names)} file names, such as {', '.join(missed[:3])}",
+            hint="change the pattern, or set it to '' for no groups",
         )
     return [match.group(1) for match in found if match]
 
 
-def quoted(text: str) -> str:
-    """Text as YAML takes it in single quotes: backslashes as they are, so that it can be pasted into params.yaml."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """The regular expression of a pattern.
-
-    Raises:
-        InputError: no regular expression, or one without a group.
-    """
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise InputError(f"prepare.group_pattern {quoted(pattern)}: no regular expression ({error})") from error
-    if expression.groups < 1:
-        raise InputError(
-            f"prepare.group_pattern {quoted(pattern)}",
-            expected="a group in parentheses, such as '^(C\\d+)'",
-            found="none",
-        )
-    return expression
-
-
 def connected_units(groups: Sequence[str], pixels: Sequence[str]) -> np.ndarray:
-    """Which images must stay in one split: those of one group, and those with the same pixels, taken together.
+    """Units of images that must be in the same split, because they share a group or have equal pixels.
 
     Args:
         groups: group of each image, '' for none.
         pixels: hash of each image's pixels.
 
     Returns:
-        (N,) int64, the unit of each image, numbered by first appearance.
+        (N,) int64, the unit of each image, numbered by first occurrence.
     """
     parent = list(range(len(groups)))
 
@@ -92,16 +67,16 @@ def connected_units(groups: Sequence[str], pixels: Sequence[str]) -> np.ndarray:
 def assign_splits(
     class_index: np.ndarray, units: np.ndarray, val_share: float, test_share: float, seed: int
 ) -> np.ndarray:
-    """Put whole units into splits so that each class has near its share in each.
+    """Assign units to splits so that each split has about its share of each class.
 
-    Units go one by one, the large first, to the split whose counts are then nearest to the targets (a chi-square over
-    classes and splits); then units are moved as long as that brings the counts nearer.
+    Greedy: units, large ones first, go to the split that brings the counts closest to the targets (chi-square distance
+    over classes and splits). Then single units are moved as long as that reduces the distance.
 
     Args:
         class_index: (N,) int64.
-        units: (N,) int64, images of one unit stay together.
-        val_share, test_share: of each class' images.
-        seed: of the order in which units of like size are taken.
+        units: (N,) int64; images of one unit are kept in one split.
+        val_share, test_share: share of each class in the split.
+        seed: random seed of the order of units of similar size.
 
     Returns:
         (N,) int64, index into `wheretolook.dataset.prepared.SPLITS`.
@@ -109,7 +84,7 @@ def assign_splits(
     shares = (1 - val_share - test_share, val_share, test_share)
     filling = _Filling(class_index, units, np.outer(shares, np.bincount(class_index).astype(float)))
     sizes = np.bincount(units).astype(float)
-    # Sizes are blurred, so that another seed also puts the largest units elsewhere.
+    # Random factors on the sizes, so that another seed also moves the largest units.
     order = np.argsort(-sizes * np.random.default_rng(seed).uniform(0.5, 1, len(sizes)), kind="stable")
     split_of_unit = np.zeros(len(sizes), dtype=np.int64)
     for unit in order:
@@ -122,12 +97,12 @@ def assign_splits(
 def complete_splits(
     official: Sequence[str], class_index: np.ndarray, units: np.ndarray, val_share: float, test_share: float, seed: int
 ) -> np.ndarray:
-    """Keep an official split as it is, and draw what it lacks, val or test, from its train.
+    """Keep the official splits, and draw a missing val or test split from train.
 
     Args:
         official: the split of each image, "train", "val" or "test".
         class_index, units, seed: as in `assign_splits`.
-        val_share, test_share: of each class' images in train; unused where the split is there.
+        val_share, test_share: share of each class's training images; unused for an official split.
 
     Returns:
         (N,) int64, index into `wheretolook.dataset.prepared.SPLITS`.
@@ -144,10 +119,10 @@ def complete_splits(
 
 
 class _Filling:
-    """How many images of each class each split holds so far, and how far that is from the targets.
+    """Counts of each class in each split so far, and their distance from the targets.
 
-    What is kept of the units grows with the images, never with units times classes. The costs of all classes are
-    kept too, and are summed anew each time, in one order: rounding decides between splits that are alike.
+    Memory grows with the number of images, not with units times classes. The costs of all classes are always summed in
+    the same order, since rounding decides between equally good splits.
     """
 
     def __init__(self, class_index: np.ndarray, units: np.ndarray, targets: np.ndarray) -> None:
@@ -159,7 +134,7 @@ class _Filling:
         self._costs = _costs(self._filled, targets)
 
     def changes(self, unit: int, here: int | None = None) -> np.ndarray:
-        """How the cost changes when a unit is added to each split, (3,); `here` is the one where it stands, if any."""
+        """Change of the cost when a unit is added to each split, (3,). `here` is its current split, if any."""
         classes, images = self._unit(unit)
         tried = self._filled[:, classes] + images
         if here is not None:
@@ -172,31 +147,31 @@ class _Filling:
         return change
 
     def add(self, unit: int, split: int, sign: int = 1) -> None:
-        """Put a unit into a split, or take it out by a sign of -1."""
+        """Add a unit to a split, or remove it (sign -1)."""
         classes, images = self._unit(unit)
         self._filled[split, classes] += sign * images
         self._costs[split, classes] = _costs(self._filled[split, classes], self._targets[split, classes])
 
     def _unit(self, unit: int) -> tuple[np.ndarray, np.ndarray]:
-        """Its classes, and how many images it has of each."""
+        """The classes of a unit, and its number of images in each."""
         own = slice(self._starts[unit], self._starts[unit + 1])
         return self._classes[own], self._images[own]
 
 
 def _costs(filled: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """How far each count is from its target."""
-    # A class that is missing altogether costs more than any uneven share.
+    """Distance of each count from its target."""
+    # A missing class costs more than any uneven share.
     return (filled - targets) ** 2 / np.maximum(targets, 1e-9) + 1e3 * (filled == 0) * (targets > 0)
 
 
 def _improve(split_of_unit: np.ndarray, filling: _Filling, order: np.ndarray) -> None:
-    """Move single units between splits, in place, as long as a round over all of them still brings the cost down."""
+    """Move single units between splits, in place, until a pass over all units no longer reduces the cost."""
     for _ in range(20):
         moved = False
         for unit in order:
             here = split_of_unit[unit]
             change = filling.changes(unit, here)
-            there = np.argmin(change)
+            there = int(np.argmin(change))
             if change[there] < change[here] - 1e-9:
                 filling.add(unit, here, -1)
                 filling.add(unit, there)
@@ -208,19 +183,19 @@ def _improve(split_of_unit: np.ndarray, filling: _Filling, order: np.ndarray) ->
 def check_classes(
     class_names: Sequence[str], units: np.ndarray, rare_classes: str, official: Sequence[str] = ()
 ) -> dict[str, dict[str, Any]]:
-    """Find the classes that cannot stand in every split.
+    """Find classes with too few images for all splits.
 
     Args:
-        class_names: of each image.
-        units: (N,) int64, images of one unit cannot be parted (`connected_units`).
-        rare_classes: "drop" gives them back, "refuse" refuses them.
-        official: the split of each image, where folders say it.
+        class_names: class of each image.
+        units: (N,) int64; images of one unit are kept in one split (`connected_units`).
+        rare_classes: "drop" returns such classes, "refuse" raises an error.
+        official: the official split of each image, if any.
 
     Returns:
-        {class name: {"images", "reason"}} of those to leave out.
+        {class name: {"images", "reason"}} of the classes to drop.
 
     Raises:
-        InputError: there is one and `rare_classes` is "refuse", or fewer than two classes would be left.
+        InputError: there is such a class and `rare_classes` is "refuse", or fewer than two classes would be left.
     """
     if official:
         return _check_official(class_names, units, rare_classes, official)
@@ -233,14 +208,14 @@ def check_classes(
         if len(parts[name]) < len(SPLITS)
     }
     reasons = ", ".join(f"{name} ({found['reason']})" for name, found in rare.items())
-    needed = f"the splits {', '.join(SPLITS)} need {len(SPLITS)} images that can be parted"
-    return _judged(rare, reasons, needed, len(images), rare_classes)
+    needed = f"{len(SPLITS)} or more independent images (or groups) of each class, one for each split"
+    return _checked(rare, reasons, needed, len(images), rare_classes)
 
 
 def _check_official(
     class_names: Sequence[str], units: np.ndarray, rare_classes: str, official: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """As `check_classes`, where folders say the splits: each has images of the class, and train enough to draw from."""
+    """As `check_classes` for official splits; train needs enough images to draw a missing split."""
     images, parts, present = Counter(class_names), defaultdict(set), defaultdict(set)
     for name, unit, split in zip(class_names, units.tolist(), official, strict=True):
         present[name].add(split)
@@ -251,23 +226,23 @@ def _check_official(
     for name in sorted(images):
         lacking = sorted(set(official) - present[name])
         if lacking or len(parts[name]) <= len(drawn):
-            reason = f"none in {lacking[0]}" if lacking else f"{len(parts[name])} in train that can be parted"
+            reason = f"none in {lacking[0]}" if lacking else f"only {len(parts[name])} independent in train"
             rare[name] = {"images": images[name], "reason": reason}
     reasons = ", ".join(f"{name} ({found['reason']})" for name, found in rare.items())
-    needed = "each split needs images of each class"
+    needed = "images of each class in each split"
     if drawn:
-        needed += f", and {' and '.join(drawn)}, which no folder holds, are drawn from train"
-    return _judged(rare, reasons, needed, len(images), rare_classes)
+        needed += f", and enough in train to draw {' and '.join(drawn)}"
+    return _checked(rare, reasons, needed, len(images), rare_classes)
 
 
-def _judged(rare: dict, reasons: str, needed: str, classes: int, rare_classes: str) -> dict[str, dict[str, Any]]:
+def _checked(
+    rare: dict[str, dict[str, Any]], reasons: str, needed: str, classes: int, rare_classes: str
+) -> dict[str, dict[str, Any]]:
     if rare and rare_classes == "refuse":
-        raise InputError(
-            f"prepare: too rare: {reasons}", hint=f"{needed}; add images, or set prepare.rare_classes to drop"
-        )
+        raise InputError("rare classes", needed, reasons, "add images, or set `prepare.rare_classes: drop`")
     if classes - len(rare) < 2:
         raise InputError(
-            f"prepare: fewer than two classes are left without the rare: {reasons}", hint=f"{needed}; add images"
+            "rare classes", f"two or more classes with {needed}", f"fewer, without {reasons}", "add images"
         )
     return rare
 

@@ -1,4 +1,4 @@
-"""params.yaml as a whole: what DVC's templating would drop, double or misread without a word is refused here."""
+"""Read params.yaml, and refuse what DVC's templating would silently drop, append or misread."""
 
 import difflib
 import math
@@ -14,7 +14,7 @@ from wheretolook.base.display import redacted_values
 from wheretolook.base.errors import InputError
 from wheretolook.terminal.options import LONGEST_NAME, MODEL_NAME
 
-SECTIONS = ("fetch", "prepare", "models", "train", "drive", "sync", "export", "score", "compare", "report")
+SECTION_NAMES = ("fetch", "prepare", "models", "train", "drive", "export", "score", "compare", "report")
 # Beyond it, a float is no longer exact, nor a seed one for every library.
 LARGEST = 2**53
 KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -29,47 +29,37 @@ def load_params(path: Path) -> dict[str, dict]:
     try:
         return read_params(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise InputError(
-            path, expected="the pipeline's values", found="no such file", hint="run it in the project's folder"
-        ) from error
+        raise InputError(path, "the pipeline's values", "no such file", "run it in the project's folder") from error
     except UnicodeDecodeError as error:
-        place = f"byte {error.start + 1}"
-        raise InputError(
-            path, expected="UTF-8 text", found=f"another encoding at {place}", hint="save it as UTF-8"
-        ) from error
+        found = f"another encoding at byte {error.start + 1}"
+        raise InputError(path, "UTF-8 text", found, "save it as UTF-8") from error
 
 
 def read_params(text: str) -> dict[str, dict]:
     """Parse and check the text of params.yaml, with the parser that DVC uses.
 
     Args:
-        text: YAML; every one of `SECTIONS` a mapping; `models` and `drive` map names to mappings.
+        text: YAML; every one of `SECTION_NAMES` a mapping; `models` and `drive` map names to mappings.
 
     Returns:
         The sections, in the file's order.
 
     Raises:
-        InputError: no valid YAML, a doubled key, a missing or unknown section, a bad or doubled model name, a null, or a
-            value that templating cannot pass on.
+        InputError: invalid YAML, a duplicate key, a missing or unknown section, an invalid or duplicate model name, a
+            null, or a value that templating cannot pass on.
     """
     try:
         params = YAML(typ="safe", pure=True).load(text)
-    except ValueError as error:  # a number of thousands of digits, or a 31st of February
-        said = str(error).partition(";")[0]
-        raise InputError(
-            "params.yaml",
-            expected="numbers and dates that can be read",
-            found=f"one that cannot ({said})",
-            hint="quote it, if it is text",
-        ) from error
+    except ValueError as error:  # a number of thousands of digits, or the 31st of February
+        reason = str(error).partition(";")[0]
+        raise InputError("params.yaml", "valid numbers and dates", reason, "quote it, if it is text") from error
     except YAMLError as error:
-        raise InputError("params.yaml", expected="YAML without doubled keys", hint=f"found:\n{error}") from error
+        raise InputError("params.yaml", "valid YAML without duplicate keys", error, "correct it") from error
     except RecursionError as error:
-        raise InputError(
-            "params.yaml", expected="sections of values", found="brackets within brackets without end"
-        ) from error
+        found = "brackets nested too deeply"
+        raise InputError("params.yaml", "sections of values", found, "write fewer") from error
     if not isinstance(params, dict):
-        raise InputError("params.yaml", expected=f"the sections {', '.join(SECTIONS)}", found=type(params).__name__)
+        raise InputError("params.yaml", f"the sections {', '.join(SECTION_NAMES)}", type(params).__name__, "add them")
     _check_sections(params)
     _check_names(params)
     _check_values(params)
@@ -102,108 +92,82 @@ def secrets_in(params: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 def _check_sections(params: Mapping[Any, Any]) -> None:
     for section in params:
-        if section not in SECTIONS:
-            near = difflib.get_close_matches(str(section), SECTIONS, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise InputError(f"params.yaml: unknown section {section!r}, expected {', '.join(SECTIONS)}{hint}")
-    for section in SECTIONS:
+        if section == "sync":
+            raise InputError(
+                "params.yaml: sync",
+                expected="no such section, since timeout and retries change no result",
+                found="one, from an earlier version",
+                hint="remove it; the environment variables WHERETOLOOK_TIMEOUT and WHERETOLOOK_RETRIES replace it",
+            )
+        if section not in SECTION_NAMES:
+            near = difflib.get_close_matches(str(section), SECTION_NAMES, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "remove it"
+            raise InputError("params.yaml", ", ".join(SECTION_NAMES), f"the unknown section {section!r}", hint)
+    for section in SECTION_NAMES:
+        subject, hint = f"params.yaml: section {section!r}", f"write an empty one as `{section}: {{}}`"
         if section not in params:
-            raise InputError(
-                f"params.yaml: section {section!r} is missing", hint=f"an empty one is written `{section}: {{}}`"
-            )
+            raise InputError(subject, "a mapping", "none", hint)
         if not isinstance(params[section], dict):
-            found = type(params[section]).__name__
-            raise InputError(
-                f"params.yaml: section {section!r}", expected="a mapping", found=found, hint="empty is `{}`"
-            )
+            raise InputError(subject, "a mapping", type(params[section]).__name__, hint)
 
 
 def _check_names(params: Mapping[str, dict]) -> None:
     seen: dict[str, str] = {}
     for section in ("models", "drive"):
+        subject = f"params.yaml: {section}"
         for name, values in params[section].items():
             if not isinstance(name, str) or not MODEL_NAME.fullmatch(name):
-                raise InputError(
-                    f"params.yaml: {section}: bad name {name!r}",
-                    expected=(
-                        "a letter, then letters, digits, '-' and '_' (DVC drops numbers and booleans, and a dot or "
-                        "slash would change the path)"
-                    ),
-                    hint="rename it",
-                )
+                # DVC drops numbers and booleans, and a dot or slash would change the path.
+                expected = "names of a letter, then letters, digits, '-' and '_'"
+                raise InputError(subject, expected, f"the name {name!r}", "rename it")
             if len(name) > LONGEST_NAME:
-                raise InputError(
-                    f"params.yaml: {section}: bad name '{name[:20]}...'",
-                    expected=f"at most {LONGEST_NAME} characters, since files are named by it",
-                    found=len(name),
-                    hint="shorten it",
-                )
+                expected = f"names of at most {LONGEST_NAME} characters, since files are named by them"
+                raise InputError(subject, expected, f"'{name[:20]}...' of {len(name)}", "shorten it")
             if name.lower() in seen:
-                raise InputError(
-                    (
-                        f"params.yaml: {section}: the name {name!r} stands in {seen[name.lower()]!r} already (upper "
-                        "and lower case count as one, as some file systems do)"
-                    ),
-                    hint="rename one of the two",
-                )
+                expected = "names that differ by more than upper and lower case, which some file systems ignore"
+                found = f"the name {name!r}, which {seen[name.lower()]!r} already has"
+                raise InputError(subject, expected, found, "rename one of the two")
             seen[name.lower()] = section
             if not isinstance(values, dict) or not values:
-                raise InputError(
-                    f"params.yaml: {section}.{name}", expected="a mapping of its own values", found=f"{values!r}"
-                )
+                raise InputError(f"{subject}.{name}", "a mapping of its own values", repr(values), "add one")
     if not seen:
-        raise InputError("params.yaml: no model in `models` or `drive`", hint="name at least one")
+        raise InputError("params.yaml: models and drive", "at least one model", "none", "add one")
 
 
 def _check_values(params: Mapping[str, dict]) -> None:
     for section, values in params.items():
         if section in ("models", "drive"):
-            shared = params["train" if section == "models" else "sync"]
+            shared = params["train"] if section == "models" else {}
             for name, own in values.items():
-                _check_scalars(f"{section}.{name}", own)
-                _check_lists(f"{section}.{name}", own, shared)
+                _check_scalars(f"params.yaml: {section}.{name}", own)
+                _check_lists(f"params.yaml: {section}.{name}", own, shared)
         else:
-            _check_scalars(section, values)
+            _check_scalars(f"params.yaml: {section}", values)
 
 
 def _check_scalars(where: str, values: Mapping[Any, Any]) -> None:
     for key, value in values.items():
-        if not isinstance(key, str):
-            raise InputError(
-                f"params.yaml: {where}: bad key {key!r}: DVC drops it without a word", hint="write it as text"
-            )
-        if not KEY.fullmatch(key):
-            # It would become a part of a command line as it is: `fit=pad`, or worse.
-            raise InputError(
-                f"params.yaml: {where}",
-                "keys of letters, digits and '_'",
-                f"the key {key!r:.80}",
-                "write the key and its value as `key: value`" if "=" in key else "rename it",
-            )
+        if not isinstance(key, str) or not KEY.fullmatch(key):
+            # DVC drops a number, and writes any text into the command line as it is: `fit=pad`, or worse.
+            hint = "write the key and its value as `key: value`" if "=" in str(key) else "rename it"
+            raise InputError(where, "keys of letters, digits and '_'", f"the key {key!r:.80}", hint)
+        subject = f"{where}.{key}"
         if value is None:
             raise InputError(
-                f"params.yaml: {where}.{key}: null would reach the stage as the word None", hint="write '' for nothing"
+                subject, "a value", "null, which DVC would pass on as the word None", "write '' for nothing"
             )
         for element in value if isinstance(value, list) else [value]:
             if not isinstance(element, str | int | float | bool):
                 found = type(element).__name__
-                raise InputError(
-                    f"params.yaml: {where}.{key}",
-                    expected="text, a number, true or false",
-                    found=found,
-                    hint="write it so, or quote it",
-                )
+                raise InputError(subject, "text, a number, true or false", found, "write one of these, or quote it")
             if isinstance(element, float) and not math.isfinite(element):
-                raise InputError(f"params.yaml: {where}.{key}", expected="a number", found=element, hint="write it out")
+                raise InputError(subject, "a finite number", element, "replace it")
             if isinstance(element, int) and abs(element) > LARGEST:
-                expected = f"expected a number up to {LARGEST:,}, found a larger one; quote it, if it is text"
-                raise InputError(f"params.yaml: {where}.{key}: {expected}")
+                raise InputError(subject, f"a number up to {LARGEST:,}", "a larger one", "quote it, if it is text")
 
 
 def _check_lists(where: str, own: Mapping[str, Any], shared: Mapping[str, Any]) -> None:
     for key, value in own.items():
         if isinstance(value, list) and key in shared:
-            raise InputError(
-                f"params.yaml: {where}.{key}: a list given again is appended, not replaced",
-                hint="write it in one place",
-            )
+            found = "one in `train` too, to which DVC would append it"
+            raise InputError(f"{where}.{key}", "a list in one place", found, "remove one of them")

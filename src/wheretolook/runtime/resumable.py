@@ -6,7 +6,7 @@ import platform
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -25,24 +25,34 @@ PACKAGE = Path(__file__).parents[1]
 _STATE = re.compile(r"[0-9a-f]{32}(\..*)?")  # a key, and what is written or removed under it
 
 
-def state_key(depends_on: Mapping[str, Any], ranks: Ranks) -> str:
-    """A hash of all that the bytes of some work depend on: 32 hex digits.
-
-    All code is part of it, more than the work imports: what a change does in vain is to begin some work anew.
+def state_key(depends_on: Mapping[str, Any], ranks: Ranks, code: Sequence[str]) -> str:
+    """A hash of all that the result of some work depends on: 32 hex digits.
 
     Args:
         depends_on: its parameters and inputs, as JSON can hold them; versions, device, threads and the number of
             processes are added here.
         ranks: the processes that share it.
+        code: folders and files of the package that the work imports, directly or not: those that dvc.yaml lists for
+            its stage. An edit elsewhere does not discard unfinished work.
     """
     whole = dict(depends_on) | {
-        "code": {file.relative_to(PACKAGE).as_posix(): sha256_of(file) for file in sorted(PACKAGE.rglob("*.py"))},
+        "code": {file.relative_to(PACKAGE).as_posix(): sha256_of(file) for file in code_files(code)},
         "versions": [platform.python_version(), torch.__version__, np.__version__],
         "device": describe_device(ranks.device),
         "threads": torch.get_num_threads(),
         "processes": ranks.count,
     }
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def code_files(code: Sequence[str]) -> list[Path]:
+    """The Python files of some folders and files of the package, sorted.
+
+    Args:
+        code: paths below the package, such as "networks" and "params/train.py".
+    """
+    paths = [PACKAGE / name for name in code]
+    return sorted(file for path in paths for file in ([path] if path.suffix == ".py" else path.rglob("*.py")))
 
 
 def states_of(cache: Path, name: str) -> list[Path]:
@@ -108,7 +118,7 @@ class Journal:
         self._saved_at = time.monotonic()
 
 
-def state_folder(cache: Path, name: str, depends_on: dict[str, Any], ranks: Ranks) -> Path:
+def state_folder(cache: Path, name: str, depends_on: dict[str, Any], ranks: Ranks, code: Sequence[str]) -> Path:
     """Where the state of one export is kept: named by a hash of all that its bytes depend on.
 
     Args:
@@ -116,8 +126,9 @@ def state_folder(cache: Path, name: str, depends_on: dict[str, Any], ranks: Rank
         name: the model's name.
         depends_on: model, data and parameters; `state_key` adds code, versions, device, threads and processes.
         ranks: the processes that share the work.
+        code: as for `state_key`.
     """
-    return cache / name / state_key(depends_on, ranks)
+    return cache / name / state_key(depends_on, ranks, code)
 
 
 def prepare_state(folder: Path, create: Callable[[Path], None]) -> None:
@@ -196,7 +207,9 @@ class Pieces:
 
 
 @contextmanager
-def kept_pieces(cache: Path, name: str, depends_on: Mapping[str, Any], device: torch.device) -> Iterator[Pieces]:
+def kept_pieces(
+    cache: Path, name: str, depends_on: Mapping[str, Any], device: torch.device, code: Sequence[str]
+) -> Iterator[Pieces]:
     """The pieces of one model's loops; forgotten when the block has come to its end.
 
     Args:
@@ -204,8 +217,9 @@ def kept_pieces(cache: Path, name: str, depends_on: Mapping[str, Any], device: t
         name: the model's name.
         depends_on: model, data, maps and parameters; `state_key` adds code, versions, device and threads.
         device: where the network runs.
+        code: as for `state_key`.
     """
-    key = state_key(depends_on, Ranks(0, 1, 0, device))
+    key = state_key(depends_on, Ranks(0, 1, 0, device), code)
     with noting_interruption() as interruption:
         yield Pieces(cache / name / f"{key}.json", interruption)
     remove_states(cache, name)

@@ -1,11 +1,11 @@
-"""What of a listing is taken, and where it goes: decided for every entry before a byte is written."""
+"""Unpack the images of a zip or tar archive. Every entry is checked before anything is written."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import is_junk, replacing_folder
@@ -13,17 +13,17 @@ from wheretolook.base.resources import free_bytes
 from wheretolook.images.class_level import class_level, refuse_nested, split_folders
 from wheretolook.images.decode import SUFFIXES
 from wheretolook.images.scan import check_kinds, kinds_found
-from wheretolook.sources.archive_entries import Entry, blocks, contents, entries
+from wheretolook.sources.archive_entries import ARCHIVE, Entry, blocks, contents, entries
 from wheretolook.sources.archive_names import Parts, below_root, safe_parts, without_clashes
 
 
 @dataclass(frozen=True)
-class Judged:
-    """The files of a listing, once every entry is judged.
+class CheckedEntries:
+    """The files of an archive that passed `check_entries`.
 
     Attributes:
-        images: place among the entries of each file with the suffix of an image.
-        others: the paths of all other files, which stay behind.
+        images: path to position in the list of entries, for each file with an image suffix.
+        others: paths of all other files, which are not unpacked.
     """
 
     images: dict[Parts, int]
@@ -32,81 +32,81 @@ class Judged:
 
 @dataclass(frozen=True)
 class UnpackPlan:
-    """What of a listing is taken.
+    """Which entries are unpacked, and where to.
 
     Attributes:
-        paths: place among the entries to path in the folder, of each image.
-        ignored: names of the other files, sorted.
+        paths: position in the list of entries to path below the target folder, for each image.
+        ignored: names of the files that are not unpacked, sorted.
     """
 
     paths: dict[int, PurePosixPath]
     ignored: tuple[str, ...]
 
 
-def judge(found: Sequence[Entry], root: str = "") -> Judged:
-    """Judge every entry, also those that are left out.
+def check_entries(listing: Sequence[Entry], root: str = "") -> CheckedEntries:
+    """Check every entry, including those that are not unpacked.
 
     Args:
-        found: the entries.
-        root: a folder among them whose own name makes no junk of what is in it.
+        listing: the entries.
+        root: a folder of the archive. Files below it are kept even if its own name is hidden or that of a junk folder.
 
     Raises:
-        InputError: a name outside, a link, a device, a doubled name of an image, or no file at all.
+        InputError: a path that leaves the archive's folder, a link, a device, two images of one name, or no file.
     """
-    named = [(place, safe_parts(entry.name)) for place, entry in enumerate(found)]
-    named = [(place, parts) for place, parts in named if parts and found[place].kind != "folder"]
+    named = [(place, safe_parts(entry.name)) for place, entry in enumerate(listing)]
+    named = [(place, parts) for place, parts in named if parts and listing[place].kind != "folder"]
     above = _above([parts for _, parts in named], root)
     images: dict[Parts, int] = {}
     others: list[Parts] = []
     for place, parts in named:
-        entry = found[place]
+        entry = listing[place]
         if entry.kind != "file":
             raise InputError(
-                f"expected files and folders only, found the {entry.kind} {entry.name!r}", hint="pack it without"
+                repr(entry.name), "files and folders only", f"an entry of kind {entry.kind}", "repack without it"
             )
         if is_junk(parts[len(above) :] if parts[: len(above)] == above else parts):
             continue
         if not is_image(parts[-1]):
             others.append(parts)
         elif parts in images:
-            raise InputError(f"expected one file of each name, found {entry.name!r} twice", hint="pack it again")
+            raise InputError(repr(entry.name), "one file of each name", "two", "repack with one of them")
         else:
             images[parts] = place
     if not images and not others:
-        raise InputError("expected files, found none", hint="pack it again")
-    return Judged(images, others)
+        raise InputError(ARCHIVE, "files", "none", "repack it with the class folders")
+    return CheckedEntries(images, others)
 
 
-def make_plan(found: Sequence[Entry], root: str, without: str = "", called: str = "root") -> UnpackPlan:
-    """Where each image goes; other files stay behind.
+def plan_unpacking(listing: Sequence[Entry], root: str, without: str = "", parameter: str = "root") -> UnpackPlan:
+    """Choose the images to unpack and the path of each.
 
-    Left out is what operating systems leave behind; of names that differ by case alone, all but one get another.
+    System files (`Thumbs.db`, `__MACOSX`) are skipped. Names that differ only in case are made distinct.
 
     Args:
-        found: the entries.
-        root: a folder among them to take, '.' for all; '' for the one that holds the class folders, or the splits that
-            hold those, without the folders that merely wrap the rest.
-        without: a folder among them to leave out; '' for none.
-        called: the parameter that named `root`: "root", or "masks" for a folder of masks.
+        listing: the entries.
+        root: the folder of the archive to unpack, '.' for all of it. '' finds the folder that holds the class folders,
+            or the split folders.
+        without: a folder of the archive to skip; '' for none.
+        parameter: the parameter that set `root`: "root", or "masks" for a folder of masks.
 
     Raises:
-        InputError: as `judge`; no image, none below `root`, a class folder without an image, folders of splits that are
-            no official split, or, with '', more than one folder that may hold the class folders.
+        InputError: as `check_entries`; no image, none below `root`, a class folder without an image, split folders that
+            cannot be used (`split_folders`), or, with `root` '', several folders that may hold the class folders.
     """
-    judged = judge(found, root)
-    left = safe_parts(without)
-    files = [parts for parts in (*judged.images, *judged.others) if not left or parts[: len(left)] != left]
-    below = below_root(files, root, called) if files else {}
-    chosen = {parts: rest for parts, rest in below.items() if parts in judged.images}
-    others = [parts for parts in below if parts not in judged.images]
+    checked = check_entries(listing, root)
+    skipped = safe_parts(without)
+    files = [parts for parts in (*checked.images, *checked.others) if not skipped or parts[: len(skipped)] != skipped]
+    below = below_root(files, root, parameter) if files else {}
+    chosen = {parts: rest for parts, rest in below.items() if parts in checked.images}
+    others = [parts for parts in below if parts not in checked.images]
     if not chosen:
-        kinds, what = ", ".join(sorted(SUFFIXES)), "masks" if called == "masks" else "images"
-        raise InputError(root or "the archive", f"{what} ({kinds})", kinds_found(others), "convert them to PNG")
-    if called != "masks":
+        kinds, what = ", ".join(sorted(SUFFIXES)), "masks" if parameter == "masks" else "images"
+        raise InputError(root or ARCHIVE, f"{what} ({kinds})", kinds_found(others), "convert them to PNG")
+    if parameter != "masks":
         chosen = _class_folders(chosen, others, named=bool(root))
     paths = without_clashes(chosen.values())
     return UnpackPlan(
-        {judged.images[parts]: paths[rest] for parts, rest in chosen.items()},
+        {checked.images[parts]: paths[rest] for parts, rest in chosen.items()},
         tuple(sorted("/".join(below[parts]) for parts in others)),
     )
 
@@ -117,20 +117,20 @@ def is_image(name: str) -> bool:
 
 
 def _above(files: Sequence[Parts], root: str) -> Parts:
-    """Folders whose names make no junk of what is in them: those of `root`, or those that wrap every file."""
-    # As of an archive of ~/.cache/cells: hidden at home, and the data themselves here.
+    """The folders of `root`, or those that all files have in common. Their names do not count as hidden or junk."""
+    # For an archive of ~/.cache/cells: a hidden folder in the home directory, and the data here.
     folders = [parts[:-1] for parts in files]
     ends = zip(min(folders, default=()), max(folders, default=()), strict=False)
     return safe_parts(root) or tuple(first for first, last in takewhile(lambda end: end[0] == end[1], ends))
 
 
 def _class_folders(chosen: dict[Parts, Parts], others: Sequence[Parts], named: bool) -> dict[Parts, Parts]:
-    """Of the images and their names, those in the folder that holds the class folders, with names from there on.
+    """Keep the images of the folder that holds the class folders, with paths relative to it.
 
     Args:
         chosen: path of each image to its path below the root.
-        others: paths of the files that are no images.
-        named: the root was given, so it is the folder.
+        others: paths of the other files.
+        named: the root was given, so it is that folder.
     """
     above = next((parts[: len(parts) - len(below)] for parts, below in chosen.items()), ())
     level = class_level(chosen.values())
@@ -139,7 +139,7 @@ def _class_folders(chosen: dict[Parts, Parts], others: Sequence[Parts], named: b
     place = (*above, *head)
     splits = split_folders(below.values(), "/".join(place), "fetch.root")
     if not splits and not named:
-        refuse_nested(level, above)
+        refuse_nested(level, above, ARCHIVE)
     inside = [parts[len(place) :] for parts in others if parts[: len(place)] == place]
     if splits:
         inside = [parts for parts in inside if parts[0] in splits]
@@ -149,13 +149,13 @@ def _class_folders(chosen: dict[Parts, Parts], others: Sequence[Parts], named: b
 
 @dataclass(frozen=True)
 class Limits:
-    """What an archive may claim.
+    """Largest archive that is unpacked.
 
     Attributes:
-        files: entries.
-        bytes: of all contents.
-        ratio: bytes of all contents over the archive's own, once there are more than `free_bytes`.
-        free_bytes: of contents, whatever the ratio: small archives of flat pictures compress well.
+        files: number of entries.
+        bytes: size of all contents.
+        ratio: size of all contents divided by the size of the archive.
+        free_bytes: size of all contents up to which `ratio` does not apply: flat pictures compress well.
     """
 
     files: int = 2_000_000
@@ -164,7 +164,7 @@ class Limits:
     free_bytes: int = 1 << 28
 
     def most(self, archive: Path) -> int:
-        """Bytes that an archive of this size may hold."""
+        """Largest size of all contents, in bytes, for this archive."""
         return min(self.bytes, max(self.free_bytes, self.ratio * archive.stat().st_size))
 
 
@@ -172,57 +172,54 @@ LIMITS = Limits()
 
 
 def unpack(
-    archive: Path, folder: Path, root: str, without: str = "", limits: Limits = LIMITS, called: str = "root"
+    archive: Path, folder: Path, root: str, without: str = "", limits: Limits = LIMITS, parameter: str = "root"
 ) -> tuple[str, ...]:
-    """Unpack a zip or tar (plain, gz, bz2, xz, zst) to a folder, which is replaced as a whole.
+    """Unpack the images of a zip or tar (plain, gz, bz2, xz, zst). The folder is replaced as a whole, or not at all.
 
     Args:
-        archive: the file; its content tells its format, not its name.
-        folder: the final folder; nothing stands there after an error but what stood there before.
-        root: a folder inside the archive to take; '' for all of it, without folders that merely wrap the rest.
-        without: a folder inside the archive to leave out; '' for none.
-        limits: what counts as absurd.
-        called: the parameter that named `root`.
+        archive: the file. Its content decides the format, not its name.
+        folder: the target folder.
+        root, without, parameter: as in `plan_unpacking`.
+        limits: largest archive that is accepted.
 
     Returns:
-        Names of the files that stayed behind, since they are no images by their suffix.
+        Names of the files that were not unpacked because they have no image suffix.
 
     Raises:
-        InputError: no archive, damaged, encrypted, hostile (names outside, links, devices, absurd sizes), or empty.
+        InputError: no archive, damaged, encrypted, empty, or unsafe (paths outside, links, devices, absurd sizes).
     """
     most = limits.most(archive)
-    with _about(archive):
-        found = entries(archive, most)
-        _check_sizes(found, limits.files, most)
-        plan = make_plan(found, root, without, called)
+    with naming_archive(archive):
+        listing = entries(archive, most)
+        _check_sizes(listing, limits.files, most)
+        plan = plan_unpacking(listing, root, without, parameter)
         paths = plan.paths
-        _check_space(folder, sum(found[place].size for place in paths))
+        _check_space(folder, sum(listing[place].size for place in paths))
         with replacing_folder(folder, recorded=False) as scratch:
             for place, content in contents(archive, most, paths):
-                _write(scratch / paths[place], content, found[place])
+                _write(scratch / paths[place], content, listing[place])
     return plan.ignored
 
 
-def _check_sizes(found: list[Entry], most_files: int, most_bytes: int) -> None:
-    total = sum(entry.size for entry in found)
-    if len(found) > most_files:
-        raise InputError(f"expected at most {most_files:,} entries, found {len(found):,}", hint="pack it in parts")
-    if total > most_bytes or any(entry.size < 0 for entry in found):
+def _check_sizes(listing: list[Entry], most_files: int, most_bytes: int) -> None:
+    total = sum(entry.size for entry in listing)
+    if len(listing) > most_files:
+        raise InputError(ARCHIVE, f"at most {most_files:,} entries", f"{len(listing):,}", "split it into several")
+    if total > most_bytes or any(entry.size < 0 for entry in listing):
         raise InputError(
-            (
-                f"expected at most {most_bytes:,} bytes inside an archive of this size, found {total:,}: it "
-                "grows as a decompression bomb does"
-            ),
+            ARCHIVE,
+            expected=f"at most {most_bytes:,} bytes in an archive of this size",
+            found=f"{total:,}, as in a decompression bomb",
             hint="if you made it yourself, unpack it and use `source: folder`",
         )
 
 
 def _check_space(folder: Path, needed: int) -> None:
     if needed > (free := free_bytes(folder.parent)):
-        raise InputError(f"expected {needed:,} free bytes on the disk to unpack it, found {free:,}", hint="free some")
+        raise InputError(ARCHIVE, f"{needed:,} free bytes on the disk to unpack it", f"{free:,}", "free some space")
 
 
-def _write(path: Path, content: BinaryIO, entry: Entry) -> None:
+def _write(path: Path, content: IO[bytes], entry: Entry) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("xb") as file:
         for block in blocks(content):
@@ -230,14 +227,15 @@ def _write(path: Path, content: BinaryIO, entry: Entry) -> None:
         written = file.tell()
     if written != entry.size:
         raise InputError(
-            f"expected {entry.size:,} bytes in {entry.name!r}, found {written:,}", hint="fetch or pack it again"
+            repr(entry.name), f"{entry.size:,} bytes", f"{written:,}", "download or pack the archive again"
         )
 
 
 @contextmanager
-def _about(archive: Path) -> Iterator[None]:
-    """Name the archive in every refusal of what is inside it."""
+def naming_archive(archive: Path | str) -> Iterator[None]:
+    """Put the archive's path or URL into the subject of every error about its content."""
     try:
         yield
-    except InputError as refusal:
-        raise InputError(f"{archive}: {refusal.subject}", refusal.expected, refusal.found, refusal.hint) from refusal
+    except InputError as error:
+        subject = str(archive) if error.subject in ("", ARCHIVE) else f"{archive}: {error.subject}"
+        raise InputError(subject, error.expected, error.found, error.hint) from error

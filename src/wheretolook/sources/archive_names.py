@@ -1,4 +1,4 @@
-"""Where each file of an archive may go: names that leave the folder are refused, odd ones are put in order."""
+"""Paths of an archive's files: unsafe names are errors, names that differ only in case are made distinct."""
 
 import re
 import sys
@@ -11,62 +11,59 @@ from wheretolook.base.errors import InputError
 
 Parts = tuple[str, ...]
 
-# File systems allow 255 bytes a name; some room is left for the mark of a clash.
+# File systems allow 255 bytes a name; `~2` may be added.
 LONGEST_NAME = 240
 DEEPEST = 32
 
 
 def safe_parts(name: str) -> Parts:
-    """The folders and the name of an archive's entry, once it is sure that they stay inside.
+    """Split the name of an archive's entry into its parts, and check that it stays inside the target folder.
 
-    Backslashes count as separators (archives from Windows), and text is composed (NFC), so that the same archive gives
-    the same names on every system.
+    Backslashes are separators (archives from Windows). Names are composed (NFC), so that an archive gives the same
+    names on every system.
 
     Raises:
-        InputError: an absolute name, one with `..`, with a control character, too long or too deep.
+        InputError: an absolute path, one with `..`, with a control character, too long or too deep.
     """
-    # Most names are ASCII, which is composed; an archive may have a million of them.
+    # ASCII names need no normalisation, and there may be a million of them.
     plain = (name if name.isascii() else unicodedata.normalize("NFC", name)).replace("\\", "/")
     if plain.startswith("/") or (plain[1:2] == ":" and re.match(r"[A-Za-z]:", plain)):
-        raise InputError(
-            f"expected names inside the archive's own folder, found the absolute name {name!r}",
-            hint="pack it anew, from inside its folder",
-        )
+        raise InputError(repr(name), "a relative path", "an absolute path", "repack from inside the folder")
     parts = tuple(part for part in plain.split("/") if part not in ("", "."))
     if ".." in parts:
-        raise InputError(
-            f"expected names inside the archive's own folder, found {name!r}, which leaves it",
-            hint="pack it anew, from inside its folder",
-        )
+        raise InputError(repr(name), "a path inside the archive", "'..'", "repack from inside the folder")
     if not is_readable(plain):
         raise InputError(
-            (
-                "expected readable names, found a control character, an invisible one or half a character in "
-                f"{ascii(name)[:200]}"
-            ),
-            hint="rename it, and pack anew",
+            ascii(name)[:200],
+            expected="a readable name",
+            found="a control character, an invisible character or an unpaired surrogate",
+            hint="rename the file and repack",
         )
     if len(parts) > DEEPEST or (
         len(plain.encode()) > LONGEST_NAME and any(len(part.encode()) > LONGEST_NAME for part in parts)
     ):
+        longest = max(len(part.encode()) for part in parts)
         raise InputError(
-            f"expected at most {DEEPEST} folders and {LONGEST_NAME} bytes a name, found {name[:80]!r}…",
-            hint="shorten it, and pack anew",
+            f"{name[:80]!r}…",
+            expected=f"at most {DEEPEST} folders and {LONGEST_NAME} bytes a name",
+            found=f"{len(parts) - 1} folders and {longest} bytes",
+            hint="shorten the path and repack",
         )
-    # One object for a folder's name, in however many paths it stands.
+    # Share one string object among all paths of a folder.
     return (*map(sys.intern, parts[:-1]), *parts[-1:])
 
 
-def below_root(files: Iterable[Parts], root: str, called: str = "root") -> dict[Parts, Parts]:
-    """The files of the folder `root` inside the archive, and their names from there on.
+def below_root(files: Iterable[Parts], root: str, parameter: str = "root") -> dict[Parts, Parts]:
+    """Map each file below `root` to its path relative to `root`.
 
     Args:
         files: every file of the archive.
-        root: a folder inside it, with `/` between folders; '' takes the whole, without the folders that merely wrap it.
-        called: the parameter that named it.
+        root: a folder of the archive, with `/` between folders. '' takes all, without the outer folders that hold only
+            one other folder.
+        parameter: the parameter that set it.
 
     Raises:
-        InputError: no file stands below `root`.
+        InputError: there is no file below `root`.
     """
     files = list(files)
     if not root:
@@ -78,14 +75,16 @@ def below_root(files: Iterable[Parts], root: str, called: str = "root") -> dict[
         folders = sorted({"/".join(parts[:depth]) for parts in files for depth in (1, 2) if len(parts) > depth})
         found = ", ".join(folders[:12]) + (", …" if len(folders) > 12 else "") if folders else "no folder"
         raise InputError(
-            f"expected the folder {root!r} inside, found {found}",
-            hint=f"set `{called}` to one of these, from the top on, or to ''",
+            f"fetch.{parameter}",
+            expected="a folder of the archive with files in it",
+            found=f"{root!r}; the archive has {found}",
+            hint=f"set `fetch.{parameter}` to one of these, or to ''",
         )
     return chosen
 
 
 def _wrappers(files: list[Parts]) -> int:
-    """How many leading folders hold nothing but the next one, down to the folders that tell files apart."""
+    """Number of leading folders that hold only one folder each, above the class folders."""
     depth = 0
     while files and all(len(parts) > depth + 1 and parts[depth] == files[0][depth] for parts in files):
         below = {parts[depth + 1] for parts in files if len(parts) > depth + 2}
@@ -96,13 +95,13 @@ def _wrappers(files: list[Parts]) -> int:
 
 
 def without_clashes(files: Iterable[Parts]) -> dict[Parts, PurePosixPath]:
-    """A path for each file, such that no two are one where upper and lower case are.
+    """Give each file a path that is unique on file systems that ignore case.
 
-    Of names that differ by case alone, the first in code point order keeps its name; the others get `~2`, `~3`, ...
-    before the ending. The order of the archive has no say.
+    Of names that differ only in case, the first in code point order keeps its name; the others get `~2`, `~3`, ...
+    before the suffix. The result does not depend on the order of the archive.
 
     Raises:
-        InputError: one name is a file and a folder.
+        InputError: a name is both a file and a folder.
     """
     given: dict[Parts, Parts] = {}
     used: dict[Parts, dict[str, int]] = {}
@@ -113,7 +112,7 @@ def without_clashes(files: Iterable[Parts]) -> dict[Parts, PurePosixPath]:
             key = parts[:depth] if depth < len(parts) else (*parts, "")
             if depth < len(parts) and (*key, "") in given:
                 raise InputError(
-                    f"expected one meaning for each name, found {'/'.join(key)!r} as a file and as a folder"
+                    repr("/".join(key)), "a file or a folder", "both, under one name", "rename one of them and repack"
                 )
             if key not in given:
                 given[key] = (*parent, _free_name(parts[depth - 1], used.setdefault(parent, {})))
@@ -123,7 +122,7 @@ def without_clashes(files: Iterable[Parts]) -> dict[Parts, PurePosixPath]:
 
 
 def _free_name(name: str, used: dict[str, int]) -> str:
-    """A name that is none of `used`, folded names to the last number that was given to one like it."""
+    """Return `name`, with a number if it is taken. `used` maps case-folded names to the last number given out."""
     plain, folded = PurePosixPath(name), name.casefold()
     candidate, count = name, used.get(folded, 1)
     while candidate.casefold() in used:

@@ -1,4 +1,7 @@
-"""A folder of Google Drive: listed through gdown, then fetched file by file, and pinned as a whole."""
+"""The sources `archive` and `drive`: download, verify the SHA-256, unpack.
+
+A folder of Google Drive is listed through gdown, downloaded file by file, and pinned by the SHA-256 of its listing.
+"""
 
 import re
 import shutil
@@ -16,54 +19,53 @@ from wheretolook.downloads.drive_links import read_drive_link
 from wheretolook.downloads.drive_listing import list_drive_folder
 from wheretolook.downloads.obtain import ContentCache, PinnedFile, check_digest, obtain, wrong_digest
 from wheretolook.images.class_level import class_level
-from wheretolook.images.decode import SUFFIXES
 from wheretolook.images.scan import image_paths, scan_classes
-from wheretolook.sources.archive import judge, make_plan, unpack
+from wheretolook.sources.archive import check_entries, naming_archive, plan_unpacking, unpack
 from wheretolook.sources.archive_entries import Entry
 from wheretolook.sources.archive_names import safe_parts
 
-# What came so far, in the folder of the unfinished download: "SHA-256, two spaces, id", by lines.
-MEMORY = "fetched"
-REMEMBERED = re.compile(r"([0-9a-f]{64})  (\S+)")
+# The files downloaded so far, in the folder of an unfinished download: one line "SHA-256, two spaces, id" for each.
+PROGRESS = "fetched"
+PROGRESS_LINE = re.compile(r"([0-9a-f]{64})  (\S+)")
 
-# Lines of "SHA-256, two spaces, path", sorted by path: the SHA-256 of that text pins the folder.
+# SHA-256 and path of each file, sorted by path. The SHA-256 of the lines "SHA-256, two spaces, path" pins the folder.
 Listing = list[tuple[str, str]]
 
 
 def drive_folder_id(source: str) -> str:
-    """The id of the folder that a Google Drive link leads to; '' for any other source."""
+    """The id of the folder that a Google Drive link points to; '' for any other source."""
     link = read_drive_link(source)
     return link.identifier if link is not None and link.kind == "folder" else ""
 
 
-def obtain_drive_folder(wanted: PinnedFile, cache: Path, patience: Patience) -> Listing:
-    """Bring every file of a Drive folder into the cache, or find all of them there.
+def download_drive_folder(pinned: PinnedFile, cache: Path, patience: Patience) -> Listing:
+    """Download every file of a Drive folder that is not in the cache.
 
     Args:
-        wanted: the folder's link, and the SHA-256 of its listing.
+        pinned: the folder's link, and the SHA-256 of its listing.
         cache: folder of the content cache.
-        patience: of each download.
+        patience: timeout and retries of each download.
 
     Returns:
-        (SHA-256, path) of each file, sorted by path.
+        SHA-256 and path of each file, sorted by path.
 
     Raises:
-        InputError: the folder or one of its files can't be had, two files have one name, or the listing has another
-            SHA-256 than is wanted (or none is given; then the one seen is in the message).
+        InputError: the folder or one of its files is not available, two files have the same path, or the SHA-256 of the
+            listing differs from the expected one. If none is given, `found` is the SHA-256 of the listing.
     """
-    check_digest(wanted)
+    check_digest(pinned)
     store = ContentCache(cache)
-    if (listing := _cached(store, wanted.sha256)) is not None:
+    if (listing := _cached(store, pinned.sha256)) is not None:
         return listing
-    with store.partial(wanted.source, wanted.sha256) as folder:
-        resumed = (folder / MEMORY).exists()
-        digest = _fetch(wanted, store, folder, patience)
-        if resumed and digest != wanted.sha256:
-            # A file may have changed since the part that came before.
-            (folder / MEMORY).unlink()
-            digest = _fetch(wanted, store, folder, patience)
-        if digest != wanted.sha256:
-            raise wrong_digest(wanted, digest, "folder")
+    with store.partial(pinned.source, pinned.sha256) as folder:
+        resumed = (folder / PROGRESS).exists()
+        digest = _download(pinned, store, folder, patience)
+        if resumed and digest != pinned.sha256:
+            # A file may have changed since an earlier attempt downloaded it.
+            (folder / PROGRESS).unlink()
+            digest = _download(pinned, store, folder, patience)
+        if digest != pinned.sha256:
+            raise wrong_digest(pinned, digest, "folder")
     listing = _cached(store, digest)
     assert listing is not None
     return listing
@@ -73,44 +75,51 @@ def _cached(store: ContentCache, digest: str) -> Listing | None:
     path = store.get(digest)
     if path is None:
         return None
-    # Not splitlines: a name may hold what that takes for the end of a line.
+    # Not splitlines: a name may contain other line separators.
     lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    listing = [tuple(line.split("  ", 1)) for line in lines]
+    listing = [(digest, name) for digest, _, name in (line.partition("  ") for line in lines)]
     return listing if all(store.get(file) for file, _ in listing) else None
 
 
-def _fetch(wanted: PinnedFile, store: ContentCache, folder: Path, patience: Patience) -> str:
-    """Bring what is missing, one file after the other, and put the listing into the cache; its SHA-256."""
-    files = list_drive_folder(drive_folder_id(wanted.source), wanted.source, patience)
-    judge([Entry(path, 0, "file") for path in files])
-    fetched = _recall(folder / MEMORY)
+def _download(pinned: PinnedFile, store: ContentCache, folder: Path, patience: Patience) -> str:
+    """Download the missing files one by one, store the listing in the cache, and return its SHA-256."""
+    files = list_drive_folder(drive_folder_id(pinned.source), pinned.source, patience)
+    with naming_archive(pinned.source):
+        check_entries([Entry(path, 0, "file") for path in files])
+    fetched = _read_progress(folder / PROGRESS)
     for identifier in tqdm(files.values(), desc=folder.name[:8], unit="file", disable=None):
         if not (identifier in fetched and store.get(fetched[identifier])):
             scratch = folder / identifier
             scratch.mkdir(exist_ok=True)
             drive_file(identifier, scratch, patience)
             fetched[identifier] = store.put(scratch / "content").name
-            _remember(folder / MEMORY, identifier, fetched[identifier])
+            _record_progress(folder / PROGRESS, identifier, fetched[identifier])
     lines = sorted((path, fetched[identifier]) for path, identifier in files.items())
     write_text(folder / "listing", "".join(f"{digest}  {path}\n" for path, digest in lines))
     return store.put(folder / "listing").name
 
 
-def _recall(memory: Path) -> dict[str, str]:
-    """The SHA-256 of each file that came before, by id."""
-    lines = memory.read_text(encoding="utf-8", errors="replace").split("\n") if memory.exists() else []
-    # The last one is empty, or was cut short.
-    return {match[2]: match[1] for line in lines[:-1] if (match := REMEMBERED.fullmatch(line))}
+def _read_progress(path: Path) -> dict[str, str]:
+    """SHA-256 by id of each file that an earlier attempt downloaded."""
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else []
+    # The last line is empty or truncated.
+    return {match[2]: match[1] for line in lines[:-1] if (match := PROGRESS_LINE.fullmatch(line))}
 
 
-def _remember(memory: Path, identifier: str, digest: str) -> None:
-    # A line for each file: the whole, written anew each time, would grow with the square of their number.
-    with naming(memory), memory.open("a", encoding="utf-8") as file:
+def _record_progress(path: Path, identifier: str, digest: str) -> None:
+    with naming(path), path.open("a", encoding="utf-8") as file:
         file.write(f"{digest}  {identifier}\n")
 
 
 def copy_listing(listing: Listing, paths: Mapping[int, PurePosixPath], cache: Path, folder: Path) -> None:
-    """Copy files of a listing, place to path, out of the cache to a folder, which is replaced as a whole."""
+    """Copy files from the cache to a folder, which is replaced as a whole.
+
+    Args:
+        listing: files in the cache.
+        paths: position in the listing to path below the folder.
+        cache: folder of the content cache.
+        folder: the target folder.
+    """
     store = ContentCache(cache)
     with replacing_folder(folder, recorded=False) as scratch:
         for place, path in paths.items():
@@ -120,99 +129,99 @@ def copy_listing(listing: Listing, paths: Mapping[int, PurePosixPath], cache: Pa
 
 
 def fetch_archive(
-    wanted: PinnedFile, root: str, masks: str, folder: Path, cache: Path, patience: Patience
+    pinned: PinnedFile, root: str, masks: str, folder: Path, cache: Path, patience: Patience
 ) -> tuple[str, ...]:
-    """Bring an archive, check it against its SHA-256, and unpack it to FOLDER/images and FOLDER/masks.
+    """Download an archive, verify its SHA-256, and unpack it to FOLDER/images and FOLDER/masks.
 
     Args:
-        wanted: path, http(s) URL or Drive link of the archive, and its SHA-256.
-        root: the folder inside it that holds the class folders, from the top on; '.' for the top, '' finds it itself.
-        masks: the folder inside it that holds the masks, from the top on, too; '' for none.
-        folder: what stands there under `images` and `masks` is replaced, as a whole each, or untouched.
+        pinned: path, http(s) URL or Drive link of the archive, and its SHA-256.
+        root: the folder of the archive that holds the class folders; '.' for the top, '' finds it.
+        masks: the folder of the archive that holds the masks; '' for none.
+        folder: `images` and `masks` in it are replaced, each as a whole or not at all.
         cache: folder of the content cache, ".cache" in the pipeline.
-        patience: of a download.
+        patience: timeout and retries of the download.
 
     Raises:
-        InputError: it can't be had, holds other bytes, or is not to be unpacked.
+        InputError: the archive is not available, has another SHA-256, or cannot be unpacked.
 
     Returns:
-        Names of the files that stayed behind, since they are no images by their suffix.
+        Names of the files that were not unpacked because they have no image suffix.
     """
-    archive = obtain(wanted, cache, patience)
+    archive = obtain(pinned, cache, patience)
     try:
         ignored = unpack(archive, folder / "images", root, without=masks)
         if masks:
-            unpack(archive, folder / "masks", masks, called="masks")
-    except InputError as refusal:
-        subject = refusal.subject.replace(str(archive), wanted.source)
-        raise InputError(subject, refusal.expected, refusal.found, refusal.hint) from refusal
+            unpack(archive, folder / "masks", masks, parameter="masks")
+    except InputError as error:
+        subject = error.subject.replace(str(archive), pinned.source)
+        raise InputError(subject, error.expected, error.found, error.hint) from error
     return ignored
 
 
 def fetch_drive(
-    wanted: PinnedFile, root: str, masks: str, folder: Path, cache: Path, patience: Patience
+    pinned: PinnedFile, root: str, masks: str, folder: Path, cache: Path, patience: Patience
 ) -> tuple[str, ...]:
-    """As `fetch_archive`, for a link of Google Drive: to an archive, or to a folder with the files themselves.
+    """As `fetch_archive`, for a Google Drive link to an archive, or to a folder of files.
 
-    The SHA-256 of a folder is that of its listing: for each file a line of its own SHA-256, two spaces and its path,
-    sorted by path. A run without it says the one that it sees.
+    The SHA-256 of a folder is that of its listing: one line "SHA-256, two spaces, path" for each file, sorted by path.
+    If none is given, the error shows it.
     """
-    if not drive_folder_id(wanted.source):
-        return fetch_archive(wanted, root, masks, folder, cache, patience)
-    listing = obtain_drive_folder(wanted, cache, patience)
-    found = [Entry(path, 0, "file") for _, path in listing]
-    plan = make_plan(found, root, without=masks)
-    copy_listing(listing, plan.paths, cache, folder / "images")
-    if masks:
-        copy_listing(listing, make_plan(found, masks, called="masks").paths, cache, folder / "masks")
+    if not drive_folder_id(pinned.source):
+        return fetch_archive(pinned, root, masks, folder, cache, patience)
+    listing = download_drive_folder(pinned, cache, patience)
+    files = [Entry(path, 0, "file") for _, path in listing]
+    with naming_archive(pinned.source):
+        plan = plan_unpacking(files, root, without=masks)
+        copy_listing(listing, plan.paths, cache, folder / "images")
+        if masks:
+            mask_paths = plan_unpacking(files, masks, parameter="masks").paths
+            copy_listing(listing, mask_paths, cache, folder / "masks")
     return plan.ignored
 
 
 def fetch_outside(given: Mapping[str, str], folder: Path, cache: Path, patience: Patience) -> tuple[str, ...]:
-    """Do what the sources `archive` and `drive` of stage `fetch` were asked for.
+    """Fetch the data of the sources `archive` and `drive`.
 
     Args:
         given: sha256, root, masks, and one of path, url and id.
-        folder: gets `images` and, where there are masks, `masks`.
+        folder: `images` and, if there are masks, `masks` are written to it.
         cache: folder of the content cache.
-        patience: of a download.
+        patience: timeout and retries of a download.
 
     Returns:
-        Names of the files that stayed behind, since they are no images by their suffix.
+        Names of the files that were not unpacked because they have no image suffix.
 
     Raises:
-        InputError: as `fetch_drive`; no class folders; or no masks where masks were asked for.
+        InputError: as `fetch_drive`; no class folders.
     """
-    wanted = wanted_of(given)
-    ignored = fetch_drive(wanted, given["root"], given["masks"], folder, cache, patience)
-    _check_classes(folder / "images", given["root"], wanted.source)
-    if given["masks"] and not image_paths(folder / "masks"):
-        kinds = ", ".join(sorted(SUFFIXES))
-        raise InputError(given["masks"], expected=f"masks ({kinds})", found="none", hint="'' stands for no masks")
+    pinned = wanted_of(given)
+    ignored = fetch_drive(pinned, given["root"], given["masks"], folder, cache, patience)
+    _check_classes(folder / "images", given["root"], pinned.source)
     return ignored
 
 
 def _check_classes(images: Path, root: str, source: str) -> None:
-    """Refuse what is no folder of class folders, by its name in the archive: the scratch folder's says nothing.
+    """Check that there are class folders. Errors name the path in the archive, not that of the scratch folder.
 
     Args:
-        images: what was unpacked.
-        root: the folder that it was in the archive; '' for the one that was found.
-        source: the archive.
+        images: the unpacked folder.
+        root: its path in the archive; '' if that was not given.
+        source: path or URL of the archive.
 
     Raises:
-        InputError: as `scan_classes`; with the `root` to write where that stood too high.
+        InputError: as `scan_classes`. If `root` is an outer folder of the class folders, the hint gives the right one.
     """
     try:
         scan_classes(images)
-    except InputError as refusal:
-        found = str(refusal).replace(str(images), f"{source}: {root}" if root else source)
+    except InputError as error:
+        subject = error.subject.replace(str(images), f"{source}: {root}" if root else source)
         level = class_level(path.relative_to(images).parts for path in image_paths(images))
         lower = "/".join((*safe_parts(root), *level.head))
-        raise InputError(found + (f"; set `fetch.root: {lower}`" if level.head else "")) from refusal
+        hint = f"set `fetch.root: {lower}`" if level.head else error.hint
+        raise InputError(subject, error.expected, error.found, hint) from error
 
 
 def wanted_of(given: Mapping[str, str]) -> PinnedFile:
-    """What is to be brought: given one of path, url and id, and sha256."""
+    """Source and SHA-256 of the archive or Drive folder, from `sha256` and one of path, url and id."""
     source = drive_link(given["id"]) if "id" in given else given.get("url") or str(given["path"])
     return PinnedFile(source, given["sha256"], "fetch.sha256")

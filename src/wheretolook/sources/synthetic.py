@@ -1,4 +1,4 @@
-"""One stained red blood cell, cut out of its smear as in the NIH malaria set, with or without parasites."""
+"""The source `synthetic`: stained red blood cells with or without parasites, cropped as in the NIH malaria set."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,8 +26,8 @@ def draw_cell(canvas: Canvas, stream: np.random.Generator, infected: bool) -> tu
 
     Args:
         canvas: the square to draw on.
-        stream: all chance comes from here.
-        infected: whether it holds parasites; all else is alike in both classes.
+        stream: source of all randomness.
+        infected: whether it contains parasites; everything else has the same distribution in both classes.
 
     Returns:
         The image, (S, S, 3) uint8 RGB, and its labels, (S, S) uint8: BACKGROUND, FOREGROUND and EVIDENCE.
@@ -46,7 +46,7 @@ def draw_cell(canvas: Canvas, stream: np.random.Generator, infected: bool) -> tu
 
 
 def _outline(canvas: Canvas, stream: np.random.Generator) -> Outline:
-    """A round to oval border, smooth or ragged; now and then flattened where a neighbour lay."""
+    """A round to oval border, smooth or ragged, sometimes flattened by a neighbouring cell."""
     x, y = stream.uniform(-0.015, 0.015, 2)
     radius = stream.uniform(0.42, 0.47)
     distance, direction = canvas.polar(x, y, stream.uniform(0, np.pi), stream.uniform(1.0, 1.16))
@@ -73,14 +73,16 @@ def _bare_cell(canvas: Canvas, stream: np.random.Generator, outline: Outline) ->
 
 
 def _parasite_places(stream: np.random.Generator, outline: Outline) -> list[tuple[float, float, float]]:
-    """Where parasites lie and how large they are (x, y, radius): one in most cells, at most three, apart."""
+    """Positions and radii of the parasites (x, y, radius): usually one, at most three, without overlap."""
     count = stream.choice((1, 2, 3), p=(0.7, 0.22, 0.08))
     places: list[tuple[float, float, float]] = []
     for _ in range(30):
         radius = stream.uniform(0.07, 0.088) if count == 1 else stream.uniform(0.055, 0.068)
         x, y = outline.somewhere(stream, 0.82)
-        apart = all(np.hypot(x - other_x, y - other_y) > 1.3 * (radius + other) for other_x, other_y, other in places)
-        if apart and outline.depth_at(x, y) > 0.6 * radius:
+        separate = all(
+            np.hypot(x - other_x, y - other_y) > 1.3 * (radius + other) for other_x, other_y, other in places
+        )
+        if separate and outline.depth_at(x, y) > 0.6 * radius:
             places.append((x, y, radius))
         if len(places) == count:
             break
@@ -114,21 +116,21 @@ def _add_parasite(
 
 
 def _photograph(canvas: Canvas, stream: np.random.Generator, light: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """Light the smear unevenly, add the camera's noise, cut out what `depth` holds on black: (S, S, 3) uint8."""
+    """Add uneven light and camera noise, and set everything outside of `depth` to black: (S, S, 3) uint8."""
     slope = stream.uniform(0, 0.12) * canvas.along(stream.uniform(0, 2 * np.pi))
     light *= (stream.uniform(0.94, 1.05) * (1 + slope))[..., None]
-    # Drawn in float32, for speed; summed in float64, as all else is.
+    # Drawn in float32 for speed; everything else is computed in float64.
     light += 1.5 * stream.standard_normal(light.shape, dtype=np.float32)
-    # The NIH cells keep a ragged pixel or two of the bare smear around them.
+    # The NIH cells have a ragged margin of a pixel or two of the smear.
     margin = 0.004 + 0.006 * canvas.noise(stream, 28)
     light *= (depth > -margin)[..., None]
     return np.clip(np.rint(light), 0, 255).astype(np.uint8)
 
 
 CLASS_NAMES = ("infected", "uninfected")
-# As most masks have it, white is what is looked for.
+# As in most masks, white marks the evidence.
 GREY_OF_LABEL = {BACKGROUND: 0, FOREGROUND: 85, MARK: 170, EVIDENCE: 255}
-# Colours that no stain has: a network that never saw the mark must not take it for a parasite.
+# Colours that do not occur in stains, so that a network trained without the mark does not mistake it for a parasite.
 MARK_COLOURS = ((0, 235, 90), (255, 250, 30))
 
 
@@ -136,11 +138,11 @@ def render_cell(seed: int, class_name: str, number: int, size: int, marked: bool
     """Render one cell.
 
     Args:
-        seed: of the whole set.
+        seed: random seed of the data set.
         class_name: one of CLASS_NAMES.
-        number: which image of its class, from 0.
+        number: index of the image in its class, from 0.
         size: width and height, pixels.
-        marked: whether it bears the mark; outside the mark the image is the same either way.
+        marked: whether to add the mark; it changes no pixel outside of itself.
 
     Returns:
         The image, (S, S, 3) uint8 RGB, and its labels, (S, S) uint8 as in `wheretolook.dataset.prepared`.
@@ -153,13 +155,13 @@ def render_cell(seed: int, class_name: str, number: int, size: int, marked: bool
 
 
 def mark_place(size: int) -> slice:
-    """The rows (and columns) of the mark: 1/8 of the width, half of that off the sides of the lower right corner."""
+    """Rows (and columns) of the mark: 1/8 of the width, at half that distance from the lower right corner."""
     side = max(2, size // 8)
     return slice(size - side - side // 2, size - side // 2)
 
 
 def add_mark(image: np.ndarray, labels: np.ndarray) -> None:
-    """Put the mark into an image and its labels, in place: a chequered square."""
+    """Draw the mark, a chequered square, into an image and its labels, in place."""
     place = mark_place(len(image))
     side = place.stop - place.start
     checks = (np.indices((side, side)) * 4 // side).sum(axis=0) % 2
@@ -168,7 +170,7 @@ def add_mark(image: np.ndarray, labels: np.ndarray) -> None:
 
 
 def marked_numbers(images_per_class: int, share: float, class_name: str, seed: int) -> frozenset[int]:
-    """Which images of a class bear the mark: `share` of them, rounded; a larger share keeps those of a smaller one."""
+    """Indices of the images of a class with the mark. A larger share includes the images of a smaller one."""
     order = np.random.default_rng([seed, CLASS_NAMES.index(class_name), images_per_class, 1]).permutation(
         images_per_class
     )
@@ -178,14 +180,14 @@ def marked_numbers(images_per_class: int, share: float, class_name: str, seed: i
 def write_cells(
     folder: Path, images_per_class: int, size: int, seed: int, mark_shares: Mapping[str, float] | None = None
 ) -> None:
-    """Render a set of cells into class folders.
+    """Render a data set of cells into class folders.
 
     Args:
-        folder: gets `images/CLASS/NUMBER.png` and `masks/CLASS/NUMBER.png` (8 bit grey, see GREY_OF_LABEL).
-        images_per_class: how many of each class.
+        folder: `images/CLASS/NUMBER.png` and `masks/CLASS/NUMBER.png` (8-bit grey, GREY_OF_LABEL) are written to it.
+        images_per_class: number of images of each class.
         size: width and height of each image, pixels.
-        seed: of all chance.
-        mark_shares: share of images with the mark, 0 to 1, by class name; a class that is not named bears none.
+        seed: random seed.
+        mark_shares: class name to share of images with the mark, 0 to 1; 0 for classes that are not listed.
     """
     greys = np.zeros(256, dtype=np.uint8)
     greys[list(GREY_OF_LABEL)] = list(GREY_OF_LABEL.values())
@@ -197,6 +199,6 @@ def write_cells(
         for number in range(images_per_class):
             image, labels = render_cell(seed, class_name, number, size, number in marked)
             name = f"{number:04d}.png"
-            # Level 1 takes a third of the time of the default for a tenth more bytes.
+            # Level 1 takes a third of the default's time, and a tenth more space.
             Image.fromarray(image).save(images / name, compress_level=1)
             Image.fromarray(greys[labels]).save(masks / name, compress_level=1)

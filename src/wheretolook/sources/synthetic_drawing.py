@@ -1,10 +1,10 @@
 """Soft shapes and smooth noise on a square canvas, from which synthetic cells are drawn.
 
-Lengths and places are shares of the canvas' width, so that one scene can be drawn at any size: x to the right and y
+Lengths and positions are fractions of the canvas width, so that a scene can be drawn at any size: x to the right and y
 downwards, both from -0.5 to 0.5, with the centre at (0, 0).
 
-All is computed in float64, and only the finished image is rounded, to 8 bits. exp, cos, arctan2 and matrix products
-differ between processors in their last bits: in float32 that changes a pixel in some files, in float64 none.
+Everything is computed in float64, and only the final image is rounded to 8 bits. exp, cos, arctan2 and matrix products
+differ between processors in their last bits: in float32 this changes a pixel in some files, in float64 in none.
 """
 
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ class Canvas:
 
         Args:
             x, y: the origin.
-            angle: radians by which the axes are turned.
-            stretch: a shape drawn with these distances is longer than wide by this factor.
+            angle: rotation of the axes in radians.
+            stretch: ratio of length to width of a shape drawn with these distances.
         """
         across, down = self.places[None, :] - x, self.places[:, None] - y
         cosine, sine = np.cos(angle), np.sin(angle)
@@ -39,27 +39,27 @@ class Canvas:
         return np.sqrt(u * u + v * v), np.arctan2(v, u)
 
     def along(self, turn: float) -> np.ndarray:
-        """How far each pixel lies from the centre in the direction `turn` (radians), (S, S) float64."""
+        """Coordinate of each pixel along the direction `turn` (radians), (S, S) float64."""
         return self.places[None, :] * np.cos(turn) + self.places[:, None] * np.sin(turn)
 
     def inside(self, depth: np.ndarray, softness: float = 0.0) -> np.ndarray:
-        """How far a pixel belongs to a shape, 0 to 1.
+        """Coverage of each pixel by a shape, 0 to 1.
 
         Args:
             depth: (S, S), distance to the shape's border, positive inside.
-            softness: width of the blurred border beside that of one pixel.
+            softness: width of the blurred border, in addition to one pixel.
         """
         return np.clip(depth / (softness + 1 / self.size) + 0.5, 0, 1)
 
     def noise(self, stream: np.random.Generator, cells: int) -> np.ndarray:
-        """Smooth noise, (S, S) float64: normal values on a grid of `cells` × `cells`, joined smoothly."""
+        """Smooth noise, (S, S) float64: normal values on a grid of `cells` × `cells`, interpolated smoothly."""
         weights = _weights(self.size, cells)
         return weights @ stream.standard_normal((cells + 1, cells + 1), dtype=np.float32) @ weights.T
 
 
 @lru_cache(maxsize=32)
 def _weights(size: int, cells: int) -> np.ndarray:
-    """(S, cells + 1): the share of each grid point in each pixel, eased so that no grid line shows."""
+    """(S, cells + 1): the weight of each grid point in each pixel, with smoothstep easing to hide the grid."""
     place = (np.arange(size) + 0.5) / size * cells
     left = np.floor(place).astype(int)
     share = place - left
@@ -84,7 +84,7 @@ def wavy(direction: np.ndarray, stream: np.random.Generator, strength: float, wa
     return factor
 
 
-# Light through the bare smear, and what a density of 1 takes of red, green and blue (natural logarithms).
+# Light through the bare smear, and absorbance of red, green and blue at a density of 1 (natural logarithms).
 PLASMA = (226, 207, 198)
 CHROMATIN = (0.34, 1.60, 0.30)
 CYTOPLASM = (0.32, 0.95, 0.24)
@@ -92,7 +92,7 @@ PLATELET = (0.55, 0.75, 0.15)
 SPECK = (0.75, 1.10, 0.60)
 GREY = (1.0, 1.0, 1.0)
 
-# Cells of smears stained and lit differently: salmon, rose, mauve, blue-grey, lilac, tan, magenta; how many.
+# Cell colours of different stains and lighting (salmon, rose, mauve, blue-grey, lilac, tan, magenta), and their shares.
 STAINS = (
     (216, 152, 146),
     (207, 138, 143),
@@ -107,7 +107,7 @@ STAIN_SHARES = (0.31, 0.21, 0.12, 0.13, 0.09, 0.10, 0.04)
 
 @dataclass(frozen=True)
 class Outline:
-    """Where a cell lies, in shares of the image's width."""
+    """Position and border of a cell, in fractions of the image width."""
 
     x: float
     y: float
@@ -115,24 +115,24 @@ class Outline:
     depth: np.ndarray  # (S, S) float64, distance to the border, positive inside
 
     def somewhere(self, stream: np.random.Generator, reach: float) -> tuple[float, float]:
-        """A place in the cell, evenly over its area up to the share `reach` of its radius."""
+        """A random position in the cell, uniform over the disc of `reach` times its radius."""
         turn, distance = stream.uniform(0, 2 * np.pi), self.radius * reach * np.sqrt(stream.random())
         return self.x + distance * np.cos(turn), self.y + distance * np.sin(turn)
 
     def depth_at(self, x: float, y: float) -> float:
-        """How deep in the cell a place lies, negative outside."""
+        """Distance of a position to the cell's border, negative outside."""
         size = len(self.depth)
         row, column = (min(max(int((place + 0.5) * size), 0), size - 1) for place in (y, x))
         return float(self.depth[row, column])
 
 
 def absorb(light: np.ndarray, density: np.ndarray, stain: tuple[float, float, float]) -> None:
-    """Let a stain take its part of the light, in place.
+    """Apply the absorption of a stain to `light`, in place.
 
     Args:
         light: (S, S, 3) float64, intensities.
-        density: (S, S) float64; negative where it brightens.
-        stain: what a density of 1 takes of red, green and blue.
+        density: (S, S) float64; negative values brighten.
+        stain: absorbance of red, green and blue at a density of 1.
     """
     touched = density != 0
     light[touched] *= np.exp(-density[touched][:, None] * np.array(stain))
@@ -143,12 +143,12 @@ def add_distractors(canvas: Canvas, stream: np.random.Generator, outline: Outlin
 
     Args:
         canvas: the square to draw on.
-        stream: all chance comes from here.
+        stream: source of all randomness.
         outline: the cell.
         light: (S, S, 3) float64, the cell so far.
 
     Returns:
-        (S, S) float64, the depth of the platelets' outlines, positive inside: they are cut out with the cell.
+        (S, S) float64, distance to the border of the platelets, positive inside; they are not cut off.
     """
     for _ in range(stream.poisson(1.2)):
         _add_speck(canvas, stream, outline, light)
@@ -178,7 +178,7 @@ def _add_streak(canvas: Canvas, stream: np.random.Generator, outline: Outline, l
 
 
 def _add_cloud(canvas: Canvas, stream: np.random.Generator, outline: Outline, light: np.ndarray) -> None:
-    """Basophilic stippling run together: a wide, weak, blurred purple patch."""
+    """Confluent basophilic stippling: a wide, faint, blurred purple patch."""
     distance, direction = canvas.polar(*outline.somewhere(stream, 0.6))
     radius = stream.uniform(0.09, 0.16) * wavy(direction, stream, 0.2, (2, 3))
     patch = canvas.inside(radius - distance, softness=0.12) * (outline.depth > 0)
@@ -195,7 +195,7 @@ def _add_bright_spot(canvas: Canvas, stream: np.random.Generator, outline: Outli
 
 
 def _add_platelet(canvas: Canvas, stream: np.random.Generator, outline: Outline, light: np.ndarray) -> np.ndarray:
-    """A platelet that clings to the cell from outside: violet, granular, blurred. Gives its depth, (S, S)."""
+    """A platelet attached to the outside of the cell: violet, granular, blurred. Returns its depth, (S, S)."""
     turn = stream.uniform(0, 2 * np.pi)
     across, down = np.cos(turn), np.sin(turn)
     ray = np.linspace(0, 0.6, 121)

@@ -1,7 +1,6 @@
 """What to tell a person when the machine failed: disk, memory, GPU. No torch: its errors go by their words."""
 
 import errno
-import math
 import os
 import sys
 from collections.abc import Iterator
@@ -109,17 +108,6 @@ def _megabytes(count: int) -> str:
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else "no more was said"
-
-
-class FiniteRange(click.FloatRange):
-    """A number in a range; nan, which compares with no bound, and infinity are none."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number that a text says."""
-        number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{number} is no finite number.", param, ctx)
-        return number
 
 
 class Command(click.Command):

@@ -1,5 +1,6 @@
 """What an option of a stage is: a parameter, which params.yaml may set, or a setting of the run, which it may not."""
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,47 @@ class CachePath(InputPath):
         super().__init__(*names, **{"help": "For what can be made again."} | options)
 
 
+class TimeoutOption(RunOption):
+    """Timeout of a download."""
+
+    def __init__(self, *names: Any, **options: Any) -> None:
+        settings = {
+            "type": FiniteRange(0, min_open=True),
+            "default": 60,
+            "show_default": True,
+            "envvar": "WHERETOLOOK_TIMEOUT",
+            "show_envvar": True,
+            "help": "Seconds without an answer or progress after which an attempt has failed.",
+        }
+        super().__init__(*names, **settings | options)
+
+
+class RetriesOption(RunOption):
+    """Retries of a download."""
+
+    def __init__(self, *names: Any, **options: Any) -> None:
+        settings = {
+            "type": click.IntRange(0),
+            "default": 5,
+            "show_default": True,
+            "envvar": "WHERETOLOOK_RETRIES",
+            "show_envvar": True,
+            "help": "Retries after a failure that can pass: 429, 5xx, a broken connection.",
+        }
+        super().__init__(*names, **settings | options)
+
+
+class FiniteRange(click.FloatRange):
+    """A number in a range. NaN and infinity are refused: NaN compares with no bound."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number that a text says."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{number} is not a finite number.", param, ctx)
+        return number
+
+
 class NumberText(click.ParamType):
     """Text that params.yaml may give as a number without quotes, since no digit of it is lost."""
 
@@ -98,7 +140,7 @@ def read_names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...
         return tuple(line for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
     except (OSError, UnicodeDecodeError) as error:
         found = getattr(error, "strerror", None) or "another encoding"
-        message = f"expected a UTF-8 text file with one name a line at {path.absolute()}, found: {found}"
+        message = f"expected a UTF-8 text file with one name per line at {path.absolute()}, found: {found}"
         raise click.BadParameter(message, ctx, param) from error
 
 

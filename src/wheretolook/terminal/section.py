@@ -8,8 +8,8 @@
 `stages/check.py` validates params.yaml with the same classes, and docs/parameters.md is generated from them.
 """
 
+import dataclasses
 import functools
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
@@ -20,18 +20,16 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from pydantic.fields import FieldInfo
 
+from wheretolook.terminal.options import FiniteRange
+
 Section = TypeVar("Section")
 
 
-class FiniteRange(click.FloatRange):
-    """A number in a range. NaN and infinity are refused: NaN compares with no bound."""
+@dataclasses.dataclass(frozen=True)
+class ReadBy:
+    """Metadata of a field whose text is converted further, by a click callback: `Annotated[str, ReadBy(read)]`."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number that a text says."""
-        number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{number} is not a finite number.", param, ctx)
-        return number
+    callback: Callable[[click.Context, click.Parameter, Any], Any]
 
 
 @dataclass_transform(field_specifiers=(Field,), frozen_default=True)
@@ -96,12 +94,16 @@ def command_of(section: type, stage: str, named: bool) -> click.Command:
 
 
 def fields_of(section: type) -> dict[str, FieldInfo]:
-    """The fields of a section, by name, in their order."""
-    return section.__pydantic_fields__  # type: ignore[attr-defined]
+    """The options of a section, by name, in their order. A field with `exclude=True` is no option."""
+    known: dict[str, FieldInfo] = section.__pydantic_fields__  # type: ignore[attr-defined]
+    return {name: field for name, field in known.items() if not field.exclude}
 
 
 def click_type(field: FieldInfo) -> click.ParamType:
     """How click reads one value of a field."""
+    given = next((each for each in field.metadata if isinstance(each, click.ParamType)), None)
+    if given is not None:
+        return given
     kind = _value_type(field)
     bounds = {
         key: getattr(each, key) for each in field.metadata for key in ("ge", "gt", "le", "lt") if hasattr(each, key)
@@ -135,6 +137,9 @@ def _declaration(name: str, field: FieldInfo) -> tuple[str, str]:
 
 def _click_settings(field: FieldInfo) -> dict[str, Any]:
     settings: dict[str, Any] = {"help": field.description, "required": field.is_required()}
+    read_by = next((each for each in field.metadata if isinstance(each, ReadBy)), None)
+    if read_by is not None:
+        settings["callback"] = read_by.callback
     if _value_type(field) is not bool:
         settings["type"] = click_type(field)
     if get_origin(field.annotation) is tuple:

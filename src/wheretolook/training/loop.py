@@ -14,6 +14,7 @@ from wheretolook.networks.card import Card
 from wheretolook.networks.inputs import channel_statistics, to_device, to_input
 from wheretolook.networks.layered import Network
 from wheretolook.networks.looknet_arguments import LOOKNET, check_looknet_size
+from wheretolook.params.train import RANDOM, UNWEIGHTED, TrainOptions
 from wheretolook.runtime.distributed import Ranks
 from wheretolook.training.batches import epoch_batches, jitter, mixed_seed, move, steps_per_epoch
 from wheretolook.training.objective import (
@@ -31,7 +32,6 @@ from wheretolook.training.objective import (
     summed_tally,
 )
 from wheretolook.training.start import check_trainable
-from wheretolook.training.training_options import RANDOM, UNWEIGHTED, TrainingOptions
 
 
 @dataclass
@@ -67,13 +67,13 @@ class Training:
             for the network, batches too small for its normalisation, or an architecture that isn't known.
     """
 
-    def __init__(self, prepared: Prepared, options: TrainingOptions, ranks: Ranks):
+    def __init__(self, prepared: Prepared, options: TrainOptions, ranks: Ranks):
         self.prepared, self.options, self.ranks = prepared, options, ranks
         self.rows, self.val_rows = prepared.rows("train"), prepared.rows("val")
         smallest = _checked(prepared, options, ranks, len(self.rows), len(self.val_rows))
         self.labels = prepared.labels
         torch.manual_seed(options.seed)
-        arguments = options.arguments(prepared.images.shape[1])
+        arguments = options.architecture_arguments(prepared.images.shape[1])
         network = build_network(options.architecture, len(prepared.class_names), arguments)
         self.epoch_steps = steps_per_epoch(len(self.rows), options.batch_size)
         check_trainable(network, options.architecture, prepared.images.shape[1], smallest, ranks)
@@ -220,7 +220,7 @@ class Training:
         prepared, options = self.prepared, self.options
         return Card(
             architecture=options.architecture,
-            arguments=options.arguments(prepared.images.shape[1]),
+            arguments=options.architecture_arguments(prepared.images.shape[1]),
             class_names=prepared.class_names,
             input_size=prepared.images.shape[1],
             mean=self.mean,
@@ -236,7 +236,7 @@ class Training:
         )
 
 
-def _optimiser(objective: Objective, options: TrainingOptions) -> torch.optim.Optimizer:
+def _optimiser(objective: Objective, options: TrainOptions) -> torch.optim.Optimizer:
     trained = [parameter for parameter in objective.parameters() if parameter.requires_grad]
     # Biases and normalisation scale or shift what weights compute: decay would only pull them from where they belong.
     groups = [
@@ -246,7 +246,7 @@ def _optimiser(objective: Objective, options: TrainingOptions) -> torch.optim.Op
     return torch.optim.AdamW(groups, lr=options.learning_rate)
 
 
-def _checked(prepared: Prepared, options: TrainingOptions, ranks: Ranks, train: int, val: int) -> int:
+def _checked(prepared: Prepared, options: TrainOptions, ranks: Ranks, train: int, val: int) -> int:
     """The images of the smallest batch, where all is such that a training can begin."""
     for split, count in {"train": train, "val": val}.items():
         if count == 0:

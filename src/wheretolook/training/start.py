@@ -4,7 +4,6 @@ import socket
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +11,11 @@ from torchvision import models
 
 from wheretolook.base.errors import InputError, is_out_of_memory
 from wheretolook.base.files import sha256_of
-from wheretolook.networks.build_network import check_architecture
+from wheretolook.networks.build_network import find_pretrained
 from wheretolook.networks.inputs import Channels
 from wheretolook.networks.layered import Network, hooked
 from wheretolook.networks.torchvision_networks import TorchvisionNetwork
 from wheretolook.runtime.distributed import Ranks
-from wheretolook.training.training_options import RANDOM
 
 
 def check_trainable(network: Network, architecture: str, size: int, smallest: int, ranks: Ranks) -> None:
@@ -80,19 +78,6 @@ def _seen_as_one_value(network: Network, architecture: str, size: int) -> str:
 TIMEOUT = 60.0
 
 
-def check_pretrained(architecture: str, weights: str) -> None:
-    """Refuse a name of weights that `load_pretrained` would not know, without fetching anything.
-
-    Args:
-        architecture: of the network.
-        weights: as torchvision names them, such as "IMAGENET1K_V1".
-
-    Raises:
-        InputError: an architecture without pretrained weights, or a name that isn't known for it.
-    """
-    _find(architecture, weights)
-
-
 def load_pretrained(
     network: TorchvisionNetwork, architecture: str, weights: str, ranks: Ranks
 ) -> tuple[Channels, Channels]:
@@ -113,7 +98,7 @@ def load_pretrained(
     Raises:
         InputError: no such weights; no network; a damaged file; weights of another size than this network's.
     """
-    found = _find(architecture, weights)
+    found = find_pretrained(architecture, weights)
     if ranks.local_rank == 0:
         _fetch(found.url, ranks.leads)
     ranks.wait()
@@ -133,18 +118,6 @@ def load_pretrained(
             )
     network.body.load_state_dict(fresh)
     return tuple(preset.mean), tuple(preset.std)
-
-
-def _find(architecture: str, weights: str) -> Any:
-    """torchvision's entry: `url`, `transforms`."""
-    check_architecture(architecture)
-    if architecture == "looknet":
-        raise InputError("looknet", expected=f"`weights: {RANDOM}`, as it has no others", found=f'"{weights}"')
-    # DEFAULT is another file in another version of torchvision.
-    known = {entry.name: entry for entry in models.get_model_weights(architecture)}
-    if weights not in known:
-        raise InputError(architecture, expected=f"weights {', '.join([RANDOM, *known])}", found=f'"{weights}"')
-    return known[weights]
 
 
 def _classifier(network: TorchvisionNetwork) -> str:

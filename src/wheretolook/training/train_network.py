@@ -14,17 +14,20 @@ from tqdm import tqdm
 from wheretolook.base import files as atomic
 from wheretolook.base.errors import InputError
 from wheretolook.dataset.prepared import Prepared
+from wheretolook.networks.architectures import code_of
 from wheretolook.networks.card import Card
 from wheretolook.networks.layered import Network
+from wheretolook.params.train import TrainOptions
 from wheretolook.runtime.device import deterministic
 from wheretolook.runtime.distributed import Ranks
 from wheretolook.runtime.resumable import remove_states, state_key
 from wheretolook.runtime.workers import Interruption, noting_interruption
 from wheretolook.training.loop import Training
-from wheretolook.training.training_options import TrainingOptions
 
 # An epoch may take hours: no more than this is lost of it, and a step.
 SECONDS_BETWEEN = 90.0
+# What dvc.yaml lists for the stage: an edit elsewhere does not restart a training.
+CODE = ("base", "dataset", "layers", "networks", "params/train.py", "runtime", "terminal", "training")
 
 
 class Keeper:
@@ -89,9 +92,10 @@ def discard_states(cache: Path, name: str) -> None:
 
 def _key(training: Training) -> str:
     first = training.ranks.first_here  # which process saves for which: laid out in another way, files are others
-    depends_on = {"options": asdict(training.options), "data": training.prepared.sha256, "first": first}
+    options, network = training.options, code_of(training.options.architecture)
+    depends_on = {"options": asdict(options), "network": network, "data": training.prepared.sha256, "first": first}
     # Each process names its own device: the folder is that of all of them.
-    keys = training.ranks.gathered(state_key(depends_on, training.ranks))
+    keys = training.ranks.gathered(state_key(depends_on, training.ranks, CODE))
     return keys[0] if training.ranks.alone else hashlib.sha256("".join(keys).encode()).hexdigest()[:32]
 
 
@@ -101,7 +105,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def train_network(
-    prepared: Prepared, options: TrainingOptions, ranks: Ranks, name: str, cache: Path, say: Callable[[str], None]
+    prepared: Prepared, options: TrainOptions, ranks: Ranks, name: str, cache: Path, say: Callable[[str], None]
 ) -> tuple[Network, Card]:
     """Train a network: the same options, data and processes give the same bytes on the same machine.
 

@@ -18,6 +18,7 @@ from wheretolook.runtime import resumable as pieces
 from wheretolook.runtime import resumable as state_key
 from wheretolook.runtime.resumable import Pieces, kept_pieces
 
+CODE = ("base",)
 CPU = torch.device("cpu")
 ASKED = {"images": 24, "draws": 3, "steps": 2}
 
@@ -109,23 +110,23 @@ def test_other_masks_never_go_on_from_the_state_of_these(
 
 def test_a_change_of_the_code_that_reads_the_data_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pieces, "SECONDS_BETWEEN", 0.0)
-    with pytest.raises(Killed), kept_pieces(tmp_path, "one", {}, CPU) as piece:
+    with pytest.raises(Killed), kept_pieces(tmp_path, "one", {}, CPU, CODE) as piece:
         assert piece("a", lambda: [1.5]) == [1.5]
         kill()
     original = state_key.sha256_of
-    monkeypatch.setattr(state_key, "sha256_of", lambda p: "2" * 64 if p.name == "labels.py" else original(p))
-    with kept_pieces(tmp_path, "one", {}, CPU) as piece:
+    monkeypatch.setattr(state_key, "sha256_of", lambda p: "2" * 64 if p.name == "files.py" else original(p))
+    with kept_pieces(tmp_path, "one", {}, CPU, CODE) as piece:
         assert piece("a", lambda: [2.5]) == [2.5]
 
 
 def test_another_work_never_goes_on_from_this_ones_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pieces, "SECONDS_BETWEEN", 0.0)
-    with pytest.raises(Killed), kept_pieces(tmp_path, "one", {"seed": 0}, CPU) as piece:
+    with pytest.raises(Killed), kept_pieces(tmp_path, "one", {"seed": 0}, CPU, CODE) as piece:
         assert piece("a", lambda: [1.5]) == [1.5]
         kill()
-    with pytest.raises(Killed), kept_pieces(tmp_path, "one", {"seed": 1}, CPU) as piece:
+    with pytest.raises(Killed), kept_pieces(tmp_path, "one", {"seed": 1}, CPU, CODE) as piece:
         assert piece("a", lambda: [2.5]) == [2.5]
         kill()
-    with kept_pieces(tmp_path, "one", {"seed": 0}, CPU) as piece:
+    with kept_pieces(tmp_path, "one", {"seed": 0}, CPU, CODE) as piece:
         assert piece("a", kill) == [1.5]
     assert list(tmp_path.iterdir()) == []

@@ -20,6 +20,11 @@ from wheretolook.networks.checkpoint import load_model
 from wheretolook.runtime.device import choose_device, deterministic
 from wheretolook.runtime.resumable import Piece, kept_pieces
 
+# What dvc.yaml lists for the stage: an edit elsewhere does not discard its unfinished work.
+CODE = (
+    *("analysis", "base", "cams", "dataset", "layers", "mapstore", "networks"),
+    *("params/score.py", "runtime", "terminal"),
+)
 CHANGED = ("necessity", "sufficiency", "look_alikes", "global_cues", "witness")
 
 
@@ -69,7 +74,7 @@ def probe_model(
     data = {"data": prepared.sha256, "masks": prepared.masks_sha256}  # masks: evidence is one way of removal
     depends_on = {"model": sha256_of(model), "maps": maps.manifest, "arguments": arguments} | data
     chosen = choose_device(device)
-    with deterministic(), kept_pieces(cache, model.stem, depends_on, chosen) as piece:
+    with deterministic(), kept_pieces(cache, model.stem, depends_on, chosen, CODE) as piece:
         network, card = load_model(model, chosen)
         model_and_maps = network, card, maps, prepared
         if asked["faithfulness"]:

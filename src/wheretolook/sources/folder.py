@@ -1,0 +1,105 @@
+"""The source `folder`: class folders on this machine, copied so that DVC keeps the data that were used."""
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from wheretolook.base.errors import InputError
+from wheretolook.downloads.obtain import where
+from wheretolook.images.class_level import ClassLevel, choice, class_level, same_inside, shown, sorted_beside_flat
+from wheretolook.images.scan import Parts, Scan, composed, find_masks, image_paths, scan_classes
+
+
+def copy_class_folders(images: Path, masks: Path | None, target: Path) -> Scan:
+    """Copy class folders (or split folders that hold class folders) and their masks.
+
+    Args:
+        images: the folder that holds the class folders; outer folders with only one folder in them are skipped.
+        masks: a folder of masks with the same paths as the images, in any suffix; None for no masks. It may be inside
+            `images`.
+        target: `images/CLASS/...` and, if there are masks, `masks/CLASS/...` are written to it. Other files are not
+            copied.
+
+    Returns:
+        The images, which were copied, and the ignored files, which were not.
+
+    Raises:
+        InputError: no class folders, folders of class folders, one class only, an empty class, no folder of masks, or
+            most masks belong to no image.
+    """
+    if target.resolve().is_relative_to(images.resolve()):
+        raise InputError(
+            images, f"a folder outside of {target.parent}", "one that contains it", "set another `fetch.path`"
+        )
+    if not images.is_dir():
+        expected = "a folder with one folder of images for each class"
+        raise InputError(images, expected, f"no folder{where(images)}", "check fetch.path")
+    if masks is not None and not masks.is_dir():
+        raise InputError(
+            masks, "a folder of masks", f"no folder{where(masks)}", "check fetch.masks, or set it to '' for no masks"
+        )
+    folder = _class_folders(images, masks)
+    scan = scan_classes(folder, _inside(folder, masks))
+    if not scan.splits:
+        _check_level(images, folder, masks)
+    if masks is not None:
+        matched = find_masks(masks, scan)
+        if not matched.paths:
+            raise InputError(
+                masks,
+                expected=f"masks with the paths of the images, such as {scan.files[0].mask_key}.png",
+                found="none",
+                hint="check fetch.masks, or set it to '' for no masks",
+            )
+        # Including masks that belong to no image, so that `prepare` reports them too.
+        every = [*matched.paths.values(), *(masks / name for name in matched.unused)]
+        _copy((path, target.joinpath("masks", *composed(path.relative_to(masks).parts))) for path in every)
+    _copy((file.path, target / "images" / file.image_id) for file in scan.files)
+    return scan
+
+
+def _class_folders(images: Path, masks: Path | None) -> Path:
+    """The folder that holds the class folders: `images`, or the innermost folder that all images share."""
+    return images.joinpath(*_level(images, masks).head)
+
+
+def _level(images: Path, masks: Path | None) -> ClassLevel:
+    return class_level(path.relative_to(images).parts for path in image_paths(images, _inside(images, masks)))
+
+
+def _check_level(images: Path, folder: Path, masks: Path | None) -> None:
+    """Raise InputError if the folders hold class folders, and are not classes themselves."""
+    level = _level(images, masks)
+    names = same_inside(level)
+    what = "several folders with the same folders in them"
+    if not names:
+        inside = (path.relative_to(folder).parts for path in image_paths(folder, _inside(folder, masks)))
+        names, what = sorted_beside_flat(inside, level), "folders of class folders beside folders of images"
+    if names:
+        paths = [str(folder / name) for name in names]
+        raise InputError(
+            folder,
+            expected="one folder of images for each class",
+            found=f"{what}: {shown(paths)}",
+            hint=f"{choice('fetch.path', paths)}. If they are the classes, move their images directly into them",
+        )
+
+
+def _inside(folder: Path, masks: Path | None) -> Parts:
+    """Path of the masks relative to a folder; () if they are not below it."""
+    if masks is None:
+        return ()
+    # Paths as written first, then with links resolved: either may be the one that leads inside.
+    for absolute in (os.path.abspath, os.path.realpath):
+        inner, outer = Path(absolute(masks)), Path(absolute(folder))
+        if inner.is_relative_to(outer):
+            return inner.relative_to(outer).parts
+    return ()
+
+
+def _copy(pairs: Iterable[tuple[Path, Path]]) -> None:
+    """Copy the contents of files, without their times and permissions."""
+    for source, copy in pairs:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, copy)
