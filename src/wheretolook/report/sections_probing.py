@@ -211,7 +211,7 @@ def _cue_finding(rows: Mapping[tuple[str, str, str], Mapping[str, Any]]) -> str:
 
 
 def occlusion_section(results: Results) -> dict[str, Any] | None:
-    """How well CAMs agree with occlusion maps, which need no weights or gradients; None where nothing was measured."""
+    """How well CAMs agree with occlusion maps, which need outputs only; None where nothing was measured."""
     rows = {name: results.models[name].get("occlusion") or () for name in results.names}
     if not any(rows.values()):
         return None
@@ -251,9 +251,8 @@ def _occlusion_finding(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
     if len(above) == len(rows):
         return f"CAM and occlusion maps correlate by {r}: both methods point at similar places."
     if not above:
-        return (
-            f"CAM and occlusion maps correlate by {r}, not distinguishable from 0 or below: do not rely on these CAMs."
-        )
+        none = f"CAM and occlusion maps correlate by {r}, in no model above 0 (95 % interval)"
+        return f"{none}: these CAMs are not confirmed."
     rest = [name for name, _ in rows if name not in above]
     return (
         f"CAM and occlusion maps correlate by {r}; above 0 (95 % interval) in {listed(above)}, not in {listed(rest)}."

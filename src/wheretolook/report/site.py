@@ -114,7 +114,7 @@ GISTS = {
     "regions": "Whether predictions change when a region is infilled, and when a look-alike place is.",
     "cues": "What the colour, brightness and frequencies of the image do to the predictions.",
     "faithfulness": "What removing the pixels that a map marks does to the score.",
-    "occlusion": "A check of the CAMs by a method without weights or gradients.",
+    "occlusion": "A check of the CAMs by a method that needs only the network's outputs.",
     "curves": "The classic curves, which score.curve_steps turns on.",
     "sanity": "Whether the maps depend on the learned weights.",
     "training": "Loss by epoch.",
@@ -164,7 +164,8 @@ def page_of(results: Results, maps: Mapping[str, Maps], data: PageData) -> str:
 
 def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict[str, Any]:
     layers = data.described["layers"]
-    checks, regions = soundness(results), regions_section(results)
+    checks, regions, cues = soundness(results), regions_section(results), cues_section(results)
+    see = {part: section["see"] for part, section in (("regions", regions), ("cues", cues)) if section}
     split = results.audit["splits"][results.split]
     located_rows, baseline = located(results, layers), baseline_of(results)
     optional = {
@@ -172,7 +173,7 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "curves": curves_section(results),
         "sanity": sanity_section(results, layers),
         "regions": regions,
-        "cues": cues_section(results),
+        "cues": cues,
         "occlusion": occlusion_section(results),
     }
     parts = {part: title for part, title in PARTS.items() if optional.get(part, True)}
@@ -181,9 +182,7 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "lead": _lead(results),
         "parts": list(parts.items()),
         "titles": PARTS,
-        "gists": _gists(
-            results, {check.key: check.text for check in checks}, (optional["regions"] or {}).get("see", "")
-        ),
+        "gists": _gists(results, {check.key: check.text for check in checks}, see),
         "links": {part: part if part in parts else INSTEAD[part] for part in PARTS if part in parts or part in INSTEAD},
         "checks": checks,
         "problems": named_problems(checks),
@@ -229,7 +228,7 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
 INSTEAD = {"regions": "located", "cues": "models", "sanity": "models"}
 
 
-def _gists(results: Results, checks: Mapping[str, str], regions: str) -> dict[str, str]:
+def _gists(results: Results, checks: Mapping[str, str], see: Mapping[str, str]) -> dict[str, str]:
     """One sentence for each section: its finding, else what is in it."""
     found = {
         "models": " ".join(accuracy_findings(results)),
@@ -238,7 +237,7 @@ def _gists(results: Results, checks: Mapping[str, str], regions: str) -> dict[st
         "sanity": checks.get("sanity", ""),
         "training": checks.get("convergence", ""),
         "data": checks["leaks"],
-        "regions": regions,
+        **see,
     }
     if not judged_models(results):
         found |= dict.fromkeys(("models", "located", "agreement"), "")
