@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tests.report.fake import World
-from tests.report.page import Page
+from tests.report.fake import World, page_html, write_world
+from tests.report.page import Page, open_page
 from wheretolook.dataset.prepared import load_prepared
 from wheretolook.mapstore.store import load_maps
 from wheretolook.report.drawing import colour, opacity
@@ -62,6 +62,18 @@ def test_a_class_own_map_and_another_class_contrast_can_be_drawn(page: Page, wor
         assert_colours(page.canvas("infected/0004.png", 0), values / np.abs(values).max(), signed=True)
 
 
+def test_a_pair_of_three_classes_can_be_drawn(browser, tmp_path):
+    small = write_world(tmp_path, names=("one",), class_names=("a", "b", "c"), per_class=4, size=16, grids=(4, 2))
+    page_file = tmp_path / "reports/site/index.html"
+    page_file.parent.mkdir()
+    page_file.write_text(page_html(tmp_path), encoding="utf-8")
+    with open_page(browser, tmp_path / "reports") as page:
+        page.choose(target="pair-2-0", smooth="cells", scale="image")
+        ids, maps = restored(small, "one", "cam", "block2")
+        values = (maps[:, 2] - maps[:, 0])[ids.index(page.images()[0])]
+        assert_colours(page.canvas(page.images()[0], 0), values / np.abs(values).max(), signed=True)
+
+
 def test_the_predicted_class_is_drawn_where_the_model_errs(page: Page, world: World):
     page.choose(target="contrast-predicted", smooth="cells", scale="image")
     ids, maps = restored(world, "last-0", "cam", "block3")
@@ -116,8 +128,8 @@ def test_what_is_drawn_is_said_beside_the_pictures(page: Page):
         "Drawn: cam at block3, 7 × 7 cells, smoothed, of the true class, as a contrast; red"
     )
     page.choose(scale="image", sign="positive")
-    assert "negative values as none" in page.text("#said")
-    assert "strengths can't be compared between pictures" in page.text("#said")
+    assert "positive values only" in page.text("#said")
+    assert "each map's maximum" in page.text("#said")
     for section in ("layers", "classes"):
         assert page.text(f"#{section}-said").startswith("Drawn: ")
 

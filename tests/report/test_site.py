@@ -70,7 +70,7 @@ def test_an_image_of_four_models_and_all_layers_takes_a_fortieth_of_a_megabyte(t
 
 def test_more_than_two_classes_make_a_page_too(tmp_path: Path):
     write_world(tmp_path, names=("one", "two"), class_names=("a", "b", "c"), per_class=4, grids=(4, 2))
-    assert "c less the rest" in page_html(tmp_path)
+    assert "c minus the rest" in page_html(tmp_path)
 
 
 def test_of_more_than_ten_classes_the_true_class_is_drawn_and_contrasts_are_compared(tmp_path: Path):

@@ -65,7 +65,7 @@ def test_mean_maps_are_in_units_of_each_models_rms(described):
 
 def test_two_classes_are_set_apart_by_one_log_odds_map(described):
     made = overlays_of(VIEW, described, described["folder"])
-    assert made.labels[2] == "log-odds of sick: its images less those of well"
+    assert made.labels[2] == "log-odds of sick: its images minus those of well"
     np.testing.assert_array_equal(made.models["a"][2], [[4, -1]])
 
 
@@ -84,7 +84,7 @@ def test_more_classes_are_each_set_against_the_rest(described):
         "models": {"a": {"cam.x": {"mean": "c.npy", "apart": "c2.npy", "rms": 2.0}}},
     }
     made = overlays_of(View("cam", 0, {"a": "x"}, "x"), three, described["folder"])
-    assert made.labels[3:] == tuple(f"{name} less the rest" for name in "rst")
+    assert made.labels[3:] == tuple(f"{name} minus the rest" for name in "rst")
     np.testing.assert_allclose(made.models["a"][:, 0, 0], [1.5, 2.5, 5, 0.5, 1, 2])
 
 

@@ -1,4 +1,4 @@
-"""Geometry of the page's line charts and interval charts; the template only writes it down as SVG."""
+"""Geometry of the page's line charts and interval charts; templates write it as SVG."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -96,7 +96,7 @@ def _line(kind: str, label: str, xs: list[float], ys: list[float]) -> Line:
 
 
 def round_up(value: float) -> float:
-    """The next figure above that reads well as the top of an axis: 1, 2, 2.5, 4, 5 or 8 times a power of ten."""
+    """The next round number for the top of an axis: 1, 2, 2.5, 4, 5 or 8 times a power of ten."""
     if value <= 0:
         return 1.0
     power = 10.0 ** np.floor(np.log10(value))
@@ -105,7 +105,7 @@ def round_up(value: float) -> float:
 
 @dataclass(frozen=True)
 class IntervalRow:
-    """One figure with its interval, and the nulls that stand beside it."""
+    """One figure with its interval, and its baselines."""
 
     label: str
     note: str
@@ -145,7 +145,7 @@ class Measured:
 
 
 def interval_chart(title: str, measured: Sequence[Measured]) -> IntervalChart:
-    """Lay out figures with their intervals and nulls from -1 (or 0, where nothing is below) to 1."""
+    """Lay out figures with their intervals and baselines from -1 (or 0, where nothing is below) to 1."""
     width, right, step, top = 560, 14, 34, 14
     # Room for the longest label, also in the larger letters of a narrow window.
     left = min(300, max(178, 12 + 10 * max(len(row.label) for row in measured)))

@@ -1,6 +1,6 @@
 """The two colour maps that every picture of a map is drawn with, as tables of 256 colours (numpy only).
 
-Both are walked at constant speed through Oklab, a space where equal distances look equally far apart
+Both are walked at constant speed through Oklab, a space where equal distances look equal
 (Ottosson 2020, https://bottosson.github.io/posts/oklab/): no edge appears in a picture that is not in the map, and
 lightness alone, as in a print without colour, carries the order.
 """
@@ -148,12 +148,12 @@ def font_families() -> list[str]:
 
 
 def drawable(text: str) -> str:
-    """The text with an escape (`\\u8840`) for each letter that no font here has, and for what is not seen at all."""
+    """The text with an escape (`\\u8840`) for each letter without a font and each invisible character."""
     return "".join(letter if _has(letter) else letter.encode("unicode_escape").decode() for letter in visible(text))
 
 
 def undrawable(names: Iterable[str]) -> list[str]:
-    """Names that have letters which no font here has."""
+    """Names with letters that no installed font has."""
     return [name for name in names if drawable(name) != visible(name)]
 
 
@@ -207,15 +207,14 @@ STYLE = {
 def drawing(path: Path, width: float, height: float, dots: int = CHART) -> Iterator["Figure"]:
     """Give an empty figure of a size in inches; write it to `path` as PNG at the end.
 
-    No date, no version and nothing of the machine's own settings goes into the file.
+    No date, no version and no setting of the machine goes into the file.
     """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(
-        {**matplotlib.rcParamsDefault, "backend": "agg", "font.family": font_families(), **STYLE}
-    ):
+    settings: Any = {**matplotlib.rcParamsDefault, "backend": "agg", "font.family": font_families(), **STYLE}
+    with matplotlib.rc_context(settings):
         figure = Figure(figsize=(width, height), dpi=dots, layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
@@ -224,7 +223,7 @@ def drawing(path: Path, width: float, height: float, dots: int = CHART) -> Itera
 
 
 def caption(figure: "Figure", text: str) -> None:
-    """Write text below a figure, in as many lines as its width asks for: matplotlib cuts a longer line at both ends."""
+    """Write text below a figure, wrapped to its width: matplotlib cuts a longer line at both ends."""
     letters = figure.get_figwidth() * 72 / (LETTER * CAPTION)
     figure.supxlabel(fill(text, int(letters)), fontsize=CAPTION)
 
@@ -244,7 +243,7 @@ def legend_below(figure: "Figure", handles: Mapping[str, Any]) -> None:
 
 
 def title(text: str, most: int) -> str:
-    """A foreign name as it stands in a picture: at most `most` letters, each of which the fonts can draw."""
+    """A name as pictures show it: at most `most` letters, each of which the fonts can draw."""
     return shortened(drawable(text), most)
 
 
@@ -267,7 +266,7 @@ def show_overlay(axes: "Axes", image: np.ndarray, values: np.ndarray | None, lim
 
 
 def bare(axes: "Axes") -> None:
-    """Take ticks and frame away."""
+    """Remove ticks and frame."""
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
@@ -275,5 +274,5 @@ def bare(axes: "Axes") -> None:
 
 
 def strength(values: np.ndarray) -> float:
-    """Full colour for a set of maps, as the page has it: 99 of 100 cells stay below; 1 where all are zero."""
+    """Full colour for a set of maps, as on the page: the 99th percentile of |value|; 1 where all are zero."""
     return float(np.quantile(np.abs(values), 0.99, method="lower")) or 1.0

@@ -1,4 +1,4 @@
-"""The talk's pictures for print: images and their maps, every layer, and the classes over each other."""
+"""Pictures for print: images and their maps, every layer, and the mean maps of the classes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LONGEST = 38  # letters of a title: more would be too small to read
-SCALE = "Red: for the true class, blue: against. Full colour: each model's own 99th percentile of |value|."
+SCALE = "Red: for the true class; blue: against it. Full colour: the 99th percentile of each model's |values|."
 
 
 def draw_images(path: Path, results: Results, prepared: Prepared, maps: Mapping[str, Maps], gallery: Gallery) -> None:
-    """Images across all models: of each class the one most agreed on and the one least, then two that were got wrong.
+    """Images across all models: of each class the one with most agreement and the one with least, then two errors.
 
     Of many classes, some.
     """
@@ -51,24 +51,24 @@ def title_size(text: str) -> float:
 
 
 def telling(gallery: Gallery, labels: np.ndarray, wrong: int, classes: Sequence[int] | None = None) -> list[int]:
-    """Positions in the gallery: for each class the least and the most disagreement, then up to `wrong` wrong images.
+    """Positions in the gallery: for each class the least and the most disagreement, then up to `wrong` errors.
 
-    Those of a class are images that all models got right; where there are none, any. The wrong ones are of different
-    classes, as far as that is possible.
+    Images of a class are ones that all models classify correctly; where there are none, any. The errors are of
+    different classes, as far as possible.
 
     Args:
         gallery: the images.
         labels: (n,) class index of each.
         wrong: how many.
-        classes: those that are told of, in this order; default: all.
+        classes: which ones, in this order; default: all.
     """
-    apart = np.nan_to_num(gallery.disagreement, nan=1.0)
+    difference = np.nan_to_num(gallery.disagreement, nan=1.0)
     erred = _erred(gallery, labels)
     chosen: list[int] = []
     for class_index in np.unique(labels) if classes is None else classes:
         own = np.flatnonzero((labels == class_index) & ~erred)
         own = own if len(own) else np.flatnonzero(labels == class_index)
-        ordered = own[np.argsort(apart[own], kind="stable")]
+        ordered = own[np.argsort(difference[own], kind="stable")]
         chosen += list(dict.fromkeys(int(position) for position in (*ordered[:1], *ordered[-1:])))
     left = [int(position) for position in np.flatnonzero(erred) if position not in chosen]
     first_of_class = {int(labels[position]): position for position in reversed(left)}.values()
@@ -89,17 +89,16 @@ def _column_of_maps(
     for axes, position in zip(column, positions, strict=True):
         show_overlay(axes, prepared.images[gallery.rows[position]], values[position], limit)
         scores = gallery.scores[name][position]
-        called = int(scores.argmax())
-        right = called == prepared.labels[gallery.rows[position]]
-        told = f"{'' if right else '✗ '}{title(prepared.class_names[called], LONGEST)} {percent(scores[called], 0)}"
-        said = title(name, LONGEST) + mark
-        size = min(title_size(said), title_size(told))
-        axes.set_title(f"{said}\n{told}", fontsize=size, color=INK if right else WRONG)
+        top = int(scores.argmax())
+        right = top == prepared.labels[gallery.rows[position]]
+        predicted = f"{'' if right else '✗ '}{title(prepared.class_names[top], LONGEST)} {percent(scores[top], 0)}"
+        model = title(name, LONGEST) + mark
+        size = min(title_size(model), title_size(predicted))
+        axes.set_title(f"{model}\n{predicted}", fontsize=size, color=INK if right else WRONG)
 
 
 def draw_layers(path: Path, results: Results, prepared: Prepared, maps: Mapping[str, Maps], gallery: Gallery) -> None:
     """One image, every method and layer: models trained on their last head beside those trained on every head."""
-    # Where no image was got right by all, one that was got wrong.
     position = telling(gallery, prepared.labels[gallery.rows], 1)[0]
     views = views_of(maps)
     depths = sorted({view.depth for view in views}, reverse=True)
@@ -124,7 +123,7 @@ def draw_layers(path: Path, results: Results, prepared: Prepared, maps: Mapping[
 
 
 def _mark(results: Results, name: str, method: str, layer: str | None) -> str:
-    """What stands beside the name of maps that fail the sanity check."""
+    """The mark beside the name of maps that fail the sanity check."""
     return f" ({MARK})" if fails_sanity(results, name, method, layer) else ""
 
 
@@ -139,7 +138,7 @@ def _panel(
 
 
 def draw_classes(path: Path, results: Results, maps: Mapping[str, Maps], comparison: Path, method: str) -> None:
-    """Mean maps of the classes over their mean images, model beside model; what sets them apart; the consensus.
+    """Mean maps of the classes over their mean images for each model; their difference; the consensus.
 
     Of many classes, some.
     """
@@ -165,9 +164,8 @@ def draw_classes(path: Path, results: Results, maps: Mapping[str, Maps], compari
                 named = title(name, LONGEST) + marks.get(name, "")
                 axes.set_title(named if row == 0 else "", fontsize=title_size(name))
         panels[0, 0].set_title("mean image", fontsize=7)
-        told = f"{method}, last layer; each model divided by its RMS over the {results.split} split"
-        told = f"{told}; full colour at {limit:.2f} RMS everywhere."
-        caption(figure, " ".join(filter(None, (told, shown.note))))
+        scale = f"{method}, last layer; each model divided by its RMS over the {results.split} split; full colour: "
+        caption(figure, " ".join(filter(None, (f"{scale}{limit:.2f} RMS.", shown.note))))
 
 
 def _wrapped(label: str) -> str:

@@ -22,9 +22,9 @@ MARKERS = {"other": "x", "centre": "+", "mean_map": "s", "random": "^"}
 
 
 def draw_agreement(path: Path, results: Results) -> None:
-    """For each class and pair of models the mean correlation of their maps, with its interval, beside the nulls.
+    """For each class and pair of models the mean correlation of their maps, with its interval, beside the baselines.
 
-    Of many classes those at both ends, the lower above the higher.
+    Of many classes those at both ends of the agreement, the lower ones first.
     """
     rows = results.primary()
     shown = shown_classes(results, FIGURE, set(rows["class_name"]))
@@ -41,7 +41,13 @@ def draw_agreement(path: Path, results: Results) -> None:
             places = np.arange(len(of_class))
             errors = [of_class["mean"] - of_class["low"], of_class["high"] - of_class["mean"]]
             axes.errorbar(
-                of_class["mean"], places, xerr=errors, fmt="o", color=ACCENT, markersize=4, label="two models"
+                of_class["mean"],
+                places,
+                xerr=errors,
+                fmt="o",
+                color=ACCENT,
+                markersize=4,
+                label="two models (95 % interval)",
             )
             for null, label in drawn.items():
                 marker = {"marker": MARKERS[null], "facecolors": SOFT if MARKERS[null] in "x+" else "none"}
@@ -52,18 +58,18 @@ def draw_agreement(path: Path, results: Results) -> None:
                 axes.text(
                     0.5,
                     0.5,
-                    "too few images, or maps that do not vary",
+                    "too few images, or constant maps",
                     ha="center",
                     transform=axes.transAxes,
                     fontsize=7,
                 )
             axes.set_yticks(places, of_class["model_a"] + ", " + of_class["model_b"])
             axes.set_title(title(class_name, TITLE))
-            axes.set_xlabel("r of two models' maps of one image")
+            axes.set_xlabel("correlation r of two models' maps of one image")
             axes.invert_yaxis() if axes is panels[0] else None
         if not classes:
             bare(panels[0])
-            panels[0].text(0.5, 0.5, "one model: nothing to compare", ha="center", transform=panels[0].transAxes)
+            panels[0].text(0.5, 0.5, "one model: no agreement to show", ha="center", transform=panels[0].transAxes)
             return
         handles, labels = panels[0].get_legend_handles_labels()
         legend_below(figure, dict(zip(labels, handles, strict=True)))
@@ -71,6 +77,8 @@ def draw_agreement(path: Path, results: Results) -> None:
 
 def draw_training(path: Path, results: Results) -> None:
     """Loss on val (full) and train (dashed) by epoch, a colour for each model."""
+    from matplotlib.ticker import MaxNLocator
+
     with drawing(path, 4.6, 2.8) as figure:
         axes = figure.subplots()
         for name, colour in zip(results.names, _colours(len(results.names)), strict=True):
@@ -85,11 +93,11 @@ def draw_training(path: Path, results: Results) -> None:
             axes.plot(epochs, train, color=colour, marker=marker, fillstyle="none", linestyle="--", linewidth=0.9)
         if not axes.lines:
             bare(axes)
-            axes.text(0.5, 0.5, "no model carries a history", ha="center", transform=axes.transAxes)
+            axes.text(0.5, 0.5, "no model file has a training history", ha="center", transform=axes.transAxes)
             return
-        axes.set(xlabel="epoch", ylabel="loss (val; train dashed)")
+        axes.set(xlabel="epoch", ylabel="loss (solid: val, dashed: train)")
         axes.set_ylim(bottom=0)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(fontsize=7)
 
 
@@ -102,7 +110,7 @@ def draw_confusion(path: Path, results: Results) -> None:
     columns = min(4, len(results.names))
     lines = -(-len(results.names) // columns)
     side = max(1.1, 0.45 * count) if count <= PAGE else SIDE
-    # Names stand upright beside the matrix, and aslant below it: long ones need room, or nothing is left of it.
+    # Names are horizontal beside the matrix and slanted below it: long ones need room.
     longest = max(len(title(name, LONGEST)) for name in results.class_names) if count <= PAGE else 0
     more = max(0.0, LETTER * longest - 0.5 * side - 0.2)
     with drawing(path, (side + 0.3 + more) * columns + 1, (side + 0.9 + more / 2) * lines + 0.2) as figure:
@@ -121,7 +129,7 @@ def _matrix(axes: "Axes", name: str, counts: np.ndarray, class_names: tuple[str,
     from matplotlib.colors import to_rgb
 
     share = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    # Numbers are read on a light ground; without any, a cell of two pixels has to be seen.
+    # Numbers need a light background; without numbers, a cell of two pixels must be visible.
     darkest = 0.5 if len(class_names) <= PAGE else 1.0
     shade = 1 - darkest * share[..., None] * (1 - np.array(to_rgb(ACCENT)))
     axes.imshow(shade)
@@ -149,7 +157,7 @@ def draw_localisation(path: Path, results: Results) -> bool:
         panels = figure.subplots(1, len(methods), sharey=True, squeeze=False)[0]
         for axes, method in zip(panels, methods, strict=True):
             _energies(axes, results, method)
-        panels[0].set_ylabel("energy inside the evidence")
+        panels[0].set_ylabel("positive energy inside the evidence")
         panels[0].set_ylim(0, 1)
         known = {label: line for axes in panels for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
         order = sorted(known, key=[*results.names, *known].index)  # the models first
@@ -159,6 +167,8 @@ def draw_localisation(path: Path, results: Results) -> bool:
 
 def _energies(axes: "Axes", results: Results, method: str) -> None:
     """One method: energy by layer, what the grid allows and what the area is; maps that fail sanity have a cross."""
+    from matplotlib.ticker import MaxNLocator
+
     found = {name: _by_depth(results.models[name], results.split, method) for name in results.names}
     alike = _same_grids(found.values())
     for name, colour in zip(results.names, _colours(len(results.names)), strict=True):
@@ -173,29 +183,29 @@ def _energies(axes: "Axes", results: Results, method: str) -> None:
             if fails_sanity(results, name, method, layer)
         ]
         axes.plot(*zip(*failing, strict=True), "x", color=WRONG, zorder=3, label=MARK) if failing else None
-        thin = {"color": SOFT if alike else colour, "linewidth": 0.7, "marker": "." if len(depths) == 1 else ""}
+        thin: Any = {"color": SOFT if alike else colour, "linewidth": 0.7, "marker": "." if len(depths) == 1 else ""}
         whose = "" if alike else " (each model's colour)"
-        axes.plot(depths, ceiling, ":", markersize=3, label=f"ceiling of the grid{whose}", **thin)
-        axes.plot(depths, area, "--", markersize=3, label=f"the evidence's share of the area{whose}", **thin)
+        axes.plot(depths, ceiling, ":", markersize=3, label=f"highest possible on the grid{whose}", **thin)
+        axes.plot(depths, area, "--", markersize=3, label=f"chance: share of the area{whose}", **thin)
     axes.set_title(method)
     names = [results.models[name]["layers"] for name in results.names]
     if all(layers == names[0] for layers in names):
         axes.set_xticks(range(1 - len(names[0]), 1), names[0])
         axes.set_xlabel("layer")
     else:
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("layer (0: the last)")
 
 
 def _by_depth(result: dict[str, Any], split: str, method: str) -> dict[int, tuple[str, dict[str, float]]]:
-    """Layer and evidence by depth: layers count from the last (0), where networks of unequal depth meet."""
+    """Layer and evidence by depth: layers count from the last (0), where networks of different depth are aligned."""
     layers = result["layers"]
     each = {layer: shared_evidence_of(result, split, f"{method}.{layer}") for layer in layers}
     return {i - len(layers) + 1: (layer, each[layer]) for i, layer in enumerate(layers) if each[layer]}
 
 
 def _same_grids(found: Iterable[dict[int, tuple[str, dict[str, float]]]]) -> bool:
-    """Whether one line stands for all models: the same ceiling and area at each depth, to a hundredth."""
+    """Whether all models share the ceiling and area at each depth, to a hundredth, so that one line is enough."""
     values: dict[int, set[tuple[float, float]]] = {}
     for rows in found:
         for depth, (_, row) in rows.items():

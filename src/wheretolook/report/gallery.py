@@ -1,4 +1,4 @@
-"""What can be drawn side by side: one method at one depth of every model, and the classes' maps over each other."""
+"""Views that all models share (one method at one depth), mean maps of the classes, and the gallery's images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ class Overlays:
     """The classes' mean maps of one view, in units of each model's own RMS over the split.
 
     Attributes:
-        labels: what each row is: the classes, then what sets them apart.
+        labels: what each row is: the classes, then their difference.
         models: by model (rows, h, w) float32, or None.
         consensus: (rows, h, w) float32 on the coarsest grid: where all models that have the map agree in sign, the
             value nearest to zero among them; elsewhere 0.
@@ -86,17 +86,17 @@ def overlays_of(view: View, described: Mapping[str, Any], folder: Path) -> Overl
         folder: data/comparison.
     """
     models: dict[str, np.ndarray | None] = {}
-    apart = False
+    differ = False
     for name, layer in view.layers.items():
         entry = described["models"][name].get(f"{view.method}.{layer}") if layer else None
         models[name] = None if entry is None else _in_rms(entry, folder)
-        apart |= entry is not None and entry["apart"] is not None
-    labels = _labels(described) if apart else tuple(described["classes"])
+        differ |= entry is not None and entry["apart"] is not None
+    labels = _labels(described) if differ else tuple(described["classes"])
     return Overlays(labels, models, _consensus([array for array in models.values() if array is not None]))
 
 
 def of_rows(made: Overlays, classes: Sequence[str], shown: Sequence[str]) -> Overlays:
-    """The mean maps of some classes, and what sets these apart, in their order.
+    """The mean maps of some classes, and their difference, in their order.
 
     Args:
         made: of all classes.
@@ -127,19 +127,19 @@ def _read(path: Path) -> np.ndarray:
 
 
 def _in_rms(entry: Mapping[str, Any], folder: Path) -> np.ndarray:
-    """Mean maps of classes (rows, h, w) and what sets them apart, divided by the RMS; an RMS of 0 is of zeros."""
+    """Mean maps of classes (rows, h, w) and their difference, divided by the RMS; an RMS of 0 is of zeros."""
     files = [entry["mean"], *([entry["apart"]] if entry["apart"] else [])]
     maps = np.concatenate([_read(folder / file) for file in files])
     return (maps / entry["rms"] if entry["rms"] > 0 else maps).astype(np.float32)
 
 
 def _labels(described: Mapping[str, Any]) -> tuple[str, ...]:
-    """What each row is: the classes, then one map over the images of a class less the same over the rest."""
+    """Rows: the classes, then the map over the images of a class minus that over the rest."""
     classes: Sequence[str] = described["classes"]
     if len(classes) > 2:
-        return (*classes, *(f"{name} less the rest" for name in classes))
+        return (*classes, *(f"{name} minus the rest" for name in classes))
     what = f"log-odds of {classes[0]}" if len(described["class_names"]) == 2 else classes[0]
-    return (*classes, f"{what}: its images less those of {classes[1]}")
+    return (*classes, f"{what}: its images minus those of {classes[1]}")
 
 
 def _consensus(arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -172,7 +172,7 @@ class Gallery:
 
 
 def choose_rows(labels: np.ndarray, wrong: np.ndarray, count: int) -> np.ndarray:
-    """Which of n images to show: of each class those right in all models, and the others, in equal shares.
+    """Which of n images to show: of each class, images that all models classify correctly and others, in equal shares.
 
     What such a part cannot fill, the others share; so each part that has images has one, given `count` of them. Within
     a part, images are taken at even distances.
@@ -196,7 +196,7 @@ def choose_rows(labels: np.ndarray, wrong: np.ndarray, count: int) -> np.ndarray
 
 
 def make_gallery(maps: Mapping[str, Maps], labels: np.ndarray, rows: np.ndarray, count: int) -> Gallery:
-    """Choose images of a split and gather what the models said of them.
+    """Choose images of a split and gather the models' scores for them.
 
     Args:
         maps: by model.
@@ -221,7 +221,7 @@ def make_gallery(maps: Mapping[str, Maps], labels: np.ndarray, rows: np.ndarray,
 
 
 def shared_method(maps: Mapping[str, Maps]) -> str:
-    """The method by which the maps of all models' last layers are laid side by side: CAM where all have it.
+    """The method that compares the last layers of all models: CAM where all have it.
 
     Raises:
         InputError: there is none.
@@ -236,7 +236,7 @@ def shared_method(maps: Mapping[str, Maps]) -> str:
 
 
 def disagreement(maps: list[np.ndarray]) -> np.ndarray:
-    """1 less the mean Pearson correlation over pairs of models, image by image, on the coarser grid of each pair.
+    """1 minus the mean Pearson correlation over pairs of models, image by image, on the coarser grid of each pair.
 
     Args:
         maps: for each model (n, h, w), signed.
@@ -260,5 +260,5 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _spread(positions: np.ndarray, count: int) -> np.ndarray:
-    """`count` of the positions at even distances: no draw, so no seed."""
+    """`count` of the positions at even distances; deterministic."""
     return positions[(np.arange(count) * len(positions)) // count] if count else positions[:0]

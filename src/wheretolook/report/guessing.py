@@ -91,11 +91,11 @@ def prediction_alerts(results: Results) -> list[str]:
         if never := never_predicted(results, name):
             by_classes.setdefault(tuple(never), []).append(name)
     for classes, names in by_classes.items():
-        never = f"Never predicted by {_models(names, results.names)}: {listed(classes)}."
+        never_words = f"Never predicted by {_models(names, results.names)}: {listed(classes)}."
         if set(names) <= set(blind) and blind == names:
-            found[0] += f" {never}"
+            found[0] += f" {never_words}"
         else:
-            found.append(f"{never} {'It is' if len(classes) == 1 else 'They are'} excluded from the findings.")
+            found.append(f"{never_words} {'It is' if len(classes) == 1 else 'They are'} excluded from the findings.")
     return found
 
 

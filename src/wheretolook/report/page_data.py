@@ -1,4 +1,4 @@
-"""The outline of a region of pixels, as an SVG path along the pixels' edges."""
+"""Data that the page's script draws: images, outlines of regions and packed maps."""
 
 import base64
 import io
@@ -72,8 +72,8 @@ def limit_cells(maps: np.ndarray, cells: int) -> np.ndarray:
 def pack_maps(maps: np.ndarray) -> str:
     """What `loadMaps` in unpack.js reads: deflated scales (float32, little-endian) and steps (int8), in base64.
 
-    In place of the last class stands the sum of all, modulo 256: what speaks for one class speaks against the others,
-    so the sum is mostly small and deflates well (a quarter of the page). The last class is had back exactly.
+    The last class is replaced by the sum of all classes, modulo 256. What counts for one class counts against the
+    others, so the sum is mostly small and compresses well (a quarter of the page).
     """
     scales, steps = quantise(maps)
     steps[:, -1] = steps.sum(axis=1, dtype=np.int8)
@@ -81,7 +81,7 @@ def pack_maps(maps: np.ndarray) -> str:
 
 
 def deflated(content: bytes) -> str:
-    """Bytes, deflated without a header (as the browser's "deflate-raw" wants them), in base64."""
+    """Bytes, deflated without a header (the browser's "deflate-raw"), in base64."""
     squeeze = zlib.compressobj(9, zlib.DEFLATED, -15)
     return base64.b64encode(squeeze.compress(content) + squeeze.flush()).decode("ascii")
 
@@ -160,7 +160,7 @@ def _view(
     cells: int,
     blocks: dict[str, str],
 ) -> dict[str, Any]:
-    arrays = []
+    arrays: list[dict[str, Any] | None] = []
     for number, (name, layer) in enumerate(view.layers.items()):
         if layer is None:
             arrays.append(None)
@@ -171,8 +171,9 @@ def _view(
         block = f"maps-{number}-{view.method}-{view.depth}"
         blocks[block] = pack_maps(packed)
         shape = [int(size) for size in packed.shape[1:]]
-        arrays.append({"block": block, "shape": shape, "native": list(stored.shape[2:]), "layer": layer})
-        arrays[-1]["fails"] = fails_sanity(results, name, view.method, layer)
+        fails = fails_sanity(results, name, view.method, layer)
+        native = list(stored.shape[2:])
+        arrays.append({"block": block, "shape": shape, "native": native, "layer": layer, "fails": fails})
     return {"method": view.method, "depth": view.depth, "label": view.label, "models": arrays}
 
 
@@ -187,7 +188,7 @@ def shown_maps(maps: Maps, method: str, layer: str, rows: np.ndarray, labels: np
     if _has_every_class(maps) or not maps.knows_class(method, layer):
         return stored
     if not stores_every_class(maps.manifest):
-        return stored[:, :2]  # behind them stands the mean of all, for contrasts
+        return stored[:, :2]  # the third is the mean of all classes, for contrasts
     shown = np.stack([labels[rows], maps.logits()[rows].argmax(axis=1)], axis=1)
     return np.take_along_axis(stored, shown[:, :, None, None], axis=1)
 
@@ -201,11 +202,11 @@ def _images(results: Results, prepared: Prepared, gallery: Gallery) -> list[dict
             "group": group,
             "label": int(label),
             "scores": [[round(float(score), 4) for score in of_model] for of_model in scores[i]],
-            "disagreement": round(float(apart), 6) if np.isfinite(apart) else None,
+            "disagreement": round(float(difference), 6) if np.isfinite(difference) else None,
             "picture": picture(np.asarray(prepared.images[gallery.rows[i]])),
             "outlines": _outlines(prepared, gallery.rows[i]),
         }
-        for i, (image_id, group, label, apart) in enumerate(
+        for i, (image_id, group, label, difference) in enumerate(
             zip(chosen["image_id"], chosen["group"], chosen["class_index"], gallery.disagreement, strict=True)
         )
     ]

@@ -1,4 +1,4 @@
-"""reports/metrics.json: the figures that `dvc metrics` shows, nested by model; tables and charts read them here."""
+"""reports/metrics.json and the tables of reports/plots/, which `dvc metrics` and `dvc plots` show."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -119,7 +119,7 @@ def agreement_with_others(results: Results, name: str) -> dict[str, float]:
 
 
 def _majority_share(figures: dict[str, Any]) -> float:
-    """Accuracy of calling every image by the most frequent class."""
+    """Accuracy of always answering the most frequent class."""
     images = [sum(row) for row in figures["confusion"]]
     return max(images) / sum(images)
 
@@ -184,7 +184,7 @@ def layers_table(results: Results) -> "pd.DataFrame":
 
 
 def confusion_table(labels: "np.ndarray", predicted: "np.ndarray", class_names: tuple[str, ...]) -> "pd.DataFrame":
-    """One row for each image, as DVC's template wants it: actual, predicted (class names)."""
+    """One row for each image, for DVC's template: actual, predicted (class names)."""
     import numpy as np
     import pandas as pd
 
@@ -193,7 +193,7 @@ def confusion_table(labels: "np.ndarray", predicted: "np.ndarray", class_names: 
 
 
 def agreement_table(results: Results) -> "pd.DataFrame":
-    """The primary agreement by class, both ways round, so that it draws as a full matrix.
+    """The primary agreement by class, in both orders of each pair, so that it draws as a full matrix.
 
     Columns: model_a, model_b, kind, class_name, images, pearson, low, high, and the models' places among the names.
     """

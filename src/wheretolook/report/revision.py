@@ -1,8 +1,8 @@
 """Which git revision a page was made from: found once for each content, so that equal inputs give equal bytes.
 
-A page that simply named HEAD would be another file after each commit, also after the commit of the results themselves,
-and DVC would take it for changed results. So the revision is written down beside the page's content, in a small file
-that git tracks with the results; a run that comes to the same content keeps the revision that it was first made from.
+A page that named HEAD would change with every commit, even with the commit of the results themselves, and DVC would see
+changed results. So the revision is recorded with a hash of the page's content in a small file that git tracks; a run
+that produces the same content keeps the recorded revision.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from wheretolook.base.files import write_json
 
-# Stands in the page where the revision goes.
+# Placeholder for the revision in the page.
 PLACE = "[[the git revision]]"
 INPUTS = ("params.yaml", "dvc.yaml", "src", "stages")
 SHOWN = 5
@@ -27,7 +27,7 @@ class Revision:
     Attributes:
         commit: its hash; empty where there was no git repository, or no commit in it.
         changed: paths, sorted; a commit of later holds them.
-        unknown: why git did not tell, in its own words; empty where it did.
+        unknown: why the revision is unknown, in git's words; empty where it is known.
     """
 
     commit: str
@@ -46,7 +46,7 @@ class Revision:
 
 
 class GitRefusalError(Exception):
-    """Git is not there, or does not answer of a repository: its reason, in one line."""
+    """Git is not installed, or refuses a repository: its reason, in one line."""
 
 
 def name_revision(page: str, record: Path) -> tuple[str, str]:
@@ -75,8 +75,8 @@ def _known(record: Path, digest: str) -> Revision | None:
     """The revision on record for this content; None where it is unknown, or the file is no record of this content."""
     try:
         kept = json.loads(record.read_text(encoding="utf-8"))
-        told = kept["page"] == digest and not kept.get("unknown")
-        return Revision(kept["commit"], tuple(kept["changed"])) if told else None
+        same = kept["page"] == digest and not kept.get("unknown")
+        return Revision(kept["commit"], tuple(kept["changed"])) if same else None
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
@@ -101,7 +101,7 @@ def _git(root: Path, *words: str) -> str:
     """What git prints; nothing outside of a repository, or where there is no commit yet.
 
     Raises:
-        GitRefusalError: git is not there, or fails with a reason of its own.
+        GitRefusalError: git is not installed, or fails with a reason.
     """
     english = {**os.environ, "LC_ALL": "C"}
     try:
@@ -117,7 +117,7 @@ def _git(root: Path, *words: str) -> str:
 
 
 def _without_folders(said: str, root: Path) -> str:
-    """Folders as seen from the project: pages and records name no place of the machine that they were made on."""
+    """Replace absolute folders by relative ones: pages and records must not depend on the machine."""
     root = root.resolve()  # as git has it
     for folder in (root, *root.parents):
         said = said.replace(f"'{folder}'", f"'{os.path.relpath(folder, root)}'")

@@ -116,7 +116,7 @@ def _beside(results: Results, class_name: str, rows: "pd.DataFrame") -> dict[str
 
 
 def _by_group(row: dict[str, Any]) -> str:
-    """How far the groups (patients) are apart."""
+    """The spread of the groups (patients)."""
     if row["group_lowest"] is None:
         return NOTHING
     lowest, highest, spread = (number(row[f"group_{key}"]) for key in ("lowest", "highest", "sd"))

@@ -131,8 +131,8 @@ def sanity_section(results: Results, layers: list[str]) -> dict[str, Any] | None
 
 def _sanity_row(results: Results, name: str, method: str, columns: int) -> dict[str, Any]:
     result = results.models[name]
-    cells = [_cell(result["sanity"].get(f"{method}.{layer}")) for layer in result["layers"][-columns:]]
-    cells = [None] * (columns - len(cells)) + cells
+    own = [_cell(result["sanity"].get(f"{method}.{layer}")) for layer in result["layers"][-columns:]]
+    cells = [*[None] * (columns - len(own)), *own]
     return {"method": method, "model": name, "cells": cells}
 
 

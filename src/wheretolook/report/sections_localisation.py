@@ -126,7 +126,7 @@ def _splits(results: Results, name: str) -> dict[str, Any]:
 
 
 def _groups(results: Results, name: str) -> Iterable[dict[str, str]]:
-    """Accuracy and energy by group: how far groups are apart, and the worst."""
+    """Accuracy and energy by group: their spread, and the worst groups."""
     result = results.models[name]
     found = (result.get("groups") or {}).get(results.split)
     if not found:

@@ -8,6 +8,7 @@ from wheretolook.report.loaded import PAGE, Results, shown_classes
 from wheretolook.report.statement_words import CUES, REGIONS
 from wheretolook.report.words import NOTHING, capitalised, listed, number_with_interval, percent, percent_span, span
 
+SUMMARISED = 3  # classes whose first finding the closed section shows
 SHAPES = {"control": "M-4 -4H4V4H-4Z", "same": "M-4 -4L4 4M-4 4L4 -4"}
 INFILLS = {"imputation": "linear imputation", "patches": "patches of the same image", "blur": "blur"}
 
@@ -18,9 +19,12 @@ def regions_section(results: Results) -> dict[str, Any] | None:
     if not any(rows.values()):
         return None
     shown = shown_classes(results, PAGE, {row["class_name"] for each in rows.values() for row in each})
+    parts = [_regions_of_class(results, class_name) for class_name in shown.names]
+    first = [f"{part['class_name']}: {part['regions'][0]['see']}" for part in parts[:SUMMARISED]]
     return {
         "note": f"{shown.note} reports/models/ has all." if shown.note else "",
-        "classes": [_regions_of_class(results, class_name) for class_name in shown.names],
+        "see": " ".join(first) if len(parts) <= SUMMARISED else "",
+        "classes": parts,
         "shapes": {"control": SHAPES["control"]},
     }
 
@@ -207,7 +211,7 @@ def _cue_finding(rows: Mapping[tuple[str, str, str], Mapping[str, Any]]) -> str:
 
 
 def occlusion_section(results: Results) -> dict[str, Any] | None:
-    """How well CAMs agree with occlusion maps, which need no weights or gradients; None where nothing was measured."""
+    """How well CAMs agree with occlusion maps, which need outputs only; None where nothing was measured."""
     rows = {name: results.models[name].get("occlusion") or () for name in results.names}
     if not any(rows.values()):
         return None
@@ -247,9 +251,8 @@ def _occlusion_finding(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
     if len(above) == len(rows):
         return f"CAM and occlusion maps correlate by {r}: both methods point at similar places."
     if not above:
-        return (
-            f"CAM and occlusion maps correlate by {r}, not distinguishable from 0 or below: do not rely on these CAMs."
-        )
+        none = f"CAM and occlusion maps correlate by {r}, in no model above 0 (95 % interval)"
+        return f"{none}: these CAMs are not confirmed."
     rest = [name for name, _ in rows if name not in above]
     return (
         f"CAM and occlusion maps correlate by {r}; above 0 (95 % interval) in {listed(above)}, not in {listed(rest)}."

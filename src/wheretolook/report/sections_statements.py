@@ -7,14 +7,14 @@ from wheretolook.report.headline import statements_by_class, supported
 from wheretolook.report.loaded import PAGE, Results
 from wheretolook.report.statement_words import VERDICTS, because, limits, rules_words, sentence, would_tell
 from wheretolook.report.words import count
-from wheretolook.results.statement import Kind, Statement, Verdict
+from wheretolook.results.statement import Kind, Reason, Statement, Verdict
 
 # Statements in sight on the first screen; the others are one click away.
 IN_SIGHT = {Verdict.SUPPORTED: 8, Verdict.SHOWN_NOT: 4, Verdict.CANNOT_TELL: 4}
 # The section of the page with a statement's evidence.
 EVIDENCE = {
     Kind.AGREEMENT: "agreement",
-    Kind.PLACE: "located",
+    Kind.PLACE: "regions",
     Kind.DIFFERENCE: "classes",
     Kind.GLOBAL_CUE: "cues",
 }
@@ -62,7 +62,7 @@ def _by_reason(said: Sequence[Statement]) -> list[dict[str, Any]]:
     for each in said:
         why, tell = because(each), would_tell(each)
         item: dict[str, Any] = {"class_name": each.class_name, "sentences": [], "because": why, "tell": tell}
-        item["evidence"] = EVIDENCE[each.kind]
+        item["evidence"] = "located" if each.reason is Reason.NOT_LOCATED else EVIDENCE[each.kind]
         found.setdefault((each.class_name, why, tell), item)["sentences"].append(sentence(each))
     return list(found.values())
 

@@ -72,10 +72,10 @@ def data_of(results: Results, prepared: Prepared, gallery: Gallery) -> dict[str,
                 {
                     "image_id": image_id,
                     "class_name": class_name,
-                    "disagreement": round(float(apart), 6) if np.isfinite(apart) else None,
+                    "disagreement": round(float(difference), 6) if np.isfinite(difference) else None,
                     "scores": {name: [round(float(s), 6) for s in gallery.scores[name][i]] for name in results.names},
                 }
-                for i, (image_id, class_name, apart) in enumerate(
+                for i, (image_id, class_name, difference) in enumerate(
                     zip(chosen["image_id"], chosen["class_name"], gallery.disagreement, strict=True)
                 )
             ],
@@ -114,8 +114,8 @@ GISTS = {
     "regions": "Whether predictions change when a region is infilled, and when a look-alike place is.",
     "cues": "What the colour, brightness and frequencies of the image do to the predictions.",
     "faithfulness": "What removing the pixels that a map marks does to the score.",
-    "occlusion": "A check of the CAMs by a method without weights or gradients.",
-    "curves": "The classic curves, as asked for by score.curve_steps.",
+    "occlusion": "A check of the CAMs by a method that needs only the network's outputs.",
+    "curves": "The classic curves, which score.curve_steps turns on.",
     "sanity": "Whether the maps depend on the learned weights.",
     "training": "Loss by epoch.",
     "data": "Images by class and split, copies and contradictory labels.",
@@ -164,15 +164,16 @@ def page_of(results: Results, maps: Mapping[str, Maps], data: PageData) -> str:
 
 def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict[str, Any]:
     layers = data.described["layers"]
-    checks = soundness(results)
+    checks, regions, cues = soundness(results), regions_section(results), cues_section(results)
+    see = {part: section["see"] for part, section in (("regions", regions), ("cues", cues)) if section}
     split = results.audit["splits"][results.split]
     located_rows, baseline = located(results, layers), baseline_of(results)
     optional = {
         "faithfulness": faithfulness_section(results),
         "curves": curves_section(results),
         "sanity": sanity_section(results, layers),
-        "regions": regions_section(results),
-        "cues": cues_section(results),
+        "regions": regions,
+        "cues": cues,
         "occlusion": occlusion_section(results),
     }
     parts = {part: title for part, title in PARTS.items() if optional.get(part, True)}
@@ -181,7 +182,7 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "lead": _lead(results),
         "parts": list(parts.items()),
         "titles": PARTS,
-        "gists": _gists(results, {check.key: check.text for check in checks}),
+        "gists": _gists(results, {check.key: check.text for check in checks}, see),
         "links": {part: part if part in parts else INSTEAD[part] for part in PARTS if part in parts or part in INSTEAD},
         "checks": checks,
         "problems": named_problems(checks),
@@ -224,10 +225,10 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
 
 
 # Sections that a link leads to where its own section is missing.
-INSTEAD = {"cues": "models", "sanity": "models"}
+INSTEAD = {"regions": "located", "cues": "models", "sanity": "models"}
 
 
-def _gists(results: Results, checks: Mapping[str, str]) -> dict[str, str]:
+def _gists(results: Results, checks: Mapping[str, str], see: Mapping[str, str]) -> dict[str, str]:
     """One sentence for each section: its finding, else what is in it."""
     found = {
         "models": " ".join(accuracy_findings(results)),
@@ -236,6 +237,7 @@ def _gists(results: Results, checks: Mapping[str, str]) -> dict[str, str]:
         "sanity": checks.get("sanity", ""),
         "training": checks.get("convergence", ""),
         "data": checks["leaks"],
+        **see,
     }
     if not judged_models(results):
         found |= dict.fromkeys(("models", "located", "agreement"), "")
@@ -263,14 +265,14 @@ def _gallery_note(results: Results, described: Mapping[str, Any]) -> str:
         else f"{shown} of the {total} images of the {split} split: of each class, as many images that all models "
         "classify correctly as images that some model does not; what one kind cannot fill, the others share."
     )
-    apart = (
+    difference = (
         " Difference of maps: 1 minus the mean correlation of two models' maps "
         f"({described['method']}, last layer, {TARGET}); 0 equal, 1 unrelated, 2 opposite. "
         "Correlation ignores strength: where every map is pale, the models found little, each in its own place."
         if len(described["models"]) > 1
         else ""
     )
-    return which + apart
+    return which + difference
 
 
 def _sources(names: tuple[str, ...]) -> str:

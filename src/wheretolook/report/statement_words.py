@@ -226,6 +226,7 @@ def _plain(value: float | None) -> str:
 def rules_words(thresholds: Mapping[str, float]) -> dict[str, str]:
     """The conditions of each kind of statement, with the thresholds of this study."""
     t = {key: f"{value:g}" for key, value in thresholds.items()}
+    t |= {key: percent(thresholds[key], 0) for key in ("flips", "kept", "cue_flips")}
     return {
         "every statement": (
             "At least two independent trainings; images that the networks were not trained on, at least "
@@ -253,7 +254,7 @@ def rules_words(thresholds: Mapping[str, float]) -> dict[str, str]:
         ),
         "decide by a property of the whole image": (
             f"No place smaller than half of the image is needed, and changing the property changes {t['cue_flips']} of "
-            "predictions more than a harmless change does (lower bound)."
+            "predictions more often than a harmless change does (lower bound)."
         ),
         "shown not to hold": "An upper bound lies below a threshold. This is evidence of absence.",
         "error rate": (

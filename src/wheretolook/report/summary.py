@@ -55,8 +55,8 @@ def score_parts(results: Results, table: Table) -> Iterable[str]:
         results: finished results.
         table: makes Markdown of a head and rows.
     """
-    removal = list(_removal(results))
-    if removal:
+    removal, section = list(_removal(results)), faithfulness_section(results)
+    if removal and section:
         fraction = next(found["fraction"] for name in results.names if (found := results.models[name]["faithfulness"]))
         yield "## Score after removal"
         yield table(REMOVAL, removal)
@@ -65,8 +65,8 @@ def score_parts(results: Results, table: Table) -> Iterable[str]:
             "differences are paired by image, with 95 % intervals. Undefined where an image that is infilled from "
             "its border keeps over half of its score."
         )
-        if note := faithfulness_section(results)["note"]:
-            yield note
+        if section["note"]:
+            yield section["note"]
     if rows := list(_necessity(results)):
         yield "## Do predictions need a region?"
         yield table(NECESSITY, rows)

@@ -1,4 +1,4 @@
-"""Numbers as words: the same figure reads the same in the summary, on the page and in a picture."""
+"""Numbers as text, formatted alike in the summary, on the page and in pictures."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,7 +7,7 @@ WIDEST = 0.95  # a wider interval of a share is not shown: it excludes nothing
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """0.9733 as "97.3 %"; a figure that does not exist as a dash, never as 0."""
+    """0.9733 as "97.3 %"; a missing figure as a dash."""
     return NOTHING if value is None else f"{100 * value:.{digits}f} %"
 
 
@@ -29,7 +29,7 @@ def percent_with_interval(value: float | None, low: float | None, high: float | 
 
 
 def span(values: Iterable[float], digits: int = 2) -> str:
-    """Smallest to largest of some figures; one figure where they read the same."""
+    """Smallest to largest of some figures; one figure where both print the same."""
     ordered = sorted(values)
     low, high = number(ordered[0], digits), number(ordered[-1], digits)
     return low if low == high else f"{low} to {high}"
@@ -67,13 +67,13 @@ def count(number_of: int, noun: str) -> str:
 
 
 def shortened(text: str, most: int) -> str:
-    """Text of at most so many letters; of a longer one the middle is left out, since names differ at their ends."""
+    """Text of at most `most` letters; a longer one loses its middle, because names differ at their ends."""
     head = (most - 1) // 2
     return text if len(text) <= most else f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
 
 
 def listed_first(words: Sequence[str], most: int) -> str:
-    """ "a, b and 3 more": at most so many words; all of them where they are no more."""
+    """ "a, b and 3 more": at most `most` words; all of them where there are no more."""
     return listed(words) if len(words) <= most else listed((*words[:most], f"{len(words) - most:,} more"))
 
 
@@ -90,7 +90,7 @@ def place_in_grid(rows: Sequence[int], columns: Sequence[int], grid: Sequence[in
         rows, columns: first and last that they span, counted from 1.
         grid: rows and columns of the map.
     """
-    down, across = (_part(*span, count) for span, count in zip((rows, columns), grid, strict=True))
+    down, across = (_part(ends[0], ends[1], cells) for ends, cells in zip((rows, columns), grid, strict=True))
     side = {"first": "upper", "last": "lower"}.get(down), {"first": "left", "last": "right"}.get(across)
     if all(side):
         return f"the {side[0]} {side[1]} corner"

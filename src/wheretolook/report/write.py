@@ -1,4 +1,4 @@
-"""Everything that the report consists of, written under one folder."""
+"""Write every file of the report."""
 
 from collections.abc import Mapping
 from pathlib import Path

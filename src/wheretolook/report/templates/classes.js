@@ -1,16 +1,16 @@
-// The classes' mean maps over their mean images, model beside model; in units of each model's own RMS.
+// The classes' mean maps over their mean images for each model, in units of the model's RMS.
 
 async function drawClasses() {
   const { labels, shapes } = described.overlays.views[state.view];
   const names = [...described.models.map((model) => model.name), "consensus"];
   const loaded = await Promise.all(shapes.map((shape, column) => shape && loadMaps(`overlays-${state.view}-${column}`, labels.length, shape)));
-  const every = loaded.map((maps) => maps && labels.map((_, row) => valuesOf(maps, row, 0, false)));
+  const every = loaded.map((maps) => maps && labels.map((_, row) => valuesOf(maps, row, 0, { kind: "map" })));
   const own = every.map((rows) => rows && Math.max(...rows.map(largest)));
   sayClasses(Math.max(...own.filter(Boolean)));
   const limit = (values, column) => ({ image: largest(values), model: own[column], fixed: Math.max(...own.filter(Boolean)) }[state.scale] || 1);
   const { classes, images, counts } = described.overlays;
   const body = labels.map((label, row) => {
-    // What sets classes apart belongs to no class' image.
+    // The difference of classes has no mean image.
     const behind = images[row] ?? null;
     const count = classes[row] === label ? `${counts[label]} images` : "";
     const cells = names.map((name, column) => {

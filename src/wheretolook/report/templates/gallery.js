@@ -1,4 +1,4 @@
-// The gallery: one image across all models, those first on whose maps the models differ most.
+// The gallery: one image across all models; first the images whose maps differ most.
 
 const PER_PAGE = 12;
 
@@ -13,11 +13,11 @@ function absent(reason) {
   return element("div", { class: "stack" }, element("div", { class: "absent" }, reason));
 }
 
-// What is drawn nearly clear says so: else it reads as a picture that failed.
+// A nearly transparent map says so; otherwise it looks like a picture that failed to load.
 const FAINT = 0.25;
 function drawMap(canvas, row, model, view, maps, limits) {
   const image = described.images[row], { h, w } = maps;
-  const values = valuesOf(maps, row, columnOf(state.target, image, model, maps), state.target.kind === "contrast");
+  const values = valuesOf(maps, row, columnOf(state.target, image, model, maps), state.target);
   const limit = limitFor(values, model, limits);
   paint(canvas, values, h, w, limit, state);
   canvas.setAttribute("role", "img");
@@ -32,7 +32,7 @@ function prediction(row, model) {
   return { right, text: `${right ? "✓" : "✗ wrong:"} ${described.classNames[called]} ${percent(image.scores[model][called])}` };
 }
 
-// A card is built once; a switch only paints its canvases anew.
+// A card is built once; a switch repaints its canvases.
 const cards = new Map();
 function card(row) {
   if (!cards.has(row)) cards.set(row, buildCard(row));
@@ -42,7 +42,7 @@ function card(row) {
 function buildCard(row) {
   const image = described.images[row];
   const facts = [["Class", described.classNames[image.label]], ["Group", image.group],
-    ["Maps apart", image.disagreement === null ? "" : image.disagreement.toFixed(2)]];
+    ["Difference of maps", image.disagreement === null ? "" : image.disagreement.toFixed(2)]];
   const open = element("button", { type: "button", "aria-label": `All layers of ${image.id}` }, "All layers");
   open.addEventListener("click", () => { goToLayers(row); });
   const about = element("div", {}, element("h3", {}, ...breakable(image.id)),
@@ -75,13 +75,13 @@ function paintCard(row, view, loaded, limits) {
 }
 
 function chosen() {
-  const wanted = control("filter-class").value, shown = control("filter-right").value;
+  const only = control("filter-class").value, shown = control("filter-right").value;
   const right = (row) => described.models.map((_, model) => predictedOf(described.images[row], model) === described.images[row].label);
   const differ = (row) => new Set(described.models.map((_, model) => predictedOf(described.images[row], model))).size > 1;
   const keep = { "": () => true, right: (row) => right(row).every(Boolean), wrong: (row) => !right(row).every(Boolean), differ };
   const test = keep[shown] ?? ((row) => !right(row)[Number(shown.split("-")[1])]);
   const rows = described.images.map((_, row) => row);
-  return rows.filter((row) => (wanted === "" || described.images[row].label === Number(wanted)) && test(row));
+  return rows.filter((row) => (only === "" || described.images[row].label === Number(only)) && test(row));
 }
 
 function sorted(rows) {
@@ -93,7 +93,7 @@ function sorted(rows) {
   return order === "turns" ? inTurn(rows) : rows;
 }
 
-// One image of each class after the other: else the class on which maps are faint would fill the first pages.
+// Classes take turns; otherwise the class with faint maps would fill the first pages.
 function inTurn(rows) {
   const seen = new Map(), place = new Map();
   for (const row of rows) {
@@ -110,7 +110,7 @@ function drawGallery(view, loaded, limits) {
   state.page = Math.min(state.page, pages - 1);
   const first = state.page * PER_PAGE, shown = rows.slice(first, first + PER_PAGE);
   control("cards").replaceChildren(...shown.map((row) => paintCard(row, view, loaded, limits)));
-  if (!shown.length) control("cards").append(element("li", { class: "empty" }, "No image is like this."));
+  if (!shown.length) control("cards").append(element("li", { class: "empty" }, "No image matches."));
   control("count").textContent = rows.length ? `${first + 1} to ${first + shown.length} of ${rows.length}` : "0 images";
   control("previous").disabled = state.page === 0;
   control("next").disabled = state.page >= pages - 1;

@@ -1,8 +1,10 @@
-// From stored maps to drawn values. Nothing here rectifies or rescales without being asked to, and told so on the page.
+// From stored maps to drawn values. Maps are rectified or rescaled only on request, and the page says so.
 
 const imageCount = described.images.length;
 
-// A target says which map of an image is drawn: {kind: "contrast" or "map", of: "true", "predicted" or a class index}.
+// A target says which map of an image is drawn: {kind: "contrast", "map" or "pair", of: "true", "predicted" or a class
+// index, less: for a pair, the class index whose map is subtracted}. With two classes, a contrast is the pair.
+const PAIRS_UP_TO = 6;
 function targetsOf() {
   const named = described.classNames.map((name, index) => ({ name, index }));
   if (!described.everyClass) {
@@ -15,8 +17,15 @@ function targetsOf() {
     { id: "contrast-true", label: "the true class, as a contrast", kind: "contrast", of: "true" },
     { id: "contrast-predicted", label: "the predicted class, as a contrast", kind: "contrast", of: "predicted" },
     ...named.map(({ name, index }) => ({ id: `contrast-${index}`, label: `${name}, as a contrast`, kind: "contrast", of: index })),
+    ...pairsOf(named),
     ...named.map(({ name, index }) => ({ id: `map-${index}`, label: `${name}, its own map`, kind: "map", of: index })),
   ];
+}
+
+function pairsOf(named) {
+  if (named.length < 3 || named.length > PAIRS_UP_TO) return [];
+  return named.flatMap((own) => named.filter((other) => other !== own).map((other) => (
+    { id: `pair-${own.index}-${other.index}`, label: `${own.name} minus ${other.name}`, kind: "pair", of: own.index, less: other.index })));
 }
 
 function predictedOf(image, model) {
@@ -24,7 +33,7 @@ function predictedOf(image, model) {
   return scores.indexOf(Math.max(...scores));
 }
 
-// Which of an image's stored maps; a method that knows no classes has one.
+// Which of an image's stored maps; a method without classes has one.
 function columnOf(target, image, model, maps) {
   if (maps.classes === 1) return 0;
   if (!described.everyClass) return target.of === "true" ? 0 : 1;
@@ -32,15 +41,18 @@ function columnOf(target, image, model, maps) {
   return target.of === "predicted" ? predictedOf(image, model) : target.of;
 }
 
-// Values of one image's map, in the units of the stored maps. A contrast: a class' map less the mean of the others'.
-function valuesOf(maps, row, column, contrast) {
+// Values of one image's map, in the units of the stored maps. A contrast is a class' map minus the mean of the others',
+// a pair the difference of two classes' maps.
+function valuesOf(maps, row, column, target) {
   const { classes, h, w, scales, steps } = maps;
   const cells = h * w, base = row * classes * cells, scale = scales[row];
   const values = new Float32Array(cells);
   for (let cell = 0; cell < cells; cell++) {
     const own = steps[base + column * cells + cell];
     let others = 0;
-    if (contrast && classes > 1) {
+    if (target.kind === "pair" && classes > 1) {
+      others = steps[base + target.less * cells + cell];
+    } else if (target.kind === "contrast" && classes > 1) {
       for (let k = 0; k < classes; k++) others += steps[base + k * cells + cell];
       others = (others - own) / (classes - 1);
     }
@@ -55,19 +67,22 @@ function largest(values) {
   return most;
 }
 
-// A model's own strength: 99 of 100 cells of all images on this page are nearer to zero (to one part in 4,096 of the most).
+// A model's 99th percentile of |value| over all images on this page (to one part in 4,096 of the maximum).
 const strengths = new Map();
 function strengthOf(key, maps, model, target) {
   if (!strengths.has(key)) {
     const { classes, h, w, scales, steps } = maps, cells = h * w;
     const contrast = target.kind === "contrast" && classes > 1 ? 1 / (classes - 1) : 0;
+    const pair = target.kind === "pair" && classes > 1;
     const every = new Float32Array(imageCount * cells);
     let most = 0;
     described.images.forEach((image, row) => {
       const first = row * classes * cells, own = first + columnOf(target, image, model, maps) * cells;
       for (let cell = 0; cell < cells; cell++) {
         let value = steps[own + cell];
-        if (contrast) {
+        if (pair) {
+          value -= steps[first + target.less * cells + cell];
+        } else if (contrast) {
           let others = -value;
           for (let k = first + cell, end = first + classes * cells; k < end; k += cells) others += steps[k];
           value -= others * contrast;

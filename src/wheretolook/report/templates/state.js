@@ -11,10 +11,10 @@ function fill(select, options) {
 
 function fillLayers() {
   const method = control("method").value;
-  const wanted = viewNow().depth;
+  const depth = viewNow().depth;
   const views = described.views.map((view, index) => ({ ...view, index })).filter((view) => view.method === method);
   fill(control("layer"), views.map((view) => [view.index, view.depth === 0 ? `${view.label} (last)` : view.label]));
-  const nearest = views.find((view) => view.depth === wanted) ?? views.find((view) => view.depth === 0) ?? views[0];
+  const nearest = views.find((view) => view.depth === depth) ?? views.find((view) => view.depth === 0) ?? views[0];
   control("layer").value = nearest.index;
   state.view = nearest.index;
 }
@@ -35,17 +35,17 @@ function limitFor(values, model, limits) {
 }
 
 const strengthNow = (limits) => figure(state.limit > 0 ? state.limit : limits.common);
-const ofSaid = (view) => (view.models.find(Boolean).shape[0] === 1 && described.classNames.length > 1 ? "which knows no classes" : `of ${state.target.label}`);
-const smoothSaid = () => (state.smooth ? ", smoothed" : "");
-const signSaid = () => (state.signed ? "red for, blue against" : "only what speaks for it, negative values as none");
+const targetText = (view) => (view.models.find(Boolean).shape[0] === 1 && described.classNames.length > 1 ? "the same for all classes" : `of ${state.target.label}`);
+const smoothText = () => (state.smooth ? ", smoothed" : "");
+const signText = () => (state.signed ? "red: for, blue: against" : "positive values only");
 
-function sizeSaid(view) {
+function sizeText(view) {
   const { native, shape } = view.models.find(Boolean);
   const averaged = native[0] > shape[1] ? `averaged by area from ${native[0]} × ${native[1]} to ` : "";
-  return `${averaged}${shape[1]} × ${shape[2]} cells${smoothSaid()}`;
+  return `${averaged}${shape[1]} × ${shape[2]} cells${smoothText()}`;
 }
 
-// Maps that stay alike when the weights are random are marked wherever they are drawn.
+// Maps that fail the sanity check are marked wherever they are drawn.
 const insane = (view, model) => Boolean(view.models[model]?.fails);
 const insaneMark = (view, model) => (insane(view, model) ? [element("span", { class: "insane" }, "fails sanity")] : []);
 
@@ -55,13 +55,13 @@ function sayInsane(view) {
   control("insane").textContent = names.length ? `${view.method} at ${view.label} fails the sanity check in ${names.join(", ")}: maps of networks with random weights resemble these more than they resemble those of other images. They show the image, and not only what was learned.` : "";
 }
 
-// What is drawn, in words beside the pictures: no view without its method, target and scale.
+// Method, target and scale in words beside the pictures.
 function sayView(limits) {
   const view = viewNow();
-  const full = { image: "each map's own largest value, so that strengths can't be compared between pictures",
-    model: "the value that 99 of 100 cells of the model's maps stay below",
+  const full = { image: "each map's maximum, so pictures cannot be compared in strength",
+    model: "the 99th percentile of the model's |values|",
     fixed: `${strengthNow(limits)} in every picture` }[state.scale];
-  control("said").textContent = `Drawn: ${view.method} at ${view.label}, ${sizeSaid(view)}, ${ofSaid(view)}; ${signSaid()}; full colour at ${full}; near zero clear.`;
+  control("said").textContent = `Drawn: ${view.method} at ${view.label}, ${sizeText(view)}, ${targetText(view)}; ${signText()}; full colour at ${full}; values near zero are transparent.`;
   sayInsane(view);
   const end = state.scale === "image" ? "largest" : state.scale === "model" ? "strong" : strengthNow(limits);
   control("legend-low").textContent = state.signed ? `−${end}` : "0";
@@ -70,15 +70,15 @@ function sayView(limits) {
 }
 
 function sayLayers() {
-  const full = { image: "each map's own largest value", model: "what 99 of 100 cells of that model's maps at that layer stay below",
+  const full = { image: "each map's maximum", model: "the 99th percentile of the model's |values| at that layer",
     fixed: state.limit > 0 ? `${figure(state.limit)} in every picture` : "one value for all models at a layer" }[state.scale];
-  control("layers-said").textContent = `Drawn: ${control("layers-method").value}${smoothSaid()}, ${ofSaid(methodViews()[0])}; ${signSaid()}; full colour at ${full}.`;
+  control("layers-said").textContent = `Drawn: ${control("layers-method").value}${smoothText()}, ${targetText(methodViews()[0])}; ${signText()}; full colour at ${full}.`;
 }
 
 function sayClasses(common) {
   const view = viewNow();
-  const full = { image: "each map's own largest value", model: "the largest value of each column", fixed: `${figure(common)} RMS in every picture` }[state.scale];
-  control("classes-said").textContent = `Drawn: ${view.method} at ${view.label}, ${sizeSaid(view)}, true class${described.overlays.views[state.view].contrast ? ", as a contrast" : ""}; ${signSaid()}; full colour at ${full}.`;
+  const full = { image: "each map's maximum", model: "the maximum of each column", fixed: `${figure(common)} RMS in every picture` }[state.scale];
+  control("classes-said").textContent = `Drawn: ${view.method} at ${view.label}, ${sizeText(view)}, true class${described.overlays.views[state.view].contrast ? ", as a contrast" : ""}; ${signText()}; full colour at ${full}.`;
 }
 
 function listen(redraw) {
