@@ -97,9 +97,7 @@ def test_a_card_whose_network_would_be_absurd_is_refused_before_it_is_built(tmp_
 
 def test_what_needs_a_description_says_so_and_what_has_one_too(tmp_path: Path) -> None:
     torch.save(small_network().state_dict(), tmp_path / "foreign.pth")
-    with pytest.raises(
-        InputError, match=r"^drive\.f: expected a model file .*, found a file without a card"
-    ):
+    with pytest.raises(InputError, match=r"^drive\.f: expected a model file .*, found a file without a card"):
         import_model(tmp_path / "foreign.pth", "drive.f", tmp_path / "m.safetensors", None)
     own = write_model(tmp_path / "own.safetensors")
     with pytest.raises(InputError, match=r"found a model file of this project, which has a card\. Remove architecture"):

@@ -102,7 +102,7 @@ def _sets(what: str, found: Mapping[str, Any]) -> str:
 
 PACKAGES = ("dvc", "matplotlib", "numpy", "pandas", "pillow", "safetensors", "scikit-learn", "scipy", "torch")
 # Sections of params.yaml in the order of the pipeline; BY_MODEL have an entry for each model.
-SECTIONS = ("fetch", "prepare", "train", "models", "sync", "drive", "export", "score", "compare", "report")
+SECTIONS = ("fetch", "prepare", "train", "models", "drive", "export", "score", "compare", "report")
 BY_MODEL = ("models", "drive")
 
 
