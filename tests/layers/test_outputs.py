@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.layers.places_networks import Convolutions
 from tests.cams.small import noise, small_network
+from tests.layers.places_networks import Convolutions
 from wheretolook.base.errors import InputError
 from wheretolook.cams.explain import explain
 from wheretolook.layers import trial
