@@ -69,6 +69,7 @@ def in_place(z: Tensor) -> Tensor:
 )
 @pytest.mark.parametrize("scale", [1.0, 40.0, 1e-5])
 @pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.filterwarnings("ignore::wheretolook.layers.outputs.NotLogitsWarning")
 def test_maps_and_logits_are_the_networks_own(network, scale, fast):
     x = images(scale=scale)
     expected, logits = by_autograd(network, x, "body", 1)

@@ -15,7 +15,7 @@ from wheretolook.layers.capture import PRECISIONS, shielded, steady
 from wheretolook.layers.layer import Layer, probe_layers
 from wheretolook.layers.layout import make_hints
 from wheretolook.layers.outputs import usable_network
-from wheretolook.layers.trial import Shape, random_images
+from wheretolook.layers.steadiness import Shape, random_images
 
 # glibc returns larger allocations to the system after each use, which costs a CPU up to a third of its time. Smaller
 # batches only read the weights more often.

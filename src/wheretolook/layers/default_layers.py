@@ -1,4 +1,4 @@
-"""Which layers of any module are looked at where none are named: the last with places at each resolution."""
+"""Default layers of any module: the last with places at each resolution; the error about a layer without places."""
 
 from collections.abc import Mapping, Sequence
 from math import isqrt
@@ -7,7 +7,8 @@ from torch import nn
 
 from wheretolook.base.errors import InputError
 from wheretolook.layers.places import possible_grids
-from wheretolook.layers.trial import IMAGES, Trial, TrialResult
+from wheretolook.layers.trial import Trial
+from wheretolook.layers.trial_results import TrialResult
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
@@ -19,12 +20,13 @@ def default_layers(seen: Mapping[str, TrialResult], modules: Mapping[str, nn.Mod
     from one to the next: what runs before a layer of at least as many places is no last layer.
 
     Args:
-        seen: what the trial found.
+        seen: result of the trial for each module.
         modules: by name.
     """
     leading = {name: each for name, each in seen.items() if each.reading and each.reading.believed and each.leads}
     outer = {name for name, each in seen.items() if each.usable and not isinstance(modules[name], _CONTAINERS)}
-    # What leads nowhere itself, but holds whole blocks that do, is only a frame: an encoder read by its class token.
+    # A module that does not lead to the logits but holds blocks that do is skipped: an encoder whose class token
+    # alone is read.
     blocks = [name for name in leading if any(True for _ in modules[name].children())]
     outer -= {name for name in outer - set(leading) if any(block.startswith(name + ".") for block in blocks)}
     depth = {name: _depth(name, outer) for name in leading}
@@ -50,12 +52,13 @@ def _depth(name: str, outer: set[str]) -> int:
 
 
 def _normalised(name: str, seen: Mapping[str, TrialResult], leading: Mapping[str, TrialResult]) -> str:
-    """Of tokens, the norm that reads this layer's output, where nothing behind leads on: as before the last attention.
+    """The norm that reads a layer of tokens, where no later layer of its shape leads to the logits; else the layer.
 
-    A vision transformer's last block hands on the class token alone; its places are read behind its first norm.
+    In the last block of a vision transformer only the class token leads on; its attention reads the places behind
+    the block's first norm.
     """
     layer = leading[name]
-    if not layer.reading.layout.has_tokens:
+    if layer.reading is None or not layer.reading.layout.has_tokens:
         return name
     behind = [n for n, each in seen.items() if each.number > layer.number and each.usable and not each.leads]
     behind = [n for n in behind if seen[n].shape == layer.shape]
@@ -72,22 +75,42 @@ def no_places(name: str, trial: Trial, default: Sequence[str]) -> InputError:
     Args:
         name: of the layer.
         trial: of its network.
-        default: layers that are looked at where none are named.
+        default: the default layers of the network.
     """
-    seen = trial.seen[name]
-    subject, hint = f"layer {name}", f"layers with places: {', '.join(default) or 'none was found'}"
-    copies = seen.shape[0] / IMAGES if seen.shape else 0
+    seen = trial.results[name]
+    subject, hint = f"layer {name}", f"layers with places: {', '.join(default) or 'none found'}"
     if not seen.shape:
         return InputError(subject, "one tensor", seen.kind, hint)
     if seen.flat:
         return InputError(subject, "places in rows and columns", "one row of them", hint)
-    if len(seen.shape) == 4 and copies > 1 and copies == int(copies) and not seen.attention:
-        found = f"{int(copies)} for each image, shape {_shape(seen)} for {IMAGES} images"
+    if len(seen.shape) == 4 and seen.shape[0] > 1 and not seen.attention:
+        found = f"{seen.shape[0]} for each image, shape {_shape(seen)}"
         return InputError(subject, "one output for each image", f"{found}: views or windows in the batch", hint)
-    if len(seen.shape) == 3 and copies == 1 and not seen.constant:
-        hint = f"say how they lie (grid=, prefix_tokens=): {_grids(seen.shape[1], trial)}; {hint}"
+    if len(seen.shape) == 3 and seen.shape[0] == 1 and not seen.constant:
+        hint = f"give their order (grid=, prefix_tokens=): {_grids(seen.shape[1], trial)}; {hint}"
     return InputError(
         subject, "an output with places, as (N, C, h, w), (N, h, w, C) or (N, tokens, C)", _look(seen), hint
+    )
+
+
+def no_default(name: str, trial: Trial) -> InputError:
+    """The error about a network without a default layer: it shows the last output that could have had places.
+
+    Args:
+        name: of the network.
+        trial: of it.
+    """
+    shaped = [(layer, seen) for layer, seen in trial.results.items() if len(seen.shape) in (3, 4) and not seen.constant]
+    near = [(layer, seen) for layer, seen in shaped if seen.reading is not None]
+    found = "none"
+    if near or shaped:
+        layer, seen = (near or shaped)[-1]
+        found = f"none; the last candidate is {layer}: {_look(seen)}"
+    return InputError(
+        name,
+        "a layer with places (rows and columns of the image) that leads to the logits",
+        found,
+        "name a layer (layers=) and give the order of its output (grid=, prefix_tokens=, layout=)",
     )
 
 
@@ -97,9 +120,9 @@ def _look(seen: TrialResult) -> str:
         return f"shape {_shape(seen)}, which does not depend on the image"
     if seen.attention:
         return f"an attention matrix, {shape[-1]} x {shape[-1]}{_of_grid(shape[-1])} ({_shape(seen)})"
-    if len(shape) == 4 and shape[0] == IMAGES and seen.reading is not None:
+    if len(shape) == 4 and shape[0] == 1 and seen.reading is not None:
         return f"shape {_shape(seen)}, whose rows and columns are not those of the image (heads, windows, a transpose?)"
-    if len(shape) == 3 and shape[0] != IMAGES and shape[0] % IMAGES == 0:
+    if len(shape) == 3 and shape[0] > 1:
         return f"windows of {shape[1]} tokens{_of_grid(shape[1])} in the batch ({_shape(seen)})"
     if len(shape) == 3 and seen.reading is not None:
         return f"shape {_shape(seen)}, whose tokens are not rows of the image (another order, or mixed)"
@@ -107,7 +130,7 @@ def _look(seen: TrialResult) -> str:
 
 
 def _shape(seen: TrialResult) -> str:
-    return str(tuple(seen.shape)) + (f" for {IMAGES} images" if seen.shape[0] == IMAGES else "")
+    return f"{seen.shape} for one image"
 
 
 def _of_grid(tokens: int) -> str:

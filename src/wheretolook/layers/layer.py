@@ -1,4 +1,4 @@
-"""Which layers a network has to look at, and what each of them gives: tried once, on noise."""
+"""Layers of a network, ready to be captured: their modules, layouts and heads, found in one pass of noise."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -10,11 +10,13 @@ from torch import Tensor, nn
 
 from wheretolook.base.errors import InputError
 from wheretolook.layers.capture import Captured, capture, steady
-from wheretolook.layers.default_layers import default_layers, no_places
+from wheretolook.layers.default_layers import default_layers, no_default, no_places
 from wheretolook.layers.heads import PooledHead, find_head, linear_head, noting_linear
 from wheretolook.layers.layout import CHANNELS_FIRST, Hints, Layout, same_but_for_rounding, to_maps
 from wheretolook.layers.outputs import LogitsOf
-from wheretolook.layers.trial import Shape, Trial, find_trial, random_images, run
+from wheretolook.layers.places import Reading
+from wheretolook.layers.steadiness import Shape, random_images, run
+from wheretolook.layers.trial import Trial, find_trial
 from wheretolook.networks.layered import Network
 
 _SHOWN = 12
@@ -89,7 +91,7 @@ def probe_layers(
             that gives no logits for such images, or others for the same image.
     """
     with steady(network, "float32", gradients=False):
-        trial = None
+        readings: dict[str, Reading] = {}
         if isinstance(network, Network):
             modules = _own_modules(network, names)
             layouts = dict.fromkeys(modules, CHANNELS_FIRST)
@@ -97,7 +99,8 @@ def probe_layers(
             trial = find_trial(network, shape, hints)
             trial.readout.warn(type(network).__name__)
             modules = _modules(network, names, trial)
-            layouts = {name: trial.seen[name].reading.layout for name in modules}
+            readings = {name: reading for name in modules if (reading := trial.results[name].reading) is not None}
+            layouts = {name: reading.layout for name, reading in readings.items()}
             network = network if trial.readout.plain else LogitsOf(network, trial.readout)
         images = random_images(network, shape).clone()  # never written over so far
         first = passed = _try(network, modules, images)
@@ -120,9 +123,9 @@ def probe_layers(
             modules[name],
             layouts[name],
             name in altered,
-            tuple(maps[name].shape[2:]),
+            (maps[name].shape[2], maps[name].shape[3]),
             heads.get(name),
-            None if trial is None else trial.seen[name].reading.locality,
+            readings[name].locality if name in readings else None,
         )
         for name in passed.outputs
     ]
@@ -168,7 +171,7 @@ def _heads(
     if not isinstance(network, Network):
         found = {name: find_head(ends, feature_maps) for name, feature_maps in maps.items()}
         return {name: head for name, head in found.items() if head is not None}
-    heads = {}
+    heads: dict[str, PooledHead] = {}
     for name, linear in network.heads.items():
         if name == network.layer_names[-1] and name in maps:
             final = find_head(ends, maps[name])
@@ -194,15 +197,10 @@ def _own_modules(network: Network, names: Sequence[str] | None) -> dict[str, nn.
 def _modules(network: nn.Module, names: Sequence[str] | None, trial: Trial) -> dict[str, nn.Module]:
     """The modules of layers of a foreign network, in the trial's own names."""
     there = {name: module for name, module in network.named_modules(remove_duplicate=False) if name}
-    default = default_layers(trial.seen, there)
+    default = default_layers(trial.results, there)
     if names is None:
         if not default:
-            raise InputError(
-                type(network).__name__,
-                "a layer with places, rows and columns of the image, that leads to the logits",
-                "none in it",
-                "name a layer (layers=), and say how its output lies (grid=, prefix_tokens=, layout=)",
-            )
+            raise no_default(type(network).__name__, trial)
         return {name: there[name] for name in default}
     for name in names:
         if not isinstance(name, str):
@@ -211,7 +209,7 @@ def _modules(network: nn.Module, names: Sequence[str] | None, trial: Trial) -> d
             near = [other for other in get_close_matches(name, there, n=_SHOWN) if other not in default]
             more = [f"... ({len(there)} modules)"] if len(there) > len(default + near) else []
             raise _unknown(name, default + near + more)
-        seen = trial.seen.get(name)
+        seen = trial.results.get(name)
         if seen is None:
             raise InputError(f"layer {name}", expected="to run in a forward pass, but it does not", hint="name another")
         if not seen.usable:

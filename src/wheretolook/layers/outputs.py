@@ -1,4 +1,4 @@
-"""What wraps a network without being part of it is taken off: torch.compile, DataParallel; half precision, too."""
+"""The logits of any network: unwrap it (torch.compile, DataParallel, half precision), then find them in its outputs."""
 
 import copy
 import warnings
@@ -78,7 +78,8 @@ class Readout:
     Attributes:
         keys: the way through the returned object: names of attributes or keys, indices; empty for a bare tensor.
         before: name of the last module, whose input the logits are, as of a softmax; empty for none.
-        scores: "softmax" or "log-softmax" where the outputs are no logits and `before` is empty; else empty.
+        scores: "softmax", "log-softmax" or "sigmoid" where the outputs are no logits and `before` is empty; else
+            empty.
     """
 
     keys: tuple[str | int, ...] = ()
@@ -96,7 +97,7 @@ class Readout:
             warnings.warn(
                 f"{name}: the outputs look like those of a {self.scores}, not like logits; gradients vanish where the "
                 "network is sure. Return the logits: leave the function out of forward, or make it the last module "
-                "(nn.Softmax, nn.LogSoftmax), which is then left out here",
+                "(nn.Softmax, nn.LogSoftmax, nn.Sigmoid), which is then left out here",
                 NotLogitsWarning,
                 stacklevel=2,
             )
@@ -155,11 +156,15 @@ def find_logits(output: object, count: int, name: str) -> tuple[Tensor, tuple[st
         output = follow(output, (key,))
         keys = (*keys, key)
     if output.ndim == 2 and len(output) != count and len(output) % count == 0:
-        found = f"{len(output) // count} ({tuple(output.shape)} for {count} images)"
+        found = f"{len(output) // count} ({tuple(output.shape)} for {_images(count)})"
         raise InputError(name, "one row of logits for each image", found, "pool views or crops inside forward")
     if output.ndim != 2 or len(output) != count:
-        raise InputError(name, "logits (N, classes)", f"{tuple(output.shape)} for {count} images", _WRAP)
+        raise InputError(name, "logits (N, classes)", f"{tuple(output.shape)} for {_images(count)}", _WRAP)
     return output, keys
+
+
+def _images(count: int) -> str:
+    return "one image" if count == 1 else f"{count} images"
 
 
 def _key(output: object, count: int) -> str | int | None:
@@ -183,29 +188,59 @@ def _described(output: object) -> str:
     return type(output).__name__
 
 
-def squashing(last: str, module: nn.Module | None, logits: Tensor, given: Tensor | None) -> tuple[str, str]:
+def find_squashing(
+    last: str, module: nn.Module | None, given: tuple[int, ...], logits: Tensor, beside: Tensor
+) -> tuple[str, str]:
     """What turned logits into scores at the network's end: the module whose input the logits are, or a function.
 
     Args:
         last: name of the module that returned the very tensor `logits`; empty for none.
         module: that module.
-        logits: (N, classes), what the network returned.
-        given: the module's input.
+        given: shape of the module's input; empty where it is no tensor.
+        logits: (1, classes), what the network returned for one image, with its graph.
+        beside: (N, classes), what it returned for several.
 
     Returns:
         `before` and `scores` of a readout.
     """
-    kind = "" if logits.shape[1] < 2 else _scores(logits)
-    if isinstance(module, _SQUASHING) and given is not None and given.shape == logits.shape:
+    if isinstance(module, _SQUASHING) and given == tuple(logits.shape):
         return last, ""
-    return "", kind
+    return "", _scores(beside, logits)
 
 
-def _scores(values: Tensor) -> str:
+def _scores(values: Tensor, logits: Tensor) -> str:
+    """The function whose values these look like: "softmax", "log-softmax", "sigmoid"; empty for logits."""
     values = values.detach().double()
     one = torch.ones(len(values), dtype=values.dtype, device=values.device)
-    if bool((values >= 0).all()) and torch.allclose(values.sum(1), one, atol=1e-4):
+    if values.shape[1] > 1 and bool((values >= 0).all()) and torch.allclose(values.sum(1), one, atol=1e-4):
         return "softmax"
-    if bool((values <= 0).all()) and torch.allclose(values.exp().sum(1), one, atol=1e-4):
+    if values.shape[1] > 1 and bool((values <= 0).all()) and torch.allclose(values.exp().sum(1), one, atol=1e-4):
         return "log-softmax"
+    if bool(((values >= 0) & (values <= 1)).all()) and bool(values.any()) and _is_squashed(logits):
+        return "sigmoid"
     return ""
+
+
+# Names of nodes of an autograd graph.
+_LINEAR = ("Addmm", "Mm", "Bmm", "Addbmm", "Baddbmm", "Convolution", "Linear", "MkldnnLinear")
+_BOUNDED = ("Sigmoid", "Hardsigmoid", "Softmax", "Tanh", "Hardtanh", "Exp", "Clamp", "Erf")
+
+
+def _is_squashed(logits: Tensor) -> bool:
+    """Whether a bounded function follows the last linear layers; True where the graph is closed.
+
+    Logits of a fresh network with few classes may all lie within 0 and 1 by chance, so that values do not suffice.
+    """
+    if logits.grad_fn is None:
+        return True
+    nodes, seen = [logits.grad_fn], set()
+    while nodes:
+        node = nodes.pop()
+        kind = node.name().split("::")[-1].rstrip("0123456789").removesuffix("Backward").lstrip("_")
+        if kind in _BOUNDED:
+            return True
+        if node in seen or kind in _LINEAR:
+            continue
+        seen.add(node)
+        nodes += [before for before, _ in node.next_functions if before is not None]
+    return False

@@ -21,6 +21,8 @@ CENTRES = ((0.10, 0.60), (0.90, 0.36), (0.35, 0.10), (0.62, 0.90), (0.17, 0.85),
 # A reading is believed where, on each axis, fewer than one of 200 shuffles of the patches fits the responses better,
 # and the response is nearer to its own patch than to others' by at least this part.
 _CHANCE, _NEARER = 5e-3, 0.02
+# And where it is concentrated at the patch by at least this part of the way from an even spread over all cells.
+_CONCENTRATED = 0.05
 # Patches that must change a layer at all.
 _FEWEST = 4
 
@@ -61,6 +63,7 @@ class Reading:
         chance: part of the shuffles of the patches that fit better, on the axis where it is larger.
         nearer: by how much the response is nearer to its own patch than to others', as a part of the distance, on the
             axis where it is smaller.
+        even: the locality of a response that is spread evenly over all cells.
     """
 
     layout: Layout
@@ -70,11 +73,13 @@ class Reading:
     locality: float
     chance: float
     nearer: float
+    even: float
 
     @property
     def believed(self) -> bool:
         """Whether the layer's places lie where the layout says."""
-        return self.chance < _CHANCE and self.nearer > _NEARER
+        concentrated = self.locality - self.even > _CONCENTRATED * (1 - self.even)
+        return self.chance < _CHANCE and self.nearer > _NEARER and concentrated
 
 
 def make_patches(size: Grid, grid: Grid | None) -> Patches:
@@ -108,20 +113,20 @@ def read_maps(response: np.ndarray, layout: Layout, patches: Patches) -> Reading
         patches: the K patches.
     """
     _, h, w = response.shape
-    hits, exact, locality = _peaks(response, patches)
+    hits, exact, locality, even = _peaks(response, patches)
     energy = np.square(response, dtype=np.float64)
     total = energy.sum((1, 2))
     live = total > 0  # a stride of 2 passes over small patches
     if live.sum() < _FEWEST:
-        return Reading(layout, (h, w), hits, exact, locality, 1.0, 0.0)
+        return Reading(layout, (h, w), hits, exact, locality, 1.0, 0.0, even)
     share = energy[live] / total[live, None, None]
     centres = np.array(patches.centres)[live]
     tests = [_follows(share.sum(2 - axis), centres[:, axis]) for axis in (0, 1) if response.shape[1 + axis] > 1]
-    return Reading(layout, (h, w), hits, exact, locality, max(t[0] for t in tests), min(t[1] for t in tests))
+    return Reading(layout, (h, w), hits, exact, locality, max(t[0] for t in tests), min(t[1] for t in tests), even)
 
 
-def _peaks(response: np.ndarray, patches: Patches) -> tuple[int, int, float]:
-    """Patches whose response (K, h, w) peaks within a cell of theirs, and in it; the share of it that lies there."""
+def _peaks(response: np.ndarray, patches: Patches) -> tuple[int, int, float, float]:
+    """Patches whose response (K, h, w) peaks within a cell of theirs, and in it; its locality, and an even spread's."""
     count, h, w = response.shape
     centres = np.array(patches.centres)
     near_y = np.abs((np.arange(h) + 0.5) / h - centres[:, :1]) <= 1 / h + 1e-9  # (K, h): strides and padding shift
@@ -138,7 +143,8 @@ def _peaks(response: np.ndarray, patches: Patches) -> tuple[int, int, float]:
     own_y = np.abs((np.arange(h) + 0.5) / h - centres[:, :1]) <= half[:, :1] + 1 / h + 1e-9
     own_x = np.abs((np.arange(w) + 0.5) / w - centres[:, 1:]) <= half[:, 1:] + 1 / w + 1e-9
     inside = np.einsum("khw,kh,kw->k", energy, own_y.astype(energy.dtype), own_x.astype(energy.dtype))
-    return *max(found), float((inside / np.maximum(energy.sum((1, 2)), 1e-300)).mean())
+    locality = float((inside / np.maximum(energy.sum((1, 2)), 1e-300)).mean())
+    return *max(found), locality, float((own_y.mean(1) * own_x.mean(1)).mean())
 
 
 def _follows(share: np.ndarray, centres: np.ndarray) -> tuple[float, float]:
@@ -203,7 +209,7 @@ def read_tokens(
             layout = tokens_layout(grid, others, first)
             maps = np.concatenate([response[:, start:stop] for start, stop in layout.segments], 1)
             maps = maps.reshape(-1, *grid)
-            hits, exact, locality = _peaks(maps, patches)
+            hits, exact, locality, _ = _peaks(maps, patches)
             if best is None or (hits + exact, locality) > best[0]:
                 best = ((hits + exact, locality), maps, layout)
     return None if best is None else read_maps(best[1], best[2], patches)

@@ -8,7 +8,8 @@ from torch import nn
 
 from wheretolook.base.errors import InputError
 from wheretolook.layers.capture import capture, steady
-from wheretolook.layers.layer import Layer, probe_layers, random_images
+from wheretolook.layers.layer import Layer, probe_layers
+from wheretolook.layers.steadiness import random_images
 from wheretolook.networks.architectures import parse_architecture
 from wheretolook.networks.bare_networks import build_bare
 from wheretolook.networks.module_network import LayerSpec
@@ -37,21 +38,23 @@ def wrapped_arguments(
         torch.manual_seed(0)  # a trial with other weights may find another head
         body = build_bare(source, class_count, keywords).eval()
     probed = probe_layers(body, list(layers) or None, (3, size, size), None)
-    found, outputs = probed.layers, probed.class_count
-    if outputs != class_count:
+    if probed.class_count != class_count:
         raise InputError(
             f"architecture {architecture!r}",
             f"{class_count} outputs, one for each class",
-            str(outputs),
+            str(probed.class_count),
             "Give the number by `arguments`, under the name that the network takes",
         )
-    with steady(body, "float32", gradients=False), capture({layer.name: layer.module for layer in found}, ()) as taken:
+    with (
+        steady(body, "float32", gradients=False),
+        capture({layer.name: layer.module for layer in probed.layers}, ()) as taken,
+    ):
         body(random_images(body, (3, size, size)))
-        specs = [_spec(layer, tuple(taken[layer.name].shape)) for layer in found]
+        specs = [_spec(layer, tuple(taken[layer.name].shape)) for layer in probed.layers]
     return {
         "keywords": dict(keywords),
         "layers": [spec.to_list() for spec in specs],
-        "classifier": _classifier(body, found[-1]),
+        "classifier": _classifier(body, probed.layers[-1]),
     }
 
 
@@ -69,7 +72,5 @@ def _classifier(body: nn.Module, last: Layer) -> str:
     if last.head is None or not last.linear:
         return ""
     named = [(name, module) for name, module in body.named_modules() if isinstance(module, nn.Linear)]
-    same = [name for name, module in named if module.weight.shape == last.head.weight.shape]
-    return next(
-        (n for n in same if torch.equal(body.get_submodule(n).weight.float().cpu(), last.head.weight.cpu())), ""
-    )
+    same = [(name, module) for name, module in named if module.weight.shape == last.head.weight.shape]
+    return next((name for name, module in same if torch.equal(module.weight.float().cpu(), last.head.weight.cpu())), "")

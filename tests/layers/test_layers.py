@@ -109,8 +109,9 @@ def test_a_layer_of_which_only_the_class_token_reaches_the_logits_is_refused():
 def test_a_classifier_that_starts_at_zero_is_no_proof_of_a_pooled_head():
     network = vision_transformer()
     nn.init.zeros_(network.heads.head.weight)
-    with pytest.raises(InputError, match="cam: expected a layer with a trained linear head"):
+    with pytest.raises(InputError) as raised:
         explain(network, noise(2, 32), ["cam"], ["encoder"])
+    assert raised.value.subject == "cam"
 
 
 def test_images_need_not_be_square():
@@ -120,17 +121,19 @@ def test_images_need_not_be_square():
 
 
 @pytest.mark.parametrize(
-    ("layers", "message"),
+    ("layers", "subject", "shown"),
     [
-        (["stage9"], r'layer "stage9": expected one of stage1, stage3, stage2'),
-        (["head"], r"layer head: expected an output with places, .* found shape \(2, 4\) for 2 images"),
-        ([], r"layers: expected a list of names, found \[\]"),
-        ("stage1", r"layers: expected a list of names, found 'stage1'"),
+        (["stage9"], 'layer "stage9"', "stage1, stage3, stage2"),
+        (["head"], "layer head", "shape (1, 4)"),
+        ([], "layers", "[]"),
+        ("stage1", "layers", "'stage1'"),
     ],
 )
-def test_layers_that_cannot_be_looked_at_are_refused(layers, message):
-    with pytest.raises(InputError, match=message):
+def test_layers_that_cannot_be_looked_at_are_refused(layers, subject, shown):
+    with pytest.raises(InputError) as raised:
         explain(small_network(), noise(), ["gradcam"], layers)
+    assert raised.value.subject == subject
+    assert shown in f"{raised.value.expected} {raised.value.found}"
 
 
 def test_an_unknown_layer_of_a_network_is_refused_with_those_that_exist():
@@ -157,10 +160,10 @@ def test_a_layer_that_does_not_run_is_refused():
 
 
 def test_a_module_that_gives_no_logits_is_refused():
-    with pytest.raises(
-        InputError, match=r"Conv2d: expected logits \(N, classes\), found \(2, 2, 14, 14\) for 2 images"
-    ):
+    with pytest.raises(InputError) as raised:
         explain(nn.Conv2d(3, 2, 3), noise(), ["gradcam"])
+    assert raised.value.expected == "logits (N, classes)"
+    assert raised.value.found == "(1, 2, 14, 14) for one image"
 
 
 def test_a_module_that_gives_several_tensors_is_refused():

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.cams.places_networks import (
+from tests.layers.places_networks import (
     ClassAttention,
     Encoder,
     Mixer,
@@ -104,8 +104,8 @@ def test_a_convolution_that_pools_one_axis_has_channels_first(size, channels):
         (Windows(), "q", "windows of 16 tokens of a 4 x 4 window in the batch"),
         (Mixer(), "act", "tokens are not rows of the image"),
         (Unrolled(), "block", "tokens are not rows of the image"),
-        (Pooler(), "pooler", "shape (2, 64, 1)"),
-        (Tokens(), "fc", "shape (2, 4)"),
+        (Pooler(), "pooler", "shape (1, 64, 1)"),
+        (Tokens(), "fc", "shape (1, 4)"),
     ],
 )
 def test_a_named_layer_without_places_is_refused_with_what_it_looks_like(network, layer, found):

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.cams.places_networks import Convolutions
 from tests.cams.small import noise, small_network
+from tests.layers.places_networks import Convolutions
 from wheretolook.base.errors import InputError
 from wheretolook.cams.explain import explain
 from wheretolook.layers import trial
@@ -64,10 +64,30 @@ def test_a_softmax_at_the_end_is_left_out(end):
     np.testing.assert_allclose(found["gradcam", "body"], expected["gradcam", "body"], atol=1e-7)
 
 
-@pytest.mark.parametrize("function", [lambda z: z.softmax(1), lambda z: z.log_softmax(1)])
-def test_scores_of_a_function_come_with_a_warning(function):
-    with pytest.warns(NotLogitsWarning, match="softmax"):
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (lambda z: z.softmax(1), "a softmax"),
+        (lambda z: z.log_softmax(1), "a log-softmax"),
+        (lambda z: z.sigmoid(), "a sigmoid"),
+        (lambda z: 1 / (1 + (-z).exp()), "a sigmoid"),
+        (lambda z: (z / 2).tanh() / 2 + 0.5, "a sigmoid"),
+    ],
+)
+def test_scores_of_a_function_come_with_a_warning(function, name):
+    with pytest.warns(NotLogitsWarning, match=name):
         explain(Returning(function).eval(), noise(), ["gradcam"], ["body.stage2"])
+
+
+def test_logits_that_happen_to_lie_within_0_and_1_are_no_scores():
+    network = small_network()
+    with torch.no_grad():
+        network.head.weight.mul_(1e-3)
+        network.head.bias.fill_(0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        explain(Returning(lambda z: z / 1.1).eval(), noise(), ["activation"], ["body.stage2"])
+        explain(network, noise(), ["activation"], ["stage2"])
 
 
 def test_zero_logits_are_no_scores():
@@ -90,7 +110,40 @@ def test_a_normalisation_over_the_batch_is_refused_by_name():
     with pytest.raises(InputError) as raised:
         explain(network, noise(4), ["gradcam"], ["body"])
     assert raised.value.subject == "layer norm"
-    assert "other images of its batch" in raised.value.expected
+    assert raised.value.expected == "an output that depends on one image alone"
+
+
+@pytest.mark.parametrize("layer", ["batch", "1d"])
+def test_an_image_beside_others_must_have_the_logits_that_it_has_alone(layer):
+    class Centred(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x - x.mean(0) if len(x) > 1 else x
+
+    norm = nn.BatchNorm1d(8, track_running_stats=False) if layer == "1d" else Centred()
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), norm, nn.Linear(8, 4)).eval()
+    with pytest.raises(InputError) as raised:
+        explain(network, noise(1), ["gradcam"], ["0"])
+    assert raised.value.subject == "layer 3"
+    assert raised.value.expected == "an output that depends on one image alone"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_a_quantised_network_is_refused_with_the_way_out():
+    try:
+        network = torch.ao.quantization.quantize_dynamic(small_network(), {nn.Linear})
+    except RuntimeError:
+        pytest.skip("no int8 kernels on this processor")
+    with pytest.raises(InputError) as raised:
+        explain(network, noise(), ["activation"])
+    assert raised.value.subject == "layer head"
+    assert "before quantisation" in raised.value.hint
+
+
+def test_a_network_compiled_by_aot_autograd_gives_its_own_maps():
+    expected = explain(small_network(), noise(), METHODS[:2])
+    found = explain(torch.compile(small_network(), backend="aot_eager"), noise(), METHODS[:2])
+    for pair in expected:
+        np.testing.assert_array_equal(found[pair], expected[pair])
 
 
 def compiled_inside(network: nn.Sequential) -> nn.Sequential:

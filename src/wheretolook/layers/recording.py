@@ -1,0 +1,152 @@
+"""What each module of a network gives in the two passes of a trial: one image alone, then a batch with patches."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from wheretolook.networks.layered import hooked
+
+# Values of a layer's output that are compared, for each image: all channels of large layers would cost more than the
+# passes themselves.
+_COMPARED = 100_000
+_CHANNELS_FIRST = (
+    nn.modules.conv._ConvNd,
+    nn.modules.batchnorm._BatchNorm,
+    nn.modules.instancenorm._InstanceNorm,
+    nn.modules.pooling._MaxPoolNd,
+    nn.modules.pooling._AvgPoolNd,
+    nn.modules.pooling._AdaptiveMaxPoolNd,
+    nn.modules.pooling._AdaptiveAvgPoolNd,
+    nn.GroupNorm,
+    nn.Upsample,
+    nn.PixelShuffle,
+    nn.PixelUnshuffle,
+    nn.Dropout2d,
+)
+_KEEPS_ORDER = (nn.Dropout, nn.Identity, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Hardswish, nn.Sigmoid)
+
+
+@dataclass
+class Record:
+    """What the passes of a trial show of one module. Of a module that runs several times, the last run counts.
+
+    Attributes:
+        number: when it ran, among all runs; -1 if it did not.
+        output: of the image alone, with its graph; None if it is no tensor.
+        given: shape of its first input; empty if that is no tensor.
+        kind: name of the output's type.
+        follows: name of the module whose output is its input; empty for another tensor.
+        channels_first: (K, h, w), the response to each of K patches read as channels first, or (K, tokens).
+        channels_last: (K, h, w) read as channels last; None where the module is known to give channels first.
+        by_origin: the output is known to be (N, C, h, w): a convolution, a norm over channels or a pooling gave it, or
+            a module that keeps the order of such an output.
+        constant: tokens that are the same for two different images; None where there are no tokens.
+        tokens_first: the output is (tokens, N, C).
+    """
+
+    number: int = -1
+    output: Tensor | None = None
+    given: tuple[int, ...] = ()
+    kind: str = ""
+    follows: str = ""
+    channels_first: np.ndarray | None = None
+    channels_last: np.ndarray | None = None
+    by_origin: bool = False
+    constant: frozenset[int] | None = None
+    tokens_first: bool = False
+
+
+@dataclass
+class Records:
+    """Records of all modules.
+
+    Attributes:
+        by_name: a record for each module.
+    """
+
+    by_name: dict[str, Record]
+    _names: dict[int, str] = field(default_factory=dict)
+    _ran: int = 0
+
+    def in_order(self) -> list[tuple[str, Record]]:
+        """Modules that ran, first to last."""
+        ran = [(name, record) for name, record in self.by_name.items() if record.number >= 0]
+        return sorted(ran, key=lambda item: item[1].number)
+
+    @contextmanager
+    def alone(self, modules: Mapping[str, nn.Module]) -> Iterator[None]:
+        """Record the pass of one image, with its graph."""
+        with hooked((module, partial(self._note_alone, name)) for name, module in modules.items()):
+            yield
+        self._names.clear()
+
+    @contextmanager
+    def patched(self, modules: Mapping[str, nn.Module]) -> Iterator[None]:
+        """Record the pass of a batch: the same image, copies with a patch, and last a different image."""
+        with hooked((module, partial(self._note_patched, name)) for name, module in modules.items()):
+            yield
+
+    def _note_alone(self, name: str, module: nn.Module, inputs: Any, output: Any) -> None:
+        record = self.by_name[name]
+        record.number, self._ran = self._ran, self._ran + 1
+        given = inputs[0] if isinstance(inputs, tuple) and inputs and isinstance(inputs[0], Tensor) else None
+        record.given = () if given is None else tuple(given.shape)
+        record.follows = "" if given is None else self._names.get(id(given), "")
+        source = self._names.get(id(output), record.follows if isinstance(module, _KEEPS_ORDER) else "")
+        known = source != "" and self.by_name[source].by_origin
+        record.by_origin = isinstance(module, _CHANNELS_FIRST) or known
+        record.kind = type(output).__name__
+        record.output = output if isinstance(output, Tensor) else None
+        if record.output is not None:
+            self._names[id(output)] = name
+
+    def _note_patched(self, name: str, module: nn.Module, inputs: Any, output: Any) -> None:
+        record = self.by_name[name]
+        record.channels_first = record.channels_last = record.constant = None
+        before = record.output
+        if before is None or not isinstance(output, Tensor) or not output.is_floating_point():
+            return
+        if output.ndim not in (3, 4) or before.ndim != output.ndim:
+            return
+        record.tokens_first = False
+        if before.shape[0] == 1 != output.shape[0] and output.shape[1:] == before.shape[1:]:
+            pass
+        elif output.ndim == 3 and before.shape[1] == 1 and output.shape[::2] == before.shape[::2]:
+            record.tokens_first = True
+            output = output.transpose(0, 1)
+        else:
+            return
+        if output.ndim == 4:
+            record.channels_first = _response(output, 1)
+            if not record.by_origin:
+                record.channels_last = _response(output, 3)
+        else:
+            record.channels_first = _response(output, 2)
+            same = (output[0] == output[-1]).all(-1)  # (tokens,)
+            record.constant = frozenset(same.nonzero().flatten().tolist())
+
+
+def _response(output: Tensor, dimension: int) -> np.ndarray:
+    """How much each cell changes with each patch: the norm over channels, as a part of the output's largest value.
+
+    Args:
+        output: of the image, of K copies with a patch, and of another image, (1 + K + 1, ...).
+        dimension: of channels.
+
+    Returns:
+        float32 (K, h, w) or (K, tokens).
+    """
+    channels = output.shape[dimension]
+    step = min(output[0].numel() // _COMPARED, channels // 8) | 1  # odd: networks interleave branches by even numbers
+    every = [slice(None)] * output.ndim
+    every[dimension] = slice(None, None, step)
+    values = output[tuple(every)][:-1]
+    change = (values[1:] - values[:1]).float()
+    scale = float(values[0].abs().max())
+    # Divided before it is squared, which float32 would round to zero where signals are tiny.
+    return change.div_(scale or 1.0).square_().sum(dimension).sqrt_().cpu().numpy()
