@@ -16,10 +16,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "src")]
 
-from tests.report.fake import (
-    page_html,
-    write_world,
-)
+from tests.report.fake import page_html, write_world  # noqa: E402
 from tests.report.page import open_page  # noqa: E402
 
 SWITCHES = {

@@ -30,16 +30,17 @@ def default_layers(seen: Mapping[str, TrialResult], modules: Mapping[str, nn.Mod
     blocks = [name for name in leading if any(True for _ in modules[name].children())]
     outer -= {name for name in outer - set(leading) if any(block.startswith(name + ".") for block in blocks)}
     depth = {name: _depth(name, outer) for name in leading}
+    grids = {name: each.reading.grid for name, each in seen.items() if each.reading}
     last: dict[tuple[int, int], str] = {}
-    for name, each in sorted(leading.items(), key=lambda item: item[1].number):
-        grid = each.reading.grid
+    for name in sorted(leading, key=lambda name: leading[name].number):
+        grid = grids[name]
         if grid not in last or depth[name] <= depth[last[grid]]:
             last[grid] = name
     last = {grid: _normalised(name, seen, leading) for grid, name in last.items()}
     chosen: list[str] = []
     most = 0
     for name in sorted(last.values(), key=lambda name: leading[name].number, reverse=True):
-        h, w = leading[name].reading.grid
+        h, w = grids[name]
         if h * w > most:
             chosen.append(name)
             most = h * w

@@ -86,8 +86,8 @@ def noting_linear(network: nn.Module) -> Iterator[list[tuple[nn.Linear, Tensor, 
     """Note each linear layer that runs inside the `with` on (N, C), with its input and its output."""
     noted: list[tuple[nn.Linear, Tensor, Tensor]] = []
 
-    def note(module: nn.Linear, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if inputs and inputs[0].ndim == 2:
+    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if isinstance(module, nn.Linear) and inputs and inputs[0].ndim == 2:
             # Copies: a network may write over both, as with `logits /= temperature`.
             noted.append((module, inputs[0].clone(), output.clone()))
 

@@ -4,6 +4,7 @@ import copy
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -130,7 +131,7 @@ class LogitsOf(nn.Module):
         return given[-1]
 
 
-def follow(output: object, keys: tuple[str | int, ...]) -> Tensor:
+def follow(output: Any, keys: tuple[str | int, ...]) -> Tensor:
     """What lies at the end of a readout's keys."""
     for key in keys:
         output = getattr(output, key) if isinstance(key, str) and hasattr(output, key) else output[key]

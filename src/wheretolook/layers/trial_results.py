@@ -58,11 +58,12 @@ def judge_records(
         if record.channels_first is not None and record.constant is not None:
             constant.setdefault(record.channels_first.shape[1], record.constant)
         result = _judge(record, patches, grids, constant, hints)
-        if result.reading is not None:
+        reading = result.reading
+        if reading is not None:
             gradient = gradients.get(name)
-            leads = gradient is not None and bool(to_maps(gradient, result.reading.layout).any())
+            leads = gradient is not None and bool(to_maps(gradient, reading.layout).any())
             result = replace(result, leads=leads)
-            grids += [result.reading.grid] if result.reading.believed else []
+            grids += [reading.grid] if reading.believed else []
         results[name] = result
     if not any(result.leads for result in results.values()):
         # A classifier that is still zero, or a closed graph: nothing shows what leads to the logits.
