@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from engine_bars import Bar, in_turn, ratio
 
-from wheretolook.cams.compute import compute_batched
+from wheretolook.cams.batching import compute_batched
 from wheretolook.cams.engine import build_engine
 from wheretolook.networks.build_network import build_network
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from tests.cams.small import noise, small_network
 from wheretolook.base.errors import InputError
-from wheretolook.cams import compute as parts
+from wheretolook.cams import batching as parts
 from wheretolook.cams import engine as engine_module
 from wheretolook.cams.explain import explain
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.cams.made import write_model, write_prepared
-from wheretolook.cams import compute as parts
+from wheretolook.cams import batching as parts
 from wheretolook.cams import export as export_module
 from wheretolook.cams.export import ExportOptions, export_maps
 from wheretolook.layers.layout import NotFinite, check_finite

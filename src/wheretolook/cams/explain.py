@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from wheretolook.base.errors import InputError
-from wheretolook.cams.compute import Batch, ChooseRows, compute_batched
+from wheretolook.cams.batching import ChooseRows, compute_batched
+from wheretolook.cams.compute import Batch
 from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.method_registry import find_method
 from wheretolook.mapstore.store import EVERY_CLASS_UP_TO

@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.resources import create_array, usable_cores
-from wheretolook.cams.compute import Batch, ChooseRows, Report, compute_batched
+from wheretolook.cams.batching import ChooseRows, Report, compute_batched
+from wheretolook.cams.compute import Batch
 from wheretolook.cams.engine import Engine
 from wheretolook.cams.methods.method import Method
 from wheretolook.images.decode import decode_image, to_square

@@ -5,7 +5,8 @@ from typing import Any
 
 from wheretolook.report.headline import statements_by_class, supported
 from wheretolook.report.loaded import PAGE, Results
-from wheretolook.report.statement_words import VERDICTS, because, limits, rules_words, sentence, would_tell
+from wheretolook.report.statement_rules import limits, rules_words
+from wheretolook.report.statement_words import VERDICTS, because, sentence, would_tell
 from wheretolook.report.words import count
 from wheretolook.results.statement import Kind, Reason, Statement, Verdict
 

@@ -25,7 +25,7 @@ from wheretolook.report.plots import (
 )
 from wheretolook.report.revision import name_revision
 from wheretolook.report.site import data_of, page_of
-from wheretolook.report.statement_words import statements_markdown
+from wheretolook.report.statement_rules import statements_markdown
 from wheretolook.report.summary import summary_of
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from wheretolook.analysis.grid import average_ranks, standardise
 from wheretolook.analysis.probing.faithfulness import choose_images
 from wheretolook.analysis.probing.random_networks import Cascade
 from wheretolook.analysis.statistics.group_sizes import LEVEL
-from wheretolook.cams.compute import compute_batched
+from wheretolook.cams.batching import compute_batched
 from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.method_registry import METHODS
 from wheretolook.dataset.prepared import TEST, Prepared
