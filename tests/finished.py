@@ -53,7 +53,7 @@ def without_code(text: str) -> dict:
     pipeline = yaml.safe_load(text)
     for stage in pipeline["stages"].values():
         body = stage.get("do", stage)
-        body["deps"] = [dep for dep in body["deps"] if not dep.startswith(("src/", "stages/"))]
+        body["deps"] = [dep for dep in body["deps"] if not dep.startswith(("src/", "stages/")) and dep != "networks"]
     return pipeline
 
 
@@ -68,6 +68,7 @@ def write_outputs(root: Path, names: Sequence[str], per_class: int) -> World:
     data = _write_raw(root)
     for name in names:
         _write_model(world, name, data)
+        write_json(root / f"reports/code/{name}.json", {})
     write_json(root / "reports/metrics.json", {name: _metrics(root, name) for name in names})
     for output in (pin.path for stage in read_lock(root).stages for pin in stage.outputs):
         if not (root / output).exists():  # nothing reads it here, but its bytes

@@ -123,7 +123,7 @@ def test_what_a_removed_model_left_is_told_and_is_no_fault(project: Project) -> 
     result = CliRunner().invoke(command, ["--root", str(project.root)])
     left.unlink()
     assert result.exit_code == 0, result.output
-    assert "does not name: gone; `wheretolook tidy` lists it" in result.output
+    assert "does not name: gone; `wheretolook tidy` lists them" in result.output
 
 
 def test_results_of_a_removed_model_are_reported_because_stages_rerun_for_them(project: Project) -> None:
