@@ -31,7 +31,7 @@ OUT = Path(__file__).with_suffix(".json")
 
 
 def smallest_of_timm() -> Iterator[tuple[str, Callable[[], nn.Module], int]]:
-    """Of each module of timm.models the smallest classifier among those listed in places.json."""
+    """Of each module of timm.models the smallest classifier among those listed in places_timm.json."""
     import timm
 
     for module, name in json.loads(OUT.with_name("places_timm.json").read_text("utf-8")).items():

@@ -207,12 +207,28 @@ def read_tokens(
         given = hints.others(count, places)
         for others in _others(count, places, peaks, cells, constant) if given is None else [given]:
             layout = tokens_layout(grid, others, first)
-            maps = np.concatenate([response[:, start:stop] for start, stop in layout.segments], 1)
-            maps = maps.reshape(-1, *grid)
+            maps = _token_maps(response, layout)
             hits, exact, locality, _ = _peaks(maps, patches)
             if best is None or (hits + exact, locality) > best[0]:
                 best = ((hits + exact, locality), maps, layout)
     return None if best is None else read_maps(best[1], best[2], patches)
+
+
+def read_layout(response: np.ndarray, layout: Layout, patches: Patches) -> Reading:
+    """What the patches say of one layout of tokens.
+
+    Args:
+        response: (K, tokens).
+        layout: of tokens.
+        patches: the K patches.
+    """
+    return read_maps(_token_maps(response, layout), layout, patches)
+
+
+def _token_maps(response: np.ndarray, layout: Layout) -> np.ndarray:
+    """Response (K, tokens) as maps (K, h, w)."""
+    places = np.concatenate([response[:, start:stop] for start, stop in layout.segments], 1)
+    return places.reshape(len(response), *(layout.grid or (1, -1)))
 
 
 def _others(

@@ -13,7 +13,7 @@ from wheretolook.networks.layered import hooked
 
 # Values of a layer's output that are compared, for each image: all channels of large layers would cost more than the
 # passes themselves.
-_COMPARED = 100_000
+_COMPARED = 50_000
 _CHANNELS_FIRST = (
     nn.modules.conv._ConvNd,
     nn.modules.batchnorm._BatchNorm,

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from wheretolook.layers.layout import Hints, Order, to_maps
-from wheretolook.layers.places import Grid, Patches, Reading, possible_grids, read_grid, read_tokens
+from wheretolook.layers.layout import Hints, Layout, Order, to_maps
+from wheretolook.layers.places import Grid, Patches, Reading, possible_grids, read_grid, read_layout, read_tokens
 from wheretolook.layers.recording import Record, Records
 
 _ROUNDING = 1e-5  # of an output's largest value: smaller changes are rounding
@@ -53,17 +53,21 @@ def judge_records(
     """
     results: dict[str, TrialResult] = {}
     grids: list[Grid] = []
+    believed: dict[tuple[int, bool], Layout] = {}  # of tokens, by their count and whether they come before images
     constant: dict[int, frozenset[int]] = {}  # constant tokens, where as many tokens first appear
     for name, record in records.in_order():
         if record.channels_first is not None and record.constant is not None:
             constant.setdefault(record.channels_first.shape[1], record.constant)
-        result = _judge(record, patches, grids, constant, hints)
+        result = _judge(record, patches, grids, believed, constant, hints)
         reading = result.reading
         if reading is not None:
             gradient = gradients.get(name)
             leads = gradient is not None and bool(to_maps(gradient, reading.layout).any())
             result = replace(result, leads=leads)
-            grids += [reading.grid] if reading.believed else []
+            if reading.believed:
+                grids.append(reading.grid)
+                if reading.layout.has_tokens and record.channels_first is not None:
+                    believed[record.channels_first.shape[1], record.tokens_first] = reading.layout
         results[name] = result
     if not any(result.leads for result in results.values()):
         # A classifier that is still zero, or a closed graph: nothing shows what leads to the logits.
@@ -72,7 +76,12 @@ def judge_records(
 
 
 def _judge(
-    record: Record, patches: Patches, grids: list[Grid], constant: dict[int, frozenset[int]], hints: Hints
+    record: Record,
+    patches: Patches,
+    grids: list[Grid],
+    believed: dict[tuple[int, bool], Layout],
+    constant: dict[int, frozenset[int]],
+    hints: Hints,
 ) -> TrialResult:
     shape = () if record.output is None else tuple(record.output.shape)
     response = record.channels_first
@@ -88,7 +97,7 @@ def _judge(
         return result
     if len(record.given) == 4 and shape == (*record.given[:2], record.given[2] * record.given[3]):
         return replace(result, flat=True)
-    reading = _read(record, patches, grids, constant, hints)
+    reading = _read(record, patches, grids, believed, constant, hints)
     if reading is None:
         return result
     by_hand = (hints.grid == reading.grid or hints.prefix_tokens is not None) and len(shape) == 3
@@ -104,12 +113,20 @@ def _is_attention(output: Tensor | None) -> bool:
 
 
 def _read(
-    record: Record, patches: Patches, grids: list[Grid], constant: dict[int, frozenset[int]], hints: Hints
+    record: Record,
+    patches: Patches,
+    grids: list[Grid],
+    believed: dict[tuple[int, bool], Layout],
+    constant: dict[int, frozenset[int]],
+    hints: Hints,
 ) -> Reading | None:
     response = record.channels_first
     if response is None or response.ndim == 3:
         return read_grid(response, record.channels_last, patches, hints)
     count = response.shape[1]
+    layout = None if hints.given else believed.get((count, record.tokens_first))
+    if layout is not None and (reading := read_layout(response, layout, patches)).believed:
+        return reading  # as of an earlier layer, so that other grids need no trial
     known = list(dict.fromkeys(reversed(grids)))
     halves = [((h + 1) // 2, (w + 1) // 2) for h, w in known]
     possible = possible_grids(count, patches.size, known + halves)
