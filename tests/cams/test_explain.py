@@ -137,7 +137,7 @@ def test_images_of_one_channel(fast):
         (
             Grey(squeezed=True),
             noise()[:, :1],
-            r"Grey: expected logits \(N, classes\), found \(2,\) for 2 images\. Wrap it in",
+            r"Grey: expected logits \(N, classes\), found \(1,\) for one image\. Wrap it in",
         ),
         (
             Grey(closed=True),

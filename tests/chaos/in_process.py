@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -18,7 +19,7 @@ from wheretolook.project.params_file import arguments, read_params
 
 MODEL = "every-0"
 OUTPUTS = {
-    "check": ["reports/names.json"],
+    "check": ["reports/names.json", "reports/code"],
     "fetch": ["data/raw"],
     "prepare": ["data/prepared"],
     "train": [f"models/{MODEL}.safetensors"],
@@ -90,12 +91,11 @@ def finished_world(root: Path) -> World:
 def _commands(text: str) -> dict[str, tuple[click.Command, list[str]]]:
     """Each stage's command and words, as DVC would give them."""
     values = read_params(text)
+    words = {stage: arguments(values[stage]) for stage in OUTPUTS if stage in values and stage != "train"}
+    words["train"] = [MODEL, *arguments(values["train"]), *arguments(values["models"][MODEL])]
+    words |= {stage: [MODEL, *words[stage]] for stage in ("export", "score")}
     with _importable(STAGES):
-        import check
-
-        lines = check.command_lines(values)
-        found = {where.split()[0]: (command, words) for where, command, words in lines}
-        return found | {"check": (check.check, arguments({}))}
+        return {stage: (getattr(import_module(stage), stage), words.get(stage, [])) for stage in OUTPUTS}
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from tests.chaos.in_process import OUTPUTS, World, finished_world
 from tests.pipeline.code_dependencies import ROOT
 
 FAULTS = {
-    "short files": (faults.short_files, "longer than a file may be here: needed more"),
-    "full disk": (faults.full_disk, "no space left on the disk: needed more than what was free,"),
+    "short files": (faults.short_files, "larger than the file size limit: needed more"),
+    "full disk": (faults.full_disk, "no space left on the disk: needed more than is free,"),
     "read-only disk": (faults.read_only, "the disk is read-only; mount it for writing"),
     "no permission": (faults.not_permitted, "permission denied (Permission denied); change its mode or owner"),
     "rename": (faults.failing_rename, "no space left on the disk"),
@@ -67,11 +67,11 @@ BROKEN = {
     "the GPU's memory": (torch.OutOfMemoryError("CUDA out of memory. Tried to"), "the GPU's memory is full: CUDA out"),
     "the GPU": (
         RuntimeError("CUDA error: unspecified launch failure\nCUDA kernel errors might be reported"),
-        "the GPU failed or was lost: CUDA error: unspecified launch failure; nothing is left",
+        "the GPU failed or was lost: CUDA error: unspecified launch failure; ",
     ),
 }
 INSIDE = {
-    "train": "wheretolook.training.loop.head_losses",
+    "train": "wheretolook.training.objective.head_losses",
     "export": "wheretolook.cams.stream.store",
     "score": "wheretolook.analysis.probing.probe.load_model",
 }
@@ -115,7 +115,7 @@ def test_arrays_take_their_space_before_they_are_filled(ready: World):
     ready.clear("prepare")
     with faults.short_files(40_000):
         said = ready.run("prepare").output
-    assert "decoded.npy: longer than a file may be here: needed 0.1 MB" in said
+    assert "decoded.npy: larger than the file size limit: needed 0.1 MB" in said
 
 
 @pytest.mark.parametrize(
@@ -123,12 +123,12 @@ def test_arrays_take_their_space_before_they_are_filled(ready: World):
     [
         ("prepare", "--prepared", 80, "decoded.npy: no space left on the disk: needed 0.1 MB, 0.1 MB free"),
         ("export", "--cache", 40, "cam.block1.npy: no space left on the disk: needed 0.1 MB, 0.0 MB free"),
-        ("train", "--models", 4, "every-0.safetensors: no space left on the disk: needed more than what was free"),
-        ("train", "--cache", 8, ".rank0.pt: no space left on the disk: needed more than what was free"),
-        ("score", "--reports", 8, "every-0.json: no space left on the disk: needed more than what was free"),
-        ("compare", "--arrays", 8, "out: no space left on the disk: needed more than what was free"),
-        ("export", "--cams", 40, "out/every-0: no space left on the disk: needed more than what was free"),
-        ("fetch", "--raw", 40, "out: no space left on the disk: needed more than what was free"),
+        ("train", "--models", 4, "every-0.safetensors: no space left on the disk: needed more than is free"),
+        ("train", "--cache", 8, ".rank0.pt: no space left on the disk: needed more than is free"),
+        ("score", "--reports", 8, "every-0.json: no space left on the disk: needed more than is free"),
+        ("compare", "--arrays", 8, "out: no space left on the disk: needed more than is free"),
+        ("export", "--cams", 40, "out/every-0: no space left on the disk: needed more than is free"),
+        ("fetch", "--raw", 40, "out: no space left on the disk: needed more than is free"),
     ],
 )
 def test_a_disk_that_is_really_full_is_a_message(ready: World, stage: str, option: str, kilobytes: int, message: str):

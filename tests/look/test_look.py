@@ -185,7 +185,7 @@ def test_many_images_go_batch_by_batch_and_are_counted_by_class(look, tmp_path, 
         np.testing.assert_allclose(np.load(tmp_path / "out" / name), values, atol=1e-6)
     lines = done.output.splitlines()
     assert sum(int(line.split()[1]) for line in lines if line.endswith(("image", "images"))) == 7
-    assert f"The prediction of each image stands in {tmp_path / 'out/predictions.csv'}" in lines
+    assert f"Predictions of all images are in {tmp_path / 'out/predictions.csv'}" in lines
     assert len((tmp_path / "out/predictions.csv").read_text(encoding="utf-8").splitlines()) == 8
 
 

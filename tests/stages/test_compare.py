@@ -208,7 +208,7 @@ def test_missing_manifest_names_the_stage_that_writes_it(tmp_path: Path) -> None
     (tmp_path / "reports/exports/last-0.json").unlink()
     done = CliRunner().invoke(compare, [*OPTIONS, *made.compare_paths])
     assert done.exit_code == 1
-    assert 'run "dvc repro -sf export@last-0"' in done.output
+    assert 'Run "dvc repro -sf export@last-0"' in done.output
 
 
 @pytest.mark.parametrize(("text", "found"), [(None, "no such file"), ("{", "something else"), ("[]", "something else")])
@@ -218,7 +218,7 @@ def test_names_that_are_missing_or_broken_are_refused(tmp_path: Path, text: str 
     names.write_text(text, encoding="utf-8") if text else names.unlink()
     done = CliRunner().invoke(compare, [*OPTIONS, *made.compare_paths])
     assert done.exit_code == 1
-    assert f'names.json: expected the names of the models, found {found}; run "dvc repro -sf check"' in done.output
+    assert f'names.json: expected the names of the models, found {found}. Run "dvc repro -sf check"' in done.output
 
 
 def test_groups_of_one_class_each_that_are_too_few_have_no_p_value_and_it_is_said(tmp_path: Path) -> None:

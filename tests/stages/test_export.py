@@ -75,7 +75,7 @@ def test_layers_are_named_with_commas(run, tmp_path):
     [
         ({"methods": "gradcan"}, "methods: expected one of cam, gradcam"),
         ({"layers": "block3,block9"}, 'layer "block9": expected one of block1, block2, block3'),
-        ({"layers": "block1"}, "export.layers: expected the last layer, block3, among them, since"),
+        ({"layers": "block1"}, "export.layers: expected the last layer (block3) among them, since"),
         ({"device": "tpu"}, 'device "tpu": expected one of cpu'),
         ({"precision": "float16"}, "'float16' is not one of 'float32', 'bfloat16'"),
         ({"batch_size": "0"}, "0 is not in the range x>=1"),

@@ -116,8 +116,8 @@ def test_an_archive_comes_from_drive(archive: Path, monkeypatch: pytest.MonkeyPa
     ("change", "says"),
     [
         (lambda path: path.unlink(), "expected a file, found no such file"),
-        (lambda path: path.write_bytes(path.read_bytes()[:-20]), "expected the SHA-256"),
-        (lambda path: path.write_bytes(b"<html>"), "expected the SHA-256"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-20]), "expected SHA-256"),
+        (lambda path: path.write_bytes(b"<html>"), "expected SHA-256"),
     ],
 )
 def test_an_archive_that_is_not_the_pinned_one_leaves_what_was_there(change, says: str, archive: Path) -> None:

@@ -96,7 +96,7 @@ def test_maps_that_were_edited_are_refused_without_a_traceback(root: Path, tmp_p
     done = CliRunner().invoke(load_stage(), stage_options(copied))
     assert done.exit_code == 1
     assert "cam.block2.npy: expected sha256" in done.output
-    assert 'run "dvc repro -sf export@last-0"' in done.output
+    assert 'Run "dvc repro -sf export@last-0"' in done.output
 
 
 def test_mean_maps_that_are_missing_are_refused_without_a_traceback(root: Path, tmp_path: Path):
@@ -104,7 +104,7 @@ def test_mean_maps_that_are_missing_are_refused_without_a_traceback(root: Path, 
     shutil.rmtree(copied / "data/comparison")
     done = CliRunner().invoke(load_stage(), stage_options(copied))
     assert done.exit_code == 1
-    assert 'expected what compare writes; found no file; run "dvc repro -sf compare"' in done.output
+    assert 'expected what compare writes, found no file. Run "dvc repro -sf compare"' in done.output
 
 
 def test_a_git_that_refuses_to_answer_is_told_in_one_line(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

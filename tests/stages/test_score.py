@@ -101,4 +101,4 @@ def test_maps_with_a_nan_are_refused(tmp_path: Path) -> None:
     np.save(path, maps)
     run = CliRunner().invoke(score, ["last-0", *OPTIONS, *made.score_paths])
     assert run.exit_code == 1
-    assert "edited or stale" in run.output
+    assert "edited or out of date" in run.output

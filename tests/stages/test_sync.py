@@ -48,7 +48,7 @@ def test_a_model_trained_here_and_shared_comes_back_to_the_byte(drive: Drive, tm
     entry = re.search(r"drive:\n  (last-0):\n    id: FILE_ID\n    sha256: ([0-9a-f]{64})\n", told.output)
     assert entry and entry[2] == digest(path.read_bytes())
     assert "looknet for infected, uninfected; images of 32 x 32 pixels; trained on the last layer" in told.output
-    assert "says all of that itself, but not how an image became a square: say so beside it. Whoever" in told.output
+    assert "The file records all of this, except how images were made square: mention it when you share" in told.output
 
     drive.files[ID] = Served(path.read_bytes(), kind="virus scan")
     done = run("--id", ID, "--sha256", entry[2])
@@ -59,7 +59,8 @@ def test_a_model_trained_here_and_shared_comes_back_to_the_byte(drive: Drive, tm
 def test_what_is_shared_says_how_an_image_becomes_a_square(tmp_path: Path) -> None:
     save_model(tmp_path / "padded.safetensors", small_network(), small_card(fit="pad"))
     told = CliRunner().invoke(share, [str(tmp_path / "padded.safetensors")], catch_exceptions=False)
-    assert "images of 32 x 32 pixels by pad; trained" in told.output and "says all of that itself. Who" in told.output
+    assert "images of 32 x 32 pixels by pad; trained" in told.output
+    assert "The file records all of this, so no other" in told.output
 
 
 def test_a_name_that_params_yaml_would_refuse_is_not_shared(tmp_path: Path) -> None:
@@ -102,13 +103,13 @@ def test_a_class_of_a_list_may_have_a_comma_in_its_name(drive: Drive, tmp_path: 
 @pytest.mark.parametrize(
     ("served", "options", "says"),
     [
-        (Served(kind="quota"), ["--sha256", "0" * 64], "download quota used up"),
+        (Served(kind="quota"), ["--sha256", "0" * 64], "an exceeded download quota"),
         (Served(kind="private"), ["--sha256", "0" * 64], "a private file"),
         (Served(b"other"), ["--sha256", "0" * 64], r"drive\.last-9\.sha256\), found " + digest(b"other")),
         (Served(b"other"), [], r"write `sha256: " + digest(b"other") + "` in params.yaml"),
         (Served(b"other"), ["--sha256", digest(b"other")], r"drive\.last-9 \(https://.*found a file without a card"),
         (Served(b"other"), ["--sha256", "abc"], "64 hexadecimal digits"),
-        (Served(b"other"), ["--sha256", "0" * 64, "--classes", "a,b"], "Architecture, input_size is missing"),
+        (Served(b"other"), ["--sha256", "0" * 64, "--classes", "a,b"], "found no architecture, input_size"),
     ],
 )
 def test_each_failure_is_one_message_and_leaves_no_model(
@@ -153,7 +154,7 @@ def test_one_of_the_models_of_a_folder_comes_by_its_name(drive: Drive, tmp_path:
         (["--folder", TOP, "--file", "bets.pt"], "Did you mean 'best.pt'?"),
         (["--url", f"https://drive.google.com/folderview?id={TOP}"], f'    folder: {TOP}\n    file: "best.pt"\n'),
         (["--url", f"https://drive.google.com/drive/folders/{TOP}"], '    file: "last.pt"'),
-        (["--url", f"https://docs.google.com/document/d/{ID}/edit"], "one of Google's own documents"),
+        (["--url", f"https://docs.google.com/document/d/{ID}/edit"], "a Google document, which is not stored"),
         (["--folder", f"https://drive.google.com/file/d/{ID}/view", "--file", "x"], "found another link"),
     ],
 )

@@ -93,7 +93,7 @@ def test_augmentation_must_be_chosen(prepared: Path, tmp_path: Path):
         ({"loss": "both"}, "'both' is not one of 'last', 'every'"),
         ({"batch_size": "many"}, "'many' is not a valid integer range"),
         ({"device": "abacus"}, 'device "abacus": expected one of'),
-        ({"architecture": "resnet19"}, 'architecture "resnet19": expected looknet or'),
+        ({"architecture": "resnet19"}, 'architecture "resnet19": expected looknet, or a network'),
         ({"learning_rate": 1e30}, "expected a finite loss, found NaN or infinity in block2 for class"),
     ],
 )
