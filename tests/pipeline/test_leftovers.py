@@ -79,7 +79,7 @@ def test_all_of_a_removed_model_goes_and_all_else_stays(root: Path):
     assert tidy(root, "--yes").splitlines()[-1].startswith("tidy: removed 0.8 MB of gone; copies in DVC's cache")
     assert {path for path in before - files(root) if "gone" not in path} == set()
     assert not [path for path in files(root) if "gone" in path]
-    assert "nothing is left" in tidy(root, "--yes")
+    assert tidy(root, "--yes") == "tidy: no files of models that params.yaml does not name\n"
 
 
 def test_its_stages_leave_the_lock_and_every_other_line_stays(root: Path):
@@ -125,10 +125,10 @@ def test_what_no_stage_wrote_is_listed_and_stays(root: Path):
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text(name)
     lines = tidy(root, "--yes").splitlines()
-    assert [line for line in lines if "not removed" in line] == [
-        "data/cams/notes: in no cache: not removed; if it is yours, keep it elsewhere",
-        "models/colleague.safetensors: in no cache: not removed; if it is yours, keep it elsewhere",
-        "reports/models/hand.json: in no cache: not removed; if it is yours, keep it elsewhere",
+    assert [line for line in lines if "not written by a stage" in line] == [
+        "data/cams/notes: not written by a stage, kept; move it elsewhere if you need it",
+        "models/colleague.safetensors: not written by a stage, kept; move it elsewhere if you need it",
+        "reports/models/hand.json: not written by a stage, kept; move it elsewhere if you need it",
     ]
     assert lines[-1].startswith("tidy: removed 0.8 MB of gone; copies in DVC's cache") and set(mine) <= files(root)
     assert tidy(root).splitlines()[-1] == "tidy: no other files of models that params.yaml does not name"
@@ -140,7 +140,7 @@ def test_what_the_lock_has_forgotten_goes_where_the_cache_holds_its_bytes(root: 
     second.parent.mkdir()
     second.write_text("maps")
     cache(root, first)
-    assert "data/cams/gone: in no cache: not removed" in tidy(root), "of one of its files there is no copy"
+    assert "data/cams/gone: not written by a stage, kept" in tidy(root), "of one of its files there is no copy"
     cache(root, second)
     assert "data/cams/gone" in tidy(root, "--yes").splitlines() and not second.exists()
 
@@ -155,7 +155,7 @@ def cache(root: Path, file: Path) -> None:
 def test_a_damaged_lock_is_a_reason_to_touch_nothing(root: Path):
     (root / "dvc.lock").write_text(LOCK[:60])
     before = files(root)
-    assert 'run "make mend"' in tidy(root, "--yes", status=1)
+    assert 'Run "make mend"' in tidy(root, "--yes", status=1)
     assert before <= files(root)
 
 
@@ -168,7 +168,9 @@ def test_nothing_is_touched_where_params_are_not_valid(text: str, root: Path):
 
 
 def test_in_another_folder_it_says_where_to_go(root: Path):
-    assert "models: expected a folder with dvc.yaml, found none; go to the" in tidy(root / "models", status=1)
+    assert "models: expected a folder with dvc.yaml, found none. Go to the project's folder" in tidy(
+        root / "models", status=1
+    )
 
 
 def test_nothing_is_touched_while_a_dvc_is_at_work(root: Path):
@@ -197,7 +199,7 @@ def test_results_of_an_undone_model_go_with_the_manifest_that_the_cache_holds(ro
     edited.with_name("copy.json").write_bytes(scored.read_bytes())
     lines = tidy(root, "--yes").splitlines()
     assert not exported.exists() and not scored.exists() and not table.exists()
-    assert [line.partition(":")[0] for line in lines if "not removed" in line] == [
+    assert [line.partition(":")[0] for line in lines if "not written by a stage" in line] == [
         "reports/models/copy.json",
         "reports/models/edited.json",
     ]
@@ -208,7 +210,7 @@ def test_a_result_of_another_file_than_the_cached_one_stays(root: Path):
     exported = result(root, "reports/exports", "undone", "ab" * 32)
     cache(root, exported)
     other = result(root, "reports/models", "undone", "cd" * 32)
-    assert "reports/models/undone.json: in no cache: not removed" in tidy(root, "--yes")
+    assert "reports/models/undone.json: not written by a stage, kept" in tidy(root, "--yes")
     assert other.exists() and not exported.exists()
 
 
@@ -218,7 +220,7 @@ def test_a_result_goes_whose_model_the_run_cache_knows_and_the_cache_holds(root:
     cache(root, model)
     scored = result(root, "reports/models", "undone", hashlib.sha256(b"weights").hexdigest())
     model.unlink()
-    assert "reports/models/undone.json: in no cache: not removed" in tidy(root)
+    assert "reports/models/undone.json: not written by a stage, kept" in tidy(root)
     run = root / ".dvc/cache/runs/ab/abcd/ef"
     run.parent.mkdir(parents=True)
     md5 = hashlib.md5(b"weights").hexdigest()
@@ -236,7 +238,7 @@ def test_a_result_goes_that_git_keeps_and_stays_once_it_is_edited(root: Path):
     ):
         subprocess.run(["git", *words], cwd=root, check=True)
     path.write_text(text := path.read_text() + "\n")
-    assert "reports/models/undone.json: in no cache: not removed" in tidy(root, "--yes")
+    assert "reports/models/undone.json: not written by a stage, kept" in tidy(root, "--yes")
     path.write_text(text[:-1])
     lines = tidy(root, "--yes").splitlines()
     assert "reports/models/undone.json" in lines and not path.exists()

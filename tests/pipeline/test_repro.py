@@ -105,7 +105,7 @@ def test_a_misspelt_parameter_is_named_before_anything_runs(project: Project) ->
         done = project.dvc("repro", check=False)
         output = done.stdout + done.stderr
         assert done.returncode != 0
-        assert "unknown key 'epoch' of stage train; did you mean 'epochs'?" in output
+        assert "unknown key 'epoch' of stage train. Did you mean 'epochs'?" in output
         assert [line for line in output.splitlines() if line.startswith("Running stage")] == ["Running stage 'check':"]
     finally:
         (project.root / "params.yaml").write_text(text, encoding="utf-8")
