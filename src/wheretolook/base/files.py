@@ -86,7 +86,7 @@ def record_folder(scratch: Path, path: Path) -> None:
     """Record that this program wrote the folder `path`; called while it still has its scratch name."""
     new = _digest(scratch)
     kept = [digest for digest in _read_record(path) if digest != new][-KEPT + 1 :]
-    _record(path).write_text("".join(f"{digest}\n" for digest in (*kept, new)), encoding="utf-8")
+    write_text(_record(path), "".join(f"{digest}\n" for digest in (*kept, new)))
 
 
 def forget_folder(path: Path) -> None:
