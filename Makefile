@@ -32,7 +32,7 @@ repro: .venv/installed mend  ## run the pipeline: only the stages that something
 	@dvc repro
 	@echo "make: the report is reports/site/index.html, its text reports/summary.md. It begins:"
 	@sed -n '/^- /p' reports/summary.md | head -3
-	@python -m wheretolook.cli.moved
+	@python -m wheretolook.cli.diff_command
 
 test: .venv/installed  ## every test
 	@echo "make: running every test (three to five minutes on two cores)"

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from wheretolook.base.errors import InputError
 from wheretolook.cams.engine import build_engine
-from wheretolook.layers.layer import Layer
-from wheretolook.layers.layout import to_maps
+from wheretolook.networks.layers.layer import Layer
+from wheretolook.networks.layers.layout import to_maps
 
 # Share of cells whose gradient must lie in their own part of the image more than in the other cells' parts. A layer
 # whose cells lie elsewhere reaches it by chance with a probability of 0.02 % for nine cells, 5 % for four (2 x 2).

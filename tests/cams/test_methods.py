@@ -8,9 +8,8 @@ from wheretolook.base.errors import InputError
 from wheretolook.cams import method_registry
 from wheretolook.cams.method_registry import METHODS, find_method
 from wheretolook.cams.methods import METHOD_NAMES
-from wheretolook.cams.methods.activations import activation, eigencam
+from wheretolook.cams.methods.gradient_free import ablationcam, activation, channel_masks, eigencam, scorecam
 from wheretolook.cams.methods.gradients import cam, gradcam, gradcam_plusplus, hirescam, layercam, xgradcam
-from wheretolook.cams.methods.perturbations import ablationcam, channel_masks, scorecam
 
 # One image, two channels of 2 x 2.
 MAPS = torch.tensor([[[[1.0, 0.0], [2.0, 1.0]], [[0.0, 4.0], [0.0, 0.0]]]])

@@ -10,10 +10,9 @@ import torch
 from tests.networks.made_models import small_card
 from wheretolook.base.errors import InputError
 from wheretolook.cams.explain import explain
-from wheretolook.layers.wrap import wrapped_arguments
 from wheretolook.networks.architectures import Architecture, code_of, parse_architecture
-from wheretolook.networks.build_network import build_network, check_architecture, is_wrapped
-from wheretolook.networks.checkpoint import load_model, save_model
+from wheretolook.networks.checkpoint import build_network, check_architecture, is_wrapped, load_model, save_model
+from wheretolook.networks.layers.wrap import wrapped_arguments
 from wheretolook.training.objective import Objective
 
 MINE = '''

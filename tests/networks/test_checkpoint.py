@@ -10,7 +10,7 @@ from tests.networks.small import card
 from wheretolook.base.errors import InputError
 from wheretolook.networks.card import METADATA_KEY, card_to_json, read_card
 from wheretolook.networks.checkpoint import load_model, save_model
-from wheretolook.networks.looknet import LookNet
+from wheretolook.networks.layered import LookNet
 
 CPU = torch.device("cpu")
 

@@ -16,7 +16,7 @@ import yaml
 
 from tests.pipeline.code_dependencies import ROOT
 from tests.pipeline.project import Project, copy_project, environment
-from wheretolook.project.lock_file import read_lock
+from wheretolook.project.dvc_state import read_lock
 
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/dvc.yml").read_text(encoding="utf-8"))
 JOB = WORKFLOW["jobs"]["pipeline"]

@@ -11,7 +11,7 @@ from tests.networks.small import ALONE, OPTIONS, prepared
 from tests.pipeline.code_dependencies import PACKAGE, ROOT, STAGES, dependencies_of
 from wheretolook.analysis.probing import probe
 from wheretolook.cams import export
-from wheretolook.runtime import resumable
+from wheretolook.networks.runtime import resumable
 from wheretolook.training import train_network
 from wheretolook.training.loop import Training
 
@@ -80,7 +80,7 @@ def test_an_interrupted_training_resumes_after_an_edit_in_report_or_analysis(
     interrupted = keeper()
     interrupted.training.advance()
     interrupted.save()
-    for edited in ("report/site.py", "analysis/explained.py", "prepare/masks.py", "params/report.py"):
+    for edited in ("report/site.py", "analysis/explained.py", "prepare/masks.py", "params/report_options.py"):
         with (package / edited).open("a", encoding="utf-8") as file:
             file.write("# an edit\n")
     assert keeper().restore() == 1

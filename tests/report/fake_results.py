@@ -9,9 +9,9 @@ import pandas as pd
 from tests.report.fake_study import curves, estimated, faithfulness, groups, sanity, write_differences, write_statements
 from wheretolook.analysis.classes.overlays import apart_maps
 from wheretolook.analysis.explained import Target
+from wheretolook.analysis.results.comparison_result import ALL_CLASSES, FIGURE_COLUMNS, KEYS
 from wheretolook.base.files import write_json
 from wheretolook.mapstore.store import EVERY_CLASS_UP_TO
-from wheretolook.results.agreement_row import ALL_CLASSES, FIGURE_COLUMNS, KEYS
 
 NULLS = ("other", "centre", "mean_map", "random")
 

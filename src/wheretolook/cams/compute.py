@@ -13,12 +13,12 @@ from torch import Tensor
 
 from wheretolook.base.errors import InputError
 from wheretolook.cams.engine import Engine
+from wheretolook.cams.methods.gradient_free import ablated_logits, masked_logits
 from wheretolook.cams.methods.method import Method, Needs
-from wheretolook.cams.methods.perturbations import ablated_logits, masked_logits
-from wheretolook.layers.capture import Captured, capture
-from wheretolook.layers.heads import PooledHead
-from wheretolook.layers.layer import Layer
-from wheretolook.layers.layout import TOLERANCE, check_finite, to_maps
+from wheretolook.networks.layers.capture import Captured, capture
+from wheretolook.networks.layers.heads import PooledHead
+from wheretolook.networks.layers.layer import Layer
+from wheretolook.networks.layers.layout import TOLERANCE, check_finite, to_maps
 
 Pair = tuple[str, str]
 Choice = Callable[[Tensor], Tensor]

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from wheretolook.terminal.command import Command
+from wheretolook.base.terminal.command import Command
 
 # Beyond this number of images, the terminal shows counts instead of predictions.
 LISTED = 50
@@ -86,7 +86,7 @@ def look(
     wheretolook look cells --model models/last-0.safetensors
     wheretolook look cell.png --model models/every-0.safetensors --layer all --class all
     """
-    from wheretolook.base.display import visible
+    from wheretolook.base.errors import visible
     from wheretolook.look.image_files import check_model_path, find_images
 
     check_model_path(model)

@@ -13,8 +13,7 @@ from typing import Any, TypeVar
 
 import urllib3
 
-from wheretolook.base.display import redacted
-from wheretolook.base.errors import InputError
+from wheretolook.base.errors import InputError, redacted
 
 Result = TypeVar("Result")
 

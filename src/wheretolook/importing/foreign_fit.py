@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from wheretolook.base.errors import InputError
 from wheretolook.networks.checkpoint import check_finite
-from wheretolook.networks.layered import Network
-from wheretolook.networks.looknet import LookNet
+from wheretolook.networks.layered import LookNet, Network
 
 # Least share of tensors that must match for a guess.
 _LEAST_MATCH = 0.98

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wheretolook.base.display import redacted
-from wheretolook.base.errors import InputError
+from wheretolook.base.errors import InputError, redacted
 from wheretolook.base.files import replacing, sha256_of
 from wheretolook.downloads.drive import drive_link
 from wheretolook.downloads.drive_listing import folder_address

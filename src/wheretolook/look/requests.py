@@ -10,8 +10,7 @@ import numpy as np
 from torch import nn
 from tqdm import tqdm
 
-from wheretolook.base.display import readable
-from wheretolook.base.errors import InputError
+from wheretolook.base.errors import InputError, readable
 from wheretolook.base.files import replacing
 from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.method_registry import METHODS, find_method

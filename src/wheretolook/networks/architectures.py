@@ -1,13 +1,49 @@
-"""Parsing of `architecture`: the project's own network, one of torchvision or timm, or a class in a user's file."""
+"""Parsing of `architecture`: looknet and its arguments, torchvision or timm, or a class in a user's file.
+
+Without PyTorch, for checks before any training.
+
+"""
 
 import ast
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import sha256_of
-from wheretolook.networks.looknet_arguments import LOOKNET
+
+LOOKNET = "looknet"
+
+
+def check_looknet_arguments(arguments: Mapping[str, Any]) -> None:
+    """Check that the arguments are a width and a depth.
+
+    Raises:
+        InputError: one is missing or not a positive integer, or there is another argument.
+    """
+    if set(arguments) != {"width", "depth"} or not all(type(n) is int and n >= 1 for n in arguments.values()):
+        raise InputError(
+            "looknet",
+            expected="positive integers width and depth, as in `arguments: width=16,depth=4`",
+            found=dict(arguments),
+        )
+
+
+def check_looknet_size(depth: int, size: int) -> None:
+    """Check that images of `size` pixels can be halved `depth` times.
+
+    Raises:
+        InputError: the images are too small.
+    """
+    if size < 2**depth:
+        raise InputError(
+            f"looknet of depth {depth}",
+            expected=f"images of at least {2**depth} pixels (each block halves the resolution)",
+            found=f"{size} pixels",
+            hint="lower train.depth, or raise prepare.size",
+        )
+
 
 PACKAGE = Path(__file__).parents[1]
 # Folders that may contain packages of the user, relative to the repository's root.

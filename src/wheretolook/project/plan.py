@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.resources import naming
+from wheretolook.project.dvc_state import check_no_links, overlap, unreadable
 from wheretolook.project.leftovers import blamed, find_strays, is_copy_edited
-from wheretolook.project.lock_file import check_no_links, overlap, unreadable
 
 if TYPE_CHECKING:
     from dvc.dependency import Dependency

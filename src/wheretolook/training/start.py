@@ -11,11 +11,11 @@ from torchvision import models
 
 from wheretolook.base.errors import InputError, is_out_of_memory
 from wheretolook.base.files import sha256_of
-from wheretolook.networks.build_network import find_pretrained
+from wheretolook.networks.checkpoint import find_pretrained
 from wheretolook.networks.inputs import Channels
 from wheretolook.networks.layered import Network, hooked
+from wheretolook.networks.runtime.processes import Ranks
 from wheretolook.networks.torchvision_networks import TorchvisionNetwork
-from wheretolook.runtime.distributed import Ranks
 
 
 def check_trainable(network: Network, architecture: str, size: int, smallest: int, ranks: Ranks) -> None:

@@ -20,15 +20,14 @@ from wheretolook.analysis.probing.sanity import (
     sanity_result,
     true_class_maps,
 )
+from wheretolook.base.prepared import load_prepared
 from wheretolook.cams import compute as parts
-from wheretolook.cams.export import ExportOptions, export_maps
-from wheretolook.dataset.prepared import load_prepared
+from wheretolook.cams.export import MapOptions, export_maps
 from wheretolook.mapstore.store import load_maps
-from wheretolook.networks.build_network import build_network
 from wheretolook.networks.card import read_card
-from wheretolook.networks.checkpoint import save_model
+from wheretolook.networks.checkpoint import build_network, save_model
 from wheretolook.networks.inputs import model_input
-from wheretolook.runtime.distributed import joined_ranks
+from wheretolook.networks.runtime.processes import joined_ranks
 
 RNG = np.random.default_rng(0)
 MAPS = RNG.normal(size=(30, 5, 5)).astype(np.float32)
@@ -48,7 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory):
     save_model(root / "models/last-0.safetensors", network, card)
     data, folder = load_prepared(root / "data/prepared"), root / "exported"
     with joined_ranks({}, torch.device("cpu")) as ranks:
-        options = ExportOptions(METHODS, None, "float32", 32, 10)
+        options = MapOptions(METHODS, None, "float32", 32, 10)
         export_maps(root / "models/last-0.safetensors", data, folder, options, ranks, root / "cache")
     return network, card, data, load_maps(folder)
 
@@ -160,7 +159,7 @@ def test_maps_in_the_cascade_are_the_ones_that_are_stored_before_anything_is_ran
     save_model(tmp_path / "many.safetensors", network, card)
     methods = ("cam", "gradcam", "gradcam++", "layercam")
     with joined_ranks({}, torch.device("cpu")) as ranks:
-        options = ExportOptions(methods, None, "float32", 32, 0, count if every else 10)
+        options = MapOptions(methods, None, "float32", 32, 0, count if every else 10)
         export_maps(tmp_path / "many.safetensors", data, tmp_path / "maps", options, ranks, tmp_path / "cache")
     maps, rows = load_maps(tmp_path / "maps"), data.rows("test")[:12]
     engine = engine_for(network, card, maps.names, every)
@@ -252,7 +251,7 @@ def test_method_that_shows_the_image_alone_fails(made, tmp_path) -> None:
     data = replace(data, images=images)
     save_model(tmp_path / "one.safetensors", network, card)
     with joined_ranks({}, torch.device("cpu")) as ranks:
-        options = ExportOptions(("cam", "eigencam"), None, "float32", 32, 10)
+        options = MapOptions(("cam", "eigencam"), None, "float32", 32, 10)
         export_maps(tmp_path / "one.safetensors", data, tmp_path / "maps", options, ranks, tmp_path / "cache")
     found = model_sanity(network, card, load_maps(tmp_path / "maps"), data, 10, 0)["eigencam.block1"]
     assert found["excess_low"] > MARGIN

@@ -20,13 +20,13 @@ from wheretolook.analysis.probing.faithfulness import (
 )
 from wheretolook.analysis.probing.imputation import LinearImputer, fill_from_frame
 from wheretolook.analysis.statistics.bootstrap import group_codes
+from wheretolook.base.prepared import TEST, Prepared
 from wheretolook.cams.fold import fast_copy
-from wheretolook.dataset.prepared import TEST, Prepared
 from wheretolook.mapstore.store import Maps
-from wheretolook.networks.build_network import Network
 from wheretolook.networks.card import Card
+from wheretolook.networks.checkpoint import Network
 from wheretolook.networks.inputs import model_input
-from wheretolook.runtime.resumable import Piece, compute_unsaved
+from wheretolook.networks.runtime.resumable import Piece, compute_unsaved
 
 BATCH = 64
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from wheretolook.cams.random_weights import estimate_statistics
-from wheretolook.networks.build_network import build_network
 from wheretolook.networks.card import Card
+from wheretolook.networks.checkpoint import build_network
 from wheretolook.networks.layered import Network
 
 FIRST_SEED = 200_000  # neither a model's nor those of the null's networks

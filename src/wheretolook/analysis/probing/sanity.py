@@ -17,17 +17,17 @@ from wheretolook.analysis.explained import contrast_with_mean, contrast_with_riv
 from wheretolook.analysis.grid import average_ranks, standardise
 from wheretolook.analysis.probing.faithfulness import choose_images
 from wheretolook.analysis.probing.random_networks import Cascade
-from wheretolook.analysis.statistics.group_sizes import LEVEL
+from wheretolook.analysis.results.thresholds import FEWEST_DRAWS
+from wheretolook.analysis.statistics.classification import LEVEL
+from wheretolook.base.prepared import TEST, Prepared
 from wheretolook.cams.batching import compute_batched
 from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.method_registry import METHODS
-from wheretolook.dataset.prepared import TEST, Prepared
 from wheretolook.mapstore.store import Maps, stores_every_class
 from wheretolook.networks.card import Card
 from wheretolook.networks.inputs import model_input
 from wheretolook.networks.layered import Network
-from wheretolook.results.thresholds import FEWEST_DRAWS
-from wheretolook.runtime.resumable import Piece, compute_unsaved
+from wheretolook.networks.runtime.resumable import Piece, compute_unsaved
 
 # Likeness beyond that of another image's map: a map passes where it is surely less, and fails where it is surely more.
 MARGIN = 0.1
