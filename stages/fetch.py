@@ -20,14 +20,14 @@ def fetch(options: FetchOptions, raw: Path, timeout: float, retries: int, cache:
     """Get the raw images: RAW/images/CLASS/FILE, and RAW/masks/CLASS/FILE where the source has evidence masks."""
     from wheretolook.base.errors import visible
     from wheretolook.base.files import replacing_folder
-    from wheretolook.downloads.attempts import Patience
+    from wheretolook.downloads.attempts import RetryPolicy
     from wheretolook.images.scan import find_masks, scan_classes
     from wheretolook.sources.source_registry import check_source_options, oddities, write_raw
 
     given = check_source_options(options.source, options.of_source())
     click.echo(f"fetch: {options.source} images into {raw}")
     with replacing_folder(raw) as folder:
-        ignored = write_raw(options.source, given, folder, cache, Patience(timeout, retries))
+        ignored = write_raw(options.source, given, folder, cache, RetryPolicy(timeout, retries))
         scan = scan_classes(folder / "images")
         masks = find_masks(folder / "masks", scan, options.masks or "masks")
     found = oddities(ignored, masks)

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 def sync(name: str, options: DriveOptions, timeout: float, retries: int, models: Path, cache: Path) -> None:
     """Download the model NAME to models/NAME.safetensors."""
     from wheretolook.base.errors import redacted
-    from wheretolook.downloads.attempts import Patience
+    from wheretolook.downloads.attempts import RetryPolicy
     from wheretolook.downloads.obtain import obtain
     from wheretolook.importing.import_model import import_model, read_entry
 
     wanted, description = read_entry(name, vars(options))
     description = with_layers(description, options.layers)
     click.echo(redacted(f"sync {name}: from {wanted.shown}"))
-    path = obtain(wanted, cache, Patience(timeout, retries))
+    path = obtain(wanted, cache, RetryPolicy(timeout, retries))
     target, origin = models / f"{name}.safetensors", redacted(f"drive.{name} ({wanted.shown})")
     card = import_model(path, origin, target, description, lambda report: click.echo(f"sync {name}: {report}"))
     click.echo(

@@ -12,13 +12,13 @@ import pytest
 from tests.drive_server.drive import Drive
 from tests.drive_server.served import Served
 from wheretolook.base.errors import InputError
-from wheretolook.downloads.attempts import Patience
+from wheretolook.downloads.attempts import RetryPolicy
 from wheretolook.downloads.drive import drive_file, drive_id, drive_link
 from wheretolook.downloads.obtain import ContentCache, PinnedFile, obtain
 
 CONTENT = random.Random(0).randbytes(300_000)
-PATIENT = Patience(timeout=5, retries=2, pause=0.001)
-IMPATIENT = Patience(timeout=0.3, retries=0)
+PATIENT = RetryPolicy(timeout=5, retries=2, pause=0.001)
+IMPATIENT = RetryPolicy(timeout=0.3, retries=0)
 ID = "1AbCdEfGhIjKlMnOpQrStUvWxYz_0123-"
 
 
@@ -35,14 +35,14 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def get(folder: Path, patience: Patience = PATIENT, sha256: str = digest(CONTENT)) -> bytes:
+def get(folder: Path, policy: RetryPolicy = PATIENT, sha256: str = digest(CONTENT)) -> bytes:
     wanted = PinnedFile(drive_link(ID), sha256, "drive.last-9.sha256")
-    return obtain(wanted, folder / "cache", patience).read_bytes()
+    return obtain(wanted, folder / "cache", policy).read_bytes()
 
 
-def refused(folder: Path, patience: Patience = PATIENT, sha256: str = digest(CONTENT)) -> InputError:
+def refused(folder: Path, policy: RetryPolicy = PATIENT, sha256: str = digest(CONTENT)) -> InputError:
     with pytest.raises(InputError) as caught:
-        get(folder, patience, sha256)
+        get(folder, policy, sha256)
     return caught.value
 
 

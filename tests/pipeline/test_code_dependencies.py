@@ -34,6 +34,21 @@ def test_code_dependencies_are_the_folders_that_the_script_imports(stage: str) -
     assert len(named_code(stage)) == len(imported), "a dependency is named twice"
 
 
+def test_dvc_lock_takes_at_most_60_lines_a_stage() -> None:
+    # dvc.lock has five lines for a folder (path, hash, md5, size, nfiles), four for a file.
+    # Code is counted as dvc.yaml names it, the rest as the last run wrote it.
+    text = (ROOT / "dvc.lock").read_text(encoding="utf-8")
+    locked = yaml.safe_load(text)["stages"]
+    lines = 0
+    for name, stage in locked.items():
+        code = named_code(name.partition("@")[0])
+        other = [path for path in stage["deps"] if not path["path"].startswith(("src/", "stages/"))]
+        lines += len(yaml.safe_dump(stage, sort_keys=False).splitlines()) + 1
+        lines -= sum(len(path) for path in stage["deps"]) - sum(len(path) for path in other)
+        lines += sum(4 if path.endswith(".py") else 5 for path in code)
+    assert lines / len(locked) <= 60
+
+
 def test_every_stage_script_is_run_by_a_stage() -> None:
     run = {re.search(r"stages/(\w+)\.py", body["cmd"])[1] for body in BODIES.values()}
     assert run == {script.stem for script in STAGES.glob("*.py")}
