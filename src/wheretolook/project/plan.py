@@ -151,7 +151,7 @@ def sentences(plan: Plan) -> Sequence[str]:
     kinds = {
         "runs": plan.changed,
         f"runs, since DVC's cache lacks its output{pull}": plan.lost,
-        "runs unless its inputs come out the same": plan.followers,
+        "may run, if its inputs change": plan.followers,
         "does not run; its outputs are restored from DVC's cache": plan.restored,
         "does not run; its outputs stay edited, as is DVC's copy (`wheretolook verify` helps)": plan.edited,
     }
