@@ -80,7 +80,7 @@ class _Recorder(TorchFunctionMode):
             or v["key"] is not v["value"]
             or any(v[name] is not None and v[name] is not False for name in unusual)
         ):
-            return _MULTI_HEAD(*args, **kwargs)  # type: ignore[no-any-return]
+            return _MULTI_HEAD(*args, **kwargs)
         tokens, count, channels = v["query"].shape
         packed = functional.linear(v["query"], v["in_proj_weight"], v["in_proj_bias"])
         query, key, value = (
