@@ -195,9 +195,15 @@ def _attention_gradients(forward: _Forward, column: Tensor | None) -> Iterator[T
     """Gradients (n, heads, T, T) of the logit read out of each block, with respect to that block's attention."""
     if column is None:
         raise RuntimeError("attention methods have no map of the mean logit")
-    for attention, logits in zip(forward.attention.attentions, forward.block_logits, strict=True):
-        explained = logits.gather(1, column[:, None]).sum()
-        (gradient,) = torch.autograd.grad(explained, attention.output, retain_graph=True)
+    seen = forward.attention
+    if seen.joined is None:
+        raise RuntimeError("the logits of each block were not read out")
+    explained = torch.stack([logits.gather(1, column[:, None]).sum() for logits in forward.block_logits]).sum()
+    # One backward pass through the head for all blocks, then each block by itself.
+    (gradients,) = torch.autograd.grad(explained, seen.joined, retain_graph=True)
+    parts = gradients.split(len(column))[1:]
+    for attention, output, part in zip(seen.attentions, seen.outputs, parts, strict=True):
+        (gradient,) = torch.autograd.grad(output, attention.output, part, retain_graph=True)
         yield attention.weight_gradients(gradient).float()
 
 

@@ -122,10 +122,12 @@ class BlockAttention:
     Attributes:
         attentions: of each block, first to last.
         outputs: (N, T, C) tokens of each block.
+        joined: ((1 + blocks) N, T, C), what the last norm and the head read, with `read_each`; else None.
     """
 
     attentions: list[Attention] = field(default_factory=list)
     outputs: list[Tensor] = field(default_factory=list)
+    joined: Tensor | None = None
 
     @property
     def count(self) -> int:
@@ -148,7 +150,9 @@ def capture_attention(network: nn.Module, blocks: Sequence[str], read_each: bool
 
     def keep(last: bool, module: nn.Module, inputs: object, output: Tensor) -> Tensor | None:
         found.outputs.append(output)
-        return torch.cat([output, *found.outputs]) if last and read_each else None
+        if last and read_each:
+            found.joined = torch.cat([output, *found.outputs])
+        return found.joined
 
     hooks = [(network.get_submodule(name), partial(keep, name == blocks[-1])) for name in blocks]
     with hooked(hooks), _Recorder(found.attentions.append):
