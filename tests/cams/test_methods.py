@@ -120,13 +120,13 @@ def test_ablationcam_weighs_channels_by_what_the_logit_loses_whatever_its_sign(l
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 def test_every_method_names_its_paper_and_its_units(method):
-    assert method.units in ("logits", "activation", "logits times activation")
+    assert method.units in ("logits", "activation", "logits times activation", "share")
     assert "arXiv:" in method.paper or "doi:" in method.paper or method.name == "activation"
     assert method.paper.split(", ")[-1] in method.function.__doc__ or method.name == "activation"
 
 
-def test_only_methods_that_take_the_feature_maps_alone_know_no_class():
-    assert {name for name, method in METHODS.items() if not method.knows_class} == {"eigencam", "activation"}
+def test_only_methods_that_use_no_logit_know_no_class():
+    assert {name for name, method in METHODS.items() if not method.knows_class} == {"eigencam", "activation", "rollout"}
     assert {name for name, method in METHODS.items() if method.forward_passes_a_channel} == {"scorecam", "ablationcam"}
 
 

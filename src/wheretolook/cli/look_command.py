@@ -33,7 +33,8 @@ FILE = _File(path_type=Path)
     "methods",
     multiple=True,
     help="cam, gradcam, gradcam++, xgradcam, hirescam, layercam, eigencam, activation; slow (a forward pass for each "
-    "channel): scorecam, ablationcam. Can be repeated.  [default: cam; gradcam where a layer has no linear head]",
+    "channel): scorecam, ablationcam; for transformers: legrad, rollout. Can be repeated.  [default: cam; gradcam "
+    "where a layer has no linear head]",
 )
 @click.option("--layer", "layers", multiple=True, help="Name, or all. Can be repeated.  [default: the last]")
 @click.option("--class", "classes", multiple=True, help="Name, or all. Can be repeated.  [default: the predicted]")
