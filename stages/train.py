@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from wheretolook.params.train import UNWEIGHTED, TrainOptions
+from wheretolook.params.train import UNWEIGHTED, WRAPPED_ONLY, TrainOptions
 from wheretolook.terminal.options import CachePath, DeviceOption, InputPath, ModelName, OutputPath
 from wheretolook.terminal.section import takes
 from wheretolook.terminal.stage import StageCommand, run_stage
@@ -61,18 +61,20 @@ def wrapped_of(options: TrainOptions, classes: int, size: int) -> dict[str, Any]
     from wheretolook.networks.build_network import is_wrapped
 
     if not is_wrapped(options.architecture):
-        given = [name for name in ("arguments", "layers") if getattr(options, name)]
+        given = [name for name in WRAPPED_ONLY if getattr(options, name) not in ("", (), None)]
         if given:
             from wheretolook.base.errors import InputError
 
-            expected = "no arguments and layers, which only timm networks and your own take"
+            expected = f"no {', '.join(WRAPPED_ONLY)}, which only timm networks and your own take"
             raise InputError(options.architecture, expected, " and ".join(given), "Remove them")
         return None
+    from wheretolook.layers.layout import make_hints
     from wheretolook.layers.wrap import wrapped_arguments
     from wheretolook.networks.architectures import parse_arguments
 
     keywords = parse_arguments(options.arguments)
-    return wrapped_arguments(options.architecture, classes, keywords, options.layers, size)
+    hints = make_hints(options.grid, options.prefix_tokens, options.layout)
+    return wrapped_arguments(options.architecture, classes, keywords, options.layers, size, hints)
 
 
 if __name__ == "__main__":
