@@ -29,7 +29,7 @@ def sync(name: str, options: DriveOptions, timeout: float, retries: int, models:
     from wheretolook.importing.import_model import import_model, read_entry
 
     wanted, description = read_entry(name, vars(options))
-    description = with_layers(description, options.layers)
+    description = with_layers(description, options)
     click.echo(redacted(f"sync {name}: from {wanted.shown}"))
     path = obtain(wanted, cache, RetryPolicy(timeout, retries))
     target, origin = models / f"{name}.safetensors", redacted(f"drive.{name} ({wanted.shown})")
@@ -40,7 +40,7 @@ def sync(name: str, options: DriveOptions, timeout: float, retries: int, models:
     )
 
 
-def with_layers(description: "Description | None", layers: tuple[str, ...]) -> "Description | None":
+def with_layers(description: "Description | None", options: DriveOptions) -> "Description | None":
     """The description; for a timm network or one of the user's, with the layers that a trial run finds."""
     from dataclasses import replace
 
@@ -48,10 +48,13 @@ def with_layers(description: "Description | None", layers: tuple[str, ...]) -> "
 
     if description is None or not is_wrapped(description.architecture):
         return description
+    from wheretolook.networks.layers.layout import make_hints
     from wheretolook.networks.layers.wrap import wrapped_arguments
 
+    hints = make_hints(options.grid, options.prefix_tokens, options.layout)
     names, size = description.class_names, description.input_size
-    wrapped = wrapped_arguments(description.architecture, len(names), description.arguments, layers, size)
+    keywords = description.arguments
+    wrapped = wrapped_arguments(description.architecture, len(names), keywords, options.layers, size, hints)
     return replace(description, arguments=wrapped)
 
 

@@ -10,7 +10,7 @@ import click
 from wheretolook.base.terminal.command import StageCommand, run_stage
 from wheretolook.base.terminal.options import CachePath, DeviceOption, InputPath, ModelName, OutputPath
 from wheretolook.base.terminal.section import takes
-from wheretolook.params.train_options import UNWEIGHTED, TrainOptions
+from wheretolook.params.train_options import UNWEIGHTED, WRAPPED_ONLY, TrainOptions
 
 
 @click.command(cls=StageCommand)
@@ -61,18 +61,20 @@ def wrapped_of(options: TrainOptions, classes: int, size: int) -> dict[str, Any]
     from wheretolook.networks.checkpoint import is_wrapped
 
     if not is_wrapped(options.architecture):
-        given = [name for name in ("arguments", "layers") if getattr(options, name)]
+        given = [name for name in WRAPPED_ONLY if getattr(options, name) not in ("", (), None)]
         if given:
             from wheretolook.base.errors import InputError
 
-            expected = "no arguments and layers, which only timm networks and your own take"
+            expected = f"no {', '.join(WRAPPED_ONLY)}, which only timm networks and your own take"
             raise InputError(options.architecture, expected, " and ".join(given), "Remove them")
         return None
     from wheretolook.networks.architectures import parse_arguments
+    from wheretolook.networks.layers.layout import make_hints
     from wheretolook.networks.layers.wrap import wrapped_arguments
 
     keywords = parse_arguments(options.arguments)
-    return wrapped_arguments(options.architecture, classes, keywords, options.layers, size)
+    hints = make_hints(options.grid, options.prefix_tokens, options.layout)
+    return wrapped_arguments(options.architecture, classes, keywords, options.layers, size, hints)
 
 
 if __name__ == "__main__":

@@ -50,6 +50,18 @@ FILE = _File(path_type=Path)
     help="Instead of pictures, write the maps of all images as one array per method and layer, (N, K, h, w), in "
     "--out/arrays: for thousands of images.",
 )
+@click.option("--grid", help="Grid of a layer's tokens, such as 14x14.  [default: as in the model file]")
+@click.option(
+    "--prefix-tokens",
+    type=click.IntRange(0),
+    help="Tokens before the grid (class token, registers).  [default: as in the model file]",
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["channels_first", "channels_last", "tokens", "tokens_first"]),
+    help="Order of the dimensions of the layers' outputs; like --grid and --prefix-tokens for timm networks and your "
+    "own.  [default: as in the model file]",
+)
 @click.option("--out", type=FILE, default=Path("look"), show_default=True, help="Folder for the pictures and maps.")
 @click.option(
     "--fit",
@@ -68,6 +80,9 @@ def look(
     classes: tuple[str, ...],
     contrast: bool,
     arrays: bool,
+    grid: str | None,
+    prefix_tokens: int | None,
+    layout: str | None,
     out: Path,
     fit: str | None,
     device: str,
@@ -96,7 +111,7 @@ def look(
     from wheretolook.look.map_pictures import look_at
     from wheretolook.look.requests import MapRequest, counts_table, predictions_table, write_predictions
 
-    wanted = MapRequest(methods, layers, classes, contrast)
+    wanted = MapRequest(methods, layers, classes, contrast, grid, prefix_tokens, layout)
     if arrays:
         from wheretolook.look.map_arrays import write_arrays
 

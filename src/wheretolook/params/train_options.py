@@ -9,6 +9,8 @@ from wheretolook.base.terminal.section import options
 
 # Values of `weights` (initial weights are drawn) and of `class_weights` (every image counts the same).
 RANDOM, UNWEIGHTED = "random", "none"
+# Options that only a timm network or one of the user's takes; the model's card stores what is found with them.
+WRAPPED_ONLY = ("arguments", "layers", "grid", "prefix_tokens", "layout")
 
 
 @options
@@ -38,10 +40,17 @@ class TrainOptions:
     weights: str = Field(
         description="Initial weights: random, or pretrained weights by torchvision's name, such as IMAGENET1K_V1."
     )
-    # These two are for a timm network or one of the user's: docs/add-a-network.md.
+    # These are for a timm network or one of the user's: docs/add-a-network.md.
     arguments: str = Field("", description="Keyword arguments of a timm network or of yours, such as width=16,depth=4.")
     layers: tuple[str, ...] = Field(
         (), description="Modules of such a network to explain.  [default: the last of each resolution]"
+    )
+    grid: str = Field("", description="Grid of the layers' tokens, such as 14x14.  [default: found by a trial]")
+    prefix_tokens: int | None = Field(
+        None, description="Tokens before the grid (class token, registers).  [default: found by a trial]", ge=0
+    )
+    layout: Literal["channels_first", "channels_last", "tokens", "tokens_first"] | None = Field(
+        None, description="Order of the dimensions of the layers' outputs.  [default: found by a trial]"
     )
     # Not an option: the stage fills it in, with the layers that a trial run found (layers.wrap.wrapped_arguments).
     wrapped: dict[str, Any] | None = Field(None, exclude=True)
@@ -60,7 +69,7 @@ class TrainOptions:
         return {"image_size": input_size} if self.architecture.startswith("vit_") else {}
 
     def _reads(self, name: str) -> bool:
-        if name in ("arguments", "layers", "wrapped"):
+        if name in (*WRAPPED_ONLY, "wrapped"):
             return False  # the card has what was made of them
         if name == "class_weights":
             return self.class_weights != UNWEIGHTED

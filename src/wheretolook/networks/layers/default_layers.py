@@ -6,6 +6,7 @@ from math import isqrt
 from torch import nn
 
 from wheretolook.base.errors import InputError
+from wheretolook.networks.layers.layout import Hints, Order
 from wheretolook.networks.layers.places import possible_grids
 from wheretolook.networks.layers.trial import Trial
 from wheretolook.networks.layers.trial_results import TrialResult
@@ -113,6 +114,31 @@ def no_default(name: str, trial: Trial) -> InputError:
         found,
         "name a layer (layers=) and give the order of its output (grid=, prefix_tokens=, layout=)",
     )
+
+
+def check_hints(name: str, trial: Trial, hints: Hints) -> None:
+    """Check that a named layer is read as the user says; a default layer of another kind may differ.
+
+    Raises:
+        InputError: the output does not fit the grid, the number of prefix tokens or the layout.
+    """
+    seen = trial.results[name]
+    if seen.reading is None:
+        return
+    layout = seen.reading.layout
+    if hints.layout is not None and layout.order is not hints.layout:
+        raise InputError(
+            f"layer {name}", f"an output in the order {Order(hints.layout)}", _shape(seen), "change layout"
+        )
+    if not layout.has_tokens:
+        return
+    prefix = layout.segments[0][0]
+    given = (hints.grid or seen.reading.grid, prefix if hints.prefix_tokens is None else hints.prefix_tokens)
+    if given != (seen.reading.grid, prefix):
+        count = seen.shape[layout.batch_dimension == 0]
+        (h, w), before = given
+        expected = f"at least {before + h * w} tokens, {before} and {h} x {w}"
+        raise InputError(f"layer {name}", expected, f"{count} tokens", _grids(count, trial))
 
 
 def _look(seen: TrialResult) -> str:

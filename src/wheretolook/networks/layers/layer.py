@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from wheretolook.base.errors import InputError
 from wheretolook.networks.layered import Network
 from wheretolook.networks.layers.capture import Captured, capture, steady
-from wheretolook.networks.layers.default_layers import default_layers, no_default, no_places
+from wheretolook.networks.layers.default_layers import check_hints, default_layers, no_default, no_places
 from wheretolook.networks.layers.heads import PooledHead, find_head, linear_head, noting_linear
 from wheretolook.networks.layers.layout import CHANNELS_FIRST, Hints, Layout, same_but_for_rounding, to_maps
 from wheretolook.networks.layers.outputs import LogitsOf
@@ -98,7 +98,7 @@ def probe_layers(
         else:
             trial = find_trial(network, shape, hints)
             trial.readout.warn(type(network).__name__)
-            modules = _modules(network, names, trial)
+            modules = _modules(network, names, trial, hints)
             readings = {name: reading for name in modules if (reading := trial.results[name].reading) is not None}
             layouts = {name: reading.layout for name, reading in readings.items()}
             network = network if trial.readout.plain else LogitsOf(network, trial.readout)
@@ -194,7 +194,7 @@ def _own_modules(network: Network, names: Sequence[str] | None) -> dict[str, nn.
     return {name: there[name] for name in dict.fromkeys(names)}
 
 
-def _modules(network: nn.Module, names: Sequence[str] | None, trial: Trial) -> dict[str, nn.Module]:
+def _modules(network: nn.Module, names: Sequence[str] | None, trial: Trial, hints: Hints) -> dict[str, nn.Module]:
     """The modules of layers of a foreign network, in the trial's own names."""
     there = {name: module for name, module in network.named_modules(remove_duplicate=False) if name}
     default = default_layers(trial.results, there)
@@ -214,6 +214,7 @@ def _modules(network: nn.Module, names: Sequence[str] | None, trial: Trial) -> d
             raise InputError(f"layer {name}", expected="to run in a forward pass, but it does not", hint="name another")
         if not seen.usable:
             raise no_places(name, trial, default)
+        check_hints(name, trial, hints)
     return {name: there[name] for name in dict.fromkeys(names)}
 
 

@@ -1,5 +1,6 @@
 """NaN and infinity are found where they arise, and the images named."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -153,14 +154,23 @@ class Hints:
 def make_hints(grid: object, prefix_tokens: object, layout: str | None) -> Hints:
     """Hints as users give them.
 
+    Args:
+        grid: (h, w), or text such as "14x14"; None or "": found.
+        prefix_tokens: a number of tokens; None: found.
+        layout: a value of `Order`; None: found.
+
     Raises:
         InputError: a grid that is not two counts, a negative number of tokens, an unknown layout.
     """
-    if grid is not None:
+    if isinstance(grid, str) and (match := re.fullmatch(r"(\d+)x(\d+)", grid)):
+        grid = (int(match[1]), int(match[2]))
+    if grid is not None and grid != "":
         sides = tuple(grid) if isinstance(grid, tuple | list) else ()
         if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
-            raise InputError("grid", "two numbers of cells (h, w), like (14, 14)", repr(grid))
+            raise InputError("grid", "two numbers of cells (h, w), like (14, 14) or 14x14", repr(grid))
         grid = sides
+    else:
+        grid = None
     if prefix_tokens is not None and (not isinstance(prefix_tokens, int) or prefix_tokens < 0):
         raise InputError("prefix_tokens", "a number of tokens from 0 on", repr(prefix_tokens))
     if layout is not None and layout not in list(Order):

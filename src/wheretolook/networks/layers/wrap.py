@@ -11,12 +11,20 @@ from wheretolook.networks.architectures import parse_architecture
 from wheretolook.networks.bare_networks import build_bare
 from wheretolook.networks.layers.capture import capture, steady
 from wheretolook.networks.layers.layer import Layer, probe_layers
+from wheretolook.networks.layers.layout import Hints, Layout, Order
 from wheretolook.networks.layers.steadiness import random_images
-from wheretolook.networks.module_network import LayerSpec
+from wheretolook.networks.module_network import SEQUENCE_FIRST, LayerSpec
+
+_NO_HINTS = Hints()
 
 
 def wrapped_arguments(
-    architecture: str, class_count: int, keywords: Mapping[str, Any], layers: Sequence[str], size: int
+    architecture: str,
+    class_count: int,
+    keywords: Mapping[str, Any],
+    layers: Sequence[str],
+    size: int,
+    hints: Hints = _NO_HINTS,
 ) -> dict[str, Any]:
     """The arguments with which `build_network` builds a network that is not the project's.
 
@@ -26,6 +34,7 @@ def wrapped_arguments(
         keywords: arguments of the network itself.
         layers: names of its modules, dots allowed; empty: those that are found, the last of each resolution.
         size: side of the images, pixels.
+        hints: the user's grid, prefix tokens and layout of the layers.
 
     Returns:
         "keywords" as given, "layers" as `LayerSpec` lists, and "classifier", the linear module on pooled feature maps.
@@ -37,7 +46,7 @@ def wrapped_arguments(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # a trial with other weights may find another head
         body = build_bare(source, class_count, keywords).eval()
-    probed = probe_layers(body, list(layers) or None, (3, size, size), None)
+    probed = probe_layers(body, list(layers) or None, (3, size, size), None, hints)
     if probed.class_count != class_count:
         raise InputError(
             f"architecture {architecture!r}",
@@ -59,12 +68,18 @@ def wrapped_arguments(
 
 
 def _spec(layer: Layer, shape: tuple[int, ...]) -> LayerSpec:
-    h, w = layer.places
-    if len(shape) == 4:
-        first = shape[2:] == (h, w)
-        return LayerSpec(layer.name, shape[1 if first else 3], "first" if first else "last", layer.altered)
-    prefix = shape[1] - h * w
-    return LayerSpec(layer.name, shape[2], f"{prefix}+{h}x{w}", layer.altered)
+    layout = layer.layout
+    return LayerSpec(layer.name, shape[layout.channel_dimension], _layout_text(layout), layer.altered)
+
+
+def _layout_text(layout: Layout) -> str:
+    """A layout as a model's card stores it."""
+    if layout.grid is None:
+        return "first" if layout.order is Order.CHANNELS_FIRST else "last"
+    order = SEQUENCE_FIRST if layout.order is Order.TOKENS_FIRST else ""
+    (start, _), *more = layout.segments
+    where = str(start) if not more else ",".join(f"{start}:{stop}" for start, stop in layout.segments)
+    return f"{order}{where}+{layout.grid[0]}x{layout.grid[1]}"
 
 
 def _classifier(body: nn.Module, last: Layer) -> str:
