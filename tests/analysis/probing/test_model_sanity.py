@@ -17,6 +17,7 @@ from wheretolook.analysis.probing.sanity import (
     engine_for,
     likeness,
     model_sanity,
+    ranks_of,
     sanity_result,
     true_class_maps,
 )
@@ -55,14 +56,15 @@ def made(tmp_path_factory: pytest.TempPathFactory):
 def test_likeness_counts_a_negative_like_its_positive_and_leaves_constant_maps_out() -> None:
     constant = np.where(np.arange(30)[:, None, None] < 10, 1, MAPS).astype(np.float32)
     one_class = np.zeros(30, int)
-    found = [alikeness(likeness(MAPS, each, one_class)[0]) for each in (MAPS, -MAPS, constant, np.ones_like(MAPS))]
+    maps = MAPS, -MAPS, constant, np.ones_like(MAPS)
+    found = [alikeness(likeness(ranks_of(MAPS), ranks_of(each), one_class)[0]) for each in maps]
     np.testing.assert_allclose(found, [1, 1, 1, 0], atol=1e-6)
 
 
 def test_baseline_is_the_likeness_of_other_images_of_the_class() -> None:
     labels = np.array([0, 0, 1, 1, 2])
     maps = MAPS[[0, 0, 1, 1, 2]]
-    same, baseline = likeness(maps, maps, labels)
+    same, baseline = likeness(ranks_of(maps), ranks_of(maps), labels)
     np.testing.assert_allclose(same, 1, atol=1e-6)
     np.testing.assert_allclose(baseline[:4], 1, atol=1e-6)
     r = spearmanr(maps[[4, 0, 2]].reshape(3, -1), axis=1).statistic[0]
