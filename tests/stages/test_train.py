@@ -138,6 +138,6 @@ def test_arguments_are_of_networks_that_are_not_the_projects(prepared: Path, tmp
     result = run(prepared, tmp_path, "--layers=block1")
     assert result.exit_code == 1
     assert (
-        "looknet: expected no arguments and layers, which only timm networks and your own take, found layers"
+        "looknet: expected no arguments and layers, which only timm, transformers and your own networks take, found layers"
         in result.output
     )
