@@ -185,10 +185,9 @@ def share(model: str, name: str, timeout: float, retries: int) -> None:
     If MODEL is the link of a folder on Google Drive, print an entry for each model file in it.
     """
     if "://" in model:
-        from wheretolook.downloads.attempts import Patience
-        from wheretolook.downloads.drive_listing import folder_entries
+        from wheretolook.importing.import_model import entries_of_folder
 
-        click.echo(folder_entries(model, Patience(timeout, retries)), nl=False)
+        click.echo(entries_of_folder(model, timeout, retries), nl=False)
         return
     _share_file(Path(model), name)
 
