@@ -13,7 +13,7 @@ PYTHON ?= python3
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint format mend lock bench fuzz simulate chaos clean
+.PHONY: help repro test lint format mend lock bench fuzz simulate chaos networks clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ fuzz: .venv/installed  ## change archives, images and model files at random, and
 
 simulate: .venv/installed  ## hold the statistics against simulations whose truth is known (some minutes)
 	@python benchmarks/simulate.py
+
+networks: .venv/installed  ## try the smallest network of each module of torchvision and, where installed, timm (half an hour)
+	@python benchmarks/networks.py
 
 chaos: .venv/installed  ## kill the pipeline a hundred times at random, start two at once, and compare every byte (a quarter of an hour)
 	@python benchmarks/chaos.py

@@ -65,7 +65,7 @@ def wrapped_of(options: TrainOptions, classes: int, size: int) -> dict[str, Any]
         if given:
             from wheretolook.base.errors import InputError
 
-            expected = f"no {', '.join(WRAPPED_ONLY)}, which only timm networks and your own take"
+            expected = f"no {', '.join(WRAPPED_ONLY)}, which only timm, transformers and your own networks take"
             raise InputError(options.architecture, expected, " and ".join(given), "Remove them")
         return None
     from wheretolook.networks.architectures import parse_arguments

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wheretolook.base.terminal.command import Command
+from wheretolook.base.terminal.options import RetriesOption, TimeoutOption
 
 if TYPE_CHECKING:
     from wheretolook.verify.contents import Verified
@@ -174,10 +175,24 @@ def _removed_models(root: Path) -> tuple[str, ...]:
 
 
 @click.command(cls=Command)
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model")
 @click.option("--name", default="", help="Name of the entry in params.yaml.  [default: the file's name]")
-def share(model: Path, name: str) -> None:
-    """Check the file MODEL, and print how to share it by Google Drive, with the entry for `drive` in params.yaml."""
+@click.option("--timeout", cls=TimeoutOption)
+@click.option("--retries", cls=RetriesOption)
+def share(model: str, name: str, timeout: float, retries: int) -> None:
+    """Check the file MODEL, and print how to share it by Google Drive, with the entry for `drive` in params.yaml.
+
+    If MODEL is the link of a folder on Google Drive, print an entry for each model file in it.
+    """
+    if "://" in model:
+        from wheretolook.importing.import_model import entries_of_folder
+
+        click.echo(entries_of_folder(model, timeout, retries), nl=False)
+        return
+    _share_file(Path(model), name)
+
+
+def _share_file(model: Path, name: str) -> None:
     from wheretolook.base.terminal.options import LONGEST_NAME, MODEL_NAME
     from wheretolook.importing.import_model import check_to_share, steps
 

@@ -1,7 +1,10 @@
 """Listing of a Google Drive folder and its subfolders."""
 
+import json
+import re
 from difflib import get_close_matches
 from functools import partial
+from pathlib import PurePosixPath
 
 import requests
 
@@ -14,6 +17,8 @@ from wheretolook.downloads.http import network_failure
 FOLDER = "application/vnd.google-apps.folder"
 # Google Docs, Sheets and the like, which have no bytes.
 NATIVE = "application/vnd.google-apps."
+# Characters of a file's name in the name of an entry.
+_LONGEST_STEM = 40
 
 
 def list_drive_folder(identifier: str, source: str, policy: RetryPolicy) -> dict[str, str]:
@@ -136,6 +141,37 @@ def folder_instead(source: str, setting: str, link: DriveLink, policy: RetryPoli
         f"the link of a folder with {_listed(files)}",
         f"Replace url by folder and file, as in one of:\n{entries}",
     )
+
+
+def folder_entries(folder: str, patience: RetryPolicy) -> str:
+    """Entries of `drive` in params.yaml, to paste, for the model files in a Drive folder (all files if it has none).
+
+    Args:
+        folder: its id or link.
+        patience: timeout and retries for each page of the listing.
+
+    Raises:
+        InputError: the link is not of a folder, or the folder cannot be listed.
+    """
+    address = folder_address(folder)
+    link = read_drive_link(address)
+    assert link is not None
+    files = list(list_drive_folder(link.identifier, address, patience))
+    models = [file for file in files if file.lower().endswith(MODEL_SUFFIXES)] or files
+    lines = ["drive:"]
+    names: set[str] = set()
+    for file in models:
+        name = wanted = re.sub("[^A-Za-z0-9_-]+", "-", PurePosixPath(file).stem).strip("-_")[:_LONGEST_STEM] or "model"
+        if not wanted[0].isalpha():
+            name = wanted = f"model-{wanted}"
+        number = 1
+        while name in names:
+            number += 1
+            name = f"{wanted}-{number}"
+        names.add(name)
+        # JSON's quotes are YAML's.
+        lines += [f"  {name}:", f"    folder: {link.identifier}", f"    file: {json.dumps(file, ensure_ascii=False)}"]
+    return "\n".join(lines) + "\n"
 
 
 def _listed(files: list[str]) -> str:

@@ -202,3 +202,15 @@ def steps(shared: SharedFile) -> str:
         name=shared.name,
         sha256=shared.sha256,
     )
+
+
+def entries_of_folder(link: str, timeout: float, retries: int) -> str:
+    """Entries of `drive` to paste, for the model files in a folder on Google Drive.
+
+    Raises:
+        InputError: the link is not of a folder, or the folder cannot be listed.
+    """
+    from wheretolook.downloads.attempts import RetryPolicy
+    from wheretolook.downloads.drive_listing import folder_entries
+
+    return folder_entries(link, RetryPolicy(timeout, retries))

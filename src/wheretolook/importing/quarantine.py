@@ -39,6 +39,8 @@ def load_libraries(architecture: str) -> None:
             from wheretolook.networks import torchvision_networks  # noqa: F401
         elif kind == "timm":
             import timm  # noqa: F401
+        elif kind == "hf":
+            from transformers import AutoModelForImageClassification  # noqa: F401
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:

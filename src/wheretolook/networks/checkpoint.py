@@ -154,6 +154,9 @@ def load_model(path: str | Path, device: str | torch.device = "cpu", accept_code
     state = _read_state(path)
     check_fits(path, card.architecture, network.state_dict(), state)
     check_finite(str(path), state)
+    if is_wrapped(card.architecture):
+        # Its constructor may compute tensors that are not in the state dict, such as indices of positions.
+        network = _built(path, card, "cpu")
     network.load_state_dict(state, assign=True)
     return network.eval().to(device), card
 
@@ -212,10 +215,28 @@ def check_fits(path: Path, architecture: str, expected: dict[str, Tensor], found
 
 
 def _without_weights(path: Path, card: Card) -> Network:
-    """The network of the card on the meta device."""
+    """The network of a card on the meta device, without memory for its weights.
+
+    Args:
+        path: for messages.
+        card: of an untrusted file.
+
+    Raises:
+        InputError: arguments in the card that the architecture does not accept.
+    """
+    try:
+        return _built(path, card, "meta")
+    except InputError:
+        if not is_wrapped(card.architecture):
+            raise
+        # A constructor that reads a value, as in `torch.linspace(...).tolist()`, cannot run there.
+        return _built(path, card, "cpu")
+
+
+def _built(path: Path, card: Card, device: str) -> Network:
     try:
         # All weights come from the file, so the global random generator must not advance.
-        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        with torch.device(device), torch.random.fork_rng(devices=[]):
             return build_network(card.architecture, len(card.class_names), card.arguments)
     except _BUILD_ERRORS as error:
         raise InputError(

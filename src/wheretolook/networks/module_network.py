@@ -1,6 +1,6 @@
 """Wrapper that adds layers, by module names, and pooled linear heads to any network."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -112,15 +112,28 @@ class ModuleNetwork(Network):
         """Feature maps of every layer, and the logits."""
         maps: dict[str, Tensor] = {}
         with hooked((self.body.get_submodule(spec.module), partial(self._take, maps, spec)) for spec in self.specs):
-            logits = self.body(images)
+            logits = _logits(self.body(images))
         return {layer: maps[layer] for layer in self.layer_names}, logits
 
     def _take(
         self, maps: dict[str, Tensor], spec: LayerSpec, module: nn.Module, inputs: object, output: Tensor
-    ) -> Tensor:
+    ) -> Tensor | None:
+        # A module such as a dropout may run several times, before that on windows; the last run on all places counts.
+        if not _fits(spec, output):
+            return None
         maps[spec.layer] = self.views[spec.layer](output)
         flow = _rejoined(spec, maps[spec.layer], output)
         return flow.clone() if spec.copied else flow
+
+
+def _logits(output: Any) -> Tensor:
+    """The logits in what a network returns: as `logits`, or before auxiliary logits."""
+    if isinstance(output, Mapping) and "logits" in output:
+        output = output["logits"]
+    output = getattr(output, "logits", output)
+    while isinstance(output, tuple | list):
+        output = output[0]
+    return output
 
 
 def _end(names: Sequence[str], module: str) -> int:
@@ -171,6 +184,16 @@ def _tokens(layout: str) -> _Tokens:
     else:
         spans = ((int(where), int(where) + rows * columns),)
     return _Tokens(spans, (rows, columns), order != layout)
+
+
+def _fits(spec: LayerSpec, output: Tensor) -> bool:
+    """Whether an output has the layer's channels and tokens."""
+    if spec.layout == "first":
+        return output.ndim == 4 and output.shape[1] == spec.channels
+    if spec.layout == "last":
+        return output.ndim == 4 and output.shape[3] == spec.channels
+    prefix, rows, columns = _tokens(spec.layout)
+    return output.ndim == 3 and output.shape[1:] == (prefix + rows * columns, spec.channels)
 
 
 def _rejoined(spec: LayerSpec, maps: Tensor, output: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ class TrainOptions:
     """How a network is trained."""
 
     architecture: str = Field(
-        description="looknet, a torchvision network such as resnet18, timm/NAME, or a class of yours such as "
+        description="looknet, a torchvision network such as resnet18, timm/NAME, hf/NAME, or a class such as "
         "networks/mine.py:Class; docs/add-a-network.md has examples."
     )
     width: int = Field(description="Channels of looknet's first block; each further block has twice as many.", ge=1)
@@ -40,8 +40,10 @@ class TrainOptions:
     weights: str = Field(
         description="Initial weights: random, or pretrained weights by torchvision's name, such as IMAGENET1K_V1."
     )
-    # These are for a timm network or one of the user's: docs/add-a-network.md.
-    arguments: str = Field("", description="Keyword arguments of a timm network or of yours, such as width=16,depth=4.")
+    # These are for a network of timm or transformers, or one of the user's: docs/add-a-network.md.
+    arguments: str = Field(
+        "", description="Keyword arguments of a network of timm, transformers or yours, such as width=16,depth=4."
+    )
     layers: tuple[str, ...] = Field(
         (), description="Modules of such a network to explain.  [default: the last of each resolution]"
     )
