@@ -192,8 +192,10 @@ def _fits(spec: LayerSpec, output: Tensor) -> bool:
         return output.ndim == 4 and output.shape[1] == spec.channels
     if spec.layout == "last":
         return output.ndim == 4 and output.shape[3] == spec.channels
-    prefix, rows, columns = _tokens(spec.layout)
-    return output.ndim == 3 and output.shape[1:] == (prefix + rows * columns, spec.channels)
+    tokens = _tokens(spec.layout)
+    if output.ndim != 3 or output.shape[2] != spec.channels:
+        return False
+    return output.shape[0 if tokens.sequence_first else 1] >= tokens.spans[-1][1]
 
 
 def _rejoined(spec: LayerSpec, maps: Tensor, output: Tensor) -> Tensor:
