@@ -12,8 +12,7 @@ from torchvision.models import VisionTransformer
 
 from wheretolook.base.errors import InputError
 from wheretolook.cams.explain import explain
-from wheretolook.cams.methods.attention import legrad, rollout
-from wheretolook.networks.layers.block_attention import capture_attention, find_blocks
+from wheretolook.cams.methods.attention import capture_attention, find_blocks, legrad, rollout
 
 BOTH = ["legrad", "rollout"]
 

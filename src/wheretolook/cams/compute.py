@@ -13,13 +13,13 @@ from torch import Tensor
 
 from wheretolook.base.errors import InputError
 from wheretolook.cams.engine import Engine
+from wheretolook.cams.methods.attention import BlockAttention, capture_attention
 from wheretolook.cams.methods.gradient_free import ablated_logits, masked_logits
 from wheretolook.cams.methods.method import Method, Needs
-from wheretolook.networks.layers.block_attention import BlockAttention, capture_attention
-from wheretolook.networks.layers.capture import Captured, capture
 from wheretolook.networks.layers.heads import PooledHead
 from wheretolook.networks.layers.layer import Layer
 from wheretolook.networks.layers.layout import TOLERANCE, Order, check_finite, to_maps
+from wheretolook.networks.layers.steadiness import Captured, capture
 
 Pair = tuple[str, str]
 Choice = Callable[[Tensor], Tensor]

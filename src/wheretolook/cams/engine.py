@@ -10,13 +10,12 @@ from torch import nn
 from wheretolook.base.errors import InputError
 from wheretolook.cams.fold import fast_copy, largest_output
 from wheretolook.cams.method_registry import find_method
+from wheretolook.cams.methods.attention import find_blocks
 from wheretolook.cams.methods.method import Method, Needs
-from wheretolook.networks.layers.block_attention import find_blocks
-from wheretolook.networks.layers.capture import PRECISIONS, shielded, steady
 from wheretolook.networks.layers.layer import Layer, probe_layers
 from wheretolook.networks.layers.layout import make_hints
 from wheretolook.networks.layers.outputs import usable_network
-from wheretolook.networks.layers.steadiness import Shape, random_images
+from wheretolook.networks.layers.steadiness import PRECISIONS, Shape, random_images, shielded, steady
 
 # glibc returns larger allocations to the system after each use, which costs a CPU up to a third of its time. Smaller
 # batches only read the weights more often.

@@ -7,13 +7,15 @@ import json
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from wheretolook.base.terminal.command import Command
 from wheretolook.base.terminal.options import FiniteRange
-from wheretolook.diff.model_changes import MetricChange, metric_changes
+
+if TYPE_CHECKING:
+    from wheretolook.diff.model_changes import MetricChange
 
 FILE = click.Path(path_type=Path)
 
@@ -151,8 +153,10 @@ def committed_figures(root: Path) -> dict[str, Any] | None:
     return _read(shown.stdout) if shown.returncode == 0 else None
 
 
-def moved_figures(root: Path) -> tuple[int, list[MetricChange]]:
+def moved_figures(root: Path) -> tuple[int, "list[MetricChange]"]:
     """The number of figures in both folder and commit, and those that differ, largest change first."""
+    from wheretolook.diff.model_changes import metric_changes
+
     committed = committed_figures(root)
     path = root / METRICS
     found = _read(path.read_bytes()) if path.is_file() else None

@@ -10,13 +10,12 @@ from torch import Tensor, nn
 
 from wheretolook.base.errors import InputError
 from wheretolook.networks.layered import Network
-from wheretolook.networks.layers.capture import Captured, capture, steady
 from wheretolook.networks.layers.default_layers import check_hints, default_layers, no_default, no_places
 from wheretolook.networks.layers.heads import PooledHead, find_head, linear_head, noting_linear
 from wheretolook.networks.layers.layout import CHANNELS_FIRST, Hints, Layout, same_but_for_rounding, to_maps
 from wheretolook.networks.layers.outputs import LogitsOf
 from wheretolook.networks.layers.places import Reading
-from wheretolook.networks.layers.steadiness import Shape, random_images, run
+from wheretolook.networks.layers.steadiness import Captured, Shape, capture, random_images, run, steady
 from wheretolook.networks.layers.trial import Trial, find_trial
 
 _SHOWN = 12

@@ -9,10 +9,9 @@ from torch import nn
 from wheretolook.base.errors import InputError
 from wheretolook.networks.architectures import parse_architecture
 from wheretolook.networks.bare_networks import build_bare
-from wheretolook.networks.layers.capture import capture, steady
 from wheretolook.networks.layers.layer import Layer, probe_layers
 from wheretolook.networks.layers.layout import Hints, Layout, Order
-from wheretolook.networks.layers.steadiness import random_images
+from wheretolook.networks.layers.steadiness import capture, random_images, steady
 from wheretolook.networks.module_network import SEQUENCE_FIRST, LayerSpec
 
 _NO_HINTS = Hints()
