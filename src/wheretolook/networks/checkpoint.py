@@ -13,7 +13,7 @@ from wheretolook.base.errors import InputError
 from wheretolook.base.files import replacing
 from wheretolook.networks.architectures import LOOKNET, check_looknet_arguments, code_of, parse_architecture
 from wheretolook.networks.card import METADATA_KEY, Card, card_to_json, read_checked_card
-from wheretolook.networks.layered import LookNet, Network
+from wheretolook.networks.layered import LookNet, Network, load_weights
 
 
 def build_network(architecture: str, class_count: int, arguments: Mapping[str, Any]) -> Network:
@@ -157,7 +157,7 @@ def load_model(path: str | Path, device: str | torch.device = "cpu", accept_code
     if is_wrapped(card.architecture):
         # Its constructor may compute tensors that are not in the state dict, such as indices of positions.
         network = _built(path, card, "cpu")
-    network.load_state_dict(state, assign=True)
+    load_weights(network, state, assign=True)
     return network.eval().to(device), card
 
 

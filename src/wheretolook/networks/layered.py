@@ -1,6 +1,7 @@
 """Base class of all networks, with named layers, feature maps and heads; and LookNet, the project's own network."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -174,3 +175,13 @@ def convolution_block(incoming: int, outgoing: int) -> nn.Sequential:
         nn.MaxPool2d(2),
         nn.ReLU(inplace=True),
     )
+
+
+def load_weights(network: nn.Module, state: Mapping[str, Tensor], assign: bool = False) -> None:
+    """As `network.load_state_dict`, for tensors that were in a file or dictionary without the versions of modules.
+
+    A module that reads its version from the state dict (torchvision's mnasnet) gets the network's own.
+    """
+    versioned = OrderedDict(state)
+    setattr(versioned, "_metadata", getattr(network.state_dict(), "_metadata"))  # noqa: B009, B010
+    network.load_state_dict(versioned, assign=assign)

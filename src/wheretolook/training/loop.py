@@ -12,7 +12,7 @@ from wheretolook.networks.architectures import LOOKNET, check_looknet_size, code
 from wheretolook.networks.card import Card
 from wheretolook.networks.checkpoint import build_network
 from wheretolook.networks.inputs import channel_statistics, to_device, to_input
-from wheretolook.networks.layered import Network
+from wheretolook.networks.layered import Network, load_weights
 from wheretolook.networks.runtime.processes import Ranks
 from wheretolook.params.train_options import RANDOM, UNWEIGHTED, TrainOptions
 from wheretolook.training.batches import epoch_batches, jitter, mixed_seed, move, steps_per_epoch
@@ -158,7 +158,7 @@ class Training:
     def finish(self) -> tuple[Network, Card]:
         """The trained network of the kept epoch, in evaluation mode, and its card."""
         if self.progress.best is not None:
-            self.network.load_state_dict(self.progress.best)
+            load_weights(self.network, self.progress.best)
         return self.network.eval(), self._card()
 
     def _step(self) -> None:
