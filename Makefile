@@ -32,10 +32,10 @@ repro: .venv/installed mend  ## run the pipeline: only the stages that something
 	@dvc repro
 	@echo "make: the report is reports/site/index.html, its text reports/summary.md. It begins:"
 	@sed -n '/^- /p' reports/summary.md | head -3
-	@python -m wheretolook.cli.diff_command
+	@wheretolook moved
 
 test: .venv/installed  ## every test
-	@echo "make: running every test (three to five minutes on two cores)"
+	@echo "make: running every test (about seven minutes on two cores)"
 	@OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile
 
 lint: .venv/installed  ## ruff, mypy, and the GitHub workflows

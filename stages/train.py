@@ -57,7 +57,7 @@ def train(name: str, options: TrainOptions, device: str, prepared: Path, models:
 
 
 def wrapped_of(options: TrainOptions, classes: int, size: int) -> dict[str, Any] | None:
-    """Arguments of a timm network or one of the user's, with the layers that a trial run finds; None for another."""
+    """Arguments of a network without predefined layers, with the layers that a trial finds; None for another."""
     from wheretolook.networks.checkpoint import is_wrapped
 
     if not is_wrapped(options.architecture):
@@ -65,7 +65,7 @@ def wrapped_of(options: TrainOptions, classes: int, size: int) -> dict[str, Any]
         if given:
             from wheretolook.base.errors import InputError
 
-            expected = f"no {', '.join(WRAPPED_ONLY)}, which only timm, transformers and your own networks take"
+            expected = f"none of {', '.join(WRAPPED_ONLY)} (the layers of this architecture are predefined)"
             raise InputError(options.architecture, expected, " and ".join(given), "Remove them")
         return None
     from wheretolook.networks.architectures import parse_arguments

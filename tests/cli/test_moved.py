@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from wheretolook.cli.diff_command import METRICS, main, moved_figures
+from wheretolook.cli.diff_command import METRICS, moved, moved_figures
 
 COMMITTED = {"last-0": {"test": {"accuracy": 0.9, "ece": 0.1, "auroc": 0.99}}, "gone": {"test": {"accuracy": 1.0}}}
 
@@ -27,9 +27,9 @@ def committed(tmp_path: Path) -> Path:
 
 def test_the_largest_change_comes_first_and_only_shared_figures_count(committed: Path):
     write(committed, {"last-0": {"test": {"accuracy": 0.89, "ece": 0.25, "auroc": 0.99}}, "new": {"ece": 1.0}})
-    count, moved = moved_figures(committed)
+    count, changes = moved_figures(committed)
     assert count == 3
-    assert [(change.name, round(change.change, 6)) for change in moved] == [
+    assert [(change.name, round(change.change, 6)) for change in changes] == [
         ("last-0.test.ece", 0.15),
         ("last-0.test.accuracy", -0.01),
     ]
@@ -37,7 +37,7 @@ def test_the_largest_change_comes_first_and_only_shared_figures_count(committed:
 
 def test_equal_figures_are_silence(committed: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(committed)
-    assert CliRunner().invoke(main).output == ""
+    assert CliRunner().invoke(moved).output == ""
 
 
 def test_without_a_commit_or_figures_nothing_is_said(tmp_path: Path, committed: Path, monkeypatch: pytest.MonkeyPatch):
@@ -53,6 +53,6 @@ def test_without_a_commit_or_figures_nothing_is_said(tmp_path: Path, committed: 
 def test_it_shows_from_and_to(committed: Path, monkeypatch: pytest.MonkeyPatch):
     write(committed, {"last-0": {"test": {"accuracy": 0.875, "ece": 0.1, "auroc": 0.99}}})
     monkeypatch.chdir(committed)
-    lines = CliRunner().invoke(main).output.splitlines()
+    lines = CliRunner().invoke(moved).output.splitlines()
     assert "1 of 3 figures" in lines[0]
     assert "last-0.test.accuracy: 0.9 -> 0.875 (-0.025)" in lines[1]

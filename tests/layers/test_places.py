@@ -143,6 +143,29 @@ def test_grid_prefix_and_layout_are_taken_by_hand():
     assert last["activation", "norm"].shape == (2, 1, 8, 8)
 
 
+@pytest.mark.parametrize("grid", [(2, 4), (2, 8)])
+def test_a_grid_that_leaves_tokens_at_unknown_positions_is_refused(grid):
+    with pytest.raises(InputError) as raised:
+        explain(Tokens(before=1).eval(), images(), ["activation"], ["norm"], grid=grid)
+    assert raised.value.found.startswith(f"{17 - grid[0] * grid[1]} tokens outside")
+    assert "4 x 4 (1 other)" in raised.value.hint
+
+
+@pytest.mark.parametrize("layout", ["tokens_first", "channels_first"])
+def test_a_layout_that_the_output_does_not_have_is_refused(layout):
+    with pytest.raises(InputError) as raised:
+        explain(Tokens(before=1).eval(), images(), ["activation"], ["norm"], layout=layout)
+    assert raised.value.subject == "layer norm"
+
+
+def test_logits_that_are_not_finite_are_refused():
+    network = Tokens().eval()
+    torch.nn.init.constant_(network.fc.bias, float("nan"))
+    with pytest.raises(InputError) as raised:
+        explain(network, images(), ["activation"], ["norm"])
+    assert raised.value.found == "NaN or infinity"
+
+
 @pytest.mark.parametrize(
     ("given", "subject"),
     [({"grid": (4,)}, "grid"), ({"prefix_tokens": -1}, "prefix_tokens"), ({"layout": "NHWC"}, "layout")],

@@ -170,8 +170,8 @@ def _pairs(methods: list[Method], layers: list[Layer]) -> list[tuple[Method, Lay
         if method.for_transformers and not of_tokens:
             raise InputError(
                 method.name,
-                expected="a transformer: a layer of tokens (N, T, C)",
-                found=f"none in {', '.join(layer.name for layer in layers)}",
+                expected="a transformer with a layer of tokens (N, T, C)",
+                found=f"no such layer among {', '.join(repr(layer.name) for layer in layers)}",
                 hint="use gradcam, or another method for feature maps",
             )
         if not any(of is method for of, _ in pairs):

@@ -1,7 +1,4 @@
-"""`wheretolook diff A B`: what changed between two models, or two git revisions.
-
-Run as a module, as `make repro` does at its end, it compares the figures of this folder with the committed ones.
-"""
+"""`wheretolook diff`: changes between two models or git revisions. `wheretolook moved`: changes since the last commit."""
 
 import json
 import subprocess
@@ -176,16 +173,12 @@ def _read(content: bytes) -> dict[str, Any] | None:
 
 
 @click.command(cls=Command)
-def main() -> None:
-    """Print which figures of reports/metrics.json differ from the committed ones, and by how much."""
-    count, moved = moved_figures(Path())
-    if not moved:
+def moved() -> None:
+    """Print which figures of reports/metrics.json differ from the committed ones, and by how much; else nothing."""
+    count, changes = moved_figures(Path())
+    if not changes:
         return
-    click.echo(f"{METRICS}: {len(moved)} of {count} figures differ from the committed ones. The largest changes:")
-    for change in moved[:SHOWN]:
+    click.echo(f"{METRICS}: {len(changes)} of {count} figures differ from the committed ones. The largest changes:")
+    for change in changes[:SHOWN]:
         click.echo(f"  {change.name}: {change.a:.4g} -> {change.b:.4g} ({change.change:+.2g})")
-    click.echo("  Another processor or PyTorch rounds differently. All changes: `dvc metrics diff`.")
-
-
-if __name__ == "__main__":
-    main()
+    click.echo("  Expect small differences on another processor or PyTorch version. All changes: `dvc metrics diff`.")

@@ -59,8 +59,8 @@ FILE = _File(path_type=Path)
 @click.option(
     "--layout",
     type=click.Choice(["channels_first", "channels_last", "tokens", "tokens_first"]),
-    help="Order of the dimensions of the layers' outputs; like --grid and --prefix-tokens for timm networks and your "
-    "own.  [default: as in the model file]",
+    help="Order of the dimensions of the layers' outputs. --grid, --prefix-tokens and --layout are only for networks "
+    "without predefined layers (timm, transformers, your own).  [default: as in the model file]",
 )
 @click.option("--out", type=FILE, default=Path("look"), show_default=True, help="Folder for the pictures and maps.")
 @click.option(

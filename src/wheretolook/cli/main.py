@@ -13,6 +13,7 @@ import click
 COMMANDS = {
     "look": "wheretolook.cli.look_command",
     "diff": "wheretolook.cli.diff_command",
+    "moved": "wheretolook.cli.diff_command",
     "share": "wheretolook.cli.project_commands",
     "plan": "wheretolook.cli.project_commands",
     "verify": "wheretolook.cli.project_commands",

@@ -180,9 +180,9 @@ def _removed_models(root: Path) -> tuple[str, ...]:
 @click.option("--timeout", cls=TimeoutOption)
 @click.option("--retries", cls=RetriesOption)
 def share(model: str, name: str, timeout: float, retries: int) -> None:
-    """Check the file MODEL, and print how to share it by Google Drive, with the entry for `drive` in params.yaml.
+    """Check the model file MODEL, and print how to share it on Google Drive, with its `drive` entry for params.yaml.
 
-    If MODEL is the link of a folder on Google Drive, print an entry for each model file in it.
+    If MODEL is a link to a Google Drive folder, print an entry for each model file in it; --name is then ignored.
     """
     if "://" in model:
         from wheretolook.importing.import_model import entries_of_folder

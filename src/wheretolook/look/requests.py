@@ -99,8 +99,8 @@ def _read_again(
     if not isinstance(network, ModuleNetwork):
         raise InputError(
             "--grid, --prefix-tokens, --layout",
-            expected="a model of a timm network or of your own code",
-            found="a network whose layers have a known layout",
+            expected="a model whose layers were detected (timm, transformers, your own code)",
+            found="a network with predefined layers",
             hint="leave these options out",
         )
     names = {spec.layer: spec.module for spec in network.specs}

@@ -40,10 +40,10 @@ class DriveOptions:
     layers: tuple[str, ...] = Field(
         (), description="Modules of your own network to explain.  [default: the last of each resolution]"
     )
-    grid: str = Field("", description="Grid of the layers' tokens, such as 14x14.  [default: found by a trial]")
+    grid: str = Field("", description="Grid of the layers' tokens, such as 14x14.  [default: detected]")
     prefix_tokens: int | None = Field(
-        None, description="Tokens before the grid (class token, registers).  [default: found by a trial]", ge=0
+        None, description="Tokens before the grid (class token, registers).  [default: detected]", ge=0
     )
     layout: Literal["channels_first", "channels_last", "tokens", "tokens_first"] | None = Field(
-        None, description="Order of the dimensions of the layers' outputs.  [default: found by a trial]"
+        None, description="Order of the dimensions of the layers' outputs.  [default: detected]"
     )

@@ -9,7 +9,7 @@ from wheretolook.base.terminal.section import options
 
 # Values of `weights` (initial weights are drawn) and of `class_weights` (every image counts the same).
 RANDOM, UNWEIGHTED = "random", "none"
-# Options that only a timm network or one of the user's takes; the model's card stores what is found with them.
+# Options for networks without predefined layers; the model's card stores what is detected with them.
 WRAPPED_ONLY = ("arguments", "layers", "grid", "prefix_tokens", "layout")
 
 
@@ -40,19 +40,20 @@ class TrainOptions:
     weights: str = Field(
         description="Initial weights: random, or pretrained weights by torchvision's name, such as IMAGENET1K_V1."
     )
-    # These are for a network of timm or transformers, or one of the user's: docs/add-a-network.md.
+    # These are for networks without predefined layers (timm, transformers, the user's own): docs/add-a-network.md.
     arguments: str = Field(
-        "", description="Keyword arguments of a network of timm, transformers or yours, such as width=16,depth=4."
+        "",
+        description="Keyword arguments of a network of timm, transformers or your own, such as width=16,depth=4.",
     )
     layers: tuple[str, ...] = Field(
         (), description="Modules of such a network to explain.  [default: the last of each resolution]"
     )
-    grid: str = Field("", description="Grid of the layers' tokens, such as 14x14.  [default: found by a trial]")
+    grid: str = Field("", description="Grid of the layers' tokens, such as 14x14.  [default: detected]")
     prefix_tokens: int | None = Field(
-        None, description="Tokens before the grid (class token, registers).  [default: found by a trial]", ge=0
+        None, description="Tokens before the grid (class token, registers).  [default: detected]", ge=0
     )
     layout: Literal["channels_first", "channels_last", "tokens", "tokens_first"] | None = Field(
-        None, description="Order of the dimensions of the layers' outputs.  [default: found by a trial]"
+        None, description="Order of the dimensions of the layers' outputs.  [default: detected]"
     )
     # Not an option: the stage fills it in, with the layers that a trial run found (layers.wrap.wrapped_arguments).
     wrapped: dict[str, Any] | None = Field(None, exclude=True)

@@ -139,6 +139,11 @@ def check_hints(name: str, trial: Trial, hints: Hints) -> None:
         (h, w), before = given
         expected = f"at least {before + h * w} tokens, {before} and {h} x {w}"
         raise InputError(f"layer {name}", expected, f"{count} tokens", _grids(count, trial))
+    if not seen.usable and hints.grid is not None:
+        count, (h, w) = seen.shape[layout.batch_dimension == 0], hints.grid
+        expected = f"a grid of all {count} tokens, or prefix_tokens beside grid={h}x{w}"
+        found = f"{count - h * w} tokens outside {h} x {w}, at unknown positions"
+        raise InputError(f"layer {name}", expected, found, _grids(count, trial))
 
 
 def _look(seen: TrialResult) -> str:

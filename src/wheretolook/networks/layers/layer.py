@@ -211,9 +211,9 @@ def _modules(network: nn.Module, names: Sequence[str] | None, trial: Trial, hint
         seen = trial.results.get(name)
         if seen is None:
             raise InputError(f"layer {name}", expected="to run in a forward pass, but it does not", hint="name another")
+        check_hints(name, trial, hints)
         if not seen.usable:
             raise no_places(name, trial, default)
-        check_hints(name, trial, hints)
     return {name: there[name] for name in dict.fromkeys(names)}
 
 

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from wheretolook.base.errors import InputError
 from wheretolook.networks.layers.layout import Hints, same_but_for_rounding
 from wheretolook.networks.layers.outputs import Readout, find_logits, find_squashing
 from wheretolook.networks.layers.places import Grid, Patches, make_patches, possible_grids
@@ -92,6 +93,8 @@ def try_network(network: nn.Module, shape: Shape, hints: Hints = _NO_HINTS) -> T
     with torch.enable_grad(), records.alone(modules):
         whole = run(network, noise[:1].clone().requires_grad_().clone())
     logits, keys = find_logits(whole, 1, name)
+    if not bool(torch.isfinite(logits).all()):
+        raise InputError(name, "finite logits for noise images", "NaN or infinity", "check the weights")
     gradients = _gradients(logits, records)
     patches = make_patches(shape[1:], _first_grid(records, shape))
     images = _patched(noise, patches)

@@ -1,10 +1,11 @@
 """Which modules of a network have places, judged by the records of a trial."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 from torch import Tensor
 
-from wheretolook.networks.layers.layout import Hints, Layout, Order, to_maps
+from wheretolook.networks.layers.layout import Hints, Layout, to_maps
 from wheretolook.networks.layers.places import (
     Grid,
     Patches,
@@ -48,6 +49,25 @@ class TrialResult:
     attention: bool = False
 
 
+@dataclass(frozen=True)
+class _Earlier:
+    """What holds for every module of a trial, and what the modules before one have shown.
+
+    Attributes:
+        patches: that changed in the second pass.
+        hints: of the user.
+        grids: of the outputs with believed readings, first to last.
+        believed: layouts of tokens, by their count and whether they come before images.
+        constant: constant tokens, by the count of tokens, where as many first appear.
+    """
+
+    patches: Patches
+    hints: Hints
+    grids: list[Grid] = field(default_factory=list)
+    believed: dict[tuple[int, bool], Layout] = field(default_factory=dict)
+    constant: dict[int, frozenset[int]] = field(default_factory=dict)
+
+
 def judge_records(
     records: Records, gradients: dict[str, Tensor | None], patches: Patches, hints: Hints
 ) -> dict[str, TrialResult]:
@@ -60,22 +80,20 @@ def judge_records(
         hints: of the user.
     """
     results: dict[str, TrialResult] = {}
-    grids: list[Grid] = []
-    believed: dict[tuple[int, bool], Layout] = {}  # of tokens, by their count and whether they come before images
-    constant: dict[int, frozenset[int]] = {}  # constant tokens, where as many tokens first appear
+    earlier = _Earlier(patches, hints)
     for name, record in records.in_order():
         if record.channels_first is not None and record.constant is not None:
-            constant.setdefault(record.channels_first.shape[1], record.constant)
-        result = _judge(record, patches, grids, believed, constant, hints)
+            earlier.constant.setdefault(record.channels_first.shape[1], record.constant)
+        result = _judge(record, earlier)
         reading = result.reading
         if reading is not None:
             gradient = gradients.get(name)
             leads = gradient is not None and bool(to_maps(gradient, reading.layout).any())
             result = replace(result, leads=leads)
             if reading.believed:
-                grids.append(reading.grid)
+                earlier.grids.append(reading.grid)
                 if reading.layout.has_tokens and record.channels_first is not None:
-                    believed[record.channels_first.shape[1], record.tokens_first] = reading.layout
+                    earlier.believed[record.channels_first.shape[1], record.tokens_first] = reading.layout
         results[name] = result
     if not any(result.leads for result in results.values()):
         # A classifier that is still zero, or a closed graph: nothing shows what leads to the logits.
@@ -83,14 +101,7 @@ def judge_records(
     return results
 
 
-def _judge(
-    record: Record,
-    patches: Patches,
-    grids: list[Grid],
-    believed: dict[tuple[int, bool], Layout],
-    constant: dict[int, frozenset[int]],
-    hints: Hints,
-) -> TrialResult:
+def _judge(record: Record, earlier: "_Earlier") -> TrialResult:
     shape = () if record.output is None else tuple(record.output.shape)
     response = record.channels_first
     result = TrialResult(
@@ -105,12 +116,19 @@ def _judge(
         return result
     if len(record.given) == 4 and shape == (*record.given[:2], record.given[2] * record.given[3]):
         return replace(result, flat=True)
-    reading = _read(record, patches, grids, believed, constant, hints)
+    reading = _read(record, earlier)
     if reading is None:
         return result
-    by_hand = (hints.grid == reading.grid or hints.prefix_tokens is not None) and len(shape) == 3
-    by_hand = by_hand or (hints.layout is not None and hints.layout is reading.layout.order)
-    return replace(result, reading=reading, usable=reading.believed or by_hand)
+    return replace(result, reading=reading, usable=reading.believed or _is_by_hand(reading, response, earlier.hints))
+
+
+def _is_by_hand(reading: Reading, response: np.ndarray, hints: Hints) -> bool:
+    """Whether the user's hints settle how an output is read. A grid alone does where no token is outside it."""
+    if not reading.layout.has_tokens:
+        return hints.layout is reading.layout.order
+    if hints.prefix_tokens is not None:
+        return True
+    return hints.grid == reading.grid and response.shape[1] == reading.grid[0] * reading.grid[1]
 
 
 def _is_attention(output: Tensor | None) -> bool:
@@ -120,27 +138,19 @@ def _is_attention(output: Tensor | None) -> bool:
     return bool((first >= 0).all()) and bool(((first.sum(-1) - 1).abs() < 1e-3).all())
 
 
-def _read(
-    record: Record,
-    patches: Patches,
-    grids: list[Grid],
-    believed: dict[tuple[int, bool], Layout],
-    constant: dict[int, frozenset[int]],
-    hints: Hints,
-) -> Reading | None:
-    response = record.channels_first
+def _read(record: Record, earlier: "_Earlier") -> Reading | None:
+    response, patches, hints = record.channels_first, earlier.patches, earlier.hints
     if response is None or response.ndim == 3:
         return read_grid(response, record.channels_last, patches, hints)
     count = response.shape[1]
-    layout = None if hints.given else believed.get((count, record.tokens_first))
+    layout = None if hints.given else earlier.believed.get((count, record.tokens_first))
     if layout is not None and (reading := read_layout(response, layout, patches)).believed:
         return reading  # as of an earlier layer, so that other grids need no trial
-    known = list(dict.fromkeys(reversed(grids)))
+    known = list(dict.fromkeys(reversed(earlier.grids)))
     halves = [((h + 1) // 2, (w + 1) // 2) for h, w in known]
     possible = possible_grids(count, patches.size, known + halves)
     if hints.grid is not None and hints.grid[0] * hints.grid[1] <= count:
         possible = [hints.grid]
     if hints.prefix_tokens is not None:
         possible = [grid for grid in possible if grid[0] * grid[1] == count - hints.prefix_tokens] or possible
-    first = record.tokens_first or hints.layout is Order.TOKENS_FIRST
-    return read_tokens(response, patches, possible, constant.get(count) or None, first, hints)
+    return read_tokens(response, patches, possible, earlier.constant.get(count) or None, record.tokens_first, hints)

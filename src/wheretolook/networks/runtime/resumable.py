@@ -48,7 +48,7 @@ def code_files(code: Sequence[str]) -> list[Path]:
     """The Python files of some folders and files of the package, sorted.
 
     Args:
-        code: paths below the package, such as "networks" and "params/train.py".
+        code: paths below the package, such as "networks" and "params/train_options.py".
     """
     paths = [PACKAGE / name for name in code]
     return sorted(file for path in paths for file in ([path] if path.suffix == ".py" else path.rglob("*.py")))
