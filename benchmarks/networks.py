@@ -127,9 +127,9 @@ def to_markdown(table: dict[str, dict]) -> str:
     lines = [
         "# Networks that were tried",
         "",
-        "`make networks` writes this page (`benchmarks/networks.py`): the smallest image classifier of each module run so",
-        "far, with random weights. *Right*: layers are found, the logits of the wrapped network equal the bare ones bit",
-        "for bit, gradients reach each layer, maps are finite, the model file gives the same logits. *Head*: the",
+        "`make networks` writes this page (`benchmarks/networks.py`): the smallest image classifier of each module run",
+        "so far, with random weights. *Right*: layers are found, the logits of the wrapped network equal the bare ones",
+        "bit for bit, gradients reach each layer, maps are finite, the model file gives the same logits. *Head*: the",
         "linear layer on the pooled feature maps of the last layer, for which `cam` is available.",
         "",
     ]

@@ -1,4 +1,4 @@
-"""`wheretolook diff`: changes between two models or git revisions. `wheretolook moved`: changes since the last commit."""
+"""`wheretolook diff`: changes between models or git revisions. `wheretolook moved`: changes since the last commit."""
 
 import json
 import subprocess
