@@ -95,7 +95,7 @@ def test_every_package_of_analysis_has_its_place() -> None:
 def test_no_two_modules_share_a_name_and_few_are_short() -> None:
     # params/NAME.py has the options of the section NAME, however few they are.
     named = [file for file in MODULES if file.name != "__init__.py" and file.parent.name != "params"]
-    assert len({file.name for file in named}) == len(named) <= 195
+    assert len({file.name for file in named}) == len(named) <= 200
     assert len([file for file in named if len(file.read_text(encoding="utf-8").splitlines()) < 30]) <= 10
 
 
