@@ -13,7 +13,7 @@ PYTHON ?= python3
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint format mend lock bench fuzz simulate chaos clean
+.PHONY: help repro test lint format mend lock bench fuzz simulate chaos networks clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ repro: .venv/installed mend  ## run the pipeline: only the stages that something
 	@dvc repro
 	@echo "make: the report is reports/site/index.html, its text reports/summary.md. It begins:"
 	@sed -n '/^- /p' reports/summary.md | head -3
-	@python -m wheretolook.cli.moved
+	@python -m wheretolook.cli.diff_command
 
 test: .venv/installed  ## every test
 	@echo "make: running every test (three to five minutes on two cores)"
@@ -64,6 +64,9 @@ fuzz: .venv/installed  ## change archives, images and model files at random, and
 
 simulate: .venv/installed  ## hold the statistics against simulations whose truth is known (some minutes)
 	@python benchmarks/simulate.py
+
+networks: .venv/installed  ## try the smallest network of each module of torchvision and, where installed, timm (half an hour)
+	@python benchmarks/networks.py
 
 chaos: .venv/installed  ## kill the pipeline a hundred times at random, start two at once, and compare every byte (a quarter of an hour)
 	@python benchmarks/chaos.py

@@ -9,19 +9,19 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from wheretolook.analysis.agreement.correlated import Counted, Images, correlated
+from wheretolook.analysis.classes.class_differences import pair_differences
 from wheretolook.analysis.classes.contributions import by_region
-from wheretolook.analysis.classes.pair_differences import pair_differences
 from wheretolook.analysis.explained import Target
 from wheretolook.analysis.grid import regions_on_grid
 from wheretolook.analysis.localisation.common_place import on_regions
+from wheretolook.analysis.results.statement import Kind, Statement
+from wheretolook.analysis.results.thresholds import LOCATED_ODDS
 from wheretolook.analysis.statements.pooled import Findings, Interventions, Sampling
 from wheretolook.analysis.statements.rules import adjusted
 from wheretolook.analysis.statements.verdicts import statements_of
 from wheretolook.analysis.statistics.bootstrap import mean_intervals
 from wheretolook.analysis.statistics.discrimination import recognition
-from wheretolook.dataset.prepared import EVIDENCE, FOREGROUND, MARK
-from wheretolook.results.statement import Kind, Statement
-from wheretolook.results.thresholds import LOCATED_ODDS
+from wheretolook.base.prepared import EVIDENCE, FOREGROUND, MARK
 
 SIDE, PIXELS = 7, 28
 SAMPLING, PERMUTATIONS, MARGIN = Sampling(199, 0), 199, 0.2

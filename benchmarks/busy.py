@@ -68,7 +68,7 @@ def busy(rounds: int, epochs: int, spincount: tuple[str, ...], nice: int) -> Non
 
 def prepared_cells(folder: Path) -> Path:
     """The prepared data of params.yaml, made below `folder`."""
-    from wheretolook.params.prepare import PrepareOptions
+    from wheretolook.params.prepare_options import PrepareOptions
     from wheretolook.prepare.prepare_images import prepare
     from wheretolook.sources.synthetic import write_cells
 

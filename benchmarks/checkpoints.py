@@ -42,9 +42,9 @@ def train_once(prepared: Path, saving: bool) -> dict[str, float]:
     import torch
     import yaml
 
-    from wheretolook.dataset.prepared import load_prepared
-    from wheretolook.params.train import TrainOptions
-    from wheretolook.runtime.distributed import Ranks
+    from wheretolook.base.prepared import load_prepared
+    from wheretolook.networks.runtime.processes import Ranks
+    from wheretolook.params.train_options import TrainOptions
     from wheretolook.training.train_network import Keeper, train_network
 
     options = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))

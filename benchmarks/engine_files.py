@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from wheretolook.cams.engine import build_engine
 from wheretolook.cams.stream import ImageFiles, Work, create_arrays, fill_arrays
 from wheretolook.networks.inputs import to_input
-from wheretolook.runtime.distributed import Ranks
+from wheretolook.networks.runtime.processes import Ranks
 from wheretolook.sources.synthetic import write_cells
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)

@@ -8,7 +8,7 @@ from engine_bars import Bar, in_turn, ratio
 
 from wheretolook.cams.batching import compute_batched
 from wheretolook.cams.engine import build_engine
-from wheretolook.networks.build_network import build_network
+from wheretolook.networks.checkpoint import build_network
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -2,14 +2,19 @@
 
 Of up to nine cells of a layer, spread over its grid, a random sum of the channels is taken; the energy of its gradient
 by the image must lie in the cell's own part of the image. The trial works the other way round, from patches of the
-image to cells. Random weights; no files are fetched. What is not installed (timm, transformers) is left out.
+image to cells, with other images and another statistic. Random weights; no files are fetched. What is not installed
+(timm, transformers) is left out. Each network runs in a process of its own, with limits of time and memory, and its row
+is written at once: an interrupted run continues where it stopped.
 """
 
 import copy
 import json
+import multiprocessing
+import resource
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import click
@@ -19,14 +24,16 @@ from torch import Tensor, nn
 
 from wheretolook.base.errors import InputError
 from wheretolook.cams.engine import build_engine
-from wheretolook.layers.layer import Layer
-from wheretolook.layers.layout import to_maps
+from wheretolook.networks.layers.layer import Layer
+from wheretolook.networks.layers.layout import to_maps
 
 # Share of cells whose gradient must lie in their own part of the image more than in the other cells' parts. A layer
 # whose cells lie elsewhere reaches it by chance with a probability of 0.02 % for nine cells, 5 % for four (2 x 2).
 FOLLOWS = 2 / 3
 # Gradients below this are computed again in float64: float32 rounds the signals of a fresh deep network to zero.
 TINY = 1e-12
+# Limits of one network's process.
+SECONDS, BYTES = 240, 12 << 30
 OUT = Path(__file__).with_suffix(".json")
 
 
@@ -212,7 +219,8 @@ def check(build: Callable[[], nn.Module], side: int) -> dict[str, object]:
 @click.command()
 @click.argument("only", nargs=-1)
 @click.option("--out", type=click.Path(path_type=Path), default=OUT, show_default=True)
-def main(only: tuple[str, ...], out: Path) -> None:
+@click.option("--again", is_flag=True, help="Check networks that are in the table already.")
+def main(only: tuple[str, ...], out: Path, again: bool) -> None:
     """Check the networks whose names contain one of ONLY (all, where none is given); add them to the table."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
@@ -220,7 +228,7 @@ def main(only: tuple[str, ...], out: Path) -> None:
     for source in (of_torchvision, of_transformers, smallest_of_timm):
         try:
             for name, build, side in source():
-                if not only or any(part in name for part in only):
+                if (again or name not in table) and (not only or any(part in name for part in only)):
                     table[name] = _row(name, build, side)
                     out.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
         except ImportError as error:
@@ -229,12 +237,30 @@ def main(only: tuple[str, ...], out: Path) -> None:
 
 
 def _row(name: str, build: Callable[[], nn.Module], side: int) -> dict[str, object]:
+    """The row of one network, from a process of its own."""
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_send_row, args=(sender, build, side))
+    process.start()
+    sender.close()
+    row: dict[str, object] = {"failed": f"no result within {SECONDS} s"}
     try:
-        row = check(build, side)
-    except Exception as error:  # noqa: BLE001 - of a network that cannot be built or run here
-        row = {"failed": f"{type(error).__name__}: {error}"[:200]}
+        if receiver.poll(SECONDS):
+            row = receiver.recv()
+    except EOFError:
+        row = {"failed": "the process ended without a result"}
+    process.kill()
+    process.join()
     print(name, side, json.dumps(row)[:400], flush=True)
     return row
+
+
+def _send_row(sender: Connection, build: Callable[[], nn.Module], side: int) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
+    try:
+        sender.send(check(build, side))
+    except Exception as error:  # noqa: BLE001 - of a network that cannot be built or run here
+        sender.send({"failed": f"{type(error).__name__}: {error}"[:200]})
 
 
 def _sum_up(table: dict[str, dict]) -> None:

@@ -26,7 +26,7 @@ METHODS = ("cam", "gradcam", "gradcam++", "xgradcam", "hirescam", "layercam", "e
 @click.option("--out", type=click.Path(path_type=Path), help="Write the figures to this JSON file.")
 def main(models, prepared, images, out):
     """Print a table, and the predictions that changed."""
-    from wheretolook.dataset.prepared import load_prepared
+    from wheretolook.base.prepared import load_prepared
 
     data = load_prepared(prepared)
     rows = data.rows("test")[:images]

@@ -20,17 +20,17 @@ from tqdm import tqdm
 from benchmarks.array_worlds import WORLDS, statements_in
 from wheretolook.analysis.agreement.agreement_table import agreement_rows
 from wheretolook.analysis.agreement.correlated import Counted, Images, correlated
+from wheretolook.analysis.classes.class_differences import pair_differences
 from wheretolook.analysis.classes.contributions import by_region
-from wheretolook.analysis.classes.pair_differences import pair_differences
 from wheretolook.analysis.explained import Target
 from wheretolook.analysis.grid import regions_on_grid
+from wheretolook.analysis.results.statement import Statement, Verdict
+from wheretolook.analysis.results.thresholds import LOCATED_ODDS
 from wheretolook.analysis.statements.pooled import Sampling, mean_estimate, pooled_pairs
 from wheretolook.analysis.statistics.bootstrap import group_codes, mean_intervals
 from wheretolook.analysis.statistics.permutation import design_of, pairs_over_seeds, place_test
 from wheretolook.base.files import write_json
-from wheretolook.dataset.prepared import EVIDENCE, FOREGROUND
-from wheretolook.results.statement import Statement, Verdict
-from wheretolook.results.thresholds import LOCATED_ODDS
+from wheretolook.base.prepared import EVIDENCE, FOREGROUND
 
 RESULT = Path(__file__).with_suffix(".json")
 SIDE, PERMUTATIONS, RESAMPLES = 7, 999, 999

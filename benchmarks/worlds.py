@@ -19,9 +19,9 @@ import click
 import numpy as np
 from PIL import Image
 
+from wheretolook.analysis.results.statement import Kind, Statement, Verdict, statement_from_json
 from wheretolook.project.params_file import arguments, read_params
 from wheretolook.report.statement_words import sentence
-from wheretolook.results.statement import Kind, Statement, Verdict, statement_from_json
 
 ROOT = Path(__file__).parents[1]
 SIDE, BLOB = 64, 9

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from wheretolook.terminal.options import InputPath, OutputPath
-from wheretolook.terminal.stage import StageCommand, run_stage
+from wheretolook.base.terminal.command import StageCommand, run_stage
+from wheretolook.base.terminal.options import InputPath, OutputPath
 
 
 @click.command(cls=StageCommand)
@@ -18,10 +18,10 @@ def check(params: Path, names: Path, values: Path, code: Path) -> None:
 
     CODE/NAME.json has the SHA-256 of each file of your own network code that model NAME uses; `{}` for other models.
     """
-    from wheretolook.base.display import redacted_values
+    from wheretolook.base.errors import redacted_values
     from wheretolook.base.files import replacing_folder, write_json
     from wheretolook.project.check_values import check_values, network_code
-    from wheretolook.project.lock_file import check_no_links
+    from wheretolook.project.dvc_state import check_no_links
     from wheretolook.project.params_file import load_params, secrets_in
 
     click.echo(f"check: every value of {params}")

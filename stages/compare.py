@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from wheretolook.params.compare import CompareOptions
-from wheretolook.terminal.options import InputPath, OutputPath
-from wheretolook.terminal.section import takes
-from wheretolook.terminal.stage import StageCommand, run_stage
+from wheretolook.base.terminal.command import StageCommand, run_stage
+from wheretolook.base.terminal.options import InputPath, OutputPath
+from wheretolook.base.terminal.section import takes
+from wheretolook.params.compare_options import CompareOptions
 
 
 @click.command(cls=StageCommand)
@@ -39,11 +39,11 @@ def compare(
     from wheretolook.analysis.agreement.study import load_study
     from wheretolook.analysis.classes.class_differences import write_differences
     from wheretolook.analysis.classes.overlays import write_overlays
+    from wheretolook.analysis.results.schema import to_json
     from wheretolook.analysis.statements.pooled import Sampling
     from wheretolook.analysis.statements.study_statements import load_scores, study_statements
     from wheretolook.base.files import check_replaceable, replacing_folder, write_json, write_text
-    from wheretolook.dataset.prepared import load_prepared
-    from wheretolook.results.schema import to_json
+    from wheretolook.base.prepared import load_prepared
 
     for written in (arrays, reports):  # before work of minutes or hours
         check_replaceable(written)

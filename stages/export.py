@@ -5,10 +5,10 @@ from pathlib import Path
 
 import click
 
-from wheretolook.params.export import ALL, ExportOptions, parse_layers
-from wheretolook.terminal.options import CachePath, DeviceOption, InputPath, ModelName, OutputPath
-from wheretolook.terminal.section import takes
-from wheretolook.terminal.stage import StageCommand, run_stage
+from wheretolook.base.terminal.command import StageCommand, run_stage
+from wheretolook.base.terminal.options import CachePath, DeviceOption, InputPath, ModelName, OutputPath
+from wheretolook.base.terminal.section import takes
+from wheretolook.params.export_options import ALL, ExportOptions, parse_layers
 
 
 @click.command(cls=StageCommand)
@@ -34,14 +34,13 @@ def export(
     import numpy as np
 
     from wheretolook.base.files import write_text
-    from wheretolook.cams.export import ExportOptions as MapOptions
-    from wheretolook.cams.export import export_maps
-    from wheretolook.dataset.prepared import load_prepared
+    from wheretolook.base.prepared import load_prepared
+    from wheretolook.cams.export import MapOptions, export_maps
     from wheretolook.mapstore.store import LOGITS
     from wheretolook.networks.card import read_card
-    from wheretolook.networks.class_match import better_order, match_classes
-    from wheretolook.runtime.device import choose_device, describe_device, deterministic
-    from wheretolook.runtime.distributed import joined_ranks
+    from wheretolook.networks.inputs import better_order, match_classes
+    from wheretolook.networks.runtime.device import choose_device, describe_device, deterministic
+    from wheretolook.networks.runtime.processes import joined_ranks
 
     chosen = MapOptions(**vars(options) | {"layers": parse_layers(options.layers)})
     data = load_prepared(prepared)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from wheretolook.params.fetch import FetchOptions
-from wheretolook.terminal.options import CachePath, OutputPath, RetriesOption, TimeoutOption
-from wheretolook.terminal.section import takes
-from wheretolook.terminal.stage import StageCommand, run_stage
+from wheretolook.base.terminal.command import StageCommand, run_stage
+from wheretolook.base.terminal.options import CachePath, OutputPath, RetriesOption, TimeoutOption
+from wheretolook.base.terminal.section import takes
+from wheretolook.params.fetch_options import FetchOptions
 
 
 @click.command(cls=StageCommand)
@@ -18,9 +18,9 @@ from wheretolook.terminal.stage import StageCommand, run_stage
 @click.option("--raw", cls=OutputPath, default="data/raw")
 def fetch(options: FetchOptions, raw: Path, timeout: float, retries: int, cache: Path) -> None:
     """Get the raw images: RAW/images/CLASS/FILE, and RAW/masks/CLASS/FILE where the source has evidence masks."""
-    from wheretolook.base.display import visible
+    from wheretolook.base.errors import visible
     from wheretolook.base.files import replacing_folder
-    from wheretolook.downloads.attempts import Patience
+    from wheretolook.downloads.attempts import RetryPolicy
     from wheretolook.images.raw_table import choice_lines, read_raw_table
     from wheretolook.images.scan import find_masks, scan_classes
     from wheretolook.sources.source_registry import check_source_options, oddities, write_raw
@@ -28,7 +28,7 @@ def fetch(options: FetchOptions, raw: Path, timeout: float, retries: int, cache:
     given = check_source_options(options.source, options.of_source())
     click.echo(f"fetch: {options.source} images into {raw}")
     with replacing_folder(raw) as folder:
-        ignored = write_raw(options.source, given, folder, cache, Patience(timeout, retries))
+        ignored = write_raw(options.source, given, folder, cache, RetryPolicy(timeout, retries))
         scan = scan_classes(folder / "images")
         masks = find_masks(folder / "masks", scan, options.masks or "masks")
         table = read_raw_table(folder)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from wheretolook.params.prepare import PrepareOptions
-from wheretolook.terminal.options import InputPath, OutputPath
-from wheretolook.terminal.section import takes
-from wheretolook.terminal.stage import StageCommand, run_stage
+from wheretolook.base.terminal.command import StageCommand, run_stage
+from wheretolook.base.terminal.options import InputPath, OutputPath
+from wheretolook.base.terminal.section import takes
+from wheretolook.params.prepare_options import PrepareOptions
 
 
 @click.command(cls=StageCommand)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from wheretolook.params.report import ReportOptions
-from wheretolook.terminal.options import InputPath, OutputPath
-from wheretolook.terminal.section import takes
-from wheretolook.terminal.stage import StageCommand, run_stage
+from wheretolook.base.terminal.command import StageCommand, run_stage
+from wheretolook.base.terminal.options import InputPath, OutputPath
+from wheretolook.base.terminal.section import takes
+from wheretolook.params.report_options import ReportOptions
 
 
 @click.command(cls=StageCommand)
@@ -18,8 +18,8 @@ from wheretolook.terminal.stage import StageCommand, run_stage
 @click.option("--comparison", cls=InputPath, default="data/comparison")
 def report(options: ReportOptions, reports: Path, prepared: Path, cams: Path, comparison: Path) -> None:
     """Write reports/: metrics.json, plots/, data.json, summary.md, figures/ and site/index.html."""
-    from wheretolook.base.display import visible
-    from wheretolook.dataset.prepared import load_prepared
+    from wheretolook.base.errors import visible
+    from wheretolook.base.prepared import load_prepared
     from wheretolook.mapstore.store import load_maps
     from wheretolook.report.drawing import undrawable
     from wheretolook.report.gallery import make_gallery

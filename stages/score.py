@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from wheretolook.params.score import ScoreOptions
-from wheretolook.terminal.options import CachePath, DeviceOption, InputPath, ModelName, OutputPath
-from wheretolook.terminal.section import takes
-from wheretolook.terminal.stage import StageCommand, run_stage
+from wheretolook.base.terminal.command import StageCommand, run_stage
+from wheretolook.base.terminal.options import CachePath, DeviceOption, InputPath, ModelName, OutputPath
+from wheretolook.base.terminal.section import takes
+from wheretolook.params.score_options import ScoreOptions
 
 
 @click.command(cls=StageCommand)
@@ -35,11 +35,11 @@ def score(
     )
     from wheretolook.analysis.model_result import model_result
     from wheretolook.analysis.probing.probe import probe_model
+    from wheretolook.analysis.results.schema import to_json
     from wheretolook.base.files import write_json
-    from wheretolook.dataset.prepared import load_prepared
+    from wheretolook.base.prepared import load_prepared
     from wheretolook.mapstore.store import load_maps
     from wheretolook.networks.card import read_card
-    from wheretolook.results.schema import to_json
 
     model, data, maps = models / f"{name}.safetensors", load_prepared(prepared), load_maps(cams / name)
     tests = options.faithfulness_images, options.curve_steps, options.sanity_draws

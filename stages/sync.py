@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wheretolook.params.drive import DriveOptions
-from wheretolook.terminal.options import CachePath, ModelName, OutputPath, RetriesOption, TimeoutOption
-from wheretolook.terminal.section import takes
-from wheretolook.terminal.stage import StageCommand, run_stage
+from wheretolook.base.terminal.command import StageCommand, run_stage
+from wheretolook.base.terminal.options import CachePath, ModelName, OutputPath, RetriesOption, TimeoutOption
+from wheretolook.base.terminal.section import takes
+from wheretolook.params.drive_options import DriveOptions
 
 if TYPE_CHECKING:
     from wheretolook.importing.foreign import Description
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 @click.option("--cache", cls=CachePath, default=".cache")
 def sync(name: str, options: DriveOptions, timeout: float, retries: int, models: Path, cache: Path) -> None:
     """Download the model NAME to models/NAME.safetensors."""
-    from wheretolook.base.display import redacted
-    from wheretolook.downloads.attempts import Patience
+    from wheretolook.base.errors import redacted
+    from wheretolook.downloads.attempts import RetryPolicy
     from wheretolook.downloads.obtain import obtain
     from wheretolook.importing.import_model import import_model, read_entry
 
     wanted, description = read_entry(name, vars(options))
-    description = with_layers(description, options.layers)
+    description = with_layers(description, options)
     click.echo(redacted(f"sync {name}: from {wanted.shown}"))
-    path = obtain(wanted, cache, Patience(timeout, retries))
+    path = obtain(wanted, cache, RetryPolicy(timeout, retries))
     target, origin = models / f"{name}.safetensors", redacted(f"drive.{name} ({wanted.shown})")
     card = import_model(path, origin, target, description, lambda report: click.echo(f"sync {name}: {report}"))
     click.echo(
@@ -40,18 +40,21 @@ def sync(name: str, options: DriveOptions, timeout: float, retries: int, models:
     )
 
 
-def with_layers(description: "Description | None", layers: tuple[str, ...]) -> "Description | None":
+def with_layers(description: "Description | None", options: DriveOptions) -> "Description | None":
     """The description; for a timm network or one of the user's, with the layers that a trial run finds."""
     from dataclasses import replace
 
-    from wheretolook.networks.build_network import is_wrapped
+    from wheretolook.networks.checkpoint import is_wrapped
 
     if description is None or not is_wrapped(description.architecture):
         return description
-    from wheretolook.layers.wrap import wrapped_arguments
+    from wheretolook.networks.layers.layout import make_hints
+    from wheretolook.networks.layers.wrap import wrapped_arguments
 
+    hints = make_hints(options.grid, options.prefix_tokens, options.layout)
     names, size = description.class_names, description.input_size
-    wrapped = wrapped_arguments(description.architecture, len(names), description.arguments, layers, size)
+    keywords = description.arguments
+    wrapped = wrapped_arguments(description.architecture, len(names), keywords, options.layers, size, hints)
     return replace(description, arguments=wrapped)
 
 

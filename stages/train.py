@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from wheretolook.params.train import UNWEIGHTED, TrainOptions
-from wheretolook.terminal.options import CachePath, DeviceOption, InputPath, ModelName, OutputPath
-from wheretolook.terminal.section import takes
-from wheretolook.terminal.stage import StageCommand, run_stage
+from wheretolook.base.terminal.command import StageCommand, run_stage
+from wheretolook.base.terminal.options import CachePath, DeviceOption, InputPath, ModelName, OutputPath
+from wheretolook.base.terminal.section import takes
+from wheretolook.params.train_options import UNWEIGHTED, WRAPPED_ONLY, TrainOptions
 
 
 @click.command(cls=StageCommand)
@@ -22,10 +22,10 @@ from wheretolook.terminal.stage import StageCommand, run_stage
 @click.option("--cache", cls=CachePath, default=".cache/train")
 def train(name: str, options: TrainOptions, device: str, prepared: Path, models: Path, cache: Path) -> None:
     """Train the network NAME on the prepared images; write MODELS/NAME.safetensors."""
-    from wheretolook.dataset.prepared import load_prepared
+    from wheretolook.base.prepared import load_prepared
     from wheretolook.networks.checkpoint import save_model
-    from wheretolook.runtime.device import choose_device, describe_device
-    from wheretolook.runtime.distributed import joined_ranks
+    from wheretolook.networks.runtime.device import choose_device, describe_device
+    from wheretolook.networks.runtime.processes import joined_ranks
     from wheretolook.training.objective import balanced_weights, kept_epoch, loss_of_guessing
     from wheretolook.training.train_network import discard_states, train_network
 
@@ -58,21 +58,23 @@ def train(name: str, options: TrainOptions, device: str, prepared: Path, models:
 
 def wrapped_of(options: TrainOptions, classes: int, size: int) -> dict[str, Any] | None:
     """Arguments of a timm network or one of the user's, with the layers that a trial run finds; None for another."""
-    from wheretolook.networks.build_network import is_wrapped
+    from wheretolook.networks.checkpoint import is_wrapped
 
     if not is_wrapped(options.architecture):
-        given = [name for name in ("arguments", "layers") if getattr(options, name)]
+        given = [name for name in WRAPPED_ONLY if getattr(options, name) not in ("", (), None)]
         if given:
             from wheretolook.base.errors import InputError
 
-            expected = "no arguments and layers, which only timm networks and your own take"
+            expected = f"no {', '.join(WRAPPED_ONLY)}, which only timm, transformers and your own networks take"
             raise InputError(options.architecture, expected, " and ".join(given), "Remove them")
         return None
-    from wheretolook.layers.wrap import wrapped_arguments
     from wheretolook.networks.architectures import parse_arguments
+    from wheretolook.networks.layers.layout import make_hints
+    from wheretolook.networks.layers.wrap import wrapped_arguments
 
     keywords = parse_arguments(options.arguments)
-    return wrapped_arguments(options.architecture, classes, keywords, options.layers, size)
+    hints = make_hints(options.grid, options.prefix_tokens, options.layout)
+    return wrapped_arguments(options.architecture, classes, keywords, options.layers, size, hints)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from tests.pipeline.code_dependencies import ROOT
 from tests.pipeline.project import Project
 from tests.report.fake import World, read, write_world
 from wheretolook.base.files import sha256_of, write_json, write_text
-from wheretolook.dataset.prepared import load_prepared
+from wheretolook.base.prepared import load_prepared
 from wheretolook.networks.card import METADATA_KEY, Card, card_to_json
-from wheretolook.project.lock_file import read_lock
+from wheretolook.project.dvc_state import read_lock
 
 SIZE = 16
 NAMES = ("last-0", "every-0")

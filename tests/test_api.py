@@ -12,8 +12,8 @@ from PIL import Image
 
 import wheretolook
 from tests.cams.made import SIZE, write_model, write_prepared
-from wheretolook.cams.export import ExportOptions, export_maps
-from wheretolook.runtime.distributed import Ranks
+from wheretolook.cams.export import MapOptions, export_maps
+from wheretolook.networks.runtime.processes import Ranks
 
 GUIDE = Path(__file__).parents[1] / "docs/api.md"
 
@@ -28,7 +28,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for number, image in enumerate(np.random.default_rng(0).integers(0, 256, (2, 40, 50, 3), dtype=np.uint8)):
         Image.fromarray(image).save(tmp_path / f"cells/{number}.png")
     prepared = write_prepared(tmp_path / "data/prepared", count=4)
-    options = ExportOptions(("cam",), None, "float32", 4)
+    options = MapOptions(("cam",), None, "float32", 4)
     ranks = Ranks(0, 1, 0, torch.device("cpu"))
     export_maps(model, prepared, tmp_path / "data/cams/last-0", options, ranks, tmp_path / "cache")
     monkeypatch.chdir(tmp_path)

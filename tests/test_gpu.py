@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from tests.cams.made import write_model, write_prepared
 from tests.cams.small import livened, noise, stage
 from tests.networks.small import OPTIONS, prepared
+from wheretolook.base.prepared import load_prepared
 from wheretolook.cams import compute as parts
 from wheretolook.cams.explain import explain
-from wheretolook.cams.export import ExportOptions, export_maps
-from wheretolook.dataset.prepared import load_prepared
+from wheretolook.cams.export import MapOptions, export_maps
 from wheretolook.networks.checkpoint import save_model
-from wheretolook.params.train import TrainOptions
-from wheretolook.runtime.device import deterministic
-from wheretolook.runtime.distributed import Ranks
+from wheretolook.networks.runtime.device import deterministic
+from wheretolook.networks.runtime.processes import Ranks
+from wheretolook.params.train_options import TrainOptions
 from wheretolook.training.train_network import train_network
 
 pytestmark = [
@@ -32,7 +32,7 @@ pytestmark = [
 ]
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 ROOT = Path(__file__).parents[1]
-EXPORT = ExportOptions(("cam", "gradcam", "layercam"), None, "float32", 8, random_draws=2)
+EXPORT = MapOptions(("cam", "gradcam", "layercam"), None, "float32", 8, random_draws=2)
 SCRIPT = """
 import os, sys
 from dataclasses import replace

@@ -7,7 +7,7 @@ import wheretolook
 from tests.networks.small import card
 from wheretolook import explain, load_model, read_card, to_input
 from wheretolook.networks.checkpoint import save_model
-from wheretolook.networks.looknet import LookNet
+from wheretolook.networks.layered import LookNet
 
 
 def test_every_public_name_is_importable():

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wheretolook.base.errors import InputError
+    from wheretolook.base.prepared import Prepared, load_prepared
     from wheretolook.cams.explain import Explanation, explain
-    from wheretolook.dataset.prepared import Prepared, load_prepared
     from wheretolook.mapstore.store import Maps, load_maps
     from wheretolook.networks.card import Card, read_card
     from wheretolook.networks.checkpoint import load_model
@@ -41,11 +41,11 @@ _MODULES = {
     "Explanation": "cams.explain",
     "InputError": "base.errors",
     "Maps": "mapstore.store",
-    "Prepared": "dataset.prepared",
+    "Prepared": "base.prepared",
     "explain": "cams.explain",
     "load_maps": "mapstore.store",
     "load_model": "networks.checkpoint",
-    "load_prepared": "dataset.prepared",
+    "load_prepared": "base.prepared",
     "read_card": "networks.card",
     "to_input": "networks.inputs",
 }

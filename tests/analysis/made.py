@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from wheretolook.base.files import sha256_of, write_json
-from wheretolook.dataset.prepared import load_prepared
+from wheretolook.base.prepared import load_prepared
 from wheretolook.networks.card import METADATA_KEY, Card, card_to_json
 
 SIZE = 28

@@ -11,12 +11,12 @@ from tests.cams.made import write_model, write_prepared
 from wheretolook.analysis.agreement.study import Study
 from wheretolook.analysis.classes.class_differences import write_differences
 from wheretolook.analysis.explained import open_target
-from wheretolook.cams.export import ExportOptions, export_maps
+from wheretolook.base.prepared import Prepared
+from wheretolook.cams.export import MapOptions, export_maps
 from wheretolook.cams.method_registry import METHODS
-from wheretolook.dataset.prepared import Prepared
 from wheretolook.mapstore.store import Maps, load_maps
+from wheretolook.networks.runtime.processes import Ranks
 from wheretolook.report.page_data import shown_maps
-from wheretolook.runtime.distributed import Ranks
 
 CLASSES = tuple(f"class{k:02}" for k in range(12))
 LINEAR = tuple(name for name, method in METHODS.items() if method.linear)
@@ -30,7 +30,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     folder = tmp_path_factory.mktemp("many")
     prepared = write_prepared(folder / "prepared", CLASSES, 24)
     write_model(folder / "one.safetensors", CLASSES, "every")
-    options, alone = ExportOptions((*LINEAR, *OTHERS), None, "float32", 16), Ranks(0, 1, 0, torch.device("cpu"))
+    options, alone = MapOptions((*LINEAR, *OTHERS), None, "float32", 16), Ranks(0, 1, 0, torch.device("cpu"))
     export_maps(folder / "one.safetensors", prepared, folder / "few", options, alone, folder / "cache")
     options = replace(options, every_class_up_to=len(CLASSES))
     export_maps(folder / "one.safetensors", prepared, folder / "all", options, alone, folder / "cache")

@@ -14,7 +14,7 @@ from tests.analysis.shared import MEAN, SIDE, STD, STEPS, Shared
 from wheretolook.analysis.grid import Regions, regions_on_grid
 from wheretolook.analysis.localisation.energy import area_under_roc, energy_inside, pointing_hits, rank_cells
 from wheretolook.analysis.probing.model_curves import map_curves, pixel_counts
-from wheretolook.dataset.prepared import EVIDENCE
+from wheretolook.base.prepared import EVIDENCE
 from wheretolook.networks.card import read_card
 
 SHARED = Shared()

@@ -8,11 +8,10 @@ import torch
 
 from tests.analysis.made import make
 from wheretolook.analysis.probing.probe import probe_model
-from wheretolook.dataset.prepared import load_prepared
+from wheretolook.base.prepared import load_prepared
 from wheretolook.mapstore.store import load_maps
-from wheretolook.networks.build_network import build_network
 from wheretolook.networks.card import read_card
-from wheretolook.networks.checkpoint import save_model
+from wheretolook.networks.checkpoint import build_network, save_model
 
 
 def make_untrained(root: Path) -> Path:

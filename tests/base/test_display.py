@@ -1,6 +1,6 @@
 import pytest
 
-from wheretolook.base.display import markdown_text, visible
+from wheretolook.base.errors import markdown_text, visible
 
 HIDDEN = {
     "right to left \u202e": "right to left \\u202e",

@@ -11,8 +11,7 @@ from stages.check import check
 from stages.fetch import fetch
 from stages.sync import sync
 from tests.pipeline.code_dependencies import ROOT
-from wheretolook.base.display import redacted
-from wheretolook.base.errors import InputError
+from wheretolook.base.errors import InputError, redacted
 
 SECRET = "hunter2"
 # Nothing listens on the discard port: each of them fails at once.

@@ -9,10 +9,9 @@ import torch
 
 from tests.cams.small import livened
 from wheretolook.base.files import sha256_of, write_json
-from wheretolook.dataset.prepared import Prepared, load_prepared
-from wheretolook.networks.build_network import build_network
+from wheretolook.base.prepared import Prepared, load_prepared
 from wheretolook.networks.card import Card
-from wheretolook.networks.checkpoint import save_model
+from wheretolook.networks.checkpoint import build_network, save_model
 from wheretolook.networks.layered import Network
 
 SIZE = 32

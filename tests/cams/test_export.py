@@ -16,14 +16,14 @@ from wheretolook.base.errors import InputError
 from wheretolook.base.files import sha256_of
 from wheretolook.cams import stream
 from wheretolook.cams.explain import explain
-from wheretolook.cams.export import ExportOptions, export_maps, recipe_of
+from wheretolook.cams.export import MapOptions, export_maps, recipe_of
 from wheretolook.mapstore.store import load_maps
 from wheretolook.networks.card import read_card
 from wheretolook.networks.inputs import to_input
-from wheretolook.runtime.distributed import Ranks
+from wheretolook.networks.runtime.processes import Ranks
 
 ALONE = Ranks(0, 1, 0, torch.device("cpu"))
-OPTIONS = ExportOptions(("cam", "gradcam", "activation"), None, "float32", 4)
+OPTIONS = MapOptions(("cam", "gradcam", "activation"), None, "float32", 4)
 ROOT = Path(__file__).parents[2]
 
 
@@ -164,7 +164,7 @@ def test_recipe_is_all_but_the_seed(model):
 
 def test_two_processes_write_the_bytes_of_one(tmp_path, model):
     prepared = write_prepared(tmp_path / "prepared")
-    one = ExportOptions(("gradcam",), None, "float32", 3, random_draws=2)
+    one = MapOptions(("gradcam",), None, "float32", 3, random_draws=2)
     export_maps(model[0], prepared, tmp_path / "one/one", one, ALONE, tmp_path / "cache")
     options = {"methods": "gradcam", "layers": "all", "precision": "float32", "batch_size": "3", "device": "cpu"}
     options |= {"random_draws": "2", "every_class_up_to": "10"}

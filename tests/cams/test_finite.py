@@ -9,13 +9,13 @@ import torch
 from tests.cams.made import write_model, write_prepared
 from wheretolook.cams import batching as parts
 from wheretolook.cams import export as export_module
-from wheretolook.cams.export import ExportOptions, export_maps
-from wheretolook.layers.layout import NotFinite, check_finite
+from wheretolook.cams.export import MapOptions, export_maps
 from wheretolook.networks.checkpoint import load_model
-from wheretolook.runtime.distributed import Ranks
+from wheretolook.networks.layers.layout import NotFinite, check_finite
+from wheretolook.networks.runtime.processes import Ranks
 
 ALONE = Ranks(0, 1, 0, torch.device("cpu"))
-OPTIONS = ExportOptions(("cam", "gradcam"), None, "float32", 4)
+OPTIONS = MapOptions(("cam", "gradcam"), None, "float32", 4)
 
 
 def export(folder: Path, cams: str = "cams", prepared=None) -> dict[str, bytes]:

@@ -8,9 +8,8 @@ from wheretolook.base.errors import InputError
 from wheretolook.cams import method_registry
 from wheretolook.cams.method_registry import METHODS, find_method
 from wheretolook.cams.methods import METHOD_NAMES
-from wheretolook.cams.methods.activations import activation, eigencam
+from wheretolook.cams.methods.gradient_free import ablationcam, activation, channel_masks, eigencam, scorecam
 from wheretolook.cams.methods.gradients import cam, gradcam, gradcam_plusplus, hirescam, layercam, xgradcam
-from wheretolook.cams.methods.perturbations import ablationcam, channel_masks, scorecam
 
 # One image, two channels of 2 x 2.
 MAPS = torch.tensor([[[[1.0, 0.0], [2.0, 1.0]], [[0.0, 4.0], [0.0, 0.0]]]])
@@ -121,13 +120,13 @@ def test_ablationcam_weighs_channels_by_what_the_logit_loses_whatever_its_sign(l
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 def test_every_method_names_its_paper_and_its_units(method):
-    assert method.units in ("logits", "activation", "logits times activation")
+    assert method.units in ("logits", "activation", "logits times activation", "share")
     assert "arXiv:" in method.paper or "doi:" in method.paper or method.name == "activation"
     assert method.paper.split(", ")[-1] in method.function.__doc__ or method.name == "activation"
 
 
-def test_only_methods_that_take_the_feature_maps_alone_know_no_class():
-    assert {name for name, method in METHODS.items() if not method.knows_class} == {"eigencam", "activation"}
+def test_only_methods_that_use_no_logit_know_no_class():
+    assert {name for name, method in METHODS.items() if not method.knows_class} == {"eigencam", "activation", "rollout"}
     assert {name for name, method in METHODS.items() if method.forward_passes_a_channel} == {"scorecam", "ablationcam"}
 
 

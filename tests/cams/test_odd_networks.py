@@ -12,8 +12,8 @@ from torch.utils.checkpoint import checkpoint
 from tests.cams.small import small_network
 from wheretolook.base.errors import InputError
 from wheretolook.cams.explain import check_images, explain
-from wheretolook.layers.layout import NotFinite
-from wheretolook.networks.looknet import LookNet
+from wheretolook.networks.layered import LookNet
+from wheretolook.networks.layers.layout import NotFinite
 
 GRADIENT_METHODS = ["gradcam", "gradcam++", "layercam", "hirescam", "xgradcam"]
 
@@ -69,7 +69,7 @@ def in_place(z: Tensor) -> Tensor:
 )
 @pytest.mark.parametrize("scale", [1.0, 40.0, 1e-5])
 @pytest.mark.parametrize("fast", [False, True])
-@pytest.mark.filterwarnings("ignore::wheretolook.layers.outputs.NotLogitsWarning")
+@pytest.mark.filterwarnings("ignore::wheretolook.networks.layers.outputs.NotLogitsWarning")
 def test_maps_and_logits_are_the_networks_own(network, scale, fast):
     x = images(scale=scale)
     expected, logits = by_autograd(network, x, "body", 1)

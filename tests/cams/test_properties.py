@@ -6,7 +6,7 @@ import torch
 
 from tests.cams.small import livened, noise, small_network
 from wheretolook.cams.explain import explain
-from wheretolook.networks.build_network import build_network
+from wheretolook.networks.checkpoint import build_network
 
 METHODS = ["cam", "gradcam", "gradcam++", "xgradcam", "hirescam", "layercam", "eigencam", "activation"]
 

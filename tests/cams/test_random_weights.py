@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from tests.cams.made import write_model, write_prepared
-from wheretolook.cams.export import ExportOptions, export_maps
+from wheretolook.cams.export import MapOptions, export_maps
 from wheretolook.cams.random_weights import chosen_rows, estimate_statistics, random_maps
 from wheretolook.mapstore.store import load_maps
 from wheretolook.networks.card import read_card
-from wheretolook.runtime.distributed import Ranks
+from wheretolook.networks.runtime.processes import Ranks
 
 CPU = torch.device("cpu")
 
@@ -53,7 +53,7 @@ def test_statistics_are_those_of_the_batches_and_nothing_else_changes():
 
 def test_export_leaves_them_beside_the_maps_and_the_reader_finds_them(made, tmp_path):
     model, prepared = made
-    options = ExportOptions(("cam",), None, "float32", 8, random_draws=2)
+    options = MapOptions(("cam",), None, "float32", 8, random_draws=2)
     export_maps(model, prepared, tmp_path / "cams/one", options, Ranks(0, 1, 0, CPU), tmp_path / "cache")
     maps = load_maps(tmp_path / "cams/one")
     draws, rows = maps.random()
@@ -64,6 +64,6 @@ def test_export_leaves_them_beside_the_maps_and_the_reader_finds_them(made, tmp_
 
 def test_no_draws_leave_none(made, tmp_path):
     model, prepared = made
-    options = ExportOptions(("cam",), None, "float32", 8)
+    options = MapOptions(("cam",), None, "float32", 8)
     export_maps(model, prepared, tmp_path / "cams/one", options, Ranks(0, 1, 0, CPU), tmp_path / "cache")
     assert load_maps(tmp_path / "cams/one").random() is None

@@ -11,13 +11,13 @@ from tests.cams.made import write_model, write_prepared
 from wheretolook.base import files as atomic
 from wheretolook.base.errors import InputError
 from wheretolook.cams import stream
-from wheretolook.cams.export import ExportOptions, export_maps
-from wheretolook.runtime import resumable as journal
-from wheretolook.runtime import resumable as state_key
-from wheretolook.runtime.distributed import Ranks
+from wheretolook.cams.export import MapOptions, export_maps
+from wheretolook.networks.runtime import resumable as journal
+from wheretolook.networks.runtime import resumable as state_key
+from wheretolook.networks.runtime.processes import Ranks
 
 ALONE = Ranks(0, 1, 0, torch.device("cpu"))
-OPTIONS = ExportOptions(("cam", "gradcam"), None, "float32", 2, random_draws=2)  # five blocks of ten images
+OPTIONS = MapOptions(("cam", "gradcam"), None, "float32", 2, random_draws=2)  # five blocks of ten images
 
 
 class Killed(BaseException):
@@ -31,7 +31,7 @@ def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     prepared = write_prepared(tmp_path / "prepared")
     write_model(tmp_path / "one.safetensors", loss="every")
 
-    def export(folder: str, options: ExportOptions = OPTIONS, sha256: str = prepared.sha256) -> dict[str, bytes]:
+    def export(folder: str, options: MapOptions = OPTIONS, sha256: str = prepared.sha256) -> dict[str, bytes]:
         data = replace(prepared, sha256=sha256)
         export_maps(tmp_path / "one.safetensors", data, tmp_path / folder, options, ALONE, tmp_path / "cache")
         return {path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()}

@@ -147,7 +147,7 @@ SHORT_OF_MEMORY = """
 import resource, sys
 import psutil
 import prepare, wheretolook.prepare.prepare_images
-from wheretolook.terminal import command, stage
+from wheretolook.base.terminal import command
 size = psutil.Process().memory_info().vms + int(sys.argv.pop(1))
 resource.setrlimit(resource.RLIMIT_AS, (size, size))
 prepare.prepare()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from wheretolook.cli.moved import METRICS, main, moved_figures
+from wheretolook.cli.diff_command import METRICS, main, moved_figures
 
 COMMITTED = {"last-0": {"test": {"accuracy": 0.9, "ece": 0.1, "auroc": 0.99}}, "gone": {"test": {"accuracy": 1.0}}}
 

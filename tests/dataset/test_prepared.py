@@ -6,8 +6,8 @@ import pytest
 
 from tests.images.made_classes import MASK_VALUES, write_classes, write_mask
 from wheretolook.base.errors import InputError
-from wheretolook.dataset.prepared import load_prepared
-from wheretolook.params.prepare import PrepareOptions
+from wheretolook.base.prepared import load_prepared
+from wheretolook.params.prepare_options import PrepareOptions
 from wheretolook.prepare.prepare_images import prepare
 
 REPRO = 'run "dvc repro -sf prepare"'

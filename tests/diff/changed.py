@@ -8,8 +8,8 @@ from click.testing import CliRunner, Result
 
 from tests.pipeline.project import Project
 from wheretolook.base.files import sha256_of, write_json
+from wheretolook.base.prepared import load_prepared
 from wheretolook.cli.diff_command import diff
-from wheretolook.dataset.prepared import load_prepared
 
 LAST = "cam.block2.npy"
 

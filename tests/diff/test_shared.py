@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from wheretolook.base.errors import InputError
-from wheretolook.dataset.prepared import Prepared
+from wheretolook.base.prepared import Prepared
 from wheretolook.diff.sides import shared_images
 
 

@@ -17,14 +17,14 @@ import pytest
 from tests.drive_server.loopback import Web
 from tests.drive_server.served import Served
 from wheretolook.base.errors import InputError
-from wheretolook.downloads.attempts import Patience
+from wheretolook.downloads.attempts import RetryPolicy
 from wheretolook.downloads.http import BLOCK, download
 from wheretolook.downloads.obtain import ContentCache, PinnedFile, obtain
 
 CONTENT = random.Random(0).randbytes(300_000)
-PATIENT = Patience(timeout=2, retries=3, pause=0.001)
-ONCE = Patience(timeout=0.3, retries=0, pause=0.01)  # for a server that stops responding
-ONE_TRY = Patience(timeout=60, retries=0, pause=0.01)
+PATIENT = RetryPolicy(timeout=2, retries=3, pause=0.001)
+ONCE = RetryPolicy(timeout=0.3, retries=0, pause=0.01)  # for a server that stops responding
+ONE_TRY = RetryPolicy(timeout=60, retries=0, pause=0.01)
 
 
 @pytest.fixture
@@ -38,14 +38,14 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def get(url: str, folder: Path, patience: Patience = PATIENT, sha256: str | None = None) -> bytes:
+def get(url: str, folder: Path, policy: RetryPolicy = PATIENT, sha256: str | None = None) -> bytes:
     wanted = PinnedFile(url, digest(CONTENT) if sha256 is None else sha256, "fetch.sha256")
-    return obtain(wanted, folder / "cache", patience).read_bytes()
+    return obtain(wanted, folder / "cache", policy).read_bytes()
 
 
-def refused(url: str, folder: Path, patience: Patience = PATIENT, sha256: str | None = None) -> InputError:
+def refused(url: str, folder: Path, policy: RetryPolicy = PATIENT, sha256: str | None = None) -> InputError:
     with pytest.raises(InputError) as caught:
-        get(url, folder, patience, sha256)
+        get(url, folder, policy, sha256)
     return caught.value
 
 
@@ -80,7 +80,7 @@ def test_cut_at_five_random_places_and_resumed_it_sends_no_byte_twice(
     draw = random.Random(seed)
     cuts = [draw.randrange(1, 50_000) for _ in range(5)]
     web.files["a.zip"] = Served(CONTENT, cuts=cuts, etag=etag)
-    assert get(web.url("a.zip"), tmp_path, Patience(2, 5, 0.001)) == CONTENT
+    assert get(web.url("a.zip"), tmp_path, RetryPolicy(2, 5, 0.001)) == CONTENT
     assert web.tally.body_bytes == len(CONTENT)
 
 
@@ -95,10 +95,10 @@ def test_a_run_that_gave_up_is_continued_by_the_next(web: Web, tmp_path: Path) -
 def test_a_download_that_was_killed_is_continued(web: Web, tmp_path: Path) -> None:
     web.files["a.zip"] = Served(CONTENT, pause=0.05, etag='"v1"')
     code = (
-        "from pathlib import Path; from wheretolook.downloads.attempts import Patience;"
+        "from pathlib import Path; from wheretolook.downloads.attempts import RetryPolicy;"
         "from wheretolook.downloads.obtain import PinnedFile, obtain;"
         f"wanted = PinnedFile({web.url('a.zip')!r}, {digest(CONTENT)!r}, '');"
-        f"obtain(wanted, Path({str(tmp_path / 'cache')!r}), Patience(9, 0))"
+        f"obtain(wanted, Path({str(tmp_path / 'cache')!r}), RetryPolicy(9, 0))"
     )
     source = Path(__file__).parents[2] / "src"
     with subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(source)}) as child:

@@ -8,17 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
+from click.testing import CliRunner
 
-from tests.drive_server.drive import Drive
+from tests.drive_server.drive import Drive, Folder
 from tests.drive_server.served import Served
 from wheretolook.base.errors import InputError
-from wheretolook.downloads.attempts import Patience
+from wheretolook.cli.main import main
+from wheretolook.downloads.attempts import RetryPolicy
 from wheretolook.downloads.drive import drive_file, drive_id, drive_link
 from wheretolook.downloads.obtain import ContentCache, PinnedFile, obtain
 
 CONTENT = random.Random(0).randbytes(300_000)
-PATIENT = Patience(timeout=5, retries=2, pause=0.001)
-IMPATIENT = Patience(timeout=0.3, retries=0)
+PATIENT = RetryPolicy(timeout=5, retries=2, pause=0.001)
+IMPATIENT = RetryPolicy(timeout=0.3, retries=0)
 ID = "1AbCdEfGhIjKlMnOpQrStUvWxYz_0123-"
 
 
@@ -35,14 +38,14 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def get(folder: Path, patience: Patience = PATIENT, sha256: str = digest(CONTENT)) -> bytes:
+def get(folder: Path, policy: RetryPolicy = PATIENT, sha256: str = digest(CONTENT)) -> bytes:
     wanted = PinnedFile(drive_link(ID), sha256, "drive.last-9.sha256")
-    return obtain(wanted, folder / "cache", patience).read_bytes()
+    return obtain(wanted, folder / "cache", policy).read_bytes()
 
 
-def refused(folder: Path, patience: Patience = PATIENT, sha256: str = digest(CONTENT)) -> InputError:
+def refused(folder: Path, policy: RetryPolicy = PATIENT, sha256: str = digest(CONTENT)) -> InputError:
     with pytest.raises(InputError) as caught:
-        get(folder, patience, sha256)
+        get(folder, policy, sha256)
     return caught.value
 
 
@@ -212,3 +215,17 @@ def test_the_link_of_a_folder_is_not_taken_for_that_of_a_file(drive: Drive, tmp_
     with pytest.raises(InputError, match="expected the link of a file, found the link of a folder"):
         obtain(wanted, tmp_path / "cache", PATIENT)
     assert not any(address.endswith("/uc") for address in drive.tally.requests)
+
+
+def test_the_link_of_a_folder_gives_an_entry_for_each_model_file(drive: Drive) -> None:
+    drive.folders[ID] = Folder(
+        "runs", {"best.pt": "1a" * 16, "2 late.ckpt": "1b" * 16, "notes.txt": "1c" * 16}, {"x": "1d" * 16}
+    )
+    drive.folders["1d" * 16] = Folder("x", {'the "best".pt': "1e" * 16, "best.pt": "1f" * 16}, {})
+    result = CliRunner().invoke(main, ["share", f"https://drive.google.com/drive/folders/{ID}?usp=sharing"])
+    assert result.exit_code == 0, result.output
+    entries = yaml.safe_load(result.output)["drive"]
+    assert {name: entry["file"] for name, entry in entries.items()} == {
+        "best": "best.pt", "model-2-late": "2 late.ckpt", "the-best": 'x/the "best".pt', "best-2": "x/best.pt",
+    }  # fmt: skip
+    assert {entry["folder"] for entry in entries.values()} == {ID}

@@ -10,10 +10,10 @@ import pytest
 from tests.drive_server.loopback import Web
 from tests.drive_server.served import Served
 from wheretolook.base.errors import InputError
-from wheretolook.downloads.attempts import Patience
+from wheretolook.downloads.attempts import RetryPolicy
 from wheretolook.downloads.obtain import PinnedFile, obtain
 
-PATIENCE = Patience(timeout=2, retries=0, pause=0.01)
+PATIENCE = RetryPolicy(timeout=2, retries=0, pause=0.01)
 
 
 @pytest.fixture

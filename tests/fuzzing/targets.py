@@ -115,7 +115,7 @@ def _fork(task: str, path: Path, subject: str, bounds: Any, **request: Any) -> l
 
 
 def _child(request: dict[str, Any], output: int, errors: int) -> None:
-    from wheretolook.importing.quarantine_child import answer, bound
+    from wheretolook.importing.quarantine import answer, bound
 
     code = 1
     try:

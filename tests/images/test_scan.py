@@ -4,8 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.images.made_classes import write_classes, write_image, write_mask
-from wheretolook.base.display import is_class_name
-from wheretolook.base.errors import InputError
+from wheretolook.base.errors import InputError, is_class_name
 from wheretolook.images.scan import Masks, find_masks, image_paths, scan_classes
 
 

@@ -11,8 +11,8 @@ from torch import nn
 from tests.cams.small import noise, small_network
 from wheretolook.base.errors import InputError
 from wheretolook.cams.explain import explain
-from wheretolook.layers.layer import probe_layers
-from wheretolook.networks.build_network import build_network
+from wheretolook.networks.checkpoint import build_network
+from wheretolook.networks.layers.layer import probe_layers
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -12,8 +12,8 @@ from tests.cams.small import noise, small_network
 from tests.layers.places_networks import Convolutions
 from wheretolook.base.errors import InputError
 from wheretolook.cams.explain import explain
-from wheretolook.layers import trial
-from wheretolook.layers.outputs import NotLogitsWarning
+from wheretolook.networks.layers import trial
+from wheretolook.networks.layers.outputs import NotLogitsWarning
 
 METHODS = ["gradcam", "layercam", "scorecam"]
 

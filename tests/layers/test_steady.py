@@ -11,7 +11,7 @@ from torch import nn
 from tests.cams.small import noise, small_network
 from wheretolook.base.errors import InputError
 from wheretolook.cams.explain import explain
-from wheretolook.layers.capture import shielded
+from wheretolook.networks.layers.steadiness import shielded
 
 METHODS = ["cam", "gradcam", "layercam", "activation"]
 LAYERS = ["stage1", "stage2", "stage3"]

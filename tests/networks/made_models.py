@@ -6,7 +6,7 @@ import torch
 
 from wheretolook.networks.card import Card
 from wheretolook.networks.checkpoint import save_model
-from wheretolook.networks.looknet import LookNet
+from wheretolook.networks.layered import LookNet
 
 FOREIGN = ["--architecture", "looknet", "--arguments", "width=4,depth=2", "--classes", "infected",
            "--classes", "uninfected", "--input_size", "32"]  # fmt: skip

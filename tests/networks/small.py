@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from wheretolook.dataset.prepared import Prepared
+from wheretolook.base.prepared import Prepared
 from wheretolook.networks.card import Card
 from wheretolook.networks.layered import Network
-from wheretolook.params.train import TrainOptions
-from wheretolook.runtime.distributed import Ranks
+from wheretolook.networks.runtime.processes import Ranks
+from wheretolook.params.train_options import TrainOptions
 from wheretolook.training.train_network import train_network
 
 COLOURS = [(250, 90, 90), (90, 250, 90), (90, 90, 250), (250, 250, 90), (90, 250, 250)]

@@ -10,10 +10,10 @@ import torch
 from tests.networks.made_models import small_card
 from wheretolook.base.errors import InputError
 from wheretolook.cams.explain import explain
-from wheretolook.layers.wrap import wrapped_arguments
+from wheretolook.look.requests import MapRequest, build
 from wheretolook.networks.architectures import Architecture, code_of, parse_architecture
-from wheretolook.networks.build_network import build_network, check_architecture, is_wrapped
-from wheretolook.networks.checkpoint import load_model, save_model
+from wheretolook.networks.checkpoint import build_network, check_architecture, is_wrapped, load_model, save_model
+from wheretolook.networks.layers.wrap import wrapped_arguments
 from wheretolook.training.objective import Objective
 
 MINE = '''
@@ -199,3 +199,59 @@ def test_without_timm_the_command_that_installs_it_is_named(monkeypatch: pytest.
 def test_a_family_of_torchvision_keeps_its_layers_under_either_name() -> None:
     assert not is_wrapped("resnet18") and not is_wrapped("torchvision/resnet18") and is_wrapped("torchvision/googlenet")
     assert build_network("torchvision/squeezenet1_1", 2, {}).layer_names[0] == "stage1"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Tokens(before=1)", ["1+4x4"]),
+        ("Tokens(before=1, behind=3)", ["1+4x4"]),
+        ("Tokens(behind=4)", ["0+4x4"]),
+        ("Tokens(amid=2)", ["0:8,10:18+4x4"]),
+        ("SequenceFirst()", ["sequence 0+4x4"]),
+    ],
+)
+def test_wrapped_tokens_keep_the_places_that_the_trial_found(repository: Path, name: str, expected: list[str]) -> None:
+    (repository / "networks" / "tokens.py").write_text(
+        "from tests.layers.places_networks import SequenceFirst, Tokens\n\n\n"
+        f"def build(num_classes):\n    return {name}\n"
+    )
+    code = "networks/tokens.py:build"
+    arguments = wrapped_arguments(code, 4, {}, ("norm",), 32)
+    assert [layout for _, _, layout, _ in arguments["layers"]] == expected
+    network = build_network(code, 4, arguments).eval()
+    images = torch.rand(2, 3, 32, 32)
+    explanation, own = explain(network, images, ["activation"]), explain(network.body, images, ["activation"], ["norm"])
+    assert abs(explanation["activation", "norm"] - own["activation", "norm"]).max() < 1e-5
+    maps, logits = network.trace(images)
+    assert torch.equal(logits, network.body(images))
+    assert torch.autograd.grad(logits[:, 0].sum(), maps["norm"])[0].any()
+
+
+def test_a_look_may_read_tokens_by_hand(repository: Path) -> None:
+    (repository / "networks" / "tokens.py").write_text(
+        "from tests.layers.places_networks import Tokens\n\n\n"
+        "def build(num_classes):\n    return Tokens(before=1, behind=3)\n"
+    )
+    code = "networks/tokens.py:build"
+    arguments = wrapped_arguments(code, 4, {}, ("norm",), 32)
+    network, card = build_network(code, 4, arguments).eval(), small_card(layers=("norm",), input_size=32)
+    by_hand = build(network, card, MapRequest(["activation"], grid="2x8", prefix_tokens=4))
+    (layer,) = by_hand.layers
+    assert (layer.name, layer.places, layer.layout.segments) == ("norm", (2, 8), ((4, 20),))
+    with pytest.raises(InputError) as refused:
+        build(network, card, MapRequest(["activation"], grid="5x5"))
+    assert refused.value.found == "20 tokens" and "4 x 4" in refused.value.hint
+    with pytest.raises(InputError) as refused:
+        build(network, card, MapRequest(["activation"], prefix_tokens=21))
+    assert refused.value.subject == "layer norm"
+    with pytest.raises(InputError) as refused:
+        build(network, card, MapRequest(["activation"], layout="channels_last"))
+    assert refused.value.subject == "layer norm"
+
+
+def test_layers_that_the_project_defines_take_no_grid_by_hand() -> None:
+    network = build_network("looknet", 2, {"width": 4, "depth": 2}).eval()
+    with pytest.raises(InputError) as refused:
+        build(network, small_card(layers=network.layer_names, input_size=32), MapRequest(grid="4x4"))
+    assert refused.value.subject.startswith("--grid")

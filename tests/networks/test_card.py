@@ -8,7 +8,7 @@ import pytest
 from tests.networks.small import card
 from wheretolook.base.errors import InputError
 from wheretolook.networks.card import card_from_json, card_to_json
-from wheretolook.networks.looknet import LookNet
+from wheretolook.networks.layered import LookNet
 
 PLAIN = card(LookNet(2, width=4, depth=2))
 

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torchvision.models import mnasnet0_5
 
 from tests.networks.small import card
 from wheretolook.base.errors import InputError
 from wheretolook.networks.card import METADATA_KEY, card_to_json, read_card
 from wheretolook.networks.checkpoint import load_model, save_model
-from wheretolook.networks.looknet import LookNet
+from wheretolook.networks.layered import LookNet, load_weights
 
 CPU = torch.device("cpu")
 
@@ -176,3 +177,11 @@ def test_arguments_of_which_no_network_can_be_built_are_refused(file: Path, netw
     rewrite(file, metadata={METADATA_KEY: card_to_json(deep)}, extra=torch.zeros(90))
     with pytest.raises(InputError, match=r"expected arguments in the card that looknet accepts, found .*90"):
         load_model(file, CPU)
+
+
+def test_load_weights_keeps_the_versions_of_modules():
+    """torchvision's mnasnet fails to load a state dict without its version, which a file of tensors does not keep."""
+    network = mnasnet0_5(num_classes=2)
+    state = {name: tensor + 1 for name, tensor in network.state_dict().items()}
+    load_weights(network, state)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())

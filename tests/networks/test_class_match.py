@@ -7,7 +7,7 @@ import pytest
 
 from tests.networks.made_models import small_card
 from wheretolook.base.errors import InputError
-from wheretolook.networks.class_match import better_order, match_classes
+from wheretolook.networks.inputs import better_order, match_classes
 
 MODEL = Path("models/last-9.safetensors")
 FOREIGN = small_card(training={}, data={}, class_names=("a", "b", "c"))

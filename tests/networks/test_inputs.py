@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from tests.networks.small import card
-from wheretolook.networks.build_network import build_network
+from wheretolook.networks.checkpoint import build_network
 from wheretolook.networks.inputs import channel_statistics, model_input, to_input
 
 

@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 from wheretolook.base.errors import InputError
-from wheretolook.networks.build_network import build_network
-from wheretolook.networks.looknet import LookNet
+from wheretolook.networks.checkpoint import build_network
+from wheretolook.networks.layered import LookNet
 
 
 def small(depth: int = 3) -> LookNet:

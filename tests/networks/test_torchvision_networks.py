@@ -8,8 +8,7 @@ from torch.nn import functional
 
 from tests.networks.small import ALONE, OPTIONS, prepared, train
 from wheretolook.base.errors import InputError
-from wheretolook.networks.build_network import build_network
-from wheretolook.networks.checkpoint import load_model, save_model
+from wheretolook.networks.checkpoint import build_network, load_model, save_model
 from wheretolook.networks.torchvision_families import _adaptive_average
 from wheretolook.networks.torchvision_networks import TorchvisionNetwork
 

@@ -5,17 +5,8 @@ import numpy as np
 import pytest
 
 from wheretolook.images.scan import ImageFile
-from wheretolook.prepare.audit import (
-    EXAMPLES,
-    audit_classes,
-    audit_equal,
-    audit_groups,
-    audit_near,
-    audit_rows,
-    some,
-)
-from wheretolook.prepare.copies import Row
-from wheretolook.prepare.near_copies import NearPairs
+from wheretolook.prepare.audit import EXAMPLES, audit_classes, audit_equal, audit_groups, audit_near, audit_rows, some
+from wheretolook.prepare.copies import NearPairs, Row
 
 SPLITS = ("train", "val", "test")
 

@@ -7,10 +7,9 @@ from PIL import Image
 
 from tests.prepare.test_near_copies import moved
 from wheretolook.base.errors import InputError
-from wheretolook.dataset.prepared import load_prepared
-from wheretolook.params.prepare import PrepareOptions
-from wheretolook.prepare.copies import Row, kept_pairs, pictures, without_leaks
-from wheretolook.prepare.near_copies import NearPairs
+from wheretolook.base.prepared import load_prepared
+from wheretolook.params.prepare_options import PrepareOptions
+from wheretolook.prepare.copies import NearPairs, Row, kept_pairs, pictures, without_leaks
 from wheretolook.prepare.prepare_images import prepare
 
 

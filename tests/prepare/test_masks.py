@@ -6,7 +6,7 @@ from PIL import Image
 from scipy import ndimage
 
 from wheretolook.base.errors import InputError
-from wheretolook.dataset.prepared import BACKGROUND, EVIDENCE, FOREGROUND, MARK, UNKNOWN
+from wheretolook.base.prepared import BACKGROUND, EVIDENCE, FOREGROUND, MARK, UNKNOWN
 from wheretolook.images.decode import to_square
 from wheretolook.prepare.masks import labels_to_square, parse_mask_values, read_mask
 from wheretolook.project.params_file import read_params

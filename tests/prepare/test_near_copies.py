@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wheretolook.prepare.near_copies import MOST_PAIRS, SMALLEST, find_near_copies
+from wheretolook.prepare.copies import MOST_PAIRS, SMALLEST, find_near_copies
 from wheretolook.sources.synthetic import CLASS_NAMES, render_cell
 
 COPIED = 24  # of the cells
@@ -96,7 +96,7 @@ def test_images_of_any_size_are_compared_from_the_smallest_on(size: int):
 def test_of_too_many_images_some_are_compared_with_all(monkeypatch):
     noise = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3)).astype(np.uint8)
     noise[39] = noise[20]
-    monkeypatch.setattr("wheretolook.prepare.near_copies.MOST_PAIRS", 160)
+    monkeypatch.setattr("wheretolook.prepare.copies.MOST_PAIRS", 160)
     found = find_near_copies(noise)
     assert found.compared == 4  # rows 0, 10, 20 and 30
     assert found.pairs.tolist() == [[20, 39]]

@@ -12,10 +12,10 @@ from PIL import Image
 from tests.images.made_classes import MASK_VALUES, write_classes, write_image, write_mask
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import sha256_of
-from wheretolook.dataset.prepared import BACKGROUND, COLUMNS, EVIDENCE, UNKNOWN, load_prepared
+from wheretolook.base.prepared import BACKGROUND, COLUMNS, EVIDENCE, UNKNOWN, load_prepared
 from wheretolook.images import decode
 from wheretolook.images.decode import to_square
-from wheretolook.params.prepare import PrepareOptions
+from wheretolook.params.prepare_options import PrepareOptions
 from wheretolook.prepare.pixels import write_masks
 from wheretolook.prepare.prepare_images import prepare
 

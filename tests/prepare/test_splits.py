@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wheretolook.base.errors import InputError
-from wheretolook.dataset.prepared import SPLITS
+from wheretolook.base.prepared import SPLITS
 from wheretolook.prepare.splits import assign_splits, connected_units, groups_of
 
 SHARES = (0.6, 0.15, 0.25)

@@ -7,12 +7,12 @@ import click
 import pytest
 
 from tests.pipeline.code_dependencies import ROOT, STAGES
+from wheretolook.base.prepared import LABELS
+from wheretolook.base.terminal.options import parameters_of, settings_of
 from wheretolook.cams.method_registry import METHODS
-from wheretolook.dataset.prepared import LABELS
 from wheretolook.mapstore.store import CAM_METHODS
-from wheretolook.params.prepare import LABEL_NAMES
-from wheretolook.project.sections import PAGE, RUN_SETTINGS, SECTIONS, parameters_page
-from wheretolook.terminal.options import parameters_of, settings_of
+from wheretolook.params.prepare_options import LABEL_NAMES
+from wheretolook.project.params_file import PAGE, RUN_SETTINGS, SECTIONS, parameters_page
 
 
 def stage_command(stage: str) -> click.Command:

@@ -12,7 +12,7 @@ from click import Command
 
 from tests.report.fake_results import write_comparison, write_model
 from wheretolook.base.files import sha256_of, write_json
-from wheretolook.dataset.prepared import load_prepared
+from wheretolook.base.prepared import load_prepared
 from wheretolook.mapstore.store import EVERY_CLASS_UP_TO, load_maps, map_classes_of
 from wheretolook.report.gallery import make_gallery
 from wheretolook.report.loaded import load_results

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from tests.report.fake_study import curves, estimated, faithfulness, groups, sanity, write_differences, write_statements
-from wheretolook.analysis.classes.overlays import apart_maps
+from wheretolook.analysis.classes.overlays import difference_maps
 from wheretolook.analysis.explained import Target
+from wheretolook.analysis.results.comparison_result import ALL_CLASSES, FIGURE_COLUMNS, KEYS
 from wheretolook.base.files import write_json
 from wheretolook.mapstore.store import EVERY_CLASS_UP_TO
-from wheretolook.results.agreement_row import ALL_CLASSES, FIGURE_COLUMNS, KEYS
 
 NULLS = ("other", "centre", "mean_map", "random")
 
@@ -221,12 +221,12 @@ def _write_overlays(world: Any) -> None:
             for kind, statistic in (("mean", mean), ("spread", spread)):
                 entry[kind] = f"{name}/{method}.{layer}.{kind}.npy"
                 np.save(folder / entry[kind], stacked(contrast, statistic))
-            entry["apart"] = None
+            entry["difference"] = None
             entry["contrast"] = maps.shape[1] > 1 and len(world.class_names) <= EVERY_CLASS_UP_TO
             if len(world.class_names) <= EVERY_CLASS_UP_TO:
-                entry["apart"] = f"{name}/{method}.{layer}.apart.npy"
+                entry["difference"] = f"{name}/{method}.{layer}.difference.npy"
                 target = Target(maps, world.labels, True, maps.shape[1] > 1)
-                np.save(folder / entry["apart"], apart_maps(target, by_class, range(len(by_class))))
+                np.save(folder / entry["difference"], difference_maps(target, by_class, range(len(by_class))))
             entry["rms"] = float(np.sqrt((contrast[world.split == "test"] ** 2).mean()))
             models[name][f"{method}.{layer}"] = entry
     write_json(

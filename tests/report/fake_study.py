@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from wheretolook.analysis.results.statement import Figure, Kind, Reason, Statement, Verdict
 from wheretolook.base.files import write_json
-from wheretolook.results.statement import Figure, Kind, Reason, Statement, Verdict
 
 
 def said(world: Any, class_name: str, verdict: str, reason: str, **about: Any) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from tests.report.fake import World
-from wheretolook.report.findings import alerts_of, findings_of, measured_findings
 from wheretolook.report.guessing import (
     baseline_of,
     baseline_rows,
@@ -17,6 +16,7 @@ from wheretolook.report.guessing import (
     never_predicted,
     no_better,
 )
+from wheretolook.report.headline import alerts_of, findings_of, measured_findings
 from wheretolook.report.loaded import Results, load_results
 from wheretolook.report.sections_faithfulness import faithfulness_section
 from wheretolook.report.sections_models import model_rows

@@ -4,7 +4,7 @@ import numpy as np
 
 from tests.report.fake import World, page_html, write_world
 from tests.report.page import Page, open_page
-from wheretolook.dataset.prepared import load_prepared
+from wheretolook.base.prepared import load_prepared
 from wheretolook.mapstore.store import load_maps
 from wheretolook.report.drawing import colour, opacity
 from wheretolook.report.page_data import quantise

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.report.fake import World
-from wheretolook.dataset.prepared import load_prepared
+from wheretolook.base.prepared import load_prepared
 from wheretolook.mapstore.store import load_maps
 from wheretolook.report.figures_maps import telling
 from wheretolook.report.gallery import Gallery, choose_rows, disagreement, make_gallery

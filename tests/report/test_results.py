@@ -7,7 +7,7 @@ import pytest
 from tests.report.fake import World, read, write_world
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import write_json
-from wheretolook.report.findings import findings_of, measured_findings
+from wheretolook.report.headline import findings_of, measured_findings
 from wheretolook.report.loaded import Results, load_results
 from wheretolook.report.plots import (
     agreement_table,

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from tests.report.fake import World, write_world
-from wheretolook.report.findings import alerts_of
+from wheretolook.report.headline import alerts_of
 from wheretolook.report.loaded import Results, fails_sanity, load_results, sanity_lines
 from wheretolook.report.plots import metrics_of
 from wheretolook.report.sections_agreement import agreements, differences_section, p_value

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.report.fake import World, page_html
-from wheretolook.report.findings import findings_of
+from wheretolook.report.headline import findings_of
 from wheretolook.report.loaded import Results, load_results, shown_classes
 from wheretolook.report.sections_agreement import agreements
 from wheretolook.report.sections_models import confusions

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from tests.report.fake import World
-from wheretolook.report.findings import findings_of
 from wheretolook.report.guessing import TrainedOn, all_on_these, data_alerts, origin_of, seen_words, trained_on
+from wheretolook.report.headline import findings_of
 from wheretolook.report.loaded import Results, load_results
 from wheretolook.report.summary import summary_of
 

@@ -45,7 +45,7 @@ def described(tmp_path) -> dict:
     np.save(tmp_path / "b.npy", np.array([[[1.0, 5.0]], [[9.0, 1.0]]], np.float32))
     np.save(tmp_path / "a2.npy", np.array([[[8.0, -2.0]]], np.float32))
     np.save(tmp_path / "b2.npy", np.array([[[10.0, 6.0]]], np.float32))
-    entry = {"mean": "a.npy", "apart": "a2.npy", "rms": 2.0}, {"mean": "b.npy", "apart": "b2.npy", "rms": 1.0}
+    entry = {"mean": "a.npy", "difference": "a2.npy", "rms": 2.0}, {"mean": "b.npy", "difference": "b2.npy", "rms": 1.0}
     return {
         "classes": ["sick", "well"],
         "class_names": ["sick", "well"],
@@ -81,7 +81,7 @@ def test_more_classes_are_each_set_against_the_rest(described):
         **described,
         "classes": ["r", "s", "t"],
         "class_names": ["r", "s", "t"],
-        "models": {"a": {"cam.x": {"mean": "c.npy", "apart": "c2.npy", "rms": 2.0}}},
+        "models": {"a": {"cam.x": {"mean": "c.npy", "difference": "c2.npy", "rms": 2.0}}},
     }
     made = overlays_of(View("cam", 0, {"a": "x"}, "x"), three, described["folder"])
     assert made.labels[3:] == tuple(f"{name} minus the rest" for name in "rst")
@@ -89,7 +89,7 @@ def test_more_classes_are_each_set_against_the_rest(described):
 
 
 def test_classes_whose_maps_are_not_stored_for_every_image_are_not_set_apart(described):
-    entries = {name: {"cam.x": each["cam.x"] | {"apart": None}} for name, each in described["models"].items()}
+    entries = {name: {"cam.x": each["cam.x"] | {"difference": None}} for name, each in described["models"].items()}
     made = overlays_of(VIEW, described | {"models": entries}, described["folder"])
     assert made.labels == ("sick", "well")
     assert made.models["a"].shape == (2, 1, 2)

@@ -6,8 +6,8 @@ from enum import StrEnum
 import pytest
 from pydantic import ValidationError
 
-from wheretolook.results.schema import STRICT, attributes, checked, markdown, to_json
-from wheretolook.results.statement import Figure, Kind, Reason, Statement, Verdict
+from wheretolook.analysis.results.schema import STRICT, attributes, checked, markdown, to_json
+from wheretolook.analysis.results.statement import Figure, Kind, Reason, Statement, Verdict
 
 
 class Letter(StrEnum):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from wheretolook.runtime.device import deterministic
+from wheretolook.networks.runtime.device import deterministic
 
 
 @pytest.mark.parametrize("before", [True, False])

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from wheretolook.base.errors import InputError
-from wheretolook.runtime.device import choose_device, describe_device
+from wheretolook.networks.runtime.device import choose_device, describe_device
 
 
 def there(monkeypatch: pytest.MonkeyPatch, cuda: int, mps: bool) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from wheretolook.base.errors import InputError
-from wheretolook.runtime.distributed import Ranks, joined_ranks
+from wheretolook.networks.runtime.processes import Ranks, joined_ranks
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 SCRIPT = """
@@ -18,7 +18,7 @@ from tests.networks.small import OPTIONS, prepared
 from dataclasses import replace
 from pathlib import Path
 from wheretolook.networks.checkpoint import save_model
-from wheretolook.runtime.distributed import joined_ranks
+from wheretolook.networks.runtime.processes import joined_ranks
 from wheretolook.training import train_network as resume
 from wheretolook.training.loop import Training
 from wheretolook.training.train_network import train_network

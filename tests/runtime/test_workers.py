@@ -14,11 +14,10 @@ from torch import nn
 from wheretolook.base.errors import InputError
 from wheretolook.cams.engine import build_engine
 from wheretolook.cams.stream import ImageFiles, Work, create_arrays, fill_arrays
-from wheretolook.layers.layout import NotFinite
 from wheretolook.networks.inputs import to_input
-from wheretolook.networks.looknet import LookNet
-from wheretolook.runtime.distributed import Ranks
-from wheretolook.runtime.workers import in_workers
+from wheretolook.networks.layered import LookNet
+from wheretolook.networks.layers.layout import NotFinite
+from wheretolook.networks.runtime.processes import Ranks, in_workers
 
 BLOCKS = [slice(0, 3), slice(3, 6), slice(6, 7)]
 SIZE = 32

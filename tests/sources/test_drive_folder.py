@@ -10,13 +10,13 @@ from tests.drive_server.drive import Drive, Folder
 from tests.drive_server.served import Served
 from tests.sources.archives import TWO_CLASSES, tree, write_zip
 from wheretolook.base.errors import InputError
-from wheretolook.downloads.attempts import Patience
+from wheretolook.downloads.attempts import RetryPolicy
 from wheretolook.downloads.drive import drive_file, drive_link
 from wheretolook.downloads.obtain import PinnedFile
 from wheretolook.sources import archive_source as drive_folder
 from wheretolook.sources.archive_source import PROGRESS, fetch_archive, fetch_drive
 
-PATIENT = Patience(timeout=5, retries=1, pause=0.001)
+PATIENT = RetryPolicy(timeout=5, retries=1, pause=0.001)
 
 
 def key(name: str) -> str:
@@ -94,12 +94,12 @@ def test_what_a_kill_leaves_grows_by_a_line_a_file_and_is_gone_on_from(
 ) -> None:
     lengths = []
 
-    def killed(identifier: str, folder: Path, patience: Patience) -> bool:
+    def killed(identifier: str, folder: Path, policy: RetryPolicy) -> bool:
         progress = folder.parent / PROGRESS
         lengths.append(len(progress.read_bytes().splitlines()) if progress.exists() else 0)
         if identifier == key("h1"):
             raise KeyboardInterrupt
-        return drive_file(identifier, folder, patience)
+        return drive_file(identifier, folder, policy)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(drive_folder, "drive_file", killed)

@@ -11,11 +11,11 @@ from PIL import Image
 from tests.sources.archives import write_zip
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import sha256_of
-from wheretolook.dataset.prepared import load_prepared
-from wheretolook.downloads.attempts import Patience
+from wheretolook.base.prepared import load_prepared
+from wheretolook.downloads.attempts import RetryPolicy
 from wheretolook.images.raw_table import read_raw_table
 from wheretolook.images.scan import scan_classes
-from wheretolook.params.prepare import PrepareOptions
+from wheretolook.params.prepare_options import PrepareOptions
 from wheretolook.prepare.prepare_images import prepare
 from wheretolook.sources.source_registry import write_raw
 
@@ -149,7 +149,7 @@ def fetch(source: str, names: tuple[str, ...], tables: dict[str, bytes], options
         files = sorted(path for path in data.rglob("*") if path.is_file())
         write_zip(folder / "a.zip", [(path.relative_to(data).as_posix(), path.read_bytes()) for path in files])
         given |= {"path": folder / "a.zip", "sha256": sha256_of(folder / "a.zip"), "root": ""}
-    write_raw(source, given, raw, folder / "cache", Patience(1, 0))
+    write_raw(source, given, raw, folder / "cache", RetryPolicy(1, 0))
     return raw
 
 

@@ -9,9 +9,9 @@ from PIL import Image
 
 from tests.sources.archives import write_tar, write_zip
 from wheretolook.base.errors import InputError
-from wheretolook.dataset.prepared import load_prepared
+from wheretolook.base.prepared import load_prepared
 from wheretolook.images.scan import Scan, scan_classes
-from wheretolook.params.prepare import PrepareOptions
+from wheretolook.params.prepare_options import PrepareOptions
 from wheretolook.prepare.prepare_images import prepare
 from wheretolook.sources.archive import plan_unpacking, unpack
 from wheretolook.sources.archive_entries import Entry

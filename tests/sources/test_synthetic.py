@@ -9,7 +9,7 @@ from PIL import Image
 
 import wheretolook
 from wheretolook.base.files import sha256_of
-from wheretolook.dataset.prepared import BACKGROUND, EVIDENCE, FOREGROUND, MARK
+from wheretolook.base.prepared import BACKGROUND, EVIDENCE, FOREGROUND, MARK
 from wheretolook.sources.synthetic import (
     CLASS_NAMES,
     GREY_OF_LABEL,

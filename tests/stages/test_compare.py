@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from tests.analysis.made import Made, make
 from wheretolook.base.files import write_json
-from wheretolook.dataset.prepared import load_prepared
+from wheretolook.base.prepared import load_prepared
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "stages"))
 from compare import compare

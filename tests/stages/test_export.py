@@ -9,7 +9,7 @@ import torch
 from click.testing import CliRunner
 
 from tests.cams.made import write_model, write_prepared
-from wheretolook.networks.looknet import LookNet
+from wheretolook.networks.layered import LookNet
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = {

@@ -16,8 +16,8 @@ from tests.report.fake import stage_options, write_world
 from tests.stages.test_compare import OPTIONS as COMPARE
 from tests.stages.test_export import OPTIONS as EXPORT
 from tests.stages.test_prepare import OPTIONS as PREPARE
-from wheretolook.runtime.resumable import remove_states
-from wheretolook.terminal.options import CachePath, OutputPath, settings_of
+from wheretolook.base.terminal.options import CachePath, OutputPath, settings_of
+from wheretolook.networks.runtime.resumable import remove_states
 
 SYNTHETIC = {"images_per_class": 3, "size": 32, "seed": 0, "shortcut_class": "infected", "shortcut_share": 0}
 FETCH = ["--source=synthetic", *(f"--{name}={value}" for name, value in SYNTHETIC.items())]

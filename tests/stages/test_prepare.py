@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.images.made_classes import MASK_VALUES, write_classes, write_image, write_mask
-from wheretolook.dataset.prepared import load_prepared
+from wheretolook.base.prepared import load_prepared
 from wheretolook.networks.card import LARGEST_INPUT
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "stages"))

@@ -137,7 +137,4 @@ def test_a_class_of_the_repository_is_trained_and_its_file_names_the_code(
 def test_arguments_are_of_networks_that_are_not_the_projects(prepared: Path, tmp_path: Path):
     result = run(prepared, tmp_path, "--layers=block1")
     assert result.exit_code == 1
-    assert (
-        "looknet: expected no arguments and layers, which only timm networks and your own take, found layers"
-        in result.output
-    )
+    assert "which only timm, transformers and your own networks take, found layers" in result.output

@@ -8,7 +8,7 @@ from sqlite3 import OperationalError
 import pytest
 import torch
 
-from wheretolook.terminal.command import explained
+from wheretolook.base.terminal.command import explained
 
 
 def failed(number: int, file: str | None = None) -> OSError:

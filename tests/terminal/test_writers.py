@@ -14,9 +14,8 @@ from click.testing import CliRunner
 
 from tests.pipeline.code_dependencies import ROOT
 from wheretolook.base.errors import InputError
+from wheretolook.base.terminal.command import Command, StageCommand, lock_file, only_writer
 from wheretolook.cli.main import COMMANDS, main
-from wheretolook.terminal.command import Command
-from wheretolook.terminal.stage import StageCommand, lock_file, only_writer
 
 HANG = 300.0  # seconds; longer than any machine takes, however busy
 
@@ -24,8 +23,8 @@ STAGE = """
 import sys, time
 from pathlib import Path
 import click
-from wheretolook.terminal.options import CachePath, OutputPath
-from wheretolook.terminal.stage import StageCommand
+from wheretolook.base.terminal.options import CachePath, OutputPath
+from wheretolook.base.terminal.command import StageCommand
 
 @click.command(cls=StageCommand)
 @click.argument("name")

@@ -15,8 +15,8 @@ from torchvision import models
 
 from tests.networks.small import ALONE, OPTIONS, prepared, train
 from wheretolook.base.errors import InputError
-from wheretolook.networks.build_network import build_network, find_pretrained
-from wheretolook.runtime.distributed import Ranks
+from wheretolook.networks.checkpoint import build_network, find_pretrained
+from wheretolook.networks.runtime.processes import Ranks
 from wheretolook.training import start as pretrained
 from wheretolook.training.start import load_pretrained
 

@@ -8,9 +8,9 @@ import torch
 from tests.networks.small import ALONE, OPTIONS, prepared, train
 from wheretolook.base.errors import InputError
 from wheretolook.networks.checkpoint import save_model
-from wheretolook.params.train import TrainOptions
-from wheretolook.runtime import resumable as state_key
-from wheretolook.runtime.distributed import Ranks
+from wheretolook.networks.runtime import resumable as state_key
+from wheretolook.networks.runtime.processes import Ranks
+from wheretolook.params.train_options import TrainOptions
 from wheretolook.training import loop as training_module
 from wheretolook.training import train_network as resume
 from wheretolook.training.loop import Training

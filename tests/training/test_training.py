@@ -10,10 +10,9 @@ import torch
 from tests.networks.made_models import small_network
 from tests.networks.small import ALONE, OPTIONS, prepared, train
 from wheretolook.base.errors import InputError
-from wheretolook.networks.build_network import build_network
-from wheretolook.networks.checkpoint import load_model, save_model
-from wheretolook.params.train import TrainOptions
-from wheretolook.runtime.distributed import Ranks
+from wheretolook.networks.checkpoint import build_network, load_model, save_model
+from wheretolook.networks.runtime.processes import Ranks
+from wheretolook.params.train_options import TrainOptions
 from wheretolook.training.loop import Training
 from wheretolook.training.objective import Objective, balanced_weights
 from wheretolook.training.start import check_trainable

@@ -8,7 +8,7 @@ import pytest
 
 from tests.finished import finished_project
 from tests.pipeline.project import Project
-from wheretolook.project.lock_file import Locked, read_lock
+from wheretolook.project.dvc_state import Locked, read_lock
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from wheretolook.base.files import write_json
-from wheretolook.project.lock_file import Locked, Pin
+from wheretolook.project.dvc_state import Locked, Pin
 from wheretolook.verify.checks import digest, folder_md5
 from wheretolook.verify.contents import Tree, check_comparison, verify
 

@@ -12,8 +12,7 @@ from dvc.rwlock import rwlock
 
 from tests.pipeline.project import Project
 from wheretolook.cli.project_commands import verify as command
-from wheretolook.project.lock_file import Locked, LockedStage
-from wheretolook.project.running import watch_dvc
+from wheretolook.project.dvc_state import Locked, LockedStage, watch_dvc
 from wheretolook.verify.checks import Finding, digest, output_files, remedies
 from wheretolook.verify.contents import verify
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from wheretolook.analysis.grid import row_blocks
 from wheretolook.base.errors import InputError, repro_command
-from wheretolook.dataset.prepared import Prepared
+from wheretolook.base.prepared import Prepared
 from wheretolook.mapstore.store import BEYOND, Maps, array_name, stores_every_class
 
 

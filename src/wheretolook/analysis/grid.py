@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wheretolook.dataset.prepared import EVIDENCE, FOREGROUND, MARK, UNKNOWN
+from wheretolook.base.prepared import EVIDENCE, FOREGROUND, MARK, UNKNOWN
 
 
 def area_weights(fine: int, coarse: int) -> np.ndarray:

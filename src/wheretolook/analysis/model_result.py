@@ -6,13 +6,13 @@ from wheretolook.analysis.explained import check_data
 from wheretolook.analysis.localisation.common_place import by_group
 from wheretolook.analysis.localisation.foreground import estimate
 from wheretolook.analysis.localisation.localise import Sample, locate
+from wheretolook.analysis.results.schema import checked
+from wheretolook.analysis.results.scored_model import ModelResult
 from wheretolook.analysis.statistics.bootstrap import group_codes, has_groups
 from wheretolook.analysis.statistics.classification import split_scores
-from wheretolook.dataset.prepared import SPLITS, Prepared
+from wheretolook.base.prepared import SPLITS, Prepared
 from wheretolook.mapstore.store import Maps
 from wheretolook.networks.card import Card
-from wheretolook.results.schema import checked
-from wheretolook.results.scored_model import ModelResult
 
 FORMAT = 1
 

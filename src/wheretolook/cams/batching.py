@@ -8,7 +8,7 @@ from torch import Tensor
 from wheretolook.base.errors import InputError
 from wheretolook.cams.compute import Batch, compute
 from wheretolook.cams.engine import Engine
-from wheretolook.layers.layout import NotFinite
+from wheretolook.networks.layers.layout import NotFinite
 
 ChooseRows = Callable[[Tensor, slice], Tensor]
 Report = Callable[[str], None]

@@ -4,21 +4,22 @@ Only `scorecam` and `ablationcam` need more: one forward pass per channel of a l
 """
 
 import math
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from wheretolook.base.errors import InputError
 from wheretolook.cams.engine import Engine
+from wheretolook.cams.methods.attention import BlockAttention, capture_attention
+from wheretolook.cams.methods.gradient_free import ablated_logits, masked_logits
 from wheretolook.cams.methods.method import Method, Needs
-from wheretolook.cams.methods.perturbations import ablated_logits, masked_logits
-from wheretolook.layers.capture import Captured, capture
-from wheretolook.layers.heads import PooledHead
-from wheretolook.layers.layer import Layer
-from wheretolook.layers.layout import TOLERANCE, check_finite, to_maps
+from wheretolook.networks.layers.heads import PooledHead
+from wheretolook.networks.layers.layer import Layer
+from wheretolook.networks.layers.layout import TOLERANCE, Order, check_finite, to_maps
+from wheretolook.networks.layers.steadiness import Captured, capture
 
 Pair = tuple[str, str]
 Choice = Callable[[Tensor], Tensor]
@@ -55,12 +56,18 @@ class Batch:
 
 @dataclass(frozen=True)
 class _Forward:
-    """One forward pass: images, the layers' outputs as captured and as feature maps (n, C, h, w), and logits."""
+    """One forward pass: images, the layers' outputs as captured and as feature maps (n, C, h, w), and logits.
+
+    Attributes:
+        block_logits: (n, classes) read out of each block of a transformer; empty unless a method needs them.
+    """
 
     images: Tensor
     outputs: dict[str, Tensor]
     feature_maps: dict[str, Tensor]
     logits: Tensor
+    attention: BlockAttention
+    block_logits: tuple[Tensor, ...]
 
 
 def compute(engine: Engine, images: Tensor, choose: Choice) -> Batch:
@@ -134,15 +141,23 @@ def _capturing(engine: Engine) -> AbstractContextManager[Captured]:
 
 
 def _run(engine: Engine, images: Tensor, outputs: Captured) -> _Forward:
-    logits = engine.network(images.clone() if engine.writes_images else images)
+    recording = (
+        capture_attention(engine.network, engine.blocks, engine.reads_each_block)
+        if engine.blocks
+        else nullcontext(BlockAttention())
+    )
+    with recording as attention:
+        every = engine.network(images.clone() if engine.writes_images else images)
+    n = len(images)
+    logits = every[:n]
     if outputs.altered():
         raise RuntimeError(
             f"{outputs.altered()}: modified in place now, but not in the probe; the network is not deterministic"
         )
     feature_maps = {
-        layer.name: _in_float32(to_maps(outputs[layer.name].detach(), layer.layout)) for layer in engine.layers
+        layer.name: _in_float32(to_maps(outputs[layer.name].detach(), layer.layout)[:n]) for layer in engine.layers
     }
-    return _Forward(images, dict(outputs), feature_maps, logits)
+    return _Forward(images, dict(outputs), feature_maps, logits, attention, every.split(n)[1:])
 
 
 def _maps(engine: Engine, forward: _Forward, class_index: Tensor, perturbed: dict[Pair, Tensor]) -> dict[Pair, Tensor]:
@@ -152,7 +167,7 @@ def _maps(engine: Engine, forward: _Forward, class_index: Tensor, perturbed: dic
     if engine.with_mean and any(method.linear for method, _ in engine.pairs):
         columns.append(None)  # explains the mean of all logits
     for k, column in enumerate(columns):
-        gradients = _gradients(engine, forward, column, keep_graph=k + 1 < len(columns))
+        gradients = _gradients(engine, forward, column, keep_graph=engine.reads_each_block or k + 1 < len(columns))
         for method, layer in engine.pairs:
             if (k and not method.knows_class) or (column is None and not method.linear):
                 continue
@@ -164,11 +179,37 @@ def _maps(engine: Engine, forward: _Forward, class_index: Tensor, perturbed: dic
                 values = method.function(feature_maps, gradients[layer.name])
             elif method.needs is Needs.NOTHING:
                 values = _class_independent(method, layer, feature_maps)
+            elif method.needs is Needs.ATTENTION_GRADIENTS:
+                values = _over_tokens(layer, method.function(_attention_gradients(forward, column)))
+            elif method.needs is Needs.ATTENTION:
+                weights = (each.weights() for each in forward.attention.attentions)
+                values = _over_tokens(layer, method.function(weights, layer.layout.segments[0][0] > 0))
             else:
                 explained = forward.logits.detach().float().gather(1, class_index[:, k : k + 1])[:, 0]
                 values = method.function(feature_maps, explained, perturbed[pair][:, k])
             computed[pair].append(values.float())
     return {pair: torch.stack(values, 1) for pair, values in computed.items()}
+
+
+def _attention_gradients(forward: _Forward, column: Tensor | None) -> Iterator[Tensor]:
+    """Gradients (n, heads, T, T) of the logit read out of each block, with respect to that block's attention."""
+    if column is None:
+        raise RuntimeError("attention methods have no map of the mean logit")
+    seen = forward.attention
+    if seen.joined is None:
+        raise RuntimeError("the logits of each block were not read out")
+    explained = torch.stack([logits.gather(1, column[:, None]).sum() for logits in forward.block_logits]).sum()
+    # One backward pass through the head for all blocks, then each block by itself.
+    (gradients,) = torch.autograd.grad(explained, seen.joined, retain_graph=True)
+    parts = gradients.split(len(column))[1:]
+    for attention, output, part in zip(seen.attentions, seen.outputs, parts, strict=True):
+        (gradient,) = torch.autograd.grad(output, attention.output, part, retain_graph=True)
+        yield attention.weight_gradients(gradient).float()
+
+
+def _over_tokens(layer: Layer, values: Tensor) -> Tensor:
+    """Values (n, T) of tokens as maps (n, h, w); the class token and registers are left out."""
+    return to_maps(values[:, :, None], replace(layer.layout, order=Order.TOKENS))[:, 0]
 
 
 def _head(layer: Layer) -> PooledHead:
@@ -200,6 +241,8 @@ def _gradients(engine: Engine, forward: _Forward, column: Tensor | None, keep_gr
     if not engine.backward:
         return {layer.name: _head(layer).gradients(forward.feature_maps[layer.name], column) for layer in layers}
     outputs = [forward.outputs[layer.name] for layer in layers]
+    if not layers:
+        return {}
     if not forward.logits.requires_grad:
         raise InputError(
             "network",
@@ -215,7 +258,9 @@ def _gradients(engine: Engine, forward: _Forward, column: Tensor | None, keep_gr
     gradients = torch.autograd.grad(
         forward.logits, outputs, grad_outputs=explained, retain_graph=keep_graph, allow_unused=True
     )
-    return {layer.name: _gradient_maps(layer, gradient) for layer, gradient in zip(layers, gradients, strict=True)}
+    found = {layer.name: _gradient_maps(layer, gradient) for layer, gradient in zip(layers, gradients, strict=True)}
+    # A layer behind the last block also has rows of the logits that were read out of each block.
+    return {name: gradient[: len(forward.logits)] for name, gradient in found.items()}
 
 
 def _gradient_maps(layer: Layer, gradient: Tensor | None) -> Tensor:

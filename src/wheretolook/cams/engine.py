@@ -10,12 +10,12 @@ from torch import nn
 from wheretolook.base.errors import InputError
 from wheretolook.cams.fold import fast_copy, largest_output
 from wheretolook.cams.method_registry import find_method
+from wheretolook.cams.methods.attention import find_blocks
 from wheretolook.cams.methods.method import Method, Needs
-from wheretolook.layers.capture import PRECISIONS, shielded, steady
-from wheretolook.layers.layer import Layer, probe_layers
-from wheretolook.layers.layout import make_hints
-from wheretolook.layers.outputs import usable_network
-from wheretolook.layers.steadiness import Shape, random_images
+from wheretolook.networks.layers.layer import Layer, probe_layers
+from wheretolook.networks.layers.layout import make_hints
+from wheretolook.networks.layers.outputs import usable_network
+from wheretolook.networks.layers.steadiness import PRECISIONS, Shape, random_images, shielded, steady
 
 # glibc returns larger allocations to the system after each use, which costs a CPU up to a third of its time. Smaller
 # batches only read the weights more often.
@@ -39,6 +39,7 @@ class Engine:
         max_batch: most images per forward pass; None: no limit.
         with_mean: also explain the mean of all logits, for methods that are linear in the class.
         writes_images: the network modifies its input in place, so each forward pass gets a copy.
+        blocks: names of a transformer's blocks, first to last; empty unless a method reads their attention.
     """
 
     network: nn.Module
@@ -53,6 +54,7 @@ class Engine:
     max_batch: int | None = None
     with_mean: bool = False
     writes_images: bool = False
+    blocks: tuple[str, ...] = ()
 
     def eval_mode(self) -> AbstractContextManager[None]:
         """Context in which the network runs: evaluation mode, the engine's precision, no influence from outside."""
@@ -65,7 +67,14 @@ class Engine:
     @property
     def backward(self) -> bool:
         """Whether backward passes are needed; not where a linear head gives the gradients."""
-        return any(method.needs is Needs.GRADIENTS and not layer.linear for method, layer in self.pairs)
+        return self.reads_each_block or any(
+            method.needs is Needs.GRADIENTS and not layer.linear for method, layer in self.pairs
+        )
+
+    @property
+    def reads_each_block(self) -> bool:
+        """Whether logits are read out of each block of a transformer."""
+        return any(method.needs is Needs.ATTENTION_GRADIENTS for method, _ in self.pairs)
 
     def without_heads(self, names: Collection[str]) -> "Engine":
         """The same engine without the linear heads of these layers; gradients then take a backward pass.
@@ -143,19 +152,28 @@ def build_engine(
         probe_images.device,
         probe_images.dtype,
         writes_images=probed.writes_images,
+        blocks=_blocks(network, chosen, shape),
     )
     return _with_fast_copy(engine, shape) if fast else engine
 
 
 def _pairs(methods: list[Method], layers: list[Layer]) -> list[tuple[Method, Layer]]:
     """Each method at each layer that supports it."""
+    of_tokens = [layer for layer in layers if layer.layout.has_tokens][-1:]
     pairs = [
         (method, layer)
         for method in methods
-        for layer in layers
+        for layer in (of_tokens if method.for_transformers else layers)
         if method.needs is not Needs.CLASS_WEIGHTS or layer.head is not None
     ]
     for method in methods:
+        if method.for_transformers and not of_tokens:
+            raise InputError(
+                method.name,
+                expected="a transformer: a layer of tokens (N, T, C)",
+                found=f"none in {', '.join(layer.name for layer in layers)}",
+                hint="use gradcam, or another method for feature maps",
+            )
         if not any(of is method for of, _ in pairs):
             raise InputError(
                 method.name,
@@ -164,6 +182,14 @@ def _pairs(methods: list[Method], layers: list[Layer]) -> list[tuple[Method, Lay
                 hint="choose another layer, or a method such as gradcam",
             )
     return pairs
+
+
+def _blocks(network: nn.Module, methods: list[Method], shape: Shape) -> tuple[str, ...]:
+    """The blocks whose attention the methods read."""
+    if not any(method.for_transformers for method in methods):
+        return ()
+    with steady(network, "float32", gradients=False):
+        return find_blocks(network, shape)
 
 
 def _default_pairs(layers: list[Layer]) -> list[tuple[Method, Layer]]:

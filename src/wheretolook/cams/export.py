@@ -15,22 +15,25 @@ from torch import Tensor
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import check_replaceable, move_folder, sha256_of, write_json
+from wheretolook.base.prepared import Prepared
 from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.random_weights import chosen_rows, random_maps
 from wheretolook.cams.stream import Work, create_arrays, fill_arrays, shapes
-from wheretolook.dataset.prepared import Prepared
 from wheretolook.mapstore.store import EVERY_CLASS_UP_TO, FORMAT, LOGITS, RANDOM, array_name, map_classes_of
 from wheretolook.networks.card import Card
 from wheretolook.networks.checkpoint import load_model
-from wheretolook.networks.class_match import match_classes
-from wheretolook.networks.inputs import model_input
-from wheretolook.runtime.distributed import Ranks
-from wheretolook.runtime.resumable import Journal, discard_unless_begun, prepare_state, remove_states, state_folder
+from wheretolook.networks.inputs import match_classes, model_input
+from wheretolook.networks.runtime.processes import Ranks
+from wheretolook.networks.runtime.resumable import (
+    Journal,
+    discard_unless_begun,
+    prepare_state,
+    remove_states,
+    state_folder,
+)
 
 # What dvc.yaml lists for the stage: an edit elsewhere does not restart an export.
-CODE = (
-    *("base", "cams", "dataset", "images", "layers", "mapstore", "networks", "params/export.py", "runtime", "terminal"),
-)
+CODE = ("base", "cams", "images", "mapstore", "networks", "params/export_options.py")
 
 
 @contextmanager
@@ -65,7 +68,7 @@ def shared_state(state: Path, path: Path, ranks: Ranks, create: Callable[[Path],
 
 
 @dataclass(frozen=True)
-class ExportOptions:
+class MapOptions:
     """Options of an export.
 
     Attributes:
@@ -87,7 +90,7 @@ class ExportOptions:
 
 
 def export_maps(
-    model: Path, prepared: Prepared, folder: Path, options: ExportOptions, ranks: Ranks, cache: Path
+    model: Path, prepared: Prepared, folder: Path, options: MapOptions, ranks: Ranks, cache: Path
 ) -> dict[str, Any]:
     """Write the maps of every prepared image, and return their manifest.
 
@@ -166,7 +169,7 @@ def check_last_layer(card: Card, layers: tuple[str, ...] | None) -> None:
         )
 
 
-def manifest_of(model: Path, card: Card, prepared: Prepared, options: ExportOptions, work: Work) -> dict[str, Any]:
+def manifest_of(model: Path, card: Card, prepared: Prepared, options: MapOptions, work: Work) -> dict[str, Any]:
     """The manifest without its arrays. Columns follow the class order of the data, not that of the model."""
     return {
         "format": FORMAT,
@@ -216,9 +219,7 @@ def array_entries(folder: Path, work: Work, count: int) -> dict[str, Any]:
     }
 
 
-def add_random_maps(
-    folder: Path, card: Card, prepared: Prepared, options: ExportOptions, ranks: Ranks
-) -> dict[str, Any]:
+def add_random_maps(folder: Path, card: Card, prepared: Prepared, options: MapOptions, ranks: Ranks) -> dict[str, Any]:
     """Write maps of networks with random weights; returns their manifest entry, empty if there are none."""
     rows = chosen_rows(prepared)
     if not options.random_draws or not len(rows):

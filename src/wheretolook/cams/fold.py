@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
 from wheretolook.base.errors import is_gpu_failure, is_out_of_memory
-from wheretolook.layers.layout import same_but_for_rounding
 from wheretolook.networks.layered import hooked
+from wheretolook.networks.layers.layout import same_but_for_rounding
 
 # Relative to the largest logit: how much rounding all weights to bfloat16 may change the logits.
 _ROUNDING_TOLERANCE = 0.05

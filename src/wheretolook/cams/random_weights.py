@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from wheretolook.dataset.prepared import TEST, Prepared
-from wheretolook.networks.build_network import build_network
+from wheretolook.base.prepared import TEST, Prepared
 from wheretolook.networks.card import Card
+from wheretolook.networks.checkpoint import build_network
 from wheretolook.networks.inputs import model_input
 from wheretolook.networks.layered import Network
 

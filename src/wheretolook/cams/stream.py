@@ -19,11 +19,10 @@ from wheretolook.cams.compute import Batch
 from wheretolook.cams.engine import Engine
 from wheretolook.cams.methods.method import Method
 from wheretolook.images.decode import decode_image, to_square
-from wheretolook.layers.layout import SHOWN, NotFinite
 from wheretolook.mapstore.store import LOGITS, array_name
-from wheretolook.runtime.distributed import Ranks
-from wheretolook.runtime.resumable import Journal
-from wheretolook.runtime.workers import in_workers, noting_interruption
+from wheretolook.networks.layers.layout import SHOWN, NotFinite
+from wheretolook.networks.runtime.processes import Ranks, in_workers, noting_interruption
+from wheretolook.networks.runtime.resumable import Journal
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from wheretolook.terminal.command import Command
+from wheretolook.base.terminal.command import Command
 
 # Beyond this number of images, the terminal shows counts instead of predictions.
 LISTED = 50
@@ -33,7 +33,8 @@ FILE = _File(path_type=Path)
     "methods",
     multiple=True,
     help="cam, gradcam, gradcam++, xgradcam, hirescam, layercam, eigencam, activation; slow (a forward pass for each "
-    "channel): scorecam, ablationcam. Can be repeated.  [default: cam; gradcam where a layer has no linear head]",
+    "channel): scorecam, ablationcam; for transformers: legrad, rollout. Can be repeated.  [default: cam; gradcam "
+    "where a layer has no linear head]",
 )
 @click.option("--layer", "layers", multiple=True, help="Name, or all. Can be repeated.  [default: the last]")
 @click.option("--class", "classes", multiple=True, help="Name, or all. Can be repeated.  [default: the predicted]")
@@ -48,6 +49,18 @@ FILE = _File(path_type=Path)
     is_flag=True,
     help="Instead of pictures, write the maps of all images as one array per method and layer, (N, K, h, w), in "
     "--out/arrays: for thousands of images.",
+)
+@click.option("--grid", help="Grid of a layer's tokens, such as 14x14.  [default: as in the model file]")
+@click.option(
+    "--prefix-tokens",
+    type=click.IntRange(0),
+    help="Tokens before the grid (class token, registers).  [default: as in the model file]",
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["channels_first", "channels_last", "tokens", "tokens_first"]),
+    help="Order of the dimensions of the layers' outputs; like --grid and --prefix-tokens for timm networks and your "
+    "own.  [default: as in the model file]",
 )
 @click.option("--out", type=FILE, default=Path("look"), show_default=True, help="Folder for the pictures and maps.")
 @click.option(
@@ -67,6 +80,9 @@ def look(
     classes: tuple[str, ...],
     contrast: bool,
     arrays: bool,
+    grid: str | None,
+    prefix_tokens: int | None,
+    layout: str | None,
     out: Path,
     fit: str | None,
     device: str,
@@ -86,7 +102,7 @@ def look(
     wheretolook look cells --model models/last-0.safetensors
     wheretolook look cell.png --model models/every-0.safetensors --layer all --class all
     """
-    from wheretolook.base.display import visible
+    from wheretolook.base.errors import visible
     from wheretolook.look.image_files import check_model_path, find_images
 
     check_model_path(model)
@@ -95,7 +111,7 @@ def look(
     from wheretolook.look.map_pictures import look_at
     from wheretolook.look.requests import MapRequest, counts_table, predictions_table, write_predictions
 
-    wanted = MapRequest(methods, layers, classes, contrast)
+    wanted = MapRequest(methods, layers, classes, contrast, grid, prefix_tokens, layout)
     if arrays:
         from wheretolook.look.map_arrays import write_arrays
 

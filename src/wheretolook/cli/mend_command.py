@@ -13,8 +13,8 @@ import click
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import remove_unfinished, write_text
-from wheretolook.project.running import without_dvc
-from wheretolook.terminal.command import Command
+from wheretolook.base.terminal.command import Command
+from wheretolook.project.dvc_state import without_dvc
 
 OUTPUTS = ("data", "models", "reports")
 _CONFLICT = re.compile(rb"^(<{7}|>{7})( |\r?$)", re.MULTILINE)

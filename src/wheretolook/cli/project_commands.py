@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wheretolook.terminal.command import Command
+from wheretolook.base.terminal.command import Command
+from wheretolook.base.terminal.options import RetriesOption, TimeoutOption
 
 if TYPE_CHECKING:
     from wheretolook.verify.contents import Verified
@@ -121,7 +122,7 @@ def verify(allow_missing: bool, root: Path) -> None:
     DVC itself trusts a file whose size and time are unchanged. This command reads it. It exits with status 1 if
     anything is wrong, and prints the commands that repair it, unless DVC is running, since unfinished work looks wrong.
     """
-    from wheretolook.project.running import watch_dvc
+    from wheretolook.project.dvc_state import watch_dvc
     from wheretolook.report.words import count
     from wheretolook.verify.checks import remedies
 
@@ -150,8 +151,8 @@ def verify(allow_missing: bool, root: Path) -> None:
 def _verified(root: Path, allow_missing: bool, dvc_running: Callable[[], str]) -> "Verified":
     """Verify; if a lock is incomplete or a file vanishes because DVC is running, say so."""
     from wheretolook.base.errors import InputError
+    from wheretolook.project.dvc_state import read_lock
     from wheretolook.project.leftovers import find_strays
-    from wheretolook.project.lock_file import read_lock
     from wheretolook.verify.contents import verify as verify_outputs
 
     try:
@@ -174,12 +175,26 @@ def _removed_models(root: Path) -> tuple[str, ...]:
 
 
 @click.command(cls=Command)
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model")
 @click.option("--name", default="", help="Name of the entry in params.yaml.  [default: the file's name]")
-def share(model: Path, name: str) -> None:
-    """Check the file MODEL, and print how to share it by Google Drive, with the entry for `drive` in params.yaml."""
+@click.option("--timeout", cls=TimeoutOption)
+@click.option("--retries", cls=RetriesOption)
+def share(model: str, name: str, timeout: float, retries: int) -> None:
+    """Check the file MODEL, and print how to share it by Google Drive, with the entry for `drive` in params.yaml.
+
+    If MODEL is the link of a folder on Google Drive, print an entry for each model file in it.
+    """
+    if "://" in model:
+        from wheretolook.importing.import_model import entries_of_folder
+
+        click.echo(entries_of_folder(model, timeout, retries), nl=False)
+        return
+    _share_file(Path(model), name)
+
+
+def _share_file(model: Path, name: str) -> None:
+    from wheretolook.base.terminal.options import LONGEST_NAME, MODEL_NAME
     from wheretolook.importing.import_model import check_to_share, steps
-    from wheretolook.terminal.options import LONGEST_NAME, MODEL_NAME
 
     name = name or model.stem
     if not MODEL_NAME.fullmatch(name) or len(name) > LONGEST_NAME:

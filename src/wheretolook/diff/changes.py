@@ -9,7 +9,7 @@ from pathlib import Path
 from wheretolook.base.errors import InputError
 from wheretolook.diff.model_changes import MetricChange, ModelChange, compare_model
 from wheretolook.diff.sides import WORKSPACE, Side, open_side
-from wheretolook.project.lock_file import check_root
+from wheretolook.project.dvc_state import check_root
 
 AGREEMENT = "reports/comparison/agreement.json"
 AGREEMENT_KEYS = {"model_a", "model_b", "class_name", "figure", "subset", "mean"}

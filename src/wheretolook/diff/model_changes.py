@@ -9,7 +9,7 @@ import numpy as np
 from wheretolook.analysis.explained import Target, open_target
 from wheretolook.analysis.grid import correlate_maps, row_blocks
 from wheretolook.base.errors import InputError
-from wheretolook.dataset.prepared import Prepared
+from wheretolook.base.prepared import Prepared
 from wheretolook.diff.sides import SharedImages, Side, shared_images
 from wheretolook.mapstore.store import LOGITS, Maps, array_name
 from wheretolook.report.gallery import shared_method

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from wheretolook.analysis.explained import open_target
-from wheretolook.base.display import markdown_text, visible
+from wheretolook.analysis.results.comparison_result import ALL_CLASSES
+from wheretolook.base.errors import markdown_text, visible
 from wheretolook.diff.changes import Compared, Difference
 from wheretolook.diff.model_changes import ModelChange
 from wheretolook.diff.sides import SharedImages, Side
 from wheretolook.mapstore.store import array_name
 from wheretolook.report.drawing import drawing, show_overlay, strength
 from wheretolook.report.words import NOTHING, count, listed, number
-from wheretolook.results.agreement_row import ALL_CLASSES
 
 # Metrics of the training and validation split appear only in the JSON.
 LEFT_OUT = ("train.", "val.")

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from wheretolook.base.errors import InputError
-from wheretolook.dataset.prepared import TEST, Prepared, load_prepared
+from wheretolook.base.prepared import TEST, Prepared, load_prepared
 from wheretolook.mapstore.store import Maps, check_sha256, fetch_missing, read_manifest
-from wheretolook.project.git_revision import link_cached, resolve_revision, write_tracked
-from wheretolook.project.lock_file import read_lock
+from wheretolook.project.dvc_state import read_lock
+from wheretolook.project.recorded_outputs import link_cached, resolve_revision, write_tracked
 
 WORKSPACE = "workspace"
 METRICS = "reports/metrics.json"

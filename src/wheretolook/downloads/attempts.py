@@ -13,8 +13,7 @@ from typing import Any, TypeVar
 
 import urllib3
 
-from wheretolook.base.display import redacted
-from wheretolook.base.errors import InputError
+from wheretolook.base.errors import InputError, redacted
 
 Result = TypeVar("Result")
 
@@ -23,7 +22,7 @@ LONGEST_PAUSE = 60.0
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """Timeout and retries of a download.
 
     Attributes:
@@ -52,23 +51,23 @@ class Failure(Exception):
         self.found, self.hint, self.retryable, self.wait = found, hint, retryable, wait
 
 
-def attempt(once: Callable[[], Result], source: str, patience: Patience) -> Result:
+def attempt(once: Callable[[], Result], source: str, policy: RetryPolicy) -> Result:
     """Call `once` until it succeeds, fails with an error that is not retryable, or no retries are left.
 
     Args:
         once: makes one attempt; raises `Failure`.
         source: what a message names.
-        patience: timeout, retries, pauses.
+        policy: timeout, retries, pauses.
 
     Raises:
         InputError: the last failure.
     """
-    for number in range(1, patience.retries + 2):
+    for number in range(1, policy.retries + 2):
         try:
             return once()
         except Failure as failure:
-            pause = max(min(patience.pause * 2 ** (number - 1), LONGEST_PAUSE), failure.wait)
-            if not failure.retryable or number > patience.retries or pause > LONGEST_PAUSE:
+            pause = max(min(policy.pause * 2 ** (number - 1), LONGEST_PAUSE), failure.wait)
+            if not failure.retryable or number > policy.retries or pause > LONGEST_PAUSE:
                 attempts = f" after {number} attempts" if number > 1 else ""
                 wait = f" (Retry-After: {failure.wait:.0f} s)" if failure.wait > LONGEST_PAUSE else ""
                 raise InputError(source, "a file", f"{failure.found}{attempts}{wait}", failure.hint) from failure

@@ -10,7 +10,7 @@ import requests
 import urllib3
 from tqdm import tqdm
 
-from wheretolook.downloads.attempts import LONGEST_PAUSE, Failure, Patience, attempt, header_deadline
+from wheretolook.downloads.attempts import LONGEST_PAUSE, Failure, RetryPolicy, attempt, header_deadline
 from wheretolook.downloads.drive_links import read_drive_link
 from wheretolook.downloads.http import (
     RAISE_TIMEOUT,
@@ -37,11 +37,11 @@ class StallTimer(threading.Event):
         retries: number of retries by gdown.
     """
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, policy: RetryPolicy) -> None:
         super().__init__()
-        self.seconds = 2 * patience.timeout
+        self.seconds = 2 * policy.timeout
         self.retries = 0
-        self._pause = patience.pause
+        self._pause = policy.pause
         self._counting = threading.Condition()
         self._deadline: float | None = None
         self._ended = False
@@ -102,30 +102,30 @@ LONGEST_PAGE = 1 << 20
 PAGE = "an HTML page"
 
 
-def page_failure(identifier: str, patience: Patience) -> Failure:
+def page_failure(identifier: str, policy: RetryPolicy) -> Failure:
     """Why a Drive file cannot be downloaded, from status and text of one more response."""
-    return _failure(f"https://drive.google.com/uc?id={identifier}", patience)
+    return _failure(f"https://drive.google.com/uc?id={identifier}", policy)
 
 
-def folder_failure(identifier: str, patience: Patience) -> Failure:
+def folder_failure(identifier: str, policy: RetryPolicy) -> Failure:
     """Why a Drive folder cannot be listed, from status and text of one more response."""
-    failure = _failure(f"https://drive.google.com/embeddedfolderview?id={identifier}", patience)
+    failure = _failure(f"https://drive.google.com/embeddedfolderview?id={identifier}", policy)
     # This time the list arrived: the failure was temporary.
     return Failure("no listing of the folder", "run it again", retryable=True) if failure.found == PAGE else failure
 
 
-def _failure(link: str, patience: Patience) -> Failure:
+def _failure(link: str, policy: RetryPolicy) -> Failure:
     try:
         headers = {"Accept-Encoding": "identity"}
         with (
             header_deadline(),
-            requests.get(link, headers=headers, stream=True, timeout=patience.timeout) as response,
+            requests.get(link, headers=headers, stream=True, timeout=policy.timeout) as response,
         ):
             if failure := _drive_status_failure(response):
                 return failure
             if "Content-Disposition" in response.headers:
                 return Failure("an HTML page first, and then the file", "run it again", retryable=True)
-            return _page_text_failure(_page_text(response, patience.timeout))
+            return _page_text_failure(_page_text(response, policy.timeout))
     except requests.RequestException as error:
         return network_failure(error, link)
 
@@ -188,13 +188,13 @@ def drive_link(identifier: str) -> str:
     return f"https://drive.google.com/uc?id={identifier}"
 
 
-def drive_file(identifier: str, folder: Path, patience: Patience) -> bool:
+def drive_file(identifier: str, folder: Path, policy: RetryPolicy) -> bool:
     """Download a file of Google Drive; each attempt resumes where the previous one ended.
 
     Args:
         identifier: the file's id.
         folder: holds the partial download under gdown's name, and finally `content`.
-        patience: timeout, retries, pauses.
+        policy: timeout, retries, pauses.
 
     Returns:
         Whether `folder/content` consists of more than one part. Verify its hash: the parts may be of two versions.
@@ -203,26 +203,26 @@ def drive_file(identifier: str, folder: Path, patience: Patience) -> bool:
         InputError: quota exceeded, private, missing, too many requests, no connection, timeout, incomplete, disk full.
     """
     with header_deadline():
-        return attempt(lambda: _attempt(identifier, folder, patience), drive_link(identifier), patience)
+        return attempt(lambda: _attempt(identifier, folder, policy), drive_link(identifier), policy)
 
 
-def _attempt(identifier: str, folder: Path, patience: Patience) -> bool:
+def _attempt(identifier: str, folder: Path, policy: RetryPolicy) -> bool:
     import gdown
 
     before = _kept(folder)
-    timer = StallTimer(patience)
+    timer = StallTimer(policy)
     try:
-        _download(identifier, folder, patience, timer)
+        _download(identifier, folder, policy, timer)
     except gdown.exceptions.FileURLRetrievalError as error:
-        raise page_failure(identifier, patience) from error
+        raise page_failure(identifier, policy) from error
     except gdown.exceptions.DownloadCancelled as error:
         found = f"a timeout: no data for {timer.seconds:g} s"
         raise Failure(found, RAISE_TIMEOUT, retryable=True) from error
     except gdown.exceptions.DownloadError as error:
         _drop_stuck(folder, before)
-        raise _incomplete(error, drive_link(identifier), timer.retries, patience.retries) from error
+        raise _incomplete(error, drive_link(identifier), timer.retries, policy.retries) from error
     except requests.HTTPError as error:
-        raise page_failure(identifier, patience) from error
+        raise page_failure(identifier, policy) from error
     except requests.RequestException as error:
         raise network_failure(error, drive_link(identifier)) from error
     except OSError as error:
@@ -233,7 +233,7 @@ def _attempt(identifier: str, folder: Path, patience: Patience) -> bool:
     return before > 0 or timer.retries > 0
 
 
-def _download(identifier: str, folder: Path, patience: Patience, timer: StallTimer) -> None:
+def _download(identifier: str, folder: Path, policy: RetryPolicy, timer: StallTimer) -> None:
     import gdown
 
     # A broken connection loses the current block. gdown's blocks of 512 KiB would send a quarter of a small model
@@ -257,9 +257,9 @@ def _download(identifier: str, folder: Path, patience: Patience, timer: StallTim
             quiet=True,  # gdown draws its own bar even without a terminal
             use_cookies=False,  # gdown would write them into the home folder
             resume=True,
-            timeout=patience.timeout,
+            timeout=policy.timeout,
             # gdown retries broken connections, resuming at the exact byte; `attempt` retries responses like 429.
-            retries=patience.retries,
+            retries=policy.retries,
             cancel=timer,
             progress=advance,
         )

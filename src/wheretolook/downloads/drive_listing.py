@@ -1,12 +1,15 @@
 """Listing of a Google Drive folder and its subfolders."""
 
+import json
+import re
 from difflib import get_close_matches
 from functools import partial
+from pathlib import PurePosixPath
 
 import requests
 
 from wheretolook.base.errors import InputError
-from wheretolook.downloads.attempts import Patience, attempt, header_deadline
+from wheretolook.downloads.attempts import RetryPolicy, attempt, header_deadline
 from wheretolook.downloads.drive import folder_failure
 from wheretolook.downloads.drive_links import DriveLink, folder_link, read_drive_link
 from wheretolook.downloads.http import network_failure
@@ -14,15 +17,17 @@ from wheretolook.downloads.http import network_failure
 FOLDER = "application/vnd.google-apps.folder"
 # Google Docs, Sheets and the like, which have no bytes.
 NATIVE = "application/vnd.google-apps."
+# Characters of a file's name in the name of an entry.
+_LONGEST_STEM = 40
 
 
-def list_drive_folder(identifier: str, source: str, patience: Patience) -> dict[str, str]:
+def list_drive_folder(identifier: str, source: str, policy: RetryPolicy) -> dict[str, str]:
     """Path and id of every file below a Drive folder, without Google Docs and the like.
 
     Args:
         identifier: the folder's id.
         source: its link, for messages.
-        patience: timeout and retries for each page.
+        policy: timeout and retries for each page.
 
     Raises:
         InputError: a page cannot be loaded, or the folder is empty, contains itself, or has two files of one name.
@@ -34,7 +39,7 @@ def list_drive_folder(identifier: str, source: str, patience: Patience) -> dict[
         if folder in seen:
             raise InputError(source, "a folder", f"{parent!r} inside itself", "give another folder")
         seen.add(folder)
-        for child, name, kind in attempt(partial(_children, folder, patience), source, patience):
+        for child, name, kind in attempt(partial(_children, folder, policy), source, policy):
             path = f"{parent}{name.replace('/', '_')}"
             if kind == FOLDER:
                 waiting.append((f"{path}/", child))
@@ -50,7 +55,7 @@ def list_drive_folder(identifier: str, source: str, patience: Patience) -> dict[
     return files
 
 
-def _children(identifier: str, patience: Patience) -> list[tuple[str, str, str]]:
+def _children(identifier: str, policy: RetryPolicy) -> list[tuple[str, str, str]]:
     """(id, name, type) of each item in one folder."""
     import gdown
 
@@ -60,9 +65,9 @@ def _children(identifier: str, patience: Patience) -> list[tuple[str, str, str]]
 
     try:
         with header_deadline(), requests.Session() as session:
-            return read_page(sess=session, folder_id=identifier, verify=True, timeout=patience.timeout)[1]
+            return read_page(sess=session, folder_id=identifier, verify=True, timeout=policy.timeout)[1]
     except gdown.exceptions.DownloadError as error:
-        raise folder_failure(identifier, patience) from error
+        raise folder_failure(identifier, policy) from error
     except requests.RequestException as error:
         raise network_failure(error, "https://drive.google.com") from error
 
@@ -87,20 +92,20 @@ def folder_address(folder: str) -> str:
     return folder_link(link.identifier)
 
 
-def file_in_folder(folder: str, file: str, patience: Patience) -> str:
+def file_in_folder(folder: str, file: str, policy: RetryPolicy) -> str:
     """The id of a file in a Drive folder.
 
     Args:
         folder: the folder's link.
         file: path inside the folder, such as "best.pt" or "run 2/best.pt".
-        patience: timeout and retries for each page of the listing.
+        policy: timeout and retries for each page of the listing.
 
     Raises:
         InputError: the folder cannot be listed, or has no such file; then `found` lists its files.
     """
     link = read_drive_link(folder)
     assert link is not None
-    files = list_drive_folder(link.identifier, folder, patience)
+    files = list_drive_folder(link.identifier, folder, policy)
     if file in files:
         return files[file]
     near = get_close_matches(file, files, n=1)
@@ -112,18 +117,18 @@ def file_in_folder(folder: str, file: str, patience: Patience) -> str:
     )
 
 
-def folder_instead(source: str, setting: str, link: DriveLink, patience: Patience) -> InputError:
+def folder_instead(source: str, setting: str, link: DriveLink, policy: RetryPolicy) -> InputError:
     """The error for a folder's link where a file is expected; its hint has an entry to paste for each model file.
 
     Args:
         source: the link.
         setting: the parameter of the SHA-256, such as "drive.last-9.sha256".
         link: the parsed link.
-        patience: timeout and retries for each page of the listing.
+        policy: timeout and retries for each page of the listing.
     """
     expected = "the link of a file"
     try:
-        files = list(list_drive_folder(link.identifier, source, patience))
+        files = list(list_drive_folder(link.identifier, source, policy))
     except InputError:  # private, or no connection: report the folder anyway
         return InputError(source, expected, "the link of a folder", "Open the folder, and copy the link of the file")
     if not setting.startswith("drive."):
@@ -136,6 +141,37 @@ def folder_instead(source: str, setting: str, link: DriveLink, patience: Patienc
         f"the link of a folder with {_listed(files)}",
         f"Replace url by folder and file, as in one of:\n{entries}",
     )
+
+
+def folder_entries(folder: str, patience: RetryPolicy) -> str:
+    """Entries of `drive` in params.yaml, to paste, for the model files in a Drive folder (all files if it has none).
+
+    Args:
+        folder: its id or link.
+        patience: timeout and retries for each page of the listing.
+
+    Raises:
+        InputError: the link is not of a folder, or the folder cannot be listed.
+    """
+    address = folder_address(folder)
+    link = read_drive_link(address)
+    assert link is not None
+    files = list(list_drive_folder(link.identifier, address, patience))
+    models = [file for file in files if file.lower().endswith(MODEL_SUFFIXES)] or files
+    lines = ["drive:"]
+    names: set[str] = set()
+    for file in models:
+        name = wanted = re.sub("[^A-Za-z0-9_-]+", "-", PurePosixPath(file).stem).strip("-_")[:_LONGEST_STEM] or "model"
+        if not wanted[0].isalpha():
+            name = wanted = f"model-{wanted}"
+        number = 1
+        while name in names:
+            number += 1
+            name = f"{wanted}-{number}"
+        names.add(name)
+        # JSON's quotes are YAML's.
+        lines += [f"  {name}:", f"    folder: {link.identifier}", f"    file: {json.dumps(file, ensure_ascii=False)}"]
+    return "\n".join(lines) + "\n"
 
 
 def _listed(files: list[str]) -> str:

@@ -14,7 +14,7 @@ import urllib3
 from tqdm import tqdm
 
 from wheretolook.base.files import write_json
-from wheretolook.downloads.attempts import Failure, Patience, attempt, header_deadline
+from wheretolook.downloads.attempts import Failure, RetryPolicy, attempt, header_deadline
 
 CHECK_CONNECTION = "check the connection and the proxy settings (HTTPS_PROXY, NO_PROXY); the download will be resumed"
 # Bytes of the disk left free for other programs.
@@ -133,13 +133,13 @@ BLOCK = 1 << 16
 SLOWEST = 1024
 
 
-def download(url: str, folder: Path, patience: Patience) -> bool:
+def download(url: str, folder: Path, policy: RetryPolicy) -> bool:
     """Download the body of a URL; each attempt resumes where the previous one ended.
 
     Args:
         url: http or https.
         folder: holds the partial download (`content`) and its ETag and Last-Modified headers (`version.json`).
-        patience: timeout, retries, pauses.
+        policy: timeout, retries, pauses.
 
     Returns:
         Whether `folder/content`, complete by the server's Content-Length, consists of more than one part. Verify its
@@ -149,21 +149,21 @@ def download(url: str, folder: Path, patience: Patience) -> bool:
         InputError: access denied, not found, too many requests, no connection, timeout, incomplete, disk full.
     """
     with header_deadline(), requests.Session() as session:
-        return attempt(lambda: _attempt(session, url, folder, patience), url, patience)
+        return attempt(lambda: _attempt(session, url, folder, policy), url, policy)
 
 
-def _attempt(session: requests.Session, url: str, folder: Path, patience: Patience) -> bool:
+def _attempt(session: requests.Session, url: str, folder: Path, policy: RetryPolicy) -> bool:
     content = folder / "content"
     offset = content.stat().st_size if content.exists() else 0
     try:
-        with _get(session, url, _headers(folder, offset), patience) as response:
+        with _get(session, url, _headers(folder, offset), policy) as response:
             if _is_complete(response, offset):
                 return True
             _discard_other_version(response, content, offset)
             if failure := status_failure(response):
                 raise failure
             offset = offset if response.status_code == 206 else 0
-            _receive(response, folder, offset, patience)
+            _receive(response, folder, offset, policy)
             return offset > 0
     except requests.RequestException as error:
         raise network_failure(error, url) from error
@@ -171,10 +171,10 @@ def _attempt(session: requests.Session, url: str, folder: Path, patience: Patien
         raise disk_failure(error, folder) or error from error
 
 
-def _get(session: requests.Session, url: str, headers: dict[str, str], patience: Patience) -> requests.Response:
+def _get(session: requests.Session, url: str, headers: dict[str, str], policy: RetryPolicy) -> requests.Response:
     """The response after all redirects; its body is not read yet."""
     try:
-        return session.get(url, headers=headers, stream=True, timeout=patience.timeout)
+        return session.get(url, headers=headers, stream=True, timeout=policy.timeout)
     except requests.RequestException:
         raise
     except ValueError as error:
@@ -212,7 +212,7 @@ def _discard_other_version(response: requests.Response, content: Path, offset: i
         raise Failure("a different version of the file than the partial download", "run it again", retryable=True)
 
 
-def _receive(response: requests.Response, folder: Path, offset: int, patience: Patience) -> None:
+def _receive(response: requests.Response, folder: Path, offset: int, policy: RetryPolicy) -> None:
     left = response.headers.get("Content-Length", "")
     expected = int(left) if left.isascii() and left.isdigit() else None
     check_space(folder, expected or 0)
@@ -225,7 +225,7 @@ def _receive(response: requests.Response, folder: Path, offset: int, patience: P
         (folder / "content").open("ab" if offset else "wb") as file,
         _bar(response.url, offset, expected) as bar,
     ):
-        received = _copy(response, file, bar, patience, lambda: check_reserve(folder, reserve))
+        received = _copy(response, file, bar, policy, lambda: check_reserve(folder, reserve))
     if expected is not None and received < expected:
         found = f"an incomplete download ({offset + received:,} of {offset + expected:,} bytes)"
         raise Failure(found, RUN_AGAIN, retryable=True)
@@ -237,7 +237,9 @@ def _bar(url: str, offset: int, expected: int | None) -> tqdm:
     return tqdm(total=total, initial=offset, desc=name, unit="B", unit_scale=True, disable=None)
 
 
-def _copy(response: requests.Response, file: Any, bar: tqdm, patience: Patience, check_disk: Callable[[], None]) -> int:
+def _copy(
+    response: requests.Response, file: Any, bar: tqdm, policy: RetryPolicy, check_disk: Callable[[], None]
+) -> int:
     received = before = 0
     began = time.monotonic()
     try:
@@ -247,8 +249,8 @@ def _copy(response: requests.Response, file: Any, bar: tqdm, patience: Patience,
             bar.update(len(block))
             received += len(block)
             now = time.monotonic()
-            if now - began >= patience.timeout:
-                if received - before < SLOWEST * patience.timeout:
+            if now - began >= policy.timeout:
+                if received - before < SLOWEST * policy.timeout:
                     raise Failure(f"a timeout: less than {SLOWEST} bytes per second", RUN_AGAIN, retryable=True)
                 began, before = now, received
     except urllib3.exceptions.ReadTimeoutError as error:

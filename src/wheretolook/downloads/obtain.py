@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import sha256_of
-from wheretolook.downloads.attempts import Patience
+from wheretolook.downloads.attempts import RetryPolicy
 from wheretolook.downloads.drive_links import read_drive_link
 from wheretolook.downloads.http import download
 
@@ -90,13 +90,13 @@ class PinnedFile:
         return f"{self.file} in {self.source}" if self.file else self.source
 
 
-def obtain(pinned: PinnedFile, cache: Path, patience: Patience) -> Path:
+def obtain(pinned: PinnedFile, cache: Path, policy: RetryPolicy) -> Path:
     """Download a file, unless the cache has it.
 
     Args:
         pinned: the source and its SHA-256.
         cache: folder of the content cache; a cached file needs no network.
-        patience: timeout and retries of the download.
+        policy: timeout and retries of the download.
 
     Returns:
         Path of the file with the pinned SHA-256: in the cache, or the local path itself. Do not modify it.
@@ -114,7 +114,7 @@ def obtain(pinned: PinnedFile, cache: Path, patience: Patience) -> Path:
     _check_address(pinned.source)
     with store.partial(pinned.shown, pinned.sha256) as folder:
         # Another process may have downloaded it while this one waited for the lock.
-        return store.get(pinned.sha256) or _verified(_transfer(pinned, folder, patience), pinned, store)
+        return store.get(pinned.sha256) or _verified(_transfer(pinned, folder, policy), pinned, store)
 
 
 def is_remote(source: str) -> bool:
@@ -179,7 +179,7 @@ def _local(pinned: PinnedFile) -> Path:
     return path
 
 
-def _transfer(pinned: PinnedFile, folder: Path, patience: Patience) -> Path:
+def _transfer(pinned: PinnedFile, folder: Path, policy: RetryPolicy) -> Path:
     """Download a remote file into `folder`.
 
     A resumed download with a wrong SHA-256 is repeated in one piece: its parts may have been of two versions.
@@ -190,7 +190,7 @@ def _transfer(pinned: PinnedFile, folder: Path, patience: Patience) -> Path:
     content = folder / "content"
     link = read_drive_link(pinned.source)
     if link is not None and link.kind == "folder" and not pinned.file:
-        raise folder_instead(pinned.source, pinned.setting, link, patience)
+        raise folder_instead(pinned.source, pinned.setting, link, policy)
     if link is not None and link.kind == "document":
         raise InputError(
             pinned.source,
@@ -198,11 +198,11 @@ def _transfer(pinned: PinnedFile, folder: Path, patience: Patience) -> Path:
             "a Google document, which is not stored as a file",
             "To copy the link of a file in Drive, right-click it: Share, Copy link",
         )
-    identifier = file_in_folder(pinned.source, pinned.file, patience) if pinned.file else drive_id(pinned.source)
+    identifier = file_in_folder(pinned.source, pinned.file, policy) if pinned.file else drive_id(pinned.source)
     if identifier:
-        fetch = partial(drive_file, identifier, folder, patience)
+        fetch = partial(drive_file, identifier, folder, policy)
     else:
-        fetch = partial(download, pinned.source, folder, patience)
+        fetch = partial(download, pinned.source, folder, policy)
     if not pinned.sha256:
         _empty(folder)
     try:

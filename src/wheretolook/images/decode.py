@@ -9,7 +9,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from wheretolook.base.errors import InputError
-from wheretolook.dataset.prepared import Placement, place
+from wheretolook.base.prepared import Placement, place
 from wheretolook.images.decode_cost import (
     TimedBytes,
     TimedFile,

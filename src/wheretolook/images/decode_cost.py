@@ -35,7 +35,7 @@ VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 
 BYTES_TYPES = (1, 2, 6, 7)
 
 
-class _Timed:
+class _TimedDecoding:
     """A file that raises InputError when its reader has used MOST_SECONDS of processor time since `start`."""
 
     def start(self) -> None:
@@ -52,11 +52,11 @@ class _Timed:
         return super().read(size)  # type: ignore[misc]
 
 
-class TimedBytes(_Timed, io.BytesIO):
+class TimedBytes(_TimedDecoding, io.BytesIO):
     """The bytes of an image file in memory."""
 
 
-class TimedFile(_Timed, io.BufferedReader):
+class TimedFile(_TimedDecoding, io.BufferedReader):
     """An image file on disk."""
 
 

@@ -6,8 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from wheretolook.base.display import is_readable, readable
-from wheretolook.base.errors import InputError
+from wheretolook.base.errors import InputError, is_readable, readable
 from wheretolook.base.files import is_junk
 from wheretolook.images.class_level import split_folders
 from wheretolook.images.decode import SUFFIXES

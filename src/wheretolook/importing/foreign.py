@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wheretolook.base.display import LONGEST_CLASS_NAME, is_class_name
-from wheretolook.base.errors import InputError
+from wheretolook.base.errors import LONGEST_CLASS_NAME, InputError, is_class_name
 from wheretolook.base.files import replacing
 from wheretolook.importing.quarantine import Bounds, bounds_for, open_in_quarantine
-from wheretolook.networks.architectures import parse_arguments
+from wheretolook.networks.architectures import LOOKNET, check_looknet_arguments, parse_arguments
 from wheretolook.networks.card import LARGEST_INPUT
-from wheretolook.networks.looknet_arguments import LOOKNET, check_looknet_arguments
 
 # Keys of an entry in params.yaml that describe a foreign file.
 DESCRIBED = ("architecture", "arguments", "classes", "input_size", "mean", "std", "fit", "key")

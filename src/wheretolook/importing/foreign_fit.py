@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from wheretolook.base.errors import InputError
 from wheretolook.networks.checkpoint import check_finite
-from wheretolook.networks.layered import Network
-from wheretolook.networks.looknet import LookNet
+from wheretolook.networks.layered import LookNet, Network, load_weights
 
 # Least share of tensors that must match for a guess.
 _LEAST_MATCH = 0.98
@@ -122,7 +121,7 @@ def load_foreign(
     fitting = counters | {n: t for n, t in fitting.items() if n not in counters or t.shape == counters[n].shape}
     _check_fit(fitting, needed, subject, architecture, len(class_names))
     check_finite(subject, {name: fitting[name] for name in needed}, "Ask who made the file for finite weights")
-    network.load_state_dict(fresh | fitting)
+    load_weights(network, fresh | fitting)
     return reports
 
 

@@ -12,9 +12,8 @@ from wheretolook.base.errors import InputError
 from wheretolook.importing.foreign_file import SAVE_ALONE, Placeholder, read_foreign
 from wheretolook.importing.foreign_fit import load_foreign
 from wheretolook.networks.architectures import code_of
-from wheretolook.networks.build_network import build_network
 from wheretolook.networks.card import Card
-from wheretolook.networks.checkpoint import save_model
+from wheretolook.networks.checkpoint import build_network, save_model
 from wheretolook.networks.layered import Network
 from wheretolook.networks.module_network import ModuleNetwork
 

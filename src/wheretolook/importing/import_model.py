@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wheretolook.base.display import redacted
-from wheretolook.base.errors import InputError
+from wheretolook.base.errors import InputError, redacted
 from wheretolook.base.files import replacing, sha256_of
 from wheretolook.downloads.drive import drive_link
 from wheretolook.downloads.drive_listing import folder_address
@@ -203,3 +202,15 @@ def steps(shared: SharedFile) -> str:
         name=shared.name,
         sha256=shared.sha256,
     )
+
+
+def entries_of_folder(link: str, timeout: float, retries: int) -> str:
+    """Entries of `drive` to paste, for the model files in a folder on Google Drive.
+
+    Raises:
+        InputError: the link is not of a folder, or the folder cannot be listed.
+    """
+    from wheretolook.downloads.attempts import RetryPolicy
+    from wheretolook.downloads.drive_listing import folder_entries
+
+    return folder_entries(link, RetryPolicy(timeout, retries))

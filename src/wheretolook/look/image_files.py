@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from wheretolook.base.display import readable
-from wheretolook.base.errors import InputError
+from wheretolook.base.errors import InputError, readable
 from wheretolook.base.files import is_junk
-from wheretolook.dataset.prepared import place
+from wheretolook.base.prepared import place
+from wheretolook.base.terminal.command import explained
 from wheretolook.images.decode import SUFFIXES, decode_image, to_square
-from wheretolook.terminal.command import explained
 
 MODELS = Path("models")
 SUFFIX = ".safetensors"

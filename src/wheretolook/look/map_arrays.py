@@ -26,9 +26,9 @@ from wheretolook.mapstore.store import FORMAT, LOGITS, read_manifest
 from wheretolook.networks.card import Card
 from wheretolook.networks.checkpoint import load_model
 from wheretolook.networks.inputs import model_input
+from wheretolook.networks.runtime.device import choose_device
+from wheretolook.networks.runtime.processes import Ranks
 from wheretolook.prepare.pixels import keep_rows
-from wheretolook.runtime.device import choose_device
-from wheretolook.runtime.distributed import Ranks
 
 MANIFEST, PREDICTIONS = "manifest.json", "predictions.csv"
 OTHER_FILES = {MANIFEST, PREDICTIONS}

@@ -22,14 +22,14 @@ from wheretolook.cams.engine import Engine
 from wheretolook.cams.explain import PREDICTED, Explanation, choose_classes, explain_with
 from wheretolook.cams.method_registry import METHODS
 from wheretolook.images.decode import to_square
-from wheretolook.layers.layout import SHOWN, NotFinite
 from wheretolook.look.image_files import LONGEST_CLASS, Photo, distinct_names, file_name, numbered, open_image, photo_of
 from wheretolook.look.requests import BATCH, MapRequest, build, choose_fit, no_images
 from wheretolook.networks.card import Card
 from wheretolook.networks.checkpoint import load_model
 from wheretolook.networks.inputs import model_input
+from wheretolook.networks.layers.layout import SHOWN, NotFinite
+from wheretolook.networks.runtime.device import choose_device
 from wheretolook.report.drawing import colour, opacity
-from wheretolook.runtime.device import choose_device
 
 SIDE = 448  # pixels
 MAX_OPACITY = 0.8

@@ -10,12 +10,13 @@ import numpy as np
 from torch import nn
 from tqdm import tqdm
 
-from wheretolook.base.display import readable
-from wheretolook.base.errors import InputError
+from wheretolook.base.errors import InputError, readable
 from wheretolook.base.files import replacing
 from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.method_registry import METHODS, find_method
 from wheretolook.networks.card import Card
+from wheretolook.networks.layers.layout import Hints, make_hints
+from wheretolook.networks.module_network import ModuleNetwork
 
 BATCH = 64  # images in memory at a time
 
@@ -29,12 +30,18 @@ class MapRequest:
         layers: names, or "all"; empty: the last layer.
         classes: names, or "all"; empty: the predicted class of each image.
         contrast: subtract the mean of the other classes' maps; needs methods that are linear in the class.
+        grid: (h, w) of the layers' tokens, or text such as "14x14"; None: as in the model file.
+        prefix_tokens: number of tokens before the grid; None: as in the model file.
+        layout: order of the dimensions of the layers' outputs, one of `Order`; None: as in the model file.
     """
 
     methods: Sequence[str] = ()
     layers: Sequence[str] = ()
     classes: Sequence[str] = ()
     contrast: bool = False
+    grid: str | tuple[int, int] | None = None
+    prefix_tokens: int | None = None
+    layout: str | None = None
 
     def class_names(self, card: Card) -> tuple[str, ...]:
         """The classes, each once; empty for the predicted one."""
@@ -65,9 +72,55 @@ def build(network: nn.Module, card: Card, request: MapRequest, fast: bool = Fals
     """
     layers = None if "all" in request.layers else tuple(request.layers) or card.layers[-1:]
     size = (card.input_size, card.input_size)
-    engine = build_engine(network, request.methods or None, layers, size, trained_heads=card.trained_heads, fast=fast)
+    hints = make_hints(request.grid, request.prefix_tokens, request.layout)
+    if hints.given:
+        engine = _read_again(network, request.methods or None, layers, size, hints, fast)
+    else:
+        engine = build_engine(
+            network, request.methods or None, layers, size, trained_heads=card.trained_heads, fast=fast
+        )
     _report_unsupported(engine, request.methods)
     return replace(engine, with_mean=request.contrast)
+
+
+def _read_again(
+    network: nn.Module,
+    methods: Sequence[str] | None,
+    layers: Sequence[str] | None,
+    size: tuple[int, int],
+    hints: Hints,
+    fast: bool,
+) -> Engine:
+    """The engine of a wrapped network whose layers are read as the hints say, not as its card does.
+
+    Raises:
+        InputError: a network whose layers are defined by the project, or an output that the hints do not fit.
+    """
+    if not isinstance(network, ModuleNetwork):
+        raise InputError(
+            "--grid, --prefix-tokens, --layout",
+            expected="a model of a timm network or of your own code",
+            found="a network whose layers have a known layout",
+            hint="leave these options out",
+        )
+    names = {spec.layer: spec.module for spec in network.specs}
+    for name in layers or ():
+        if name not in names:
+            raise InputError(f'layer "{name}"', expected=f"one of {', '.join(names)}")
+    modules = {names[name]: name for name in layers or names}
+    engine = build_engine(
+        network.body,
+        methods,
+        list(modules),
+        size,
+        fast=fast,
+        grid=hints.grid,
+        prefix_tokens=hints.prefix_tokens,
+        layout=hints.layout,
+    )
+    renamed = {layer.name: replace(layer, name=modules[layer.name]) for layer in engine.layers}
+    pairs = tuple((method, renamed[layer.name]) for method, layer in engine.pairs)
+    return replace(engine, layers=tuple(renamed.values()), pairs=pairs)
 
 
 def no_images(files: int) -> InputError:

@@ -25,7 +25,7 @@ RANDOM = "random.npy"  # maps of networks with random weights
 # The names of the CAM methods, for code without torch; wheretolook.cams.method_registry has a function for each.
 CAM_METHODS = (
     *("cam", "gradcam", "gradcam++", "xgradcam", "hirescam", "layercam"),
-    *("eigencam", "scorecam", "ablationcam", "activation"),
+    *("eigencam", "scorecam", "ablationcam", "activation", "legrad", "rollout"),
 )
 
 KEYS = {"format", "model", "data", "class_names", "map_classes", "layers", "heads", "precision", "arrays"}

@@ -1,17 +1,54 @@
-"""Parsing of `architecture`: the project's own network, one of torchvision or timm, or a class in a user's file."""
+"""Parsing of `architecture`: looknet and its arguments, a network of a library, or a class in a user's file.
+
+Without PyTorch, for checks before any training.
+"""
 
 import ast
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import sha256_of
-from wheretolook.networks.looknet_arguments import LOOKNET
+
+LOOKNET = "looknet"
+
+
+def check_looknet_arguments(arguments: Mapping[str, Any]) -> None:
+    """Check that the arguments are a width and a depth.
+
+    Raises:
+        InputError: one is missing or not a positive integer, or there is another argument.
+    """
+    if set(arguments) != {"width", "depth"} or not all(type(n) is int and n >= 1 for n in arguments.values()):
+        raise InputError(
+            "looknet",
+            expected="positive integers width and depth, as in `arguments: width=16,depth=4`",
+            found=dict(arguments),
+        )
+
+
+def check_looknet_size(depth: int, size: int) -> None:
+    """Check that images of `size` pixels can be halved `depth` times.
+
+    Raises:
+        InputError: the images are too small.
+    """
+    if size < 2**depth:
+        raise InputError(
+            f"looknet of depth {depth}",
+            expected=f"images of at least {2**depth} pixels (each block halves the resolution)",
+            found=f"{size} pixels",
+            hint="lower train.depth, or raise prepare.size",
+        )
+
 
 PACKAGE = Path(__file__).parents[1]
 # Folders that may contain packages of the user, relative to the repository's root.
 _ROOTS = ("", "src")
+_HF_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w-][\w.-]*)?")
 
 
 @dataclass(frozen=True)
@@ -19,9 +56,10 @@ class Architecture:
     """Where a network comes from.
 
     Attributes:
-        kind: "looknet", "torchvision", "timm" or "code".
-        name: of the network in its library; for code, of the class or function.
-        file: for code, its file, relative to the repository's root; else empty.
+        kind: "looknet", "torchvision", "timm", "hf" (transformers) or "code".
+        name: of the network in its library; for code, of the class or function; for hf, "ORGANISATION/NAME" on Hugging
+            Face, with "@REVISION" if one is given, or a folder.
+        file: for code, its file, and for a folder of hf its config.json, relative to the repository's root; else empty.
     """
 
     kind: str
@@ -30,9 +68,11 @@ class Architecture:
 
 
 def parse_architecture(text: str) -> Architecture:
-    """Parse "looknet", "resnet18", "torchvision/NAME", "timm/NAME", "networks/mine.py:Class" or "package.module:Class".
+    """Parse the name of an architecture.
 
-    Checks that a file of code exists, but not whether torchvision or timm has the network.
+    It is one of "looknet", "resnet18", "torchvision/NAME", "timm/NAME", "hf/FOLDER", "hf/ORGANISATION/NAME",
+    "networks/mine.py:Class" and "package.module:Class". Checks that a file of code exists, but not whether a library
+    has the network.
 
     Raises:
         InputError: wrong syntax, or code that is outside the repository or part of the pipeline.
@@ -43,16 +83,37 @@ def parse_architecture(text: str) -> Architecture:
         place, _, name = text.rpartition(":")
         return Architecture("code", name, _code_file(text, place, name))
     library, slash, name = text.partition("/")
+    if library == "hf" and name:
+        return Architecture("hf", name, _config_file(text, name))
     if slash and library in ("torchvision", "timm") and "/" not in name:
         return Architecture(library, name)
     if slash:
         raise InputError(
             f"architecture {text!r}",
-            "looknet, NAME, torchvision/NAME, timm/NAME, or code such as networks/mine.py:Class",
+            "looknet, NAME, torchvision/NAME, timm/NAME, hf/NAME, or code such as networks/mine.py:Class",
             "another form",
             "Append the name of the class after a colon" if ".py" in text else "",
         )
     return Architecture("torchvision", text)
+
+
+def _config_file(text: str, name: str) -> str:
+    """The config.json of a folder of the repository; empty for a name on Hugging Face."""
+    path = Path(name, "config.json")
+    if path.is_file():
+        if path.is_absolute() or not path.resolve().is_relative_to(Path.cwd().resolve()):
+            raise InputError(
+                f"architecture {text!r}", f"a folder of this repository, {Path.cwd()}", name, "Copy it to networks/"
+            )
+        return path.as_posix()
+    if not _HF_NAME.fullmatch(name):
+        raise InputError(
+            f"architecture {text!r}",
+            "a folder with a config.json, or ORGANISATION/NAME on Hugging Face",
+            f"no {path}" if Path(name).is_dir() or "/" not in name else "neither",
+            "Example: hf/microsoft/resnet-18, or hf/networks/my-vit",
+        )
+    return ""
 
 
 def _code_file(text: str, place: str, name: str) -> str:
@@ -82,14 +143,16 @@ def _code_file(text: str, place: str, name: str) -> str:
 def code_of(architecture: str) -> dict[str, str] | None:
     """Path and SHA-256 of the file that defines a network, and of each file of the repository that it imports.
 
-    Paths are relative to the repository's root, and sorted. None if the architecture is not the user's code.
+    Paths are relative to the repository's root, and sorted. None if no file of the repository defines the network.
 
     Raises:
         InputError: a file is not valid Python.
     """
     source = parse_architecture(architecture)
-    if source.kind != "code":
+    if not source.file:
         return None
+    if source.kind == "hf":
+        return {source.file: sha256_of(Path(source.file))}
     seen: set[Path] = set()
     waiting = [Path(source.file)]
     while waiting:

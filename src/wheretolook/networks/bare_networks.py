@@ -1,4 +1,4 @@
-"""Networks without layer definitions here: a class in a user's file, timm's, and torchvision's without a family."""
+"""Networks without layer definitions here: a user's class, timm's, transformers', torchvision's without a family."""
 
 import importlib
 import importlib.util
@@ -28,7 +28,7 @@ def build_bare(source: Architecture, class_count: int, arguments: Mapping[str, A
     """Build a network with random weights.
 
     Args:
-        source: of kind "code", "timm" or "torchvision".
+        source: of kind "code", "timm", "hf" or "torchvision".
         class_count: K; for code, passed as the first parameter of CLASS_COUNTS that the constructor has.
         arguments: further keyword arguments.
 
@@ -37,6 +37,8 @@ def build_bare(source: Architecture, class_count: int, arguments: Mapping[str, A
     """
     if source.kind == "timm":
         network = _of_timm(source.name, class_count, arguments)
+    elif source.kind == "hf":
+        network = _of_transformers(source, class_count, arguments)
     elif source.kind == "torchvision":
         network = _of_torchvision(source.name, class_count, arguments)
     else:
@@ -54,6 +56,8 @@ def check_bare(source: Architecture) -> None:
     """
     if source.kind == "timm":
         _timm_name(source.name)
+    elif source.kind == "hf":
+        _image_classifiers(source)
     elif source.kind == "torchvision":
         _torchvision_name(source.name)
     else:
@@ -147,6 +151,62 @@ def _of_timm(name: str, class_count: int, arguments: Mapping[str, Any]) -> Any:
         ) from error
 
 
+def _image_classifiers(source: Architecture) -> tuple[Any, Any]:
+    """transformers, and the configuration of a network that is one of its image classifiers."""
+    subject = f"architecture 'hf/{source.name}'"
+    try:
+        import transformers
+    except ImportError as error:
+        raise InputError(
+            subject, "the package transformers", "no such package", 'Run "uv pip install transformers"'
+        ) from error
+    place, _, revision = source.name.partition("@")
+    if source.file:
+        place = str(Path(source.file).parent)
+    try:
+        # Code in a repository of Hugging Face is not run. Of a folder, no network access.
+        config = transformers.AutoConfig.from_pretrained(
+            place, revision=revision or "main", local_files_only=bool(source.file), trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            subject,
+            "a configuration of transformers",
+            f"{type(error).__name__}: {str(error)[:200]}",
+            "Check the name and the connection, or give a folder with its config.json",
+        ) from error
+    known = transformers.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING
+    if type(config) not in known:
+        raise InputError(
+            subject,
+            "an image classifier of transformers",
+            f"model_type {config.model_type!r}",
+            "AutoModelForImageClassification must accept it",
+        )
+    return transformers, config
+
+
+def _of_transformers(source: Architecture, class_count: int, arguments: Mapping[str, Any]) -> Any:
+    transformers, config = _image_classifiers(source)
+    if unknown := [name for name in arguments if name not in config.to_dict()]:
+        raise InputError(
+            f"architecture 'hf/{source.name}'",
+            f"keys of its configuration: {', '.join(sorted(config.to_dict()))}",
+            ", ".join(unknown),
+            "Example: `arguments: image_size=112`",
+        )
+    try:
+        config.update(dict(arguments))
+        config.num_labels = class_count
+        # Without a class that saved it, the first of several classifiers for this type is built.
+        config.architectures = config.architectures or []
+        return transformers.AutoModelForImageClassification.from_config(config, trust_remote_code=False)
+    except (TypeError, ValueError, AssertionError, RuntimeError, KeyError, AttributeError, ImportError) as error:
+        raise InputError(
+            f"architecture 'hf/{source.name}'", "valid arguments", f"{dict(arguments)} ({str(error)[:200]})"
+        ) from error
+
+
 def _torchvision_name(name: str) -> Any:
     from torchvision import models
 
@@ -175,4 +235,4 @@ def _of_torchvision(name: str, class_count: int, arguments: Mapping[str, Any]) -
 
 
 def _subject(source: Architecture) -> str:
-    return f"architecture '{f'{source.file}:' if source.file else f'{source.kind}/'}{source.name}'"
+    return f"architecture '{f'{source.file}:' if source.kind == 'code' else f'{source.kind}/'}{source.name}'"

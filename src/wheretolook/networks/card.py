@@ -8,9 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from wheretolook.base.display import LONGEST_CLASS_NAME, is_class_name
-from wheretolook.base.errors import InputError, repro_command
-from wheretolook.dataset.prepared import FITS
+from wheretolook.base.errors import LONGEST_CLASS_NAME, InputError, is_class_name, repro_command
+from wheretolook.base.prepared import FITS
 from wheretolook.networks.weights_file import check_weights_file, weights_metadata
 
 # A single metadata key: safetensors writes several keys in random order.

@@ -1,6 +1,8 @@
-"""Model files: safetensors with a card, which make a model usable without any other file."""
+"""Networks by the name of their architecture, and model files: safetensors with a card."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -9,10 +11,98 @@ from torch import Tensor
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import replacing
-from wheretolook.networks.architectures import code_of
-from wheretolook.networks.build_network import build_network
+from wheretolook.networks.architectures import LOOKNET, check_looknet_arguments, code_of, parse_architecture
 from wheretolook.networks.card import METADATA_KEY, Card, card_to_json, read_checked_card
-from wheretolook.networks.layered import Network
+from wheretolook.networks.layered import LookNet, Network, load_weights
+
+
+def build_network(architecture: str, class_count: int, arguments: Mapping[str, Any]) -> Network:
+    """Build a network with random weights, drawn from PyTorch's global generator.
+
+    Args:
+        architecture: in a form that `parse_architecture` accepts.
+        class_count: K, the number of classes.
+        arguments: keyword arguments of the architecture; looknet takes `width` and `depth`. For a wrapped network
+            (`is_wrapped`), the keys "keywords", "layers" and "classifier" of its card.
+
+    Raises:
+        InputError: unknown architecture, or invalid arguments.
+    """
+    if class_count < 2:
+        raise InputError(architecture, expected="at least two classes", found=class_count)
+    if architecture == LOOKNET:
+        check_looknet_arguments(arguments)
+        return LookNet(class_count, **arguments)
+    source = parse_architecture(architecture)
+    if not is_wrapped(architecture):
+        # Imported only when needed: importing torchvision takes seconds.
+        from wheretolook.networks.torchvision_networks import build_torchvision_network
+
+        return build_torchvision_network(source.name, class_count, arguments)
+    from wheretolook.networks.bare_networks import build_bare
+    from wheretolook.networks.module_network import LayerSpec, ModuleNetwork
+
+    if set(arguments) != {"keywords", "layers", "classifier"}:
+        raise InputError(
+            architecture, "the arguments keywords, layers and classifier", ", ".join(arguments) or "no arguments"
+        )
+    body = build_bare(source, class_count, arguments["keywords"])
+    layers = [LayerSpec(*values) for values in arguments["layers"]]
+    return ModuleNetwork(body, layers, arguments["classifier"], class_count)
+
+
+def is_wrapped(architecture: str) -> bool:
+    """Whether the network has no layer definitions here, so that its layers are found by a dry run."""
+    source = parse_architecture(architecture)
+    if source.kind != "torchvision":
+        return source.kind != LOOKNET
+    if "/" not in architecture:
+        return False
+    from wheretolook.networks.torchvision_networks import known_architectures
+
+    return source.name not in known_architectures()
+
+
+def check_architecture(architecture: str) -> None:
+    """Check that `build_network` knows an architecture, without building it.
+
+    Raises:
+        InputError: unknown architecture.
+    """
+    if architecture == LOOKNET:
+        return
+    source = parse_architecture(architecture)
+    if is_wrapped(architecture):
+        from wheretolook.networks.bare_networks import check_bare
+
+        check_bare(source)
+    else:
+        from wheretolook.networks.torchvision_networks import find_family
+
+        find_family(source.name)
+
+
+def find_pretrained(architecture: str, weights: str) -> Any:
+    """torchvision's entry for pretrained weights, with `url` and `transforms`; downloads nothing.
+
+    Args:
+        architecture: of the network.
+        weights: as torchvision names them, such as "IMAGENET1K_V1".
+
+    Raises:
+        InputError: an architecture without pretrained weights, or a name that is unknown for it.
+    """
+    check_architecture(architecture)
+    if architecture == LOOKNET or is_wrapped(architecture):
+        raise InputError(architecture, expected="`weights: random`, as it has no others", found=f'"{weights}"')
+    from torchvision import models
+
+    # DEFAULT is another file in another version of torchvision.
+    known = {entry.name: entry for entry in models.get_model_weights(parse_architecture(architecture).name)}
+    if weights not in known:
+        raise InputError(architecture, expected=f"weights {', '.join(['random', *known])}", found=f'"{weights}"')
+    return known[weights]
+
 
 # Number of tensor names in a message.
 _SHOWN = 3
@@ -64,7 +154,10 @@ def load_model(path: str | Path, device: str | torch.device = "cpu", accept_code
     state = _read_state(path)
     check_fits(path, card.architecture, network.state_dict(), state)
     check_finite(str(path), state)
-    network.load_state_dict(state, assign=True)
+    if is_wrapped(card.architecture):
+        # Its constructor may compute tensors that are not in the state dict, such as indices of positions.
+        network = _built(path, card, "cpu")
+    load_weights(network, state, assign=True)
     return network.eval().to(device), card
 
 
@@ -122,10 +215,28 @@ def check_fits(path: Path, architecture: str, expected: dict[str, Tensor], found
 
 
 def _without_weights(path: Path, card: Card) -> Network:
-    """The network of the card on the meta device."""
+    """The network of a card on the meta device, without memory for its weights.
+
+    Args:
+        path: for messages.
+        card: of an untrusted file.
+
+    Raises:
+        InputError: arguments in the card that the architecture does not accept.
+    """
+    try:
+        return _built(path, card, "meta")
+    except InputError:
+        if not is_wrapped(card.architecture):
+            raise
+        # A constructor that reads a value, as in `torch.linspace(...).tolist()`, cannot run there.
+        return _built(path, card, "cpu")
+
+
+def _built(path: Path, card: Card, device: str) -> Network:
     try:
         # All weights come from the file, so the global random generator must not advance.
-        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        with torch.device(device), torch.random.fork_rng(devices=[]):
             return build_network(card.architecture, len(card.class_names), card.arguments)
     except _BUILD_ERRORS as error:
         raise InputError(

@@ -1,6 +1,6 @@
 """Wrapper that adds layers, by module names, and pooled linear heads to any network."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from wheretolook.base.errors import InputError
 from wheretolook.networks.layered import Network, hooked, side_heads
 
+# Before the layout of tokens that come before images in the output, (tokens, N, C).
+SEQUENCE_FIRST = "sequence "
+
 
 @dataclass(frozen=True)
 class LayerSpec:
@@ -20,7 +23,8 @@ class LayerSpec:
         module: its name in the network, with dots.
         channels: C of its feature maps.
         layout: of its output: "first" for (N, C, h, w), "last" for (N, h, w, C), "PREFIX+hxw" for tokens
-            (N, PREFIX + h w, C).
+            (N, PREFIX + h w, C), "START:STOP,START:STOP+hxw" where other tokens lie between or behind the grid's.
+            A leading "sequence " says that the tokens' dimension comes first: (tokens, N, C).
         copied: whether a later module modifies its output in place, so that it must be cloned.
     """
 
@@ -108,15 +112,28 @@ class ModuleNetwork(Network):
         """Feature maps of every layer, and the logits."""
         maps: dict[str, Tensor] = {}
         with hooked((self.body.get_submodule(spec.module), partial(self._take, maps, spec)) for spec in self.specs):
-            logits = self.body(images)
+            logits = _logits(self.body(images))
         return {layer: maps[layer] for layer in self.layer_names}, logits
 
     def _take(
         self, maps: dict[str, Tensor], spec: LayerSpec, module: nn.Module, inputs: object, output: Tensor
-    ) -> Tensor:
+    ) -> Tensor | None:
+        # A module such as a dropout may run several times, before that on windows; the last run on all places counts.
+        if not _fits(spec, output):
+            return None
         maps[spec.layer] = self.views[spec.layer](output)
         flow = _rejoined(spec, maps[spec.layer], output)
         return flow.clone() if spec.copied else flow
+
+
+def _logits(output: Any) -> Tensor:
+    """The logits in what a network returns: as `logits`, or before auxiliary logits."""
+    if isinstance(output, Mapping) and "logits" in output:
+        output = output["logits"]
+    output = getattr(output, "logits", output)
+    while isinstance(output, tuple | list):
+        output = output[0]
+    return output
 
 
 def _end(names: Sequence[str], module: str) -> int:
@@ -130,24 +147,55 @@ class _LastToFirst(nn.Module):
 
 
 class _Grid(nn.Module):
-    def __init__(self, prefix: int, rows: int, columns: int):
+    def __init__(self, tokens: "_Tokens"):
         super().__init__()
-        self.prefix, self.size = prefix, (rows, columns)
+        self.tokens = tokens
 
     def forward(self, flow: Tensor) -> Tensor:
-        return flow[:, self.prefix :].transpose(1, 2).unflatten(2, self.size)
+        flow = flow.transpose(0, 1) if self.tokens.sequence_first else flow
+        parts = [flow[:, start:stop] for start, stop in self.tokens.spans]
+        places = parts[0] if len(parts) == 1 else torch.cat(parts, 1)  # (N, h w, C)
+        return places.transpose(1, 2).unflatten(2, self.tokens.grid)
+
+
+@dataclass(frozen=True)
+class _Tokens:
+    """Which tokens are the cells of the grid, row by row."""
+
+    spans: tuple[tuple[int, int], ...]
+    grid: tuple[int, int]
+    sequence_first: bool
 
 
 def _view(spec: LayerSpec) -> nn.Module:
     if spec.layout == "first":
         return nn.Identity()
-    return _LastToFirst() if spec.layout == "last" else _Grid(*_tokens(spec.layout))
+    return _LastToFirst() if spec.layout == "last" else _Grid(_tokens(spec.layout))
 
 
-def _tokens(layout: str) -> tuple[int, int, int]:
-    prefix, _, size = layout.partition("+")
-    rows, _, columns = size.partition("x")
-    return int(prefix), int(rows), int(columns)
+def _tokens(layout: str) -> _Tokens:
+    """Parse "1+14x14" or "0:98,99:197+14x14"."""
+    order = layout.removeprefix(SEQUENCE_FIRST)
+    where, _, size = order.partition("+")
+    rows, columns = (int(side) for side in size.split("x"))
+    if ":" in where:
+        ends = [span.split(":") for span in where.split(",")]
+        spans = tuple((int(start), int(stop)) for start, stop in ends)
+    else:
+        spans = ((int(where), int(where) + rows * columns),)
+    return _Tokens(spans, (rows, columns), order != layout)
+
+
+def _fits(spec: LayerSpec, output: Tensor) -> bool:
+    """Whether an output has the layer's channels and tokens."""
+    if spec.layout == "first":
+        return output.ndim == 4 and output.shape[1] == spec.channels
+    if spec.layout == "last":
+        return output.ndim == 4 and output.shape[3] == spec.channels
+    tokens = _tokens(spec.layout)
+    if output.ndim != 3 or output.shape[2] != spec.channels:
+        return False
+    return output.shape[0 if tokens.sequence_first else 1] >= tokens.spans[-1][1]
 
 
 def _rejoined(spec: LayerSpec, maps: Tensor, output: Tensor) -> Tensor:
@@ -156,6 +204,12 @@ def _rejoined(spec: LayerSpec, maps: Tensor, output: Tensor) -> Tensor:
         return maps
     if spec.layout == "last":
         return maps.permute(0, 2, 3, 1)
-    prefix, *_ = _tokens(spec.layout)
-    tokens = maps.flatten(2).transpose(1, 2)
-    return torch.cat([output[:, :prefix], tokens], dim=1) if prefix else tokens
+    tokens = _tokens(spec.layout)
+    output = output.transpose(0, 1) if tokens.sequence_first else output
+    places, taken, behind = maps.flatten(2).transpose(1, 2), 0, 0
+    parts = []
+    for start, stop in tokens.spans:
+        parts += [output[:, behind:start], places[:, taken : taken + stop - start]]
+        taken, behind = taken + stop - start, stop
+    flow = torch.cat([*parts, output[:, behind:]], 1)
+    return flow.transpose(0, 1).contiguous() if tokens.sequence_first else flow

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageChops
 
 from wheretolook.base.errors import InputError
-from wheretolook.dataset.prepared import BACKGROUND, EVIDENCE, FOREGROUND, LABELS, MARK, UNKNOWN, Placement, place
+from wheretolook.base.prepared import BACKGROUND, EVIDENCE, FOREGROUND, LABELS, MARK, UNKNOWN, Placement, place
 from wheretolook.images.decode import (
     DECODER_ERRORS,
     LARGEST_READ,
@@ -18,7 +18,7 @@ from wheretolook.images.decode import (
     resize,
 )
 from wheretolook.images.decode_cost import TimedBytes
-from wheretolook.params.prepare import read_mask_values
+from wheretolook.params.prepare_options import read_mask_values
 
 
 def parse_mask_values(text: str) -> dict[int, int]:

@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import sha256_of
+from wheretolook.base.prepared import LABELS, UNKNOWN
 from wheretolook.base.resources import create_array, free_memory, usable_cores
-from wheretolook.dataset.prepared import LABELS, UNKNOWN
 from wheretolook.images.decode import DEEPEST, LARGE, LARGEST_READ, decode_file, opened, strips, to_square
 from wheretolook.images.decode_cost import TimedBytes
 from wheretolook.images.scan import ImageFile

@@ -10,10 +10,10 @@ import numpy as np
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import replacing_folder, sha256_of, write_json
-from wheretolook.dataset.prepared import COLUMNS, SPLITS
+from wheretolook.base.prepared import COLUMNS, SPLITS
 from wheretolook.images.raw_table import RawTable, read_raw_table
 from wheretolook.images.scan import ImageFile, find_masks, scan_classes
-from wheretolook.params.prepare import PrepareOptions
+from wheretolook.params.prepare_options import PrepareOptions
 from wheretolook.prepare.audit import (
     audit_classes,
     audit_depth,
@@ -24,17 +24,10 @@ from wheretolook.prepare.audit import (
     audit_rows,
     some,
 )
-from wheretolook.prepare.copies import Row, kept_pairs, without_leaks
+from wheretolook.prepare.copies import Row, find_near_copies, kept_pairs, without_leaks
 from wheretolook.prepare.masks import parse_mask_values
-from wheretolook.prepare.near_copies import find_near_copies
 from wheretolook.prepare.pixels import Decoded, decode_images, keep_rows, write_masks
-from wheretolook.prepare.splits import (
-    assign_splits,
-    check_classes,
-    complete_splits,
-    connected_units,
-    groups_of,
-)
+from wheretolook.prepare.splits import assign_splits, check_classes, complete_splits, connected_units, groups_of
 
 
 def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any]:

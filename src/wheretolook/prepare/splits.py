@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from wheretolook.base.errors import InputError
-from wheretolook.dataset.prepared import SPLITS
+from wheretolook.base.prepared import SPLITS
 from wheretolook.images.class_level import drawn_splits
-from wheretolook.params.prepare import compile_pattern, quoted
+from wheretolook.params.prepare_options import compile_pattern, quoted
 
 
 def groups_of(names: Sequence[str], pattern: str) -> list[str]:
@@ -79,7 +79,7 @@ def assign_splits(
         seed: random seed of the order of units of similar size.
 
     Returns:
-        (N,) int64, index into `wheretolook.dataset.prepared.SPLITS`.
+        (N,) int64, index into `wheretolook.base.prepared.SPLITS`.
     """
     shares = (1 - val_share - test_share, val_share, test_share)
     filling = _Filling(class_index, units, np.outer(shares, np.bincount(class_index).astype(float)))
@@ -105,7 +105,7 @@ def complete_splits(
         val_share, test_share: share of each class's training images; unused for an official split.
 
     Returns:
-        (N,) int64, index into `wheretolook.dataset.prepared.SPLITS`.
+        (N,) int64, index into `wheretolook.base.prepared.SPLITS`.
     """
     splits = np.array([SPLITS.index(split) for split in official])
     missing = drawn_splits(official)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import sha256_of
-from wheretolook.project.lock_file import check_root, unreadable
+from wheretolook.project.dvc_state import check_root, unreadable
 
 if TYPE_CHECKING:
     from dvc.stage import Stage

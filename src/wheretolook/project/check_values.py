@@ -11,15 +11,14 @@ from typing import Any
 import click
 
 from wheretolook.base.errors import InputError
-from wheretolook.params.drive import DriveOptions
-from wheretolook.params.export import ExportOptions
-from wheretolook.params.fetch import FetchOptions
-from wheretolook.params.prepare import PrepareOptions
-from wheretolook.params.train import RANDOM, TrainOptions
-from wheretolook.project.params_file import arguments
-from wheretolook.project.sections import RUN_SETTINGS, SECTIONS, Section
-from wheretolook.terminal.options import parameters_of
-from wheretolook.terminal.section import from_values
+from wheretolook.base.terminal.options import parameters_of
+from wheretolook.base.terminal.section import from_values
+from wheretolook.params.drive_options import DriveOptions
+from wheretolook.params.export_options import ExportOptions
+from wheretolook.params.fetch_options import FetchOptions
+from wheretolook.params.prepare_options import PrepareOptions
+from wheretolook.params.train_options import RANDOM, TrainOptions
+from wheretolook.project.params_file import RUN_SETTINGS, SECTIONS, Section, arguments
 
 Values = Mapping[str, Any]
 # Bytes; Linux allows 131,072 for one argument, and dvc.yaml's own part of the line is short.
@@ -108,7 +107,7 @@ def _checked(section: Section, model: str, places: Sequence[str], params: Mappin
 
 def _check_together(checked: Sequence[Checked]) -> None:
     """Refuse values that one stage accepts, but not together with those of another."""
-    from wheretolook.networks.looknet_arguments import LOOKNET, check_looknet_size
+    from wheretolook.networks.architectures import LOOKNET, check_looknet_size
 
     size = next(each.options.size for each in checked if isinstance(each.options, PrepareOptions))
     for each in checked:
@@ -231,7 +230,7 @@ def _refuse_inside(source: str | Path | None, output: Path, key: str) -> None:
 
 def _check_train(options: TrainOptions, model: str) -> None:
     from wheretolook.networks.architectures import parse_arguments
-    from wheretolook.networks.build_network import check_architecture, find_pretrained
+    from wheretolook.networks.checkpoint import check_architecture, find_pretrained
 
     check_architecture(options.architecture)
     parse_arguments(options.arguments)
@@ -247,7 +246,7 @@ def _check_drive(options: DriveOptions, model: str) -> None:
     _refuse_inside(options.url, Path(f"models/{model}.safetensors"), "url")
     check_digest(wanted)
     if description is not None:
-        from wheretolook.networks.build_network import check_architecture
+        from wheretolook.networks.checkpoint import check_architecture
 
         check_architecture(description.architecture)
 

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import forget_folder, write_text
-from wheretolook.project.lock_file import check_root
+from wheretolook.base.terminal.options import MODEL_NAME
+from wheretolook.project.dvc_state import check_root, without_dvc
 from wheretolook.project.params_file import load_params
 from wheretolook.project.recorded_outputs import RESULTS, files_of, not_by_stages, read_yaml, results_of_stages
-from wheretolook.project.running import without_dvc
-from wheretolook.terminal.options import MODEL_NAME
 
 if TYPE_CHECKING:
     from dvc.output import Output

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.resources import naming
+from wheretolook.project.dvc_state import check_no_links, overlap, unreadable
 from wheretolook.project.leftovers import blamed, find_strays, is_copy_edited
-from wheretolook.project.lock_file import check_no_links, overlap, unreadable
 
 if TYPE_CHECKING:
     from dvc.dependency import Dependency
@@ -151,7 +151,7 @@ def sentences(plan: Plan) -> Sequence[str]:
     kinds = {
         "runs": plan.changed,
         f"runs, since DVC's cache lacks its output{pull}": plan.lost,
-        "runs unless its inputs come out the same": plan.followers,
+        "may run, if its inputs change": plan.followers,
         "does not run; its outputs are restored from DVC's cache": plan.restored,
         "does not run; its outputs stay edited, as is DVC's copy (`wheretolook verify` helps)": plan.edited,
     }

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wheretolook.analysis.grid import enlarge
-from wheretolook.base.display import visible
+from wheretolook.base.errors import visible
 from wheretolook.base.files import replacing
 from wheretolook.report.words import shortened
 

@@ -8,7 +8,7 @@ from unicodedata import east_asian_width
 import numpy as np
 
 from wheretolook.analysis.explained import open_target
-from wheretolook.dataset.prepared import Prepared
+from wheretolook.base.prepared import Prepared
 from wheretolook.mapstore.store import Maps
 from wheretolook.report.drawing import INK, PICTURE, WRONG, bare, caption, drawing, show_overlay, strength, title
 from wheretolook.report.gallery import Gallery, View, mean_images, of_rows, overlays_of, views_of

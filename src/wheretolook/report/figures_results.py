@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wheretolook.analysis.results.comparison_result import NULLS
 from wheretolook.mapstore.store import cam_first
 from wheretolook.report.drawing import ACCENT, MODELS, SOFT, WRONG, bare, drawing, legend_below, title
 from wheretolook.report.loaded import FIGURE, MARK, PAGE, Results, fails_sanity, shown_classes
 from wheretolook.report.plots import shared_evidence_of
-from wheretolook.results.agreement_row import NULLS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

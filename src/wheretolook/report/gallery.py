@@ -90,7 +90,7 @@ def overlays_of(view: View, described: Mapping[str, Any], folder: Path) -> Overl
     for name, layer in view.layers.items():
         entry = described["models"][name].get(f"{view.method}.{layer}") if layer else None
         models[name] = None if entry is None else _in_rms(entry, folder)
-        differ |= entry is not None and entry["apart"] is not None
+        differ |= entry is not None and entry["difference"] is not None
     labels = _labels(described) if differ else tuple(described["classes"])
     return Overlays(labels, models, _consensus([array for array in models.values() if array is not None]))
 
@@ -128,7 +128,7 @@ def _read(path: Path) -> np.ndarray:
 
 def _in_rms(entry: Mapping[str, Any], folder: Path) -> np.ndarray:
     """Mean maps of classes (rows, h, w) and their difference, divided by the RMS; an RMS of 0 is of zeros."""
-    files = [entry["mean"], *([entry["apart"]] if entry["apart"] else [])]
+    files = [entry["mean"], *([entry["difference"]] if entry["difference"] else [])]
     maps = np.concatenate([_read(folder / file) for file in files])
     return (maps / entry["rms"] if entry["rms"] > 0 else maps).astype(np.float32)
 

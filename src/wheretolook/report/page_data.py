@@ -12,7 +12,7 @@ import numpy as np
 
 from wheretolook.analysis.explained import checked
 from wheretolook.analysis.grid import to_grid
-from wheretolook.dataset.prepared import EVIDENCE, MARK, Prepared
+from wheretolook.base.prepared import EVIDENCE, MARK, Prepared
 from wheretolook.mapstore.store import EVERY_CLASS_UP_TO, Maps, array_name, stores_every_class
 from wheretolook.report.drawing import diverging, sequential
 from wheretolook.report.gallery import Gallery, View, layer_labels, mean_images, of_rows, overlays_of, views_of

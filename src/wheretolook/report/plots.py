@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from wheretolook.analysis.results.comparison_result import ALL_CLASSES
 from wheretolook.networks.card import EPOCH_FIGURES
 from wheretolook.report.loaded import Results, primary_key
-from wheretolook.results.agreement_row import ALL_CLASSES
 
 if TYPE_CHECKING:
     import numpy as np

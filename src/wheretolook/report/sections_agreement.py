@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from wheretolook.analysis.results.comparison_result import NULLS
+from wheretolook.analysis.results.thresholds import FEWEST_IMAGES
 from wheretolook.report.charts import IntervalChart, Measured, interval_chart
 from wheretolook.report.loaded import KINDS, PAGE, Results, Shown, shown_classes
 from wheretolook.report.statement_words import without_words
 from wheretolook.report.words import NOTHING, capitalised, count, number, number_with_interval, percent, place_in_grid
-from wheretolook.results.agreement_row import NULLS
-from wheretolook.results.thresholds import FEWEST_IMAGES
 
 if TYPE_CHECKING:
     import pandas as pd

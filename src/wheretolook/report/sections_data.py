@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from wheretolook.dataset.prepared import SPLITS
+from wheretolook.base.prepared import SPLITS
 from wheretolook.mapstore.store import Maps
 from wheretolook.report.guessing import origin_of, trained_on
 from wheretolook.report.loaded import PAGE, Results

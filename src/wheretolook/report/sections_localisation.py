@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from wheretolook.dataset.prepared import SPLITS
+from wheretolook.base.prepared import SPLITS
 from wheretolook.report.loaded import PAGE, Results, in_order, shown_classes
 from wheretolook.report.plots import estimated_of, localisation_of
 from wheretolook.report.words import NOTHING, number, percent, percent_with_interval

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from wheretolook.dataset.prepared import SPLITS
+from wheretolook.base.prepared import SPLITS
 from wheretolook.mapstore.store import cam_first
 from wheretolook.report.charts import LineChart, line_chart, round_up
 from wheretolook.report.guessing import baseline_of

@@ -7,20 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from wheretolook.base.display import visible
-from wheretolook.dataset.prepared import Prepared
+from wheretolook.analysis.results.comparison_result import NULLS
+from wheretolook.base.errors import visible
+from wheretolook.base.prepared import Prepared
 from wheretolook.mapstore.store import Maps
 from wheretolook.report.drawing import diverging, sequential
-from wheretolook.report.findings import (
+from wheretolook.report.gallery import Gallery
+from wheretolook.report.guessing import all_on_these, baseline_of, baseline_rows, judged_models, seen_words
+from wheretolook.report.headline import (
     accuracy_findings,
     agreement_findings,
     alerts_of,
     evidence_findings,
     findings_of,
+    headlines,
 )
-from wheretolook.report.gallery import Gallery
-from wheretolook.report.guessing import all_on_these, baseline_of, baseline_rows, judged_models, seen_words
-from wheretolook.report.headline import headlines
 from wheretolook.report.loaded import PAGE, TARGET, Results, shown_classes
 from wheretolook.report.page_data import PageData
 from wheretolook.report.plots import metrics_of
@@ -48,7 +49,6 @@ from wheretolook.report.sections_probing import cues_section, occlusion_section,
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.soundness import named_problems, soundness
 from wheretolook.report.words import NOTHING, count, listed
-from wheretolook.results.agreement_row import NULLS
 
 
 def data_of(results: Results, prepared: Prepared, gallery: Gallery) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from math import log
 
 from wheretolook.report.guessing import TrainedOn, baseline_of, never_predicted, no_better, trained_on
 from wheretolook.report.loaded import Results, primary_key
-from wheretolook.report.statement_rules import twin_lines
+from wheretolook.report.sections_statements import twin_lines
 from wheretolook.report.words import count, listed, listed_first, percent, percent_span, span
 
 # The learning rate falls to 0 by the end of a training, so that the last epoch is nearly always the lowest by a little.

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from wheretolook.analysis.results.comparison_result import NULLS
+from wheretolook.analysis.results.statement import Figure, Kind, Reason, Scope, Statement, Verdict
+from wheretolook.analysis.results.statement import statement_from_json as read_statement
 from wheretolook.report.words import all_models, capitalised, count, in_words, listed, number, percent
-from wheretolook.results.agreement_row import NULLS
-from wheretolook.results.statement import Figure, Kind, Reason, Scope, Statement, Verdict
-from wheretolook.results.statement import statement_from_json as read_statement
 
 VERDICTS = {
     Verdict.SUPPORTED: "Supported",

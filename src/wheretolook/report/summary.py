@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from wheretolook.base.display import markdown_text
-from wheretolook.report.findings import alerts_of, measured_findings
+from wheretolook.analysis.results.comparison_result import NULLS
+from wheretolook.base.errors import markdown_text
 from wheretolook.report.guessing import baseline_of, baseline_rows, judged_models, seen_words
-from wheretolook.report.headline import overview
+from wheretolook.report.headline import alerts_of, measured_findings, overview
 from wheretolook.report.loaded import TARGET, Results, escaped_results, in_order, loss_of, sanity_lines, seed_of
 from wheretolook.report.plots import evidence_of
 from wheretolook.report.sections_agreement import agreement_note, agreements, nothing_compared
@@ -15,7 +15,6 @@ from wheretolook.report.sections_localisation import located_section
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.soundness import soundness
 from wheretolook.report.words import NOTHING, count, number, number_with_interval, percent, percent_with_interval
-from wheretolook.results.agreement_row import NULLS
 
 Table = Callable[[Sequence[str], Iterable[Sequence[str]]], str]
 REMOVAL = (

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wheretolook.base.files import replacing_folder, write_json, write_text
-from wheretolook.dataset.prepared import Prepared
+from wheretolook.base.prepared import Prepared
 from wheretolook.mapstore.store import Maps
 from wheretolook.report.figures_maps import draw_classes, draw_images, draw_layers
 from wheretolook.report.figures_results import draw_agreement, draw_confusion, draw_localisation, draw_training
@@ -24,8 +24,8 @@ from wheretolook.report.plots import (
     training_table,
 )
 from wheretolook.report.revision import name_revision
+from wheretolook.report.sections_statements import statements_markdown
 from wheretolook.report.site import data_of, page_of
-from wheretolook.report.statement_rules import statements_markdown
 from wheretolook.report.summary import summary_of
 
 if TYPE_CHECKING:

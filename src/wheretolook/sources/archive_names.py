@@ -6,8 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from wheretolook.base.display import is_readable
-from wheretolook.base.errors import InputError
+from wheretolook.base.errors import InputError, is_readable
 
 Parts = tuple[str, ...]
 

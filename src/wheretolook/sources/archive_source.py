@@ -14,7 +14,7 @@ from tqdm import tqdm
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import replacing_folder, write_text
 from wheretolook.base.resources import naming
-from wheretolook.downloads.attempts import Patience
+from wheretolook.downloads.attempts import RetryPolicy
 from wheretolook.downloads.drive import drive_file, drive_link
 from wheretolook.downloads.drive_links import read_drive_link
 from wheretolook.downloads.drive_listing import list_drive_folder
@@ -50,13 +50,13 @@ def drive_folder_id(source: str) -> str:
     return link.identifier if link is not None and link.kind == "folder" else ""
 
 
-def download_drive_folder(pinned: PinnedFile, cache: Path, patience: Patience) -> Listing:
+def download_drive_folder(pinned: PinnedFile, cache: Path, policy: RetryPolicy) -> Listing:
     """Download every file of a Drive folder that is not in the cache.
 
     Args:
         pinned: the folder's link, and the SHA-256 of its listing.
         cache: folder of the content cache.
-        patience: timeout and retries of each download.
+        policy: timeout and retries of each download.
 
     Returns:
         SHA-256 and path of each file, sorted by path.
@@ -71,11 +71,11 @@ def download_drive_folder(pinned: PinnedFile, cache: Path, patience: Patience) -
         return listing
     with store.partial(pinned.source, pinned.sha256) as folder:
         resumed = (folder / PROGRESS).exists()
-        digest = _download(pinned, store, folder, patience)
+        digest = _download(pinned, store, folder, policy)
         if resumed and digest != pinned.sha256:
             # A file may have changed since an earlier attempt downloaded it.
             (folder / PROGRESS).unlink()
-            digest = _download(pinned, store, folder, patience)
+            digest = _download(pinned, store, folder, policy)
         if digest != pinned.sha256:
             raise wrong_digest(pinned, digest, "folder")
     listing = _cached(store, digest)
@@ -93,9 +93,9 @@ def _cached(store: ContentCache, digest: str) -> Listing | None:
     return listing if all(store.get(file) for file, _ in listing) else None
 
 
-def _download(pinned: PinnedFile, store: ContentCache, folder: Path, patience: Patience) -> str:
+def _download(pinned: PinnedFile, store: ContentCache, folder: Path, policy: RetryPolicy) -> str:
     """Download the missing files one by one, store the listing in the cache, and return its SHA-256."""
-    files = list_drive_folder(drive_folder_id(pinned.source), pinned.source, patience)
+    files = list_drive_folder(drive_folder_id(pinned.source), pinned.source, policy)
     with naming_archive(pinned.source):
         check_entries([Entry(path, 0, "file") for path in files])
     fetched = _read_progress(folder / PROGRESS)
@@ -103,7 +103,7 @@ def _download(pinned: PinnedFile, store: ContentCache, folder: Path, patience: P
         if not (identifier in fetched and store.get(fetched[identifier])):
             scratch = folder / identifier
             scratch.mkdir(exist_ok=True)
-            drive_file(identifier, scratch, patience)
+            drive_file(identifier, scratch, policy)
             fetched[identifier] = store.put(scratch / "content").name
             _record_progress(folder / PROGRESS, identifier, fetched[identifier])
     lines = sorted((path, fetched[identifier]) for path, identifier in files.items())
@@ -141,7 +141,7 @@ def copy_listing(listing: Listing, paths: Mapping[int, PurePosixPath], cache: Pa
 
 
 def fetch_archive(
-    pinned: PinnedFile, root: str, masks: str, folder: Path, cache: Path, patience: Patience
+    pinned: PinnedFile, root: str, masks: str, folder: Path, cache: Path, policy: RetryPolicy
 ) -> tuple[str, ...]:
     """Download an archive, verify its SHA-256, and unpack it to FOLDER/images and FOLDER/masks.
 
@@ -151,7 +151,7 @@ def fetch_archive(
         masks: the folder of the archive that holds the masks; '' for none.
         folder: `images` and `masks` in it are replaced, each as a whole or not at all.
         cache: folder of the content cache, ".cache" in the pipeline.
-        patience: timeout and retries of the download.
+        policy: timeout and retries of the download.
 
     Raises:
         InputError: the archive is not available, has another SHA-256, or cannot be unpacked.
@@ -159,7 +159,7 @@ def fetch_archive(
     Returns:
         Names of the files that were not unpacked because they have no image suffix.
     """
-    archive = obtain(pinned, cache, patience)
+    archive = obtain(pinned, cache, policy)
     try:
         ignored = unpack(archive, folder / "images", root, without=masks)
         if masks:
@@ -171,7 +171,7 @@ def fetch_archive(
 
 
 def fetch_drive(
-    pinned: PinnedFile, root: str, masks: str, folder: Path, cache: Path, patience: Patience
+    pinned: PinnedFile, root: str, masks: str, folder: Path, cache: Path, policy: RetryPolicy
 ) -> tuple[str, ...]:
     """As `fetch_archive`, for a Google Drive link to an archive, or to a folder of files.
 
@@ -179,8 +179,8 @@ def fetch_drive(
     If none is given, the error shows it.
     """
     if not drive_folder_id(pinned.source):
-        return fetch_archive(pinned, root, masks, folder, cache, patience)
-    listing = download_drive_folder(pinned, cache, patience)
+        return fetch_archive(pinned, root, masks, folder, cache, policy)
+    listing = download_drive_folder(pinned, cache, policy)
     files = [Entry(path, 0, "file") for _, path in listing]
     with naming_archive(pinned.source):
         plan = plan_unpacking(files, root, without=masks)
@@ -192,7 +192,7 @@ def fetch_drive(
 
 
 def fetch_outside(
-    given: Mapping[str, str], folder: Path, cache: Path, patience: Patience, labels: LabelOptions = NO_TABLE
+    given: Mapping[str, str], folder: Path, cache: Path, policy: RetryPolicy, labels: LabelOptions = NO_TABLE
 ) -> tuple[str, ...]:
     """Fetch the data of the sources `archive` and `drive`.
 
@@ -200,7 +200,7 @@ def fetch_outside(
         given: sha256, root, masks, and one of path, url and id.
         folder: `images` and, if there are masks, `masks` are written to it.
         cache: folder of the content cache.
-        patience: timeout and retries of a download.
+        policy: timeout and retries of a download.
         labels: tables of labels, if there are any.
 
     Returns:
@@ -211,24 +211,24 @@ def fetch_outside(
     """
     pinned = wanted_of(given)
     if labels.labels:
-        return _fetch_labelled(pinned, given["root"], given["masks"], labels, folder, cache, patience)
-    ignored = fetch_drive(pinned, given["root"], given["masks"], folder, cache, patience)
+        return _fetch_labelled(pinned, given["root"], given["masks"], labels, folder, cache, policy)
+    ignored = fetch_drive(pinned, given["root"], given["masks"], folder, cache, policy)
     _check_classes(folder / "images", given["root"], pinned.source)
     return ignored
 
 
 def _fetch_labelled(
-    pinned: PinnedFile, root: str, masks: str, labels: LabelOptions, folder: Path, cache: Path, patience: Patience
+    pinned: PinnedFile, root: str, masks: str, labels: LabelOptions, folder: Path, cache: Path, policy: RetryPolicy
 ) -> tuple[str, ...]:
     """Unpack all images and the tables of labels, then move the images into class folders."""
     unpacked = folder / "unpacked"
     if drive_folder_id(pinned.source):
-        listing = download_drive_folder(pinned, cache, patience)
+        listing = download_drive_folder(pinned, cache, policy)
         with naming_archive(pinned.source):
             plan = plan_labelled([Entry(path, 0, "file") for _, path in listing], labels.files)
         copy_listing(listing, plan.paths, cache, unpacked)
     else:
-        archive = obtain(pinned, cache, patience)
+        archive = obtain(pinned, cache, policy)
         unpack_planned(archive, unpacked, lambda entries: plan_labelled(entries, labels.files))
     inside = {option: unpacked.joinpath(*safe_parts(name)) for option, name in (("root", root), ("masks", masks))}
     for option, name in (("root", root), ("masks", masks)):

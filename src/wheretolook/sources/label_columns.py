@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from wheretolook.base.errors import InputError
 from wheretolook.images.class_level import SPLIT_FOLDERS
-from wheretolook.sources.label_table import Table, join_tables
+from wheretolook.sources.label_table import LabelTable, join_tables
 
 NONE = "none"
 # Usual names, without case, spaces and underscores; the first that a table has is used.
@@ -108,7 +108,7 @@ def split_list(text: str) -> list[str]:
 
 
 def choose_columns(
-    tables: Sequence[Table], options: LabelOptions, is_file: Callable[[str], bool], class_folders: bool
+    tables: Sequence[LabelTable], options: LabelOptions, is_file: Callable[[str], bool], class_folders: bool
 ) -> tuple[Columns, list[tuple[str, ...]]]:
     """Choose the columns, and join the tables.
 
@@ -193,7 +193,7 @@ def _named(name: str, names: Sequence[str], given: str, option: str) -> int:
     return names.index(given)
 
 
-def _path_column(table: Table, given: str, is_file: Callable[[str], bool]) -> int:
+def _path_column(table: LabelTable, given: str, is_file: Callable[[str], bool]) -> int:
     if given and given in table.columns:
         return table.columns.index(given)
     plain = [_plain(column) for column in table.columns]

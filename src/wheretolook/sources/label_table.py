@@ -8,8 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wheretolook.base.display import is_readable
-from wheretolook.base.errors import InputError
+from wheretolook.base.errors import InputError, is_readable
 from wheretolook.images.decode import SUFFIXES
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
@@ -22,7 +21,7 @@ LONGEST_CELL = 1 << 20
 
 
 @dataclass(frozen=True)
-class Table:
+class LabelTable:
     """A table.
 
     Attributes:
@@ -40,7 +39,7 @@ class Table:
     form: str
 
 
-def read_table(name: str, content: bytes) -> Table:
+def read_table(name: str, content: bytes) -> LabelTable:
     """Read one table.
 
     The first line has the names of the columns, unless its first cell names an image file: then the columns are `path`
@@ -79,7 +78,7 @@ def read_table(name: str, content: bytes) -> Table:
     return _checked(name, header, rows, f"{encoding}, {DELIMITERS.get(delimiter, SPACES)}")
 
 
-def join_tables(tables: Sequence[Table], keys: Sequence[int]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def join_tables(tables: Sequence[LabelTable], keys: Sequence[int]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Join tables on their columns of paths.
 
     Args:
@@ -173,7 +172,7 @@ def _parquet(name: str, content: bytes) -> tuple[list[str], list[list[str]]]:
     return list(table.column_names), [list(row) for row in zip(*cells, strict=True)]
 
 
-def _checked(name: str, header: Sequence[str], rows: list[list[str]], form: str) -> Table:
+def _checked(name: str, header: Sequence[str], rows: list[list[str]], form: str) -> LabelTable:
     header = [_clean(column) for column in header]
     if header and not header[0] and header.count("") == 1:
         header[0] = "row"  # the index that pandas writes
@@ -186,7 +185,7 @@ def _checked(name: str, header: Sequence[str], rows: list[list[str]], form: str)
         raise InputError(name, "rows below the names of the columns", "none", "check fetch.labels")
     fitting = [tuple(row) for row in rows if len(row) == len(header)]
     odd = [", ".join(row)[:80] for row in rows if len(row) != len(header)]
-    return Table(name, tuple(header), fitting, odd, form)
+    return LabelTable(name, tuple(header), fitting, odd, form)
 
 
 def _clean(cell: str) -> str:

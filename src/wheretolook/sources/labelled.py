@@ -6,17 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from wheretolook.base.display import is_class_name
-from wheretolook.base.errors import InputError
+from wheretolook.base.errors import InputError, is_class_name
 from wheretolook.base.files import is_junk
-from wheretolook.dataset.prepared import ATTRIBUTE, LABEL
+from wheretolook.base.prepared import ATTRIBUTE, LABEL
 from wheretolook.images.class_level import split_of
 from wheretolook.images.decode import SUFFIXES
 from wheretolook.images.raw_table import RawTable, write_raw_table
 from wheretolook.images.scan import Parts, composed, image_paths, scan_classes
 from wheretolook.sources.label_columns import Columns, LabelOptions, choose_columns, read_box
 from wheretolook.sources.label_files import Files, classes_of_folders, mask_of_boxes, path_inside, put
-from wheretolook.sources.label_table import Table
+from wheretolook.sources.label_table import LabelTable
 
 EXAMPLES = 20
 NO_FILE, NO_ROW, NO_LABEL, NO_SPLIT = (
@@ -63,7 +62,7 @@ class _Bad:
 
 
 def write_labelled(
-    images: Path, masks: Path | None, tables: Sequence[Table], options: LabelOptions, target: Path, move: bool
+    images: Path, masks: Path | None, tables: Sequence[LabelTable], options: LabelOptions, target: Path, move: bool
 ) -> tuple[str, ...]:
     """Write the images that the tables label into class folders.
 
@@ -251,7 +250,7 @@ def _masks(
 
 
 def _raw_table(
-    tables: Sequence[Table], columns: Columns, options: LabelOptions, found: Mapping[Parts, _Row],
+    tables: Sequence[LabelTable], columns: Columns, options: LabelOptions, found: Mapping[Parts, _Row],
     places: Mapping[Parts, Parts], bad: _Bad, by_folder: bool,
 ) -> RawTable:  # fmt: skip
     names = (*(ATTRIBUTE + each for each in columns.attributes), *(LABEL + each for each in columns.multi))

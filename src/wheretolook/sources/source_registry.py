@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wheretolook.base.errors import InputError
-from wheretolook.downloads.attempts import Patience
+from wheretolook.downloads.attempts import RetryPolicy
 from wheretolook.images.scan import Masks
 from wheretolook.sources.label_columns import LabelOptions
 
@@ -73,7 +73,7 @@ def check_source_options(source: str, options: Mapping[str, Any]) -> dict[str, A
     return given
 
 
-def write_raw(source: str, given: Mapping[str, Any], folder: Path, cache: Path, patience: Patience) -> Sequence[str]:
+def write_raw(source: str, given: Mapping[str, Any], folder: Path, cache: Path, policy: RetryPolicy) -> Sequence[str]:
     """Write the images and masks of a source.
 
     Args:
@@ -81,7 +81,7 @@ def write_raw(source: str, given: Mapping[str, Any], folder: Path, cache: Path, 
         given: its parameters, from `check_source_options`.
         folder: empty; `images` and, if there are masks, `masks` are written to it.
         cache: folder for downloads.
-        patience: timeout and retries of downloads.
+        policy: timeout and retries of downloads.
 
     Returns:
         Names of the files of the source that were ignored because they have no image suffix.
@@ -105,7 +105,7 @@ def write_raw(source: str, given: Mapping[str, Any], folder: Path, cache: Path, 
         return copy_class_folders(given["path"], masks, folder).ignored
     from wheretolook.sources.archive_source import fetch_outside
 
-    return fetch_outside(given, folder, cache, patience, label_options({"labels": ""} | dict(given)))
+    return fetch_outside(given, folder, cache, policy, label_options({"labels": ""} | dict(given)))
 
 
 def label_options(given: Mapping[str, Any]) -> LabelOptions:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from wheretolook.dataset.prepared import BACKGROUND, EVIDENCE, FOREGROUND, MARK
+from wheretolook.base.prepared import BACKGROUND, EVIDENCE, FOREGROUND, MARK
 from wheretolook.sources.synthetic_drawing import (
     CHROMATIN,
     CYTOPLASM,
@@ -145,7 +145,7 @@ def render_cell(seed: int, class_name: str, number: int, size: int, marked: bool
         marked: whether to add the mark; it changes no pixel outside of itself.
 
     Returns:
-        The image, (S, S, 3) uint8 RGB, and its labels, (S, S) uint8 as in `wheretolook.dataset.prepared`.
+        The image, (S, S, 3) uint8 RGB, and its labels, (S, S) uint8 as in `wheretolook.base.prepared`.
     """
     stream = np.random.default_rng([seed, CLASS_NAMES.index(class_name), number])
     image, labels = draw_cell(Canvas(size), stream, infected=class_name == "infected")

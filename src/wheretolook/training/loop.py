@@ -7,15 +7,14 @@ import numpy as np
 import torch
 
 from wheretolook.base.errors import InputError
-from wheretolook.dataset.prepared import Prepared
-from wheretolook.networks.architectures import code_of
-from wheretolook.networks.build_network import build_network
+from wheretolook.base.prepared import Prepared
+from wheretolook.networks.architectures import LOOKNET, check_looknet_size, code_of
 from wheretolook.networks.card import Card
+from wheretolook.networks.checkpoint import build_network
 from wheretolook.networks.inputs import channel_statistics, to_device, to_input
-from wheretolook.networks.layered import Network
-from wheretolook.networks.looknet_arguments import LOOKNET, check_looknet_size
-from wheretolook.params.train import RANDOM, UNWEIGHTED, TrainOptions
-from wheretolook.runtime.distributed import Ranks
+from wheretolook.networks.layered import Network, load_weights
+from wheretolook.networks.runtime.processes import Ranks
+from wheretolook.params.train_options import RANDOM, UNWEIGHTED, TrainOptions
 from wheretolook.training.batches import epoch_batches, jitter, mixed_seed, move, steps_per_epoch
 from wheretolook.training.objective import (
     Objective,
@@ -159,7 +158,7 @@ class Training:
     def finish(self) -> tuple[Network, Card]:
         """The trained network of the kept epoch, in evaluation mode, and its card."""
         if self.progress.best is not None:
-            self.network.load_state_dict(self.progress.best)
+            load_weights(self.network, self.progress.best)
         return self.network.eval(), self._card()
 
     def _step(self) -> None:

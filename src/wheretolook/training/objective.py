@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wheretolook.base.errors import InputError
-from wheretolook.dataset.prepared import Prepared
+from wheretolook.base.prepared import Prepared
 from wheretolook.networks.inputs import Channels, to_device, to_input
 from wheretolook.networks.layered import Network
-from wheretolook.runtime.distributed import Ranks
+from wheretolook.networks.runtime.processes import Ranks
 
 
 @dataclass

@@ -11,11 +11,11 @@ from torchvision import models
 
 from wheretolook.base.errors import InputError, is_out_of_memory
 from wheretolook.base.files import sha256_of
-from wheretolook.networks.build_network import find_pretrained
+from wheretolook.networks.checkpoint import find_pretrained
 from wheretolook.networks.inputs import Channels
-from wheretolook.networks.layered import Network, hooked
+from wheretolook.networks.layered import Network, hooked, load_weights
+from wheretolook.networks.runtime.processes import Ranks
 from wheretolook.networks.torchvision_networks import TorchvisionNetwork
-from wheretolook.runtime.distributed import Ranks
 
 
 def check_trainable(network: Network, architecture: str, size: int, smallest: int, ranks: Ranks) -> None:
@@ -116,7 +116,7 @@ def load_pretrained(network: Network, architecture: str, weights: str, ranks: Ra
                 found=tuple(tensor.shape),
                 hint=f"set `prepare.size: {preset.crop_size[0]}`, the size that the weights were trained with",
             )
-    network.body.load_state_dict(fresh)
+    load_weights(network.body, fresh)
     return tuple(preset.mean), tuple(preset.std)
 
 

@@ -13,21 +13,20 @@ from tqdm import tqdm
 
 from wheretolook.base import files as atomic
 from wheretolook.base.errors import InputError
-from wheretolook.dataset.prepared import Prepared
+from wheretolook.base.prepared import Prepared
 from wheretolook.networks.architectures import code_of
 from wheretolook.networks.card import Card
 from wheretolook.networks.layered import Network
-from wheretolook.params.train import TrainOptions
-from wheretolook.runtime.device import deterministic
-from wheretolook.runtime.distributed import Ranks
-from wheretolook.runtime.resumable import remove_states, state_key
-from wheretolook.runtime.workers import Interruption, noting_interruption
+from wheretolook.networks.runtime.device import deterministic
+from wheretolook.networks.runtime.processes import Interruption, Ranks, noting_interruption
+from wheretolook.networks.runtime.resumable import remove_states, state_key
+from wheretolook.params.train_options import TrainOptions
 from wheretolook.training.loop import Training
 
 # Seconds between saves within an epoch, which may take hours.
 SECONDS_BETWEEN = 90.0
 # What dvc.yaml lists for the stage: an edit elsewhere does not restart a training.
-CODE = ("base", "dataset", "layers", "networks", "params/train.py", "runtime", "terminal", "training")
+CODE = ("base", "networks", "params/train_options.py", "training")
 
 
 class Keeper:

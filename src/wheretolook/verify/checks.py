@@ -12,7 +12,7 @@ from typing import Literal
 from tqdm import tqdm
 
 from wheretolook.base.resources import usable_cores
-from wheretolook.project.lock_file import Locked, Pin, overlap
+from wheretolook.project.dvc_state import Locked, Pin, overlap
 
 Remedy = Literal["rerun", "checkout", "pull", "remove", "tidy"]
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from wheretolook.base.errors import InputError
-from wheretolook.dataset.prepared import Prepared, load_prepared
+from wheretolook.base.prepared import Prepared, load_prepared
 from wheretolook.mapstore.store import read_manifest
 from wheretolook.networks.card import Card, read_card
 from wheretolook.networks.weights_file import check_weights_file
-from wheretolook.project.lock_file import Locked
+from wheretolook.project.dvc_state import Locked
 from wheretolook.verify.checks import Digests, Finding, check_chain, check_outputs, digests, output_files
 
 OVERLAYS = "reports/comparison/overlays.json"

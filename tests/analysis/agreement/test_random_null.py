@@ -7,7 +7,7 @@ from tests.analysis.made import make
 from wheretolook.analysis.agreement.agreement_baselines import add_random_null, against_random, random_nulls
 from wheretolook.analysis.agreement.study import Study, load_study
 from wheretolook.analysis.grid import correlate
-from wheretolook.dataset.prepared import load_prepared
+from wheretolook.base.prepared import load_prepared
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@ import numpy as np
 
 from wheretolook.analysis.classes.contributions import REGIONS, beyond_surroundings, by_region
 from wheretolook.analysis.explained import Target
-from wheretolook.dataset.prepared import EVIDENCE, FOREGROUND, MARK
+from wheretolook.base.prepared import EVIDENCE, FOREGROUND, MARK
 
 
 def contributions_of(level: float) -> np.ndarray:

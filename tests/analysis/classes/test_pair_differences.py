@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from wheretolook.analysis.classes.class_differences import PairDifference, pair_differences
 from wheretolook.analysis.classes.contributions import Contributions
-from wheretolook.analysis.classes.pair_differences import PairDifference, pair_differences
 from wheretolook.analysis.localisation.common_place import share_at_odds
 
 COUNT = 120

@@ -16,7 +16,7 @@ from wheretolook.analysis.localisation.foreground import (
 )
 from wheretolook.analysis.localisation.localise import Sample
 from wheretolook.analysis.statistics.bootstrap import group_codes
-from wheretolook.dataset.prepared import EVIDENCE, FOREGROUND, Prepared, load_prepared
+from wheretolook.base.prepared import EVIDENCE, FOREGROUND, Prepared, load_prepared
 from wheretolook.mapstore.store import load_maps
 from wheretolook.sources.synthetic import render_cell
 

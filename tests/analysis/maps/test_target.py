@@ -7,7 +7,7 @@ import pytest
 from tests.analysis.made import make
 from wheretolook.analysis.explained import foremost, open_foremost, open_primary, open_target
 from wheretolook.base.errors import InputError
-from wheretolook.dataset.prepared import load_prepared
+from wheretolook.base.prepared import load_prepared
 from wheretolook.mapstore.store import Maps, load_maps
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from wheretolook.analysis.probing.infills import best_like, donor_of, places_like, region_pixels
-from wheretolook.dataset.prepared import BACKGROUND, EVIDENCE, FOREGROUND, MARK
+from wheretolook.base.prepared import BACKGROUND, EVIDENCE, FOREGROUND, MARK
 
 
 def scene(evidence: tuple[slice, slice] = (slice(10, 15), slice(12, 20))) -> np.ndarray:

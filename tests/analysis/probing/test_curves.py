@@ -21,10 +21,10 @@ from wheretolook.analysis.probing.model_curves import (
     pixel_counts,
     soft_masks,
 )
-from wheretolook.dataset.prepared import load_prepared
+from wheretolook.base.prepared import load_prepared
 from wheretolook.mapstore.store import load_maps
-from wheretolook.networks.build_network import build_network
 from wheretolook.networks.card import Card, read_card
+from wheretolook.networks.checkpoint import build_network
 from wheretolook.networks.inputs import to_input
 
 RNG = np.random.default_rng(0)

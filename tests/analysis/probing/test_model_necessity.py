@@ -8,8 +8,8 @@ from tests.analysis.probing import worlds
 from tests.analysis.probing.worlds import ByBlob, ByHue, dark_maps, world
 from wheretolook.analysis.probing import necessity as model_necessity
 from wheretolook.analysis.probing import occlusion as model_occlusion
+from wheretolook.analysis.probing.cues import CUES, DESTROYED, model_cues
 from wheretolook.analysis.probing.effects import Probed
-from wheretolook.analysis.probing.model_cues import CUES, DESTROYED, model_cues
 
 DRAWS = 199
 

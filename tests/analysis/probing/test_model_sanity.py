@@ -17,18 +17,18 @@ from wheretolook.analysis.probing.sanity import (
     engine_for,
     likeness,
     model_sanity,
+    ranks_of,
     sanity_result,
     true_class_maps,
 )
+from wheretolook.base.prepared import load_prepared
 from wheretolook.cams import compute as parts
-from wheretolook.cams.export import ExportOptions, export_maps
-from wheretolook.dataset.prepared import load_prepared
+from wheretolook.cams.export import MapOptions, export_maps
 from wheretolook.mapstore.store import load_maps
-from wheretolook.networks.build_network import build_network
 from wheretolook.networks.card import read_card
-from wheretolook.networks.checkpoint import save_model
+from wheretolook.networks.checkpoint import build_network, save_model
 from wheretolook.networks.inputs import model_input
-from wheretolook.runtime.distributed import joined_ranks
+from wheretolook.networks.runtime.processes import joined_ranks
 
 RNG = np.random.default_rng(0)
 MAPS = RNG.normal(size=(30, 5, 5)).astype(np.float32)
@@ -48,7 +48,7 @@ def made(tmp_path_factory: pytest.TempPathFactory):
     save_model(root / "models/last-0.safetensors", network, card)
     data, folder = load_prepared(root / "data/prepared"), root / "exported"
     with joined_ranks({}, torch.device("cpu")) as ranks:
-        options = ExportOptions(METHODS, None, "float32", 32, 10)
+        options = MapOptions(METHODS, None, "float32", 32, 10)
         export_maps(root / "models/last-0.safetensors", data, folder, options, ranks, root / "cache")
     return network, card, data, load_maps(folder)
 
@@ -56,14 +56,15 @@ def made(tmp_path_factory: pytest.TempPathFactory):
 def test_likeness_counts_a_negative_like_its_positive_and_leaves_constant_maps_out() -> None:
     constant = np.where(np.arange(30)[:, None, None] < 10, 1, MAPS).astype(np.float32)
     one_class = np.zeros(30, int)
-    found = [alikeness(likeness(MAPS, each, one_class)[0]) for each in (MAPS, -MAPS, constant, np.ones_like(MAPS))]
+    maps = MAPS, -MAPS, constant, np.ones_like(MAPS)
+    found = [alikeness(likeness(ranks_of(MAPS), ranks_of(each), one_class)[0]) for each in maps]
     np.testing.assert_allclose(found, [1, 1, 1, 0], atol=1e-6)
 
 
 def test_baseline_is_the_likeness_of_other_images_of_the_class() -> None:
     labels = np.array([0, 0, 1, 1, 2])
     maps = MAPS[[0, 0, 1, 1, 2]]
-    same, baseline = likeness(maps, maps, labels)
+    same, baseline = likeness(ranks_of(maps), ranks_of(maps), labels)
     np.testing.assert_allclose(same, 1, atol=1e-6)
     np.testing.assert_allclose(baseline[:4], 1, atol=1e-6)
     r = spearmanr(maps[[4, 0, 2]].reshape(3, -1), axis=1).statistic[0]
@@ -160,7 +161,7 @@ def test_maps_in_the_cascade_are_the_ones_that_are_stored_before_anything_is_ran
     save_model(tmp_path / "many.safetensors", network, card)
     methods = ("cam", "gradcam", "gradcam++", "layercam")
     with joined_ranks({}, torch.device("cpu")) as ranks:
-        options = ExportOptions(methods, None, "float32", 32, 0, count if every else 10)
+        options = MapOptions(methods, None, "float32", 32, 0, count if every else 10)
         export_maps(tmp_path / "many.safetensors", data, tmp_path / "maps", options, ranks, tmp_path / "cache")
     maps, rows = load_maps(tmp_path / "maps"), data.rows("test")[:12]
     engine = engine_for(network, card, maps.names, every)
@@ -252,7 +253,7 @@ def test_method_that_shows_the_image_alone_fails(made, tmp_path) -> None:
     data = replace(data, images=images)
     save_model(tmp_path / "one.safetensors", network, card)
     with joined_ranks({}, torch.device("cpu")) as ranks:
-        options = ExportOptions(("cam", "eigencam"), None, "float32", 32, 10)
+        options = MapOptions(("cam", "eigencam"), None, "float32", 32, 10)
         export_maps(tmp_path / "one.safetensors", data, tmp_path / "maps", options, ranks, tmp_path / "cache")
     found = model_sanity(network, card, load_maps(tmp_path / "maps"), data, 10, 0)["eigencam.block1"]
     assert found["excess_low"] > MARGIN

@@ -14,8 +14,8 @@ import torch
 from tests.analysis.untrained import make_untrained, probed
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import sha256_of, write_json
-from wheretolook.runtime import resumable
-from wheretolook.runtime.resumable import Pieces, kept_pieces
+from wheretolook.networks.runtime import resumable
+from wheretolook.networks.runtime.resumable import Pieces, kept_pieces
 
 CODE = ("base",)
 CPU = torch.device("cpu")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from wheretolook.analysis.explained import Target
 from wheretolook.analysis.probing.effects import Probed
 from wheretolook.analysis.probing.model_faithfulness import run
-from wheretolook.dataset.prepared import EVIDENCE, FOREGROUND
+from wheretolook.base.prepared import EVIDENCE, FOREGROUND
 from wheretolook.networks.card import Card
 
 SIDE, GRID, BLOB = 32, 8, 4

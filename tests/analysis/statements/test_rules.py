@@ -3,9 +3,9 @@
 import pytest
 from scipy.stats import norm
 
+from wheretolook.analysis.results.statement import Figure, Kind, Reason, Statement, Verdict, statement_from_json
+from wheretolook.analysis.results.thresholds import ALPHA
 from wheretolook.analysis.statements.rules import Condition, Estimate, adjusted, judge, power_of
-from wheretolook.results.statement import Figure, Kind, Reason, Statement, Verdict, statement_from_json
-from wheretolook.results.thresholds import ALPHA
 
 BLANK = Statement(Kind.PLACE, "a", Verdict.CANNOT_TELL, Reason.ALL_MET, ("x", "y"), 75)
 

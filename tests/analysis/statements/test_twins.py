@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from wheretolook.analysis.results.statement import Twin
 from wheretolook.analysis.statements.recipes import find_twins, recipes_of
-from wheretolook.results.statement import Twin
 
 RNG = np.random.default_rng(0)
 LABELS = np.arange(60) % 2

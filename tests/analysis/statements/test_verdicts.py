@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from wheretolook.analysis.agreement.correlated import Counted
-from wheretolook.analysis.classes.pair_differences import PairDifference
+from wheretolook.analysis.classes.class_differences import PairDifference
 from wheretolook.analysis.localisation.common_place import OnRegion
+from wheretolook.analysis.results.comparison_result import NULLS
+from wheretolook.analysis.results.statement import Kind, Reason, Scope, Statement, Verdict
 from wheretolook.analysis.statements.pooled import Findings, Interventions, Sampling, components
 from wheretolook.analysis.statements.recipes import over_seeds
 from wheretolook.analysis.statements.verdicts import Obstacle, statements_of
 from wheretolook.analysis.statistics.discrimination import Recognition
-from wheretolook.results.agreement_row import NULLS
-from wheretolook.results.statement import Kind, Reason, Scope, Statement, Verdict
 
 MODELS, IMAGES, SAMPLING = ("m0", "m1", "m2"), 40, Sampling(199, 0)
 PAIRS = [("m0", "m1"), ("m0", "m2"), ("m1", "m2")]

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import binomtest, bootstrap
 
 from wheretolook.analysis.statistics.bootstrap import mean_intervals
-from wheretolook.analysis.statistics.group_sizes import effective_number, wilson_interval
+from wheretolook.analysis.statistics.classification import effective_number, wilson_interval
 
 
 def interval(values: np.ndarray, groups: np.ndarray, seed: int = 0, resamples: int = 999) -> tuple[float, float]:

@@ -14,8 +14,8 @@ from wheretolook.analysis.statistics.classification import (
     expected_calibration_error,
     scarce_classes,
     softmax,
+    wilson_interval,
 )
-from wheretolook.analysis.statistics.group_sizes import wilson_interval
 
 
 def test_scores_by_hand() -> None:

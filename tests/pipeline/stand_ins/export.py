@@ -13,7 +13,7 @@ def export(name: str, options: tuple[str, ...]) -> None:
     import numpy as np
 
     from wheretolook.base.files import sha256_of, write_json
-    from wheretolook.dataset.prepared import load_prepared
+    from wheretolook.base.prepared import load_prepared
 
     prepared, model = load_prepared(Path("data/prepared")), sha256_of(Path(f"models/{name}.safetensors"))
     classes, folder = list(prepared.class_names), Path(f"data/cams/{name}")

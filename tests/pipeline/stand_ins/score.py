@@ -11,7 +11,7 @@ import click
 def score(name: str, options: tuple[str, ...]) -> None:
     """Write reports/models/NAME.json."""
     from wheretolook.base.files import write_json
-    from wheretolook.dataset.prepared import load_prepared
+    from wheretolook.base.prepared import load_prepared
     from wheretolook.mapstore.store import load_maps
     from wheretolook.networks.card import read_card
 

@@ -15,7 +15,7 @@ def train(name: str, options: tuple[str, ...]) -> None:
     import numpy as np
     from safetensors.numpy import save_file
 
-    from wheretolook.dataset.prepared import load_prepared
+    from wheretolook.base.prepared import load_prepared
     from wheretolook.networks.card import METADATA_KEY, Card, card_to_json
 
     prepared = load_prepared(Path("data/prepared"))

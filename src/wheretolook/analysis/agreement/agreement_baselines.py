@@ -14,9 +14,9 @@ from wheretolook.analysis.agreement.measures import CENTRES, STRUCTURE, TOP_FIFT
 from wheretolook.analysis.agreement.study import Study
 from wheretolook.analysis.explained import open_primary
 from wheretolook.analysis.grid import correlate
+from wheretolook.analysis.results.comparison_result import ALL_CLASSES
+from wheretolook.analysis.results.thresholds import FEWEST_DRAWS, FEWEST_IMAGES
 from wheretolook.mapstore.store import RANDOM
-from wheretolook.results.agreement_row import ALL_CLASSES
-from wheretolook.results.thresholds import FEWEST_DRAWS, FEWEST_IMAGES
 
 
 def subset_members(right: np.ndarray, pairs: list[tuple[int, int]]) -> dict[str, np.ndarray]:

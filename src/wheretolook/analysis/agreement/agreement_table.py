@@ -22,10 +22,10 @@ from wheretolook.analysis.agreement.measures import CENTRES, STRUCTURE, TOP_FIFT
 from wheretolook.analysis.agreement.study import Compared, Comparison, Study, comparisons, counted_once
 from wheretolook.analysis.explained import Target, open_target
 from wheretolook.analysis.grid import RunningMoments, common_grid, to_grid
+from wheretolook.analysis.results.comparison_result import FIGURE_COLUMNS, KEYS, NULLS, AgreementResult
+from wheretolook.analysis.results.schema import checked
+from wheretolook.analysis.results.thresholds import FEWEST_IMAGES
 from wheretolook.analysis.statistics.bootstrap import Means, mean_intervals
-from wheretolook.results.agreement_row import FIGURE_COLUMNS, KEYS, NULLS, AgreementResult
-from wheretolook.results.schema import checked
-from wheretolook.results.thresholds import FEWEST_IMAGES
 
 Row = dict[str, Any]
 

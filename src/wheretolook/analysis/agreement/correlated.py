@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wheretolook.analysis.grid import BLOCK_BYTES, average_ranks, centre_prior, standardise, whole_group_blocks
-from wheretolook.analysis.statistics.group_sizes import group_sums
+from wheretolook.analysis.statistics.classification import group_sums
 
 Pair = tuple[int, int]
 

@@ -9,7 +9,7 @@ from wheretolook.analysis.agreement.agreement_baselines import OtherImages, part
 from wheretolook.analysis.agreement.correlated import Counted, Images, Pair, PairedFigure, Reader, both
 from wheretolook.analysis.agreement.measures import Features, Measure, select
 from wheretolook.analysis.grid import centre_prior, whole_group_blocks
-from wheretolook.analysis.statistics.group_sizes import group_sums
+from wheretolook.analysis.statistics.classification import group_sums
 
 # Maps are read again for each block of partners, so blocks are large: most classes are one.
 MEMORY = 96 * 2**20

@@ -13,7 +13,7 @@ import numpy as np
 from wheretolook.analysis.explained import Target, check_data
 from wheretolook.analysis.statistics.bootstrap import group_codes
 from wheretolook.base.errors import InputError
-from wheretolook.dataset.prepared import Prepared
+from wheretolook.base.prepared import Prepared
 from wheretolook.mapstore.store import Maps, load_maps
 
 # At a pooled linear head these are the CAM divided by h * w: there they would count the same map twice.

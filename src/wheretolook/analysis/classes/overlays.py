@@ -12,7 +12,7 @@ from wheretolook.analysis.explained import Target, checked, contrast, open_targe
 from wheretolook.analysis.grid import RunningMoments, row_blocks
 
 
-def apart_maps(target: Target, rows_of: Sequence[np.ndarray], classes: Sequence[int]) -> np.ndarray | None:
+def difference_maps(target: Target, rows_of: Sequence[np.ndarray], classes: Sequence[int]) -> np.ndarray | None:
     """Mean contrast map of a class over its own images, less the mean of the same contrast over all others' images.
 
     Maps of each image's own class would not do: over the rest they are maps of other classes.
@@ -72,16 +72,16 @@ def write_overlays(study: Study, folder: Path) -> dict[str, Any]:
         for method, layer in maps.names:
             target = open_target(maps, method, layer, study.labels)
             moments = [moments_of_maps(target, rows) for rows in rows_of]
-            apart = apart_maps(target, rows_of, indices)
+            apart = difference_maps(target, rows_of, indices)
             if apart is not None:
-                np.save(folder / f"{name}/{method}.{layer}.apart.npy", apart)
+                np.save(folder / f"{name}/{method}.{layer}.difference.npy", apart)
             models[name][f"{method}.{layer}"] = {
                 "method": method,
                 "layer": layer,
                 "shape": [len(rows_of), *target.grid],
                 "contrast": target.contrasted,
                 "rms": target.rms(study.rows),
-                "apart": None if apart is None else f"{name}/{method}.{layer}.apart.npy",
+                "difference": None if apart is None else f"{name}/{method}.{layer}.difference.npy",
                 **save_moments(folder, f"{name}/{method}.{layer}", moments),
             }
     kept = [name for name, count in counts.items() if count >= fewest]

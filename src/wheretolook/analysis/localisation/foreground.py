@@ -10,7 +10,7 @@ from wheretolook.analysis.explained import Target, foremost, open_target
 from wheretolook.analysis.grid import row_blocks, to_grid
 from wheretolook.analysis.localisation.energy import area_share, energy_inside
 from wheretolook.analysis.localisation.localise import Sample, region_figures
-from wheretolook.dataset.prepared import FOREGROUND, Prepared
+from wheretolook.base.prepared import FOREGROUND, Prepared
 from wheretolook.mapstore.store import Maps
 
 BINS = 64

@@ -23,7 +23,7 @@ from wheretolook.analysis.localisation.energy import (
     thresholded_iou,
 )
 from wheretolook.analysis.statistics.bootstrap import mean_intervals
-from wheretolook.dataset.prepared import Prepared
+from wheretolook.base.prepared import Prepared
 from wheretolook.mapstore.store import Maps
 
 REGIONS = ("evidence", "mark", "foreground")

@@ -10,13 +10,13 @@ from tqdm import tqdm
 
 from wheretolook.analysis.probing.faithfulness import choose_images, log_odds
 from wheretolook.analysis.probing.model_faithfulness import BATCH, folded, run
+from wheretolook.analysis.results.thresholds import FEWEST_GROUPS, FEWEST_IMAGES
 from wheretolook.analysis.statistics.bootstrap import group_codes, mean_intervals
-from wheretolook.analysis.statistics.group_sizes import LEVEL
-from wheretolook.dataset.prepared import TEST, Prepared
-from wheretolook.networks.build_network import Network
+from wheretolook.analysis.statistics.classification import LEVEL
+from wheretolook.base.prepared import TEST, Prepared
 from wheretolook.networks.card import Card
-from wheretolook.results.thresholds import FEWEST_GROUPS, FEWEST_IMAGES
-from wheretolook.runtime.resumable import Piece
+from wheretolook.networks.checkpoint import Network
+from wheretolook.networks.runtime.resumable import Piece
 
 Interval = tuple[float, float | None, float | None]  # a mean with the ends of its interval, or None where too few
 

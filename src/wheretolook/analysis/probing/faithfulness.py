@@ -6,10 +6,10 @@ import numpy as np
 
 from wheretolook.analysis.grid import centre_prior, enlarge
 from wheretolook.analysis.probing.imputation import LinearImputer
+from wheretolook.analysis.results.thresholds import FEWEST_IMAGES
 from wheretolook.analysis.statistics.bootstrap import mean_intervals
 from wheretolook.analysis.statistics.classification import softmax
-from wheretolook.dataset.prepared import EVIDENCE
-from wheretolook.results.thresholds import FEWEST_IMAGES
+from wheretolook.base.prepared import EVIDENCE
 
 KINDS = ("cam", "random", "other", "centre", "evidence")
 GAPS = {"random": 1, "other": 1, "centre": 1, "evidence": -1}  # less the CAM's, or the CAM's less it: expected above 0

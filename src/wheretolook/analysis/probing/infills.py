@@ -7,7 +7,7 @@ import numpy as np
 from wheretolook.analysis.grid import LABELS, enlarge
 from wheretolook.analysis.probing.faithfulness import RIM
 from wheretolook.analysis.probing.imputation import DIAGONAL, DIRECT, LinearImputer
-from wheretolook.dataset.prepared import EVIDENCE, MARK, UNKNOWN
+from wheretolook.base.prepared import EVIDENCE, MARK, UNKNOWN
 
 TURNS = 4  # quarter turns of the shape that are tried
 SPILL = 0.02  # share of a control place that may lie outside the region's surroundings, beyond what the region's does

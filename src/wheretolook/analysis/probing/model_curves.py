@@ -17,11 +17,11 @@ from wheretolook.analysis.grid import centre_prior, enlarge, row_blocks
 from wheretolook.analysis.probing.faithfulness import KEPT, choose_images, pixel_ranks
 from wheretolook.analysis.probing.model_faithfulness import folded, run
 from wheretolook.analysis.statistics.classification import softmax
-from wheretolook.dataset.prepared import TEST, Prepared
+from wheretolook.base.prepared import TEST, Prepared
 from wheretolook.mapstore.store import Maps
-from wheretolook.networks.build_network import Network
 from wheretolook.networks.card import Card
-from wheretolook.runtime.resumable import Piece, compute_unsaved
+from wheretolook.networks.checkpoint import Network
+from wheretolook.networks.runtime.resumable import Piece, compute_unsaved
 
 
 def pixel_counts(pixels: int, steps: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from wheretolook.analysis.probing.infills import (
     places_like,
 )
 from wheretolook.mapstore.store import Maps
-from wheretolook.runtime.resumable import Piece, compute_unsaved
+from wheretolook.networks.runtime.resumable import Piece, compute_unsaved
 
 CONTROLS = 3  # places an image, as far as there are as many
 OTHER_CLASSES = 3  # that each class is compared with at its look-alikes, those taken for it most

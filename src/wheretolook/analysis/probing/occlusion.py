@@ -15,7 +15,7 @@ from wheretolook.analysis.probing.effects import Changes, Probed, losses, mean_w
 from wheretolook.analysis.probing.faithfulness import choose_images
 from wheretolook.analysis.probing.imputation import LinearImputer
 from wheretolook.mapstore.store import Maps
-from wheretolook.runtime.resumable import Piece, compute_unsaved
+from wheretolook.networks.runtime.resumable import Piece, compute_unsaved
 
 PER_CLASS = 24  # images; an interval takes 20, and some have a constant map
 MOST = 96  # images of all classes together

@@ -4,27 +4,23 @@ from pathlib import Path
 from typing import Any
 
 from wheretolook.analysis.explained import check_data
+from wheretolook.analysis.probing.cues import model_cues
 from wheretolook.analysis.probing.effects import probed_images
-from wheretolook.analysis.probing.model_cues import model_cues
 from wheretolook.analysis.probing.model_curves import model_curves
 from wheretolook.analysis.probing.model_faithfulness import model_faithfulness
 from wheretolook.analysis.probing.necessity import model_necessity
 from wheretolook.analysis.probing.occlusion import model_occlusion
 from wheretolook.analysis.probing.sanity import model_sanity
 from wheretolook.base.files import sha256_of
-from wheretolook.dataset.prepared import Prepared
+from wheretolook.base.prepared import Prepared
 from wheretolook.mapstore.store import Maps
-from wheretolook.networks.build_network import Network
 from wheretolook.networks.card import Card
-from wheretolook.networks.checkpoint import load_model
-from wheretolook.runtime.device import choose_device, deterministic
-from wheretolook.runtime.resumable import Piece, kept_pieces
+from wheretolook.networks.checkpoint import Network, load_model
+from wheretolook.networks.runtime.device import choose_device, deterministic
+from wheretolook.networks.runtime.resumable import Piece, kept_pieces
 
 # What dvc.yaml lists for the stage: an edit elsewhere does not discard its unfinished work.
-CODE = (
-    *("analysis", "base", "cams", "dataset", "layers", "mapstore", "networks"),
-    *("params/score.py", "results", "runtime", "terminal"),
-)
+CODE = ("analysis", "base", "cams", "mapstore", "networks", "params/score_options.py")
 CHANGED = ("necessity", "sufficiency", "look_alikes", "global_cues", "occlusion")
 
 

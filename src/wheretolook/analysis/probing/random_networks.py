@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from wheretolook.cams.random_weights import estimate_statistics
-from wheretolook.networks.build_network import build_network
 from wheretolook.networks.card import Card
-from wheretolook.networks.layered import Network
+from wheretolook.networks.checkpoint import build_network
+from wheretolook.networks.layered import Network, load_weights
 
 FIRST_SEED = 200_000  # neither a model's nor those of the null's networks
 
@@ -39,7 +39,7 @@ class Cascade:
     def draw(self, number: int) -> Iterator[str]:
         """Randomise one layer more at each step; gives the step's name, with the network as it is then."""
         layers = list(self.network.layer_names)
-        self.network.load_state_dict(self._trained)
+        load_weights(self.network, self._trained)
         fresh = fresh_network(self._card, FIRST_SEED + number).to(next(self.network.parameters()).device)
         for depth, step in enumerate(self.steps):
             below = layers[: len(layers) - depth]

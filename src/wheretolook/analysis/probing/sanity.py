@@ -17,39 +17,46 @@ from wheretolook.analysis.explained import contrast_with_mean, contrast_with_riv
 from wheretolook.analysis.grid import average_ranks, standardise
 from wheretolook.analysis.probing.faithfulness import choose_images
 from wheretolook.analysis.probing.random_networks import Cascade
-from wheretolook.analysis.statistics.group_sizes import LEVEL
+from wheretolook.analysis.results.thresholds import FEWEST_DRAWS
+from wheretolook.analysis.statistics.classification import LEVEL
+from wheretolook.base.prepared import TEST, Prepared
 from wheretolook.cams.batching import compute_batched
 from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.method_registry import METHODS
-from wheretolook.dataset.prepared import TEST, Prepared
 from wheretolook.mapstore.store import Maps, stores_every_class
 from wheretolook.networks.card import Card
 from wheretolook.networks.inputs import model_input
 from wheretolook.networks.layered import Network
-from wheretolook.results.thresholds import FEWEST_DRAWS
-from wheretolook.runtime.resumable import Piece, compute_unsaved
+from wheretolook.networks.runtime.resumable import Piece, compute_unsaved
 
 # Likeness beyond that of another image's map: a map passes where it is surely less, and fails where it is surely more.
 MARGIN = 0.1
 PASS, FAIL, OPEN = "pass", "fail", "open"
 
 
-def likeness(true: np.ndarray, randomised: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+Ranks = tuple[np.ndarray, np.ndarray]  # (n, h * w) float32, standardised ranks; (n,) bool, which maps vary
+
+
+def ranks_of(maps: np.ndarray) -> Ranks:
+    """Ranks of each map (n, h, w), for Spearman's correlation."""
+    return standardise(average_ranks(maps.reshape(len(maps), -1)))
+
+
+def likeness(true: Ranks, randomised: Ranks, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """|Spearman| of each image's map with a random network's map of the same image, and of other images of its class.
 
     The second is the baseline: what layout, smoothness and the class's usual shape give by themselves, in this method
     and at this layer.
 
     Args:
-        true: (n, h, w), of the trained network.
-        randomised: (n, h, w), of the same images.
+        true: of `ranks_of` n maps of the trained network.
+        randomised: of `ranks_of` the maps of the same images.
         labels: (n,) int64. An image that is alone in its class is compared with all others.
 
     Returns:
         (n,) float64 each, the second a mean over the others; NaN where a map is constant or there is no other image.
     """
-    count = len(true)
-    (a, a_varies), (b, b_varies) = (standardise(average_ranks(each.reshape(count, -1))) for each in (true, randomised))
+    (a, a_varies), (b, b_varies), count = true, randomised, len(labels)
     r = np.where(np.outer(a_varies, b_varies), np.abs(a.astype(np.float64) @ b.T), np.nan)
     others = (labels[:, None] == labels) & ~np.eye(count, dtype=bool)
     alone = ~others.any(axis=1)
@@ -195,7 +202,7 @@ def cascade(
     if not pairs:
         return {}
     device = next(network.parameters()).device
-    true = {pair: open_target(maps, *pair, prepared.labels).true_class(rows) for pair in pairs}
+    true = {pair: ranks_of(open_target(maps, *pair, prepared.labels).true_class(rows)) for pair in pairs}
     inputs = model_input(card, prepared.images[rows], device)
     training = prepared.rows("train")
     training = training[:: max(1, len(training) // ESTIMATED_ON)][:ESTIMATED_ON]
@@ -211,7 +218,7 @@ def cascade(
         for step in random.draw(draw):
             if step in steps:
                 values = true_class_maps(engine, inputs, card, prepared, rows, logits)
-                compared = [likeness(true[pair], values[pair], labels) for pair in pairs]
+                compared = [likeness(true[pair], ranks_of(values[pair]), labels) for pair in pairs]
                 alike[step] = [alikeness(same) for same, _ in compared]
         # JSON has no NaN.
         last = [[np.where(np.isfinite(each), each, -1).tolist() for each in both] for both in compared]

@@ -6,6 +6,15 @@ from dataclasses import replace
 import numpy as np
 
 from wheretolook.analysis.localisation.common_place import OnRegion, odds_ratio
+from wheretolook.analysis.results.statement import Figure, Kind, Reason, Statement, Verdict
+from wheretolook.analysis.results.thresholds import (
+    CUE_FLIPS,
+    INFILLS,
+    LOCATED_AUROC,
+    LOCATED_ODDS,
+    NECESSARY_FLIPS,
+    SUFFICIENT_KEPT,
+)
 from wheretolook.analysis.statements.pooled import (
     Findings,
     Interventions,
@@ -16,15 +25,6 @@ from wheretolook.analysis.statements.pooled import (
     pooled_rows,
 )
 from wheretolook.analysis.statements.rules import Condition, Estimate, judge, left_open
-from wheretolook.results.statement import Figure, Kind, Reason, Statement, Verdict
-from wheretolook.results.thresholds import (
-    CUE_FLIPS,
-    INFILLS,
-    LOCATED_AUROC,
-    LOCATED_ODDS,
-    NECESSARY_FLIPS,
-    SUFFICIENT_KEPT,
-)
 
 LOCAL = 0.5  # share of the image up to which a region is a place in it, and not most of it
 REST = "rest of the foreground"  # of a class that has evidence, which lies in the foreground

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from wheretolook.analysis.agreement.correlated import Counted
-from wheretolook.analysis.classes.pair_differences import PairDifference
+from wheretolook.analysis.classes.class_differences import PairDifference
 from wheretolook.analysis.localisation.common_place import OnRegion
 from wheretolook.analysis.statements.rules import Estimate
 from wheretolook.analysis.statistics.bootstrap import mean_intervals

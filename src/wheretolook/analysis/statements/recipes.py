@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from wheretolook.analysis.results.statement import Kind, Reason, Scope, Statement, Twin, Verdict
+from wheretolook.analysis.results.thresholds import LOCATED_ODDS, NECESSARY_FLIPS
 from wheretolook.analysis.statements.pooled import Findings
 from wheretolook.analysis.statements.rules import Condition, Estimate, judge
 from wheretolook.analysis.statistics.permutation import mean_over_seeds, pairs_over_seeds
-from wheretolook.results.statement import Kind, Reason, Scope, Statement, Twin, Verdict
-from wheretolook.results.thresholds import LOCATED_ODDS, NECESSARY_FLIPS
 
 # Honest seeds have residual logits that correlate by up to 0.99 on easy data; a copy moved by 1e-7, by 1 - 1e-10.
 EQUAL = 0.9999

@@ -7,9 +7,9 @@ from math import ceil
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from wheretolook.analysis.statistics.group_sizes import NORMAL
-from wheretolook.results.statement import Figure, Reason, Statement, Verdict
-from wheretolook.results.thresholds import ALPHA, POWER
+from wheretolook.analysis.results.statement import Figure, Reason, Statement, Verdict
+from wheretolook.analysis.results.thresholds import ALPHA, POWER
+from wheretolook.analysis.statistics.classification import NORMAL
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ import numpy as np
 from wheretolook.analysis.agreement.agreement_table import figures_of, pairs_by_grid
 from wheretolook.analysis.agreement.correlated import Counted
 from wheretolook.analysis.agreement.study import Study, comparisons
+from wheretolook.analysis.classes.class_differences import PairDifference, pair_differences
 from wheretolook.analysis.classes.contributions import by_cell, by_region
-from wheretolook.analysis.classes.pair_differences import PairDifference, pair_differences
 from wheretolook.analysis.explained import Target
 from wheretolook.analysis.grid import common_grid, regions_on_grid, row_blocks
 from wheretolook.analysis.localisation.common_place import OnRegion, joined, on_regions
+from wheretolook.analysis.results import thresholds
 from wheretolook.analysis.statements.pooled import Findings, Interventions, Sampling
 from wheretolook.analysis.statistics.discrimination import recognition
-from wheretolook.results import thresholds
 
 Pairs = list[tuple[str, str]]
 

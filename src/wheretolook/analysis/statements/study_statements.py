@@ -7,22 +7,22 @@ from typing import Any
 
 from wheretolook.analysis.agreement.study import Study
 from wheretolook.analysis.explained import Target, open_primary
-from wheretolook.analysis.statements.pooled import Findings, Sampling, pooled_pairs
-from wheretolook.analysis.statements.recipes import find_twins, over_seeds, recipes_of
-from wheretolook.analysis.statements.rules import adjusted
-from wheretolook.analysis.statements.study_findings import findings_of
-from wheretolook.analysis.statements.verdicts import Obstacle, statements_of
-from wheretolook.analysis.statistics.classification import effective_groups
-from wheretolook.results import thresholds
-from wheretolook.results.statement import Figure, Kind, Reason, Statement, Twin, Verdict
-from wheretolook.results.statements_result import (
+from wheretolook.analysis.results import thresholds
+from wheretolook.analysis.results.comparison_result import (
     ClassResult,
     Primary,
     RecognitionResult,
     StatementsResult,
     ThresholdsUsed,
 )
-from wheretolook.results.thresholds import FEWEST_GROUPS, FEWEST_IMAGES, FEWEST_SEEDS
+from wheretolook.analysis.results.statement import Figure, Kind, Reason, Statement, Twin, Verdict
+from wheretolook.analysis.results.thresholds import FEWEST_GROUPS, FEWEST_IMAGES, FEWEST_SEEDS
+from wheretolook.analysis.statements.pooled import Findings, Sampling, pooled_pairs
+from wheretolook.analysis.statements.recipes import find_twins, over_seeds, recipes_of
+from wheretolook.analysis.statements.rules import adjusted
+from wheretolook.analysis.statements.study_findings import findings_of
+from wheretolook.analysis.statements.verdicts import Obstacle, statements_of
+from wheretolook.analysis.statistics.classification import effective_groups
 
 FORMAT = 2
 PRIMARY = Primary(method="cam", layer="last", figure="pearson", target="true class against its rivals")

@@ -9,8 +9,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.stats import t as student
 
-from wheretolook.analysis.statistics.group_sizes import LEVEL, effective_number, group_sums, wilson_interval
-from wheretolook.results.thresholds import FEWEST_GROUPS
+from wheretolook.analysis.results.thresholds import FEWEST_GROUPS
+from wheretolook.analysis.statistics.classification import LEVEL, effective_number, group_sums, wilson_interval
 
 
 def group_codes(names: np.ndarray, files: np.ndarray | None = None, copies: Sequence[Sequence[int]] = ()) -> np.ndarray:

@@ -1,11 +1,53 @@
-"""Classification scores: recall and balanced accuracy with intervals by group, calibration, log loss."""
+"""Classification scores by group: recall, balanced accuracy, calibration, log loss; effective number of groups."""
 
 from typing import Any
 
 import numpy as np
 
-from wheretolook.analysis.statistics.group_sizes import effective_number, group_sums, wilson_interval
-from wheretolook.results.thresholds import FEWEST_GROUPS
+from wheretolook.analysis.results.thresholds import FEWEST_GROUPS
+
+LEVEL = 0.95  # of every interval
+NORMAL = 1.959963984540054  # its quantile of the normal distribution
+
+
+def effective_number(sizes: np.ndarray) -> np.ndarray:
+    """Effective number of groups of unequal sizes (Kish 1965): the square of the sum over the sum of squares.
+
+    One patient with 60 of 88 images leaves 2.1 groups of 29.
+
+    Args:
+        sizes: (G, F) images of each group, or (G,).
+
+    Returns:
+        (F,) float64, or a number; G where all sizes are equal, 0 without images.
+    """
+    sizes = np.asarray(sizes, dtype=np.float64)
+    squares = (sizes**2).sum(axis=0)
+    return sizes.sum(axis=0) ** 2 / np.where(squares > 0, squares, 1)
+
+
+def wilson_interval(share: float, trials: float) -> tuple[float, float]:
+    """Wilson's score interval of a share, 95 % (Wilson 1927): never empty, also for 0 and 1.
+
+    Args:
+        share: 0 to 1. Of other figures from 0 to 1 the interval is too wide, as a share spreads most for its mean.
+        trials: their number, or an effective number.
+    """
+    z2 = NORMAL**2
+    centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
+    half = NORMAL / (1 + z2 / trials) * np.sqrt(share * (1 - share) / trials + z2 / (4 * trials**2))
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+
+
+def group_sums(values: np.ndarray, codes: np.ndarray, count: int) -> np.ndarray:
+    """Sum of the rows of each group: (n, F) and group codes 0..count-1 (n,) to (count, F) float64."""
+    if count == len(codes):  # no groups: each image is its own
+        sums = np.empty(values.shape)
+        sums[codes] = values
+        return sums
+    sums = np.zeros((count, values.shape[1]))
+    np.add.at(sums, codes, values)
+    return sums
 
 
 def effective_groups(labels: np.ndarray, groups: np.ndarray) -> dict[int, float]:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from wheretolook.analysis.statistics.classification import effective_groups, recall_interval
-from wheretolook.analysis.statistics.group_sizes import wilson_interval
+from wheretolook.analysis.statistics.classification import effective_groups, recall_interval, wilson_interval
 
 NEAREST = 10  # other classes that are compared where there are very many: those that the logits separate least
 EVERY = 50  # classes up to which all others are compared

@@ -11,8 +11,8 @@ from math import lgamma
 import numpy as np
 from scipy.stats import t as student
 
-from wheretolook.analysis.statistics.group_sizes import group_sums
-from wheretolook.results.thresholds import FEWEST_RELABELLINGS
+from wheretolook.analysis.results.thresholds import FEWEST_RELABELLINGS
+from wheretolook.analysis.statistics.classification import group_sums
 
 
 @dataclass(frozen=True)

@@ -14,4 +14,6 @@ METHOD_NAMES: tuple[str, ...] = (
     "scorecam",
     "ablationcam",
     "activation",
+    "legrad",
+    "rollout",
 )

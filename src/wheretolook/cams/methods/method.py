@@ -20,6 +20,12 @@ class Needs(StrEnum):
     """(N,) and (N, C): logit of the image, and of the image masked by each channel. C forward passes per image."""
     ABLATED_LOGITS = "ablated logits"
     """(N,) and (N, C): logit of the image, and with each channel set to zero. C forward passes per image."""
+    ATTENTION_GRADIENTS = "attention gradients"
+    """Instead of the feature maps: of each block of a transformer, (N, heads, T, T), gradients of the explained logit
+    read out of that block. The function returns a value of each token, (N, T)."""
+    ATTENTION = "attention"
+    """Instead of the feature maps: attention weights of each block, (N, heads, T, T), and whether there is a class
+    token. The function returns a value of each token, (N, T), the same for every class."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,12 @@ class Method:
     @property
     def knows_class(self) -> bool:
         """Whether maps depend on the explained class."""
-        return self.needs is not Needs.NOTHING
+        return self.needs not in (Needs.NOTHING, Needs.ATTENTION)
+
+    @property
+    def for_transformers(self) -> bool:
+        """Whether it reads attention weights, and so gives one map per network, at its last layer of tokens."""
+        return self.needs in (Needs.ATTENTION, Needs.ATTENTION_GRADIENTS)
 
     @property
     def forward_passes_a_channel(self) -> bool:

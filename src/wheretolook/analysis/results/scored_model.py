@@ -1,0 +1,231 @@
+"""reports/models/NAME.json: what `score` writes about one model."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from wheretolook.analysis.results.changed_images import CueCost, LookAlike, OcclusionRow, RegionCost, RestCost, Sanity
+from wheretolook.analysis.results.schema import STRICT
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassScores:
+    """One class in one split.
+
+    Attributes:
+        images: of the class.
+        recall, precision: null where undefined.
+    """
+
+    __pydantic_config__ = STRICT
+    images: int
+    recall: float | None
+    precision: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadScores:
+    """One trained head in one split.
+
+    Attributes:
+        accuracy: of the head.
+        log_loss: natural logarithm.
+    """
+
+    __pydantic_config__ = STRICT
+    accuracy: float
+    log_loss: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitScores:
+    """Classification scores of one split.
+
+    Attributes:
+        images: in the split.
+        accuracy: of the last head.
+        balanced_accuracy, balanced_accuracy_low, balanced_accuracy_high: mean recall of the classes that the split has;
+            its 95 % interval combines Wilson's limits of the recalls (MOVER), with groups as the unit. Null where a
+            class has fewer than ten effective groups.
+        auroc: two classes: of the second class; more: one against the rest, mean over classes. Null where a class is
+            missing.
+        ece, ece_floor: expected calibration error of the winning class (15 bins of equal width), and that of a
+            perfectly calibrated model with these scores on as many images.
+        brier: half the squared distance of scores and truth, 0 to 1.
+        log_loss: natural logarithm.
+        confusion: K × K counts, row: actual, column: predicted.
+        classes: by class.
+        heads: by layer.
+    """
+
+    __pydantic_config__ = STRICT
+    images: int
+    accuracy: float
+    balanced_accuracy: float
+    balanced_accuracy_low: float | None
+    balanced_accuracy_high: float | None
+    auroc: float | None
+    ece: float
+    ece_floor: float
+    brier: float
+    log_loss: float
+    confusion: list[list[int]]
+    classes: dict[str, ClassScores]
+    heads: dict[str, HeadScores]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Localisation:
+    """How maps of one method and layer fit the masks: means over the images of a class that have the region.
+
+    Pixels of unknown label count nowhere. Figures are null where no image has the region.
+
+    Attributes:
+        images: of the class in the split.
+        no_positive: images whose map has no positive part, which are left out.
+        evidence_images, mark_images, foreground_images: images that have the region, and a map with a positive part.
+        area_share, energy, energy_low, energy_high, energy_ratio: evidence: its share of the area; the share of the
+            positive map energy inside, with its 95 % interval; mean energy over mean area share.
+        energy_ceiling: the largest energy that any map of this grid could have inside the evidence.
+        negative_energy: share of the negative map energy inside the evidence.
+        pointing, pointing_by_area: share of maps whose highest cell touches the evidence (half a cell of tolerance);
+            the same of a cell drawn at random.
+        centre_energy, centre_pointing: energy and pointing of a centre prior (Gaussian, SD a quarter of the width).
+        iou, iou_threshold: intersection over union with the evidence at one threshold (share of the map's largest
+            value), chosen on val for all classes together; null for train.
+        pixel_auroc, average_precision: of the cells, weighted by area, mean over images.
+        mark_area_share, mark_energy, mark_energy_low, mark_energy_high, mark_ratio: of the mark, likewise.
+        foreground_area_share, foreground_energy, foreground_energy_low, foreground_energy_high, foreground_ratio: of
+            the foreground, the evidence included, likewise.
+        shared_images, shared_energy, shared_area_share, shared_ceiling: energy, area share and ceiling over the images
+            on which the maps of every layer of the method have a positive part, so that layers can be compared.
+    """
+
+    __pydantic_config__ = STRICT
+    images: int
+    no_positive: int
+    evidence_images: int
+    mark_images: int
+    foreground_images: int
+    area_share: float | None
+    energy: float | None
+    energy_low: float | None
+    energy_high: float | None
+    energy_ratio: float | None
+    energy_ceiling: float | None
+    negative_energy: float | None
+    pointing: float | None
+    pointing_by_area: float | None
+    centre_energy: float | None
+    centre_pointing: float | None
+    iou: float | None
+    iou_threshold: float | None
+    pixel_auroc: float | None
+    average_precision: float | None
+    mark_area_share: float | None
+    mark_energy: float | None
+    mark_energy_low: float | None
+    mark_energy_high: float | None
+    mark_ratio: float | None
+    foreground_area_share: float | None
+    foreground_energy: float | None
+    foreground_energy_low: float | None
+    foreground_energy_high: float | None
+    foreground_ratio: float | None
+    shared_images: int
+    shared_energy: float | None
+    shared_area_share: float | None
+    shared_ceiling: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EstimatedForeground:
+    """Map energy on the foreground that is estimated from each image, where no mask names one.
+
+    The estimate is what is far in colour from the median of the border (Otsu's threshold, holes filled). Call it
+    estimated wherever it is shown.
+
+    Attributes:
+        images: that have an estimated foreground, and a map with a positive part.
+        area_share, energy, energy_low, energy_high, ratio: of the estimated foreground, as in Localisation.
+    """
+
+    __pydantic_config__ = STRICT
+    images: int
+    area_share: float | None
+    energy: float | None
+    energy_low: float | None
+    energy_high: float | None
+    ratio: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AboutModel:
+    """What the model is.
+
+    Attributes:
+        architecture, arguments: what builds the network.
+        loss: "last" or "every" for looknet; null where it is not known.
+        seed: of the training; null where it is not known.
+        sha256: of the model file.
+        layers, heads: layers first to last; and those whose head was trained.
+        trained_on: SHA-256 of the training data, or null.
+        training: options of the training, as the model file has them.
+    """
+
+    __pydantic_config__ = STRICT
+    architecture: str
+    arguments: dict[str, Any]
+    loss: str | None
+    seed: int | None
+    sha256: str
+    layers: list[str]
+    heads: list[str]
+    trained_on: str | None
+    training: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelResult:
+    """reports/models/NAME.json.
+
+    Attributes:
+        format: 1.
+        name: of the model.
+        model: what it is.
+        class_names: in class order.
+        layers, heads: first to last; heads that were trained.
+        history: an entry for each epoch, from the model file.
+        splits: "train", "val", "test".
+        groups: by split, see "groups"; null where the index has no groups.
+        localisation: METHOD.LAYER, split, class; null without masks.
+        foreground_estimated: the same keys; null where masks name a foreground.
+        faithfulness: see "faithfulness"; null where not measured.
+        curves: see "curves"; null unless `score.curve_steps` is above 0.
+        sanity: METHOD.LAYER; null where not measured.
+        necessity: a region infilled, two infills each; null where not measured, empty without masks.
+        sufficiency: all but a region infilled.
+        look_alikes: a region against look-alike places.
+        global_cues: properties of the whole image.
+        occlusion: maps of another family.
+    """
+
+    __pydantic_config__ = STRICT
+    format: int
+    name: str
+    model: AboutModel
+    class_names: list[str]
+    layers: list[str]
+    heads: list[str]
+    history: list[dict[str, Any]]
+    splits: dict[str, SplitScores]
+    groups: dict[str, dict[str, Any]] | None
+    localisation: dict[str, dict[str, dict[str, Localisation]]] | None
+    foreground_estimated: dict[str, dict[str, dict[str, EstimatedForeground]]] | None
+    faithfulness: dict[str, Any] | None
+    curves: dict[str, Any] | None
+    sanity: dict[str, Sanity] | None
+    necessity: list[RegionCost] | None
+    sufficiency: list[RestCost] | None
+    look_alikes: list[LookAlike] | None
+    global_cues: list[CueCost] | None
+    occlusion: list[OcclusionRow] | None

@@ -1,0 +1,221 @@
+"""Layers of a network, ready to be captured: their modules, layouts and heads, found in one pass of noise."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from wheretolook.base.errors import InputError
+from wheretolook.networks.layered import Network
+from wheretolook.networks.layers.default_layers import check_hints, default_layers, no_default, no_places
+from wheretolook.networks.layers.heads import PooledHead, find_head, linear_head, noting_linear
+from wheretolook.networks.layers.layout import CHANNELS_FIRST, Hints, Layout, same_but_for_rounding, to_maps
+from wheretolook.networks.layers.outputs import LogitsOf
+from wheretolook.networks.layers.places import Reading
+from wheretolook.networks.layers.steadiness import Captured, Shape, capture, random_images, run, steady
+from wheretolook.networks.layers.trial import Trial, find_trial
+
+_SHOWN = 12
+_NO_HINTS = Hints()
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of one network, ready to be captured.
+
+    Attributes:
+        name: as users write it.
+        module: its output is the layer's.
+        layout: how that output lies in memory.
+        altered: a later layer writes over the output, so that it must be given a copy.
+        places: (h, w) of its feature maps, for images of the size that was tried.
+        head: the trained pooled linear head on it, if there is one.
+        locality: share of its response to a small patch of the image that lies at the patch, 0 to 1; None for a network
+            of the project, whose layers are known.
+    """
+
+    name: str
+    module: nn.Module
+    layout: Layout
+    altered: bool
+    places: tuple[int, int]
+    head: PooledHead | None
+    locality: float | None = None
+
+    @property
+    def linear(self) -> bool:
+        """Whether the network's logits are linear in the layer, so that their gradients are known beforehand."""
+        return self.head is not None and self.head.final and not self.head.rectified
+
+
+@dataclass(frozen=True)
+class ProbedLayers:
+    """A network and its layers, tried.
+
+    Attributes:
+        network: returns logits (N, classes).
+        layers: first to last.
+        class_count: logits of an image.
+        writes_images: its first step writes over its images.
+    """
+
+    network: nn.Module
+    layers: list[Layer]
+    class_count: int
+    writes_images: bool
+
+
+def probe_layers(
+    network: nn.Module,
+    names: Sequence[str] | None,
+    shape: Shape,
+    trained_heads: Sequence[str] | None,
+    hints: Hints = _NO_HINTS,
+) -> ProbedLayers:
+    """Try a network on images of noise: its layers, first to last, the classes, and whether it writes over images.
+
+    Args:
+        network: one of the project's, or any module that gives logits (N, K) for images (N, C, H, W).
+        names: layers to look at, in any order; None: every layer of a network of the project; of another module
+            the last with places at each resolution.
+        shape: (C, H, W) of the images.
+        trained_heads: of a network of the project, layers whose heads were trained; None: those that are not zero.
+        hints: what the user says of the layers of another module.
+
+    Raises:
+        InputError: a layer that does not exist (the message lists those that do), or that has no places; a network
+            that gives no logits for such images, or others for the same image.
+    """
+    with steady(network, "float32", gradients=False):
+        readings: dict[str, Reading] = {}
+        if isinstance(network, Network):
+            modules = _own_modules(network, names)
+            layouts = dict.fromkeys(modules, CHANNELS_FIRST)
+        else:
+            trial = find_trial(network, shape, hints)
+            trial.readout.warn(type(network).__name__)
+            modules = _modules(network, names, trial, hints)
+            readings = {name: reading for name in modules if (reading := trial.results[name].reading) is not None}
+            layouts = {name: reading.layout for name, reading in readings.items()}
+            network = network if trial.readout.plain else LogitsOf(network, trial.readout)
+        images = random_images(network, shape).clone()  # never written over so far
+        first = passed = _try(network, modules, images)
+        writes = images._version > 0
+        altered = passed.outputs.altered()
+        if altered:
+            passed = _try(network, modules, random_images(network, shape), altered)
+            if not same_but_for_rounding(passed.logits, first.logits):
+                raise InputError(
+                    f"layer {', '.join(sorted(altered))}",
+                    "an output of its own",
+                    "what another layer reads too and a later one writes over (a dropout hands on its input)",
+                    "name the layer before it",
+                )
+        maps = {name: to_maps(output, layouts[name]) for name, output in passed.outputs.items()}
+        heads = _heads(network, maps, passed.ends, trained_heads)
+    layers = [
+        Layer(
+            name,
+            modules[name],
+            layouts[name],
+            name in altered,
+            (maps[name].shape[2], maps[name].shape[3]),
+            heads.get(name),
+            readings[name].locality if name in readings else None,
+        )
+        for name in passed.outputs
+    ]
+    return ProbedLayers(network, layers, passed.logits.shape[1], writes)
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """A forward pass of noise: the layers' outputs in the order in which they came, and the logits.
+
+    Attributes:
+        ends: linear layers whose output the logits are, each with its input (N, C).
+    """
+
+    outputs: Captured
+    logits: Tensor
+    ends: list[tuple[nn.Linear, Tensor]]
+
+
+def _try(network: nn.Module, modules: dict[str, nn.Module], images: Tensor, copied: Collection[str] = ()) -> _Pass:
+    with capture(modules, copied) as outputs, noting_linear(network) as linears:
+        logits = run(network, images)
+    if not isinstance(logits, Tensor) or logits.ndim != 2:
+        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise InputError(type(network).__name__, "logits (N, classes)", f"{found} for one image")
+    missing = [name for name in modules if name not in outputs]
+    if missing:
+        raise InputError(
+            f"layer {missing[0]}", expected="to run in a forward pass, but it does not", hint="name another"
+        )
+    same = partial(torch.allclose, logits, rtol=0, atol=0, equal_nan=True)  # NaN is reported later, with its image
+    ends = [(m, given) for m, given, found in linears if found.shape == logits.shape and same(found)]
+    return _Pass(outputs, logits, ends)
+
+
+def _heads(
+    network: nn.Module,
+    maps: dict[str, Tensor],
+    ends: list[tuple[nn.Linear, Tensor]],
+    trained: Sequence[str] | None,
+) -> dict[str, PooledHead]:
+    """The trained pooled linear heads, each tried: of a network of the project as it names them, else searched for."""
+    if not isinstance(network, Network):
+        found = {name: find_head(ends, feature_maps) for name, feature_maps in maps.items()}
+        return {name: head for name, head in found.items() if head is not None}
+    heads: dict[str, PooledHead] = {}
+    for name, linear in network.heads.items():
+        if name == network.layer_names[-1] and name in maps:
+            final = find_head(ends, maps[name])
+            heads |= {} if final is None else {name: replace(final, certain=True)}
+        elif name in maps and _is_trained(name, linear, trained):
+            heads[name] = linear_head(linear, rectified=False, final=False)
+    return heads
+
+
+def _is_trained(name: str, linear: nn.Linear, trained: Sequence[str] | None) -> bool:
+    return bool(linear.weight.any()) if trained is None else name in trained
+
+
+def _own_modules(network: Network, names: Sequence[str] | None) -> dict[str, nn.Module]:
+    there = network.layer_modules()
+    names = list(there) if names is None else names
+    for name in names:
+        if name not in there:
+            raise _unknown(name, list(there))
+    return {name: there[name] for name in dict.fromkeys(names)}
+
+
+def _modules(network: nn.Module, names: Sequence[str] | None, trial: Trial, hints: Hints) -> dict[str, nn.Module]:
+    """The modules of layers of a foreign network, in the trial's own names."""
+    there = {name: module for name, module in network.named_modules(remove_duplicate=False) if name}
+    default = default_layers(trial.results, there)
+    if names is None:
+        if not default:
+            raise no_default(type(network).__name__, trial)
+        return {name: there[name] for name in default}
+    for name in names:
+        if not isinstance(name, str):
+            raise InputError("layers", expected="names, as network.named_modules() gives them", found=f"{name!r:.60}")
+        if name not in there:
+            near = [other for other in get_close_matches(name, there, n=_SHOWN) if other not in default]
+            more = [f"... ({len(there)} modules)"] if len(there) > len(default + near) else []
+            raise _unknown(name, default + near + more)
+        seen = trial.results.get(name)
+        if seen is None:
+            raise InputError(f"layer {name}", expected="to run in a forward pass, but it does not", hint="name another")
+        if not seen.usable:
+            raise no_places(name, trial, default)
+        check_hints(name, trial, hints)
+    return {name: there[name] for name in dict.fromkeys(names)}
+
+
+def _unknown(name: str, listed: list[str]) -> InputError:
+    return InputError(f'layer "{name}"', expected=f"one of {', '.join(listed)}")

@@ -1,0 +1,291 @@
+"""Where the places of a layer lie: a small patch of the image changes, and the layer's response must peak there.
+
+All functions work on responses: for each of K patches, how much each cell of a layer's output changed, (K, h, w) or
+(K, tokens). No network is run here.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from itertools import permutations
+from math import log
+
+import numpy as np
+
+from wheretolook.networks.layers.layout import CHANNELS_FIRST, CHANNELS_LAST, Hints, Layout, Order, tokens_layout
+
+Grid = tuple[int, int]
+# Centres of the patches, as (row, column) parts of the image. No two share a row, a column or a diagonal, so that a
+# transposed, flipped or shifted reading of a layer misses some of them.
+CENTRES = ((0.10, 0.60), (0.90, 0.36), (0.35, 0.10), (0.62, 0.90), (0.17, 0.85), (0.80, 0.17), (0.46, 0.34))
+# A reading is believed where, on each axis, fewer than one of 200 shuffles of the patches fits the responses better,
+# and the response is nearer to its own patch than to others' by at least this part.
+_CHANCE, _NEARER = 5e-3, 0.02
+# And where it is concentrated at the patch by at least this part of the way from an even spread over all cells.
+_CONCENTRATED = 0.05
+# Patches that must change a layer at all.
+_FEWEST = 4
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Patches of an image, each changed in an image of its own.
+
+    Attributes:
+        boxes: (top, left, bottom, right) of each, in pixels.
+        size: (H, W) of the image.
+    """
+
+    boxes: tuple[tuple[int, int, int, int], ...]
+    size: Grid
+
+    @property
+    def centres(self) -> list[tuple[float, float]]:
+        """Centre of each, as (row, column) parts of the image."""
+        height, width = self.size
+        return [((t + b) / 2 / height, (y + r) / 2 / width) for t, y, b, r in self.boxes]
+
+    def cells(self, grid: Grid) -> list[tuple[int, int]]:
+        """The cell of a grid that each centre lies in."""
+        return [(int(row * grid[0]), int(column * grid[1])) for row, column in self.centres]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A layout of a layer's output, and what the patches say of it.
+
+    Attributes:
+        layout: how the output is read.
+        grid: (h, w).
+        hits: patches whose response peaks where they lie, at most one cell off.
+        exact: patches whose response peaks in their very cell.
+        locality: part of the response (its energy) within one cell of the patch, in the mean.
+        chance: part of the shuffles of the patches that fit better, on the axis where it is larger.
+        nearer: by how much the response is nearer to its own patch than to others', as a part of the distance, on the
+            axis where it is smaller.
+        even: the locality of a response that is spread evenly over all cells.
+    """
+
+    layout: Layout
+    grid: Grid
+    hits: int
+    exact: int
+    locality: float
+    chance: float
+    nearer: float
+    even: float
+
+    @property
+    def believed(self) -> bool:
+        """Whether the layer's places lie where the layout says."""
+        concentrated = self.locality - self.even > _CONCENTRATED * (1 - self.even)
+        return self.chance < _CHANCE and self.nearer > _NEARER and concentrated
+
+
+def make_patches(size: Grid, grid: Grid | None) -> Patches:
+    """Patches about a fourteenth of the image wide; each one is whole cells of `grid`, the first that the network has.
+
+    Args:
+        size: (H, W) of the images.
+        grid: (h, w); None: as many cells as there are pixels.
+    """
+    spans = []
+    for axis in (0, 1):
+        length = size[axis]
+        cells = grid[axis] if grid is not None else length
+        step = max(1, round(cells / 14))
+        step = 1 << (step.bit_length() - 1)  # cells that later layers merge, two by two
+        spans.append([_span(int(centre[axis] * cells) // step * step, step, cells, length) for centre in CENTRES])
+    return Patches(tuple((t, y, b, r) for (t, b), (y, r) in zip(*spans, strict=True)), size)
+
+
+def _span(first: int, step: int, cells: int, length: int) -> tuple[int, int]:
+    start, stop = round(first * length / cells), round(min(first + step, cells) * length / cells)
+    return start, max(stop, start + 1)
+
+
+def read_maps(response: np.ndarray, layout: Layout, patches: Patches) -> Reading:
+    """What the patches say of a reading of a layer.
+
+    Args:
+        response: (K, h, w), how much each cell changed with each patch.
+        layout: how the output was read.
+        patches: the K patches.
+    """
+    _, h, w = response.shape
+    hits, exact, locality, even = _peaks(response, patches)
+    energy = np.square(response, dtype=np.float64)
+    total = energy.sum((1, 2))
+    live = total > 0  # a stride of 2 passes over small patches
+    if live.sum() < _FEWEST:
+        return Reading(layout, (h, w), hits, exact, locality, 1.0, 0.0, even)
+    share = energy[live] / total[live, None, None]
+    centres = np.array(patches.centres)[live]
+    tests = [_follows(share.sum(2 - axis), centres[:, axis]) for axis in (0, 1) if response.shape[1 + axis] > 1]
+    return Reading(layout, (h, w), hits, exact, locality, max(t[0] for t in tests), min(t[1] for t in tests), even)
+
+
+def _peaks(response: np.ndarray, patches: Patches) -> tuple[int, int, float, float]:
+    """Patches whose response (K, h, w) peaks within a cell of theirs, and in it; its locality, and an even spread's."""
+    count, h, w = response.shape
+    centres = np.array(patches.centres)
+    near_y = np.abs((np.arange(h) + 0.5) / h - centres[:, :1]) <= 1 / h + 1e-9  # (K, h): strides and padding shift
+    near_x = np.abs((np.arange(w) + 0.5) / w - centres[:, 1:]) <= 1 / w + 1e-9  # grids by half a cell
+    own = np.array([y * w + x for y, x in patches.cells((h, w))])
+    found = []
+    # Where a cell answers to everything, the relative response peaks right; where two patches share a cell, the bare.
+    for values in (selectivity(response.reshape(count, -1)), response.reshape(count, -1)):
+        peak = values.argmax(1)
+        near = near_y[np.arange(count), peak // w] & near_x[np.arange(count), peak % w]
+        found.append((int(near.sum()), int((peak == own).sum())))
+    energy = np.square(response, dtype=np.float64)
+    half = np.array([((b - t) / 2, (r - y) / 2) for t, y, b, r in patches.boxes]) / patches.size
+    own_y = np.abs((np.arange(h) + 0.5) / h - centres[:, :1]) <= half[:, :1] + 1 / h + 1e-9
+    own_x = np.abs((np.arange(w) + 0.5) / w - centres[:, 1:]) <= half[:, 1:] + 1 / w + 1e-9
+    inside = np.einsum("khw,kh,kw->k", energy, own_y.astype(energy.dtype), own_x.astype(energy.dtype))
+    locality = float((inside / np.maximum(energy.sum((1, 2)), 1e-300)).mean())
+    return *max(found), locality, float((own_y.mean(1) * own_x.mean(1)).mean())
+
+
+def _follows(share: np.ndarray, centres: np.ndarray) -> tuple[float, float]:
+    """Whether responses along an axis lie where the patches do.
+
+    Args:
+        share: (K, cells), of each patch's response.
+        centres: (K,) of the patches along the axis, as parts of the image.
+
+    Returns:
+        The part of all shuffles of the patches under which responses are nearer, and by how much they are nearer under
+        none than in the mean over shuffles.
+    """
+    cells = (np.arange(share.shape[1]) + 0.5) / share.shape[1]
+    cost = share @ np.abs(cells[:, None] - centres)  # (K, K): mean distance of each response to each patch
+    shuffled = cost[np.arange(len(centres)), _shuffles(len(centres))].sum(1)
+    own = cost.trace()
+    return float((shuffled < own - 1e-9).mean()), float(1 - own / shuffled.mean())
+
+
+@cache
+def _shuffles(count: int) -> np.ndarray:
+    """Orders of some patches, evenly spread over all: (720 at most, count)."""
+    every = np.array(list(permutations(range(count))))
+    return every[:: max(1, len(every) // 720)]
+
+
+def selectivity(response: np.ndarray) -> np.ndarray:
+    """How much more each cell (K, cells) answers to a patch than to the others; cells that hardly change have none."""
+    mean = response.mean(0, keepdims=True)
+    return response / (mean + 0.1 * mean.mean() + 1e-30)
+
+
+def read_tokens(
+    response: np.ndarray,
+    patches: Patches,
+    grids: Iterable[Grid],
+    constant: frozenset[int] | None,
+    first: bool,
+    hints: Hints,
+) -> Reading | None:
+    """The best reading of tokens as a grid; None where no grid fits.
+
+    Args:
+        response: (K, tokens).
+        patches: the K patches.
+        grids: (h, w) that may be.
+        constant: tokens that are the same for every image, where the tokens are first seen; None: not known.
+        first: whether tokens come before images in the output.
+        hints: what the user says.
+    """
+    count = response.shape[1]
+    peaks = selectivity(response).argmax(1).tolist()
+    best: tuple[tuple[float, float], np.ndarray, Layout] | None = None
+    for grid in dict.fromkeys(grids):
+        places = grid[0] * grid[1]
+        if places > count or places < 2:
+            continue
+        cells = [y * grid[1] + x for y, x in patches.cells(grid)]
+        given = hints.others(count, places)
+        for others in _others(count, places, peaks, cells, constant) if given is None else [given]:
+            layout = tokens_layout(grid, others, first)
+            maps = _token_maps(response, layout)
+            hits, exact, locality, _ = _peaks(maps, patches)
+            if best is None or (hits + exact, locality) > best[0]:
+                best = ((hits + exact, locality), maps, layout)
+    return None if best is None else read_maps(best[1], best[2], patches)
+
+
+def read_layout(response: np.ndarray, layout: Layout, patches: Patches) -> Reading:
+    """What the patches say of one layout of tokens.
+
+    Args:
+        response: (K, tokens).
+        layout: of tokens.
+        patches: the K patches.
+    """
+    return read_maps(_token_maps(response, layout), layout, patches)
+
+
+def _token_maps(response: np.ndarray, layout: Layout) -> np.ndarray:
+    """Response (K, tokens) as maps (K, h, w)."""
+    places = np.concatenate([response[:, start:stop] for start, stop in layout.segments], 1)
+    return places.reshape(len(response), *(layout.grid or (1, -1)))
+
+
+def _others(
+    count: int, places: int, peaks: list[int], cells: list[int], constant: frozenset[int] | None
+) -> list[frozenset[int]]:
+    """Which tokens may be no places."""
+    extra = count - places
+    if extra == 0:
+        return [frozenset()]
+    if constant is not None and len(constant) == extra:
+        return [constant]
+    offsets = {peak - cell for peak, cell in zip(peaks, cells, strict=True)} | {0, extra}
+    found = [
+        frozenset(range(before)) | frozenset(range(before + places, count))
+        for before in sorted(offsets)
+        if 0 <= before <= extra
+    ]
+    middle = places // 2
+    return [*found, frozenset(range(middle, middle + extra))]
+
+
+def possible_grids(count: int, size: Grid, known: Iterable[Grid] = (), most: int = 64) -> list[Grid]:
+    """Grids (h, w) that tokens may lie in: known ones, and those about as wide as the image that leave few tokens over.
+
+    Args:
+        count: of tokens.
+        size: (H, W) of the images.
+        known: grids of other layers of the network.
+        most: tokens that may be no places.
+    """
+    found = [grid for grid in known if count - most <= grid[0] * grid[1] <= count]
+    proportion = log(size[0] / size[1])
+    for h in range(1, count + 1):
+        for w in {round(h * size[1] / size[0]), *(_factor(count, h))}:
+            if w >= 1 and count - most <= h * w <= count and abs(log(h / w) - proportion) <= log(2) + 1e-9:
+                found.append((h, w))
+    return list(dict.fromkeys(found))
+
+
+def _factor(count: int, h: int) -> tuple[int, ...]:
+    return (count // h,) if count % h == 0 else ()
+
+
+def read_grid(first: np.ndarray | None, last: np.ndarray | None, patches: Patches, hints: Hints) -> Reading | None:
+    """The better reading of an output with four dimensions.
+
+    Args:
+        first: (K, h, w), the response as channels first.
+        last: (K, h, w) as channels last; None where the module is known to give channels first.
+        patches: the K patches.
+        hints: what the user says.
+    """
+    if hints.layout in (Order.CHANNELS_FIRST, Order.CHANNELS_LAST):
+        first, last = (first, None) if hints.layout is Order.CHANNELS_FIRST else (None, last)
+    readings = [
+        read_maps(response, layout, patches)
+        for response, layout in ((first, CHANNELS_FIRST), (last, CHANNELS_LAST))
+        if response is not None and response.shape[1] * response.shape[2] > 1
+    ]
+    return max(readings, key=lambda reading: (-reading.chance, reading.locality), default=None)

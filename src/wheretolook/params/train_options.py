@@ -1,0 +1,78 @@
+"""Parameters of `train`: shared by all models, or a model's own under `models`."""
+
+from dataclasses import asdict
+from typing import Any, Literal
+
+from pydantic import Field
+
+from wheretolook.base.terminal.section import options
+
+# Values of `weights` (initial weights are drawn) and of `class_weights` (every image counts the same).
+RANDOM, UNWEIGHTED = "random", "none"
+# Options that only a timm network or one of the user's takes; the model's card stores what is found with them.
+WRAPPED_ONLY = ("arguments", "layers", "grid", "prefix_tokens", "layout")
+
+
+@options
+class TrainOptions:
+    """How a network is trained."""
+
+    architecture: str = Field(
+        description="looknet, a torchvision network such as resnet18, timm/NAME, hf/NAME, or a class such as "
+        "networks/mine.py:Class; docs/add-a-network.md has examples."
+    )
+    width: int = Field(description="Channels of looknet's first block; each further block has twice as many.", ge=1)
+    depth: int = Field(description="Number of looknet's blocks; each halves the resolution.", ge=1, le=10)
+    loss: Literal["last", "every"] = Field(
+        description="Cross entropy of the network's own logits, or the mean over the heads of all layers."
+    )
+    seed: int = Field(description="Random seed for initial weights, data order and augmentation.", ge=0)
+    epochs: int = Field(description="Passes over the training images.", ge=1)
+    batch_size: int = Field(description="Images per step, summed over all processes.", ge=1)
+    learning_rate: float = Field(description="Peak learning rate of the one-cycle schedule.", gt=0)
+    weight_decay: float = Field(description="AdamW weight decay (not applied to biases and norm layers).", ge=0)
+    augment: bool = Field(description="Random flips, quarter turns, shifts and brightness.")
+    precision: Literal["float32", "bfloat16"] = Field(description="Precision of the forward and backward passes.")
+    keep: Literal["best", "last"] = Field(description="Epoch to keep: lowest validation loss, or the last one.")
+    class_weights: Literal["none", "balanced"] = Field(
+        description="Weight of each class in the loss: none, or balanced (inverse to its share of the training images)."
+    )
+    weights: str = Field(
+        description="Initial weights: random, or pretrained weights by torchvision's name, such as IMAGENET1K_V1."
+    )
+    # These are for a network of timm or transformers, or one of the user's: docs/add-a-network.md.
+    arguments: str = Field(
+        "", description="Keyword arguments of a network of timm, transformers or yours, such as width=16,depth=4."
+    )
+    layers: tuple[str, ...] = Field(
+        (), description="Modules of such a network to explain.  [default: the last of each resolution]"
+    )
+    grid: str = Field("", description="Grid of the layers' tokens, such as 14x14.  [default: found by a trial]")
+    prefix_tokens: int | None = Field(
+        None, description="Tokens before the grid (class token, registers).  [default: found by a trial]", ge=0
+    )
+    layout: Literal["channels_first", "channels_last", "tokens", "tokens_first"] | None = Field(
+        None, description="Order of the dimensions of the layers' outputs.  [default: found by a trial]"
+    )
+    # Not an option: the stage fills it in, with the layers that a trial run found (layers.wrap.wrapped_arguments).
+    wrapped: dict[str, Any] | None = Field(None, exclude=True)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The options that this training reads, for the model's card."""
+        return {name: value for name, value in asdict(self).items() if self._reads(name)}
+
+    def architecture_arguments(self, input_size: int) -> dict[str, Any]:
+        """Keyword arguments of the architecture, for square images of `input_size` pixels."""
+        if self.wrapped is not None:
+            return self.wrapped
+        if self.architecture == "looknet":
+            return {"width": self.width, "depth": self.depth}
+        # A vision transformer learns one embedding for each place, so it is built for one size.
+        return {"image_size": input_size} if self.architecture.startswith("vit_") else {}
+
+    def _reads(self, name: str) -> bool:
+        if name in (*WRAPPED_ONLY, "wrapped"):
+            return False  # the card has what was made of them
+        if name == "class_weights":
+            return self.class_weights != UNWEIGHTED
+        return self.architecture == "looknet" or name not in ("width", "depth")

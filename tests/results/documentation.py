@@ -1,0 +1,57 @@
+"""The tables of docs/results.md, from the classes of the results."""
+
+import re
+
+from wheretolook.analysis.results.changed_images import (
+    CueCost,
+    LookAlike,
+    OcclusionRow,
+    RegionCost,
+    RestCost,
+    Sanity,
+    SanityStep,
+)
+from wheretolook.analysis.results.comparison_result import (
+    AgreementResult,
+    AgreementRow,
+    ClassResult,
+    Primary,
+    RecognitionResult,
+    StatementsResult,
+    ThresholdsUsed,
+)
+from wheretolook.analysis.results.schema import markdown
+from wheretolook.analysis.results.scored_model import (
+    AboutModel,
+    ClassScores,
+    EstimatedForeground,
+    HeadScores,
+    Localisation,
+    ModelResult,
+    SplitScores,
+)
+from wheretolook.analysis.results.statement import Figure, Kind, Reason, Scope, Statement, Twin, Verdict
+
+DOCUMENTED: tuple[type, ...] = (
+    *(ModelResult, AboutModel, SplitScores, ClassScores, HeadScores, Localisation, EstimatedForeground),
+    *(RegionCost, RestCost, CueCost, LookAlike, OcclusionRow, Sanity, SanityStep),
+    *(AgreementResult, AgreementRow),
+    *(StatementsResult, ThresholdsUsed, Primary, ClassResult, RecognitionResult, Twin),
+    *(Statement, Figure, Kind, Verdict, Reason, Scope),
+)
+BLOCK = re.compile(r"(<!-- table of (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+
+
+def with_tables(text: str) -> str:
+    """A page in Markdown with the table of each class between its two comments.
+
+    Raises:
+        KeyError: a table of an unknown class.
+    """
+    known = {kind.__name__: kind for kind in DOCUMENTED}
+    return BLOCK.sub(lambda block: f"{block[1]}{markdown(known[block[2]])}\n{block[3]}", text)
+
+
+def tables_in(text: str) -> list[str]:
+    """Names of the classes whose tables a page has."""
+    return [block[2] for block in BLOCK.finditer(text)]
