@@ -21,6 +21,7 @@ def fetch(options: FetchOptions, raw: Path, timeout: float, retries: int, cache:
     from wheretolook.base.errors import visible
     from wheretolook.base.files import replacing_folder
     from wheretolook.downloads.attempts import RetryPolicy
+    from wheretolook.images.raw_table import choice_lines, read_raw_table
     from wheretolook.images.scan import find_masks, scan_classes
     from wheretolook.sources.source_registry import check_source_options, oddities, write_raw
 
@@ -30,9 +31,12 @@ def fetch(options: FetchOptions, raw: Path, timeout: float, retries: int, cache:
         ignored = write_raw(options.source, given, folder, cache, RetryPolicy(timeout, retries))
         scan = scan_classes(folder / "images")
         masks = find_masks(folder / "masks", scan, options.masks or "masks")
+        table = read_raw_table(folder)
+    for line in choice_lines(table.choices):
+        click.echo(visible(f"fetch: {line}"))
     found = oddities(ignored, masks)
     if scan.splits:
-        found = f"; the splits {', '.join(scan.splits)} are kept as their folders say{found}"
+        found = f"; the splits {', '.join(scan.splits)} are kept{found}"
     click.echo(visible(f"fetch: {len(scan.files)} images of {', '.join(scan.class_names)}, in {raw}{found}"))
 
 

@@ -1,5 +1,6 @@
 """Prepared data: images, masks and index as `prepare` writes them, mask labels, and how an image becomes a square."""
 
+import csv
 import hashlib
 import json
 from dataclasses import dataclass
@@ -72,6 +73,8 @@ LABELS = {
 SPLITS = ("train", "val", "test")
 TEST = SPLITS[-1]  # held out: used neither for training nor for model selection
 COLUMNS = ("image_id", "class_name", "class_index", "split", "group", "width", "height", "sha256")
+# Further columns of data with a table of labels: text, and labels of their own (1, 0, or empty where unknown).
+ATTRIBUTE, LABEL = "attribute:", "label:"
 REPRO_PREPARE = 'run "dvc repro -sf prepare"'
 
 
@@ -82,7 +85,8 @@ class Prepared:
     Attributes:
         images: (N, S, S, 3) uint8 RGB, memory-mapped, read-only.
         masks: (N, S, S) uint8, values of LABELS, memory-mapped, read-only; None without masks.
-        index: N rows with COLUMNS; row i describes image i.
+        index: N rows with COLUMNS, and with `attribute:NAME` and `label:NAME` (text) for data with a table of labels;
+            row i describes image i.
         class_names: in the order of class_index.
         sha256: of images and index, without masks: the data that models are trained on and maps are computed from.
         masks_sha256: of masks.npy; None without masks.
@@ -181,4 +185,7 @@ def _read_index(path: Path, sha256: str) -> "pd.DataFrame":
         raise InputError(path, f"SHA-256 {sha256[:12]}… (audit.json)", f"{found[:12]}…: changed", REPRO_PREPARE)
     # A class or group may be named "NA" or "001": no conversion to missing values or numbers.
     text = dict.fromkeys(("image_id", "class_name", "split", "group", "sha256"), str)
+    with path.open(encoding="utf-8", newline="") as file:
+        further = next(csv.reader(file))[len(COLUMNS) :]
+    text |= dict.fromkeys(further, str)
     return pd.read_csv(path, dtype=text, keep_default_na=False, na_filter=False)

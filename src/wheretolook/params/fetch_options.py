@@ -54,6 +54,38 @@ class FetchOptions:
         "folder inside the archive, such as cells/masks. '' for none.",
     )
 
+    labels: str | None = Field(
+        None,
+        description="folder, archive, drive: table of labels (CSV, TSV or Parquet), a path in the folder or archive, "
+        "or on this machine; several, separated by commas, are joined. Classes then come from the table, and "
+        "images may lie in any folder. The further options are those of the table; '' recognises a column by a usual "
+        "name, none uses none.",
+    )
+    path_column: str | None = Field(None, description="table: column with the path or name of the image.")
+    label_column: str | None = Field(None, description="table: column with the class. Not needed with class folders.")
+    split_column: str | None = Field(None, description="table: column with the split: train, val, test, or 0, 1, 2.")
+    group_column: str | None = Field(None, description="table: column with the patient, slide or person.")
+    mask_column: str | None = Field(None, description="table: column with the path or name of the evidence mask.")
+    box_columns: str | None = Field(
+        None,
+        description="table: four columns of a box of evidence, x0,y0,x1,y1 or x,y,w,h in pixels, or one of "
+        "four numbers (x, y, width, height).",
+    )
+    attributes: str | None = Field(
+        None,
+        description="table: columns to keep and to score by, such as age,sex. '' keeps all that have no other use.",
+    )
+    multi_labels: str | None = Field(
+        None,
+        description="table: columns of 0 and 1 (or -1 and 1), each a label of its own, or one column of lists such as "
+        "Effusion|Mass.",
+    )
+    on_bad_row: Literal["error", "drop"] | None = Field(
+        None,
+        description="table: rows without a file, files without a row, double and contradictory rows: refuse the data "
+        "(default), or leave them out and record them in the audit.",
+    )
+
     def of_source(self) -> dict[str, Any]:
         """All options but the source itself; None for those that were not given."""
         return {name: value for name, value in asdict(self).items() if name != "source"}

@@ -18,8 +18,10 @@ Keys (counts are of images unless stated otherwise; lists of examples have at mo
   `units` (lists of rows of the index, one for each picture), `sets`, `images`, `splits`, `examples` as above;
   `of_trained`: {`splits.SPLIT`: images of val and test whose picture is in train too, `examples`}; `across_groups` and
   `two_labels` as `duplicates`.
-- `groups`: null without a pattern, else {`pattern`, `count`, `one_class`: {`count`, `by_class.CLASS`,
-  `examples.CLASS`}}; `one_class`: groups whose images all belong to one class.
+- `label_table`, only for data with a table of labels: `tables`, `columns`, `attributes`, `multi_labels`, `on_bad_row`,
+  and `bad_rows`, {`count`, `examples`} of the rows and files that were left out, by kind.
+- `groups`: null without groups, else {`pattern` (or the table's column), `count`,
+  `one_class`: {`count`, `by_class.CLASS`, `examples.CLASS`}}; `one_class`: groups whose images all belong to one class.
 - `sizes`: `width` and `height` of the files, each {`least`, `median`, `most`} in pixels.
 - `prepared`: {`size`, `fit`}.
 - `masks`: null without masks, else {`images`, `without`, `labels.LABEL`: {`images`, `area_share`}}: number of images

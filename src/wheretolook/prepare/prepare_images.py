@@ -11,6 +11,7 @@ import numpy as np
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import replacing_folder, sha256_of, write_json
 from wheretolook.base.prepared import COLUMNS, SPLITS
+from wheretolook.images.raw_table import RawTable, read_raw_table
 from wheretolook.images.scan import ImageFile, find_masks, scan_classes
 from wheretolook.params.prepare_options import PrepareOptions
 from wheretolook.prepare.audit import (
@@ -46,7 +47,12 @@ def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any
     options.check()
     labels_of = parse_mask_values(options.mask_values)
     scan = scan_classes(raw / "images")
-    groups = groups_of([file.image_id.rpartition("/")[2] for file in scan.files], options.group_pattern)
+    table = read_raw_table(raw)
+    ids = [file.image_id for file in scan.files]
+    if table.groups and not options.group_pattern:
+        groups = [table.groups.get(image_id, "") for image_id in ids]
+    else:
+        groups = groups_of([image_id.rpartition("/")[2] for image_id in ids], options.group_pattern)
     masks = find_masks(raw / "masks", scan)
     with replacing_folder(prepared) as folder:
         decoded = decode_images(scan.files, folder / "decoded.npy", options.size, options.fit)
@@ -73,7 +79,7 @@ def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any
             near = kept_pairs(near, clean, len(rows))
             rows = [rows[row] for row in clean]
             _check_splits(rows, "none after the copies were dropped", "remove the copies, or set on_leak to report")
-        _write_index(folder / "index.csv", rows)
+        _write_index(folder / "index.csv", rows, table)
         audit = {
             **audit_rows(rows, SPLITS),
             "near_copies": audit_near(rows, near, SPLITS, trained=SPLITS[0]),
@@ -82,9 +88,10 @@ def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any
             "unreadable": [{"image_id": image_id, "reason": reason} for image_id, reason in bad.items()],
             "dropped_classes": dropped,
             "ignored": some(scan.ignored),
-            "groups": audit_groups(rows, options.group_pattern),
+            "groups": audit_groups(rows, options.group_pattern or _group_column(table)),
             "prepared": {"size": options.size, "fit": options.fit},
             "masks": None,
+            **({"label_table": dict(table.choices)} if table.choices else {}),
             **audit_mask_names(masks),
             **audit_official(rows, scan.splits),
             **({"leaks_dropped": some(leaks_dropped)} if leaks_dropped else {}),
@@ -158,8 +165,16 @@ def _check_splits(rows: Sequence[Row], found: str, hint: str) -> None:
                 raise InputError(f"split {split}", f"images of the class {name}", found, hint)
 
 
-def _write_index(path: Path, rows: Sequence[Row]) -> None:
+def _group_column(table: RawTable) -> str:
+    """How the groups of a table are described in the audit; '' without them."""
+    return f"column {table.choices['columns']['group']}" if table.groups else ""
+
+
+def _write_index(path: Path, rows: Sequence[Row], table: RawTable) -> None:
+    empty = ("",) * len(table.columns)
     with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(COLUMNS)
-        table.writerows([getattr(row, column) for column in COLUMNS] for row in rows)
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*COLUMNS, *table.columns])
+        writer.writerows(
+            [*(getattr(row, column) for column in COLUMNS), *table.cells.get(row.image_id, empty)] for row in rows
+        )

@@ -1,6 +1,6 @@
 """Unpack the images of a zip or tar archive. Every entry is checked before anything is written."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
@@ -23,11 +23,11 @@ class CheckedEntries:
 
     Attributes:
         images: path to position in the list of entries, for each file with an image suffix.
-        other_files: paths of all other files, which are not unpacked.
+        other_files: the same of all other files; of these, only tables of labels are unpacked.
     """
 
     images: dict[Parts, int]
-    other_files: list[Parts]
+    other_files: dict[Parts, int]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def check_entries(listing: Sequence[Entry], root: str = "") -> CheckedEntries:
     named = [(place, parts) for place, parts in named if parts and listing[place].kind != "folder"]
     above = _above([parts for _, parts in named], root)
     images: dict[Parts, int] = {}
-    other_files: list[Parts] = []
+    other_files: dict[Parts, int] = {}
     for place, parts in named:
         entry = listing[place]
         if entry.kind != "file":
@@ -67,7 +67,7 @@ def check_entries(listing: Sequence[Entry], root: str = "") -> CheckedEntries:
         if is_junk(parts[len(above) :] if parts[: len(above)] == above else parts):
             continue
         if not is_image(parts[-1]):
-            other_files.append(parts)
+            other_files[parts] = place
         elif parts in images:
             raise InputError(repr(entry.name), "one file of each name", "two", "repack with one of them")
         else:
@@ -190,11 +190,46 @@ def unpack(
     Raises:
         InputError: no archive, damaged, encrypted, empty, or unsafe (paths outside, links, devices, absurd sizes).
     """
+    return unpack_planned(archive, folder, lambda files: plan_unpacking(files, root, without, parameter), limits)
+
+
+def plan_labelled(listing: Sequence[Entry], tables: Collection[str]) -> UnpackPlan:
+    """Choose all images, masks among them, and the tables of labels, each at its own path.
+
+    Args:
+        listing: the entries.
+        tables: paths of the tables in the archive, or the last parts of these; others are on this machine.
+
+    Raises:
+        InputError: as `check_entries`; no image, or a table's name fits several files.
+    """
+    checked = check_entries(listing)
+    if not checked.images:
+        kinds = ", ".join(sorted(SUFFIXES))
+        raise InputError(ARCHIVE, f"images ({kinds})", kinds_found(list(checked.other_files)), "convert them to PNG")
+    chosen = dict(checked.images)
+    for table in tables:
+        parts = safe_parts(table.lstrip("/"))
+        fits = [path for path in checked.other_files if path[-len(parts) :] == parts]
+        fits = [parts] if parts in fits else fits
+        if len(fits) > 1:
+            found = ", ".join("/".join(path) for path in fits[:5])
+            raise InputError("fetch.labels", f"one file {table} in the archive", found, "give its whole path")
+        chosen |= {path: checked.other_files[path] for path in fits}
+    paths = without_clashes(chosen)
+    ignored = sorted("/".join(parts) for parts in checked.other_files if parts not in chosen)
+    return UnpackPlan({place: paths[parts] for parts, place in chosen.items()}, tuple(ignored))
+
+
+def unpack_planned(
+    archive: Path, folder: Path, plan_of: Callable[[list[Entry]], UnpackPlan], limits: Limits = LIMITS
+) -> tuple[str, ...]:
+    """As `unpack`, for the entries that `plan_of` chooses."""
     most = limits.most(archive)
     with naming_archive(archive):
         listing = entries(archive, most)
         _check_sizes(listing, limits.files, most)
-        plan = plan_unpacking(listing, root, without, parameter)
+        plan = plan_of(listing)
         paths = plan.paths
         _check_space(folder, sum(listing[place].size for place in paths))
         with replacing_folder(folder, recorded=False) as scratch:

@@ -3,6 +3,7 @@
 A folder of Google Drive is listed through gdown, downloaded file by file, and pinned by the SHA-256 of its listing.
 """
 
+import glob
 import re
 import shutil
 from collections.abc import Mapping
@@ -20,12 +21,23 @@ from wheretolook.downloads.drive_listing import list_drive_folder
 from wheretolook.downloads.obtain import ContentCache, PinnedFile, check_digest, obtain, wrong_digest
 from wheretolook.images.class_level import class_level
 from wheretolook.images.scan import image_paths, scan_classes
-from wheretolook.sources.archive import check_entries, naming_archive, plan_unpacking, unpack
+from wheretolook.sources.archive import (
+    check_entries,
+    naming_archive,
+    plan_labelled,
+    plan_unpacking,
+    unpack,
+    unpack_planned,
+)
 from wheretolook.sources.archive_entries import Entry
 from wheretolook.sources.archive_names import safe_parts
+from wheretolook.sources.label_columns import LabelOptions
+from wheretolook.sources.label_table import read_table
+from wheretolook.sources.labelled import write_labelled
 
 # The files downloaded so far, in the folder of an unfinished download: one line "SHA-256, two spaces, id" for each.
 PROGRESS = "fetched"
+NO_TABLE = LabelOptions("")
 PROGRESS_LINE = re.compile(r"([0-9a-f]{64})  (\S+)")
 
 # SHA-256 and path of each file, sorted by path. The SHA-256 of the lines "SHA-256, two spaces, path" pins the folder.
@@ -179,7 +191,9 @@ def fetch_drive(
     return plan.ignored
 
 
-def fetch_outside(given: Mapping[str, str], folder: Path, cache: Path, policy: RetryPolicy) -> tuple[str, ...]:
+def fetch_outside(
+    given: Mapping[str, str], folder: Path, cache: Path, policy: RetryPolicy, labels: LabelOptions = NO_TABLE
+) -> tuple[str, ...]:
     """Fetch the data of the sources `archive` and `drive`.
 
     Args:
@@ -187,17 +201,54 @@ def fetch_outside(given: Mapping[str, str], folder: Path, cache: Path, policy: R
         folder: `images` and, if there are masks, `masks` are written to it.
         cache: folder of the content cache.
         policy: timeout and retries of a download.
+        labels: tables of labels, if there are any.
 
     Returns:
         Names of the files that were not unpacked because they have no image suffix.
 
     Raises:
-        InputError: as `fetch_drive`; no class folders.
+        InputError: as `fetch_drive`; no class folders; as `write_labelled`.
     """
     pinned = wanted_of(given)
+    if labels.labels:
+        return _fetch_labelled(pinned, given["root"], given["masks"], labels, folder, cache, policy)
     ignored = fetch_drive(pinned, given["root"], given["masks"], folder, cache, policy)
     _check_classes(folder / "images", given["root"], pinned.source)
     return ignored
+
+
+def _fetch_labelled(
+    pinned: PinnedFile, root: str, masks: str, labels: LabelOptions, folder: Path, cache: Path, policy: RetryPolicy
+) -> tuple[str, ...]:
+    """Unpack all images and the tables of labels, then move the images into class folders."""
+    unpacked = folder / "unpacked"
+    if drive_folder_id(pinned.source):
+        listing = download_drive_folder(pinned, cache, policy)
+        with naming_archive(pinned.source):
+            plan = plan_labelled([Entry(path, 0, "file") for _, path in listing], labels.files)
+        copy_listing(listing, plan.paths, cache, unpacked)
+    else:
+        archive = obtain(pinned, cache, policy)
+        unpack_planned(archive, unpacked, lambda entries: plan_labelled(entries, labels.files))
+    inside = {option: unpacked.joinpath(*safe_parts(name)) for option, name in (("root", root), ("masks", masks))}
+    for option, name in (("root", root), ("masks", masks)):
+        if name and not inside[option].is_dir():
+            found = ", ".join(sorted(path.name for path in unpacked.iterdir() if path.is_dir())[:12]) or "no folder"
+            raise InputError(f"fetch.{option}", "a folder of the archive with images", f"{name!r}; it has {found}")
+    tables = [read_table(name, _table(name, unpacked).read_bytes()) for name in labels.files]
+    ignored = write_labelled(inside["root"], inside["masks"] if masks else None, tables, labels, folder, move=True)
+    shutil.rmtree(unpacked)
+    return ignored
+
+
+def _table(name: str, unpacked: Path) -> Path:
+    """A table of the archive, by its path or the end of it; else one on this machine."""
+    ends = safe_parts(name.lstrip("/"))
+    within = (path for path in unpacked.rglob(glob.escape(ends[-1])) if path.parts[-len(ends) :] == ends)
+    path = next((path for path in (unpacked.joinpath(*ends), *within, Path(name)) if path.is_file()), None)
+    if path is None:
+        raise InputError(name, "a table in the archive, or on this machine", "no such file", "check fetch.labels")
+    return path
 
 
 def _check_classes(images: Path, root: str, source: str) -> None:

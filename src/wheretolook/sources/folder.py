@@ -9,6 +9,9 @@ from wheretolook.base.errors import InputError
 from wheretolook.downloads.obtain import where
 from wheretolook.images.class_level import ClassLevel, choice, class_level, same_inside, shown, sorted_beside_flat
 from wheretolook.images.scan import Parts, Scan, composed, find_masks, image_paths, scan_classes
+from wheretolook.sources.label_columns import LabelOptions
+from wheretolook.sources.label_table import read_table
+from wheretolook.sources.labelled import write_labelled
 
 
 def copy_class_folders(images: Path, masks: Path | None, target: Path) -> Scan:
@@ -57,6 +60,35 @@ def copy_class_folders(images: Path, masks: Path | None, target: Path) -> Scan:
         _copy((path, target.joinpath("masks", *composed(path.relative_to(masks).parts))) for path in every)
     _copy((file.path, target / "images" / file.image_id) for file in scan.files)
     return scan
+
+
+def copy_labelled(images: Path, masks: Path | None, options: LabelOptions, target: Path) -> tuple[str, ...]:
+    """Copy the images that a table of labels describes into class folders.
+
+    Args:
+        images: the folder of images; a table is looked for in it, then at its own path.
+        masks: a folder of masks; None for no masks.
+        options: the tables and their columns.
+        target: as in `copy_class_folders`, with table.csv and table.json.
+
+    Returns:
+        The ignored files.
+
+    Raises:
+        InputError: no such folder or table, or as `write_labelled`.
+    """
+    for folder, option in ((images, "path"), (masks, "masks")):
+        if folder is not None and not folder.is_dir():
+            raise InputError(folder, "a folder of images", f"no folder{where(folder)}", f"check fetch.{option}")
+    tables = []
+    for name in options.files:
+        path = images / name if (images / name).is_file() else Path(name)
+        if not path.is_file():
+            raise InputError(
+                name, f"a table in {images}, or at its own path", f"no file{where(path)}", "check fetch.labels"
+            )
+        tables.append(read_table(name, path.read_bytes()))
+    return write_labelled(images, masks, tables, options, target, move=False)
 
 
 def _class_folders(images: Path, masks: Path | None) -> Path:

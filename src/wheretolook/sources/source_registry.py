@@ -1,31 +1,36 @@
 """The sources of `fetch`: the parameters of each, and the function that writes its data."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from wheretolook.base.errors import InputError
 from wheretolook.downloads.attempts import RetryPolicy
 from wheretolook.images.scan import Masks
+from wheretolook.sources.label_columns import LabelOptions
 
 
 @dataclass(frozen=True)
 class SourceParameters:
-    """Parameters of one source: all of `needed`, and exactly one of `one_of` unless that is empty."""
+    """Parameters of one source: all of `needed`, exactly one of `one_of` unless that is empty, any of `optional`."""
 
     needed: tuple[str, ...]
     one_of: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return ", ".join(self.needed + ((" or ".join(self.one_of),) if self.one_of else ()))
 
 
+# Of a table of labels.
+TABLE = tuple(field.name for field in fields(LabelOptions))
+
 SOURCES = {
     "synthetic": SourceParameters(("images_per_class", "size", "seed", "shortcut_class", "shortcut_share")),
-    "folder": SourceParameters(("path", "masks")),
-    "archive": SourceParameters(("sha256", "root", "masks"), one_of=("path", "url")),
-    "drive": SourceParameters(("sha256", "root", "masks"), one_of=("id", "url")),
+    "folder": SourceParameters(("path", "masks"), optional=TABLE),
+    "archive": SourceParameters(("sha256", "root", "masks"), one_of=("path", "url"), optional=TABLE),
+    "drive": SourceParameters(("sha256", "root", "masks"), one_of=("id", "url"), optional=TABLE),
 }
 
 # click turns an empty path into Path("."), which is no archive.
@@ -46,7 +51,7 @@ def check_source_options(source: str, options: Mapping[str, Any]) -> dict[str, A
     parameters = SOURCES[source]
     subject = f"fetch with source: {source}"
     given = {name: value for name, value in options.items() if value is not None}
-    foreign = [name for name in given if name not in parameters.needed + parameters.one_of]
+    foreign = [name for name in given if name not in parameters.needed + parameters.one_of + parameters.optional]
     if foreign:
         raise InputError(subject, f"only the parameters {parameters}", ", ".join(foreign), "remove them in params.yaml")
     given = {name: value for name, value in given.items() if name not in parameters.one_of or value not in EMPTY}
@@ -60,6 +65,8 @@ def check_source_options(source: str, options: Mapping[str, Any]) -> dict[str, A
             found=f"no {', no '.join(missing)}",
             hint="add it under fetch in params.yaml",
         )
+    if not given.get("labels"):
+        given = {name: value for name, value in given.items() if name not in parameters.optional}
     both = [name for name in parameters.one_of if name in given]
     if len(both) > 1:
         raise InputError(subject, f"one of {' and '.join(both)}", "both", "remove one of them in params.yaml")
@@ -91,12 +98,19 @@ def write_raw(source: str, given: Mapping[str, Any], folder: Path, cache: Path, 
         return ()
     if source == "folder":
         masks = Path(given["masks"]) if given["masks"] else None
-        from wheretolook.sources.folder import copy_class_folders
+        from wheretolook.sources.folder import copy_class_folders, copy_labelled
 
+        if given.get("labels"):
+            return copy_labelled(given["path"], masks, label_options(given), folder)
         return copy_class_folders(given["path"], masks, folder).ignored
     from wheretolook.sources.archive_source import fetch_outside
 
-    return fetch_outside(given, folder, cache, policy)
+    return fetch_outside(given, folder, cache, policy, label_options({"labels": ""} | dict(given)))
+
+
+def label_options(given: Mapping[str, Any]) -> LabelOptions:
+    """The options of a table of labels, of the parameters of a source."""
+    return LabelOptions(**{name: given[name] for name in TABLE if name in given})
 
 
 def oddities(ignored: Sequence[str], masks: Masks) -> str:
