@@ -25,7 +25,6 @@ from wheretolook.report.headline import (
 from wheretolook.report.loaded import PAGE, TARGET, Results, shown_classes
 from wheretolook.report.page_data import PageData
 from wheretolook.report.plots import metrics_of
-from wheretolook.report.revision import PLACE
 from wheretolook.report.sections_agreement import (
     SHAPES,
     agreement_note,
@@ -48,7 +47,7 @@ from wheretolook.report.sections_models import (
 from wheretolook.report.sections_probing import cues_section, occlusion_section, regions_section
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.soundness import named_problems, soundness
-from wheretolook.report.words import NOTHING, count, listed
+from wheretolook.report.words import NOTHING, REVISION_MARK, count, listed
 
 
 def data_of(results: Results, prepared: Prepared, gallery: Gallery) -> dict[str, Any]:
@@ -219,7 +218,7 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "heads": head_rows(results, layers),
         "audit": audit_section(results.audit),
         "provenance": provenance_section(results, maps),
-        "revision": PLACE,
+        "revision": REVISION_MARK,
         "ramps": {"sequential": _ramp(sequential()), "diverging": _ramp(diverging())},
     }
 

@@ -15,7 +15,7 @@ from wheretolook.analysis.agreement.study import Study
 from wheretolook.analysis.explained import open_primary
 from wheretolook.analysis.grid import correlate
 from wheretolook.analysis.results.comparison_result import ALL_CLASSES
-from wheretolook.analysis.results.thresholds import FEWEST_DRAWS, FEWEST_IMAGES
+from wheretolook.analysis.results.schema import FEWEST_DRAWS, FEWEST_IMAGES
 from wheretolook.mapstore.store import RANDOM
 
 

@@ -23,8 +23,7 @@ from wheretolook.analysis.agreement.study import Compared, Comparison, Study, co
 from wheretolook.analysis.explained import Target, open_target
 from wheretolook.analysis.grid import RunningMoments, common_grid, to_grid
 from wheretolook.analysis.results.comparison_result import FIGURE_COLUMNS, KEYS, NULLS, AgreementResult
-from wheretolook.analysis.results.schema import checked
-from wheretolook.analysis.results.thresholds import FEWEST_IMAGES
+from wheretolook.analysis.results.schema import FEWEST_IMAGES, checked
 from wheretolook.analysis.statistics.bootstrap import Means, mean_intervals
 
 Row = dict[str, Any]
