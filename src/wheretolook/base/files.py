@@ -63,8 +63,8 @@ def check_replaceable(path: Path) -> None:
     """Check that replacing `path` deletes nothing that this program did not write.
 
     Args:
-        path: valid if missing, an empty folder, or a folder that this program wrote and that is unchanged since, here or,
-            as dvc.lock records it, in the clone that it comes from.
+        path: valid if missing, an empty folder, or a folder that this program wrote and that is unchanged since; or
+            as dvc.lock records it, in a clone of this project.
 
     Raises:
         InputError: a file, or a folder with any other content.
@@ -117,7 +117,7 @@ def _digest(folder: Path) -> str:
 
 
 def _is_locked_output(folder: Path) -> bool:
-    """Whether dvc.lock lists the folder as an output with as many files and bytes. A clone has no records of its own."""
+    """Whether dvc.lock lists the folder as an output with as many files and bytes. A clone has no records yet."""
     import yaml
 
     sizes = [_size(Path(parent, name)) for parent, _, names in os.walk(folder) for name in names]
