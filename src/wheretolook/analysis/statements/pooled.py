@@ -1,4 +1,4 @@
-"""Whether a network recognises a class: its recall, and its AUROC against each other class."""
+"""Findings of one class that statements are made from: recognition, maps, interventions; and their pooling into estimates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
