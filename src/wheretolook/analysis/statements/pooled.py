@@ -1,4 +1,4 @@
-"""Findings of one class that statements are made from: recognition, maps, interventions; and their pooling into estimates."""
+"""Findings of one class that statements are made from: recognition, maps and interventions, pooled into estimates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
