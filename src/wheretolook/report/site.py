@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,6 +49,9 @@ from wheretolook.report.sections_probing import cues_section, occlusion_section,
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.soundness import named_problems, soundness
 from wheretolook.report.words import NOTHING, REVISION_MARK, count, listed
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def data_of(results: Results, prepared: Prepared, gallery: Gallery) -> dict[str, Any]:
@@ -141,10 +145,23 @@ GLOSSARY = {
 
 def page_of(results: Results, maps: Mapping[str, Maps], data: PageData) -> str:
     """The whole page, but for its git revision: the same text for the same inputs."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    templates = Environment(
+    inlined = {
+        "styles": Markup(_sources(STYLES)),
+        "scripts": Markup(_sources(SCRIPTS)),
+        "described": Markup(_json(data.described)),
+        "blocks": data.blocks,
+    }
+    return _templates().get_template("page.html.j2").render(**_context(results, maps, data), **inlined)
+
+
+@cache
+def _templates() -> "Environment":
+    """The templates of the page; each is compiled once in a process."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
         loader=PackageLoader("wheretolook.report"),
         autoescape=True,
         finalize=lambda value: visible(value) if type(value) is str else value,
@@ -152,13 +169,6 @@ def page_of(results: Results, maps: Mapping[str, Maps], data: PageData) -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    inlined = {
-        "styles": Markup(_sources(STYLES)),
-        "scripts": Markup(_sources(SCRIPTS)),
-        "described": Markup(_json(data.described)),
-        "blocks": data.blocks,
-    }
-    return templates.get_template("page.html.j2").render(**_context(results, maps, data), **inlined)
 
 
 def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict[str, Any]:
