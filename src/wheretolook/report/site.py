@@ -151,7 +151,7 @@ def page_of(results: Results, maps: Mapping[str, Maps], data: PageData) -> str:
         "styles": Markup(_sources(STYLES)),
         "scripts": Markup(_sources(SCRIPTS)),
         "described": Markup(_json(data.described)),
-        "blocks": data.blocks,
+        "packed": data,
     }
     return _templates().get_template("page.html.j2").render(**_context(results, maps, data), **inlined)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from wheretolook.base.files import replacing_folder, write_json, write_text
 from wheretolook.base.prepared import Prepared
 from wheretolook.mapstore.store import Maps
-from wheretolook.report.figures_maps import draw_classes, draw_images, draw_layers
+from wheretolook.report.figures_maps import draw_augmentation, draw_classes, draw_images, draw_layers
 from wheretolook.report.figures_results import draw_agreement, draw_confusion, draw_localisation, draw_training
 from wheretolook.report.gallery import Gallery
 from wheretolook.report.loaded import Results
@@ -187,6 +187,7 @@ def write_figures(
         draw_training(folder / "training.png", results)
         draw_confusion(folder / "confusion.png", results)
         draw_localisation(folder / "localisation.png", results)
+        draw_augmentation(folder / "augmentation.png", results, prepared)
 
 
 def write_site(
