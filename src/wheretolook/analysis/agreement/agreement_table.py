@@ -133,7 +133,7 @@ def agreement_table(study: Study, resamples: int, seed: int) -> list[dict[str, A
     """
     rows: list[dict[str, Any]] = []
     before: list[Compared] = []
-    for comparison in tqdm(comparisons(study.maps), desc="agreement", unit="maps", disable=None):
+    for comparison in tqdm(comparisons(study.maps, study.primary), desc="agreement", unit="maps", disable=None):
         targets = {
             name: open_target(study.maps[name], comparison.method, layer, study.labels)
             for name, layer in comparison.layers.items()
@@ -153,9 +153,10 @@ def agreement_on(study: Study, split: str, resamples: int, seed: int) -> list[di
         return []
     other = replace(study, split=split)
     rows = []
-    for comparison in comparisons(other.maps):
+    for comparison in comparisons(other.maps, other.primary):
         if comparison.primary:
-            targets = {n: open_target(other.maps[n], "cam", y, other.labels) for n, y in comparison.layers.items()}
+            layers, method = comparison.layers, comparison.method
+            targets = {n: open_target(other.maps[n], method, layer, other.labels) for n, layer in layers.items()}
             for grid, pairs in pairs_by_grid(comparison, targets).items():
                 for figure in figures_of(other, targets, grid, pairs, primary=False):
                     rows += figure_rows(other, comparison, figure, pairs, targets, resamples, seed)

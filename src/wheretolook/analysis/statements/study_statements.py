@@ -25,7 +25,7 @@ from wheretolook.analysis.statements.verdicts import Obstacle, statements_of
 from wheretolook.analysis.statistics.classification import effective_groups
 
 FORMAT = 2
-PRIMARY = Primary(method="cam", layer="last", figure="pearson", target="true class against its rivals")
+TARGET = "true class against its rivals"
 
 
 def study_statements(
@@ -48,7 +48,7 @@ def study_statements(
         permutations: of each class test.
         sampling: of each interval.
     """
-    primary = {name: open_primary(maps, study.labels) for name, maps in study.maps.items()}
+    primary = {name: open_primary(maps, study.labels, study.primary) for name, maps in study.maps.items()}
     twins = _twins(study, primary)
     models = [name for name in study.names if name not in {twin.model for twin in twins}]
     about = {name: study.maps[name].manifest["model"] for name in models}
@@ -74,7 +74,7 @@ def study_statements(
         models=models,
         twins=twins,
         recipes=[list(recipe) for recipe in recipes],
-        primary=PRIMARY,
+        primary=Primary(method=study.primary, layer="last", figure="pearson", target=TARGET),
         thresholds=_thresholds(margin),
         classes={each.class_name: _class(each, models, sampling) for each in findings},
         statements=adjusted(statements),

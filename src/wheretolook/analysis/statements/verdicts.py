@@ -33,7 +33,8 @@ def differences(
     if not found.differences:
         if not found.untested:
             return []
-        return [replace(blank, kind=Kind.DIFFERENCE, reason=Reason.NO_TEST)]
+        reason = Reason.NOT_ADDITIVE if found.untested == "not_additive" else Reason.NO_TEST
+        return [replace(blank, kind=Kind.DIFFERENCE, reason=reason)]
     regions = dict.fromkeys(each.region for own in found.differences.values() for each in own if each.bears)
     places = {each.region: each for each in located}
     others = tuple(found.differences)
