@@ -15,7 +15,7 @@ from wheretolook.analysis.grid import to_grid
 from wheretolook.base.prepared import EVIDENCE, MARK, Prepared
 from wheretolook.mapstore.store import EVERY_CLASS_UP_TO, Maps, array_name, stores_every_class
 from wheretolook.report.drawing import diverging, sequential
-from wheretolook.report.gallery import Gallery, View, layer_labels, mean_images, of_rows, overlays_of, views_of
+from wheretolook.report.gallery import Cell, Gallery, View, layer_labels, mean_images, of_rows, overlays_of, views_of
 from wheretolook.report.guessing import baseline_of
 from wheretolook.report.loaded import PAGE, Results, fails_sanity, shown_classes
 from wheretolook.report.words import percent
@@ -97,10 +97,13 @@ def picture(image: np.ndarray, quality: int = 85) -> str:
 
 @dataclass(frozen=True)
 class PageData:
-    """JSON for the script, and the packed blocks that it unpacks when a view needs them, by their element's id."""
+    """JSON for the script, the packed blocks that it unpacks when a view needs them, by their element's id, and which
+    images the gallery has of how many.
+    """
 
     described: dict[str, Any]
     blocks: dict[str, str]
+    cells: tuple[Cell, ...] = ()
 
 
 def page_data(
@@ -141,7 +144,7 @@ def page_data(
         },
         "masks": prepared.masks is not None,
     }
-    return PageData(described, blocks)
+    return PageData(described, blocks, gallery.cells)
 
 
 def _model(results: Results, name: str) -> dict[str, Any]:
