@@ -162,6 +162,7 @@ class Gallery:
             Maps of `method` at each model's last layer, true class, as a contrast. NaN where no pair has a
             correlation (one model, or constant maps).
         method: "cam", or else the first method that all models have at their last layer.
+        cells: how many images of each class, right and wrong, are shown of how many.
     """
 
     rows: np.ndarray
@@ -169,24 +170,39 @@ class Gallery:
     scores: Mapping[str, np.ndarray]
     disagreement: np.ndarray
     method: str
+    cells: tuple["Cell", ...] = ()
 
 
-def choose_rows(labels: np.ndarray, wrong: np.ndarray, count: int) -> np.ndarray:
+@dataclass(frozen=True)
+class Cell:
+    """Images of one class that all models classify correctly, or that some model does not: shown, and in the split."""
+
+    class_index: int
+    wrong: bool
+    shown: int
+    total: int
+
+
+def choose_rows(labels: np.ndarray, wrong: np.ndarray, count: int, ease: np.ndarray | None = None) -> np.ndarray:
     """Which of n images to show: of each class, images that all models classify correctly and others, in equal shares.
 
     What such a part cannot fill, the others share; so each part that has images has one, given `count` of them. Within
-    a part, images are taken at even distances.
+    a part, images are taken at even distances from the hardest to the easiest.
 
     Args:
         labels: (n,) class index.
         wrong: (n,) bool, whether some model erred.
         count: how many to choose at most.
+        ease: (n,) how easy each image is, for instance the score of its true class; None: in the order of the data.
 
     Returns:
         Positions, int64, ascending.
     """
     chosen, rest = np.zeros(0, np.int64), count
-    parts = [np.flatnonzero((labels == k) & (wrong == erred)) for k in np.unique(labels) for erred in (True, False)]
+    order = np.arange(len(labels)) if ease is None else np.argsort(ease, kind="stable")
+    parts = [
+        order[(labels == k)[order] & (wrong == erred)[order]] for k in np.unique(labels) for erred in (True, False)
+    ]
     parts = [positions for positions in parts if len(positions)]
     # Smallest first: what it cannot fill, the others share.
     for left, positions in zip(range(len(parts), 0, -1), sorted(parts, key=len), strict=True):
@@ -208,7 +224,8 @@ def make_gallery(maps: Mapping[str, Maps], labels: np.ndarray, rows: np.ndarray,
         InputError: the models have no method in common at their last layers.
     """
     wrong = np.any([stored.logits()[rows].argmax(axis=1) != labels[rows] for stored in maps.values()], axis=0)
-    chosen = rows[choose_rows(labels[rows], wrong, count)]
+    positions = choose_rows(labels[rows], wrong, count, _ease(maps, labels, rows))
+    chosen = rows[positions]
     method = shared_method(maps)
     last = [open_target(stored, method, stored.manifest["layers"][-1], labels) for stored in maps.values()]
     return Gallery(
@@ -217,7 +234,36 @@ def make_gallery(maps: Mapping[str, Maps], labels: np.ndarray, rows: np.ndarray,
         scores={name: softmax(stored.logits()[chosen]) for name, stored in maps.items()},
         disagreement=disagreement([target.true_class(chosen) for target in last]),
         method=method,
+        cells=_cells(labels[rows], wrong, positions),
     )
+
+
+def _ease(maps: Mapping[str, Maps], labels: np.ndarray, rows: np.ndarray, step: int = 4096) -> np.ndarray:
+    """(n,) mean score of the true class over models; in steps, since a split may have many images and classes."""
+    each = []
+    for stored in maps.values():
+        scores = [softmax(stored.logits()[part]) for part in np.split(rows, range(step, len(rows), step))]
+        each.append(
+            np.concatenate(
+                [
+                    part[np.arange(len(part)), labels[some]]
+                    for part, some in zip(scores, np.split(rows, range(step, len(rows), step)), strict=True)
+                ]
+            )
+        )
+    return np.mean(each, axis=0)
+
+
+def _cells(labels: np.ndarray, wrong: np.ndarray, shown: np.ndarray) -> tuple[Cell, ...]:
+    """Every non-empty combination of a class with right or wrong."""
+    chosen = np.isin(np.arange(len(labels)), shown)
+    cells = [
+        (int(k), erred, own)
+        for k in np.unique(labels)
+        for erred in (False, True)
+        if (own := (labels == k) & (wrong == erred)).any()
+    ]
+    return tuple(Cell(k, erred, int((own & chosen).sum()), int(own.sum())) for k, erred, own in cells)
 
 
 def shared_method(maps: Mapping[str, Maps]) -> str:
@@ -260,5 +306,7 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _spread(positions: np.ndarray, count: int) -> np.ndarray:
-    """`count` of the positions at even distances; deterministic."""
-    return positions[(np.arange(count) * len(positions)) // count] if count else positions[:0]
+    """`count` of the positions at even distances from the first to the last; of one, the middle."""
+    if count == 1:
+        return positions[[(len(positions) - 1) // 2]]
+    return positions[np.rint(np.linspace(0, len(positions) - 1, count)).astype(np.int64)]

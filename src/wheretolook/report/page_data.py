@@ -17,7 +17,7 @@ from wheretolook.mapstore.store import EVERY_CLASS_UP_TO, Maps, array_name, stor
 from wheretolook.params.train_options import AUGMENT_STEPS, PRESETS, describe_augment, read_augment
 from wheretolook.report.drawing import diverging, sequential
 from wheretolook.report.figures_maps import augmentations, augmented_rows
-from wheretolook.report.gallery import Gallery, View, layer_labels, mean_images, of_rows, overlays_of, views_of
+from wheretolook.report.gallery import Cell, Gallery, View, layer_labels, mean_images, of_rows, overlays_of, views_of
 from wheretolook.report.guessing import baseline_of
 from wheretolook.report.loaded import PAGE, Results, fails_sanity, shown_classes
 from wheretolook.report.words import listed, percent
@@ -105,11 +105,13 @@ class PageData:
         described: JSON for the script.
         blocks: packed maps that the script unpacks when a view needs them, by their element's id.
         augmentation: each augmentation with its pictures.
+        cells: which images the gallery has, of how many.
     """
 
     described: dict[str, Any]
     blocks: dict[str, str]
     augmentation: list[dict[str, Any]]
+    cells: tuple[Cell, ...] = ()
 
 
 def page_data(
@@ -150,7 +152,7 @@ def page_data(
         },
         "masks": prepared.masks is not None,
     }
-    return PageData(described, blocks, augmentation_rows(results, prepared))
+    return PageData(described, blocks, augmentation_rows(results, prepared), gallery.cells)
 
 
 def augmentation_rows(results: Results, prepared: Prepared) -> list[dict[str, Any]]:

@@ -119,6 +119,13 @@ EVIDENCE = {
     Kind.DIFFERENCE: "classes",
     Kind.GLOBAL_CUE: "cues",
 }
+# The rule behind it, by its heading in `rules_words`.
+RULE = {
+    Kind.AGREEMENT: "same places",
+    Kind.PLACE: "need a region",
+    Kind.DIFFERENCE: "distinguish classes by a region",
+    Kind.GLOBAL_CUE: "decide by a property of the whole image",
+}
 INTRODUCTIONS = {
     Verdict.SUPPORTED: "may be written",
     Verdict.SHOWN_NOT: "the data contradict it",
@@ -164,6 +171,7 @@ def _by_reason(said: Sequence[Statement]) -> list[dict[str, Any]]:
         why, tell = because(each), would_tell(each)
         item: dict[str, Any] = {"class_name": each.class_name, "sentences": [], "because": why, "tell": tell}
         item["evidence"] = "located" if each.reason is Reason.NOT_LOCATED else EVIDENCE[each.kind]
+        item["rule"] = "look at a region" if each.reason is Reason.NOT_LOCATED else RULE[each.kind]
         found.setdefault((each.class_name, why, tell), item)["sentences"].append(sentence(each))
     return list(found.values())
 

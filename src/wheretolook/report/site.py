@@ -1,7 +1,7 @@
 """reports/data.json: what the page says, for scripts of one's own and for the comparison of two revisions."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from wheretolook.base.errors import visible
 from wheretolook.base.prepared import Prepared
 from wheretolook.mapstore.store import Maps
 from wheretolook.report.drawing import diverging, sequential
-from wheretolook.report.gallery import Gallery
+from wheretolook.report.gallery import Cell, Gallery
 from wheretolook.report.guessing import all_on_these, baseline_of, baseline_rows, judged_models, seen_words
 from wheretolook.report.headline import (
     accuracy_findings,
@@ -48,7 +48,7 @@ from wheretolook.report.sections_models import (
 from wheretolook.report.sections_probing import cues_section, occlusion_section, regions_section
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.soundness import named_problems, soundness
-from wheretolook.report.words import NOTHING, REVISION_MARK, count, listed
+from wheretolook.report.words import GLOSSARY, NOTHING, REVISION_MARK, count, link_terms, listed, term_id
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -124,23 +124,6 @@ GISTS = {
     "data": "Images by class and split, copies and contradictory labels.",
     "provenance": "Models, parameters and versions behind this page.",
 }
-GLOSSARY = {
-    "CAM": "Class activation map: for each place of the image, how much it contributes to a class; signed, in logits.",
-    "Contrast": "The CAM of a class minus the mean CAM of the other classes.",
-    "Evidence mask": "Where the truth is: for instance the parasite of an infected cell.",
-    "Foreground": "The object, for instance the whole cell.",
-    "Energy": "The share of a map's positive sum inside a region. At chance it equals the region's share of the area.",
-    "Odds ratio of map energy": "Odds of energy inside a region over the odds of its area; 1 is the chance level.",
-    "r": "Pearson correlation of two models' maps of one image, averaged over images.",
-    "Baseline": "What a figure is without a shared view: maps of other images, a blob at the centre, average maps, "
-    "networks with random weights.",
-    "Infilling": "Replacing the pixels of a region by plausible ones, to see whether the prediction changes.",
-    "Control place": "A place of the same size and shape in the same image, outside the region.",
-    "Look-alike": "A place in an image of another class that resembles the region.",
-    "ECE": "Expected calibration error: how far scores are from the share of correct predictions.",
-    "Balanced accuracy": "Mean of the recalls of all classes.",
-    "95 % interval": "Confidence interval; its unit is the group (for instance the patient) where groups are known.",
-}
 
 
 def page_of(results: Results, maps: Mapping[str, Maps], data: PageData) -> str:
@@ -153,7 +136,9 @@ def page_of(results: Results, maps: Mapping[str, Maps], data: PageData) -> str:
         "described": Markup(_json(data.described)),
         "packed": data,
     }
-    return _templates().get_template("page.html.j2").render(**_context(results, maps, data), **inlined)
+    page = _templates().get_template("page.html.j2").render(**_context(results, maps, data), **inlined)
+    shown, script, rest = page.partition("<script")
+    return link_terms(shown) + script + rest
 
 
 @cache
@@ -186,20 +171,33 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "occlusion": occlusion_section(results),
     }
     parts = {part: title for part, title in PARTS.items() if optional.get(part, True)}
+    links = {part: part if part in parts else INSTEAD[part] for part in PARTS if part in parts or part in INSTEAD}
+    compared, where, differences = agreements(results), located_section(results), differences_section(results)
+    anchors = {
+        part: {row["class_name"]: _anchor(results, part, row["class_name"]) for row in rows}
+        for part, rows in {
+            "agreement": compared,
+            "located": where["classes"],
+            "regions": regions["classes"] if regions else (),
+            "cues": cues["classes"] if cues else (),
+            "classes": () if not differences or differences["reason"] else differences["tables"],
+        }.items()
+    }
     return {
         "heading": listed(results.names),
         "lead": _lead(results),
         "parts": list(parts.items()),
         "titles": PARTS,
         "gists": _gists(results, {check.key: check.text for check in checks}, see),
-        "links": {part: part if part in parts else INSTEAD[part] for part in PARTS if part in parts or part in INSTEAD},
+        "links": links,
+        "anchors": anchors,
         "checks": checks,
         "problems": named_problems(checks),
         "headlines": headlines(results),
         "judged": judged_models(results),
-        "glossary": GLOSSARY.items(),
+        "glossary": [(term, term_id(term), words) for term, words in GLOSSARY.items()],
         **optional,
-        "differences": differences_section(results),
+        "differences": differences,
         "names": results.names,
         "class_names": results.class_names,
         "split": results.split,
@@ -215,11 +213,12 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "has_evidence": located_rows is not None,
         "confusions": confusions(results),
         "located": located_rows,
-        "located_figures": located_section(results),
+        "located_figures": where,
         "target": TARGET,
         "classes_note": _classes_note(results),
         "gallery_note": _gallery_note(results, data.described),
-        "agreements": agreements(results),
+        "sample": _sample(results, data.cells),
+        "agreements": compared,
         "agreement_note": agreement_note(results),
         "nothing_compared": nothing_compared(results),
         "null_labels": [(kind, NULLS[kind]) for kind in NULLS if results.primary()[kind].notna().any()],
@@ -231,6 +230,11 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "revision": REVISION_MARK,
         "ramps": {"sequential": _ramp(sequential()), "diverging": _ramp(diverging())},
     }
+
+
+def _anchor(results: Results, part: str, class_name: str) -> str:
+    """Id of a class's part of a section; names of classes may hold anything, so it has the number."""
+    return f"{part}-of-{results.class_names.index(class_name)}"
 
 
 # Sections that a link leads to where its own section is missing.
@@ -272,7 +276,8 @@ def _gallery_note(results: Results, described: Mapping[str, Any]) -> str:
         f"All {total} images of the {split} split."
         if shown == total
         else f"{shown} of the {total} images of the {split} split: of each class, as many images that all models "
-        "classify correctly as images that some model does not; what one kind cannot fill, the others share."
+        "classify correctly as images that some model does not; what one kind cannot fill, the others share. Of each "
+        "kind, images are taken at even steps from the lowest to the highest mean score of the true class."
     )
     difference = (
         " Difference of maps: 1 minus the mean correlation of two models' maps "
@@ -282,6 +287,22 @@ def _gallery_note(results: Results, described: Mapping[str, Any]) -> str:
         else ""
     )
     return which + difference
+
+
+def _sample(results: Results, cells: Sequence[Cell]) -> list[dict[str, str]]:
+    """How many images of each class, right and wrong, are shown of how many; of many classes, of all together."""
+    many = len({cell.class_index for cell in cells}) > PAGE
+    rows: dict[str, dict[bool, list[Cell]]] = {}
+    for cell in cells:
+        name = "all classes" if many else results.class_names[cell.class_index]
+        rows.setdefault(name, {False: [], True: []})[cell.wrong].append(cell)
+    return [{"name": name, "right": _of(by[False]), "wrong": _of(by[True])} for name, by in rows.items()]
+
+
+def _of(cells: Sequence[Cell]) -> str:
+    """ "12 of 40"; a dash where the split has none."""
+    total = sum(cell.total for cell in cells)
+    return f"{sum(cell.shown for cell in cells):,} of {total:,}" if total else NOTHING
 
 
 def _sources(names: tuple[str, ...]) -> str:
