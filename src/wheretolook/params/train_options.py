@@ -166,7 +166,7 @@ class TrainOptions:
     layout: Literal["channels_first", "channels_last", "tokens", "tokens_first"] | None = Field(
         None, description="Order of the dimensions of the layers' outputs.  [default: detected]"
     )
-    # Not an option: the stage fills it in, with the layers that a trial run found (layers.wrap.wrapped_arguments).
+    # Not an option: the stage fills it in, with the layers that a trial run found (layers.layer.wrapped_arguments).
     wrapped: dict[str, Any] | None = Field(None, exclude=True)
 
     def check(self) -> None:
