@@ -213,7 +213,7 @@ def test_a_family_of_torchvision_keeps_its_layers_under_either_name() -> None:
 )
 def test_wrapped_tokens_keep_the_places_that_the_trial_found(repository: Path, name: str, expected: list[str]) -> None:
     (repository / "networks" / "tokens.py").write_text(
-        "from tests.layers.places_networks import SequenceFirst, Tokens\n\n\n"
+        "from tests.networks.layers.places_networks import SequenceFirst, Tokens\n\n\n"
         f"def build(num_classes):\n    return {name}\n"
     )
     code = "networks/tokens.py:build"
@@ -230,7 +230,7 @@ def test_wrapped_tokens_keep_the_places_that_the_trial_found(repository: Path, n
 
 def test_a_look_may_read_tokens_by_hand(repository: Path) -> None:
     (repository / "networks" / "tokens.py").write_text(
-        "from tests.layers.places_networks import Tokens\n\n\n"
+        "from tests.networks.layers.places_networks import Tokens\n\n\n"
         "def build(num_classes):\n    return Tokens(before=1, behind=3)\n"
     )
     code = "networks/tokens.py:build"

@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +23,7 @@ from wheretolook.report.headline import (
     headlines,
 )
 from wheretolook.report.loaded import PAGE, TARGET, Results, shown_classes
-from wheretolook.report.page_data import PageData
+from wheretolook.report.page_data import PageData, page_templates
 from wheretolook.report.plots import metrics_of
 from wheretolook.report.sections_agreement import (
     SHAPES,
@@ -49,9 +48,6 @@ from wheretolook.report.sections_probing import cues_section, occlusion_section,
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.soundness import named_problems, soundness
 from wheretolook.report.words import GLOSSARY, NOTHING, REVISION_MARK, count, link_terms, listed, term_id
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 
 def data_of(results: Results, prepared: Prepared, gallery: Gallery) -> dict[str, Any]:
@@ -136,24 +132,9 @@ def page_of(results: Results, maps: Mapping[str, Maps], data: PageData) -> str:
         "described": Markup(_json(data.described)),
         "packed": data,
     }
-    page = _templates().get_template("page.html.j2").render(**_context(results, maps, data), **inlined)
+    page = page_templates().get_template("page.html.j2").render(**_context(results, maps, data), **inlined)
     shown, script, rest = page.partition("<script")
     return link_terms(shown) + script + rest
-
-
-@cache
-def _templates() -> "Environment":
-    """The templates of the page; each is compiled once in a process."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    return Environment(
-        loader=PackageLoader("wheretolook.report"),
-        autoescape=True,
-        finalize=lambda value: visible(value) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
 
 
 def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict[str, Any]:
