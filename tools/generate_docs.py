@@ -29,6 +29,8 @@ from wheretolook.analysis.results.scored_model import (
     HeadScores,
     Localisation,
     ModelResult,
+    ShiftedModel,
+    ShiftResult,
     SplitScores,
 )
 from wheretolook.analysis.results.statement import Figure, Kind, Reason, Scope, Statement, Twin, Verdict
@@ -39,6 +41,7 @@ RESULTS = "docs/results.md"
 
 DOCUMENTED: tuple[type, ...] = (
     *(ModelResult, AboutModel, SplitScores, ClassScores, HeadScores, Localisation, EstimatedForeground),
+    *(ShiftResult, ShiftedModel),
     *(RegionCost, RestCost, CueCost, LookAlike, OcclusionRow, Sanity, SanityStep),
     *(AgreementResult, AgreementRow),
     *(StatementsResult, ThresholdsUsed, Primary, ClassResult, RecognitionResult, Twin),

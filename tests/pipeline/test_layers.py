@@ -57,7 +57,7 @@ TORCH_FREE = (
     *("base", "params", "images", "downloads", "sources", "prepare", "mapstore"),
     *("analysis", "report", "project", "verify", "diff"),
 )
-TORCH_FREE_STAGES = ("fetch", "prepare", "compare", "report")
+TORCH_FREE_STAGES = ("fetch", "prepare", "shift", "compare", "report")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -1,6 +1,7 @@
 """`wheretolook plan` says what `dvc repro` then does: held against the very run, on a project of stand-ins."""
 
 import errno
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -96,6 +97,22 @@ def test_the_plan_is_what_dvc_repro_does(case: str, project: Project) -> None:
     ran = set(project.repro())
     assert {*plan.changed, *plan.lost} <= ran <= {*plan.changed, *plan.lost, *plan.followers}
     assert kinds(plan_run(project.root)) == (set(),) * 4
+
+
+def test_a_further_test_set_runs_what_concerns_it_and_no_model_is_trained_or_exported_again(project: Project) -> None:
+    params = project.read_params()
+    source = {**params["fetch"], "seed": 9, "images_per_class": 22}
+    params["test_sets"] = {"clinic": {"fetch": source, "prepare": {}}}
+    project.write_params(params)
+    own = {"fetch-test@clinic", "prepare-test@clinic", "shift@clinic"}
+    own |= {"export-test@clinic-last-0", "export-test@clinic-every-0"}
+    plan = plan_run(project.root)
+    assert own <= {*plan.changed, *plan.lost, *plan.followers}
+    ran = project.repro()
+    assert set(ran) == own | {"check", "report"}
+    found = json.loads((project.root / "reports/tests/clinic.json").read_text(encoding="utf-8"))
+    assert (found["images"], set(found["models"])) == (44, {"last-0", "every-0"})
+    assert "## Test set clinic" in (project.root / "reports/summary.md").read_text(encoding="utf-8")
 
 
 def test_with_allow_missing_a_clone_runs_nothing(project: Project) -> None:

@@ -63,6 +63,10 @@ def check_values(params: Mapping[str, Any]) -> list[Checked]:
         else:
             entries = {first if section.of_model else "": (name,)}
         checked += [_checked(section, model, places, params) for model, places in entries.items()]
+    for name in params["test_sets"]:
+        own = f"test_sets.{name}"
+        checked.append(_checked(SECTIONS["fetch"], "", (f"{own}.fetch",), params))
+        checked.append(_checked(SECTIONS["prepare"], "", ("prepare", f"{own}.prepare"), params))
     _check_together(checked)
     return checked
 
@@ -109,10 +113,16 @@ def _check_together(checked: Sequence[Checked]) -> None:
     """Refuse values that one stage accepts, but not together with those of another."""
     from wheretolook.networks.architectures import LOOKNET, check_looknet_size
 
-    size = next(each.options.size for each in checked if isinstance(each.options, PrepareOptions))
+    size, fit = next(
+        (each.options.size, each.options.fit) for each in checked if isinstance(each.options, PrepareOptions)
+    )
     for each in checked:
         options = each.options
         with _naming(each.where):
+            if isinstance(options, PrepareOptions) and (options.size, options.fit) != (size, fit):
+                expected = f"size {size} and fit {fit} of prepare, since models see images of one form"
+                found = f"size {options.size} and fit {options.fit}"
+                raise InputError(each.where.rpartition(" and ")[2], expected, found, "remove them")
             if isinstance(options, TrainOptions) and options.architecture == LOOKNET:
                 check_looknet_size(options.depth, size)
             if isinstance(options, DriveOptions) and options.input_size not in (None, size):
@@ -191,9 +201,10 @@ def _check_length(where: str, words: Sequence[str]) -> None:
 
 
 def _values_at(place: str, params: Mapping[str, Any]) -> Values:
-    """The values at a place such as "train" or "models.last-0"."""
-    section, _, name = place.partition(".")
-    values: Values = params[section][name] if name else params[section]
+    """The values at a place such as "train", "models.last-0" or "test_sets.clinic.fetch"."""
+    values: Values = params
+    for name in place.split("."):
+        values = values[name]
     return values
 
 
@@ -203,7 +214,8 @@ def _check_fetch(options: FetchOptions, model: str) -> None:
     given = check_source_options(options.source, options.of_source())
     for key in ("path", "masks"):
         if given.get(key) and (key == "path" or options.source == "folder"):
-            _refuse_inside(given[key], Path("data/raw"), f"{options.source}: {key}")
+            for output in ("data/raw", "data/tests"):
+                _refuse_inside(given[key], Path(output), f"{options.source}: {key}")
     if "sha256" in given:
         from wheretolook.downloads.obtain import check_digest
         from wheretolook.sources.archive_source import wanted_of

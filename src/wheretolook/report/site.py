@@ -32,7 +32,7 @@ from wheretolook.report.sections_agreement import (
     differences_section,
     nothing_compared,
 )
-from wheretolook.report.sections_data import audit_section, provenance_section
+from wheretolook.report.sections_data import audit_section, provenance_section, test_sets_section
 from wheretolook.report.sections_faithfulness import faithfulness_section, sanity_section
 from wheretolook.report.sections_localisation import located_section
 from wheretolook.report.sections_models import (
@@ -206,7 +206,7 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "null_shapes": SHAPES,
         "training": training_charts(results),
         "heads": head_rows(results, layers),
-        "audit": audit_section(results.audit),
+        "audit": audit_section(results.audit) | test_sets_section(results),
         "provenance": provenance_section(results, maps),
         "revision": REVISION_MARK,
         "ramps": {"sequential": _ramp(sequential()), "diverging": _ramp(diverging())},
