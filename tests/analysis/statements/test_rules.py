@@ -61,3 +61,33 @@ def test_statements_are_adjusted_for_their_number_and_the_exploratory_are_not() 
 def test_statement_survives_json() -> None:
     said = judge(BLANK, [condition(0.5, 1.0)], 75)
     assert statement_from_json(said.to_json()) == said
+
+
+def of_models(*values: float, half: float = 0.5) -> dict[str, Estimate]:
+    return {f"m{i}": Estimate(value, value - half, value + half) for i, value in enumerate(values)}
+
+
+@pytest.mark.parametrize(
+    ("mean", "models", "verdict", "worst"),
+    [
+        (1.5, (1.0, 2.0, 1.5), Verdict.SUPPORTED, ""),
+        (1.5, (2.0, -0.1, 2.6), Verdict.CANNOT_TELL, "m1"),
+        (-1.5, (-2.0, -2.8, 0.3), Verdict.SHOWN_NOT, ""),
+        (-1.5, (-3.0, -3.0, 1.5), Verdict.CANNOT_TELL, "m2"),
+    ],
+)
+def test_verdict_on_the_mean_that_is_false_of_one_model_leaves_the_statement_open(
+    mean: float, models: tuple[float, ...], verdict: Verdict, worst: str
+) -> None:
+    said = judge(BLANK, [condition(3, 1), condition(mean, 0.2, by_model=of_models(*models))], 75)
+    assert (said.verdict, said.worst) == (verdict, worst)
+    if worst:
+        assert (said.reason, said.p) == (Reason.MODELS_DIFFER, None)
+        assert (said.figures[0].of, said.figures[0].value) == (worst, models[int(worst[1])])
+
+
+def test_images_needed_are_counted_among_those_that_the_figure_is_of() -> None:
+    said = judge(BLANK, [condition(0.5, 1.0, images=50)], 75)
+    assert said.images_measured == 50
+    assert said.images_needed == power_of(Estimate(0.5, -0.5, 1.5), 0.0, 50)[1]
+    assert judge(BLANK, [condition(0.5, 1.0)], 75).images_measured is None
