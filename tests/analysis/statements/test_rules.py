@@ -31,9 +31,9 @@ def test_every_condition_must_hold_and_the_weakest_decides() -> None:
 
 
 def test_one_condition_that_is_shown_to_fail_shows_the_statement_not_to_hold() -> None:
-    said = judge(BLANK, [condition(3, 1), condition(-1, 0.9)], 75)
+    said = judge(BLANK, [condition(3, 1), condition(-1, 0.8)], 75)
     assert (said.verdict, said.reason) == (Verdict.SHOWN_NOT, Reason.NOT_LOCATED)
-    assert judge(BLANK, [condition(3, 1), condition(-1, 0.9, shows_not=False)], 75).verdict is Verdict.CANNOT_TELL
+    assert judge(BLANK, [condition(3, 1), condition(-1, 0.8, shows_not=False)], 75).verdict is Verdict.CANNOT_TELL
 
 
 def test_interval_around_the_threshold_tells_nothing_but_what_would() -> None:
@@ -91,3 +91,16 @@ def test_images_needed_are_counted_among_those_that_the_figure_is_of() -> None:
     assert said.images_measured == 50
     assert said.images_needed == power_of(Estimate(0.5, -0.5, 1.5), 0.0, 50)[1]
     assert judge(BLANK, [condition(0.5, 1.0)], 75).images_measured is None
+
+
+def test_what_fails_in_every_model_decides_before_what_fails_in_most() -> None:
+    mixed = condition(-3, 0.2, by_model=of_models(-6, -6, 3))
+    said = judge(BLANK, [mixed, condition(-1, 0.2, worst="c", by_model=of_models(-1, -1, -1))], 75)
+    assert (said.verdict, said.worst) == (Verdict.SHOWN_NOT, "c")
+
+
+def test_refutation_counts_every_condition_that_could_have_failed() -> None:
+    fails, holds = condition(-1, 0.8), condition(3, 1)
+    assert judge(BLANK, [fails], 75).p == pytest.approx(fails.p_against)
+    assert judge(BLANK, [fails, holds, condition(3, 1, shows_not=False)], 75).p == pytest.approx(2 * fails.p_against)
+    assert judge(BLANK, [condition(-1, 0.98), holds, holds], 75).verdict is Verdict.CANNOT_TELL

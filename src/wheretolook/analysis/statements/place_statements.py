@@ -56,9 +56,6 @@ def place(found: Findings, models: Sequence[str], region: str, sampling: Samplin
     contradict = any(each.p_for <= 0.025 for each in pooled) and any(each.p_against <= 0.025 for each in pooled)
     if contradict:
         pooled = [replace(each, shows_not=False) for each in pooled]
-    where = judge(statement, pooled, found.images)
-    if where.reason is Reason.MODELS_DIFFER:
-        return replace(where, figures=(*where.figures, *shown))
     needed, gap = necessity(found, models, region)
     if rest:  # what was infilled is the foreground with the evidence, which says nothing about the rest
         needed, gap = [], Reason.NECESSITY_MISSING

@@ -85,7 +85,7 @@ class Condition:
         The lowest whose own estimate is at most the threshold, if the mean exceeds it; the highest whose own interval
         is above it, if the mean is shown not to exceed it. Empty where there is none.
         """
-        if not self.by_model:
+        if not self.by_model or verdict is Verdict.CANNOT_TELL:
             return ""
         ordered = sorted(self.by_model, key=lambda name: self.by_model[name].value)
         if verdict is Verdict.SUPPORTED:
@@ -112,23 +112,29 @@ def judge(statement: Statement, conditions: Sequence[Condition], images: int) ->
         images: of the class.
     """
     for_it = [condition.p_for for condition in conditions]
-    against = [condition.p_against for condition in conditions]
+    # Any one of them may fail, so that a refutation has as many chances to be wrong.
+    chances = max(1, sum(condition.shows_not for condition in conditions))
+    against = [min(1.0, condition.p_against * chances) for condition in conditions]
     half = (1 - 0.95) / 2
     figures = [condition.figure for condition in conditions]
-    if max(for_it) <= half:
-        at, verdict, reason, p = int(np.argmax(for_it)), Verdict.SUPPORTED, Reason.ALL_MET, max(for_it)
-    elif min(against) <= half:
-        at = int(np.argmin(against))
-        verdict, reason, p = Verdict.SHOWN_NOT, conditions[at].reason, min(against)
+    refuted = sorted((i for i, p in enumerate(against) if p <= half), key=lambda i: against[i])
+    verdict = Verdict.SUPPORTED if max(for_it) <= half else Verdict.SHOWN_NOT if refuted else Verdict.CANNOT_TELL
+    differs = [conditions[i].dissenter(verdict) for i in range(len(conditions))]
+    if verdict is Verdict.SUPPORTED:
+        at, reason, p = int(np.argmax(for_it)), Reason.ALL_MET, max(for_it)
+        dissenting = next((i for i, name in enumerate(differs) if name), None)
+    elif verdict is Verdict.SHOWN_NOT:  # the clearest of those that fail in every model
+        at = next((i for i in refuted if not differs[i]), refuted[0])
+        reason, p = conditions[at].reason, against[at]
+        dissenting = at if differs[at] else None
     else:
-        at, verdict, reason, p = int(np.argmax(for_it)), Verdict.CANNOT_TELL, Reason.IMPRECISE, max(for_it)
+        at, reason, p, dissenting = int(np.argmax(for_it)), Reason.IMPRECISE, max(for_it), None
     decided = conditions[at]
-    tested = conditions if verdict is Verdict.SUPPORTED else [decided]
-    for condition in () if verdict is Verdict.CANNOT_TELL else tested:
-        if not (name := condition.dissenter(verdict)):
-            continue
-        opened = left_open(statement, Reason.MODELS_DIFFER, name)
-        return replace(opened, figures=(condition.figure_of(name), *figures))
+    if dissenting is not None:
+        name = differs[dissenting]
+        figure = conditions[dissenting].figure_of(name)
+        others = [each for each in figures if each != figure]
+        return replace(left_open(statement, Reason.MODELS_DIFFER, name), figures=(figure, *others))
     figures = [figures[at], *figures[:at], *figures[at + 1 :]]
     out = replace(
         statement, verdict=verdict, reason=reason, worst=decided.worst or statement.worst, figures=tuple(figures), p=p
