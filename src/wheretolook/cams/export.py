@@ -114,9 +114,10 @@ def export_maps(
     check_size(model, card, prepared.images.shape[1])
     check_last_layer(card, options.layers)
     size = (card.input_size, card.input_size)
-    engine = build_engine(
-        network, options.methods, options.layers, size, options.precision, card.trained_heads, fast=True
-    )
+    methods = options.methods
+    if len(methods) > 1 and not any(layer in card.trained_heads for layer in network.heads):
+        methods = tuple(method for method in methods if method != "cam")  # the other methods do for such a network
+    engine = build_engine(network, methods, options.layers, size, options.precision, card.trained_heads, fast=True)
     map_classes = map_classes_of(prepared.class_names, options.every_class_up_to)
     every = map_classes == prepared.class_names
     choose = partial(_every_class if every else _true_and_predicted, columns, prepared.labels)
