@@ -13,9 +13,9 @@ from wheretolook.base.errors import InputError
 from wheretolook.networks.checkpoint import build_network, load_model, save_model
 from wheretolook.networks.runtime.processes import Ranks
 from wheretolook.params.train_options import TrainOptions
+from wheretolook.training.batches import check_trainable
 from wheretolook.training.loop import Training
 from wheretolook.training.objective import Objective, balanced_weights
-from wheretolook.training.start import check_trainable
 
 
 def trained_bytes(path: Path, options: TrainOptions) -> bytes:
