@@ -30,7 +30,7 @@ def load_libraries(architecture: str) -> None:
     """Import the libraries that the task needs before the limits apply, so that a busy machine is not blamed."""
     from contextlib import suppress
 
-    from wheretolook.importing import foreign_state  # noqa: F401
+    from wheretolook.importing import foreign_fit  # noqa: F401
     from wheretolook.networks.architectures import parse_architecture
 
     with suppress(InputError, ImportError):  # the task reports invalid names and missing packages
@@ -79,7 +79,7 @@ def check(request: dict[str, Any]) -> list[str]:
 
 def convert(request: dict[str, Any]) -> list[str]:
     """Convert a foreign checkpoint to a model file of this project."""
-    from wheretolook.importing.foreign_state import convert_state
+    from wheretolook.importing.foreign_fit import convert_state
 
     return convert_state(Path(request["path"]), request["subject"], Path(request["target"]), request["description"])
 

@@ -82,28 +82,6 @@ def check_architecture(architecture: str) -> None:
         find_family(source.name)
 
 
-def find_pretrained(architecture: str, weights: str) -> Any:
-    """torchvision's entry for pretrained weights, with `url` and `transforms`; downloads nothing.
-
-    Args:
-        architecture: of the network.
-        weights: as torchvision names them, such as "IMAGENET1K_V1".
-
-    Raises:
-        InputError: an architecture without pretrained weights, or a name that is unknown for it.
-    """
-    check_architecture(architecture)
-    if architecture == LOOKNET or is_wrapped(architecture):
-        raise InputError(architecture, expected="`weights: random`, as it has no others", found=f'"{weights}"')
-    from torchvision import models
-
-    # DEFAULT is another file in another version of torchvision.
-    known = {entry.name: entry for entry in models.get_model_weights(parse_architecture(architecture).name)}
-    if weights not in known:
-        raise InputError(architecture, expected=f"weights {', '.join(['random', *known])}", found=f'"{weights}"')
-    return known[weights]
-
-
 # Number of tensor names in a message.
 _SHOWN = 3
 # Raised by constructors for invalid arguments, such as a number of channels beyond 64 bits.

@@ -17,7 +17,7 @@ from wheretolook.params.drive_options import DriveOptions
 from wheretolook.params.export_options import ExportOptions
 from wheretolook.params.fetch_options import FetchOptions
 from wheretolook.params.prepare_options import PrepareOptions
-from wheretolook.params.train_options import RANDOM, TrainOptions
+from wheretolook.params.train_options import BACKBONE, RANDOM, TrainOptions
 from wheretolook.project.params_file import RUN_SETTINGS, SECTIONS, Section, arguments
 
 Values = Mapping[str, Any]
@@ -72,7 +72,7 @@ def check_values(params: Mapping[str, Any]) -> list[Checked]:
 
 
 def network_code(checked: Sequence[Checked]) -> dict[str, dict[str, str]]:
-    """By model, path and SHA-256 of each file of the user's that its network is made of.
+    """By model, path and SHA-256 of each file of the user's that its network is made of, or starts from.
 
     Empty for an architecture of a library, and for a model file that names its own architecture.
 
@@ -86,7 +86,18 @@ def network_code(checked: Sequence[Checked]) -> dict[str, dict[str, str]]:
         if isinstance(each.options, TrainOptions | DriveOptions):
             with _naming(each.where):
                 found[each.model] = (code_of(each.options.architecture) if each.options.architecture else None) or {}
+                found[each.model] |= _weights_of(each.options)
     return found
+
+
+def _weights_of(options: TrainOptions | DriveOptions) -> dict[str, str]:
+    """Path and SHA-256 of the file of pretrained weights."""
+    if isinstance(options, DriveOptions) or options.weights == RANDOM:
+        return {}
+    from wheretolook.networks.pretrained import weights_sha256
+
+    digest = weights_sha256(options.weights)
+    return {options.weights: digest} if digest else {}
 
 
 def _checked(section: Section, model: str, places: Sequence[str], params: Mapping[str, Any]) -> Checked:
@@ -242,12 +253,20 @@ def _refuse_inside(source: str | Path | None, output: Path, key: str) -> None:
 
 def _check_train(options: TrainOptions, model: str) -> None:
     from wheretolook.networks.architectures import parse_arguments
-    from wheretolook.networks.checkpoint import check_architecture, find_pretrained
+    from wheretolook.networks.card import parse_channels
+    from wheretolook.networks.checkpoint import check_architecture
 
     check_architecture(options.architecture)
     parse_arguments(options.arguments)
+    for name in ("mean", "std"):
+        if given := getattr(options, name):
+            parse_channels(name, ",".join(given))
     if options.weights != RANDOM:
+        from wheretolook.networks.pretrained import find_pretrained
+
         find_pretrained(options.architecture, options.weights)
+    elif options.freeze == BACKBONE:
+        raise InputError("freeze: backbone", "pretrained `weights`", RANDOM, "set `weights`, or `freeze: none`")
 
 
 def _check_drive(options: DriveOptions, model: str) -> None:
