@@ -9,6 +9,7 @@ from wheretolook.base.terminal.section import options
 
 # Values of `weights` (initial weights are drawn) and of `class_weights` (every image counts the same).
 RANDOM, UNWEIGHTED = "random", "none"
+OWN_NETWORKS = ("looknet",)  # those of this library, built with `width` and `depth`
 # Options for networks without predefined layers; the model's card stores what is detected with them.
 WRAPPED_ONLY = ("arguments", "layers", "grid", "prefix_tokens", "layout")
 
@@ -66,7 +67,7 @@ class TrainOptions:
         """Keyword arguments of the architecture, for square images of `input_size` pixels."""
         if self.wrapped is not None:
             return self.wrapped
-        if self.architecture == "looknet":
+        if self.architecture in OWN_NETWORKS:
             return {"width": self.width, "depth": self.depth}
         # A vision transformer learns one embedding for each place, so it is built for one size.
         return {"image_size": input_size} if self.architecture.startswith("vit_") else {}
@@ -76,4 +77,4 @@ class TrainOptions:
             return False  # the card has what was made of them
         if name == "class_weights":
             return self.class_weights != UNWEIGHTED
-        return self.architecture == "looknet" or name not in ("width", "depth")
+        return self.architecture in OWN_NETWORKS or name not in ("width", "depth")
