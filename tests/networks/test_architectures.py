@@ -78,7 +78,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("looknet", Architecture("looknet", "looknet")),
+        ("looknet", Architecture("own", "looknet")),
         ("resnet18", Architecture("torchvision", "resnet18")),
         ("torchvision/maxvit_t", Architecture("torchvision", "maxvit_t")),
         ("timm/resnet18.a1_in1k", Architecture("timm", "resnet18.a1_in1k")),

@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from tests.pipeline.code_dependencies import ROOT
 
+WITHOUT_TORCH = ("train", "export", "score", "report")  # stand-ins
 SMALL = {
     "fetch": {"images_per_class": 24},
     "train": {"epochs": 1, "width": 4},
@@ -73,7 +74,7 @@ def environment() -> dict[str, str]:
 
 
 def copy_project(
-    folder: Path, modules: bool = True, variables: Mapping[str, str] | None = None, stand_ins: bool = False
+    folder: Path, modules: bool = True, variables: Mapping[str, str] | None = None, stand_ins: Collection[str] = ()
 ) -> Project:
     """Copy the tracked and the new files of this tree into `folder`, with small parameters, and commit them.
 
@@ -81,7 +82,7 @@ def copy_project(
         folder: for the project.
         modules: whether stages depend on their modules; hundreds of them make each command of DVC slow.
         variables: of the environment, for every command that is run in the project.
-        stand_ins: whether the stages that need torch, and the pictures of the report, are stand-ins.
+        stand_ins: stages that are replaced by those in tests/pipeline/stand_ins, which take no time.
     """
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -101,10 +102,9 @@ def copy_project(
     if not modules:
         pipeline = (folder / "dvc.yaml").read_text(encoding="utf-8")
         (folder / "dvc.yaml").write_text(re.sub(r"\n +- src/\S+", "", pipeline), encoding="utf-8")
-    if stand_ins:
-        (folder / "stages/report.py").rename(folder / "stages/real_report.py")
-        for file in (Path(__file__).parent / "stand_ins").glob("[a-z]*.py"):
-            shutil.copy(file, folder / "stages" / file.name)
+    for stage in stand_ins:
+        (folder / f"stages/{stage}.py").rename(folder / f"stages/real_{stage}.py")
+        shutil.copy(Path(__file__).parent / f"stand_ins/{stage}.py", folder / f"stages/{stage}.py")
     project.run("git", "init", "-q", "-b", "main")
     project.commit("start")
     return project

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.pipeline.code_dependencies import ROOT
-from tests.pipeline.project import Project, copy_project, environment
+from tests.pipeline.project import WITHOUT_TORCH, Project, copy_project, environment
 from wheretolook.project.dvc_state import read_lock
 
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/dvc.yml").read_text(encoding="utf-8"))
@@ -90,7 +90,7 @@ def jobs(tmp_path_factory: pytest.TempPathFactory, forks: dict[str, str]) -> Job
     """Two models, whose results a developer commits and pushes; then a branch and a runner for each change."""
     folder = tmp_path_factory.mktemp("ci")
     remote = str(folder / "remote")
-    developer = copy_project(folder / "developer", modules=False, variables=forks, stand_ins=True)
+    developer = copy_project(folder / "developer", modules=False, variables=forks, stand_ins=WITHOUT_TORCH)
     change(developer, lambda params: [params["models"].pop(name) for name in ("last-1", "every-1")])
     developer.commit("two models")
     # A fork's runner has no data either, and no remote: it serves as the developer's first run, too.

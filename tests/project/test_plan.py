@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.pipeline.project import Project, copy_project
+from tests.pipeline.project import WITHOUT_TORCH, Project, copy_project
 from wheretolook.cli.main import main
 from wheretolook.project.plan import Plan, plan_run
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarni
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, forks: dict[str, str]) -> Project:
     """Two models, all stages run, results committed; with stand-ins."""
-    project = copy_project(tmp_path_factory.mktemp("plan"), modules=False, variables=forks, stand_ins=True)
+    project = copy_project(tmp_path_factory.mktemp("plan"), modules=False, variables=forks, stand_ins=WITHOUT_TORCH)
     params = project.read_params()
     for name in ("last-1", "every-1"):
         del params["models"][name]

@@ -8,8 +8,6 @@ import pytest
 from tests.pipeline.code_dependencies import STAGES
 from wheretolook.base.prepared import LABELS
 from wheretolook.base.terminal.options import parameters_of, settings_of
-from wheretolook.cams.method_registry import METHODS
-from wheretolook.mapstore.store import CAM_METHODS
 from wheretolook.params.prepare_options import LABEL_NAMES
 from wheretolook.project.params_file import RUN_SETTINGS, SECTIONS
 
@@ -38,5 +36,4 @@ def test_every_setting_of_a_run_is_known_to_check() -> None:
 
 
 def test_names_that_check_knows_are_those_that_the_stages_know() -> None:
-    assert tuple(METHODS) == CAM_METHODS
     assert tuple(LABELS) == LABEL_NAMES

@@ -96,6 +96,7 @@ def describe_augment(steps: Mapping[str, float]) -> str:
     return "; ".join(parts) or "unchanged"
 
 
+OWN_NETWORKS = ("looknet",)  # those of this library, built with `width` and `depth`
 # Options for networks without predefined layers; the model's card stores what is detected with them.
 WRAPPED_ONLY = ("arguments", "layers", "grid", "prefix_tokens", "layout")
 
@@ -212,7 +213,7 @@ class TrainOptions:
         """Keyword arguments of the architecture, for square images of `input_size` pixels."""
         if self.wrapped is not None:
             return self.wrapped
-        if self.architecture == "looknet":
+        if self.architecture in OWN_NETWORKS:
             return {"width": self.width, "depth": self.depth}
         # A vision transformer learns one embedding for each place, so it is built for one size.
         return {"image_size": input_size} if self.architecture.startswith("vit_") else {}
@@ -225,4 +226,4 @@ class TrainOptions:
         field = fields_of(type(self))[name]
         if not field.is_required() and getattr(self, name) == field.default:
             return False  # so that an option that came later leaves earlier model files as they are
-        return self.architecture == "looknet" or name not in ("width", "depth")
+        return self.architecture in OWN_NETWORKS or name not in ("width", "depth")
