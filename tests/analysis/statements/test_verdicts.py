@@ -320,3 +320,15 @@ def test_one_pair_that_agrees_forbids_to_say_that_the_models_agree_no_better_tha
     excess = {null: counted(np.array([0.6, -0.3, -0.3])) for null in NULLS}
     said = of(findings(excess=excess), Kind.AGREEMENT)
     assert (said.verdict, said.reason, said.worst) == (Verdict.CANNOT_TELL, Reason.MODELS_DIFFER, "m0 and m1")
+
+
+def test_object_that_is_needed_as_a_whole_does_not_hide_that_its_colour_decides() -> None:
+    ends = ("", "_low", "_high")
+    bare = {f"{key}{end}": 0.9 for key in ("flips", "log_odds") for end in ends}
+    bare |= {f"{key}{end}": None for key in ("excess", "excess_flips") for end in ends} | {"region": "foreground"}
+    whole = [bare | {"infill": infill} for infill in ("imputation", "blur")]
+    kept = [{"region": "foreground", "infill": row["infill"]} | {f"kept{end}": 0.9 for end in ends} for row in whole]
+    own = Interventions([*rows(0.0), *whole], kept, alike(), [cue("hue", 0.9)])
+    both = {"evidence": dict.fromkeys(MODELS, region(0.4)), "foreground": dict.fromkeys(MODELS, region(0.9, 0.44))}
+    said = of(findings(both, interventions=dict.fromkeys(MODELS, own)), Kind.GLOBAL_CUE)
+    assert (said.verdict, said.cue) == (Verdict.SUPPORTED, "hue")

@@ -165,10 +165,12 @@ def global_cue(found: Findings, models: Sequence[str], places: Sequence[str], bl
     """The predictions change with a property of the whole image, while no place in it is needed; none otherwise."""
     cues = {name: {row["cue"]: row for row in _cues(found.interventions.get(name))} for name in models}
     named = [cue for cue in next(iter(cues.values()), {}) if all(cue in own for own in cues.values())]
+    # The object as a whole is what a property of the image is a property of: infilling it removes that, too.
     local = [
         region
         for region in places
-        if np.mean([found.located[region][name].area[found.located[region][name].counts].mean() for name in models])
+        if region != "foreground"
+        and np.mean([found.located[region][name].area[found.located[region][name].counts].mean() for name in models])
         < LOCAL
     ]
     measured = [necessity(found, models, region) for region in local]
