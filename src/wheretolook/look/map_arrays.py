@@ -98,7 +98,7 @@ def write_arrays(
             hint="use --class all, and subtract the mean of the other classes",
         )
     check_folder(folder, paths)
-    network, card = load_model(model, choose_device(device))
+    network, card = load_model(model, choose_device(device), request.accept_code)
     fit = choose_fit(card, fit)
     engine = build(network, card, request, fast=True)
     classes = request.class_names(card)

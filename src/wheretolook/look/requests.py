@@ -33,6 +33,7 @@ class MapRequest:
         grid: (h, w) of the layers' tokens, or text such as "14x14"; None: as in the model file.
         prefix_tokens: number of tokens before the grid; None: as in the model file.
         layout: order of the dimensions of the layers' outputs, one of `Order`; None: as in the model file.
+        accept_code: load a network of the user's code even if that code has changed since.
     """
 
     methods: Sequence[str] = ()
@@ -42,6 +43,7 @@ class MapRequest:
     grid: str | tuple[int, int] | None = None
     prefix_tokens: int | None = None
     layout: str | None = None
+    accept_code: bool = False
 
     def class_names(self, card: Card) -> tuple[str, ...]:
         """The classes, each once; empty for the predicted one."""

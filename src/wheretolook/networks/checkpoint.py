@@ -1,6 +1,7 @@
 """Networks by the name of their architecture, and model files: safetensors with a card."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,8 @@ def load_model(path: str | Path, device: str | torch.device = "cpu", accept_code
     Args:
         path: the file.
         device: for the network.
-        accept_code: load a network of the user's code even if that code has changed since.
+        accept_code: load a network of the user's code even if that code has changed since. The card that is returned
+            then has the present code, and lists the changed files as `training["accepted_code"]`.
 
     Raises:
         InputError: no such file, another format, an invalid card, or weights that do not match the architecture or are
@@ -127,6 +129,9 @@ def load_model(path: str | Path, device: str | torch.device = "cpu", accept_code
     card = read_checked_card(path)
     if not accept_code:
         check_code(path, card)
+    elif changed := changed_code(card):
+        training = card.training | {"accepted_code": changed}
+        card = replace(card, code=code_of(card.architecture), training=training)
     network = _without_weights(path, card)
     if card.layers != network.layer_names:
         layers = ", ".join(network.layer_names)
@@ -150,17 +155,26 @@ def check_code(path: Path, card: Card) -> None:
     Raises:
         InputError: a file of the code is missing or has another SHA-256.
     """
-    here = code_of(card.architecture)
-    if here == card.code:
+    changed = changed_code(card)
+    if not changed:
         return
-    given, here = card.code or {}, here or {}
-    changed = sorted(name for name in {*given, *here} if given.get(name) != here.get(name))
     raise InputError(
         str(path),
         f"the code of {card.architecture} that the model was trained with",
         f"another version of {', '.join(changed)}",
-        "Restore those files (git log shows their versions), or train the model again",
+        "Restore those files (git log shows their versions), train the model again, or allow the code here by "
+        "`accept_code: true` in its entry under `drive`, or `wheretolook look --accept-code`",
     )
+
+
+def changed_code(card: Card) -> list[str]:
+    """Files of the user's code that differ from those that the model was trained with, sorted.
+
+    Raises:
+        InputError: the file that defines the network is missing.
+    """
+    given, here = card.code or {}, code_of(card.architecture) or {}
+    return sorted(name for name in {*given, *here} if given.get(name) != here.get(name))
 
 
 def check_fits(path: Path, architecture: str, expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:

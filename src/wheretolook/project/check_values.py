@@ -1,6 +1,5 @@
 """Refuse values of params.yaml that a stage would refuse hours later, whatever the data are; runs no stage's code."""
 
-import difflib
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import Any
 import click
 
 from wheretolook.base.errors import InputError
-from wheretolook.base.terminal.options import SwitchOrText, parameters_of
+from wheretolook.base.terminal.options import SwitchOrText, parameters_of, unknown_key
 from wheretolook.base.terminal.section import from_values
 from wheretolook.params.drive_options import DriveOptions
 from wheretolook.params.export_options import ExportOptions
@@ -171,9 +170,7 @@ def _check_keys(place: str, values: Values, command: click.Command) -> None:
                 "a setting of the run, which changes no result",
                 f"remove it; {instead}",
             )
-        near = difflib.get_close_matches(key, parameters, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(parameters))}"
-        raise InputError(f"params.yaml: {place}: unknown key {key!r} of stage {command.name}", hint=hint)
+        raise unknown_key(f"params.yaml: {place}", key, command)
 
 
 def _check_types(place: str, values: Values, command: click.Command) -> None:
