@@ -8,7 +8,13 @@ from wheretolook.base.files import replacing_folder, write_json, write_text
 from wheretolook.base.prepared import Prepared
 from wheretolook.mapstore.store import Maps
 from wheretolook.report.figures_maps import draw_classes, draw_images, draw_layers
-from wheretolook.report.figures_results import draw_agreement, draw_confusion, draw_localisation, draw_training
+from wheretolook.report.figures_results import (
+    captions,
+    draw_agreement,
+    draw_confusion,
+    draw_localisation,
+    draw_training,
+)
 from wheretolook.report.gallery import Gallery
 from wheretolook.report.loaded import Results
 from wheretolook.report.page_data import page_data
@@ -57,20 +63,6 @@ def write_tables(
             _write_csv(folder / "confusion" / f"{name}.csv", table)
 
 
-def write_figures(
-    reports: Path, results: Results, prepared: Prepared, maps: Mapping[str, Maps], gallery: Gallery, comparison: Path
-) -> None:
-    """figures/*.png."""
-    with replacing_folder(reports / "figures") as folder:
-        draw_images(folder / "images.png", results, prepared, maps, gallery)
-        draw_layers(folder / "layers.png", results, prepared, maps, gallery)
-        draw_classes(folder / "classes.png", results, maps, comparison, gallery.method)
-        draw_agreement(folder / "agreement.png", results)
-        draw_training(folder / "training.png", results)
-        draw_confusion(folder / "confusion.png", results)
-        draw_localisation(folder / "localisation.png", results)
-
-
 def write_site(
     reports: Path,
     results: Results,
@@ -80,16 +72,35 @@ def write_site(
     comparison: Path,
     cells: int,
 ) -> tuple[int, str]:
-    """site/index.html, and revision.json: which git revision it was made from.
+    """figures/*.png; site/ with index.html and the same figures as PDF with captions; and revision.json.
 
     Returns:
-        Its size in bytes; and why its revision is unknown, or empty.
+        The page's size in bytes; and why its git revision is unknown, or empty.
     """
     page = page_of(results, maps, page_data(results, prepared, maps, gallery, comparison, cells))
     page, unknown = name_revision(page, reports / "revision.json")
-    with replacing_folder(reports / "site") as folder:
-        write_text(folder / "index.html", page)
+    with replacing_folder(reports / "figures") as figures, replacing_folder(reports / "site") as site:
+        _draw(figures, results, prepared, maps, gallery, comparison)
+        (site / "figures").mkdir()
+        vectors = sorted(figures.glob("*.pdf"))
+        for file in vectors:
+            file.rename(site / "figures" / file.name)
+        names = [file.stem for file in vectors]
+        write_text(site / "figures/captions.md", captions(results, gallery.method, names))
+        write_text(site / "index.html", page)
     return len(page.encode("utf-8")), unknown
+
+
+def _draw(
+    folder: Path, results: Results, prepared: Prepared, maps: Mapping[str, Maps], gallery: Gallery, comparison: Path
+) -> None:
+    draw_images(folder / "images.png", results, prepared, maps, gallery)
+    draw_layers(folder / "layers.png", results, prepared, maps, gallery)
+    draw_classes(folder / "classes.png", results, maps, comparison, gallery.method)
+    draw_agreement(folder / "agreement.png", results)
+    draw_training(folder / "training.png", results)
+    draw_confusion(folder / "confusion.png", results)
+    draw_localisation(folder / "localisation.png", results)
 
 
 def _write_csv(path: Path, table: "pd.DataFrame") -> None:
