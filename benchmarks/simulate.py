@@ -1,6 +1,6 @@
 """Do the statistics and the statements keep their promises? Simulations whose truth is known.
 
-    python benchmarks/simulate.py [--runs 2000] [--world-runs 1000] [--write]
+    python benchmarks/simulate.py [--runs 2000] [--world-runs 1000] [--write] [--resume] [--seconds 600]
 
 Statistics: the class test on maps without a difference (independent images, images of patients, unequal spreads), its
 power, how often intervals hold the true mean (equal and unequal groups, copies, sparse figures), and power to find
@@ -8,8 +8,10 @@ agreement with 2, 4 and 12 models. Worlds (benchmarks/array_worlds.py): how ofte
 that is false of it, or lacks one that is true. Writes benchmarks/simulate.json with `--write`; tests run short forms.
 """
 
-from collections.abc import Callable
-from functools import cache, lru_cache, partial
+import json
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 
@@ -24,10 +26,11 @@ from wheretolook.analysis.classes.class_differences import pair_differences
 from wheretolook.analysis.classes.contributions import by_region
 from wheretolook.analysis.explained import Target
 from wheretolook.analysis.grid import regions_on_grid
-from wheretolook.analysis.results.statement import Statement, Verdict
-from wheretolook.analysis.results.thresholds import LOCATED_ODDS
+from wheretolook.analysis.results.schema import LOCATED_ODDS
+from wheretolook.analysis.results.statement import Verdict
 from wheretolook.analysis.statements.pooled import Sampling, mean_estimate, pooled_pairs
 from wheretolook.analysis.statistics.bootstrap import group_codes, mean_intervals
+from wheretolook.analysis.statistics.classification import wilson_interval
 from wheretolook.analysis.statistics.permutation import design_of, pairs_over_seeds, place_test
 from wheretolook.base.files import write_json
 from wheretolook.base.prepared import EVIDENCE, FOREGROUND
@@ -213,22 +216,6 @@ def finds_agreement(models: int, seed: int, images: int = 60) -> bool:
     return pooled.low > 0.2
 
 
-@lru_cache(maxsize=4096)
-def supported_in(name: str, seed: int) -> tuple[Statement, ...]:
-    """Supported statements of one study of a world; false and true ones are counted in the same studies."""
-    return tuple(said for said in statements_in(WORLDS[name][0], seed) if said.verdict is Verdict.SUPPORTED)
-
-
-def false_in(name: str, seed: int) -> bool:
-    """Whether a study of a world has a statement that is false of it."""
-    return any(WORLDS[name][1](said) for said in supported_in(name, seed))
-
-
-def true_in(name: str, seed: int) -> bool:
-    """Whether a study of a world has the statement that is true of it."""
-    return any(WORLDS[name][2](said) for said in supported_in(name, seed))
-
-
 STUDIES: dict[str, tuple[Callable[[int], bool], tuple[float, float]]] = {
     "class test, no difference, images independent: rejected": (lambda s: rejects(0, "alone", s), (0.035, 0.065)),
     "class test, no difference, patients of one class: rejected": (lambda s: rejects(0, "whole", s), (0.035, 0.065)),
@@ -260,32 +247,70 @@ STUDIES: dict[str, tuple[Callable[[int], bool], tuple[float, float]]] = {
     "agreement of r = 0.55, 4 models: supported": (lambda s: finds_agreement(4, s), (0.7, 1.0)),
     "agreement of r = 0.55, 12 models: supported": (lambda s: finds_agreement(12, s), (0.9, 1.0)),
 }
-OF_WORLDS: dict[str, tuple[Callable[[int], bool], tuple[float, float]]] = {
-    f"{name}: a false statement": (partial(false_in, name), (0.0, 0.05)) for name in WORLDS
-} | {
-    f"{name}: the true statement": (partial(true_in, name), (0.95, 1.0))
-    for name, (_, _, is_true) in WORLDS.items()
-    if is_true is not None
-}
+
+
+def study_counts(name: str, seed: int) -> dict[str, bool]:
+    """One run of a study: whether what its name says came out."""
+    return {name: STUDIES[name][0](seed)}
+
+
+def world_counts(name: str, seed: int) -> dict[str, bool]:
+    """One study of a world: whether a supported statement is false of it, and whether the true one is there."""
+    world, is_false, is_true = WORLDS[name]
+    said = [each for each in statements_in(world, seed) if each.verdict is Verdict.SUPPORTED]
+    counts = {f"{name}: a false statement": any(is_false(each) for each in said)}
+    if is_true is not None:
+        counts[f"{name}: the true statement"] = any(is_true(each) for each in said)
+    return counts
+
+
+def promised(name: str) -> tuple[float, float]:
+    """The rates that a figure may have."""
+    if name in STUDIES:
+        return STUDIES[name][1]
+    return (0.0, 0.05) if name.endswith("false statement") else (0.95, 1.0)
+
+
+def row_of(name: str, hits: int, runs: int) -> dict[str, float | bool]:
+    """A rate with its Wilson interval of 95 %, beside what is promised."""
+    low, high = promised(name)
+    below, above = wilson_interval(hits / runs, runs)
+    row = {"rate": hits / runs, "hits": hits, "runs": runs, "low": below, "high": above}
+    return row | {"from": low, "to": high, "kept": low <= hits / runs <= high}
 
 
 @click.command()
 @click.option("--runs", type=click.IntRange(1), default=2000, show_default=True)
 @click.option("--world-runs", type=click.IntRange(1), default=1000, show_default=True)
 @click.option("--only", default="", help="Run only studies whose name contains this text.")
-@click.option("--write", is_flag=True, help="Keep the figures in benchmarks/simulate.json.")
-def simulate(runs: int, world_runs: int, only: str, write: bool) -> None:
-    """Run every study and print its rate beside what was promised."""
-    table = {}
-    for studies, count in ((STUDIES, runs), (OF_WORLDS, world_runs)):
-        for name, (study, (low, high)) in studies.items():
-            if only not in name:
-                continue
-            rate = float(np.mean([study(seed) for seed in tqdm(range(count), desc=name[:40], disable=None)]))
-            table[name] = {"rate": rate, "runs": count, "from": low, "to": high, "kept": low <= rate <= high}
-            click.echo(f"{rate:6.3f}  {'kept ' if table[name]['kept'] else 'BROKEN'} {low} to {high}  {name}")
-    if write:
-        write_json(RESULT, table)
+@click.option("--write", is_flag=True, help="Keep the figures in benchmarks/simulate.json, after every round.")
+@click.option("--resume", is_flag=True, help="Go on from the runs in benchmarks/simulate.json.")
+@click.option("--seconds", type=click.FloatRange(0), default=float("inf"), help="Start no round after this long.")
+def simulate(runs: int, world_runs: int, only: str, write: bool, resume: bool, seconds: float) -> None:
+    """Run every study, in rounds of ten runs each, and print its rate beside what was promised."""
+    table = json.loads(RESULT.read_text(encoding="utf-8")) if resume else {}
+    studies = dict.fromkeys(WORLDS, (world_counts, world_runs)) | dict.fromkeys(STUDIES, (study_counts, runs))
+    studies = {name: each for name, each in studies.items() if only in name}
+    done, end = {name: _runs_of(name, table) for name in studies}, time.monotonic() + seconds
+    with tqdm(total=sum(count for _, count in studies.values()), initial=sum(done.values()), disable=None) as bar:
+        while time.monotonic() < end and any(done[name] < studies[name][1] for name in studies):
+            for name, (counts, limit) in studies.items():
+                for seed in range(done[name], min(done[name] + 10, limit)):
+                    for figure, hit in counts(name, seed).items():
+                        table[figure] = row_of(figure, table.get(figure, {"hits": 0})["hits"] + hit, seed + 1)
+                    bar.update()
+                done[name] = max(done[name], min(done[name] + 10, limit))
+            if write:
+                write_json(RESULT, table)
+    for figure, row in table.items():
+        if only in figure:
+            verdict = "kept " if row["kept"] else "BROKEN"
+            interval = f"({row['low']:.3f} to {row['high']:.3f}, {row['runs']} runs)"
+            click.echo(f"{row['rate']:6.3f} {interval}  {verdict} {row['from']} to {row['to']}  {figure}")
+
+
+def _runs_of(name: str, table: Mapping[str, dict]) -> int:
+    return table.get(name if name in STUDIES else f"{name}: a false statement", {"runs": 0})["runs"]
 
 
 if __name__ == "__main__":

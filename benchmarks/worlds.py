@@ -8,11 +8,12 @@ truth, and the number of supported statements that are false of the world. The e
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -155,9 +156,10 @@ WORLDS = {
 
 
 def stage(name: str, *words: str | Path) -> None:
-    """Run a stage's script."""
-    command = ["sh", str(ROOT / "stages/launch"), str(ROOT / f"stages/{name}.py"), *map(str, words)]
-    subprocess.run(command, check=True, stdout=sys.stderr)
+    """Run a stage in this process."""
+    command: click.Command = getattr(import_module(f"stages.{name}"), name)
+    with redirect_stdout(sys.stderr):
+        command.main([str(word) for word in words], prog_name=name, standalone_mode=False)
 
 
 def run_world(world: World, folder: Path, seeds: int, images: int, draw: int) -> tuple[dict[str, dict], dict]:

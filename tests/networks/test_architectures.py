@@ -13,7 +13,7 @@ from wheretolook.cams.explain import explain
 from wheretolook.look.requests import MapRequest, build
 from wheretolook.networks.architectures import Architecture, code_of, parse_architecture
 from wheretolook.networks.checkpoint import build_network, check_architecture, is_wrapped, load_model, save_model
-from wheretolook.networks.layers.wrap import wrapped_arguments
+from wheretolook.networks.layers.layer import wrapped_arguments
 from wheretolook.training.objective import Objective
 
 MINE = '''

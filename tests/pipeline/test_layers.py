@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "cams": {"images", "base", "mapstore", "networks", "networks/layers", "networks/runtime", "params"},
     "analysis/results": {"base"},
     "analysis": {"analysis/results", "cams", "base", "networks/layers", "mapstore", "networks", "networks/runtime"},
-    "report": {"analysis", "analysis/results", "base", "mapstore", "networks"},
+    "report": {"analysis", "analysis/results", "base", "mapstore", "networks", "params"},
     "project": {"base/terminal", "downloads", "importing", "base", "mapstore", "networks", "params", "sources"},
     "verify": {"base", "mapstore", "networks", "project"},
     "diff": {"analysis", "analysis/results", "base", "mapstore", "project", "report"},

@@ -190,7 +190,7 @@ def test_a_misspelt_key_is_named_where_it_stands_with_the_nearest_parameter(
         ({"train": {"epochs": [7, 8]}}, "train.epochs", "the list [7, 8]"),
         ({"models": {"x": {"loss": ["last"], "seed": 0}}}, "models.x.loss", "the list ['last']"),
         ({"train": {"precision": []}}, "train.precision", "the list []"),
-        *(({"train": {"augment": value}}, "train.augment", repr(value)) for value in ("yes", "true", 1)),
+        *(({"train": {"augment": value}}, "train.augment", repr(value)) for value in ("yes", "spin", 1)),
         ({"train": {"epochs": True}}, "train.epochs", "true"),
         ({"prepare": {"fit=pad": 1}}, "prepare", "the key 'fit=pad'"),
         ({"fetch": {"raw=/home/me": True}}, "fetch", "the key 'raw=/home/me'"),

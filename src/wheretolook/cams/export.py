@@ -132,7 +132,10 @@ def export_maps(
         ranks.wait()
         manifest = {}
         if ranks.leads:
-            arrays = array_entries(maps, work, count) | add_random_maps(maps, card, prepared, options, ranks)
+            arrays = array_entries(maps, work, count)
+            method = "gradcam" if network.final_head() is None else "cam"
+            if options.random_draws and (method == "cam" or method in options.methods):
+                arrays |= add_random_maps(maps, method, card, prepared, options, ranks)
             manifest = manifest_of(model, card, prepared, options, work) | {"arrays": arrays}
             write_json(maps / "manifest.json", manifest)
     return manifest
@@ -219,18 +222,18 @@ def array_entries(folder: Path, work: Work, count: int) -> dict[str, Any]:
     }
 
 
-def add_random_maps(folder: Path, card: Card, prepared: Prepared, options: MapOptions, ranks: Ranks) -> dict[str, Any]:
-    """Write maps of networks with random weights; returns their manifest entry, empty if there are none."""
+def add_random_maps(
+    folder: Path, method: str, card: Card, prepared: Prepared, options: MapOptions, ranks: Ranks
+) -> dict[str, Any]:
+    """Write maps of networks with random weights; returns their manifest entry, empty without test images."""
     rows = chosen_rows(prepared)
-    if not options.random_draws or not len(rows):
+    if not len(rows):
         return {}
     maps = random_maps(card, prepared, rows, options.random_draws, options.batch_size, ranks.device)
-    if maps is None:
-        return {}
     np.save(folder / RANDOM, maps)
     return {
         RANDOM: {
-            "method": "cam",
+            "method": method,
             "layer": card.layers[-1],
             "units": "logits, true class less the others' mean",
             "draws": options.random_draws,

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from wheretolook.base.errors import InputError
-from wheretolook.base.terminal.options import parameters_of
+from wheretolook.base.terminal.options import SwitchOrText, parameters_of
 from wheretolook.base.terminal.section import from_values
 from wheretolook.params.drive_options import DriveOptions
 from wheretolook.params.export_options import ExportOptions
@@ -164,7 +164,7 @@ def _check_types(place: str, values: Values, command: click.Command) -> None:
             raise InputError(subject, "one value", f"the list {value!r:.80}", "write one value alone")
         if option.is_flag and not isinstance(value, bool):
             raise InputError(subject, expected="true or false, unquoted", found=f"{value!r:.80}")
-        if isinstance(value, bool) and not option.is_flag:
+        if isinstance(value, bool) and not (option.is_flag or isinstance(option, SwitchOrText)):
             raise InputError(subject, "a number or a text", str(value).lower(), "quote it, if it is text")
         for element in value if isinstance(value, list) else [value]:
             # Of a number, YAML keeps the value and not the digits.

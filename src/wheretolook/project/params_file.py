@@ -101,7 +101,8 @@ def _type_words(field: FieldInfo) -> str:
     elif isinstance(kind, click.IntRange | click.FloatRange):
         words = ", ".join(["integer" if isinstance(kind, click.IntRange) else "number", *_bounds(kind)])
     else:
-        words = {"boolean": "true or false", "path": "path", "number": "number"}.get(kind.name, "text")
+        known = {"boolean": "true or false", "switch": "true, false or text", "path": "path", "number": "number"}
+        words = known.get(kind.name, "text")
     return f"list of {words}" if get_origin(field.annotation) is tuple else words
 
 

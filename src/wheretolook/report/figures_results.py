@@ -251,6 +251,7 @@ def captions(results: Results, method: str, drawn: Sequence[str]) -> str:
         "agreement": "Mean Pearson correlation of two models' maps of one image, by class, with 95 % intervals "
         f"({of}). Grey marks are baselines, which do not depend on the image: models agree as far as a dot lies to the "
         "right of every grey mark.",
+        "augmentation": "Training images, and what each step of the augmentation does to them at its largest amount.",
         "training": "Loss by epoch on the val split (solid) and the train split (dashed).",
         "confusion": f"Actual and predicted classes of {of}; shade: the share of the actual class."
         + (f" Baselines of the accuracy: {baseline.words}." if baseline else ""),

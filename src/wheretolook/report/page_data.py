@@ -14,11 +14,14 @@ from wheretolook.analysis.explained import checked
 from wheretolook.analysis.grid import to_grid
 from wheretolook.base.prepared import EVIDENCE, MARK, Prepared
 from wheretolook.mapstore.store import EVERY_CLASS_UP_TO, Maps, array_name, stores_every_class
+from wheretolook.params.train_options import AUGMENT_STEPS, PRESETS, describe_augment, read_augment
 from wheretolook.report.drawing import diverging, sequential
-from wheretolook.report.gallery import Cell, Gallery, View, layer_labels, mean_images, of_rows, overlays_of, views_of
+from wheretolook.report.figures_maps import augmentations, augmented_rows
+from wheretolook.report.gallery import Cell, Gallery
 from wheretolook.report.guessing import baseline_of
 from wheretolook.report.loaded import PAGE, Results, fails_sanity, shown_classes
-from wheretolook.report.words import percent
+from wheretolook.report.views import View, layer_labels, mean_images, of_rows, overlays_of, views_of
+from wheretolook.report.words import listed, percent
 
 
 def outline(inside: np.ndarray) -> str:
@@ -97,12 +100,18 @@ def picture(image: np.ndarray, quality: int = 85) -> str:
 
 @dataclass(frozen=True)
 class PageData:
-    """JSON for the script, the packed blocks that it unpacks when a view needs them, by their element's id, and which
-    images the gallery has of how many.
+    """What the page has besides text.
+
+    Attributes:
+        described: JSON for the script.
+        blocks: packed maps that the script unpacks when a view needs them, by their element's id.
+        augmentation: each augmentation with its pictures.
+        cells: which images the gallery has, of how many.
     """
 
     described: dict[str, Any]
     blocks: dict[str, str]
+    augmentation: list[dict[str, Any]]
     cells: tuple[Cell, ...] = ()
 
 
@@ -144,7 +153,23 @@ def page_data(
         },
         "masks": prepared.masks is not None,
     }
-    return PageData(described, blocks, gallery.cells)
+    return PageData(described, blocks, augmentation_rows(results, prepared), gallery.cells)
+
+
+def augmentation_rows(results: Results, prepared: Prepared) -> list[dict[str, Any]]:
+    """Each augmentation in words, with its models and pictures of its steps."""
+    models = augmentations(results)
+    return [
+        {
+            "value": value,
+            "models": listed(models[value]),
+            "for": PRESETS[value][1] if value in PRESETS else "",
+            "steps": [{"name": name, "assumes": AUGMENT_STEPS[name].assumes} for name in read_augment(value)],
+            "words": describe_augment(read_augment(value)),
+            "pictures": [{"text": text, "picture": picture(image)} for row in rows for text, image in row.items()],
+        }
+        for value, rows in augmented_rows(results, prepared).items()
+    ]
 
 
 def _model(results: Results, name: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from wheretolook.analysis.results.comparison_result import NULLS
-from wheretolook.analysis.results.thresholds import FEWEST_IMAGES
+from wheretolook.analysis.results.schema import FEWEST_IMAGES
 from wheretolook.report.charts import IntervalChart, Measured, interval_chart
 from wheretolook.report.loaded import KINDS, PAGE, Results, Shown, shown_classes
 from wheretolook.report.statement_words import without_words

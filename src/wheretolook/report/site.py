@@ -1,31 +1,26 @@
 """reports/data.json: what the page says, for scripts of one's own and for the comparison of two revisions."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from wheretolook.analysis.results.comparison_result import NULLS
 from wheretolook.base.errors import visible
-from wheretolook.base.prepared import Prepared
 from wheretolook.mapstore.store import Maps
 from wheretolook.report.drawing import diverging, sequential
-from wheretolook.report.gallery import Cell, Gallery
+from wheretolook.report.gallery import sample_rows
 from wheretolook.report.guessing import all_on_these, baseline_of, baseline_rows, judged_models, seen_words
 from wheretolook.report.headline import (
     accuracy_findings,
     agreement_findings,
     alerts_of,
     evidence_findings,
-    findings_of,
     headlines,
 )
 from wheretolook.report.loaded import PAGE, TARGET, Results, shown_classes
 from wheretolook.report.page_data import PageData
-from wheretolook.report.plots import metrics_of
-from wheretolook.report.revision import PLACE
 from wheretolook.report.sections_agreement import (
     SHAPES,
     agreement_note,
@@ -48,39 +43,10 @@ from wheretolook.report.sections_models import (
 from wheretolook.report.sections_probing import cues_section, occlusion_section, regions_section
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.soundness import named_problems, soundness
-from wheretolook.report.words import GLOSSARY, NOTHING, count, link_terms, listed, term_id
+from wheretolook.report.words import GLOSSARY, NOTHING, REVISION_MARK, count, link_terms, listed, term_id
 
-
-def data_of(results: Results, prepared: Prepared, gallery: Gallery) -> dict[str, Any]:
-    """Findings, metrics, and the gallery's images with each model's scores and the difference of their maps.
-
-    Figures are rounded to six digits; disagreement is null where it does not exist.
-    """
-    chosen = prepared.index.iloc[gallery.rows]
-    return {
-        "format": 1,
-        "split": results.split,
-        "class_names": list(results.class_names),
-        "models": list(results.names),
-        "data": next(iter(results.exports.values()))["data"]["sha256"],
-        "findings": findings_of(results),
-        "metrics": metrics_of(results),
-        "gallery": {
-            "of": gallery.total,
-            "method": gallery.method,
-            "images": [
-                {
-                    "image_id": image_id,
-                    "class_name": class_name,
-                    "disagreement": round(float(difference), 6) if np.isfinite(difference) else None,
-                    "scores": {name: [round(float(s), 6) for s in gallery.scores[name][i]] for name in results.names},
-                }
-                for i, (image_id, class_name, difference) in enumerate(
-                    zip(chosen["image_id"], chosen["class_name"], gallery.disagreement, strict=True)
-                )
-            ],
-        },
-    }
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 STYLES = ("style.css", "explore.css")
@@ -125,10 +91,25 @@ GISTS = {
 
 def page_of(results: Results, maps: Mapping[str, Maps], data: PageData) -> str:
     """The whole page, but for its git revision: the same text for the same inputs."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    templates = Environment(
+    inlined = {
+        "styles": Markup(_sources(STYLES)),
+        "scripts": Markup(_sources(SCRIPTS)),
+        "described": Markup(_json(data.described)),
+        "packed": data,
+    }
+    page = _templates().get_template("page.html.j2").render(**_context(results, maps, data), **inlined)
+    shown, script, rest = page.partition("<script")
+    return link_terms(shown) + script + rest
+
+
+@cache
+def _templates() -> "Environment":
+    """The templates of the page; each is compiled once in a process."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
         loader=PackageLoader("wheretolook.report"),
         autoescape=True,
         finalize=lambda value: visible(value) if type(value) is str else value,
@@ -136,15 +117,6 @@ def page_of(results: Results, maps: Mapping[str, Maps], data: PageData) -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    inlined = {
-        "styles": Markup(_sources(STYLES)),
-        "scripts": Markup(_sources(SCRIPTS)),
-        "described": Markup(_json(data.described)),
-        "blocks": data.blocks,
-    }
-    page = templates.get_template("page.html.j2").render(**_context(results, maps, data), **inlined)
-    shown, script, rest = page.partition("<script")
-    return link_terms(shown) + script + rest
 
 
 def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict[str, Any]:
@@ -208,7 +180,7 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "target": TARGET,
         "classes_note": _classes_note(results),
         "gallery_note": _gallery_note(results, data.described),
-        "sample": _sample(results, data.cells),
+        "sample": sample_rows(results.class_names, data.cells),
         "agreements": compared,
         "agreement_note": agreement_note(results),
         "nothing_compared": nothing_compared(results),
@@ -218,7 +190,7 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "heads": head_rows(results, layers),
         "audit": audit_section(results.audit),
         "provenance": provenance_section(results, maps),
-        "revision": PLACE,
+        "revision": REVISION_MARK,
         "ramps": {"sequential": _ramp(sequential()), "diverging": _ramp(diverging())},
     }
 
@@ -278,22 +250,6 @@ def _gallery_note(results: Results, described: Mapping[str, Any]) -> str:
         else ""
     )
     return which + difference
-
-
-def _sample(results: Results, cells: Sequence[Cell]) -> list[dict[str, str]]:
-    """How many images of each class, right and wrong, are shown of how many; of many classes, of all together."""
-    many = len({cell.class_index for cell in cells}) > PAGE
-    rows: dict[str, dict[bool, list[Cell]]] = {}
-    for cell in cells:
-        name = "all classes" if many else results.class_names[cell.class_index]
-        rows.setdefault(name, {False: [], True: []})[cell.wrong].append(cell)
-    return [{"name": name, "right": _of(by[False]), "wrong": _of(by[True])} for name, by in rows.items()]
-
-
-def _of(cells: Sequence[Cell]) -> str:
-    """ "12 of 40"; a dash where the split has none."""
-    total = sum(cell.total for cell in cells)
-    return f"{sum(cell.shown for cell in cells):,} of {total:,}" if total else NOTHING
 
 
 def _sources(names: tuple[str, ...]) -> str:

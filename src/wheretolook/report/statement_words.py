@@ -123,7 +123,8 @@ def because(said: Statement) -> str:
         chosen = [*said.figures[:1], *(figure for figure in said.figures[1:] if figure.name == second)]
         parts = [figure_words(figure) for figure in chosen[:2]]
     elif said.figures and said.reason not in (
-        *(Reason.NECESSITY_MISSING, Reason.LOOK_ALIKES_MISSING, Reason.NO_TEST, Reason.PLACE_NOT_SUPPORTED),
+        *(Reason.NECESSITY_MISSING, Reason.LOOK_ALIKES_MISSING, Reason.NO_TEST, Reason.NOT_ADDITIVE),
+        Reason.PLACE_NOT_SUPPORTED,
     ):
         parts.append(figure_words(said.figures[0]))
     if said.exploratory:
@@ -139,7 +140,7 @@ def reason_words(said: Statement) -> str:
         Reason.ALL_MET: "",
         Reason.ONE_MODEL: "a single training cannot separate what one network does from what the class teaches",
         Reason.TRAINED_ON: "the networks were trained on these images",
-        Reason.NO_MAPS: f"no CAMs of the last layer{f' of {worst}' if worst else ''}",
+        Reason.NO_MAPS: f"no primary maps (compare.primary){f' of {worst}' if worst else ''}",
         Reason.FEW_IMAGES: "too few independent images",
         Reason.NOT_RECOGNISED: f"the networks do not recognise {said.class_name} above chance ({worst})",
         Reason.BASELINE_MISSING: f"agreement was not compared with {baseline}",
@@ -153,6 +154,7 @@ def reason_words(said: Statement) -> str:
         Reason.NOT_DIFFERENT: f"no difference from {worst} was shown there",
         Reason.NOT_CONCENTRATED: f"{region} holds no more of the difference than its area explains",
         Reason.NO_TEST: "the classes could not be compared by place",
+        Reason.NOT_ADDITIVE: "Grad-CAMs do not add up to the logits, so a place's share of the difference is not known",
         Reason.LOOK_ALIKES_MISSING: "not compared with look-alike places in images of the other classes",
         Reason.LOOK_ALIKES: f"look-alike places in images of {worst} count as much",
         Reason.PLACE_NOT_SUPPORTED: "that the predictions need this place is not supported",
@@ -174,7 +176,7 @@ def would_tell(said: Statement) -> str:
     return {
         Reason.ONE_MODEL: "a second model with another seed",
         Reason.TRAINED_ON: "images that the models were not trained on",
-        Reason.NO_MAPS: "CAMs of the last layer (export.methods)",
+        Reason.NO_MAPS: "maps of the last layer by one method of all models, cam or gradcam (export.methods)",
         Reason.FEW_IMAGES: f"more independent images of {said.class_name} (now {said.images:,})",
         Reason.NOT_RECOGNISED: f"models that recognise {said.class_name}",
         Reason.BASELINE_MISSING: f"the comparison with {NULLS.get(said.worst, said.worst)}",

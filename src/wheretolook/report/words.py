@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
+REVISION_MARK = "[[the git revision]]"  # in the page, until `name_revision` replaces it
 NOTHING = "–"
 WIDEST = 0.95  # a wider interval of a share is not shown: it excludes nothing
 

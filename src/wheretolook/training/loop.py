@@ -11,11 +11,11 @@ from wheretolook.base.prepared import Prepared
 from wheretolook.networks.architectures import LOOKNET, check_looknet_size, code_of
 from wheretolook.networks.card import Card
 from wheretolook.networks.checkpoint import build_network
-from wheretolook.networks.inputs import channel_statistics, to_device, to_input
+from wheretolook.networks.inputs import channel_statistics, to_device
 from wheretolook.networks.layered import Network, load_weights
 from wheretolook.networks.runtime.processes import Ranks
-from wheretolook.params.train_options import RANDOM, UNWEIGHTED, TrainOptions
-from wheretolook.training.batches import epoch_batches, jitter, mixed_seed, move, steps_per_epoch
+from wheretolook.params.train_options import RANDOM, UNWEIGHTED, TrainOptions, read_augment
+from wheretolook.training.batches import Augmentation, epoch_batches, mixed_seed, steps_per_epoch
 from wheretolook.training.objective import (
     Objective,
     Tally,
@@ -28,9 +28,10 @@ from wheretolook.training.objective import (
     kept_epoch,
     running_statistics,
     sharing_gradients,
+    stopped_early,
     summed_tally,
 )
-from wheretolook.training.start import check_trainable
+from wheretolook.training.start import check_trainable, make_optimiser, make_schedule
 
 
 @dataclass
@@ -87,13 +88,12 @@ class Training:
         if options.class_weights != UNWEIGHTED:
             of_classes = balanced_weights(self.labels[self.rows], len(prepared.class_names))
             weights = torch.from_numpy(of_classes).to(ranks.device)
-        self.objective = Objective(network, options.loss, weights)
+        self.objective = Objective(network, options.loss, weights, options.label_smoothing)
         self.shared = sharing_gradients(self.objective, ranks)
         self.steps = options.epochs * self.epoch_steps
-        self.optimiser = _optimiser(self.objective, options)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimiser, options.learning_rate, total_steps=self.steps
-        )
+        self.optimiser = make_optimiser(self.objective, options)
+        self.schedule = make_schedule(self.optimiser, options, self.epoch_steps)
+        self.augmentation = Augmentation(read_augment(options.augment))
         self.progress = Progress(0, self._empty_tally(), [], None)
         self._epoch_batches: tuple[int, list[np.ndarray]] = (-1, [])
 
@@ -104,8 +104,10 @@ class Training:
 
     @property
     def done(self) -> bool:
-        """Whether all steps are finished."""
-        return self.progress.step == self.steps
+        """Whether all steps are finished, or the training stopped early."""
+        progress = self.progress
+        stopped = self.at_epoch_start and stopped_early(progress.history, self.options.early_stopping)
+        return progress.step == self.steps or stopped
 
     @property
     def at_epoch_start(self) -> bool:
@@ -179,21 +181,23 @@ class Training:
         loss = losses.mean(0).sum() * self.ranks.count / len(whole)
         self.optimiser.zero_grad()
         loss.backward()
+        if self.options.gradient_clip:
+            torch.nn.utils.clip_grad_norm_(self.objective.parameters(), self.options.gradient_clip)
         self.optimiser.step()
         self.schedule.step()
 
     def _batches(self, epoch: int) -> list[np.ndarray]:
         if self._epoch_batches[0] != epoch:
-            batches = epoch_batches(self.rows, self.options.batch_size, self.options.seed, epoch)
+            options = self.options
+            labels = self.labels[self.rows] if options.sampling == "balanced" else None
+            batches = epoch_batches(self.rows, options.batch_size, options.seed, epoch, labels)
             self._epoch_batches = (epoch, batches)
         return self._epoch_batches[1]
 
     def _inputs(self, batch: np.ndarray, generator: torch.Generator) -> torch.Tensor:
         # Runs while the GPU still computes the previous step.
         images = to_device(torch.from_numpy(self.prepared.images[batch]), self.ranks.device)
-        if not self.options.augment:
-            return to_input(images, self.mean, self.std)
-        return jitter(to_input(move(images, generator), self.mean, self.std), generator)
+        return self.augmentation.inputs(images, self.mean, self.std, generator)
 
     def _end_epoch(self) -> None:
         progress, options = self.progress, self.options
@@ -236,16 +240,6 @@ class Training:
             fit=prepared.fit,
             code=code_of(options.architecture),
         )
-
-
-def _optimiser(objective: Objective, options: TrainOptions) -> torch.optim.Optimizer:
-    trained = [parameter for parameter in objective.parameters() if parameter.requires_grad]
-    # No weight decay for biases and normalisation layers.
-    groups = [
-        {"params": [parameter for parameter in trained if parameter.ndim > 1], "weight_decay": options.weight_decay},
-        {"params": [parameter for parameter in trained if parameter.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=options.learning_rate)
 
 
 def _smallest_batch(prepared: Prepared, options: TrainOptions, ranks: Ranks, train: int, val: int) -> int:

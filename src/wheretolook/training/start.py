@@ -1,5 +1,6 @@
-"""The start of a training: checks that the network accepts the images and batches, and pretrained weights."""
+"""The start of a training: checks of network and batches, pretrained weights, optimiser and schedule."""
 
+import math
 import socket
 from functools import partial
 from http.client import HTTPException
@@ -16,6 +17,7 @@ from wheretolook.networks.inputs import Channels
 from wheretolook.networks.layered import Network, hooked, load_weights
 from wheretolook.networks.runtime.processes import Ranks
 from wheretolook.networks.torchvision_networks import TorchvisionNetwork
+from wheretolook.params.train_options import TrainOptions
 
 
 def check_trainable(network: Network, architecture: str, size: int, smallest: int, ranks: Ranks) -> None:
@@ -146,3 +148,38 @@ def _fetch(url: str, progress: bool) -> None:
             socket.setdefaulttimeout(before)
     if not sha256_of(path).startswith(prefix):
         raise InputError(path, f"a SHA-256 that begins with {prefix}", "another file", "remove it and run again")
+
+
+def make_optimiser(module: nn.Module, options: TrainOptions) -> torch.optim.Optimizer:
+    """AdamW for the parameters that are trained."""
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    # No weight decay for biases and normalisation layers.
+    groups = [
+        {"params": [parameter for parameter in trained if parameter.ndim > 1], "weight_decay": options.weight_decay},
+        {"params": [parameter for parameter in trained if parameter.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=options.learning_rate)
+
+
+def make_schedule(
+    optimiser: torch.optim.Optimizer, options: TrainOptions, epoch_steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """The learning rate of each step.
+
+    Args:
+        optimiser: of the training.
+        options: of the training.
+        epoch_steps: steps of an epoch.
+    """
+    steps = options.epochs * epoch_steps
+    if options.schedule == "onecycle":
+        return torch.optim.lr_scheduler.OneCycleLR(optimiser, options.learning_rate, total_steps=steps)
+    warmup = round(options.warmup_epochs * epoch_steps)
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        falls = options.schedule == "cosine"
+        return (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2 if falls else 1.0
+
+    return torch.optim.lr_scheduler.LambdaLR(optimiser, factor)

@@ -73,6 +73,7 @@ class Reason(StrEnum):
         not_different: no difference of the classes was shown there.
         not_concentrated: the region holds no more of the difference than its area explains.
         no_test: the classes could not be compared by place.
+        not_additive: primary maps do not add up to the logits, so that a place's share of a difference is not known.
         look_alikes_missing: the region was not compared with look-alike places of the other classes.
         look_alikes: look-alike places of another class count as much.
         place_not_supported: that the models look at the region and need it is not supported.
@@ -101,6 +102,7 @@ class Reason(StrEnum):
     NOT_DIFFERENT = "not_different"
     NOT_CONCENTRATED = "not_concentrated"
     NO_TEST = "no_test"
+    NOT_ADDITIVE = "not_additive"
     LOOK_ALIKES_MISSING = "look_alikes_missing"
     LOOK_ALIKES = "look_alikes"
     PLACE_NOT_SUPPORTED = "place_not_supported"

@@ -8,8 +8,8 @@ import numpy as np
 from wheretolook.analysis.classes.class_differences import PairDifference
 from wheretolook.analysis.localisation.common_place import share_at_odds
 from wheretolook.analysis.results.comparison_result import NULLS
+from wheretolook.analysis.results.schema import FEWEST_IMAGES, LOCATED_ODDS
 from wheretolook.analysis.results.statement import Figure, Kind, Reason, Statement, Verdict
-from wheretolook.analysis.results.thresholds import FEWEST_IMAGES, LOCATED_ODDS
 from wheretolook.analysis.statements.place_statements import REST, global_cue, place
 from wheretolook.analysis.statements.pooled import (
     Findings,
@@ -33,7 +33,8 @@ def differences(
     if not found.differences:
         if not found.untested:
             return []
-        return [replace(blank, kind=Kind.DIFFERENCE, reason=Reason.NO_TEST)]
+        reason = Reason.NOT_ADDITIVE if found.untested == "not_additive" else Reason.NO_TEST
+        return [replace(blank, kind=Kind.DIFFERENCE, reason=reason)]
     regions = dict.fromkeys(each.region for own in found.differences.values() for each in own if each.bears)
     places = {each.region: each for each in located}
     others = tuple(found.differences)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from wheretolook.analysis.results.thresholds import FEWEST_GROUPS
+from wheretolook.analysis.results.schema import FEWEST_GROUPS
 
 LEVEL = 0.95  # of every interval
 NORMAL = 1.959963984540054  # its quantile of the normal distribution

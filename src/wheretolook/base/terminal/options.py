@@ -104,6 +104,30 @@ class FiniteRange(click.FloatRange):
         return number
 
 
+class SwitchText(click.ParamType):
+    """true, false, or a text."""
+
+    name = "switch"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bool | str:
+        """True or False for these words, else the text."""
+        return {"true": True, "false": False}.get(str(value).lower(), value)
+
+
+class SwitchOrText(click.Option):
+    """`--key`, `--no-key` or `--key TEXT`, as DVC writes `key: true`, `key: false` and `key: TEXT`."""
+
+    def __init__(self, *names: Any, **options: Any) -> None:
+        settings: dict[str, Any] = {"type": SwitchText(), "is_flag": False, "flag_value": "true"}
+        super().__init__(*names, **settings | options)
+        self.secondary_opts = [f"--no-{self.opts[0].removeprefix('--')}"]
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Add the option, and the one that turns it off."""
+        super().add_to_parser(parser, ctx)
+        parser.add_option(self, self.secondary_opts, dest=self.name, action="store_const", const="false")
+
+
 class NumberText(click.ParamType):
     """Text that params.yaml may give as a number without quotes."""
 
