@@ -19,9 +19,10 @@ from wheretolook.mapstore.store import EVERY_CLASS_UP_TO, Maps, array_name, stor
 from wheretolook.params.train_options import AUGMENT_STEPS, PRESETS, describe_augment, read_augment
 from wheretolook.report.drawing import diverging, sequential
 from wheretolook.report.figures_maps import augmentations, augmented_rows
-from wheretolook.report.gallery import Cell, Gallery, View, layer_labels, mean_images, of_rows, overlays_of, views_of
+from wheretolook.report.gallery import Cell, Gallery
 from wheretolook.report.guessing import baseline_of
 from wheretolook.report.loaded import PAGE, Results, fails_sanity, shown_classes
+from wheretolook.report.views import View, layer_labels, mean_images, of_rows, overlays_of, views_of
 from wheretolook.report.words import listed, percent
 
 if TYPE_CHECKING:

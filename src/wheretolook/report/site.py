@@ -1,30 +1,25 @@
 """reports/data.json: what the page says, for scripts of one's own and for the comparison of two revisions."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-import numpy as np
-
 from wheretolook.analysis.results.comparison_result import NULLS
 from wheretolook.base.errors import visible
-from wheretolook.base.prepared import Prepared
 from wheretolook.mapstore.store import Maps
 from wheretolook.report.drawing import diverging, sequential
-from wheretolook.report.gallery import Cell, Gallery
+from wheretolook.report.gallery import sample_rows
 from wheretolook.report.guessing import all_on_these, baseline_of, baseline_rows, judged_models, seen_words
 from wheretolook.report.headline import (
     accuracy_findings,
     agreement_findings,
     alerts_of,
     evidence_findings,
-    findings_of,
     headlines,
 )
 from wheretolook.report.loaded import PAGE, TARGET, Results, shown_classes
 from wheretolook.report.page_data import PageData, page_templates
-from wheretolook.report.plots import metrics_of
 from wheretolook.report.sections_agreement import (
     SHAPES,
     agreement_note,
@@ -48,39 +43,6 @@ from wheretolook.report.sections_probing import cues_section, occlusion_section,
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.soundness import named_problems, soundness
 from wheretolook.report.words import GLOSSARY, NOTHING, REVISION_MARK, count, link_terms, listed, term_id
-
-
-def data_of(results: Results, prepared: Prepared, gallery: Gallery) -> dict[str, Any]:
-    """Findings, metrics, and the gallery's images with each model's scores and the difference of their maps.
-
-    Figures are rounded to six digits; disagreement is null where it does not exist.
-    """
-    chosen = prepared.index.iloc[gallery.rows]
-    return {
-        "format": 1,
-        "split": results.split,
-        "class_names": list(results.class_names),
-        "models": list(results.names),
-        "data": next(iter(results.exports.values()))["data"]["sha256"],
-        "findings": findings_of(results),
-        "metrics": metrics_of(results),
-        "gallery": {
-            "of": gallery.total,
-            "method": gallery.method,
-            "images": [
-                {
-                    "image_id": image_id,
-                    "class_name": class_name,
-                    "disagreement": round(float(difference), 6) if np.isfinite(difference) else None,
-                    "scores": {name: [round(float(s), 6) for s in gallery.scores[name][i]] for name in results.names},
-                }
-                for i, (image_id, class_name, difference) in enumerate(
-                    zip(chosen["image_id"], chosen["class_name"], gallery.disagreement, strict=True)
-                )
-            ],
-        },
-    }
-
 
 STYLES = ("style.css", "explore.css")
 # In the order in which one builds on another.
@@ -198,7 +160,7 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "target": TARGET,
         "classes_note": _classes_note(results),
         "gallery_note": _gallery_note(results, data.described),
-        "sample": _sample(results, data.cells),
+        "sample": sample_rows(results.class_names, data.cells),
         "agreements": compared,
         "agreement_note": agreement_note(results),
         "nothing_compared": nothing_compared(results),
@@ -268,22 +230,6 @@ def _gallery_note(results: Results, described: Mapping[str, Any]) -> str:
         else ""
     )
     return which + difference
-
-
-def _sample(results: Results, cells: Sequence[Cell]) -> list[dict[str, str]]:
-    """How many images of each class, right and wrong, are shown of how many; of many classes, of all together."""
-    many = len({cell.class_index for cell in cells}) > PAGE
-    rows: dict[str, dict[bool, list[Cell]]] = {}
-    for cell in cells:
-        name = "all classes" if many else results.class_names[cell.class_index]
-        rows.setdefault(name, {False: [], True: []})[cell.wrong].append(cell)
-    return [{"name": name, "right": _of(by[False]), "wrong": _of(by[True])} for name, by in rows.items()]
-
-
-def _of(cells: Sequence[Cell]) -> str:
-    """ "12 of 40"; a dash where the split has none."""
-    total = sum(cell.total for cell in cells)
-    return f"{sum(cell.shown for cell in cells):,} of {total:,}" if total else NOTHING
 
 
 def _sources(names: tuple[str, ...]) -> str:

@@ -12,14 +12,23 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from wheretolook.base.files import replacing_folder, write_json, write_text
 from wheretolook.base.prepared import Prepared
 from wheretolook.mapstore.store import Maps
 from wheretolook.report.figures_maps import draw_augmentation, draw_classes, draw_images, draw_layers
-from wheretolook.report.figures_results import draw_agreement, draw_confusion, draw_localisation, draw_training
+from wheretolook.report.figures_results import (
+    captions,
+    draw_agreement,
+    draw_confusion,
+    draw_localisation,
+    draw_training,
+)
 from wheretolook.report.gallery import Gallery
+from wheretolook.report.headline import findings_of
 from wheretolook.report.loaded import Results
 from wheretolook.report.page_data import page_data
 from wheretolook.report.plots import (
@@ -34,7 +43,7 @@ from wheretolook.report.plots import (
     training_table,
 )
 from wheretolook.report.sections_statements import statements_markdown
-from wheretolook.report.site import data_of, page_of
+from wheretolook.report.site import page_of
 from wheretolook.report.summary import summary_of
 from wheretolook.report.words import REVISION_MARK
 
@@ -175,21 +184,6 @@ def write_tables(
             _write_csv(folder / "confusion" / f"{name}.csv", table)
 
 
-def write_figures(
-    reports: Path, results: Results, prepared: Prepared, maps: Mapping[str, Maps], gallery: Gallery, comparison: Path
-) -> None:
-    """figures/*.png."""
-    with replacing_folder(reports / "figures") as folder:
-        draw_images(folder / "images.png", results, prepared, maps, gallery)
-        draw_layers(folder / "layers.png", results, prepared, maps, gallery)
-        draw_classes(folder / "classes.png", results, maps, comparison, gallery.method)
-        draw_agreement(folder / "agreement.png", results)
-        draw_training(folder / "training.png", results)
-        draw_confusion(folder / "confusion.png", results)
-        draw_localisation(folder / "localisation.png", results)
-        draw_augmentation(folder / "augmentation.png", results, prepared)
-
-
 def write_site(
     reports: Path,
     results: Results,
@@ -199,16 +193,68 @@ def write_site(
     comparison: Path,
     cells: int,
 ) -> tuple[int, str]:
-    """site/index.html, and revision.json: which git revision it was made from.
+    """figures/*.png; site/ with index.html and the same figures as PDF with captions; and revision.json.
 
     Returns:
-        Its size in bytes; and why its revision is unknown, or empty.
+        The page's size in bytes; and why its git revision is unknown, or empty.
     """
     page = page_of(results, maps, page_data(results, prepared, maps, gallery, comparison, cells))
     page, unknown = name_revision(page, reports / "revision.json")
-    with replacing_folder(reports / "site") as folder:
-        write_text(folder / "index.html", page)
+    with replacing_folder(reports / "figures") as figures, replacing_folder(reports / "site") as site:
+        _draw(figures, results, prepared, maps, gallery, comparison)
+        (site / "figures").mkdir()
+        vectors = sorted(figures.glob("*.pdf"))
+        for file in vectors:
+            file.rename(site / "figures" / file.name)
+        names = [file.stem for file in vectors]
+        write_text(site / "figures/captions.md", captions(results, gallery.method, names))
+        write_text(site / "index.html", page)
     return len(page.encode("utf-8")), unknown
+
+
+def _draw(
+    folder: Path, results: Results, prepared: Prepared, maps: Mapping[str, Maps], gallery: Gallery, comparison: Path
+) -> None:
+    draw_images(folder / "images.png", results, prepared, maps, gallery)
+    draw_layers(folder / "layers.png", results, prepared, maps, gallery)
+    draw_classes(folder / "classes.png", results, maps, comparison, gallery.method)
+    draw_agreement(folder / "agreement.png", results)
+    draw_training(folder / "training.png", results)
+    draw_confusion(folder / "confusion.png", results)
+    draw_localisation(folder / "localisation.png", results)
+    draw_augmentation(folder / "augmentation.png", results, prepared)
+
+
+def data_of(results: Results, prepared: Prepared, gallery: Gallery) -> dict[str, Any]:
+    """Findings, metrics, and the gallery's images with each model's scores and the difference of their maps.
+
+    Figures are rounded to six digits; disagreement is null where it does not exist.
+    """
+    chosen = prepared.index.iloc[gallery.rows]
+    return {
+        "format": 1,
+        "split": results.split,
+        "class_names": list(results.class_names),
+        "models": list(results.names),
+        "data": next(iter(results.exports.values()))["data"]["sha256"],
+        "findings": findings_of(results),
+        "metrics": metrics_of(results),
+        "gallery": {
+            "of": gallery.total,
+            "method": gallery.method,
+            "images": [
+                {
+                    "image_id": image_id,
+                    "class_name": class_name,
+                    "disagreement": round(float(difference), 6) if np.isfinite(difference) else None,
+                    "scores": {name: [round(float(s), 6) for s in gallery.scores[name][i]] for name in results.names},
+                }
+                for i, (image_id, class_name, difference) in enumerate(
+                    zip(chosen["image_id"], chosen["class_name"], gallery.disagreement, strict=True)
+                )
+            ],
+        },
+    }
 
 
 def _write_csv(path: Path, table: "pd.DataFrame") -> None:
