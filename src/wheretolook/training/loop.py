@@ -15,12 +15,11 @@ from wheretolook.networks.layered import Network, load_weights
 from wheretolook.networks.pretrained import head_names, is_of_head, load_pretrained, weights_sha256
 from wheretolook.networks.runtime.processes import Ranks
 from wheretolook.params.train_options import BACKBONE, RANDOM, UNWEIGHTED, TrainOptions, read_augment
-from wheretolook.training.batches import Augmentation, epoch_batches, mixed_seed, steps_per_epoch
+from wheretolook.training.batches import Augmentation, balanced_weights, epoch_batches, mixed_seed, steps_per_epoch
 from wheretolook.training.objective import (
     Objective,
     Tally,
     average_statistics,
-    balanced_weights,
     check_losses,
     computing_in,
     epoch_entry,

@@ -164,20 +164,6 @@ class Objective(nn.Module):
         return losses if self.class_weights is None else losses * self.class_weights[labels]
 
 
-def balanced_weights(labels: np.ndarray, class_count: int) -> np.ndarray:
-    """Class weights inversely proportional to the class frequencies, n / (K n_k): 1 on average over images.
-
-    Args:
-        labels: (n,) int64, of the training images.
-        class_count: K.
-
-    Returns:
-        (K,) float32; 0 for a class without images.
-    """
-    counts = np.bincount(labels, minlength=class_count)
-    return np.where(counts > 0, len(labels) / (class_count * np.maximum(counts, 1)), 0).astype(np.float32)
-
-
 def head_losses(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
     """Cross entropy of each head and image.
 
