@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from wheretolook.base.errors import InputError
+from wheretolook.networks.architectures import OWN_NETWORKS
 from wheretolook.networks.layered import Network, side_heads
 from wheretolook.networks.torchvision_families import FAMILIES, PROBE, Family
 
@@ -92,7 +93,7 @@ def find_family(architecture: str) -> Family:
     if architecture not in known:
         raise InputError(
             f'architecture "{architecture}"',
-            expected=f"looknet, or a network of a known torchvision family: {', '.join(sorted(known))}",
+            expected=f"{', '.join(OWN_NETWORKS)}, or a network of a known torchvision family: {', '.join(sorted(known))}",
             found="an unknown name",
         )
     return known[architecture]
