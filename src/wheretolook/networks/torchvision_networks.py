@@ -91,9 +91,10 @@ def find_family(architecture: str) -> Family:
     """
     known = known_architectures()
     if architecture not in known:
+        own, families = ", ".join(OWN_NETWORKS), ", ".join(sorted(known))
         raise InputError(
             f'architecture "{architecture}"',
-            expected=f"{', '.join(OWN_NETWORKS)}, or a network of a known torchvision family: {', '.join(sorted(known))}",
+            expected=f"{own}, or a network of a known torchvision family: {families}",
             found="an unknown name",
         )
     return known[architecture]
