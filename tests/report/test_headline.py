@@ -12,7 +12,7 @@ from wheretolook.analysis.results.statement import Figure, Kind, Reason, Verdict
 from wheretolook.report.headline import headlines, overview
 from wheretolook.report.loaded import Results, load_results
 from wheretolook.report.sections_statements import statements_section
-from wheretolook.report.statement_words import because, sentence, would_tell
+from wheretolook.report.statement_words import because, figure_words, sentence, would_tell
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +94,11 @@ def test_an_undecided_statement_names_what_would_decide_it(world: World):
     other = replace(undecided, reason=Reason.PLACE_NOT_SUPPORTED)
     assert "362" not in would_tell(other)
     assert would_tell(replace(undecided, verdict=Verdict.SUPPORTED)) == ""
+
+
+def test_a_share_of_a_difference_near_zero_is_never_printed():
+    share = Figure("share of the difference", 19.537, 12.0, 25.0, 0.04, "b")
+    assert figure_words(share) == "no difference from b to share"
+    assert figure_words(replace(share, value=0.179, low=0.171, high=0.187)).startswith(
+        "share of the difference from b 17.9"
+    )
