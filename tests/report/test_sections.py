@@ -64,7 +64,7 @@ def test_differences_carry_shares_and_p_and_the_consensus(results: Results):
     assert foreground["name"] == "rest of the foreground"
     assert section["consensus"] == (
         "In these 4 models, over images, 1 place differs in every model at p ≤ 0.05; without every-1, 2. "
-        "In at least 3 of 4 models: 2 (partial conjunction)."
+        "In at least 3 of 4 models: 2 (test of partial conjunction)."
     )
 
 
@@ -211,10 +211,10 @@ def test_figures_of_where_maps_lie_stand_beside_what_they_are_held_against(resul
     assert part["class_name"] == "infected"
     assert part["names"] == list(results.names)
     first = {label: cells[0] for label, cells in part["lines"]}
-    assert first["IoU with the evidence, at one threshold chosen on val"] == "0.30 at 0.50"
+    assert first["IoU with the evidence, at one threshold chosen on val"] == "0.30 (threshold 0.50)"
     assert (first["pixel AUROC"], first["average precision"]) == ("0.950", "0.600")
     assert (first[FIGURES["pointing"]], first[FIGURES["chance"]]) == ("90 %", "11 %")
-    assert first[FIGURES["foreground"]] == "80.0 % of 50.0 %"
+    assert first[FIGURES["foreground"]] == "80.0 % (area 50.0 %)"
     assert "positive energy on the mark" not in first  # no image has one
     assert section["foreground"] == []
     assert [len(row["cells"]) for row in section["splits"]] == [3] * 4
