@@ -197,9 +197,9 @@ def test_sets_section(results: Results) -> dict[str, Any]:
 def _test_set(results: Results, name: str, found: Mapping[str, Any]) -> dict[str, Any]:
     models = [model for model in results.names if model in found["models"]]
     changes = {model: _balanced_change(results, model, found) for model in models}
-    lines = [f"{count(found['images'], 'image')} of {listed(found['class_names'])}; no model was trained on them."]
-    if found["training_copies"]:
-        lines.append(f"{count(found['training_copies'], 'image')} show the picture of a training image.")
+    copies = found["training_copies"]
+    shows = f"{copies:,} of them show the picture of a training image" if copies else "none shows a training image"
+    lines = [f"{count(found['images'], 'image')} of {listed(found['class_names'])}; {shows}."]
     if absent := [each for each in results.class_names if each not in found["class_names"]]:
         lines.append(f"Without {listed(absent)}, so that balanced accuracy is not compared.")
     else:
@@ -273,12 +273,17 @@ def _test_set_row(
     }
 
 
+def _beside_area(row: Mapping[str, Any]) -> str:
+    energy, area = row.get("energy"), row.get("area_share")
+    return NOTHING if energy is None else f"{percent(energy, 0)} on {percent(area, 0)} of the area"
+
+
 def _energy_change(results: Results, model: str, found: Mapping[str, Any]) -> str:
-    """Energy by class inside the evidence, or on the estimated foreground, as "infected 61 % (83 %)"."""
+    """Energy by class inside the evidence, or on the estimated foreground, beside its share of the area."""
     for key in ("localisation", "foreground_estimated"):
         before = ((results.models[model].get(key) or {}).get(found["maps"]) or {}).get(results.split) or {}
         parts = [
-            f"{class_name} {percent(row['energy'], 0)} ({percent((before.get(class_name) or {}).get('energy'), 0)})"
+            f"{class_name} {_beside_area(row)} ({_beside_area(before.get(class_name) or {})})"
             for class_name, row in (found[key] or {}).items()
             if row["energy"] is not None
         ]
