@@ -14,13 +14,12 @@ from wheretolook.analysis.classes.contributions import by_region
 from wheretolook.analysis.explained import Target
 from wheretolook.analysis.grid import regions_on_grid
 from wheretolook.analysis.localisation.common_place import on_regions
+from wheretolook.analysis.results.schema import LOCATED_ODDS
 from wheretolook.analysis.results.statement import Kind, Statement, Verdict
-from wheretolook.analysis.results.thresholds import LOCATED_ODDS
-from wheretolook.analysis.statements.pooled import Findings, Interventions, Sampling
+from wheretolook.analysis.statements.pooled import Findings, Interventions, Sampling, recognition
 from wheretolook.analysis.statements.rules import adjusted
 from wheretolook.analysis.statements.verdicts import statements_of
 from wheretolook.analysis.statistics.bootstrap import mean_intervals
-from wheretolook.analysis.statistics.discrimination import recognition
 from wheretolook.base.prepared import EVIDENCE, FOREGROUND, MARK
 
 SIDE, PIXELS = 7, 28

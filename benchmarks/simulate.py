@@ -26,8 +26,8 @@ from wheretolook.analysis.classes.class_differences import pair_differences
 from wheretolook.analysis.classes.contributions import by_region
 from wheretolook.analysis.explained import Target
 from wheretolook.analysis.grid import regions_on_grid
+from wheretolook.analysis.results.schema import LOCATED_ODDS
 from wheretolook.analysis.results.statement import Verdict
-from wheretolook.analysis.results.thresholds import LOCATED_ODDS
 from wheretolook.analysis.statements.pooled import Sampling, mean_estimate, pooled_pairs
 from wheretolook.analysis.statistics.bootstrap import group_codes, mean_intervals
 from wheretolook.analysis.statistics.classification import wilson_interval

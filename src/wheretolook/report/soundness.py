@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import log
 
-from wheretolook.report.guessing import TrainedOn, baseline_of, never_predicted, no_better, trained_on
+from wheretolook.report.guessing import TrainedOn, baseline_of, below_majority, never_predicted, no_better, trained_on
 from wheretolook.report.loaded import Results, primary_key
 from wheretolook.report.sections_statements import twin_lines
 from wheretolook.report.words import count, listed, listed_first, percent, percent_span, span
@@ -79,13 +79,14 @@ def _accuracy(results: Results) -> Iterable[Check]:
     known, baseline = _split_figures(results), baseline_of(results)
     if not known or baseline is None:
         return
+    below = [name for name in results.names if below_majority(results, name)]
     blind = [name for name in results.names if no_better(results, name)]
-    state = State.WARNING if blind else State.GOOD
+    state = State.WARNING if below else State.GOOD
     accuracy, balanced = (
         percent_span(each for figures in known if (each := figures[key]) is not None)
         for key in ("accuracy", "balanced_accuracy")
     )
-    whose = f" No better: {listed_first(blind, NAMED)}." if blind and len(blind) < len(results.names) else ""
+    whose = f" No better: {listed_first(below, NAMED)}." if below and len(below) < len(results.names) else ""
     yield Check(
         "accuracy",
         "Accuracy",
@@ -94,12 +95,12 @@ def _accuracy(results: Results) -> Iterable[Check]:
         f"{percent(baseline.majority)}; guessing: {percent(baseline.chance)}.{whose}",
         "models",
     )
-    lowest = min(figures["balanced_accuracy"] for figures in known if figures["balanced_accuracy"] is not None)
+    guess = f" Not shown to be better than guessing: {listed_first(blind, NAMED)}." if blind else ""
     yield Check(
         "balanced_accuracy",
         "Balanced accuracy",
-        State.WARNING if lowest <= baseline.chance + 1e-12 else State.GOOD,
-        f"{balanced}; chance {percent(baseline.chance)}.",
+        State.WARNING if blind else State.GOOD,
+        f"{balanced}; chance {percent(baseline.chance)}.{guess}",
         "models",
     )
 

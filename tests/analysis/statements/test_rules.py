@@ -3,8 +3,8 @@
 import pytest
 from scipy.stats import norm
 
+from wheretolook.analysis.results.schema import ALPHA
 from wheretolook.analysis.results.statement import Figure, Kind, Reason, Statement, Verdict, statement_from_json
-from wheretolook.analysis.results.thresholds import ALPHA
 from wheretolook.analysis.statements.rules import Condition, Estimate, adjusted, judge, power_of
 
 BLANK = Statement(Kind.PLACE, "a", Verdict.CANNOT_TELL, Reason.ALL_MET, ("x", "y"), 75)

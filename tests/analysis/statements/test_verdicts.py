@@ -12,10 +12,9 @@ from wheretolook.analysis.classes.class_differences import PairDifference
 from wheretolook.analysis.localisation.common_place import OnRegion
 from wheretolook.analysis.results.comparison_result import NULLS
 from wheretolook.analysis.results.statement import Kind, Reason, Scope, Statement, Verdict
-from wheretolook.analysis.statements.pooled import Findings, Interventions, Sampling, components
+from wheretolook.analysis.statements.pooled import Findings, Interventions, Recognition, Sampling, components
 from wheretolook.analysis.statements.recipes import over_seeds
 from wheretolook.analysis.statements.verdicts import Obstacle, statements_of
-from wheretolook.analysis.statistics.discrimination import Recognition
 
 MODELS, IMAGES, SAMPLING = ("m0", "m1", "m2"), 40, Sampling(199, 0)
 PAIRS = [("m0", "m1"), ("m0", "m2"), ("m1", "m2")]

@@ -25,7 +25,7 @@ from wheretolook.analysis.classes.contributions import (
 from wheretolook.analysis.explained import Target, open_primary
 from wheretolook.analysis.grid import common_grid
 from wheretolook.analysis.localisation.common_place import share_at_odds
-from wheretolook.analysis.results.thresholds import FEWEST_RELABELLINGS
+from wheretolook.analysis.results.schema import FEWEST_RELABELLINGS
 from wheretolook.analysis.statistics.permutation import design_of, directed_consensus, place_test
 
 PAIR_ALPHA = 0.05

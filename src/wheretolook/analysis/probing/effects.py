@@ -10,7 +10,7 @@ from torch import nn
 
 from wheretolook.analysis.probing.faithfulness import choose_images, log_odds
 from wheretolook.analysis.probing.model_faithfulness import BATCH, folded, logits_of_batches, run
-from wheretolook.analysis.results.thresholds import FEWEST_GROUPS, FEWEST_IMAGES
+from wheretolook.analysis.results.schema import FEWEST_GROUPS, FEWEST_IMAGES
 from wheretolook.analysis.statistics.bootstrap import group_codes, mean_intervals
 from wheretolook.analysis.statistics.classification import LEVEL
 from wheretolook.base.prepared import TEST, Prepared

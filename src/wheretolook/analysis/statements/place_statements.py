@@ -6,8 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from wheretolook.analysis.localisation.common_place import OnRegion, odds_ratio
-from wheretolook.analysis.results.statement import Figure, Kind, Reason, Statement, Verdict
-from wheretolook.analysis.results.thresholds import (
+from wheretolook.analysis.results.schema import (
     CUE_FLIPS,
     INFILLS,
     LOCATED_AUROC,
@@ -15,6 +14,7 @@ from wheretolook.analysis.results.thresholds import (
     NECESSARY_FLIPS,
     SUFFICIENT_KEPT,
 )
+from wheretolook.analysis.results.statement import Figure, Kind, Reason, Statement, Verdict
 from wheretolook.analysis.statements.pooled import (
     Findings,
     Interventions,

@@ -7,8 +7,8 @@ from math import ceil
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
+from wheretolook.analysis.results.schema import ALPHA, POWER
 from wheretolook.analysis.results.statement import Figure, Reason, Statement, Verdict
-from wheretolook.analysis.results.thresholds import ALPHA, POWER
 from wheretolook.analysis.statistics.classification import NORMAL
 
 

@@ -14,9 +14,8 @@ from wheretolook.analysis.classes.contributions import by_cell, by_region
 from wheretolook.analysis.explained import Target
 from wheretolook.analysis.grid import common_grid, regions_on_grid, row_blocks
 from wheretolook.analysis.localisation.common_place import OnRegion, joined, on_regions
-from wheretolook.analysis.results import thresholds
-from wheretolook.analysis.statements.pooled import Findings, Interventions, Sampling
-from wheretolook.analysis.statistics.discrimination import recognition
+from wheretolook.analysis.results import schema as thresholds
+from wheretolook.analysis.statements.pooled import Findings, Interventions, Sampling, recognition
 
 Pairs = list[tuple[str, str]]
 

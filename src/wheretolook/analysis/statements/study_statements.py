@@ -7,7 +7,7 @@ from typing import Any
 
 from wheretolook.analysis.agreement.study import Study
 from wheretolook.analysis.explained import Target, open_primary
-from wheretolook.analysis.results import thresholds
+from wheretolook.analysis.results import schema as thresholds
 from wheretolook.analysis.results.comparison_result import (
     ClassResult,
     Primary,
@@ -15,8 +15,8 @@ from wheretolook.analysis.results.comparison_result import (
     StatementsResult,
     ThresholdsUsed,
 )
+from wheretolook.analysis.results.schema import FEWEST_GROUPS, FEWEST_IMAGES, FEWEST_SEEDS
 from wheretolook.analysis.results.statement import Figure, Kind, Reason, Statement, Twin, Verdict
-from wheretolook.analysis.results.thresholds import FEWEST_GROUPS, FEWEST_IMAGES, FEWEST_SEEDS
 from wheretolook.analysis.statements.pooled import Findings, Sampling, pooled_pairs
 from wheretolook.analysis.statements.recipes import find_twins, over_seeds, recipes_of
 from wheretolook.analysis.statements.rules import adjusted

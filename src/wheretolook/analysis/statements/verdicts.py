@@ -8,8 +8,8 @@ import numpy as np
 from wheretolook.analysis.classes.class_differences import PairDifference
 from wheretolook.analysis.localisation.common_place import share_at_odds
 from wheretolook.analysis.results.comparison_result import NULLS
+from wheretolook.analysis.results.schema import FEWEST_IMAGES, LOCATED_ODDS
 from wheretolook.analysis.results.statement import Figure, Kind, Reason, Statement, Verdict
-from wheretolook.analysis.results.thresholds import FEWEST_IMAGES, LOCATED_ODDS
 from wheretolook.analysis.statements.place_statements import REST, global_cue, place
 from wheretolook.analysis.statements.pooled import (
     Findings,

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from wheretolook.analysis.results.thresholds import FEWEST_GROUPS
+from wheretolook.analysis.results.schema import FEWEST_GROUPS
 
 LEVEL = 0.95  # of every interval
 NORMAL = 1.959963984540054  # its quantile of the normal distribution
@@ -121,6 +121,16 @@ def balanced_accuracy_interval(right: np.ndarray, labels: np.ndarray, groups: np
     mean = recalls.mean()
     low, high = (np.sqrt(max(ends @ together @ ends, 0)) / len(classes) for ends in (below, above))
     return float(max(mean - low, 0)), float(min(mean + high, 1))
+
+
+Estimate = tuple[float, float, float]  # a figure, and both ends of its interval
+
+
+def difference_interval(first: Estimate, second: Estimate) -> Estimate:
+    """First minus second of two independent figures, with its 95 % interval (MOVER: Zou and Donner 2008)."""
+    (a, a_low, a_high), (b, b_low, b_high) = first, second
+    low = a - b - np.hypot(a - a_low, b_high - b)
+    return a - b, float(low), float(a - b + np.hypot(a_high - a, b - b_low))
 
 
 def _correlation(
