@@ -12,7 +12,7 @@ from wheretolook.analysis.results.statement import Figure, Kind, Reason, Verdict
 from wheretolook.report.headline import headlines, overview
 from wheretolook.report.loaded import Results, load_results
 from wheretolook.report.sections_statements import statements_section
-from wheretolook.report.statement_words import because, sentence, would_tell
+from wheretolook.report.statement_words import because, figure_words, sentence, would_tell
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +110,11 @@ def test_refuted_difference_says_what_was_measured_and_not_that_the_networks_do_
     about = {"kind": Kind.DIFFERENCE, "region": "evidence", "others": ("b",)}
     found = said(world, "a", "shown_not", reason, **about) | {"worst": "b"}
     assert sentence(statement_from_json(found)) == words
+
+
+def test_a_share_of_a_difference_near_zero_is_never_printed():
+    share = Figure("share of the difference", 19.537, 12.0, 25.0, 0.04, "b")
+    assert figure_words(share) == "no difference from b to share"
+    assert figure_words(replace(share, value=0.179, low=0.171, high=0.187)).startswith(
+        "share of the difference from b 17.9"
+    )

@@ -15,7 +15,7 @@ from wheretolook.analysis.statistics.classification import difference_interval
 from wheretolook.base.files import sha256_of, write_json
 from wheretolook.base.prepared import load_prepared
 from wheretolook.report.loaded import load_results
-from wheretolook.report.sections_data import test_sets_section as section_of_test_sets
+from wheretolook.report.sections_localisation import test_sets_section as section_of_test_sets
 from wheretolook.report.summary import summary_of
 
 NAMES = ("last-0", "last-1")

@@ -207,16 +207,23 @@ def _cue_cell(row: Mapping[str, Any] | None) -> dict[str, str]:
 
 
 def _cue_finding(rows: Mapping[tuple[str, str, str], Mapping[str, Any]]) -> str:
-    """The cue that changes most predictions; empty without rows."""
+    """The cue whose exchange changes most predictions beyond an exchange within the class; empty without rows."""
     if not rows:
         return ""
-    (name, cue, class_name), most = max(rows.items(), key=lambda each: (each[1]["flips"], each[0]))
-    if most["flips"] == 0:
+    if not any(row["flips"] for row in rows.values()):
         return "No cue changes any prediction."
+    (name, cue, class_name), most = max(rows.items(), key=lambda each: (_beyond_class(each[1]), each[0]))
+    if _beyond_class(most) <= 0:
+        return "No cue changes more predictions than the same exchange within the class does."
     return (
         f"The largest effect: {CUES.get(cue, cue)} changes {percent(most['flips'], 0)} of the predictions of "
         f"{class_name} in {name}; the same exchange within the class changes {percent(most['floor_flips'], 0)}."
     )
+
+
+def _beyond_class(row: Mapping[str, Any]) -> float:
+    """Share of predictions that a cue of another class changes, less the share that one of the same class changes."""
+    return row["flips"] - (row["floor_flips"] or 0.0)
 
 
 def occlusion_section(results: Results) -> dict[str, Any] | None:

@@ -27,8 +27,9 @@ def rules_words(thresholds: Mapping[str, float]) -> dict[str, str]:
     return {
         "every statement": (
             "At least two independent trainings; images that the networks were not trained on, at least "
-            f"{t['images']} of the class in at least {t['groups']} effective groups; and every model recognises the "
-            "class: its recall is above chance, and so is its AUROC against each other class (lower bounds)."
+            f"{t['images']} of the class in at least {t['groups']} effective groups (groups of unequal size count as "
+            "fewer); and every model recognises the class: its recall is above chance, and so is its AUROC against "
+            "each other class (lower bounds)."
         ),
         "same places": (
             "The correlation of two models' maps of one image, averaged over pairs, exceeds each baseline by "

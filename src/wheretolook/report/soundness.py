@@ -7,6 +7,7 @@ from math import log
 
 from wheretolook.report.guessing import TrainedOn, baseline_of, below_majority, never_predicted, no_better, trained_on
 from wheretolook.report.loaded import Results, primary_key
+from wheretolook.report.sections_data import no_groups
 from wheretolook.report.sections_statements import twin_lines
 from wheretolook.report.words import count, listed, listed_first, percent, percent_span, span
 
@@ -218,9 +219,16 @@ def _leaks(results: Results) -> Check:
 def _groups(results: Results) -> Check:
     groups = results.audit["groups"]
     if groups is None:
-        text = "No group pattern is set: one patient or person may be in two splits."
+        text = f"{no_groups(results.audit)}: one patient or person may be in two splits."
         return Check("groups", "Groups", State.UNKNOWN, text, "data")
-    return Check("groups", "Groups", State.GOOD, f"{count(groups['count'], 'group')}, none in two splits.", "data")
+    table = f" (by {groups['pattern']})" if groups["pattern"].startswith("column ") else ""
+    text = f"{count(groups['count'], 'group')}{table}, none in two splits."
+    if official := results.audit.get("official_splits"):
+        shared = official["leaks"]["groups"]["count"]
+        if shared:
+            text = f"{count(groups['count'], 'group')}{table}; {shared:,} in more than one of the official splits."
+            return Check("groups", "Groups", State.WARNING, text, "data")
+    return Check("groups", "Groups", State.GOOD, text, "data")
 
 
 def _training_data(results: Results) -> Check:

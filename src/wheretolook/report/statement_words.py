@@ -44,6 +44,7 @@ IN_SENTENCE = (
     *(Reason.BELOW_MARGIN, Reason.NOT_LOCATED, Reason.NOT_NEEDED, Reason.NO_CUE),
     *(Reason.NOT_CONCENTRATED, Reason.LOOK_ALIKES),
 )
+LARGEST_SHARE = 3.0  # of a difference, for one place: beyond it the parts cancel, and nothing is left to share
 MOST_NAMED = 3  # other classes named one by one
 
 
@@ -166,7 +167,7 @@ def reason_words(said: Statement) -> str:
         Reason.NOT_ADDITIVE: "Grad-CAMs do not add up to the logits, so a place's share of the difference is not known",
         Reason.LOOK_ALIKES_MISSING: "not compared with look-alike places in images of the other classes",
         Reason.LOOK_ALIKES: f"look-alike places in images of {worst} count as much",
-        Reason.PLACE_NOT_SUPPORTED: "that the predictions need this place is not supported",
+        Reason.PLACE_NOT_SUPPORTED: "a place that predictions are not shown to need cannot distinguish classes",
         Reason.NO_CUE: "most predictions stay when it changes",
         Reason.IMPRECISE: "the confidence interval includes the threshold",
         Reason.ADJUSTED: "not significant after adjustment for the number of statements",
@@ -196,7 +197,7 @@ def would_tell(said: Statement) -> str:
         Reason.UNREACHABLE: "a layer with finer maps",
         Reason.NECESSITY_MISSING: "an infilling experiment for this region",
         Reason.LOOK_ALIKES_MISSING: "the comparison with look-alike places",
-        Reason.PLACE_NOT_SUPPORTED: f"whether the predictions need {region_words(said)}",
+        Reason.PLACE_NOT_SUPPORTED: "what decides the statement about the need for this place",
         Reason.IMPRECISE: "more images; this study cannot say how many",
         Reason.ADJUSTED: "more images, or fewer statements",
         Reason.SEEDS: "more seeds of the recipe",
@@ -213,6 +214,8 @@ FIGURE_NAMES = {
 
 def figure_words(figure: Figure) -> str:
     """ "odds ratio of map energy 13.1 (12.5 to 13.7; threshold 2.0)"."""
+    if figure.name == "share of the difference" and abs(figure.value or 0.0) > LARGEST_SHARE:
+        return f"no difference from {figure.of} to share"
     write = _share if figure.name.startswith(PERCENT) else _plain
     unit = " %" if write is _share else ""
     if figure.name == "excess":
