@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from wheretolook.base.errors import InputError
 from wheretolook.base.terminal.options import NumberText
 from wheretolook.base.terminal.section import options
 
@@ -50,6 +51,11 @@ class TrainOptions:
     head_learning_rate: float | None = Field(
         None, description="Peak learning rate of the heads, if it differs from that of the backbone.", gt=0
     )
+    outputs: Literal["classes", "sigmoid"] = Field(
+        "classes",
+        description="classes: one logit for each class, with softmax. sigmoid, for two classes: a single logit z of "
+        "the second one, trained with binary cross entropy; the model file has the logits -z/2 and z/2.",
+    )
     mean: Annotated[tuple[str, ...], NumberText()] = Field(
         (), description="Mean of each input channel, in 0..1.  [default: of the weights, or of the training images]"
     )
@@ -81,6 +87,18 @@ class TrainOptions:
         values = asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
         return {name: value for name, value in values.items() if self._reads(name)}
 
+    def output_count(self, class_count: int) -> int:
+        """Number of outputs of the network while it is trained.
+
+        Raises:
+            InputError: a single output for other than two classes.
+        """
+        if self.outputs == "classes":
+            return class_count
+        if class_count != 2:
+            raise InputError("outputs: sigmoid", "two classes", class_count, "set `outputs: classes`")
+        return 1
+
     def architecture_arguments(self, input_size: int) -> dict[str, Any]:
         """Keyword arguments of the architecture, for square images of `input_size` pixels."""
         if self.wrapped is not None:
@@ -95,6 +113,6 @@ class TrainOptions:
             return False  # the card has what was made of them
         if name == "class_weights":
             return self.class_weights != UNWEIGHTED
-        if name in ("freeze", "head_learning_rate", "mean", "std"):
-            return getattr(self, name) not in ("none", None, ())
+        if name in ("freeze", "head_learning_rate", "mean", "std", "outputs"):
+            return getattr(self, name) not in ("none", None, (), "classes")
         return self.architecture == "looknet" or name not in ("width", "depth")
