@@ -19,7 +19,7 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.array_worlds import WORLDS, statements_in
+from benchmarks.array_worlds import WORLDS, falsehoods, statements_in
 from wheretolook.analysis.agreement.agreement_table import agreement_rows
 from wheretolook.analysis.agreement.correlated import Counted, Images, correlated
 from wheretolook.analysis.classes.class_differences import pair_differences
@@ -255,12 +255,13 @@ def study_counts(name: str, seed: int) -> dict[str, bool]:
 
 
 def world_counts(name: str, seed: int) -> dict[str, bool]:
-    """One study of a world: whether a supported statement is false of it, and whether the true one is there."""
-    world, is_false, is_true = WORLDS[name]
-    said = [each for each in statements_in(world, seed) if each.verdict is Verdict.SUPPORTED]
-    counts = {f"{name}: a false statement": any(is_false(each) for each in said)}
+    """One study of a world: whether a decided statement is false of it, and whether the true one is there."""
+    world, _, is_true = WORLDS[name]
+    said = statements_in(world, seed)
+    counts = {f"{name}: a false statement": bool(falsehoods(name, said))}
     if is_true is not None:
-        counts[f"{name}: the true statement"] = any(is_true(each) for each in said)
+        supported = [each for each in said if each.verdict is Verdict.SUPPORTED]
+        counts[f"{name}: the true statement"] = any(is_true(each) for each in supported)
     return counts
 
 

@@ -133,10 +133,12 @@ def of_corner(said: Statement) -> bool:
 TWO, THREE = ("sick", "well"), ("first", "second", "third")
 WORLDS = {
     "hue": World(
-        "the hue of the whole image decides; the evidence of sick is not needed",
+        "the hue of the thing decides, which is the foreground; the evidence of sick is not needed",
         TWO,
         hue,
-        lambda said: said.kind in CAUSAL or (said.kind is Kind.GLOBAL_CUE and said.cue != "hue"),
+        lambda said: (
+            said.cue != "hue" if said.kind is Kind.GLOBAL_CUE else said.kind in CAUSAL and said.region != "foreground"
+        ),
     ),
     "identical": World("first and second are one population: nothing tells them apart", THREE, identical, of_twins),
     "look-alikes": World(

@@ -33,7 +33,8 @@ def sync(name: str, options: DriveOptions, timeout: float, retries: int, models:
     click.echo(redacted(f"sync {name}: from {wanted.shown}"))
     path = obtain(wanted, cache, RetryPolicy(timeout, retries))
     target, origin = models / f"{name}.safetensors", redacted(f"drive.{name} ({wanted.shown})")
-    card = import_model(path, origin, target, description, lambda report: click.echo(f"sync {name}: {report}"))
+    say = lambda report: click.echo(f"sync {name}: {report}")  # noqa: E731
+    card = import_model(path, origin, target, description, say, options.accept_code)
     click.echo(
         f"sync {name}: {card.architecture}, {len(card.class_names)} classes, {path.stat().st_size:,} bytes, "
         "sha256 as pinned"

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from wheretolook.cams.explain import explain
-from wheretolook.importing.foreign_state import convert_state
+from wheretolook.importing.foreign_fit import convert_state
 from wheretolook.networks.architectures import parse_architecture
 from wheretolook.networks.bare_networks import build_bare
 from wheretolook.networks.checkpoint import load_model

@@ -35,8 +35,8 @@ def test_the_headline_reads_like_an_abstract(results: Results, world: World):
         said(world, "uninfected", "shown_not", "below_margin") | {"figures": [vars(BELOW)]},
     ]
     infected, uninfected = overview(with_statements(results, both), "*")
-    assert infected.startswith("*infected*: all four models look at the same places, and those are the evidence mask (")
-    assert " % of the positive map energy on 3 % of the area; chance 3 %); they need it to predict infected" in infected
+    assert infected.startswith("*infected*: all four models look at the same places; they look at the evidence mask (")
+    assert " % of the positive map energy on 3 % of the area; chance 3 %) and need it to predict infected" in infected
     assert infected.endswith(" and use it to distinguish infected from b.")
     assert uninfected == (
         "*uninfected*: no claim is supported: the models agree no better than their own average maps."

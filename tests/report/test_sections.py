@@ -7,7 +7,7 @@ from tests.report.fake import World, write_world
 from wheretolook.report.headline import alerts_of
 from wheretolook.report.loaded import Results, fails_sanity, load_results, sanity_lines
 from wheretolook.report.plots import metrics_of
-from wheretolook.report.sections_agreement import agreements, differences_section, p_value
+from wheretolook.report.sections_agreement import agreement_note, agreements, differences_section, p_value
 from wheretolook.report.sections_data import audit_section
 from wheretolook.report.sections_faithfulness import faithfulness_section, sanity_section
 from wheretolook.report.sections_localisation import FIGURES, located_section
@@ -45,6 +45,15 @@ def test_the_matrix_of_agreement_is_symmetric_and_empty_on_its_diagonal(results:
     text = [[cell["text"] for cell in row["cells"]] for row in rows]
     assert all(text[i][i] == "" for i in range(4))
     assert text == [list(column) for column in zip(*text, strict=True)]
+
+
+def test_a_baseline_of_pretrained_networks_is_named(results: Results):
+    assert agreement_note(results) == ""
+    exports = dict(results.exports)
+    arrays = exports["last-1"]["arrays"] | {"random.npy": {"weights": "pretrained (a1_in1k), with a random head"}}
+    exports["last-1"] = exports["last-1"] | {"arrays": arrays}
+    note = agreement_note(replace(results, exports=exports))
+    assert note.startswith("For last-1, the baseline of random weights is the pretrained network with a random head.")
 
 
 def test_differences_carry_shares_and_p_and_the_consensus(results: Results):

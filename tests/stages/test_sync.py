@@ -199,3 +199,10 @@ def test_a_name_that_params_would_not_take_is_not_proposed(tmp_path: Path) -> No
     told = CliRunner().invoke(share, [str(write_model(tmp_path / "2nd.best.safetensors"))])
     assert told.exit_code == 1
     assert "2nd.best: expected a letter" in told.stderr
+
+
+def test_a_key_that_the_stage_does_not_take_is_named_under_dvc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_STAGE", "sync@last-9")
+    shown = {key: CliRunner().invoke(sync, ["last-9", f"--{key}", "x"]).stderr for key in ("path", "sha265")}
+    assert "unknown key 'path' of stage sync. `url` takes a path too: write `url: /path/to/file`" in shown["path"]
+    assert "unknown key 'sha265' of stage sync. Did you mean 'sha256'?" in shown["sha265"]

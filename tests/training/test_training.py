@@ -13,8 +13,9 @@ from wheretolook.base.errors import InputError
 from wheretolook.networks.checkpoint import build_network, load_model, save_model
 from wheretolook.networks.runtime.processes import Ranks
 from wheretolook.params.train_options import TrainOptions
+from wheretolook.training.batches import balanced_weights
 from wheretolook.training.loop import Training
-from wheretolook.training.objective import Objective, balanced_weights, stopped_early
+from wheretolook.training.objective import Objective, stopped_early
 from wheretolook.training.start import check_trainable, make_schedule
 
 

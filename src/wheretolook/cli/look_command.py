@@ -70,6 +70,11 @@ FILE = _File(path_type=Path)
     help="Order of the dimensions of the layers' outputs. --grid, --prefix-tokens and --layout are only for networks "
     "without predefined layers (timm, transformers, your own).  [default: as in the model file]",
 )
+@click.option(
+    "--accept-code",
+    is_flag=True,
+    help="Use a network of your own code even if that code differs from the code that the model was trained with.",
+)
 @click.option("--out", type=FILE, default=Path("look"), show_default=True, help="Folder for the pictures and maps.")
 @click.option(
     "--fit",
@@ -93,6 +98,7 @@ def look(
     grid: str | None,
     prefix_tokens: int | None,
     layout: str | None,
+    accept_code: bool,
     out: Path,
     fit: str | None,
     device: str,
@@ -132,7 +138,7 @@ def look(
         write_predictions,
     )
 
-    wanted = MapRequest(methods, layers, classes, contrast, grid, prefix_tokens, layout, box)
+    wanted = MapRequest(methods, layers, classes, contrast, grid, prefix_tokens, layout, accept_code, box)
     if arrays:
         from wheretolook.look.map_arrays import write_arrays
 

@@ -99,7 +99,7 @@ def write_arrays(
     if request.box is not None:
         raise InputError("--arrays", expected="no --box", found="both options", hint="leave one of them out")
     check_folder(folder, paths)
-    network, card = load_model(model, choose_device(device))
+    network, card = load_model(model, choose_device(device), request.accept_code)
     fit = choose_fit(card, fit)
     engine = build(network, card, request, fast=True)
     classes = request.class_names(card)

@@ -212,7 +212,7 @@ def look_at(
         InputError: no readable image or model; an unknown method, layer or class.
     """
     request.check()
-    network, card = load_model(model, choose_device(device))
+    network, card = load_model(model, choose_device(device), request.accept_code)
     fit = choose_fit(card, fit)
     engine = build(network, card, request)
     names = distinct_names(paths)

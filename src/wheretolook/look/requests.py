@@ -35,6 +35,7 @@ class MapRequest:
         grid: (h, w) of the layers' tokens, or text such as "14x14"; None: as in the model file.
         prefix_tokens: number of tokens before the grid; None: as in the model file.
         layout: order of the dimensions of the layers' outputs, one of `Order`; None: as in the model file.
+        accept_code: load a network whose code has changed since.
         box: share of a map's maximum at which its box is drawn and listed; None: no box.
     """
 
@@ -45,6 +46,7 @@ class MapRequest:
     grid: str | tuple[int, int] | None = None
     prefix_tokens: int | None = None
     layout: str | None = None
+    accept_code: bool = False
     box: float | None = None
 
     def class_names(self, card: Card) -> tuple[str, ...]:

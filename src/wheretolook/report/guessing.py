@@ -206,6 +206,17 @@ def data_alerts(results: Results) -> list[str]:
     return [_sentence(kind, names) for kind, names in by_kind.items() if kind is not TrainedOn.THESE]
 
 
+def code_alerts(results: Results) -> list[str]:
+    """A sentence for each model whose network's code is not that it was trained with; empty where there is none."""
+    accepted = {name: results.models[name]["model"]["training"].get("accepted_code") for name in results.names}
+    return [
+        f"{name} runs on other code than it was trained with ({listed(files)}), as drive.{name}.accept_code allows. "
+        "Its figures and maps may not be those of the trained network."
+        for name, files in accepted.items()
+        if files
+    ]
+
+
 def origin_of(results: Results, name: str) -> str:
     """Where a model came from."""
     if name not in results.drive:

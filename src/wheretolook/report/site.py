@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from wheretolook.analysis.results.comparison_result import NULLS
 from wheretolook.base.errors import visible
@@ -20,7 +19,7 @@ from wheretolook.report.headline import (
     headlines,
 )
 from wheretolook.report.loaded import PAGE, TARGET, Results, shown_classes
-from wheretolook.report.page_data import PageData
+from wheretolook.report.page_data import PageData, page_templates
 from wheretolook.report.sections_agreement import (
     SHAPES,
     agreement_note,
@@ -28,7 +27,7 @@ from wheretolook.report.sections_agreement import (
     differences_section,
     nothing_compared,
 )
-from wheretolook.report.sections_data import audit_section, provenance_section
+from wheretolook.report.sections_data import audit_section, provenance_section, test_sets_section
 from wheretolook.report.sections_faithfulness import faithfulness_section, sanity_section
 from wheretolook.report.sections_localisation import located_section
 from wheretolook.report.sections_models import (
@@ -44,10 +43,6 @@ from wheretolook.report.sections_probing import cues_section, occlusion_section,
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.soundness import named_problems, soundness
 from wheretolook.report.words import GLOSSARY, NOTHING, REVISION_MARK, count, link_terms, listed, term_id
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
 
 STYLES = ("style.css", "explore.css")
 # In the order in which one builds on another.
@@ -99,24 +94,9 @@ def page_of(results: Results, maps: Mapping[str, Maps], data: PageData) -> str:
         "described": Markup(_json(data.described)),
         "packed": data,
     }
-    page = _templates().get_template("page.html.j2").render(**_context(results, maps, data), **inlined)
+    page = page_templates().get_template("page.html.j2").render(**_context(results, maps, data), **inlined)
     shown, script, rest = page.partition("<script")
     return link_terms(shown) + script + rest
-
-
-@cache
-def _templates() -> "Environment":
-    """The templates of the page; each is compiled once in a process."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    return Environment(
-        loader=PackageLoader("wheretolook.report"),
-        autoescape=True,
-        finalize=lambda value: visible(value) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
 
 
 def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict[str, Any]:
@@ -188,7 +168,7 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "null_shapes": SHAPES,
         "training": training_charts(results),
         "heads": head_rows(results, layers),
-        "audit": audit_section(results.audit),
+        "audit": audit_section(results.audit) | test_sets_section(results),
         "provenance": provenance_section(results, maps),
         "revision": REVISION_MARK,
         "ramps": {"sequential": _ramp(sequential()), "diverging": _ramp(diverging())},

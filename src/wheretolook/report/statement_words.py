@@ -146,7 +146,7 @@ def reason_words(said: Statement) -> str:
         Reason.NOT_RECOGNISED: f"the networks do not recognise {said.class_name} above chance ({worst})",
         Reason.BASELINE_MISSING: f"agreement was not compared with {baseline}",
         Reason.BELOW_MARGIN: f"the margin over {baseline} is not reached",
-        Reason.MODELS_DIFFER: f"{worst} differs from the other models",
+        Reason.MODELS_DIFFER: f"{worst} differ{'' if ' and ' in worst else 's'} from the other models",
         Reason.NOT_LOCATED: "the maps have too little energy there for its area",
         Reason.UNREACHABLE: "no map on this grid could reach the threshold",
         Reason.NECESSITY_MISSING: "whether the predictions need it was not measured",
@@ -173,7 +173,10 @@ def would_tell(said: Statement) -> str:
     if said.verdict is not Verdict.CANNOT_TELL:
         return ""
     if said.reason in (Reason.IMPRECISE, Reason.ADJUSTED, Reason.FEW_IMAGES) and said.images_needed is not None:
-        return f"about {count(said.images_needed, 'image')} of {said.class_name} (now {said.images:,})"
+        needed = f"about {count(said.images_needed, 'image')} of {said.class_name}"
+        if said.images_measured is None:
+            return f"{needed} (now {said.images:,})"
+        return f"changes of {needed} (now {said.images_measured:,} of {said.images:,}: score.faithfulness_images)"
     return {
         Reason.ONE_MODEL: "a second model with another seed",
         Reason.TRAINED_ON: "images that the models were not trained on",
@@ -181,7 +184,7 @@ def would_tell(said: Statement) -> str:
         Reason.FEW_IMAGES: f"more independent images of {said.class_name} (now {said.images:,})",
         Reason.NOT_RECOGNISED: f"models that recognise {said.class_name}",
         Reason.BASELINE_MISSING: f"the comparison with {NULLS.get(said.worst, said.worst)}",
-        Reason.MODELS_DIFFER: f"more trainings, or a reason why {said.worst} differs",
+        Reason.MODELS_DIFFER: f"more trainings, or a reason for the difference of {said.worst}",
         Reason.UNREACHABLE: "a layer with finer maps",
         Reason.NECESSITY_MISSING: "an infilling experiment for this region",
         Reason.LOOK_ALIKES_MISSING: "the comparison with look-alike places",

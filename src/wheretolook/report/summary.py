@@ -9,7 +9,7 @@ from wheretolook.report.headline import alerts_of, measured_findings, overview
 from wheretolook.report.loaded import TARGET, Results, escaped_results, in_order, loss_of, sanity_lines, seed_of
 from wheretolook.report.plots import evidence_of
 from wheretolook.report.sections_agreement import agreement_note, agreements, nothing_compared
-from wheretolook.report.sections_data import classes_left_out
+from wheretolook.report.sections_data import classes_left_out, test_sets_section
 from wheretolook.report.sections_faithfulness import faithfulness_section
 from wheretolook.report.sections_localisation import located_section
 from wheretolook.report.sections_statements import statements_section
@@ -145,6 +145,7 @@ def _gap(gaps: dict, kind: str) -> str:
     return number_with_interval(gap["mean"], gap["low"], gap["high"])
 
 
+TEST_SET = ("model", "accuracy", "balanced (95 %)", "change, points (95 %)", "ECE", "map energy inside")
 MODELS = ("model", "loss", "seed", "accuracy", "balanced (95 %)", "AUROC", "ECE", "energy inside", "ratio")
 SHORT = {"other": "other images", "centre": "centre", "mean_map": "mean map", "random": "random weights"}
 KINDS = {"drive": "imported"}  # of pairs of models; the others are called what they are
@@ -177,12 +178,22 @@ def summary_of(results: Results) -> str:
         "Energy inside is the share of the positive map energy inside the evidence mask, over all classes that have "
         "one; the ratio divides it by the mask's share of the area, so 1 is the chance level. ECE: in brackets, that "
         f"of a perfectly calibrated model on as many images. Maps: CAM of the last layer, {TARGET}.",
+        *_test_sets(results),
         "## Agreement",
         *([_table(AGREEMENT, agreement), CORRELATION] if agreement else [nothing_compared(results)]),
         *([note] if (note := agreement_note(results)) else []),
     ]
     parts += score_parts(results, _table)
     return "\n\n".join(parts) + "\n"
+
+
+def _test_sets(results: Results) -> Iterable[str]:
+    """Each further test set: sentences, and a table of the models."""
+    for found in test_sets_section(results)["test_sets"]:
+        yield f"## Test set {found['name']}"
+        yield "\n".join(f"- {line}" for line in found["lines"])
+        yield _table(TEST_SET, (tuple(row.values()) for row in found["rows"]))
+        yield f"In brackets, where there is no interval: the same on the {results.split} split."
 
 
 def _statements(results: Results) -> Iterable[str]:

@@ -62,7 +62,7 @@ class Reason(StrEnum):
         not_recognised: a model does not recognise the class above chance.
         baseline_missing: agreement was not compared with some baseline.
         below_margin: agreement does not exceed a baseline by the margin.
-        models_differ: one model is shown to differ from the others.
+        models_differ: the verdict on the mean over models would be false of one of them, or of one pair.
         families_disagree: occlusion, a method of another family, contradicts the maps.
         not_located: the maps do not lie on the region.
         measures_disagree: energy and AUROC of the maps contradict each other.
@@ -155,6 +155,8 @@ class Statement:
         p_adjusted: adjusted over all confirmatory statements (Holm).
         minimum_detectable: smallest effect that this design detects with a power of 80 %, in units of the first figure.
         images_needed: images of the class that would tell, if the estimate is the truth; None where more do not help.
+        images_measured: images behind the figure that decided, where these are fewer than `images`: those that `score`
+            changes (`score.faithfulness_images`). `images_needed` counts these.
     """
 
     __pydantic_config__ = STRICT
@@ -175,6 +177,7 @@ class Statement:
     p_adjusted: float | None = None
     minimum_detectable: float | None = None
     images_needed: int | None = None
+    images_measured: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The statement as JSON values."""

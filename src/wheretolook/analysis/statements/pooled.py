@@ -220,6 +220,17 @@ def pooled_rows(rows: Mapping[str, Row | None], key: str) -> Estimate | None:
     return Estimate(*(float(np.mean([row[f"{key}{end}"] for row in rows.values()])) for end in ("", "_low", "_high")))  # type: ignore[index]
 
 
+def rows_by_model(rows: Mapping[str, Row | None], key: str) -> dict[str, Estimate]:
+    """The figure of each model alone, of rows that `pooled_rows` averages."""
+    ends = ("", "_low", "_high")
+    return {name: Estimate(*(float(row[f"{key}{end}"]) for end in ends)) for name, row in rows.items() if row}
+
+
+def fewest_images(rows: Mapping[str, Row | None]) -> int | None:
+    """Images behind the rows, the fewest of any model; None where they do not say."""
+    return min((int(row["images"]) for row in rows.values() if row and row.get("images")), default=None)
+
+
 def images_of_all(own: Mapping[str, OnRegion], models: Sequence[str]) -> np.ndarray:
     """Images that count in all of the models, (n,) bool; none where a model is missing."""
     if any(name not in own for name in models):

@@ -16,10 +16,12 @@ from wheretolook.analysis.statements.pooled import (
     Row,
     Sampling,
     components,
+    fewest_images,
     images_of_all,
     mean_estimate,
     pooled_pairs,
     pooled_rows,
+    rows_by_model,
 )
 from wheretolook.analysis.statements.rules import Condition, Estimate, judge, left_open
 
@@ -95,8 +97,10 @@ def _differs(
         float(share_at_odds(np.array(own.area), LOCATED_ODDS)),
         other,
     )
+    alone = {name: mean_estimate(own.influence([name])[1], own.groups, sampling) for name in models}
+    by_model = {name: each for name, each in alone.items() if each is not None}
     conditions = [
-        Condition(surplus, 0.0, Reason.NOT_CONCENTRATED, share, other),
+        Condition(surplus, 0.0, Reason.NOT_CONCENTRATED, share, other, by_model=by_model),
         Condition(surplus, 0.0, Reason.NOT_DIFFERENT, Figure("p", p, of=other), other, shows_not=False, p=p / 2),
     ]
     if own.region not in CAUSED:
@@ -116,7 +120,9 @@ def _differs(
     if against is None:
         return conditions, Reason.LOOK_ALIKES_MISSING
     figure = against.figure("beyond look-alikes", 0.0, other)
-    return [*conditions, Condition(against, 0.0, Reason.LOOK_ALIKES, figure, other)], None
+    of_models, images = rows_by_model(rows, "difference"), fewest_images(rows)
+    beyond = Condition(against, 0.0, Reason.LOOK_ALIKES, figure, other, by_model=of_models, images=images)
+    return [*conditions, beyond], None
 
 
 @dataclass(frozen=True)
@@ -226,6 +232,13 @@ def agreement(found: Findings, models: Sequence[str], margin: float, sampling: S
     spread = [Figure(f"SD between {name}s", getattr(parts, name)) for name in ("image", "pair")]
     more = [observed.figure("r")] if observed else []
     statement = replace(statement, figures=(*statement.figures, *more, *spread, Figure("SD left", parts.rest)))
+    if statement.verdict is Verdict.SHOWN_NOT and len(chosen) > 1:
+        for i in chosen:
+            alone = pooled_pairs(found.excess[statement.worst], found.groups, [i], sampling, (-2.0, 2.0))
+            if alone is not None and alone.low > margin:
+                a, b = found.pairs[i]
+                figures = (alone.figure("excess", margin, statement.worst), *statement.figures)
+                return replace(left_open(statement, Reason.MODELS_DIFFER, f"{a} and {b}"), figures=figures)
     if statement.verdict is Verdict.SUPPORTED and len(models) > 2:
         for name in models:
             own = [i for i in chosen if name in found.pairs[i]]

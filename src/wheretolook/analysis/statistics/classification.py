@@ -123,6 +123,16 @@ def balanced_accuracy_interval(right: np.ndarray, labels: np.ndarray, groups: np
     return float(max(mean - low, 0)), float(min(mean + high, 1))
 
 
+Estimate = tuple[float, float, float]  # a figure, and both ends of its interval
+
+
+def difference_interval(first: Estimate, second: Estimate) -> Estimate:
+    """First minus second of two independent figures, with its 95 % interval (MOVER: Zou and Donner 2008)."""
+    (a, a_low, a_high), (b, b_low, b_high) = first, second
+    low = a - b - np.hypot(a - a_low, b_high - b)
+    return a - b, float(low), float(a - b + np.hypot(a_high - a, b - b_low))
+
+
 def _correlation(
     right: np.ndarray, labels: np.ndarray, groups: np.ndarray, classes: np.ndarray, recalls: np.ndarray
 ) -> np.ndarray:
