@@ -210,7 +210,7 @@ def collect(root: Path, tree: Path, stages: Sequence[str]) -> None:
     with without_dvc(root / ".dvc" / "tmp") as running:
         if running:
             raise InputError(root, "no running DVC command", running, "wait until it ends, then run the same again")
-        ours = load_yaml(lock) if lock.is_file() else {"schema": "2.0"}
+        ours: dict[str, Any] = load_yaml(lock) if lock.is_file() else {"schema": "2.0"}
         theirs = load_yaml(tree / "dvc.lock")["stages"]
         cached = []
         for stage in stages:

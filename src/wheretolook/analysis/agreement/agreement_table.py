@@ -50,7 +50,7 @@ def agreement_rows(
         P rows with FIGURE_COLUMNS; what does not exist is None. With fewer than 20 images, counts only.
     """
     rows: list[Row] = []
-    sample = Resampling(members.any(axis=1), groups, resamples, seed)
+    sample = Resampling(np.asarray(members.any(axis=1)), groups, resamples, seed)
     for start in range(0, members.shape[1], PAIRS):
         block = slice(start, start + PAIRS)
         rows += _rows_of_pairs(figure.of_pairs(block), members[:, block], sample)
@@ -137,7 +137,7 @@ def _figures(figure: PairedFigure, members: np.ndarray, sample: Resampling) -> l
         valid = figure.nulls[null].valid & members
         images = valid.sum(axis=0)
         sums = np.where(valid, figure.nulls[null].values, 0).sum(axis=0)
-        for p in np.flatnonzero(images >= FEWEST_IMAGES):
+        for p in np.flatnonzero(images >= FEWEST_IMAGES).tolist():
             rows[p][null] = float(sums[p] / images[p])
     return rows
 
