@@ -1,6 +1,7 @@
 """`wheretolook plan` says what `dvc repro` then does: held against the very run, on a project of stand-ins."""
 
 import errno
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 
 from tests.pipeline.project import WITHOUT_TORCH, Project, copy_project
 from wheretolook.cli.main import main
-from wheretolook.project.plan import Plan, plan_run
+from wheretolook.project.plan import Plan, check_outputs, plan_run
 
 # DVC's own use of pygtrie, in process; and a dozen runs of DVC.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
@@ -65,8 +66,8 @@ CASES: dict[str, tuple[Callable[[Project], object], tuple[tuple[str, ...], ...]]
     ),
     "another seed": (
         set_seed,
-        # `check` may change the list of any model's own code, so every model follows; it does not, so one runs.
-        (("check", "train@every-0"), (), ("train@last-0", *EXPORTS, *SCORES, "compare", "report"), ()),
+        # `check` writes the same names and hashes of code, so no other model follows; the report shows the seed.
+        (("check", "train@every-0", "report"), (), ("export@every-0", "score@every-0", "compare"), ()),
     ),
     "an edited table": (
         lambda project: (project.root / "reports/summary.md").write_text("edited"),
@@ -96,6 +97,15 @@ def test_the_plan_is_what_dvc_repro_does(case: str, project: Project) -> None:
     ran = set(project.repro())
     assert {*plan.changed, *plan.lost} <= ran <= {*plan.changed, *plan.lost, *plan.followers}
     assert kinds(plan_run(project.root)) == (set(),) * 4
+
+
+def test_what_check_will_write_is_known_before_it_runs(project: Project) -> None:
+    foreseen = check_outputs(project.root)
+    assert len(foreseen) == 4
+    for path, md5 in foreseen.items():
+        assert hashlib.md5((project.root / path).read_bytes()).hexdigest() == md5, path
+    (project.root / "params.yaml").write_text("models: 3\n")
+    assert check_outputs(project.root) == {}
 
 
 def test_with_allow_missing_a_clone_runs_nothing(project: Project) -> None:
