@@ -12,7 +12,11 @@ import numpy as np
 import pytest
 
 BEGAN = pytest.StashKey[float]()
-LONGEST_FIRST = ("tests/pipeline/test_repro.py", "tests/pipeline/test_ci.py", "tests/chaos/test_chaos.py")
+LONGEST_FIRST = (
+    *("tests/chaos/test_chaos.py", "tests/pipeline/test_repro.py", "tests/pipeline/test_ci.py"),
+    *("tests/project/test_plan.py", "tests/chaos/test_faults.py", "tests/networks/runtime/test_ranks.py"),
+    *("tests/stages/test_report.py", "tests/analysis/test_simulations.py", "tests/report/test_browser_use.py"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

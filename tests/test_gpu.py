@@ -38,12 +38,12 @@ import os, sys
 from dataclasses import replace
 from pathlib import Path
 import torch
-from tests.models.small import OPTIONS, prepared
-from wheretolook.models import resume
-from wheretolook.models.checkpoint import save_model
-from wheretolook.execution.ranks import Ranks, joined_ranks
-from wheretolook.models.run_training import train_network
-from wheretolook.models.training import Training
+from tests.networks.small import OPTIONS, prepared
+from wheretolook.training import train_network as resume
+from wheretolook.networks.checkpoint import save_model
+from wheretolook.networks.runtime.processes import Ranks, joined_ranks
+from wheretolook.training.train_network import train_network
+from wheretolook.training.loop import Training
 
 DEVICE, FOLDER, advance = torch.device(sys.argv[1]), Path(sys.argv[2]), Training.advance
 

@@ -2,8 +2,8 @@
 
 import json
 import os
+import socket
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -162,7 +162,7 @@ def test_recipe_is_all_but_the_seed(model):
     assert recipe_of(other["epochs"]) != recipe_of(card)
 
 
-def test_two_processes_write_the_bytes_of_one(tmp_path, model):
+def test_two_processes_write_the_bytes_of_one(tmp_path, model, forks):
     prepared = write_prepared(tmp_path / "prepared")
     one = MapOptions(("gradcam",), None, "float32", 3, random_draws=2)
     export_maps(model[0], prepared, tmp_path / "one/one", one, ALONE, tmp_path / "cache")
@@ -170,11 +170,23 @@ def test_two_processes_write_the_bytes_of_one(tmp_path, model):
     options |= {"random_draws": "2", "every_class_up_to": "10"}
     options |= {"models": model[0].parent, "prepared": tmp_path / "prepared", "cache": tmp_path / "cache"}
     options |= {"cams": tmp_path / "two", "exports": tmp_path / "two"}
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     words = [str(word) for key, value in options.items() for word in (f"--{key}", value)]
-    # As many threads as there are here: sums depend on it.
-    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    command = [*torchrun, str(ROOT / "stages/export.py"), "one", *words]
-    subprocess.run(command, check=True, capture_output=True, cwd=ROOT, timeout=900, env=environment)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    # As torchrun sets it (tests/networks/runtime/test_ranks.py has the real one); as many threads as there are here,
+    # since sums depend on it.
+    shared = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    shared |= {"OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONPATH": str(ROOT / "src")}
+    running = [
+        subprocess.Popen(
+            ["python", "stages/export.py", "one", *words],
+            cwd=ROOT, env=os.environ | forks | shared | {"RANK": rank, "LOCAL_RANK": rank}, stderr=subprocess.PIPE,
+        )
+        for rank in "01"
+    ]  # fmt: skip
+    for process in running:
+        _, errors = process.communicate(timeout=900)
+        assert process.returncode == 0, errors.decode()
     found = [{p.name: p.read_bytes() for p in (tmp_path / name / "one").iterdir()} for name in ("one", "two")]
     assert found[0] == found[1]

@@ -15,22 +15,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.networks.made_models import foreign_state, small_network
+from tests.networks.made_models import DESCRIPTION, foreign_state, small_network
 from wheretolook.base.errors import InputError
 from wheretolook.importing.foreign_fit import convert_state
 from wheretolook.networks.checkpoint import load_model
 
 State = dict[str, Tensor]
-DESCRIPTION = {
-    "architecture": "looknet",
-    "arguments": {"width": 4, "depth": 2},
-    "class_names": ["infected", "uninfected"],
-    "input_size": 32,
-    "mean": [0.5, 0.5, 0.5],
-    "std": [0.2, 0.2, 0.2],
-    "fit": None,
-    "key": "",
-}
 HEAD = "classifier.0."
 
 

@@ -7,23 +7,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.networks.made_models import foreign_state, small_network, write_model
+from tests.networks.made_models import DESCRIPTION, foreign_state, small_network, write_model
 from wheretolook.base.errors import InputError
 from wheretolook.importing.foreign_fit import convert_state
 from wheretolook.networks.checkpoint import load_model
 from wheretolook.networks.foreign_file import read_foreign
 from wheretolook.networks.foreign_state import find_state
 
-LOOKNET = {
-    "architecture": "looknet",
-    "arguments": {"width": 4, "depth": 2},
-    "class_names": ["infected", "uninfected"],
-    "input_size": 32,
-    "mean": [0.5, 0.5, 0.5],
-    "std": [0.2, 0.2, 0.2],
-    "fit": "pad",
-    "key": "",
-}
+LOOKNET = DESCRIPTION | {"fit": "pad"}
 
 
 def saved(folder: Path, value: object) -> Path:

@@ -10,6 +10,11 @@ from wheretolook.networks.layered import LookNet
 
 FOREIGN = ["--architecture", "looknet", "--arguments", "width=4,depth=2", "--classes", "infected",
            "--classes", "uninfected", "--input_size", "32"]  # fmt: skip
+# The same entry, as the quarantine reads it.
+DESCRIPTION = {
+    "architecture": "looknet", "arguments": {"width": 4, "depth": 2}, "class_names": ["infected", "uninfected"],
+    "input_size": 32, "mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2], "fit": None, "key": "",
+}  # fmt: skip
 
 
 def small_network(seed: int = 0) -> LookNet:

@@ -79,11 +79,9 @@ def change(params: dict[str, Any], leaf: str) -> None:
         params[last] = value + 1 if isinstance(value, int | float) else f"{value}x"
 
 
-def commands(root: Path) -> dict[str, str]:
+def commands(root: Path, definition: dict[str, Any], repo: Repo) -> dict[str, str]:
     """Every stage's command, as DVC's templating makes it; without dvc.lock, which takes longer to read."""
-    definition = YAML(typ="safe").load(root / "dvc.yaml")
-    with Repo(str(root)) as repo:
-        stages = DataResolver(repo, str(root), definition).resolve()["stages"]
+    stages = DataResolver(repo, str(root), definition).resolve()["stages"]
     return {name: stage["cmd"] for name, stage in stages.items()}
 
 
@@ -107,26 +105,28 @@ def test_nothing_would_run_before_a_change(project: Project) -> None:
 
 def test_every_leaf_reruns_exactly_its_stages(project: Project) -> None:
     """DVC runs a stage again when its command changed; `check` depends on the file. Each row asks DVC itself once."""
-    original = (project.root / "params.yaml").read_bytes()
-    before, after = commands(project.root), followers(project.root)
-    asked = set()
+    original, after, asked = (project.root / "params.yaml").read_bytes(), followers(project.root), set()
+    definition = YAML(typ="safe").load(project.root / "dvc.yaml")
     names = list(leaves(project.read_params()))
     assert len(names) > 30
-    for leaf in names:
-        params = project.read_params()
-        change(params, leaf)
-        project.write_params(params)
-        row = next(row for row in TABLE if leaf.startswith(f"{row}."))
-        try:
-            changed = {"check"} | {name for name, command in commands(project.root).items() if command != before[name]}
-            assert changed.union(*(after[name] for name in changed)) == {"check", *TABLE[row]}, leaf
-            models = read_params((project.root / "params.yaml").read_text(encoding="utf-8"))
-            assert list(models["models"]) == TRAINED, "a leaf changed what `check` writes"
-            if row not in asked:
-                asked.add(row)
-                assert changed_for_dvc(project.root) == changed, leaf
-        finally:
-            (project.root / "params.yaml").write_bytes(original)
+    with Repo(str(project.root)) as repo:
+        before = commands(project.root, definition, repo)
+        for leaf in names:
+            params = project.read_params()
+            change(params, leaf)
+            project.write_params(params)
+            row = next(row for row in TABLE if leaf.startswith(f"{row}."))
+            try:
+                found = commands(project.root, definition, repo)
+                changed = {"check"} | {name for name, command in found.items() if command != before[name]}
+                assert changed.union(*(after[name] for name in changed)) == {"check", *TABLE[row]}, leaf
+                models = read_params((project.root / "params.yaml").read_text(encoding="utf-8"))
+                assert list(models["models"]) == TRAINED, "a leaf changed what `check` writes"
+                if row not in asked:
+                    asked.add(row)
+                    assert changed_for_dvc(project.root) == changed, leaf
+            finally:
+                (project.root / "params.yaml").write_bytes(original)
 
 
 def test_an_edit_of_the_code_of_one_network_reruns_that_model_alone(project: Project) -> None:

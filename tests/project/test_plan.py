@@ -1,6 +1,7 @@
 """`wheretolook plan` says what `dvc repro` then does: held against the very run, on a project of stand-ins."""
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 
 from tests.pipeline.project import WITHOUT_TORCH, Project, copy_project
 from wheretolook.cli.main import main
-from wheretolook.project.plan import Plan, plan_run
+from wheretolook.project.plan import Plan, check_outputs, plan_run
 
 # DVC's own use of pygtrie, in process; and a dozen runs of DVC.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
@@ -66,8 +67,8 @@ CASES: dict[str, tuple[Callable[[Project], object], tuple[tuple[str, ...], ...]]
     ),
     "another seed": (
         set_seed,
-        # `check` may change the list of any model's own code, so every model follows; it does not, so one runs.
-        (("check", "train@every-0"), (), ("train@last-0", *EXPORTS, *SCORES, "compare", "report"), ()),
+        # `check` writes the same names and hashes of code, so no other model follows; the report shows the seed.
+        (("check", "train@every-0", "report"), (), ("export@every-0", "score@every-0", "compare"), ()),
     ),
     "an edited table": (
         lambda project: (project.root / "reports/summary.md").write_text("edited"),
@@ -113,6 +114,15 @@ def test_a_further_test_set_runs_what_concerns_it_and_no_model_is_trained_or_exp
     found = json.loads((project.root / "reports/tests/clinic.json").read_text(encoding="utf-8"))
     assert (found["images"], set(found["models"])) == (44, {"last-0", "every-0"})
     assert "## Test set clinic" in (project.root / "reports/summary.md").read_text(encoding="utf-8")
+
+
+def test_what_check_will_write_is_known_before_it_runs(project: Project) -> None:
+    foreseen = check_outputs(project.root)
+    assert len(foreseen) == 4
+    for path, md5 in foreseen.items():
+        assert hashlib.md5((project.root / path).read_bytes()).hexdigest() == md5, path
+    (project.root / "params.yaml").write_text("models: 3\n")
+    assert check_outputs(project.root) == {}
 
 
 def test_with_allow_missing_a_clone_runs_nothing(project: Project) -> None:

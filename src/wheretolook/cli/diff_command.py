@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,12 @@ def by_name(ctx: click.Context, param: click.Parameter, limits: Sequence[tuple[s
     return dict(limits)
 
 
+def limit_option(name: str, moves: str) -> Callable[[Any], Any]:
+    """An option that may be given for several figures, each with the most by which it may fall or rise."""
+    text = f"Exit with status 1 if a figure of any model {moves} by more than X."
+    return click.option(name, type=Limit(), multiple=True, callback=by_name, help=text)
+
+
 @click.command(cls=Command, short_help="Show what changed between two models or revisions.")
 @click.argument("a")
 @click.argument("b", default="workspace")
@@ -74,20 +80,8 @@ def by_name(ctx: click.Context, param: click.Parameter, limits: Sequence[tuple[s
     callback=once,
     help="Exit with status 1 if any model drifts by more than X.",
 )
-@click.option(
-    "--max-drop",
-    type=Limit(),
-    multiple=True,
-    callback=by_name,
-    help="Exit with status 1 if a figure of any model falls by more than X.",
-)
-@click.option(
-    "--max-rise",
-    type=Limit(),
-    multiple=True,
-    callback=by_name,
-    help="Exit with status 1 if a figure of any model rises by more than X.",
-)
+@limit_option("--max-drop", "falls")
+@limit_option("--max-rise", "rises")
 @click.option("--root", type=FILE, default=Path(), show_default=True, help="The folder of dvc.yaml.")
 def diff(
     a: str,

@@ -1,20 +1,27 @@
 """What `dvc repro` would do, also on a clone without data, where `dvc repro --dry` stops at the first stage.
 
 `--dry` looks at the folder as it is now. `dvc repro` works stage by stage, and each one changes what the next finds: a
-missing output is restored from DVC's cache, or its stage runs. This module simulates that.
+missing output is restored from DVC's cache, or its stage runs. This module simulates that. What `check` will write
+follows from params.yaml, so that only stages follow it whose names, values or network code differ.
 """
 
+import hashlib
+import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import chdir
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from wheretolook.base.errors import InputError
+from wheretolook.base.errors import InputError, redacted_values
+from wheretolook.base.files import write_json
 from wheretolook.base.resources import naming
+from wheretolook.networks.architectures import code_of
 from wheretolook.project.dvc_state import check_no_links, overlap, unreadable
 from wheretolook.project.leftovers import blamed, find_strays, is_copy_edited
+from wheretolook.project.params_file import load_params
 
 if TYPE_CHECKING:
     from dvc.dependency import Dependency
@@ -68,6 +75,7 @@ def plan_run(root: Path, allow_missing: bool = False) -> Plan:
 
     check_no_links(root)
     fates: dict[Stage, Fate] = {}
+    foreseen: dict[str, str] = {}
     strays = find_strays(root)
     try:
         with warnings.catch_warnings(), naming(root / ".dvc" / "tmp"), Repo(str(root)) as repo, repo.lock:
@@ -75,7 +83,9 @@ def plan_run(root: Path, allow_missing: bool = False) -> Plan:
             graph = repo.index.graph
             for stage in plan_repro(graph):
                 above = {maker: fates[maker] for maker in graph.successors(stage)}
-                fates[stage] = _fate(stage, above, allow_missing)
+                fates[stage] = _fate(stage, above, foreseen, allow_missing)
+                if stage.name == "check" and fates[stage] in MAKES:
+                    foreseen = {str(Path(repo.root_dir, path)): md5 for path, md5 in check_outputs(root).items()}
             has_remote = bool(repo.config["core"].get("remote"))
             entries = [entry for stage, fate in fates.items() if fate == "changed" for entry in stage.deps + stage.outs]
             reasons = {stray for entry in entries for stray in blamed(entry, root, strays)}
@@ -98,9 +108,39 @@ def plan_run(root: Path, allow_missing: bool = False) -> Plan:
     )
 
 
-def _fate(stage: "Stage", above: Mapping["Stage", Fate], allow_missing: bool) -> Fate:
-    """What happens to a stage, given what happens to the stages whose outputs it reads."""
-    if stage.changed_stage() or any(_differs(dep, above, allow_missing) for dep in stage.deps):
+def check_outputs(root: Path) -> dict[str, str]:
+    """MD5 of each file that the stage `check` writes for params.yaml as it is now; empty where it is invalid."""
+    with tempfile.TemporaryDirectory(prefix="wheretolook-") as folder, chdir(root):
+        try:
+            given = load_params(Path("params.yaml"))
+            trained, drive = list(given["models"]), list(given["drive"])
+            used = {name: {**given["train"], **given["models"][name]}.get("architecture") for name in trained}
+            used |= {name: given["drive"][name].get("architecture") for name in drive}
+            files: dict[str, Any] = {
+                f"reports/code/{name}.json": (code_of(architecture) if architecture else None) or {}
+                for name, architecture in used.items()
+            }
+        except (AttributeError, InputError, KeyError, TypeError):
+            return {}
+        files["reports/names.json"] = {"models": [*trained, *drive], "trained": trained, "drive": drive}
+        files["reports/parameters.json"] = redacted_values(given)
+        found = {}
+        for path, value in files.items():
+            write_json(Path(folder, "file.json"), value)
+            found[path] = hashlib.md5(Path(folder, "file.json").read_bytes()).hexdigest()
+    return found
+
+
+def _fate(stage: "Stage", above: Mapping["Stage", Fate], foreseen: Mapping[str, str], allow_missing: bool) -> Fate:
+    """What happens to a stage, given what happens to the stages whose outputs it reads.
+
+    Args:
+        stage: any stage.
+        above: stages whose outputs it reads.
+        foreseen: MD5 of outputs of stages that run, by path, where they are known before.
+        allow_missing: see `plan_run`.
+    """
+    if stage.changed_stage() or any(_differs(dep, above, foreseen, allow_missing) for dep in stage.deps):
         return "changed"
     found = {out: status for out in stage.outs for status in out.status().values()}
     missing = {out for out, status in found.items() if status in ("deleted", "not in cache")}
@@ -108,15 +148,21 @@ def _fate(stage: "Stage", above: Mapping["Stage", Fate], allow_missing: bool) ->
         found = {out: status for out, status in found.items() if out not in missing}
     if found and not _comes_back(stage):
         return "lost" if all(out in missing and out.use_cache for out in found) else "changed"
-    if any(fate in MAKES for fate in above.values()):
+    unknown = [dep for dep in stage.deps if dep.fs_path not in foreseen]
+    made = [out for maker, fate in above.items() if fate in MAKES for out in maker.outs]
+    if any(overlap(dep.fs_path, out.fs_path) for dep in unknown for out in made):
         return "follower"
     if any(is_copy_edited(out) for out in found):
         return "edited"
     return "restored" if found else "kept"
 
 
-def _differs(dep: "Dependency", above: Mapping["Stage", Fate], allow_missing: bool) -> bool:
+def _differs(
+    dep: "Dependency", above: Mapping["Stage", Fate], foreseen: Mapping[str, str], allow_missing: bool
+) -> bool:
     """Whether an input certainly differs from the stage's last run. One that will be rewritten is unknown: False."""
+    if dep.fs_path in foreseen:
+        return dep.hash_info is None or dep.hash_info.value != foreseen[dep.fs_path]
     makers = [(maker, out) for maker in above for out in maker.outs if overlap(dep.fs_path, out.fs_path)]
     if same := [out for _, out in makers if out.fs_path == dep.fs_path]:
         return dep.hash_info != same[0].hash_info

@@ -27,6 +27,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_untrained(tmp_path_factory.mktemp("pieces"))
 
 
+@pytest.fixture(scope="module")
+def undisturbed(root: Path) -> dict:
+    """What a run without an interruption finds."""
+    return probed(root, **ASKED)
+
+
 class Killed(BaseException):
     """The process ends here, and saves nothing."""
 
@@ -61,9 +67,9 @@ def press_ctrl_c() -> None:
 def test_killed_score_goes_on_where_it_was_saved_and_ends_with_the_same_figures(
     root: Path,
     at: int,
+    undisturbed: dict,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    undisturbed = probed(root, **ASKED)
     monkeypatch.setattr(resumable, "SECONDS_BETWEEN", 0.0)
     with monkeypatch.context() as patch, pytest.raises(Killed):
         before = counting(patch, at, kill)
@@ -77,9 +83,9 @@ def test_killed_score_goes_on_where_it_was_saved_and_ends_with_the_same_figures(
 
 def test_ctrl_c_finishes_the_piece_saves_and_says_how_to_go_on(
     root: Path,
+    undisturbed: dict,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    undisturbed = probed(root, **ASKED)
     with monkeypatch.context() as patch, pytest.raises(InputError, match=r"SIGINT after 3 results.*to resume"):
         counting(patch, 2, press_ctrl_c)
         probed(root, **ASKED)
