@@ -310,7 +310,8 @@ def _sum_up(table: dict[str, dict]) -> None:
         tried = [row for row in rows.values() if "failed" not in row]
         wrong = [y for row in tried for y in row.get("layers", {}).values() if y["follows"] < FOLLOWS]
         right, refused = sum(row.get("last_right", False) for row in tried), sum("refused" in row for row in tried)
-        none = sum((row.get("features_follow") or 1.0) < FOLLOWS for row in tried)
+        # None: no module has as many places as the last features.
+        none = sum((1.0 if (f := row.get("features_follow")) is None else f) < FOLLOWS for row in tried)
         print(
             f"{source}: {len(rows)} networks, {len(rows) - len(tried)} cannot run here; layers offered "
             f"{sum(len(row.get('layers', {})) for row in tried)}, wrong {len(wrong)}; last layer right {right}, "

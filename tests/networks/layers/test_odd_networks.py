@@ -87,3 +87,35 @@ def test_a_named_layer_whose_places_are_elsewhere_is_refused(name: str) -> None:
         explain(EXPLAINED[name]().eval(), moved_patch(3), ["activation"], ["stage"], [0])
     assert raised.value.subject == "layer stage"
     assert "layers with places: " in raised.value.hint
+
+
+class Auxiliary(nn.Module):
+    """Logits at each place beside those of the mean, as volo; a shortcut hands the features on; ReLU in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.relu, self.features = nn.Conv2d(3, 8, 8, 8), nn.ReLU(inplace=True), nn.Conv2d(8, 8, 3, 1, 1)
+        self.shortcut, self.fc, self.places = nn.Identity(), nn.Linear(8, 4), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.shortcut(self.features(self.relu(self.conv(x))))
+        return self.fc(x.mean((2, 3))) + self.places(x.flatten(2).transpose(1, 2)).amax(1)
+
+
+def test_neither_logits_at_each_place_nor_a_shortcut_is_the_last_layer() -> None:
+    assert list(changes(Auxiliary().eval())) == ["features"]
+
+
+def test_an_activation_in_place_is_a_layer_of_its_own() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 8, 8), nn.BatchNorm2d(8), nn.ReLU(inplace=True))
+    network = nn.Sequential(*network, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4)).eval()
+    assert list(changes(network)) == ["2"]
+
+
+def test_padding_is_no_layer() -> None:
+    network = EXPLAINED["padding module"]().eval()
+    assert "change" not in changes(network)
+    with pytest.raises(InputError) as raised:
+        explain(network, moved_patch(3), ["activation"], ["change"], [0])
+    assert raised.value.subject == "layer change"

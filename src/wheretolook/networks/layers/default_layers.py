@@ -6,8 +6,8 @@ from math import isqrt
 from torch import nn
 
 from wheretolook.base.errors import InputError
-from wheretolook.networks.layers.layout import Hints, Order
-from wheretolook.networks.layers.places import Level, possible_grids
+from wheretolook.networks.layers.layout import Hints, Order, possible_grids
+from wheretolook.networks.layers.places import Level
 from wheretolook.networks.layers.trial_results import Trial, TrialResult
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)

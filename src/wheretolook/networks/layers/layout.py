@@ -1,9 +1,10 @@
 """NaN and infinity are found where they arise, and the images named."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from math import log
 
 import torch
 from torch import Tensor
@@ -217,3 +218,27 @@ def to_maps(output: Tensor, layout: Layout) -> Tensor:
     parts = [output[:, start:stop] for start, stop in layout.segments]
     places = parts[0] if len(parts) == 1 else torch.cat(parts, 1)  # (N, h * w, C)
     return places.transpose(1, 2).unflatten(2, layout.grid)
+
+
+def possible_grids(
+    count: int, size: tuple[int, int], known: Iterable[tuple[int, int]] = (), most: int = 64
+) -> list[tuple[int, int]]:
+    """Grids (h, w) that tokens may lie in: known ones, and those about as wide as the image that leave few tokens over.
+
+    Args:
+        count: of tokens.
+        size: (H, W) of the images.
+        known: grids of other layers of the network.
+        most: tokens that may be no places.
+    """
+    found = [grid for grid in known if count - most <= grid[0] * grid[1] <= count]
+    proportion = log(size[0] / size[1])
+    for h in range(1, count + 1):
+        for w in {round(h * size[1] / size[0]), *(_factor(count, h))}:
+            if w >= 1 and count - most <= h * w <= count and abs(log(h / w) - proportion) <= log(2) + 1e-9:
+                found.append((h, w))
+    return list(dict.fromkeys(found))
+
+
+def _factor(count: int, h: int) -> tuple[int, ...]:
+    return (count // h,) if count % h == 0 else ()

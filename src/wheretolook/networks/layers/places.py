@@ -13,21 +13,17 @@ from math import log
 
 import numpy as np
 
-from wheretolook.networks.layers.layout import CHANNELS_FIRST, CHANNELS_LAST, Hints, Layout, Order, tokens_layout
+from wheretolook.networks.layers.layout import Hints, Layout, tokens_layout
+from wheretolook.networks.layers.recording import Patches
 
 Grid = tuple[int, int]
-# Centres of the patches, as (row, column) parts of the image. No two share a row, a column or a diagonal, so that a
-# transposed, flipped or shifted reading of a layer misses some of them.
-CENTRES = ((0.10, 0.60), (0.90, 0.36), (0.35, 0.10), (0.62, 0.90), (0.17, 0.85), (0.80, 0.17), (0.46, 0.34))
 
 
 class Level(Enum):
-    """How much evidence of places a layer needs.
+    """How much evidence of places a layer needs: `chance` below, `nearer` and the concentration at the patch above.
 
-    That is: part of the shuffles of the patches that fit the responses better, on each axis (fewer); how much nearer
-    the response is to its own patch than to others' (more); and which part of the way it is concentrated at the patch,
-    from an even spread over all cells (more). Where nearly every response peaks at its patch, however little above
-    the others, what `NAMED` asks for is enough for all levels.
+    Where nearly every response peaks at its patch, however little above the others, the second and the third of
+    `NAMED` are enough for all levels.
     """
 
     NAMED = (5e-3, 0.02, 0.05)
@@ -48,29 +44,6 @@ _EXPLAINED = 0.8
 _SHUFFLES = 720
 # Patches that must change a layer at all.
 _FEWEST = 4
-
-
-@dataclass(frozen=True)
-class Patches:
-    """Patches of an image, each changed in an image of its own.
-
-    Attributes:
-        boxes: (top, left, bottom, right) of each, in pixels.
-        size: (H, W) of the image.
-    """
-
-    boxes: tuple[tuple[int, int, int, int], ...]
-    size: Grid
-
-    @property
-    def centres(self) -> list[tuple[float, float]]:
-        """Centre of each, as (row, column) parts of the image."""
-        height, width = self.size
-        return [((t + b) / 2 / height, (y + r) / 2 / width) for t, y, b, r in self.boxes]
-
-    def cells(self, grid: Grid) -> list[tuple[int, int]]:
-        """The cell of a grid that each centre lies in."""
-        return [(int(row * grid[0]), int(column * grid[1])) for row, column in self.centres]
 
 
 @dataclass(frozen=True)
@@ -109,7 +82,7 @@ class Reading:
         return self.passes(Level.NAMED)
 
     def passes(self, level: Level) -> bool:
-        """Whether the evidence that places lie where the layout says is as strong as a level asks for."""
+        """As `believed`, by the evidence that a level asks for."""
         chance, nearer, concentrated = level.value
         if self.hits >= _NEARLY_ALL * self.tried and self.chance < Level.STRICT.value[0]:
             _, nearer, concentrated = Level.NAMED.value
@@ -120,30 +93,6 @@ class Reading:
     def misplaced(self) -> bool:
         """Whether a shift or a scale puts places more than a cell away from where the grid says."""
         return self.off > max(_OFF, 1 / min(self.grid))
-
-
-def make_patches(size: Grid, grid: Grid | None, second: bool = False) -> Patches:
-    """Patches about a fourteenth of the image wide; each one is whole cells of `grid`, the first that the network has.
-
-    Args:
-        size: (H, W) of the images.
-        grid: (h, w); None: as many cells as there are pixels.
-        second: seven others, the mirror images of the first in the middle column.
-    """
-    spans = []
-    for axis in (0, 1):
-        length = size[axis]
-        cells = grid[axis] if grid is not None else length
-        step = max(1, round(cells / 14))
-        step = 1 << (step.bit_length() - 1)  # cells that later layers merge, two by two
-        parts = [1 - centre[1] if second and axis else centre[axis] for centre in CENTRES]
-        spans.append([_span(int(part * cells) // step * step, step, cells, length) for part in parts])
-    return Patches(tuple((t, y, b, r) for (t, b), (y, r) in zip(*spans, strict=True)), size)
-
-
-def _span(first: int, step: int, cells: int, length: int) -> tuple[int, int]:
-    start, stop = round(first * length / cells), round(min(first + step, cells) * length / cells)
-    return start, max(stop, start + 1)
 
 
 def read_maps(response: np.ndarray, layout: Layout, patches: Patches) -> Reading:
@@ -336,44 +285,3 @@ def _others(
     ]
     middle = places // 2
     return [*found, frozenset(range(middle, middle + extra))]
-
-
-def possible_grids(count: int, size: Grid, known: Iterable[Grid] = (), most: int = 64) -> list[Grid]:
-    """Grids (h, w) that tokens may lie in: known ones, and those about as wide as the image that leave few tokens over.
-
-    Args:
-        count: of tokens.
-        size: (H, W) of the images.
-        known: grids of other layers of the network.
-        most: tokens that may be no places.
-    """
-    found = [grid for grid in known if count - most <= grid[0] * grid[1] <= count]
-    proportion = log(size[0] / size[1])
-    for h in range(1, count + 1):
-        for w in {round(h * size[1] / size[0]), *(_factor(count, h))}:
-            if w >= 1 and count - most <= h * w <= count and abs(log(h / w) - proportion) <= log(2) + 1e-9:
-                found.append((h, w))
-    return list(dict.fromkeys(found))
-
-
-def _factor(count: int, h: int) -> tuple[int, ...]:
-    return (count // h,) if count % h == 0 else ()
-
-
-def read_grid(first: np.ndarray | None, last: np.ndarray | None, patches: Patches, hints: Hints) -> Reading | None:
-    """The better reading of an output with four dimensions.
-
-    Args:
-        first: (K, h, w), the response as channels first.
-        last: (K, h, w) as channels last; None where the module is known to give channels first.
-        patches: the K patches.
-        hints: what the user says.
-    """
-    if hints.layout in (Order.CHANNELS_FIRST, Order.CHANNELS_LAST):
-        first, last = (first, None) if hints.layout is Order.CHANNELS_FIRST else (None, last)
-    readings = [
-        read_maps(response, layout, patches)
-        for response, layout in ((first, CHANNELS_FIRST), (last, CHANNELS_LAST))
-        if response is not None and response.shape[1] * response.shape[2] > 1
-    ]
-    return max(readings, key=lambda reading: (-reading.chance, reading.locality), default=None)

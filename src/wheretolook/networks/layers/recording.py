@@ -37,6 +37,29 @@ _PADDING = (
 _KEEPS_ORDER = (nn.Dropout, nn.Identity, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Hardswish, nn.Sigmoid)
 
 
+@dataclass(frozen=True)
+class Patches:
+    """Patches of an image, each changed in an image of its own.
+
+    Attributes:
+        boxes: (top, left, bottom, right) of each, in pixels.
+        size: (H, W) of the image.
+    """
+
+    boxes: tuple[tuple[int, int, int, int], ...]
+    size: tuple[int, int]
+
+    @property
+    def centres(self) -> list[tuple[float, float]]:
+        """Centre of each, as (row, column) parts of the image."""
+        height, width = self.size
+        return [((t + b) / 2 / height, (y + r) / 2 / width) for t, y, b, r in self.boxes]
+
+    def cells(self, grid: tuple[int, int]) -> list[tuple[int, int]]:
+        """The cell of a grid that each centre lies in."""
+        return [(int(row * grid[0]), int(column * grid[1])) for row, column in self.centres]
+
+
 @dataclass
 class Record:
     """What the passes of a trial show of one module. Of a module that runs several times, the last run counts.

@@ -15,14 +15,17 @@ from torch import Tensor, nn
 
 from wheretolook.base.errors import InputError
 from wheretolook.networks.layers.default_layers import default_layers
-from wheretolook.networks.layers.layout import Hints, same_but_for_rounding
+from wheretolook.networks.layers.layout import Hints, possible_grids, same_but_for_rounding
 from wheretolook.networks.layers.outputs import Readout, find_logits, find_squashing
-from wheretolook.networks.layers.places import Grid, Level, Patches, make_patches, possible_grids
-from wheretolook.networks.layers.recording import Record, Records
+from wheretolook.networks.layers.places import Grid, Level
+from wheretolook.networks.layers.recording import Patches, Record, Records
 from wheretolook.networks.layers.steadiness import Shape, random_images, run, unsteady
 from wheretolook.networks.layers.trial_results import Trial, judge_records
 
 _NO_HINTS = Hints()
+# Centres of the patches, as (row, column) parts of the image. No two share a row, a column or a diagonal, so that a
+# transposed, flipped or shifted reading of a layer misses some of them.
+CENTRES = ((0.10, 0.60), (0.90, 0.36), (0.35, 0.10), (0.62, 0.90), (0.17, 0.85), (0.80, 0.17), (0.46, 0.34))
 _STRENGTH = 3.0  # of the noise in a patch, over that of the image
 
 
@@ -83,7 +86,7 @@ def try_network(network: nn.Module, shape: Shape, hints: Hints = _NO_HINTS) -> T
     if not bool(torch.isfinite(logits).all()):
         raise InputError(name, "finite logits for noise images", "NaN or infinity", "check the weights")
     gradients = _gradients(logits, records)
-    patches = make_patches(shape[1:], _first_grid(records, shape))
+    patches = _make_patches(shape[1:], _first_grid(records, shape))
     images = _patched(noise, patches)
     with torch.no_grad(), records.patched(modules):
         beside, _ = find_logits(run(network, images.clone()), len(images), name)
@@ -94,7 +97,7 @@ def try_network(network: nn.Module, shape: Shape, hints: Hints = _NO_HINTS) -> T
     results = judge_records(records, gradients, patches, hints, logits.shape[1])
     chosen = [default_layers(results, modules, level) for level in (Level.STRICT, Level.LENIENT)]
     if chosen[0] != chosen[1]:
-        second = make_patches(shape[1:], _first_grid(records, shape), second=True)
+        second = _make_patches(shape[1:], _first_grid(records, shape), second=True)
         with torch.no_grad(), records.patched_again(modules):
             run(network, _patched(noise.flip(0), second))
         patches = Patches(patches.boxes + second.boxes, patches.size)
@@ -139,6 +142,30 @@ def _first_grid(records: Records, shape: Shape) -> Grid | None:
             if dividing:
                 return max(dividing, key=lambda grid: grid[0] * grid[1])
     return None
+
+
+def _make_patches(size: Grid, grid: Grid | None, second: bool = False) -> Patches:
+    """Patches about a fourteenth of the image wide; each one is whole cells of `grid`, the first that the network has.
+
+    Args:
+        size: (H, W) of the images.
+        grid: (h, w); None: as many cells as there are pixels.
+        second: seven others, the mirror images of the first in the middle column.
+    """
+    spans = []
+    for axis in (0, 1):
+        length = size[axis]
+        cells = grid[axis] if grid is not None else length
+        step = max(1, round(cells / 14))
+        step = 1 << (step.bit_length() - 1)  # cells that later layers merge, two by two
+        parts = [1 - centre[1] if second and axis else centre[axis] for centre in CENTRES]
+        spans.append([_span(int(part * cells) // step * step, step, cells, length) for part in parts])
+    return Patches(tuple((t, y, b, r) for (t, b), (y, r) in zip(*spans, strict=True)), size)
+
+
+def _span(first: int, step: int, cells: int, length: int) -> tuple[int, int]:
+    start, stop = round(first * length / cells), round(min(first + step, cells) * length / cells)
+    return start, max(stop, start + 1)
 
 
 def _patched(noise: Tensor, patches: Patches) -> Tensor:

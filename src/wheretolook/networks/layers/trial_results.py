@@ -5,19 +5,25 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from torch import Tensor
 
-from wheretolook.networks.layers.layout import Hints, Layout, to_maps
+from wheretolook.networks.layers.layout import (
+    CHANNELS_FIRST,
+    CHANNELS_LAST,
+    Hints,
+    Layout,
+    Order,
+    possible_grids,
+    to_maps,
+)
 from wheretolook.networks.layers.outputs import Readout
 from wheretolook.networks.layers.places import (
     Grid,
     Level,
-    Patches,
     Reading,
-    possible_grids,
-    read_grid,
     read_layout,
+    read_maps,
     read_tokens,
 )
-from wheretolook.networks.layers.recording import Record, Records
+from wheretolook.networks.layers.recording import Patches, Record, Records
 
 _ROUNDING = 1e-5  # of an output's largest value: smaller changes are rounding
 
@@ -177,7 +183,7 @@ def _is_attention(output: Tensor | None) -> bool:
 def _read(record: Record, earlier: "_Earlier") -> Reading | None:
     response, patches, hints = record.channels_first, earlier.patches, earlier.hints
     if response is None or response.ndim == 3:
-        return read_grid(response, record.channels_last, patches, hints)
+        return _read_grid(response, record.channels_last, patches, hints)
     count = response.shape[1]
     layout = None if hints.given else earlier.believed.get((count, record.tokens_first))
     if layout is not None and (reading := read_layout(response, layout, patches)).believed:
@@ -190,3 +196,22 @@ def _read(record: Record, earlier: "_Earlier") -> Reading | None:
     if hints.prefix_tokens is not None:
         possible = [grid for grid in possible if grid[0] * grid[1] == count - hints.prefix_tokens] or possible
     return read_tokens(response, patches, possible, earlier.constant.get(count) or None, record.tokens_first, hints)
+
+
+def _read_grid(first: np.ndarray | None, last: np.ndarray | None, patches: Patches, hints: Hints) -> Reading | None:
+    """The better reading of an output with four dimensions.
+
+    Args:
+        first: (K, h, w), the response as channels first.
+        last: (K, h, w) as channels last; None where the module is known to give channels first.
+        patches: the K patches.
+        hints: what the user says.
+    """
+    if hints.layout in (Order.CHANNELS_FIRST, Order.CHANNELS_LAST):
+        first, last = (first, None) if hints.layout is Order.CHANNELS_FIRST else (None, last)
+    readings = [
+        read_maps(response, layout, patches)
+        for response, layout in ((first, CHANNELS_FIRST), (last, CHANNELS_LAST))
+        if response is not None and response.shape[1] * response.shape[2] > 1
+    ]
+    return max(readings, key=lambda reading: (-reading.chance, reading.locality), default=None)
