@@ -73,8 +73,8 @@ def wrapped_of(options: TrainOptions, classes: int, size: int) -> dict[str, Any]
             raise InputError(options.architecture, expected, " and ".join(given), "Remove them")
         return None
     from wheretolook.networks.architectures import parse_arguments
+    from wheretolook.networks.layers.layer import wrapped_arguments
     from wheretolook.networks.layers.layout import make_hints
-    from wheretolook.networks.layers.wrap import wrapped_arguments
 
     keywords = parse_arguments(options.arguments)
     hints = make_hints(options.grid, options.prefix_tokens, options.layout)

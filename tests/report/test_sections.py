@@ -7,7 +7,7 @@ from tests.report.fake import World, write_world
 from wheretolook.report.headline import alerts_of
 from wheretolook.report.loaded import Results, fails_sanity, load_results, sanity_lines
 from wheretolook.report.plots import metrics_of
-from wheretolook.report.sections_agreement import agreements, differences_section, p_value
+from wheretolook.report.sections_agreement import agreement_note, agreements, differences_section, p_value
 from wheretolook.report.sections_data import audit_section
 from wheretolook.report.sections_faithfulness import faithfulness_section, sanity_section
 from wheretolook.report.sections_localisation import FIGURES, located_section
@@ -47,6 +47,15 @@ def test_the_matrix_of_agreement_is_symmetric_and_empty_on_its_diagonal(results:
     assert text == [list(column) for column in zip(*text, strict=True)]
 
 
+def test_a_baseline_of_pretrained_networks_is_named(results: Results):
+    assert agreement_note(results) == ""
+    exports = dict(results.exports)
+    arrays = exports["last-1"]["arrays"] | {"random.npy": {"weights": "pretrained (a1_in1k), with a random head"}}
+    exports["last-1"] = exports["last-1"] | {"arrays": arrays}
+    note = agreement_note(replace(results, exports=exports))
+    assert note.startswith("For last-1, the baseline of random weights is the pretrained network with a random head.")
+
+
 def test_differences_carry_shares_and_p_and_the_consensus(results: Results):
     section = differences_section(results)
     evidence, foreground = section["tables"][0]["rows"]
@@ -55,7 +64,7 @@ def test_differences_carry_shares_and_p_and_the_consensus(results: Results):
     assert foreground["name"] == "rest of the foreground"
     assert section["consensus"] == (
         "In these 4 models, over images, 1 place differs in every model at p ≤ 0.05; without every-1, 2. "
-        "In at least 3 of 4 models: 2 (partial conjunction)."
+        "In at least 3 of 4 models: 2 (test of partial conjunction)."
     )
 
 
@@ -202,10 +211,10 @@ def test_figures_of_where_maps_lie_stand_beside_what_they_are_held_against(resul
     assert part["class_name"] == "infected"
     assert part["names"] == list(results.names)
     first = {label: cells[0] for label, cells in part["lines"]}
-    assert first["IoU with the evidence, at one threshold chosen on val"] == "0.30 at 0.50"
+    assert first["IoU with the evidence, at one threshold chosen on val"] == "0.30 (threshold 0.50)"
     assert (first["pixel AUROC"], first["average precision"]) == ("0.950", "0.600")
     assert (first[FIGURES["pointing"]], first[FIGURES["chance"]]) == ("90 %", "11 %")
-    assert first[FIGURES["foreground"]] == "80.0 % of 50.0 %"
+    assert first[FIGURES["foreground"]] == "80.0 % (area 50.0 %)"
     assert "positive energy on the mark" not in first  # no image has one
     assert section["foreground"] == []
     assert [len(row["cells"]) for row in section["splits"]] == [3] * 4

@@ -3,15 +3,16 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
 from wheretolook.base.errors import InputError
+from wheretolook.base.terminal.options import NumberText
 from wheretolook.base.terminal.section import fields_of, options
 
-# Values of `weights` (initial weights are drawn) and of `class_weights` (every image counts the same).
-RANDOM, UNWEIGHTED = "random", "none"
+# Values of `weights` (initial weights are drawn), of `class_weights` (every image counts the same) and of `freeze`.
+RANDOM, UNWEIGHTED, BACKBONE = "random", "none", "backbone"
 
 
 class AugmentStep(NamedTuple):
@@ -95,6 +96,7 @@ def describe_augment(steps: Mapping[str, float]) -> str:
     return "; ".join(parts) or "unchanged"
 
 
+OWN_NETWORKS = ("looknet",)  # those of this library, built with `width` and `depth`
 # Options for networks without predefined layers; the model's card stores what is detected with them.
 WRAPPED_ONLY = ("arguments", "layers", "grid", "prefix_tokens", "layout")
 
@@ -127,7 +129,29 @@ class TrainOptions:
         description="Weight of each class in the loss: none, or balanced (inverse to its share of the training images)."
     )
     weights: str = Field(
-        description="Initial weights: random, or pretrained weights by torchvision's name, such as IMAGENET1K_V1."
+        description="Initial weights: random; pretrained weights by torchvision's name, such as IMAGENET1K_V1, by "
+        "timm's tag, such as a1_in1k, or pretrained for hf/NAME; or a file, such as weights/best.pt."
+    )
+    freeze: Literal["none", "backbone"] = Field(
+        "none",
+        description="backbone: train only the heads, on the features of the pretrained weights. Batch normalisation "
+        "and dropout then run as in evaluation.",
+    )
+    head_learning_rate: float | None = Field(
+        None, description="Peak learning rate of the heads, if it differs from that of the backbone.", gt=0
+    )
+    outputs: Literal["classes", "sigmoid"] = Field(
+        "classes",
+        description="classes: one logit for each class, with softmax. sigmoid, for two classes: a single logit z of "
+        "the second one, trained with binary cross entropy; the model file has the logits -z/2 and z/2.",
+    )
+    mean: Annotated[tuple[str, ...], NumberText()] = Field(
+        (), description="Mean of each input channel, in 0..1.  [default: of the weights, or of the training images]"
+    )
+    std: Annotated[tuple[str, ...], NumberText()] = Field(
+        (),
+        description="Standard deviation of each input channel, in 0..1.  [default: of the weights, or of the training "
+        "images]",
     )
     schedule: Literal["onecycle", "cosine", "constant"] = Field(
         "onecycle",
@@ -166,7 +190,7 @@ class TrainOptions:
     layout: Literal["channels_first", "channels_last", "tokens", "tokens_first"] | None = Field(
         None, description="Order of the dimensions of the layers' outputs.  [default: detected]"
     )
-    # Not an option: the stage fills it in, with the layers that a trial run found (layers.wrap.wrapped_arguments).
+    # Not an option: the stage fills it in, with the layers that a trial run found (layers.layer.wrapped_arguments).
     wrapped: dict[str, Any] | None = Field(None, exclude=True)
 
     def check(self) -> None:
@@ -187,13 +211,26 @@ class TrainOptions:
 
     def as_dict(self) -> dict[str, Any]:
         """The options that this training reads, for the model's card."""
-        return {name: value for name, value in asdict(self).items() if self._reads(name)}
+        values = asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
+        return {name: value for name, value in values.items() if self._reads(name)}
+
+    def output_count(self, class_count: int) -> int:
+        """Number of outputs of the network while it is trained.
+
+        Raises:
+            InputError: a single output for other than two classes.
+        """
+        if self.outputs == "classes":
+            return class_count
+        if class_count != 2:
+            raise InputError("outputs: sigmoid", "two classes", class_count, "set `outputs: classes`")
+        return 1
 
     def architecture_arguments(self, input_size: int) -> dict[str, Any]:
         """Keyword arguments of the architecture, for square images of `input_size` pixels."""
         if self.wrapped is not None:
             return self.wrapped
-        if self.architecture == "looknet":
+        if self.architecture in OWN_NETWORKS:
             return {"width": self.width, "depth": self.depth}
         # A vision transformer learns one embedding for each place, so it is built for one size.
         return {"image_size": input_size} if self.architecture.startswith("vit_") else {}
@@ -206,4 +243,4 @@ class TrainOptions:
         field = fields_of(type(self))[name]
         if not field.is_required() and getattr(self, name) == field.default:
             return False  # so that an option that came later leaves earlier model files as they are
-        return self.architecture == "looknet" or name not in ("width", "depth")
+        return self.architecture in OWN_NETWORKS or name not in ("width", "depth")

@@ -1,6 +1,5 @@
 """Refuse values of params.yaml that a stage would refuse hours later, whatever the data are; runs no stage's code."""
 
-import difflib
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,13 +10,13 @@ from typing import Any
 import click
 
 from wheretolook.base.errors import InputError
-from wheretolook.base.terminal.options import SwitchOrText, parameters_of
+from wheretolook.base.terminal.options import SwitchOrText, parameters_of, unknown_key
 from wheretolook.base.terminal.section import from_values
 from wheretolook.params.drive_options import DriveOptions
 from wheretolook.params.export_options import ExportOptions
 from wheretolook.params.fetch_options import FetchOptions
 from wheretolook.params.prepare_options import PrepareOptions
-from wheretolook.params.train_options import RANDOM, TrainOptions
+from wheretolook.params.train_options import BACKBONE, RANDOM, TrainOptions
 from wheretolook.project.params_file import RUN_SETTINGS, SECTIONS, Section, arguments
 
 Values = Mapping[str, Any]
@@ -72,7 +71,7 @@ def check_values(params: Mapping[str, Any]) -> list[Checked]:
 
 
 def network_code(checked: Sequence[Checked]) -> dict[str, dict[str, str]]:
-    """By model, path and SHA-256 of each file of the user's that its network is made of.
+    """By model, path and SHA-256 of each file of the user's that its network is made of, or starts from.
 
     Empty for an architecture of a library, and for a model file that names its own architecture.
 
@@ -86,7 +85,18 @@ def network_code(checked: Sequence[Checked]) -> dict[str, dict[str, str]]:
         if isinstance(each.options, TrainOptions | DriveOptions):
             with _naming(each.where):
                 found[each.model] = (code_of(each.options.architecture) if each.options.architecture else None) or {}
+                found[each.model] |= _weights_of(each.options)
     return found
+
+
+def _weights_of(options: TrainOptions | DriveOptions) -> dict[str, str]:
+    """Path and SHA-256 of the file of pretrained weights."""
+    if isinstance(options, DriveOptions) or options.weights == RANDOM:
+        return {}
+    from wheretolook.networks.pretrained import weights_sha256
+
+    digest = weights_sha256(options.weights)
+    return {options.weights: digest} if digest else {}
 
 
 def _checked(section: Section, model: str, places: Sequence[str], params: Mapping[str, Any]) -> Checked:
@@ -160,9 +170,7 @@ def _check_keys(place: str, values: Values, command: click.Command) -> None:
                 "a setting of the run, which changes no result",
                 f"remove it; {instead}",
             )
-        near = difflib.get_close_matches(key, parameters, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(parameters))}"
-        raise InputError(f"params.yaml: {place}: unknown key {key!r} of stage {command.name}", hint=hint)
+        raise unknown_key(f"params.yaml: {place}", key, command)
 
 
 def _check_types(place: str, values: Values, command: click.Command) -> None:
@@ -242,12 +250,20 @@ def _refuse_inside(source: str | Path | None, output: Path, key: str) -> None:
 
 def _check_train(options: TrainOptions, model: str) -> None:
     from wheretolook.networks.architectures import parse_arguments
-    from wheretolook.networks.checkpoint import check_architecture, find_pretrained
+    from wheretolook.networks.card import parse_channels
+    from wheretolook.networks.checkpoint import check_architecture
 
     check_architecture(options.architecture)
     parse_arguments(options.arguments)
+    for name in ("mean", "std"):
+        if given := getattr(options, name):
+            parse_channels(name, ",".join(given))
     if options.weights != RANDOM:
+        from wheretolook.networks.pretrained import find_pretrained
+
         find_pretrained(options.architecture, options.weights)
+    elif options.freeze == BACKBONE:
+        raise InputError("freeze: backbone", "pretrained `weights`", RANDOM, "set `weights`, or `freeze: none`")
 
 
 def _check_drive(options: DriveOptions, model: str) -> None:

@@ -68,8 +68,7 @@ PAGE = Path("docs/parameters.md")
 INTRODUCTION = """\
 # Parameters
 
-Every key of `params.yaml`, by section. `tests/project/test_sections.py` writes this page from the classes in
-`src/wheretolook/params/`, when run with `WRITE_DOCS=1`, and fails if it is out of date.
+Every key of `params.yaml`, by section. `make docs` writes this page from the classes in `src/wheretolook/params/`.
 
 An entry of `models` holds a model's own values for keys of `train`; they win over the shared ones. `drive` holds an
 entry for each model that is not trained here. A key without a default must be given. A list is written as a YAML list.

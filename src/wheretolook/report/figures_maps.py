@@ -12,8 +12,9 @@ from wheretolook.base.prepared import Prepared
 from wheretolook.mapstore.store import Maps
 from wheretolook.params.train_options import AUGMENT_STEPS, read_augment
 from wheretolook.report.drawing import INK, PICTURE, WRONG, bare, caption, drawing, show_overlay, strength, title
-from wheretolook.report.gallery import Gallery, View, mean_images, of_rows, overlays_of, views_of
+from wheretolook.report.gallery import Gallery
 from wheretolook.report.loaded import FIGURE, MARK, Results, fails_sanity, shown_classes
+from wheretolook.report.views import View, mean_images, of_rows, overlays_of, views_of
 from wheretolook.report.words import percent
 
 if TYPE_CHECKING:

@@ -135,8 +135,13 @@ def load_results(reports: Path, prepared: Path) -> Results:
 
 
 def primary_key(result: dict[str, Any]) -> str:
-    """METHOD.LAYER of the maps behind the statements about a model: CAMs of its last layer."""
-    return f"cam.{result['layers'][-1]}"
+    """METHOD.LAYER of the maps behind the statements about a model, of its last layer: cam, or else gradcam.
+
+    A model that has a CAM has it here also where statements rest on gradcam: there the two are one map.
+    """
+    last = result["layers"][-1]
+    known = {key for name in ("localisation", "sanity", "foreground_estimated") for key in result.get(name) or ()}
+    return f"gradcam.{last}" if f"cam.{last}" not in known and f"gradcam.{last}" in known else f"cam.{last}"
 
 
 def loss_of(result: dict[str, Any]) -> str:

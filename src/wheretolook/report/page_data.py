@@ -5,22 +5,28 @@ import io
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wheretolook.analysis.explained import checked
 from wheretolook.analysis.grid import to_grid
+from wheretolook.base.errors import visible
 from wheretolook.base.prepared import EVIDENCE, MARK, Prepared
 from wheretolook.mapstore.store import EVERY_CLASS_UP_TO, Maps, array_name, stores_every_class
 from wheretolook.params.train_options import AUGMENT_STEPS, PRESETS, describe_augment, read_augment
 from wheretolook.report.drawing import diverging, sequential
 from wheretolook.report.figures_maps import augmentations, augmented_rows
-from wheretolook.report.gallery import Gallery, View, layer_labels, mean_images, of_rows, overlays_of, views_of
+from wheretolook.report.gallery import Cell, Gallery
 from wheretolook.report.guessing import baseline_of
 from wheretolook.report.loaded import PAGE, Results, fails_sanity, shown_classes
+from wheretolook.report.views import View, layer_labels, mean_images, of_rows, overlays_of, views_of
 from wheretolook.report.words import listed, percent
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def outline(inside: np.ndarray) -> str:
@@ -105,11 +111,13 @@ class PageData:
         described: JSON for the script.
         blocks: packed maps that the script unpacks when a view needs them, by their element's id.
         augmentation: each augmentation with its pictures.
+        cells: which images the gallery has, of how many.
     """
 
     described: dict[str, Any]
     blocks: dict[str, str]
     augmentation: list[dict[str, Any]]
+    cells: tuple[Cell, ...] = ()
 
 
 def page_data(
@@ -150,7 +158,7 @@ def page_data(
         },
         "masks": prepared.masks is not None,
     }
-    return PageData(described, blocks, augmentation_rows(results, prepared))
+    return PageData(described, blocks, augmentation_rows(results, prepared), gallery.cells)
 
 
 def augmentation_rows(results: Results, prepared: Prepared) -> list[dict[str, Any]]:
@@ -270,3 +278,18 @@ def _overlays(
 
 def _table(colours: np.ndarray) -> list[int]:
     return colours.reshape(-1).tolist()
+
+
+@cache
+def page_templates() -> "Environment":
+    """The templates of the page; each is compiled once in a process."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("wheretolook.report"),
+        autoescape=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )

@@ -89,7 +89,7 @@ def _audit_lines(audit: Mapping[str, Any]) -> Iterable[str]:
     width, height = audit["sizes"]["width"], audit["sizes"]["height"]
     size = audit["prepared"]["size"]
     yield (
-        f"Files of {width['least']} × {height['least']} to {width['most']} × {height['most']} pixels, "
+        f"Files of {' to '.join(dict.fromkeys(f'{width[end]} × {height[end]}' for end in ('least', 'most')))} pixels, "
         f"prepared as {size} × {size} ({audit['prepared']['fit']})."
     )
 

@@ -85,7 +85,7 @@ def _figures(name: str, row: dict[str, Any], known_foreground: bool) -> dict[str
         "pointing": percent(row["pointing"], 0),
         "chance": percent(row["pointing_by_area"], 0),
         "centre_points": percent(row["centre_pointing"], 0),
-        "iou": number(row["iou"]) + ("" if at is None else f" at {at:.2f}"),
+        "iou": number(row["iou"]) + ("" if at is None else f" (threshold {at:.2f})"),
         "auroc": number(row["pixel_auroc"], 3),
         "precision": number(row["average_precision"], 3),
         "foreground": _with_area(row["foreground_energy"] if known_foreground else None, row["foreground_area_share"]),
@@ -186,7 +186,7 @@ def _with_ends(row: dict[str, Any], figure: str) -> str:
 
 
 def _with_area(energy: float | None, area: float | None) -> str:
-    return NOTHING if energy is None else f"{percent(energy)} of {percent(area)}"
+    return NOTHING if energy is None else f"{percent(energy)} (area {percent(area)})"
 
 
 def test_sets_section(results: Results) -> dict[str, Any]:

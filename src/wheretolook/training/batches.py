@@ -48,6 +48,20 @@ def _balanced(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return random.permutation(np.concatenate(drawn))
 
 
+def balanced_weights(labels: np.ndarray, class_count: int) -> np.ndarray:
+    """Class weights inversely proportional to the class frequencies, n / (K n_k): 1 on average over images.
+
+    Args:
+        labels: (n,) int64, of the training images.
+        class_count: K.
+
+    Returns:
+        (K,) float32; 0 for a class without images.
+    """
+    counts = np.bincount(labels, minlength=class_count)
+    return np.where(counts > 0, len(labels) / (class_count * np.maximum(counts, 1)), 0).astype(np.float32)
+
+
 def mixed_seed(*numbers: int) -> int:
     """A 32-bit seed derived from several numbers, such as a run's seed, the step and the rank."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])

@@ -6,21 +6,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from wheretolook.base.errors import InputError
 from wheretolook.base.prepared import Prepared
-from wheretolook.networks.architectures import LOOKNET, check_looknet_size, code_of
-from wheretolook.networks.card import Card
-from wheretolook.networks.checkpoint import build_network
-from wheretolook.networks.inputs import channel_statistics, to_device
+from wheretolook.networks.architectures import code_of
+from wheretolook.networks.card import Card, parse_channels
+from wheretolook.networks.checkpoint import build_network, with_two_logits
+from wheretolook.networks.inputs import Channels, channel_statistics, to_device
 from wheretolook.networks.layered import Network, load_weights
+from wheretolook.networks.pretrained import head_names, is_of_head, load_pretrained, weights_sha256
 from wheretolook.networks.runtime.processes import Ranks
-from wheretolook.params.train_options import RANDOM, UNWEIGHTED, TrainOptions, read_augment
-from wheretolook.training.batches import Augmentation, epoch_batches, mixed_seed, steps_per_epoch
+from wheretolook.params.train_options import BACKBONE, RANDOM, UNWEIGHTED, TrainOptions, read_augment
+from wheretolook.training.batches import Augmentation, balanced_weights, epoch_batches, mixed_seed, steps_per_epoch
 from wheretolook.training.objective import (
     Objective,
     Tally,
     average_statistics,
-    balanced_weights,
     check_losses,
     computing_in,
     epoch_entry,
@@ -31,7 +30,7 @@ from wheretolook.training.objective import (
     stopped_early,
     summed_tally,
 )
-from wheretolook.training.start import check_trainable, make_optimiser, make_schedule
+from wheretolook.training.start import check_trainable, make_optimiser, make_schedule, smallest_batch
 
 
 @dataclass
@@ -70,28 +69,26 @@ class Training:
     def __init__(self, prepared: Prepared, options: TrainOptions, ranks: Ranks):
         self.prepared, self.options, self.ranks = prepared, options, ranks
         self.rows, self.val_rows = prepared.rows("train"), prepared.rows("val")
-        smallest = _smallest_batch(prepared, options, ranks, len(self.rows), len(self.val_rows))
+        smallest = smallest_batch(prepared, options, ranks, len(self.rows), len(self.val_rows))
         self.labels = prepared.labels
         torch.manual_seed(options.seed)
         arguments = options.architecture_arguments(prepared.images.shape[1])
-        network = build_network(options.architecture, len(prepared.class_names), arguments)
+        self.outputs = options.output_count(len(prepared.class_names))
+        network = build_network(options.architecture, self.outputs, arguments)
         self.epoch_steps = steps_per_epoch(len(self.rows), options.batch_size)
         check_trainable(network, options.architecture, prepared.images.shape[1], smallest, ranks)
-        if options.weights == RANDOM:
-            self.mean, self.std = channel_statistics(prepared.images, self.rows)
-        else:
-            from wheretolook.training.start import load_pretrained
-
-            self.mean, self.std = load_pretrained(network, options.architecture, options.weights, ranks)
+        self.mean, self.std = self._start(network)
+        self.heads = head_names(network, self.outputs)
         network = network.to(ranks.device).to(memory_format=torch.channels_last).train()
         weights = None
         if options.class_weights != UNWEIGHTED:
             of_classes = balanced_weights(self.labels[self.rows], len(prepared.class_names))
             weights = torch.from_numpy(of_classes).to(ranks.device)
-        self.objective = Objective(network, options.loss, weights, options.label_smoothing)
+        frozen = self._frozen(network)
+        self.objective = Objective(network, options.loss, weights, options.label_smoothing, frozen)
         self.shared = sharing_gradients(self.objective, ranks)
         self.steps = options.epochs * self.epoch_steps
-        self.optimiser = make_optimiser(self.objective, options)
+        self.optimiser = make_optimiser(self.objective, options, self.heads)
         self.schedule = make_schedule(self.optimiser, options, self.epoch_steps)
         self.augmentation = Augmentation(read_augment(options.augment))
         self.progress = Progress(0, self._empty_tally(), [], None)
@@ -161,7 +158,36 @@ class Training:
         """The trained network of the kept epoch, in evaluation mode, and its card."""
         if self.progress.best is not None:
             load_weights(self.network, self.progress.best)
-        return self.network.eval(), self._card()
+        network, card = self.network, self._card()
+        if self.outputs == 1:
+            network = with_two_logits(network, card.architecture, card.arguments).to(self.ranks.device)
+        return network.eval(), card
+
+    def _start(self, network: Network) -> tuple[Channels, Channels]:
+        """Load pretrained weights, if there are any; returns mean and standard deviation of the input channels."""
+        options, ranks = self.options, self.ranks
+        if options.weights == RANDOM:
+            mean, std = channel_statistics(self.prepared.images, self.rows)
+        else:
+            arguments = options.architecture_arguments(self.prepared.images.shape[1])
+            keywords = arguments.get("keywords", arguments)
+            # The first process of a machine downloads the file.
+            if ranks.local_rank != 0:
+                ranks.wait()
+            mean, std = load_pretrained(
+                network, options.architecture, options.weights, self.outputs, keywords, ranks.leads
+            )
+            if ranks.local_rank == 0:
+                ranks.wait()
+        given = {name: ",".join(getattr(options, name)) for name in ("mean", "std")}
+        mean = parse_channels("mean", given["mean"]) if given["mean"] else mean
+        return mean, parse_channels("std", given["std"]) if given["std"] else std
+
+    def _frozen(self, network: Network) -> tuple[str, ...]:
+        """Names of the parameters that are not trained."""
+        if self.options.freeze != BACKBONE:
+            return ()
+        return tuple(name for name, _ in network.named_parameters() if not is_of_head(name, self.heads))
 
     def _step(self) -> None:
         epoch, number = divmod(self.progress.step, self.epoch_steps)
@@ -235,31 +261,14 @@ class Training:
             layers=self.network.layer_names,
             trained_heads=self.objective.layers,
             data={"sha256": prepared.sha256, "images": len(self.rows)},
-            training=options.as_dict(),
+            training=self._recorded_options(),
             history=self.progress.history,
             fit=prepared.fit,
             code=code_of(options.architecture),
         )
 
-
-def _smallest_batch(prepared: Prepared, options: TrainOptions, ranks: Ranks, train: int, val: int) -> int:
-    """Number of images in the smallest batch, after checks of the splits, the batch size and the image size."""
-    for split, count in {"train": train, "val": val}.items():
-        if count == 0:
-            raise InputError(
-                f"split {split} of the prepared data",
-                expected="images",
-                found="none",
-                hint="change the split fractions in section prepare of params.yaml",
-            )
-    smallest = train // steps_per_epoch(train, options.batch_size)
-    if smallest < ranks.count:
-        raise InputError(
-            "train.batch_size",
-            expected=f"at least one image for each of {ranks.count} processes",
-            found=f"batches of {smallest} image{'s' if smallest > 1 else ''}",
-            hint="raise train.batch_size, or start fewer processes",
-        )
-    if options.architecture == LOOKNET:
-        check_looknet_size(options.depth, prepared.images.shape[1])
-    return smallest
+    def _recorded_options(self) -> dict[str, Any]:
+        """The options for the card; of weights from a file, also its hash."""
+        options = self.options
+        digest = None if options.weights == RANDOM else weights_sha256(options.weights)
+        return options.as_dict() | ({"weights_sha256": digest} if digest else {})

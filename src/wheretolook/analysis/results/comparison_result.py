@@ -24,7 +24,8 @@ class AgreementRow:
         model_a, model_b: the pair, in the order of reports/names.json.
         kind: "seeds" (one recipe, other seeds), "recipes", or "drive" (a model from Drive with one trained here or both
             from Drive).
-        primary: 1 for `cam` at the last layer, from which alone statements are made; 0: exploratory.
+        primary: 1 for the primary method (`compare.primary`) at the last layer, from which alone statements are made;
+            0: exploratory.
         method: of the maps.
         layer_a, layer_b: the layer's name in each model.
         contrast: 1 where maps are contrasts with the other classes; 0 where the true class's own map is used.
@@ -203,7 +204,8 @@ class ClassResult:
         images: of the class in the split.
         recognition: by model.
         without: by model, the smallest lower confidence bound of (agreement - baseline) among the others, or null.
-        untested: why classes could not be compared by place: "no_places", "no_maps_of_every_class" or "".
+        untested: why classes could not be compared by place: "no_places", "no_maps_of_every_class", "not_additive" or
+            "".
     """
 
     __pydantic_config__ = STRICT

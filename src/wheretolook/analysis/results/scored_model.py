@@ -48,8 +48,8 @@ class SplitScores:
             class has fewer than ten effective groups.
         auroc: two classes: of the second class; more: one against the rest, mean over classes. Null where a class is
             missing.
-        ece, ece_floor: expected calibration error of the winning class (15 bins of equal width), and that of a
-            perfectly calibrated model with these scores on as many images.
+        ece, ece_floor, ece_floor_high: expected calibration error of the winning class (15 bins of equal width), and
+            that of a perfectly calibrated model with these scores on as many images: mean, and 97.5 % quantile.
         brier: half the squared distance of scores and truth, 0 to 1.
         log_loss: natural logarithm.
         confusion: K × K counts, row: actual, column: predicted.
@@ -66,6 +66,7 @@ class SplitScores:
     auroc: float | None
     ece: float
     ece_floor: float
+    ece_floor_high: float
     brier: float
     log_loss: float
     confusion: list[list[int]]

@@ -1,5 +1,6 @@
 """Options of a stage: parameters, which params.yaml may set, and settings of a run, which it must not set."""
 
+import difflib
 import math
 import re
 from collections.abc import Mapping
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+
+from wheretolook.base.errors import InputError
 
 # Files are named by it, and scratch files add a suffix; file systems allow 255 bytes.
 MODEL_NAME, LONGEST_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*"), 100
@@ -196,6 +199,20 @@ def read_names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...
         found = getattr(error, "strerror", None) or "another encoding"
         message = f"expected a UTF-8 text file with one name per line at {path.absolute()}, found: {found}"
         raise click.BadParameter(message, ctx, param) from error
+
+
+# Keys that people write for another one.
+_MEANT = {("sync", "path"): "`url` takes a path too: write `url: /path/to/file`"}
+
+
+def unknown_key(where: str, key: str, command: click.Command) -> InputError:
+    """The error for a key of params.yaml that the command does not take, with the key that may be meant."""
+    known = parameters_of(command)
+    near = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(known))}"
+    return InputError(
+        f"{where}: unknown key {key!r} of stage {command.name}", hint=_MEANT.get((str(command.name), key), hint)
+    )
 
 
 def parameters_of(command: click.Command) -> dict[str, click.Option]:

@@ -5,12 +5,13 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from tests.pipeline.project import Project, copy_project
+from tests.pipeline.project import WITHOUT_TORCH, Project, copy_project
 from wheretolook.cli.main import main
 from wheretolook.project.plan import Plan, plan_run
 
@@ -19,11 +20,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarni
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Two models, all stages run, results committed. The stages that need torch are stand-ins."""
-    project = copy_project(tmp_path_factory.mktemp("plan"), modules=False)
-    for stand_in in ("train.py", "export.py", "score.py"):
-        shutil.copy(Path(__file__).parent / "stand_ins" / stand_in, project.root / "stages" / stand_in)
+def finished(tmp_path_factory: pytest.TempPathFactory, forks: dict[str, str]) -> Project:
+    """Two models, all stages run, results committed; with stand-ins."""
+    project = copy_project(tmp_path_factory.mktemp("plan"), modules=False, variables=forks, stand_ins=WITHOUT_TORCH)
     params = project.read_params()
     for name in ("last-1", "every-1"):
         del params["models"][name]
@@ -37,7 +36,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def project(finished: Project, tmp_path: Path) -> Project:
     """A copy of the finished project, to be spoilt."""
     shutil.copytree(finished.root, tmp_path / "project", symlinks=True)
-    return Project(tmp_path / "project")
+    return replace(finished, root=tmp_path / "project")
 
 
 def remove(*names: str) -> Callable[[Project], object]:
