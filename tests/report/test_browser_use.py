@@ -121,6 +121,14 @@ def test_images_are_found_by_name_class_and_prediction(page: Page, world: World)
     page.page.wait_for_function("document.getElementById('count').textContent === '0 images'")
 
 
+def test_pictures_can_be_large(page: Page):
+    width = "document.querySelector('#cards .picture').getBoundingClientRect().width"
+    before = page.evaluate(width)
+    page.page.check("#large")
+    assert page.evaluate(width) > 1.8 * before
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+
+
 def test_an_address_leads_to_one_image_or_to_a_class(browser, reports):
     with open_page(browser, reports) as page:
         page.page.goto(page.address + "#gallery?image=uninfected%2F0020.png")

@@ -100,6 +100,7 @@ def test_lines_share_an_axis_that_starts_at_zero():
     chart = line_chart("a", ("epoch", "loss"), [("val", "val", [1, 2], [0.0, 2.0])], y_high=4)
     assert [tick.label for tick in chart.y_ticks] == ["0.0", "2.0", "4.0"]
     assert chart.lines[0].path == f"M{chart.left} {chart.bottom:g} L{chart.width - 8} {(8 + chart.bottom) / 2:g}"
+    assert chart.lines[0].said == "val: 0.00 at 1, 2.00 at 2"
 
 
 def test_one_epoch_is_a_chart_too():

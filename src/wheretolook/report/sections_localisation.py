@@ -197,16 +197,19 @@ def test_sets_section(results: Results) -> dict[str, Any]:
 def _test_set(results: Results, name: str, found: Mapping[str, Any]) -> dict[str, Any]:
     models = [model for model in results.names if model in found["models"]]
     changes = {model: _balanced_change(results, model, found) for model in models}
-    lines = [f"{count(found['images'], 'image')} of {listed(found['class_names'])}; no model was trained on them."]
-    if found["training_copies"]:
-        lines.append(f"{count(found['training_copies'], 'image')} show the picture of a training image.")
+    copies = found["training_copies"]
+    shows = f"{copies:,} of them show the picture of a training image" if copies else "none shows a training image"
+    lines = [f"{count(found['images'], 'image')} of {listed(found['class_names'])}; {shows}."]
     if absent := [each for each in results.class_names if each not in found["class_names"]]:
-        lines.append(f"Without {listed(absent)}, so that balanced accuracy is not compared.")
+        changes = dict.fromkeys(models)
+        accuracy = f"Without {listed(absent)}, so that balanced accuracy is not compared."
     else:
-        lines += _accuracy_lines(results, {model: each for model, each in changes.items() if each is not None})
-    lines += _agreement_lines(results, found)
+        accuracy = _accuracy_words(results, [each for each in changes.values() if each is not None])
+    lower = sum(1 for each in changes.values() if each is not None and each[2] < 0)
+    lines += [accuracy, *_agreement_lines(results, found)]
     rows = [_test_set_row(results, model, found["models"][model], changes[model]) for model in models]
-    return {"name": name, "lines": lines, "rows": rows, "split": results.split}
+    state = {"accuracy": accuracy, "lower": lower, "compared": any(changes.values())}
+    return {"name": name, "lines": lines, "rows": rows, "split": results.split, **state}
 
 
 def _home(results: Results, model: str) -> Mapping[str, Any]:
@@ -224,22 +227,22 @@ def _balanced_change(results: Results, model: str, found: Mapping[str, Any]) -> 
     return None if there is None or here is None else difference_interval(there, here)
 
 
-def _accuracy_lines(results: Results, changes: Mapping[str, tuple[float, float, float]]) -> Iterable[str]:
+def _accuracy_words(results: Results, changes: Sequence[tuple[float, float, float]]) -> str:
     if not changes:
-        yield "Too few groups of a class for an interval of balanced accuracy."
-        return
+        return "Too few groups of a class for an interval of balanced accuracy."
     kinds = {
-        "lower": [each for each, _, high in changes.values() if high < 0],
-        "higher": [each for each, low, _ in changes.values() if low > 0],
+        "lower": [each for each, _, high in changes if high < 0],
+        "higher": [each for each, low, _ in changes if low > 0],
     }
-    for word, values in kinds.items():
-        if values:
-            yield (
-                f"Balanced accuracy is {word} than on the {results.split} split in {len(values)} of "
-                f"{count(len(changes), 'model')}, by {span((100 * abs(each) for each in values), 1)} points."
-            )
-    if not any(kinds.values()):
-        yield f"No model's balanced accuracy differs from that on the {results.split} split (95 % intervals)."
+    parts = [
+        f"{word} than on the {results.split} split in {len(values)} of {count(len(changes), 'model')}, by "
+        f"{span((100 * abs(each) for each in values), 1)} points"
+        for word, values in kinds.items()
+        if values
+    ]
+    if parts:
+        return f"Balanced accuracy is {', and '.join(parts)}."
+    return f"No model's balanced accuracy differs from that on the {results.split} split (95 % intervals)."
 
 
 def _agreement_lines(results: Results, found: Mapping[str, Any]) -> Iterable[str]:
@@ -273,12 +276,17 @@ def _test_set_row(
     }
 
 
+def _beside_area(row: Mapping[str, Any]) -> str:
+    energy, area = row.get("energy"), row.get("area_share")
+    return NOTHING if energy is None else f"{percent(energy, 0)} on {percent(area, 0)} of the area"
+
+
 def _energy_change(results: Results, model: str, found: Mapping[str, Any]) -> str:
-    """Energy by class inside the evidence, or on the estimated foreground, as "infected 61 % (83 %)"."""
+    """Energy by class inside the evidence, or on the estimated foreground, beside its share of the area."""
     for key in ("localisation", "foreground_estimated"):
         before = ((results.models[model].get(key) or {}).get(found["maps"]) or {}).get(results.split) or {}
         parts = [
-            f"{class_name} {percent(row['energy'], 0)} ({percent((before.get(class_name) or {}).get('energy'), 0)})"
+            f"{class_name} {_beside_area(row)} ({_beside_area(before.get(class_name) or {})})"
             for class_name, row in (found[key] or {}).items()
             if row["energy"] is not None
         ]

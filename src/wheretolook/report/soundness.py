@@ -8,6 +8,7 @@ from math import log
 from wheretolook.report.guessing import TrainedOn, baseline_of, below_majority, never_predicted, no_better, trained_on
 from wheretolook.report.loaded import Results, primary_key
 from wheretolook.report.sections_data import no_groups
+from wheretolook.report.sections_localisation import test_sets_section
 from wheretolook.report.sections_statements import twin_lines
 from wheretolook.report.words import count, listed, listed_first, percent, percent_span, span
 
@@ -73,6 +74,7 @@ def soundness(results: Results) -> list[Check]:
         _groups(results),
         _training_data(results),
         *_twins(results),
+        *_other_data(results),
     ]
 
 
@@ -255,6 +257,17 @@ def _twins(results: Results) -> Iterable[Check]:
     else:
         text = f"{len(models)} independent trainings; none repeats another."
         yield Check("twins", "Independence", State.GOOD, text, "provenance")
+
+
+def _other_data(results: Results) -> Iterable[Check]:
+    """Whether balanced accuracy is lower on further test sets."""
+    found = test_sets_section(results)["test_sets"]
+    if not found:
+        return
+    lower, unknown = any(each["lower"] for each in found), any(not each["compared"] for each in found)
+    state = State.WARNING if lower else State.UNKNOWN if unknown else State.GOOD
+    text = " ".join(f"{each['name']}: {each['accuracy']}" for each in found)
+    yield Check("other_data", "Other data", state, text, "models")
 
 
 def _split_figures(results: Results) -> Sequence[dict]:

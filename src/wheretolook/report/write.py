@@ -201,7 +201,7 @@ def write_site(
     page = page_of(results, maps, page_data(results, prepared, maps, gallery, comparison, cells))
     page, unknown = name_revision(page, reports / "revision.json")
     with replacing_folder(reports / "figures") as figures, replacing_folder(reports / "site") as site:
-        _draw(figures, results, prepared, maps, gallery, comparison)
+        draw_figures(figures, results, prepared, maps, gallery, comparison)
         (site / "figures").mkdir()
         vectors = sorted(figures.glob("*.pdf"))
         for file in vectors:
@@ -212,9 +212,10 @@ def write_site(
     return len(page.encode("utf-8")), unknown
 
 
-def _draw(
+def draw_figures(
     folder: Path, results: Results, prepared: Prepared, maps: Mapping[str, Maps], gallery: Gallery, comparison: Path
 ) -> None:
+    """Every figure as PNG and PDF into an empty folder."""
     draw_images(folder / "images.png", results, prepared, maps, gallery)
     draw_layers(folder / "layers.png", results, prepared, maps, gallery)
     draw_classes(folder / "classes.png", results, maps, comparison, gallery.method)

@@ -93,6 +93,7 @@ function listen(redraw) {
   on("smooth", (select) => { state.smooth = select.value === "smooth"; });
   for (const id of [...FILTERS, "sort"]) on(id, () => { state.page = 0; });
   control("opacity").addEventListener("input", (event) => explore.style.setProperty("--opacity", event.target.value / 100));
+  control("large").addEventListener("input", (event) => explore.classList.toggle("large", event.target.checked));
   control("evidence").addEventListener("input", (event) => explore.classList.toggle("bare", !event.target.checked));
 }
 
