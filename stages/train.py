@@ -28,7 +28,8 @@ def train(name: str, options: TrainOptions, device: str, prepared: Path, models:
     from wheretolook.networks.checkpoint import save_model
     from wheretolook.networks.runtime.device import choose_device, describe_device
     from wheretolook.networks.runtime.processes import joined_ranks
-    from wheretolook.training.objective import balanced_weights, kept_epoch, loss_of_guessing
+    from wheretolook.training.batches import balanced_weights
+    from wheretolook.training.objective import kept_epoch, loss_of_guessing
     from wheretolook.training.train_network import discard_states, train_network
 
     data = load_prepared(prepared)

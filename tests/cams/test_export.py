@@ -190,3 +190,18 @@ def test_two_processes_write_the_bytes_of_one(tmp_path, model, forks):
         assert process.returncode == 0, errors.decode()
     found = [{p.name: p.read_bytes() for p in (tmp_path / name / "one").iterdir()} for name in ("one", "two")]
     assert found[0] == found[1]
+
+
+def test_network_without_a_pooled_head_is_exported_by_the_other_methods_with_gradcams_of_random_networks(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "models/one.safetensors"
+    write_model(path)
+    monkeypatch.setattr("wheretolook.networks.layered.LookNet.final_head", lambda network: None)
+    prepared = write_prepared(tmp_path / "prepared")
+    options = MapOptions(("cam", "gradcam"), None, "float32", 5, random_draws=2)
+    export_maps(path, prepared, tmp_path / "one", options, ALONE, tmp_path / "cache")
+    maps = load_maps(tmp_path / "one")
+    assert {method for method, _ in maps.names} == {"gradcam"}
+    assert maps.manifest["arrays"]["random.npy"]["method"] == "gradcam"
+    assert maps.random()[0].shape == (2, 10, 4, 4)

@@ -36,7 +36,8 @@ def differences(
         if not found.untested:
             return []
         reason = Reason.NOT_ADDITIVE if found.untested == "not_additive" else Reason.NO_TEST
-        return [replace(blank, kind=Kind.DIFFERENCE, reason=reason)]
+        others = tuple(name for name in found.class_names if name != found.class_name)
+        return [replace(blank, kind=Kind.DIFFERENCE, reason=reason, others=others)]
     regions = dict.fromkeys(each.region for own in found.differences.values() for each in own if each.bears)
     places = {each.region: each for each in located}
     others = tuple(found.differences)
