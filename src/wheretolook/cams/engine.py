@@ -196,7 +196,7 @@ def build_engine(
 
 def _pairs(methods: list[Method], layers: list[Layer]) -> list[tuple[Method, Layer]]:
     """Each method at each layer that supports it."""
-    of_tokens = [layer for layer in layers if layer.layout.has_tokens][-1:]
+    of_tokens = [layer for layer in layers if layer.tokens is not None][-1:]
     pairs = [
         (method, layer)
         for method in methods

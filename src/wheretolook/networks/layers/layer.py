@@ -12,7 +12,7 @@ from wheretolook.base.errors import InputError
 from wheretolook.networks.layered import Network
 from wheretolook.networks.layers.default_layers import check_hints, default_layers, no_default, no_places
 from wheretolook.networks.layers.heads import PooledHead, find_head, linear_head, noting_linear
-from wheretolook.networks.layers.layout import CHANNELS_FIRST, Hints, Layout, same_but_for_rounding, to_maps
+from wheretolook.networks.layers.layout import CHANNELS_FIRST, Hints, Layout, Order, same_but_for_rounding, to_maps
 from wheretolook.networks.layers.outputs import LogitsOf
 from wheretolook.networks.layers.places import Reading
 from wheretolook.networks.layers.steadiness import Captured, Shape, capture, random_images, run, steady
@@ -35,6 +35,8 @@ class Layer:
         head: the trained pooled linear head on it, if there is one.
         locality: share of its response to a small patch of the image that lies at the patch, 0 to 1; None for a network
             of the project, whose layers are known.
+        tokens: how a transformer's tokens (N, tokens, C) make up its feature maps, if they do: its layout, or, in a
+            network of the project, the layout of what the layer converts to feature maps.
     """
 
     name: str
@@ -44,11 +46,23 @@ class Layer:
     places: tuple[int, int]
     head: PooledHead | None
     locality: float | None = None
+    tokens: Layout | None = None
 
     @property
     def linear(self) -> bool:
         """Whether the network's logits are linear in the layer, so that their gradients are known beforehand."""
         return self.head is not None and self.head.final and not self.head.rectified
+
+    @property
+    def token_layout(self) -> Layout:
+        """Layout of values (N, tokens, C) of its tokens.
+
+        Raises:
+            RuntimeError: its feature maps are no tokens.
+        """
+        if self.tokens is None:
+            raise RuntimeError(f"{self.name} is no layer of tokens")
+        return replace(self.tokens, order=Order.TOKENS)
 
 
 @dataclass(frozen=True)
@@ -116,6 +130,11 @@ def probe_layers(
                 )
         maps = {name: to_maps(output, layouts[name]) for name, output in passed.outputs.items()}
         heads = _heads(network, maps, passed.ends, trained_heads)
+    tokens = {name: layout for name, layout in layouts.items() if layout.has_tokens}
+    if isinstance(network, Network):
+        spans = {name: of for name, of in network.token_spans().items() if name in maps}
+        sides = {name: (maps[name].shape[2], maps[name].shape[3]) for name in spans}
+        tokens = {name: Layout(Order.TOKENS, sides[name], of) for name, of in spans.items()}
     layers = [
         Layer(
             name,
@@ -125,6 +144,7 @@ def probe_layers(
             (maps[name].shape[2], maps[name].shape[3]),
             heads.get(name),
             readings[name].locality if name in readings else None,
+            tokens.get(name),
         )
         for name in passed.outputs
     ]
