@@ -52,7 +52,7 @@ def check(architecture: str, side: int, arguments: str) -> dict[str, object]:
     from wheretolook.base.errors import InputError
     from wheretolook.networks.architectures import parse_arguments
     from wheretolook.networks.checkpoint import build_network, is_wrapped
-    from wheretolook.networks.layers.wrap import wrapped_arguments
+    from wheretolook.networks.layers.layer import wrapped_arguments
 
     torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -49,8 +49,8 @@ def with_layers(description: "Description | None", options: DriveOptions) -> "De
 
     if description is None or not is_wrapped(description.architecture):
         return description
+    from wheretolook.networks.layers.layer import wrapped_arguments
     from wheretolook.networks.layers.layout import make_hints
-    from wheretolook.networks.layers.wrap import wrapped_arguments
 
     hints = make_hints(options.grid, options.prefix_tokens, options.layout)
     names, size = description.class_names, description.input_size

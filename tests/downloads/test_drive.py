@@ -16,7 +16,8 @@ from tests.drive_server.served import Served
 from wheretolook.base.errors import InputError
 from wheretolook.cli.main import main
 from wheretolook.downloads.attempts import RetryPolicy
-from wheretolook.downloads.drive import drive_file, drive_id, drive_link
+from wheretolook.downloads.drive import drive_file, drive_link
+from wheretolook.downloads.drive_listing import drive_id
 from wheretolook.downloads.obtain import ContentCache, PinnedFile, obtain
 
 CONTENT = random.Random(0).randbytes(300_000)

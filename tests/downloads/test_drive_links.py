@@ -2,7 +2,7 @@
 
 import pytest
 
-from wheretolook.downloads.drive_links import DriveLink, read_drive_link
+from wheretolook.downloads.drive_listing import DriveLink, read_drive_link
 
 ID = "1AbCdEfGhIjKlMnOpQrStUvWxYz_0123-"
 GOOGLE = "https://drive.google.com"

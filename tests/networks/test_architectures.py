@@ -14,7 +14,7 @@ from wheretolook.importing.import_model import import_model
 from wheretolook.look.requests import MapRequest, build
 from wheretolook.networks.architectures import Architecture, code_of, parse_architecture
 from wheretolook.networks.checkpoint import build_network, check_architecture, is_wrapped, load_model, save_model
-from wheretolook.networks.layers.wrap import wrapped_arguments
+from wheretolook.networks.layers.layer import wrapped_arguments
 from wheretolook.training.objective import Objective
 
 MINE = '''
@@ -79,7 +79,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("looknet", Architecture("looknet", "looknet")),
+        ("looknet", Architecture("own", "looknet")),
         ("resnet18", Architecture("torchvision", "resnet18")),
         ("torchvision/maxvit_t", Architecture("torchvision", "maxvit_t")),
         ("timm/resnet18.a1_in1k", Architecture("timm", "resnet18.a1_in1k")),
@@ -230,7 +230,7 @@ def test_a_family_of_torchvision_keeps_its_layers_under_either_name() -> None:
 )
 def test_wrapped_tokens_keep_the_places_that_the_trial_found(repository: Path, name: str, expected: list[str]) -> None:
     (repository / "networks" / "tokens.py").write_text(
-        "from tests.layers.places_networks import SequenceFirst, Tokens\n\n\n"
+        "from tests.networks.layers.places_networks import SequenceFirst, Tokens\n\n\n"
         f"def build(num_classes):\n    return {name}\n"
     )
     code = "networks/tokens.py:build"
@@ -247,7 +247,7 @@ def test_wrapped_tokens_keep_the_places_that_the_trial_found(repository: Path, n
 
 def test_a_look_may_read_tokens_by_hand(repository: Path) -> None:
     (repository / "networks" / "tokens.py").write_text(
-        "from tests.layers.places_networks import Tokens\n\n\n"
+        "from tests.networks.layers.places_networks import Tokens\n\n\n"
         "def build(num_classes):\n    return Tokens(before=1, behind=3)\n"
     )
     code = "networks/tokens.py:build"

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from tests.drive_server.drive import Drive, Folder
 from tests.drive_server.served import Served
+from tests.importing.forked import forked_quarantine
 from tests.networks.made_models import FOREIGN, foreign_state, small_card, small_network, write_model
 from wheretolook.cli.project_commands import share
 from wheretolook.networks.checkpoint import load_model, save_model
@@ -22,6 +23,13 @@ from sync import sync
 
 ID = "1AbCdEfGhIjKlMnOpQrStUvWxYz_0123-"
 SHARED = ["--timeout", "5", "--retries", "0"]
+
+
+@pytest.fixture(autouse=True)
+def _files_are_opened_in_a_fork() -> Iterator[None]:
+    """The process of the quarantine has tests of its own (tests/importing/test_quarantine.py)."""
+    with forked_quarantine():
+        yield
 
 
 @pytest.fixture

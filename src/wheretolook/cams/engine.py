@@ -150,7 +150,7 @@ def build_engine(
 
     Args:
         network: a network of this project, or any module that returns logits (N, K) for images (N, C, H, W).
-        methods: names as in `METHOD_NAMES`. `cam` is computed at the layers with a trained linear head on their pooled
+        methods: names as in `CAM_METHODS`. `cam` is computed at the layers with a trained linear head on their pooled
             feature maps. None: `cam` at those layers, `gradcam` at the others.
         layers: names; None: all layers of a network of this project; of another, the last at each resolution.
         size: (H, W) of the images.

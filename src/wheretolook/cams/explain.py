@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from wheretolook.base.errors import InputError
 from wheretolook.cams.batching import ChooseRows, choose_classes, class_index, compute_batched, fixed_classes
 from wheretolook.cams.compute import Batch
+from wheretolook.cams.display import page_of_maps, picture_of
 from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.method_registry import find_method
 
@@ -56,6 +57,14 @@ class Explanation(Mapping[tuple[str, str], np.ndarray]):
     def __len__(self) -> int:
         """Number of (method, layer) pairs."""
         return len(self.maps)
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows: the maps of the first images."""
+        return picture_of(self.maps, self.class_index)
+
+    def _repr_html_(self) -> str:
+        """The same picture, with predictions and shapes."""
+        return page_of_maps(self.maps, self.logits, self.class_index)
 
     # Comparing arrays gives an array, not a bool, so equality is identity.
     __eq__ = object.__eq__

@@ -115,9 +115,10 @@ def export_maps(
     check_size(model, card, prepared.images.shape[1])
     check_last_layer(card, options.layers)
     size = (card.input_size, card.input_size)
-    engine = build_engine(
-        network, options.methods, options.layers, size, options.precision, card.trained_heads, fast=True
-    )
+    methods = options.methods
+    if len(methods) > 1 and not any(layer in card.trained_heads for layer in network.heads):
+        methods = tuple(method for method in methods if method != "cam")  # the other methods do for such a network
+    engine = build_engine(network, methods, options.layers, size, options.precision, card.trained_heads, fast=True)
     map_classes = map_classes_of(prepared.class_names, options.every_class_up_to)
     every = map_classes == prepared.class_names
     choose = partial(_every_class if every else _true_and_predicted, columns, prepared.labels)
@@ -133,7 +134,10 @@ def export_maps(
         ranks.wait()
         manifest = {}
         if ranks.leads:
-            arrays = array_entries(maps, work, count) | add_random_maps(maps, card, prepared, options, ranks, network)
+            arrays = array_entries(maps, work, count)
+            method = "gradcam" if network.final_head() is None else "cam"
+            if options.random_draws and (method == "cam" or method in options.methods):
+                arrays |= add_random_maps(maps, method, card, prepared, options, ranks, network)
             manifest = manifest_of(model, card, prepared, options, work) | {"arrays": arrays}
             write_json(maps / "manifest.json", manifest)
     return manifest
@@ -221,25 +225,23 @@ def array_entries(folder: Path, work: Work, count: int) -> dict[str, Any]:
 
 
 def add_random_maps(
-    folder: Path, card: Card, prepared: Prepared, options: MapOptions, ranks: Ranks, network: Network
+    folder: Path, method: str, card: Card, prepared: Prepared, options: MapOptions, ranks: Ranks, network: Network
 ) -> dict[str, Any]:
-    """Write maps of networks with random weights; returns their manifest entry, empty if there are none.
+    """Write maps of networks with random weights; returns their manifest entry, empty without test images.
 
     For a model that started from pretrained weights, these are pretrained networks with random heads, and the entry
     says so under "weights".
     """
     rows = chosen_rows(prepared)
-    if not options.random_draws or not len(rows):
+    if not len(rows):
         return {}
-    backbone = pretrained_backbone(card, network) if network.final_head() is not None else None
+    backbone = pretrained_backbone(card, network)
     maps = random_maps(card, prepared, rows, options.random_draws, options.batch_size, ranks.device, backbone)
-    if maps is None:
-        return {}
     np.save(folder / RANDOM, maps)
     weights = {} if backbone is None else {"weights": f"pretrained ({card.training['weights']}), with a random head"}
     return {
         RANDOM: {
-            "method": "cam",
+            "method": method,
             "layer": card.layers[-1],
             "units": "logits, true class less the others' mean",
             "draws": options.random_draws,

@@ -5,6 +5,8 @@ pretrained weights, the baseline is the pretrained network with a random head: i
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,6 +15,8 @@ from tqdm import tqdm
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.prepared import TEST, Prepared
+from wheretolook.cams.batching import compute_batched
+from wheretolook.cams.engine import build_engine
 from wheretolook.networks.card import Card
 from wheretolook.networks.checkpoint import build_network
 from wheretolook.networks.inputs import model_input
@@ -76,8 +80,8 @@ def random_maps(
     batch_size: int,
     device: torch.device,
     backbone: dict[str, Tensor] | None = None,
-) -> np.ndarray | None:
-    """Class activation maps of the last layer of networks with random weights.
+) -> np.ndarray:
+    """Class activation maps of the last layer of networks with random weights; Grad-CAMs where these have no CAM.
 
     Args:
         card: of the model whose architecture the networks have.
@@ -90,24 +94,32 @@ def random_maps(
 
     Returns:
         (draws, n, h, w) float32, contrast of the true class (its map minus the mean of the other classes' maps), in
-        logit units; None if the architecture has no pooled linear head.
+        logit units.
     """
     drawn = []
     for draw in tqdm(range(draws), desc="random weights", unit="network", disable=None):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(FIRST_SEED + draw)
             network = build_network(card.architecture, len(prepared.class_names), card.arguments)
-        head = network.final_head()
-        if head is None:
-            return None
+            head = network.final_head()
+            if head is None:
+                _fill_zero_heads(network)
         if backbone is not None:
             load_weights(network, network.state_dict() | backbone)
         network = network.eval().to(device)
         network.to(memory_format=torch.channels_last)
         if backbone is None:
             estimate_statistics(network, _inputs(card, prepared, _training_rows(prepared), batch_size, device))
-        drawn.append(_maps(network, head, card, prepared, rows, batch_size, device))
-    return np.stack(drawn) if drawn else None
+        of = (network, card, prepared, rows, batch_size, device)
+        drawn.append(_gradcams(*of) if head is None else _maps(head, *of))
+    return np.stack(drawn)
+
+
+def _fill_zero_heads(network: nn.Module) -> None:
+    """Draw weights for linear layers that start at zero, as a vision transformer's head: else no gradient flows."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear) and not module.weight.any():
+            module.reset_parameters()
 
 
 @torch.inference_mode()
@@ -134,8 +146,8 @@ def estimate_statistics(network: nn.Module, batches: Iterator[Tensor], run: nn.M
 
 @torch.inference_mode()
 def _maps(
-    network: Network,
     head: nn.Linear,
+    network: Network,
     card: Card,
     prepared: Prepared,
     rows: np.ndarray,
@@ -152,6 +164,28 @@ def _maps(
         parts.append(torch.einsum("nchw,nc->nhw", maps.float(), contrast[start : start + len(batch)]).cpu().numpy())
         start += len(batch)
     return np.concatenate(parts)
+
+
+def _gradcams(
+    network: Network, card: Card, prepared: Prepared, rows: np.ndarray, batch_size: int, device: torch.device
+) -> np.ndarray:
+    """Contrast maps (n, h, w) of one network by Grad-CAM, which is linear in the class."""
+    pair = "gradcam", card.layers[-1]
+    engine = build_engine(network, [pair[0]], [pair[1]], (card.input_size, card.input_size))
+    engine, classes = replace(engine, with_mean=True), len(prepared.class_names)
+    parts, start = [], 0
+    for batch in _inputs(card, prepared, rows, batch_size, device):
+        labels = torch.from_numpy(prepared.labels[rows[start : start + len(batch)]])
+        choose = partial(_of_rows, labels)
+        for _, part in compute_batched(engine, batch, slice(0, len(batch)), choose):
+            own, mean = part.maps[pair].unbind(1)
+            parts.append(((own - mean) * (classes / (classes - 1))).cpu().numpy())
+        start += len(batch)
+    return np.concatenate(parts)
+
+
+def _of_rows(labels: Tensor, logits: Tensor, rows: slice) -> Tensor:
+    return labels[rows, None].to(logits.device)
 
 
 def _training_rows(prepared: Prepared) -> np.ndarray:

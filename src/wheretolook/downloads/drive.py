@@ -11,7 +11,6 @@ import urllib3
 from tqdm import tqdm
 
 from wheretolook.downloads.attempts import LONGEST_PAUSE, Failure, RetryPolicy, attempt, header_deadline
-from wheretolook.downloads.drive_links import read_drive_link
 from wheretolook.downloads.http import (
     RAISE_TIMEOUT,
     RUN_AGAIN,
@@ -175,12 +174,6 @@ def _missing() -> Failure:
 
 
 BLOCK = 1 << 16
-
-
-def drive_id(source: str) -> str:
-    """The id of the file that a Google Drive link leads to; '' for a folder's link or any other source."""
-    link = read_drive_link(source)
-    return "" if link is None or link.kind == "folder" else link.identifier
 
 
 def drive_link(identifier: str) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import sha256_of
 from wheretolook.downloads.attempts import RetryPolicy
-from wheretolook.downloads.drive_links import read_drive_link
+from wheretolook.downloads.drive_listing import read_drive_link
 from wheretolook.downloads.http import download
 
 
@@ -184,8 +184,8 @@ def _transfer(pinned: PinnedFile, folder: Path, policy: RetryPolicy) -> Path:
 
     A resumed download with a wrong SHA-256 is repeated in one piece: its parts may have been of two versions.
     """
-    from wheretolook.downloads.drive import drive_file, drive_id
-    from wheretolook.downloads.drive_listing import file_in_folder, folder_instead
+    from wheretolook.downloads.drive import drive_file
+    from wheretolook.downloads.drive_listing import drive_id, file_in_folder, folder_instead
 
     content = folder / "content"
     link = read_drive_link(pinned.source)

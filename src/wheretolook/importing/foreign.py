@@ -9,7 +9,7 @@ from typing import Any
 from wheretolook.base.errors import LONGEST_CLASS_NAME, InputError, is_class_name
 from wheretolook.base.files import replacing
 from wheretolook.importing.quarantine import Bounds, bounds_for, open_in_quarantine
-from wheretolook.networks.architectures import LOOKNET, check_looknet_arguments, parse_arguments
+from wheretolook.networks.architectures import OWN_NETWORKS, check_own_arguments, parse_arguments
 from wheretolook.networks.card import IMAGENET_MEAN, IMAGENET_STD, LARGEST_INPUT, parse_channels
 
 # Keys of an entry in params.yaml that describe a foreign file.
@@ -146,8 +146,8 @@ def describe(
             hint="set the size that the network was trained with",
         )
     keywords = parse_arguments(arguments)
-    if architecture == LOOKNET:
-        check_looknet_arguments(keywords)
+    if architecture in OWN_NETWORKS:
+        check_own_arguments(architecture, keywords)
     return Description(
         architecture=architecture,
         arguments=keywords,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from torch import Tensor
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import replacing
-from wheretolook.networks.architectures import LOOKNET, check_looknet_arguments, code_of, parse_architecture
+from wheretolook.networks.architectures import OWN_NETWORKS, check_own_arguments, code_of, parse_architecture
 from wheretolook.networks.card import METADATA_KEY, Card, card_to_json, read_checked_card
-from wheretolook.networks.layered import LookNet, Network, load_weights, two_logits
+from wheretolook.networks.layered import Network, load_weights, two_logits
 
 
 def build_network(architecture: str, class_count: int, arguments: Mapping[str, Any]) -> Network:
@@ -31,9 +32,10 @@ def build_network(architecture: str, class_count: int, arguments: Mapping[str, A
     """
     if class_count < 1:
         raise InputError(architecture, expected="at least one output", found=class_count)
-    if architecture == LOOKNET:
-        check_looknet_arguments(arguments)
-        return LookNet(class_count, **arguments)
+    if architecture in OWN_NETWORKS:
+        check_own_arguments(architecture, arguments)
+        module, name = OWN_NETWORKS[architecture]
+        return getattr(import_module(module), name)(class_count, **arguments)
     source = parse_architecture(architecture)
     if not is_wrapped(architecture):
         # Imported only when needed: importing torchvision takes seconds.
@@ -71,7 +73,7 @@ def is_wrapped(architecture: str) -> bool:
     """Whether the network has no layer definitions here, so that its layers are found by a dry run."""
     source = parse_architecture(architecture)
     if source.kind != "torchvision":
-        return source.kind != LOOKNET
+        return source.kind != "own"
     if "/" not in architecture:
         return False
     from wheretolook.networks.torchvision_networks import known_architectures
@@ -85,7 +87,7 @@ def check_architecture(architecture: str) -> None:
     Raises:
         InputError: unknown architecture.
     """
-    if architecture == LOOKNET:
+    if architecture in OWN_NETWORKS:
         return
     source = parse_architecture(architecture)
     if is_wrapped(architecture):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import sha256_of
-from wheretolook.networks.architectures import LOOKNET, Architecture, parse_architecture
+from wheretolook.networks.architectures import Architecture, parse_architecture
 from wheretolook.networks.bare_networks import build_bare, load_timm, read_config
 from wheretolook.networks.card import IMAGENET_MEAN, IMAGENET_STD, METADATA_KEY, read_card
 from wheretolook.networks.checkpoint import check_architecture, check_finite
@@ -88,7 +88,7 @@ def find_pretrained(architecture: str, weights: str) -> Any:
     if is_weights_path(weights):
         weights_sha256(weights)
         return None
-    if source.kind in (LOOKNET, "code"):
+    if source.kind in ("own", "code"):
         expected = "`weights: random`, or a file such as weights/best.pt"
         raise InputError(architecture, expected=expected, found=f'"{weights}"')
     if source.kind == "timm":

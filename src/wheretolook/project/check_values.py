@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from wheretolook.base.errors import InputError
-from wheretolook.base.terminal.options import parameters_of, unknown_key
+from wheretolook.base.terminal.options import SwitchOrText, parameters_of, unknown_key
 from wheretolook.base.terminal.section import from_values
 from wheretolook.params.drive_options import DriveOptions
 from wheretolook.params.export_options import ExportOptions
@@ -62,6 +62,10 @@ def check_values(params: Mapping[str, Any]) -> list[Checked]:
         else:
             entries = {first if section.of_model else "": (name,)}
         checked += [_checked(section, model, places, params) for model, places in entries.items()]
+    for name in params["test_sets"]:
+        own = f"test_sets.{name}"
+        checked.append(_checked(SECTIONS["fetch"], "", (f"{own}.fetch",), params))
+        checked.append(_checked(SECTIONS["prepare"], "", ("prepare", f"{own}.prepare"), params))
     _check_together(checked)
     return checked
 
@@ -119,10 +123,16 @@ def _check_together(checked: Sequence[Checked]) -> None:
     """Refuse values that one stage accepts, but not together with those of another."""
     from wheretolook.networks.architectures import LOOKNET, check_looknet_size
 
-    size = next(each.options.size for each in checked if isinstance(each.options, PrepareOptions))
+    size, fit = next(
+        (each.options.size, each.options.fit) for each in checked if isinstance(each.options, PrepareOptions)
+    )
     for each in checked:
         options = each.options
         with _naming(each.where):
+            if isinstance(options, PrepareOptions) and (options.size, options.fit) != (size, fit):
+                expected = f"size {size} and fit {fit} of prepare, since models see images of one form"
+                found = f"size {options.size} and fit {options.fit}"
+                raise InputError(each.where.rpartition(" and ")[2], expected, found, "remove them")
             if isinstance(options, TrainOptions) and options.architecture == LOOKNET:
                 check_looknet_size(options.depth, size)
             if isinstance(options, DriveOptions) and options.input_size not in (None, size):
@@ -172,7 +182,7 @@ def _check_types(place: str, values: Values, command: click.Command) -> None:
             raise InputError(subject, "one value", f"the list {value!r:.80}", "write one value alone")
         if option.is_flag and not isinstance(value, bool):
             raise InputError(subject, expected="true or false, unquoted", found=f"{value!r:.80}")
-        if isinstance(value, bool) and not option.is_flag:
+        if isinstance(value, bool) and not (option.is_flag or isinstance(option, SwitchOrText)):
             raise InputError(subject, "a number or a text", str(value).lower(), "quote it, if it is text")
         for element in value if isinstance(value, list) else [value]:
             # Of a number, YAML keeps the value and not the digits.
@@ -199,9 +209,10 @@ def _check_length(where: str, words: Sequence[str]) -> None:
 
 
 def _values_at(place: str, params: Mapping[str, Any]) -> Values:
-    """The values at a place such as "train" or "models.last-0"."""
-    section, _, name = place.partition(".")
-    values: Values = params[section][name] if name else params[section]
+    """The values at a place such as "train", "models.last-0" or "test_sets.clinic.fetch"."""
+    values: Values = params
+    for name in place.split("."):
+        values = values[name]
     return values
 
 
@@ -211,7 +222,8 @@ def _check_fetch(options: FetchOptions, model: str) -> None:
     given = check_source_options(options.source, options.of_source())
     for key in ("path", "masks"):
         if given.get(key) and (key == "path" or options.source == "folder"):
-            _refuse_inside(given[key], Path("data/raw"), f"{options.source}: {key}")
+            for output in ("data/raw", "data/tests"):
+                _refuse_inside(given[key], Path(output), f"{options.source}: {key}")
     if "sha256" in given:
         from wheretolook.downloads.obtain import check_digest
         from wheretolook.sources.archive_source import wanted_of

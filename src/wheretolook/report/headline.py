@@ -100,7 +100,8 @@ def _of_class(results: Results, said: Sequence[Statement]) -> str:
     name, it = own[0].class_name, "it" if len(places) == 1 else "them"
     parts = []
     if agreement and places:
-        parts.append(f"look at the same places, and those are {where}; they need {it} to predict {name}")
+        # Agreement has its own statement: that models agree says nothing about where.
+        parts.append(f"look at the same places; they look at {where} and need {it} to predict {name}")
     elif agreement:
         parts.append(clause(agreement[0], of_class=False))
     elif places:

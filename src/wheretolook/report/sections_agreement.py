@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from wheretolook.analysis.results.comparison_result import NULLS
-from wheretolook.analysis.results.thresholds import FEWEST_IMAGES
+from wheretolook.analysis.results.schema import FEWEST_IMAGES
 from wheretolook.mapstore.store import RANDOM
 from wheretolook.report.charts import IntervalChart, Measured, interval_chart
 from wheretolook.report.loaded import KINDS, PAGE, Results, Shown, shown_classes
-from wheretolook.report.statement_words import without_words
+from wheretolook.report.statement_words import LARGEST_SHARE, without_words
 from wheretolook.report.words import (
     NOTHING,
     capitalised,
@@ -170,7 +170,6 @@ def _measured(row: dict[str, Any]) -> Measured:
 
 SIDES = {"more": "larger", "less": "smaller"}  # than in the other classes
 SMALLEST = 0.005  # logits: a smaller difference reads as 0.00
-LARGEST_SHARE = 3.0  # of the difference, for one place: beyond it the parts cancel
 
 
 def differences_section(results: Results) -> dict[str, Any] | None:
@@ -292,5 +291,5 @@ def _consensus(found: Mapping[str, Any] | None, alpha: float) -> str:
     return (
         f"{capitalised(found['wording'])}, {count(places, 'place')} {'differs' if places == 1 else 'differ'} in every "
         f"model at p ≤ {alpha:g}{without}. In at least {found['most']} of {len(found['models'])} models: "
-        f"{found['places_of_most']} (partial conjunction)."
+        f"{found['places_of_most']} (test of partial conjunction)."
     )

@@ -16,8 +16,7 @@ from wheretolook.base.files import replacing_folder, write_text
 from wheretolook.base.resources import naming
 from wheretolook.downloads.attempts import RetryPolicy
 from wheretolook.downloads.drive import drive_file, drive_link
-from wheretolook.downloads.drive_links import read_drive_link
-from wheretolook.downloads.drive_listing import list_drive_folder
+from wheretolook.downloads.drive_listing import list_drive_folder, read_drive_link
 from wheretolook.downloads.obtain import ContentCache, PinnedFile, check_digest, obtain, wrong_digest
 from wheretolook.images.class_level import class_level
 from wheretolook.images.scan import image_paths, scan_classes

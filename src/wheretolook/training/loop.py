@@ -10,25 +10,16 @@ from wheretolook.base.prepared import Prepared
 from wheretolook.networks.architectures import code_of
 from wheretolook.networks.card import Card, parse_channels
 from wheretolook.networks.checkpoint import build_network, with_two_logits
-from wheretolook.networks.inputs import Channels, channel_statistics, to_device, to_input
+from wheretolook.networks.inputs import Channels, channel_statistics, to_device
 from wheretolook.networks.layered import Network, load_weights
 from wheretolook.networks.pretrained import head_names, is_of_head, load_pretrained, weights_sha256
 from wheretolook.networks.runtime.processes import Ranks
-from wheretolook.params.train_options import BACKBONE, RANDOM, UNWEIGHTED, TrainOptions
-from wheretolook.training.batches import (
-    check_trainable,
-    epoch_batches,
-    jitter,
-    mixed_seed,
-    move,
-    smallest_batch,
-    steps_per_epoch,
-)
+from wheretolook.params.train_options import BACKBONE, RANDOM, UNWEIGHTED, TrainOptions, read_augment
+from wheretolook.training.batches import Augmentation, balanced_weights, epoch_batches, mixed_seed, steps_per_epoch
 from wheretolook.training.objective import (
     Objective,
     Tally,
     average_statistics,
-    balanced_weights,
     check_losses,
     computing_in,
     epoch_entry,
@@ -36,8 +27,10 @@ from wheretolook.training.objective import (
     kept_epoch,
     running_statistics,
     sharing_gradients,
+    stopped_early,
     summed_tally,
 )
+from wheretolook.training.start import check_trainable, make_optimiser, make_schedule, smallest_batch
 
 
 @dataclass
@@ -91,12 +84,13 @@ class Training:
         if options.class_weights != UNWEIGHTED:
             of_classes = balanced_weights(self.labels[self.rows], len(prepared.class_names))
             weights = torch.from_numpy(of_classes).to(ranks.device)
-        self.objective = Objective(network, options.loss, weights, self._frozen(network))
+        frozen = self._frozen(network)
+        self.objective = Objective(network, options.loss, weights, options.label_smoothing, frozen)
         self.shared = sharing_gradients(self.objective, ranks)
         self.steps = options.epochs * self.epoch_steps
-        self.optimiser = _optimiser(self.objective, options, self.heads)
-        peaks = [group["lr"] for group in self.optimiser.param_groups]
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimiser, peaks, total_steps=self.steps)
+        self.optimiser = make_optimiser(self.objective, options, self.heads)
+        self.schedule = make_schedule(self.optimiser, options, self.epoch_steps)
+        self.augmentation = Augmentation(read_augment(options.augment))
         self.progress = Progress(0, self._empty_tally(), [], None)
         self._epoch_batches: tuple[int, list[np.ndarray]] = (-1, [])
 
@@ -107,8 +101,10 @@ class Training:
 
     @property
     def done(self) -> bool:
-        """Whether all steps are finished."""
-        return self.progress.step == self.steps
+        """Whether all steps are finished, or the training stopped early."""
+        progress = self.progress
+        stopped = self.at_epoch_start and stopped_early(progress.history, self.options.early_stopping)
+        return progress.step == self.steps or stopped
 
     @property
     def at_epoch_start(self) -> bool:
@@ -211,21 +207,23 @@ class Training:
         loss = losses.mean(0).sum() * self.ranks.count / len(whole)
         self.optimiser.zero_grad()
         loss.backward()
+        if self.options.gradient_clip:
+            torch.nn.utils.clip_grad_norm_(self.objective.parameters(), self.options.gradient_clip)
         self.optimiser.step()
         self.schedule.step()
 
     def _batches(self, epoch: int) -> list[np.ndarray]:
         if self._epoch_batches[0] != epoch:
-            batches = epoch_batches(self.rows, self.options.batch_size, self.options.seed, epoch)
+            options = self.options
+            labels = self.labels[self.rows] if options.sampling == "balanced" else None
+            batches = epoch_batches(self.rows, options.batch_size, options.seed, epoch, labels)
             self._epoch_batches = (epoch, batches)
         return self._epoch_batches[1]
 
     def _inputs(self, batch: np.ndarray, generator: torch.Generator) -> torch.Tensor:
         # Runs while the GPU still computes the previous step.
         images = to_device(torch.from_numpy(self.prepared.images[batch]), self.ranks.device)
-        if not self.options.augment:
-            return to_input(images, self.mean, self.std)
-        return jitter(to_input(move(images, generator), self.mean, self.std), generator)
+        return self.augmentation.inputs(images, self.mean, self.std, generator)
 
     def _end_epoch(self) -> None:
         progress, options = self.progress, self.options
@@ -274,20 +272,3 @@ class Training:
         options = self.options
         digest = None if options.weights == RANDOM else weights_sha256(options.weights)
         return options.as_dict() | ({"weights_sha256": digest} if digest else {})
-
-
-def _optimiser(objective: Objective, options: TrainOptions, heads: tuple[str, ...]) -> torch.optim.Optimizer:
-    named = [(name, each) for name, each in objective.network.named_parameters() if each.requires_grad]
-    parts = [(options.learning_rate, [parameter for _, parameter in named])]
-    if options.head_learning_rate is not None:
-        parts = [
-            (options.learning_rate, [parameter for name, parameter in named if not is_of_head(name, heads)]),
-            (options.head_learning_rate, [parameter for name, parameter in named if is_of_head(name, heads)]),
-        ]
-    groups: list[dict[str, Any]] = []
-    for rate, trained in parts:
-        # No weight decay for biases and normalisation layers.
-        matrices, vectors = ([each for each in trained if (each.ndim > 1) is wide] for wide in (True, False))
-        groups.append({"params": matrices, "weight_decay": options.weight_decay, "lr": rate})
-        groups.append({"params": vectors, "weight_decay": 0.0, "lr": rate})
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=options.learning_rate)

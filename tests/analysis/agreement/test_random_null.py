@@ -22,9 +22,10 @@ def opened(root: Path, split: str = "test") -> Study:
     return load_study(root / "reports/names.json", root / "reports/exports", root / "data/cams", data, split)
 
 
-def of_class(study: Study, name: str, figure: str = "pearson", class_index: int = 0) -> float | None:
+def of_class(study: Study, name: str, figure: str = "pearson", class_index: int = 0) -> float:
     found = against_random(study, name)
-    return found.most_alike(figure, study.labels[found.rows] == class_index)
+    (nearest,) = found.most_alike(figure, study.labels[found.rows, None] == class_index)
+    return nearest
 
 
 def row(**changes: object) -> dict:

@@ -13,9 +13,9 @@ import numpy as np
 from wheretolook.analysis.agreement.measures import CENTRES, STRUCTURE, TOP_FIFTH, WINDOW, Measure, side_by_side
 from wheretolook.analysis.agreement.study import Study
 from wheretolook.analysis.explained import open_primary
-from wheretolook.analysis.grid import correlate
+from wheretolook.analysis.grid import average_ranks, standardise
 from wheretolook.analysis.results.comparison_result import ALL_CLASSES
-from wheretolook.analysis.results.thresholds import FEWEST_DRAWS, FEWEST_IMAGES
+from wheretolook.analysis.results.schema import FEWEST_DRAWS, FEWEST_IMAGES
 from wheretolook.mapstore.store import RANDOM
 
 
@@ -41,7 +41,7 @@ def class_members(classes: np.ndarray, class_names: tuple[str, ...]) -> Iterator
     yield ALL_CLASSES, np.ones(len(classes), dtype=bool)
 
 
-BLOCK = 2**22  # elements of a block of the matrix of all pairs
+BLOCK = 2**18  # elements of a block of the matrix of all pairs: it stays in the processor's cache
 PARTNERS = 4  # other images that a map is compared with where all pairs would cost too much
 
 
@@ -174,60 +174,64 @@ class AgainstRandom:
     values: Mapping[str, np.ndarray]
     valid: Mapping[str, np.ndarray]
 
-    def most_alike(self, figure: str, members: np.ndarray) -> float | None:
-        """The mean over `members` (n,) bool of the draw that comes nearest; None for too few images, or no figure.
+    def most_alike(self, figure: str, members: np.ndarray) -> np.ndarray:
+        """The mean of the draw that comes nearest, over each of P selections of images, `members` (n, P) bool.
 
         Of correlations, the mean of the images' |r|; of distances the smallest mean is the nearest.
+
+        Returns:
+            (P,) float64, NaN for too few images, or no figure.
         """
         if figure not in self.values:
-            return None
-        counted = self.valid[figure] & members
-        images = counted.sum(axis=1)
-        if images.min() < FEWEST_IMAGES:
-            return None
-        values = self.values[figure]
+            return np.full(members.shape[1], np.nan)
+        values, valid = self.values[figure], self.valid[figure]
         values = np.abs(values) if figure in CORRELATIONS else values
-        means = np.where(counted, values, 0).sum(axis=1) / images
-        return float(means.min() if figure == CENTRES.name else means.max())
+        images = valid.astype(np.float64) @ members  # (D, P)
+        means = (np.where(valid, values, 0) @ members) / np.maximum(images, 1)
+        nearest = means.min(axis=0) if figure == CENTRES.name else means.max(axis=0)
+        return np.where(images.min(axis=0) < FEWEST_IMAGES, np.nan, nearest)
 
 
 def against_random(study: Study, name: str) -> AgainstRandom | None:
     """A model's maps of the split against at least ten random networks'; None where there are no such maps."""
     maps = study.maps[name]
-    primary, found = open_primary(maps, study.labels), maps.random()
+    primary, found = open_primary(maps, study.labels, study.primary), maps.random()
     if found is None or primary is None or len(found[0]) < FEWEST_DRAWS:
         return None
     draws, rows = found
     there = np.isin(rows, study.rows)
-    if not there.any() or maps.manifest["arrays"][RANDOM]["layer"] != maps.manifest["layers"][-1]:
+    entry, last = maps.manifest["arrays"][RANDOM], maps.manifest["layers"][-1]
+    # Where there is a CAM, gradcam is the same map but for its scale, which no figure depends on.
+    same = entry["method"] == study.primary or ("cam", last) in maps.names
+    if not there.any() or entry["layer"] != last or not same:
         return None
     return compare_with(rows[there], primary.true_class(rows[there]), draws[:, there])
 
 
 def compare_with(rows: np.ndarray, own: np.ndarray, draws: np.ndarray) -> AgainstRandom:
-    """Every figure of maps (n, h, w) of the images `rows` (n,) with each draw's, (draws, n, h, w)."""
-    parts = side_by_side([partial(_figures, own, draw) for draw in draws])
-    stacked = {key: [line for part in parts for line in part[key]] for key in parts[0]}
-    values = {key: np.stack([value for value, _ in lines]) for key, lines in stacked.items()}
-    return AgainstRandom(rows, values, {key: np.stack([v for _, v in lines]) for key, lines in stacked.items()})
-
-
-def _figures(own: np.ndarray, other: np.ndarray) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
-    """Every figure of maps (n, h, w) with others, and which images count; IoU and SSIM with the negatives too."""
-    flat = own.reshape(len(own), -1), other.reshape(len(other), -1)
-    found = {"pearson": [correlate(*flat)], "spearman": [correlate(*flat, ranked=True)]}
-    found |= {measure.name: _measured(measure, own, other) for measure in (TOP_FIFTH, CENTRES)}
+    """Every figure of maps (n, h, w) of the images `rows` (n,) with each draw's, (D, n, h, w)."""
+    found = {}
+    for figure, prepare in (("pearson", np.asarray), ("spearman", average_ranks)):
+        flat = (prepare(maps.reshape(*maps.shape[:-2], -1)) for maps in (own, draws))
+        (a, a_varies), (b, b_varies) = (standardise(rows) for rows in flat)
+        found[figure] = np.einsum("nc,dnc->dn", a, b).astype(np.float64), a_varies & b_varies
+    found |= {measure.name: _measured(measure, own, draws) for measure in (TOP_FIFTH, CENTRES)}
     if min(own.shape[1:]) >= WINDOW:
-        found["ssim"] = _measured(STRUCTURE, _standardised(own), _standardised(other))
-    return found
+        scaled = np.stack([_standardised(draw) for draw in draws])
+        found["ssim"] = _measured(STRUCTURE, _standardised(own), scaled)
+    values, valid = ({figure: each[part] for figure, each in found.items()} for part in (0, 1))
+    return AgainstRandom(rows, values, valid)
 
 
-def _measured(measure: Measure, own: np.ndarray, other: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    features, lines = measure.features(own), []
+def _measured(measure: Measure, own: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One figure, and which images count, (D, n) each; of signed ones each draw's negative too, (2 D, n)."""
+    features = measure.features(own)
+    values, valid = [], []
     for sign in (1, -1) if measure.signed else (1,):
-        null = measure.features(sign * other)
-        lines.append((measure.compare(features, null), features[-1] & null[-1]))
-    return lines
+        null = measure.features(sign * draws)
+        values.append(measure.compare(features, null))
+        valid.append(features[-1] & null[-1])
+    return np.concatenate(values), np.concatenate(valid)
 
 
 def _standardised(maps: np.ndarray) -> np.ndarray:
@@ -236,7 +240,8 @@ def _standardised(maps: np.ndarray) -> np.ndarray:
 
 def random_nulls(study: Study) -> dict[str, AgainstRandom]:
     """By name, of the models that have such maps."""
-    return {name: found for name in study.names if (found := against_random(study, name)) is not None}
+    found = side_by_side([partial(against_random, study, name) for name in study.names])
+    return {name: each for name, each in zip(study.names, found, strict=True) if each is not None}
 
 
 def add_random_null(study: Study, rows: Sequence[dict[str, Any]], nulls: Mapping[str, AgainstRandom]) -> None:
@@ -244,28 +249,26 @@ def add_random_null(study: Study, rows: Sequence[dict[str, Any]], nulls: Mapping
 
     It is one figure for a class and subset, so that the excess and its interval are those of the mean, less it.
     """
-    known: dict[tuple[str, str, bytes], float | None] = {}
+    tables: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for row in rows:
-        if not row["primary"] or row["mean"] is None or not {row["model_a"], row["model_b"]} <= nulls.keys():
-            continue
-        own = []
-        for model in (row["model_a"], row["model_b"]):
-            members = _members(study, row, nulls[model].rows)
-            key = (model, row["figure"], members.tobytes())
-            if key not in known:
-                known[key] = nulls[model].most_alike(row["figure"], members)
-            own.append(known[key])
-        both = [each for each in own if each is not None]
-        if len(both) == len(own):
-            _fill_in(row, both)
-
-
-def _members(study: Study, row: Mapping[str, Any], rows: np.ndarray) -> np.ndarray:
-    """Which of the images `rows` (n,) belong to a row of the table: (n,) bool."""
-    right = np.stack([study.right[row[key]] for key in ("model_a", "model_b")], axis=1)
-    subset = subset_members(right, [(0, 1)])[row["subset"]][:, 0]
-    of_class = dict(class_members(study.labels[study.rows], study.class_names))[row["class_name"]]
-    return np.isin(rows, study.rows[subset & of_class])
+        if row["primary"] and row["mean"] is not None and {row["model_a"], row["model_b"]} <= nulls.keys():
+            tables.setdefault((row["class_name"], row["subset"], row["figure"]), []).append(row)
+    right = np.stack([study.right[name] for name in study.names], axis=1)
+    numbers = {name: number for number, name in enumerate(study.names)}
+    classes = dict(class_members(study.labels[study.rows], study.class_names))
+    for (class_name, subset, figure), table in tables.items():
+        pairs = [(numbers[row["model_a"]], numbers[row["model_b"]]) for row in table]
+        members = subset_members(right, pairs)[subset] & classes[class_name][:, None]
+        found = np.full((2, len(table)), np.nan)
+        for name, number in numbers.items():
+            first, second = np.array(pairs).T
+            own = (first == number) | (second == number)
+            if own.any():
+                images = members[np.searchsorted(study.rows, nulls[name].rows)]
+                found[(second[own] == number).astype(int), own] = nulls[name].most_alike(figure, images[:, own])
+        for row, both in zip(table, found.T.tolist(), strict=True):
+            if not np.isnan(both).any():
+                _fill_in(row, both)
 
 
 def _fill_in(row: dict[str, Any], nulls: list[float]) -> None:

@@ -3,8 +3,8 @@
 import csv
 import io
 from collections.abc import Mapping
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,14 @@ from wheretolook.analysis.agreement.study import Compared, Comparison, Study, co
 from wheretolook.analysis.explained import Target, open_target
 from wheretolook.analysis.grid import RunningMoments, common_grid, to_grid
 from wheretolook.analysis.results.comparison_result import FIGURE_COLUMNS, KEYS, NULLS, AgreementResult
-from wheretolook.analysis.results.schema import checked
-from wheretolook.analysis.results.thresholds import FEWEST_IMAGES
+from wheretolook.analysis.results.schema import FEWEST_IMAGES, checked
 from wheretolook.analysis.statistics.bootstrap import Means, mean_intervals
+from wheretolook.analysis.statistics.classification import group_sums
 
 Row = dict[str, Any]
+
+
+PAIRS = 64  # of models, whose intervals are computed at once: a bound of memory
 
 
 def agreement_rows(
@@ -45,73 +48,97 @@ def agreement_rows(
     Returns:
         P rows with FIGURE_COLUMNS; what does not exist is None. With fewer than 20 images, counts only.
     """
-    nulls = [null for null in NULLS if null in figure.nulls]
-    names = ("", *nulls, *(f"excess_{null}" for null in nulls))
-    counted = figure.observed.valid & members
-    pairs = members.shape[1]
-    rows = [_counts(figure.name, counted[:, p], members[:, p], groups) for p in range(pairs)]
-    if max(row["images"] for row in rows) < FEWEST_IMAGES:
-        return rows
-    means = _intervals(figure, nulls, members, groups, resamples, seed)
-    for p, row in enumerate(rows):
-        columns = dict(zip(names, range(p, len(names) * pairs, pairs), strict=True))
-        if row["images"] >= FEWEST_IMAGES:
-            own = counted[:, p]
-            row |= _figures(means, columns) | group_spread(figure.observed.values[own, p], groups[own])
+    rows: list[Row] = []
+    sample = Resampling(np.asarray(members.any(axis=1)), groups, resamples, seed)
+    for start in range(0, members.shape[1], PAIRS):
+        block = slice(start, start + PAIRS)
+        rows += _rows_of_pairs(figure.of_pairs(block), members[:, block], sample)
     return rows
 
 
-def group_spread(values: np.ndarray, groups: np.ndarray) -> dict[str, float]:
+@dataclass(frozen=True)
+class Resampling:
+    """How intervals are drawn: from which images, (n,) bool, of which groups, (n,), how often, and with which seed."""
+
+    images: np.ndarray
+    groups: np.ndarray
+    resamples: int
+    seed: int
+
+    @cached_property
+    def codes(self) -> np.ndarray:
+        """Group of each of the images that it is drawn from, from 0: (m,) int64."""
+        return np.unique(self.groups[self.images], return_inverse=True)[1]
+
+    def intervals(self, values: np.ndarray, valid: np.ndarray, bounds: np.ndarray) -> Means:
+        """Means of the columns of (n, F) values, with their intervals."""
+        return mean_intervals(values[self.images], valid[self.images], self.codes, self.resamples, self.seed, bounds)
+
+
+def _rows_of_pairs(figure: PairedFigure, members: np.ndarray, sample: Resampling) -> list[Row]:
+    counted = figure.observed.valid & members
+    images, all_groups = counted.sum(axis=0), int(sample.codes.max(initial=-1)) + 1
+    sizes = group_sums(counted[sample.images], sample.codes, all_groups)
+    rows = [
+        dict.fromkeys(FIGURE_COLUMNS)
+        | {"figure": figure.name, "images": int(own), "groups": int(present), "left_out": int(whole - own)}
+        for own, present, whole in zip(images, (sizes > 0).sum(axis=0), members.sum(axis=0), strict=True)
+    ]
+    enough = np.flatnonzero(images >= FEWEST_IMAGES)
+    if len(enough):
+        figure, members, counted = figure.of_pairs(enough), members[:, enough], counted[:, enough]
+        found = _figures(figure, members, sample)
+        if all_groups < len(sample.codes):
+            sums = group_sums(np.where(counted, figure.observed.values, 0)[sample.images], sample.codes, all_groups)
+            for row, *of_groups in zip(found, sums.T, sizes[:, enough].T, strict=True):
+                row |= group_spread(*of_groups)
+        for p, row in zip(enough, found, strict=True):
+            rows[p] |= row
+    return rows
+
+
+def group_spread(sums: np.ndarray, sizes: np.ndarray) -> dict[str, float]:
     """Lowest, highest and standard deviation of the groups' means (n - 1); nothing where each image is a group.
 
     Args:
-        values: (n,) figures of images.
-        groups: (n,) group of each.
+        sums: (G,) sum of the figures of each group's images.
+        sizes: (G,) their number, 0 for a group that has none.
     """
-    codes = np.unique(groups, return_inverse=True)[1]
-    sizes = np.bincount(codes)
-    if len(sizes) == len(values) or len(sizes) < 2:
+    there = sizes > 0
+    if there.sum() == sizes.sum() or there.sum() < 2:
         return {}
-    means = np.bincount(codes, weights=values) / sizes
+    means = sums[there] / sizes[there]
     lowest, highest, sd = float(means.min()), float(means.max()), float(means.std(ddof=1))
     return {"group_lowest": lowest, "group_highest": highest, "group_sd": sd}
 
 
-def _counts(name: str, counted: np.ndarray, members: np.ndarray, groups: np.ndarray) -> Row:
-    """A row without figures: images (n,) bool that count, and that belong to it."""
-    images = int(counted.sum())
-    found = {"figure": name, "images": images, "groups": len(np.unique(groups[counted]))}
-    return dict.fromkeys(FIGURE_COLUMNS) | found | {"left_out": int(members.sum()) - images}
-
-
-def _intervals(
-    figure: PairedFigure, nulls: list[str], members: np.ndarray, groups: np.ndarray, resamples: int, seed: int
-) -> Means:
-    """Means of the figure, its nulls, and its excess over each null: columns one after the other, pair by pair."""
-    there = members.any(axis=1)
-    parts = [
-        figure.observed,
-        *(figure.nulls[null] for null in nulls),
-        *(figure.excess(null, members) for null in nulls),
-    ]
+def _figures(figure: PairedFigure, members: np.ndarray, sample: Resampling) -> list[Row]:
+    """Mean of the figure and of each null, and excess over each null, of pairs with enough images: a row for each."""
+    nulls = [null for null in NULLS if null in figure.nulls]
+    parts = [figure.observed, *(figure.excess(null, members) for null in nulls)]
     low, high = figure.bounds
-    bounds = [(low, high)] * (1 + len(nulls)) + [(low - high, high - low)] * len(nulls)
-    values = np.concatenate([part.values[there] for part in parts], axis=1)
-    valid = np.concatenate([(part.valid & members)[there] for part in parts], axis=1)
-    ends = np.repeat(np.array(bounds), members.shape[1], axis=0)
-    return mean_intervals(values, valid, groups[there], resamples, seed, ends)
-
-
-def _figures(means: Means, columns: dict[str, int]) -> Row:
-    """Mean, nulls and excesses of one row, from the columns of `means` that belong to it."""
-    own = columns.pop("")
-    row = {"mean": float(means.mean[own]), "sd": float(means.sd[own])} | _ends(means, own, ("low", "high"))
-    for key, column in columns.items():
-        if means.images[column] >= FEWEST_IMAGES:
-            row[key] = float(means.mean[column])
-            if key.startswith("excess_"):
-                row |= _ends(means, column, (f"{key}_low", f"{key}_high"))
-    return row
+    bounds = [(low, high)] + [(low - high, high - low)] * len(nulls)
+    pairs = members.shape[1]
+    means = sample.intervals(
+        np.concatenate([part.values for part in parts], axis=1),
+        np.concatenate([part.valid & members for part in parts], axis=1),
+        np.repeat(np.array(bounds), pairs, axis=0),
+    )
+    rows: list[Row] = []
+    for p in range(pairs):
+        row = {"mean": float(means.mean[p]), "sd": float(means.sd[p])} | _ends(means, p, ("low", "high"))
+        for key, column in zip(nulls, range(pairs + p, len(parts) * pairs, pairs), strict=True):
+            if means.images[column] >= FEWEST_IMAGES:
+                row[f"excess_{key}"] = float(means.mean[column])
+                row |= _ends(means, column, (f"excess_{key}_low", f"excess_{key}_high"))
+        rows.append(row)
+    for null in nulls:
+        valid = figure.nulls[null].valid & members
+        images = valid.sum(axis=0)
+        sums = np.where(valid, figure.nulls[null].values, 0).sum(axis=0)
+        for p in np.flatnonzero(images >= FEWEST_IMAGES).tolist():
+            rows[p][null] = float(sums[p] / images[p])
+    return rows
 
 
 def _ends(means: Means, column: int, names: tuple[str, str]) -> Row:
@@ -134,7 +161,7 @@ def agreement_table(study: Study, resamples: int, seed: int) -> list[dict[str, A
     """
     rows: list[dict[str, Any]] = []
     before: list[Compared] = []
-    for comparison in tqdm(comparisons(study.maps), desc="agreement", unit="maps", disable=None):
+    for comparison in tqdm(comparisons(study.maps, study.primary), desc="agreement", unit="maps", disable=None):
         targets = {
             name: open_target(study.maps[name], comparison.method, layer, study.labels)
             for name, layer in comparison.layers.items()
@@ -154,9 +181,10 @@ def agreement_on(study: Study, split: str, resamples: int, seed: int) -> list[di
         return []
     other = replace(study, split=split)
     rows = []
-    for comparison in comparisons(other.maps):
+    for comparison in comparisons(other.maps, other.primary):
         if comparison.primary:
-            targets = {n: open_target(other.maps[n], "cam", y, other.labels) for n, y in comparison.layers.items()}
+            layers, method = comparison.layers, comparison.method
+            targets = {n: open_target(other.maps[n], method, layer, other.labels) for n, layer in layers.items()}
             for grid, pairs in pairs_by_grid(comparison, targets).items():
                 for figure in figures_of(other, targets, grid, pairs, primary=False):
                     rows += figure_rows(other, comparison, figure, pairs, targets, resamples, seed)

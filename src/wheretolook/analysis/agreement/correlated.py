@@ -1,7 +1,7 @@
 """Correlation of the maps of every image and pair of models, with its baselines."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,6 +17,10 @@ class Counted:
 
     values: np.ndarray
     valid: np.ndarray
+
+    def of_pairs(self, which: slice | np.ndarray) -> "Counted":
+        """The same for some of the pairs."""
+        return Counted(self.values[:, which], self.valid[:, which])
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,12 @@ class PairedFigure:
     classes: np.ndarray
     more_is_alike: bool = True
     bounds: tuple[float, float] = (-1.0, 1.0)
+
+    def of_pairs(self, which: slice | np.ndarray) -> "PairedFigure":
+        """The same for some of the pairs."""
+        return replace(
+            self, observed=self.observed.of_pairs(which), nulls={k: v.of_pairs(which) for k, v in self.nulls.items()}
+        )
 
     def excess(self, null: str, members: np.ndarray) -> Counted:
         """Figure less null, image by image, for some images: positive where the maps are more alike than the null.

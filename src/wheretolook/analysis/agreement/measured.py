@@ -12,7 +12,7 @@ from wheretolook.analysis.grid import centre_prior, whole_group_blocks
 from wheretolook.analysis.statistics.classification import group_sums
 
 # Maps are read again for each block of partners, so blocks are large: most classes are one.
-MEMORY = 96 * 2**20
+MEMORY = 256 * 2**20
 COPIES = 6  # of a block's maps, with their features and those of the nulls
 
 Values = tuple[np.ndarray, np.ndarray]  # figures, and which of them count
@@ -91,12 +91,11 @@ def _own_figures(
     prior = centre_prior(grid)
     # Of 2 x 2 cells none is nearer to the centre than another: such a prior says nothing, and is no null.
     prior = (prior - prior.mean()) / (prior.std() if np.ptp(prior) else 1)
-    prior = np.broadcast_to(prior, elsewhere.shape)
-    centre, mean_map = (_prior_null(measure, features, null) for null in (prior, elsewhere))
+    centre, mean_map = (_prior_null(measure, features, null) for null in (prior[None, None], elsewhere))
     better = np.maximum if measure.more_is_alike else np.minimum
     exists = np.logical_and(*both(mean_map[1], pairs)) & any_other[:, None]
     return {
-        "observed": (np.stack([_compare(measure, features, features, *pair) for pair in pairs], axis=1), observed),
+        "observed": (of_pairs(measure.models(features, features), pairs), observed),
         "centre": (better(*both(centre[0], pairs)), observed & np.logical_and(*both(centre[1], pairs))),
         "mean_map": (better(*both(mean_map[0], pairs)), observed & exists),
     }
@@ -140,16 +139,18 @@ def _sampled(
         for partner in partners(groups):
             theirs = features_at(partner[block])
             other = groups[block] != groups[partner[block]]
-            for p, (a, b) in enumerate(pairs):
-                for x, y in ((ours, theirs), (theirs, ours)):
-                    valid = other & x[-1][:, a] & y[-1][:, b]
-                    sums[block[valid], p] += _compare(measure, select(x, valid), select(y, valid), a, b)
-                    counts[block[valid], p] += 1
+            valid = other[:, None, None] & ours[-1][:, :, None] & theirs[-1][:, None]
+            values = np.where(valid, measure.models(ours, theirs), 0)
+            for ways in (pairs, [(b, a) for a, b in pairs]):
+                sums[block] += of_pairs(values, ways)
+                counts[block] += of_pairs(valid, ways)
     return sums / np.maximum(counts, 1), counts > 0
 
 
-def _compare(measure: Measure, ours: Features, theirs: Features, first: int, second: int) -> np.ndarray:
-    return measure.compare(select(ours, np.s_[:, first]), select(theirs, np.s_[:, second]))
+def of_pairs(of_models: np.ndarray, pairs: list[Pair]) -> np.ndarray:
+    """Some pairs of models, (n, P), of figures of all of them, (n, M, M)."""
+    first, second = np.array(pairs).T
+    return of_models[:, first, second]
 
 
 def _prior_null(measure: Measure, features: Features, prior: np.ndarray) -> Values:
@@ -158,7 +159,7 @@ def _prior_null(measure: Measure, features: Features, prior: np.ndarray) -> Valu
     found = measure.compare(features, null)
     if measure.signed:
         found = np.maximum(found, measure.compare(features, measure.features(-prior)))
-    return found, null[-1]
+    return found, np.broadcast_to(null[-1], found.shape)
 
 
 def _mean_elsewhere(total: np.ndarray, count: int, maps: np.ndarray, groups: np.ndarray) -> Values:

@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from wheretolook.analysis.agreement.study import Study
 from wheretolook.analysis.explained import Target, open_primary
-from wheretolook.analysis.results import thresholds
+from wheretolook.analysis.results import schema as thresholds
 from wheretolook.analysis.results.comparison_result import (
     ClassResult,
     Primary,
@@ -15,17 +17,17 @@ from wheretolook.analysis.results.comparison_result import (
     StatementsResult,
     ThresholdsUsed,
 )
+from wheretolook.analysis.results.schema import FEWEST_GROUPS, FEWEST_IMAGES, FEWEST_SEEDS
 from wheretolook.analysis.results.statement import Figure, Kind, Reason, Statement, Twin, Verdict
-from wheretolook.analysis.results.thresholds import FEWEST_GROUPS, FEWEST_IMAGES, FEWEST_SEEDS
-from wheretolook.analysis.statements.pooled import Findings, Sampling, pooled_pairs
+from wheretolook.analysis.statements.pooled import Findings, Sampling, pooled_sums
 from wheretolook.analysis.statements.recipes import find_twins, over_seeds, recipes_of
-from wheretolook.analysis.statements.rules import adjusted
+from wheretolook.analysis.statements.rules import Estimate, adjusted
 from wheretolook.analysis.statements.study_findings import findings_of
 from wheretolook.analysis.statements.verdicts import Obstacle, statements_of
 from wheretolook.analysis.statistics.classification import effective_groups
 
 FORMAT = 2
-PRIMARY = Primary(method="cam", layer="last", figure="pearson", target="true class against its rivals")
+TARGET = "true class against its rivals"
 
 
 def study_statements(
@@ -48,7 +50,7 @@ def study_statements(
         permutations: of each class test.
         sampling: of each interval.
     """
-    primary = {name: open_primary(maps, study.labels) for name, maps in study.maps.items()}
+    primary = {name: open_primary(maps, study.labels, study.primary) for name, maps in study.maps.items()}
     twins = _twins(study, primary)
     models = [name for name in study.names if name not in {twin.model for twin in twins}]
     about = {name: study.maps[name].manifest["model"] for name in models}
@@ -74,7 +76,7 @@ def study_statements(
         models=models,
         twins=twins,
         recipes=[list(recipe) for recipe in recipes],
-        primary=PRIMARY,
+        primary=Primary(method=study.primary, layer="last", figure="pearson", target=TARGET),
         thresholds=_thresholds(margin),
         classes={each.class_name: _class(each, models, sampling) for each in findings},
         statements=adjusted(statements),
@@ -134,12 +136,21 @@ def _class(found: Findings, models: Sequence[str], sampling: Sampling) -> ClassR
 
 def without_each(found: Findings, models: Sequence[str], sampling: Sampling) -> dict[str, float | None]:
     """Leave one model out: the lowest lower bound of any excess among the others, by the model left out."""
+    pairs = np.array([set(pair) <= set(models) for pair in found.pairs])
+    own = {name: pairs & np.array([name in pair for pair in found.pairs]) for name in models}
+    known: dict[str, list[Estimate | None]] = {name: [] for name in models}
+    for excess in found.excess.values():
+        valid = excess.valid & pairs
+        values, counts = np.where(valid, excess.values, 0), valid.sum(axis=1)
+        sums = values.sum(axis=1)
+        for name in models:  # all pairs less those of the model, so that each model costs as many as it has
+            left = sums - values[:, own[name]].sum(axis=1), counts - valid[:, own[name]].sum(axis=1)
+            known[name].append(pooled_sums(*left, found.groups, sampling, (-2.0, 2.0)))
     out: dict[str, float | None] = {}
-    for name in models:
-        chosen = [i for i, pair in enumerate(found.pairs) if name not in pair and set(pair) <= set(models)]
-        pooled = [pooled_pairs(excess, found.groups, chosen, sampling, (-2.0, 2.0)) for excess in found.excess.values()]
-        known = [each.low for each in pooled if each is not None]
-        out[name] = min(known) if chosen and known and len(known) == len(pooled) else None
+    for name, estimates in known.items():
+        lows = [each.low for each in estimates if each is not None]
+        left_pairs = bool((pairs & ~own[name]).any()) if len(found.pairs) else False
+        out[name] = min(lows) if left_pairs and lows and len(lows) == len(estimates) else None
     return out
 
 

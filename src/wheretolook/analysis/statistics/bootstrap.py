@@ -9,7 +9,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.stats import t as student
 
-from wheretolook.analysis.results.thresholds import FEWEST_GROUPS
+from wheretolook.analysis.results.schema import FEWEST_GROUPS
 from wheretolook.analysis.statistics.classification import LEVEL, effective_number, group_sums, wilson_interval
 
 
@@ -116,7 +116,7 @@ def mean_intervals(
     if (effective < present * (1 - 1e-9)).any():
         wider = student.ppf((1 + LEVEL) / 2, [np.maximum(effective - 1, 1), np.maximum(present - 1, 1)])
         low, high = (end * np.maximum(wider[0] / wider[1], 1) for end in (low, high))
-    for column in np.flatnonzero(bounded & (present >= 1)):
+    for column in np.flatnonzero(bounded & (present >= 1) & ~_differ(values, valid, codes, count, mean)):
         own = valid[:, column]
         ends = _sparse_ends(values[own, column], codes[own], float(effective[column]), floor[column], ceiling[column])
         if ends is not None:
@@ -132,6 +132,14 @@ def mean_intervals(
         groups=present.astype(np.int64),
         bounded=bounded,
     )
+
+
+def _differ(values: np.ndarray, valid: np.ndarray, codes: np.ndarray, count: int, mean: np.ndarray) -> np.ndarray:
+    """Columns (F,) of which ten groups lie above the mean and ten below, so that ten differ from the median: bool."""
+    tolerance = ROUNDING * np.maximum(np.abs(np.where(valid, values, 0)).max(axis=0, initial=0), 1e-30)
+    sides = (valid & (values > mean + tolerance), valid & (values < mean - tolerance))
+    groups = [(group_sums(side, codes, count) > 0).sum(axis=0) for side in sides]
+    return np.minimum(*groups) >= FEWEST_GROUPS
 
 
 def _sparse_ends(
@@ -190,36 +198,40 @@ def _ends(
     """Ends of the intervals (F,), as distances from the mean."""
     drift, ratio = _resampled(residuals, sizes, present, resamples, seed)
     tail = max(round((resamples + 1) * (1 - LEVEL) / 2) - 1, 0)
-    unspread = np.isinf(ratio).sum(axis=0) > tail / 2
-    kth = [tail, len(ratio) - 1 - tail]
-    ratio.partition(kth, axis=0)
+    unspread = np.isinf(ratio).sum(axis=1) > tail / 2
+    kth = [tail, resamples - 1 - tail]
+    ratio.partition(kth, axis=1)
     with np.errstate(invalid="ignore"):  # inf * 0 where all images agree, which is not taken
-        low, high = (-ratio[k] * error for k in reversed(kth))
-    percentiles = np.partition(drift[:, unspread], kth, axis=0)
-    low[unspread], high[unspread] = percentiles[kth[0]], percentiles[kth[1]]
+        low, high = (-ratio[:, k] * error for k in reversed(kth))
+    percentiles = np.partition(drift[unspread], kth, axis=1)
+    low[unspread], high[unspread] = percentiles[:, kth[0]], percentiles[:, kth[1]]
     return np.where(error == 0, 0.0, low), np.where(error == 0, 0.0, high)
 
 
 def _resampled(
     residuals: np.ndarray, sizes: np.ndarray, present: np.ndarray, resamples: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of each resample, (resamples, F): its mean less the mean, and that over its own standard error."""
+    """Of each resample, (F, resamples): its mean less the mean, and that over its own standard error."""
     even = bool((sizes == sizes[:, :1]).all())  # every column counts the same images: sizes are one column
     size = sizes[:, :1] if even else sizes
-    columns = [residuals, residuals**2, residuals * sizes, size, size**2]
+    columns = [residuals, residuals**2, size]
+    if size.max(initial=0) > 1:  # else the residuals times the sizes are the residuals, and the squared sizes the sizes
+        columns += [residuals * sizes, size**2]
     cut = np.cumsum([column.shape[1] for column in columns])[:-1]
     stacked = np.concatenate(columns, axis=1).astype(np.float32)
-    drifts, ratios = np.empty((2, resamples, residuals.shape[1]))
+    drifts, ratios = np.empty((2, residuals.shape[1], resamples))
     start = 0
     for weights in weights_in_blocks(len(sizes), resamples, seed):
-        drift, squares, cross, total, total2 = np.split((weights @ stacked).astype(np.float64), cut, axis=1)
+        sums = np.split(np.ascontiguousarray((weights @ stacked).T, dtype=np.float64), cut)
+        drift, squares, total, cross, total2 = sums if len(sums) == 5 else (*sums, *sums[::2])
         total = np.maximum(total, 1)
         drift = drift / total
         spread = squares - 2 * drift * cross + drift**2 * total2
-        error = _standard_error(np.where(spread > ROUNDING * squares, spread, 0), total, present)
+        error = _standard_error(np.where(spread > ROUNDING * squares, spread, 0), total, present[:, None])
+        block = slice(start, start + len(weights))
         with np.errstate(divide="ignore", invalid="ignore"):  # a resample of equal images: infinitely sure, or 0 / 0
-            ratios[start : start + len(weights)] = np.where(drift == 0, 0.0, drift / error)
-        drifts[start : start + len(weights)] = drift
+            ratios[:, block] = np.where(drift == 0, 0.0, drift / error)
+        drifts[:, block] = drift
         start += len(weights)
     return drifts, ratios
 
