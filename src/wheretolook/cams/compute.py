@@ -16,8 +16,7 @@ from wheretolook.cams.engine import Engine
 from wheretolook.cams.methods.attention import BlockAttention, capture_attention
 from wheretolook.cams.methods.gradient_free import ablated_logits, masked_logits
 from wheretolook.cams.methods.method import Method, Needs
-from wheretolook.networks.layers.heads import PooledHead
-from wheretolook.networks.layers.layer import Layer
+from wheretolook.networks.layers.heads import Layer, PooledHead
 from wheretolook.networks.layers.layout import TOLERANCE, check_finite, to_maps
 from wheretolook.networks.layers.steadiness import Captured, capture
 

@@ -14,7 +14,7 @@ from wheretolook.networks.architectures import parse_architecture
 from wheretolook.networks.bare_networks import build_bare
 from wheretolook.networks.layered import Network
 from wheretolook.networks.layers.default_layers import check_hints, default_layers, no_default, no_places
-from wheretolook.networks.layers.heads import PooledHead, find_head, linear_head, noting_linear
+from wheretolook.networks.layers.heads import Layer, PooledHead, find_head, linear_head, noting_linear
 from wheretolook.networks.layers.layout import CHANNELS_FIRST, Hints, Layout, Order, same_but_for_rounding, to_maps
 from wheretolook.networks.layers.outputs import LogitsOf
 from wheretolook.networks.layers.places import Reading
@@ -24,49 +24,6 @@ from wheretolook.networks.module_network import SEQUENCE_FIRST, LayerSpec
 
 _SHOWN = 12
 _NO_HINTS = Hints()
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer of one network, ready to be captured.
-
-    Attributes:
-        name: as users write it.
-        module: its output is the layer's.
-        layout: how that output lies in memory.
-        altered: a later layer writes over the output, so that it must be given a copy.
-        places: (h, w) of its feature maps, for images of the size that was tried.
-        head: the trained pooled linear head on it, if there is one.
-        locality: share of its response to a small patch of the image that lies at the patch, 0 to 1; None for a network
-            of the project, whose layers are known.
-        tokens: how a transformer's tokens (N, tokens, C) make up its feature maps, if they do: its layout, or, in a
-            network of the project, the layout of what the layer converts to feature maps.
-    """
-
-    name: str
-    module: nn.Module
-    layout: Layout
-    altered: bool
-    places: tuple[int, int]
-    head: PooledHead | None
-    locality: float | None = None
-    tokens: Layout | None = None
-
-    @property
-    def linear(self) -> bool:
-        """Whether the network's logits are linear in the layer, so that their gradients are known beforehand."""
-        return self.head is not None and self.head.final and not self.head.rectified
-
-    @property
-    def token_layout(self) -> Layout:
-        """Layout of values (N, tokens, C) of its tokens.
-
-        Raises:
-            RuntimeError: its feature maps are no tokens.
-        """
-        if self.tokens is None:
-            raise RuntimeError(f"{self.name} is no layer of tokens")
-        return replace(self.tokens, order=Order.TOKENS)
 
 
 @dataclass(frozen=True)
