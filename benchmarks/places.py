@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from wheretolook.base.errors import InputError
 from wheretolook.cams.engine import build_engine
-from wheretolook.networks.layers.layer import Layer
+from wheretolook.networks.layers.heads import Layer
 from wheretolook.networks.layers.layout import to_maps
 from wheretolook.networks.layers.steadiness import steady
 from wheretolook.networks.layers.trial import find_trial

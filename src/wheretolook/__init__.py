@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wheretolook.analysis.explained import finer_cam
     from wheretolook.base.errors import InputError
     from wheretolook.base.prepared import Prepared, load_prepared
     from wheretolook.cams.explain import Explanation, explain
@@ -29,6 +30,7 @@ __all__ = [
     "Maps",
     "Prepared",
     "explain",
+    "finer_cam",
     "load_maps",
     "load_model",
     "load_prepared",
@@ -43,6 +45,7 @@ _MODULES = {
     "Maps": "mapstore.store",
     "Prepared": "base.prepared",
     "explain": "cams.explain",
+    "finer_cam": "analysis.explained",
     "load_maps": "mapstore.store",
     "load_model": "networks.checkpoint",
     "load_prepared": "base.prepared",

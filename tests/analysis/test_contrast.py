@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from wheretolook.analysis.explained import contrast, contrast_with_mean, contrast_with_rivals
+from wheretolook.analysis.explained import contrast, contrast_with_mean, contrast_with_rivals, finer_cam
 
 MAPS = np.random.default_rng(0).normal(size=(5, 3, 4, 4)).astype(np.float32)
 
@@ -49,3 +49,12 @@ def test_contrast_with_rivals_is_with_the_runner_up_and_the_map_of_the_log_odds(
     np.testing.assert_allclose(even, contrast(maps, index), atol=1e-6)
     two = rng.normal(size=(2, 2, 4, 4)).astype(np.float32)
     np.testing.assert_array_equal(contrast_with_rivals(two, index % 2, logits[:, :2]), contrast(two, index % 2))
+
+
+def test_finer_cam_is_with_the_nearest_classes() -> None:
+    logits = np.array([[1.0, 3.0, 3.5, -20.0], [0.0, 0.0, 9.0, 0.5]], dtype=np.float32)
+    maps, index = np.random.default_rng(4).normal(size=(2, 4, 2, 2)).astype(np.float32), np.array([1, 3])
+    nearest = finer_cam(maps, index, logits, references=1, alpha=0.5)
+    np.testing.assert_allclose(nearest, [maps[0, 1] - maps[0, 2] / 2, maps[1, 3] - maps[1, 0] / 2], atol=1e-6)
+    two = finer_cam(maps[:, :2], index % 2, logits[:, :2])
+    np.testing.assert_allclose(two, contrast(maps[:, :2], index % 2), atol=1e-6)

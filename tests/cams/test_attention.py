@@ -13,6 +13,10 @@ from torchvision.models import VisionTransformer
 from wheretolook.base.errors import InputError
 from wheretolook.cams.explain import explain
 from wheretolook.cams.methods.attention import capture_attention, find_blocks, legrad, rollout
+from wheretolook.networks.layered import Network
+from wheretolook.networks.module_network import LayerSpec, ModuleNetwork
+from wheretolook.networks.torchvision_families import FAMILIES
+from wheretolook.networks.torchvision_networks import TorchvisionNetwork
 
 BOTH = ["legrad", "rollout"]
 
@@ -170,3 +174,31 @@ def test_timms_transformers_have_maps_of_finite_values(name: str):
     found = explain(network, torch.randn(1, 3, 64, 64), BOTH)
     assert only(found, "legrad").shape == (1, 3, 4, 4)
     assert (only(found, "rollout") > 0).all()
+
+
+def of_torchvision(body: nn.Module) -> Network:
+    cut = FAMILIES["vit"].cut(body)
+    return TorchvisionNetwork(body, FAMILIES["vit"], cut, dict.fromkeys(cut, 16), 3).eval()
+
+
+def wrapped(body: nn.Module) -> Network:
+    return ModuleNetwork(body, [LayerSpec("blocks.0", 8, "1+4x4" if body.token is not None else "0+4x4", False)], "", 3)
+
+
+@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize(
+    ("body", "wrap"),
+    [
+        (torchvision_vit(), of_torchvision),
+        (Small(fused=True), wrapped),
+        (Small(fused=False, class_token=False), wrapped),
+    ],
+    ids=["torchvision", "own, fused", "own, pooled"],
+)
+def test_a_trained_transformer_has_the_maps_of_the_bare_one(body: nn.Module, wrap: Callable, fast: bool):
+    """Networks of model files show their layers as (N, C, h, w), and no longer as tokens."""
+    bare = explain(body.eval(), images(), BOTH)
+    found = explain(wrap(body).eval(), images(), [*BOTH, "gradcam"], fast=fast)
+    for method in BOTH:
+        np.testing.assert_allclose(only(found, method), only(bare, method), rtol=1e-4, atol=1e-7)
+    assert [layer for method, layer in found if method == "legrad"] == [list(found)[-1][1]]

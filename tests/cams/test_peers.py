@@ -17,6 +17,7 @@ import torchvision
 from torch import nn
 
 from tests.cams.small import livened, noise, small_network
+from wheretolook.analysis.explained import finer_cam
 from wheretolook.cams.explain import explain
 
 with warnings.catch_warnings():
@@ -24,6 +25,7 @@ with warnings.catch_warnings():
     import captum.attr
     import pytorch_grad_cam
     import torchcam.methods
+    from pytorch_grad_cam.finer_cam import FinerCAM
     from pytorch_grad_cam.utils.image import scale_cam_image
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
@@ -127,6 +129,16 @@ def test_gradient_methods_are_pytorch_grad_cams(case, method, peer):
             expected = extractor(case.images, [ClassifierOutputTarget(k) for k in CLASSES])
         size = case.images.shape[2:]
         assert_agrees(scaled, method, layer, expected, lambda m, s=size: as_pytorch_grad_cam(m, s))
+
+
+def test_finer_cam_of_all_classes_maps_is_pytorch_grad_cams():
+    network, images = small_network(classes=6).double(), noise(3).double()
+    found = explain(network, images, ["gradcam"], ["stage2"])
+    ours = finer_cam(found["gradcam", "stage2"], np.array(CLASSES), found.logits)
+    with FinerCAM(network, [network.get_submodule("stage2")]) as extractor:
+        expected = [extractor(image[None], target_idx=k)[0] for image, k in zip(images, CLASSES, strict=True)]
+    shown = as_pytorch_grad_cam(ours, images.shape[2:])
+    np.testing.assert_allclose(shown, np.stack(expected), atol=1e-4)
 
 
 def with_large_gradients(case):

@@ -6,7 +6,7 @@ Only `scorecam` and `ablationcam` need more: one forward pass per channel of a l
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,9 +16,8 @@ from wheretolook.cams.engine import Engine
 from wheretolook.cams.methods.attention import BlockAttention, capture_attention
 from wheretolook.cams.methods.gradient_free import ablated_logits, masked_logits
 from wheretolook.cams.methods.method import Method, Needs
-from wheretolook.networks.layers.heads import PooledHead
-from wheretolook.networks.layers.layer import Layer
-from wheretolook.networks.layers.layout import TOLERANCE, Order, check_finite, to_maps
+from wheretolook.networks.layers.heads import Layer, PooledHead
+from wheretolook.networks.layers.layout import TOLERANCE, check_finite, to_maps
 from wheretolook.networks.layers.steadiness import Captured, capture
 
 Pair = tuple[str, str]
@@ -183,7 +182,7 @@ def _maps(engine: Engine, forward: _Forward, class_index: Tensor, perturbed: dic
                 values = _over_tokens(layer, method.function(_attention_gradients(forward, column)))
             elif method.needs is Needs.ATTENTION:
                 weights = (each.weights() for each in forward.attention.attentions)
-                values = _over_tokens(layer, method.function(weights, layer.layout.segments[0][0] > 0))
+                values = _over_tokens(layer, method.function(weights, layer.token_layout.segments[0][0] > 0))
             else:
                 explained = forward.logits.detach().float().gather(1, class_index[:, k : k + 1])[:, 0]
                 values = method.function(feature_maps, explained, perturbed[pair][:, k])
@@ -209,7 +208,7 @@ def _attention_gradients(forward: _Forward, column: Tensor | None) -> Iterator[T
 
 def _over_tokens(layer: Layer, values: Tensor) -> Tensor:
     """Values (n, T) of tokens as maps (n, h, w); the class token and registers are left out."""
-    return to_maps(values[:, :, None], replace(layer.layout, order=Order.TOKENS))[:, 0]
+    return to_maps(values[:, :, None], layer.token_layout)[:, 0]
 
 
 def _head(layer: Layer) -> PooledHead:

@@ -12,7 +12,8 @@ from wheretolook.cams.fold import fast_copy, largest_output
 from wheretolook.cams.method_registry import find_method
 from wheretolook.cams.methods.attention import find_blocks
 from wheretolook.cams.methods.method import Method, Needs
-from wheretolook.networks.layers.layer import Layer, probe_layers
+from wheretolook.networks.layers.heads import Layer
+from wheretolook.networks.layers.layer import probe_layers
 from wheretolook.networks.layers.layout import make_hints
 from wheretolook.networks.layers.outputs import usable_network
 from wheretolook.networks.layers.steadiness import PRECISIONS, Shape, random_images, shielded, steady
@@ -196,7 +197,7 @@ def build_engine(
 
 def _pairs(methods: list[Method], layers: list[Layer]) -> list[tuple[Method, Layer]]:
     """Each method at each layer that supports it."""
-    of_tokens = [layer for layer in layers if layer.layout.has_tokens][-1:]
+    of_tokens = [layer for layer in layers if layer.tokens is not None][-1:]
     pairs = [
         (method, layer)
         for method in methods

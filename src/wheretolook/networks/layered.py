@@ -32,6 +32,10 @@ class Network(nn.Module):
         """For each layer, the modules that compute it from the previous layer, with its weights."""
         return {layer: [module] for layer, module in self.layer_modules().items()}
 
+    def token_spans(self) -> dict[str, tuple[tuple[int, int], ...]]:
+        """For each layer whose feature maps are a grid of tokens: the tokens [start, stop) of the grid, row by row."""
+        return {}
+
     def final_head(self) -> nn.Linear | None:
         """The linear classifier on the last layer's pooled feature maps; None if the classifier is of another form."""
         raise NotImplementedError

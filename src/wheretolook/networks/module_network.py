@@ -73,6 +73,10 @@ class ModuleNetwork(Network):
         """For each layer, the module that outputs its feature maps; later modules compute from this output."""
         return dict(self.views.items())
 
+    def token_spans(self) -> dict[str, tuple[tuple[int, int], ...]]:
+        """The tokens of each layer that a transformer's tokens make up."""
+        return {spec.layer: _tokens(spec.layout).spans for spec in self.specs if "+" in spec.layout}
+
     def layer_parts(self) -> dict[str, list[nn.Module]]:
         """For each layer, the modules with weights between the previous layer and this one, in the network's order."""
         parts: dict[str, list[nn.Module]] = {layer: [] for layer in self.layer_names}

@@ -10,7 +10,7 @@ from torchvision import models
 from wheretolook.base.errors import InputError
 from wheretolook.networks.architectures import OWN_NETWORKS
 from wheretolook.networks.layered import Network, side_heads
-from wheretolook.networks.torchvision_families import FAMILIES, PROBE, Family
+from wheretolook.networks.torchvision_families import FAMILIES, PROBE, Family, TokenGrid
 
 
 class TorchvisionNetwork(Network):
@@ -43,6 +43,14 @@ class TorchvisionNetwork(Network):
     def layer_parts(self) -> dict[str, list[nn.Module]]:
         """For each layer, the modules of torchvision's network that lead to it."""
         return {layer: [self.body.get_submodule(name) for name in names] for layer, names in self.cut.items()}
+
+    def token_spans(self) -> dict[str, tuple[tuple[int, int], ...]]:
+        """The tokens of each layer of a vision transformer, behind its class token."""
+        views = {layer for layer, view in self.views.items() if isinstance(view, TokenGrid)}
+        if not views:
+            return {}
+        body: Any = self.body
+        return dict.fromkeys(views, ((1, 1 + (body.image_size // body.patch_size) ** 2),))
 
     def final_head(self) -> nn.Linear | None:
         """The classifier, if it is linear on the last layer's pooled feature maps."""

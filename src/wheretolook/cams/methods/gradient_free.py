@@ -9,7 +9,7 @@ from torch.nn.functional import interpolate
 from wheretolook.cams.methods.gradients import weighted_sum
 from wheretolook.cams.methods.method import Method, Needs
 from wheretolook.networks.layered import hooked
-from wheretolook.networks.layers.layer import Layer
+from wheretolook.networks.layers.heads import Layer
 
 
 def activation(feature_maps: Tensor) -> Tensor:

@@ -1,14 +1,14 @@
-"""Pooled linear heads: where a logit is linear in a layer's feature maps, found out by trying."""
+"""A layer, ready to be captured, and pooled linear heads: where a logit is linear in a layer, found by trying."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from wheretolook.networks.layered import hooked
-from wheretolook.networks.layers.layout import TOLERANCE, same_but_for_rounding
+from wheretolook.networks.layers.layout import TOLERANCE, Layout, Order, same_but_for_rounding
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,49 @@ class PooledHead:
         h, w = feature_maps.shape[2:]
         gradients = self.class_weights(class_index, len(feature_maps)) / (h * w)  # (N, C)
         return gradients[:, :, None, None].expand(-1, -1, h, w)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of one network, ready to be captured.
+
+    Attributes:
+        name: as users write it.
+        module: its output is the layer's.
+        layout: how that output lies in memory.
+        altered: a later layer writes over the output, so that it must be given a copy.
+        places: (h, w) of its feature maps, for images of the size that was tried.
+        head: the trained pooled linear head on it, if there is one.
+        locality: share of its response to a small patch of the image that lies at the patch, 0 to 1; None for a network
+            of the project, whose layers are known.
+        tokens: how a transformer's tokens (N, tokens, C) make up its feature maps, if they do: its layout, or, in a
+            network of the project, the layout of what the layer converts to feature maps.
+    """
+
+    name: str
+    module: nn.Module
+    layout: Layout
+    altered: bool
+    places: tuple[int, int]
+    head: PooledHead | None
+    locality: float | None = None
+    tokens: Layout | None = None
+
+    @property
+    def linear(self) -> bool:
+        """Whether the network's logits are linear in the layer, so that their gradients are known beforehand."""
+        return self.head is not None and self.head.final and not self.head.rectified
+
+    @property
+    def token_layout(self) -> Layout:
+        """Layout of values (N, tokens, C) of its tokens.
+
+        Raises:
+            RuntimeError: its feature maps are no tokens.
+        """
+        if self.tokens is None:
+            raise RuntimeError(f"{self.name} is no layer of tokens")
+        return replace(self.tokens, order=Order.TOKENS)
 
 
 def linear_head(linear: nn.Linear, rectified: bool, final: bool) -> PooledHead:

@@ -14,7 +14,7 @@ from wheretolook.networks.architectures import parse_architecture
 from wheretolook.networks.bare_networks import build_bare
 from wheretolook.networks.layered import Network
 from wheretolook.networks.layers.default_layers import check_hints, default_layers, no_default, no_places
-from wheretolook.networks.layers.heads import PooledHead, find_head, linear_head, noting_linear
+from wheretolook.networks.layers.heads import Layer, PooledHead, find_head, linear_head, noting_linear
 from wheretolook.networks.layers.layout import CHANNELS_FIRST, Hints, Layout, Order, same_but_for_rounding, to_maps
 from wheretolook.networks.layers.outputs import LogitsOf
 from wheretolook.networks.layers.places import Reading
@@ -24,35 +24,6 @@ from wheretolook.networks.module_network import SEQUENCE_FIRST, LayerSpec
 
 _SHOWN = 12
 _NO_HINTS = Hints()
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer of one network, ready to be captured.
-
-    Attributes:
-        name: as users write it.
-        module: its output is the layer's.
-        layout: how that output lies in memory.
-        altered: a later layer writes over the output, so that it must be given a copy.
-        places: (h, w) of its feature maps, for images of the size that was tried.
-        head: the trained pooled linear head on it, if there is one.
-        locality: share of its response to a small patch of the image that lies at the patch, 0 to 1; None for a network
-            of the project, whose layers are known.
-    """
-
-    name: str
-    module: nn.Module
-    layout: Layout
-    altered: bool
-    places: tuple[int, int]
-    head: PooledHead | None
-    locality: float | None = None
-
-    @property
-    def linear(self) -> bool:
-        """Whether the network's logits are linear in the layer, so that their gradients are known beforehand."""
-        return self.head is not None and self.head.final and not self.head.rectified
 
 
 @dataclass(frozen=True)
@@ -120,6 +91,11 @@ def probe_layers(
                 )
         maps = {name: to_maps(output, layouts[name]) for name, output in passed.outputs.items()}
         heads = _heads(network, maps, passed.ends, trained_heads)
+    tokens = {name: layout for name, layout in layouts.items() if layout.has_tokens}
+    if isinstance(network, Network):
+        spans = {name: of for name, of in network.token_spans().items() if name in maps}
+        sides = {name: (maps[name].shape[2], maps[name].shape[3]) for name in spans}
+        tokens = {name: Layout(Order.TOKENS, sides[name], of) for name, of in spans.items()}
     layers = [
         Layer(
             name,
@@ -129,6 +105,7 @@ def probe_layers(
             (maps[name].shape[2], maps[name].shape[3]),
             heads.get(name),
             readings[name].locality if name in readings else None,
+            tokens.get(name),
         )
         for name in passed.outputs
     ]
