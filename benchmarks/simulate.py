@@ -198,6 +198,20 @@ def covers_sparse(seed: int) -> bool:
     return bool(means.low[0] <= 0.05 <= means.high[0] and not unbounded.bounded[0])
 
 
+def covers_heavy(tail: str, count: int, seed: int) -> bool:
+    """Whether the interval of figures without bounds and with a heavy tail, such as log-odds lost, holds the truth.
+
+    Args:
+        tail: "both" (Student's t of 3 degrees of freedom) or "one" (lognormal with an SD of 1 before exponentiation).
+        count: of figures.
+        seed: of the figures and the interval.
+    """
+    generator = np.random.default_rng(seed)
+    values = generator.standard_t(3, count) if tail == "both" else generator.lognormal(size=count) - np.exp(0.5)
+    means = mean_intervals(values[:, None], np.ones((1, 1), bool), np.arange(count), RESAMPLES, seed)
+    return bool(means.low[0] <= 0 <= means.high[0])
+
+
 def finds_agreement(models: int, seed: int, images: int = 60) -> bool:
     """Whether agreement of r = 0.55 is supported, 0.25 above the baseline, by a margin of 0.2.
 
@@ -243,6 +257,9 @@ STUDIES: dict[str, tuple[Callable[[int], bool], tuple[float, float]]] = {
     "interval, one patient with 60 of 88 images: refused": (lambda s: covers_or_refuses(ONE_PATIENT, s), (1.0, 1.0)),
     "interval, 40 images three times each: holds the truth": (covers_copies, (0.93, 0.97)),
     "interval, 20 images, one in ten not zero: holds the truth within bounds": (covers_sparse, (0.93, 1.0)),
+    "interval, 50 figures with two heavy tails: holds the truth": (lambda s: covers_heavy("both", 50, s), (0.93, 0.97)),
+    "interval, 50 figures with one heavy tail: holds the truth": (lambda s: covers_heavy("one", 50, s), (0.93, 0.97)),
+    "interval, 200 figures with one heavy tail: holds the truth": (lambda s: covers_heavy("one", 200, s), (0.93, 0.97)),
     "agreement of r = 0.55, 2 models: supported": (lambda s: finds_agreement(2, s), (0.5, 0.9)),
     "agreement of r = 0.55, 4 models: supported": (lambda s: finds_agreement(4, s), (0.7, 1.0)),
     "agreement of r = 0.55, 12 models: supported": (lambda s: finds_agreement(12, s), (0.9, 1.0)),

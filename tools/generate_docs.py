@@ -18,19 +18,20 @@ from wheretolook.analysis.results.comparison_result import (
     ClassResult,
     Primary,
     RecognitionResult,
+    ShiftedModel,
+    ShiftResult,
     StatementsResult,
     ThresholdsUsed,
 )
 from wheretolook.analysis.results.schema import markdown
 from wheretolook.analysis.results.scored_model import (
     AboutModel,
+    AttributeValue,
     ClassScores,
     EstimatedForeground,
     HeadScores,
     Localisation,
     ModelResult,
-    ShiftedModel,
-    ShiftResult,
     SplitScores,
 )
 from wheretolook.analysis.results.statement import Figure, Kind, Reason, Scope, Statement, Twin, Verdict
@@ -41,7 +42,7 @@ RESULTS = "docs/results.md"
 
 DOCUMENTED: tuple[type, ...] = (
     *(ModelResult, AboutModel, SplitScores, ClassScores, HeadScores, Localisation, EstimatedForeground),
-    *(ShiftResult, ShiftedModel),
+    *(ShiftResult, ShiftedModel, AttributeValue),
     *(RegionCost, RestCost, CueCost, LookAlike, OcclusionRow, Sanity, SanityStep),
     *(AgreementResult, AgreementRow),
     *(StatementsResult, ThresholdsUsed, Primary, ClassResult, RecognitionResult, Twin),

@@ -96,6 +96,22 @@ def test_an_undecided_statement_names_what_would_decide_it(world: World):
     assert would_tell(replace(undecided, verdict=Verdict.SUPPORTED)) == ""
 
 
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("not_needed", "Predictions of a do not need the evidence mask."),
+        ("not_concentrated", "In the maps, how a differs from b does not concentrate on the evidence mask."),
+        ("look_alikes", "Places in images of b that look like the evidence mask count as much for a."),
+    ],
+)
+def test_refuted_difference_says_what_was_measured_and_not_that_the_networks_do_not_use_the_place(
+    world: World, reason: str, words: str
+) -> None:
+    about = {"kind": Kind.DIFFERENCE, "region": "evidence", "others": ("b",)}
+    found = said(world, "a", "shown_not", reason, **about) | {"worst": "b"}
+    assert sentence(statement_from_json(found)) == words
+
+
 def test_a_share_of_a_difference_near_zero_is_never_printed():
     share = Figure("share of the difference", 19.537, 12.0, 25.0, 0.04, "b")
     assert figure_words(share) == "no difference from b to share"

@@ -268,6 +268,29 @@ def test_the_audit_is_described_in_sentences(results: Results):
     assert "Unreadable: a/b.png." in found
 
 
+def test_a_table_of_labels_is_named_with_what_was_left_out(results: Results):
+    table = {
+        "tables": [{"file": "labels.csv", "form": "csv", "rows": 1200}],
+        "columns": {"path": "file", "label": "dx"},
+        "attributes": ["hospital"],
+        "bad_rows": {"rows without a file": {"count": 2, "examples": ["a.png", "b.png"]}},
+    }
+    lines = audit_section({**results.audit, "label_table": table})["lines"]
+    assert lines[0] == "Table of labels: labels.csv (1,200 rows); path from file, label from dx. Attributes: hospital."
+    assert lines[1] == "Left out: 2 rows without a file, such as a.png, b.png."
+
+
+def test_attributes_have_a_row_for_each_value_and_model(results: Results):
+    row = {"images": 30, "groups": 30, "accuracy": 0.8, "accuracy_low": 0.7, "accuracy_high": 0.9, "region": "evidence"}
+    row |= {"energy": 0.6, "energy_low": None, "energy_high": None}
+    of_model = {"attributes": {"hospital": {"test": {"A": row, "B": row}}}}
+    other = replace(results, models={name: {**model, **of_model} for name, model in results.models.items()})
+    rows = located_section(other)["attributes"]
+    assert [(each["value"], each["name"]) for each in rows[:3]] == [("A", "last-0"), ("B", "last-0"), ("A", "last-1")]
+    assert rows[0]["accuracy"] == "80.0 % (70.0 to 90.0)" and rows[0]["energy"] == "60.0 % in the evidence"
+    assert "## By attribute" in summary_of(other)
+
+
 def test_pairs_of_one_recipe_have_a_chart_of_their_own(results: Results):
     charts = agreements(results)[0]["charts"]
     assert [kind for kind, *_ in charts] == ["same recipe, other seed", "different recipes"]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from wheretolook.analysis.statistics.classification import difference_interval
 from wheretolook.base.files import sha256_of, write_json
 from wheretolook.base.prepared import load_prepared
 from wheretolook.report.loaded import load_results
-from wheretolook.report.sections_data import test_sets_section as section_of_test_sets
+from wheretolook.report.sections_localisation import test_sets_section as section_of_test_sets
+from wheretolook.report.soundness import State, soundness
 from wheretolook.report.summary import summary_of
 
 NAMES = ("last-0", "last-1")
@@ -85,9 +87,13 @@ def test_the_report_names_the_shift_where_there_is_one_and_none_where_there_is_n
     same, worse = section_of_test_sets(results)["test_sets"]
     assert any("No model's balanced accuracy differs" in line for line in same["lines"])
     assert any("lower than on the test split in 2 of 2 models, by 40.0 points" in line for line in worse["lines"])
-    assert any("3 images show the picture of a training image" in line for line in worse["lines"])
+    assert any("3 of them show the picture of a training image" in line for line in worse["lines"])
     assert worse["rows"][0]["change"].startswith("−40.00 (")
     assert "infected" in worse["rows"][0]["energy"]
+    (check,) = [each for each in soundness(results) if each.key == "other_data"]
+    assert check.state is State.WARNING and "worse: Balanced accuracy is lower than on the test split" in check.text
+    fine = replace(results, shifts={"same": results.shifts["same"]})
+    assert [each.state for each in soundness(fine) if each.key == "other_data"] == [State.GOOD]
     assert "## Test set worse" in summary_of(results) and "Test set worse" in page_html(root)
 
 

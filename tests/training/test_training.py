@@ -315,3 +315,29 @@ def test_options_that_do_not_go_together_are_refused(changes: dict, subject: str
     with pytest.raises(InputError) as error:
         replace(OPTIONS, **changes).check()
     assert error.value.subject == subject
+
+
+@pytest.mark.parametrize("loss", ["last", "every"])
+def test_a_single_output_with_a_sigmoid_is_stored_as_two_logits(loss: str) -> None:
+    training = Training(prepared(), replace(OPTIONS, outputs="sigmoid", loss=loss), ALONE)
+    images = torch.randn(3, 3, 16, 16)
+    labels = torch.tensor([0, 1, 1])
+    training.objective.eval()
+    losses = training.objective.losses(training.objective(images), labels)
+    single = training.network(images)
+    assert single.shape == (3, 1)
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(single[:, 0], labels.float(), reduction="none")
+    torch.testing.assert_close(losses[-1], expected)
+    training.objective.train()
+    while not training.done:
+        training.advance()
+    network, card = training.finish()
+    torch.testing.assert_close(network(images).softmax(1)[:, 1], training.network.eval()(images)[:, 0].sigmoid())
+    assert card.training["outputs"] == "sigmoid" and len(card.class_names) == 2
+    assert set(network.state_dict()) == set(training.network.state_dict())
+
+
+def test_a_sigmoid_for_three_classes_is_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        Training(prepared(classes=3), replace(OPTIONS, outputs="sigmoid"), ALONE)
+    assert (caught.value.subject, caught.value.expected, caught.value.found) == ("outputs: sigmoid", "two classes", "3")

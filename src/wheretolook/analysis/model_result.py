@@ -9,7 +9,7 @@ import numpy as np
 from wheretolook.analysis.agreement.agreement_table import agreement_on, rounded
 from wheretolook.analysis.agreement.study import Study
 from wheretolook.analysis.explained import check_data, foremost, open_target
-from wheretolook.analysis.localisation.common_place import by_group
+from wheretolook.analysis.localisation.common_place import by_attribute, by_group
 from wheretolook.analysis.localisation.foreground import (
     estimate,
     has_foreground,
@@ -23,8 +23,9 @@ from wheretolook.analysis.localisation.localise import (
     stream_figures,
     summarise,
 )
+from wheretolook.analysis.results.comparison_result import ShiftResult
 from wheretolook.analysis.results.schema import checked
-from wheretolook.analysis.results.scored_model import ModelResult, ShiftResult
+from wheretolook.analysis.results.scored_model import ModelResult
 from wheretolook.analysis.statistics.bootstrap import group_codes, has_groups
 from wheretolook.analysis.statistics.classification import split_scores
 from wheretolook.base.prepared import SPLITS, TEST, Prepared
@@ -81,6 +82,7 @@ def model_result(
         "groups": by_group(right, of_foremost or on_foreground, sample, names, resamples, seed)
         if has_groups(names)
         else None,
+        "attributes": by_attribute(prepared.index, right, of_foremost or on_foreground, sample, resamples, seed),
         "localisation": localisation,
         "foreground_estimated": estimated,
         **probed,

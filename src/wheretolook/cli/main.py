@@ -16,6 +16,7 @@ COMMANDS = {
     "moved": "wheretolook.cli.diff_command",
     "share": "wheretolook.cli.project_commands",
     "plan": "wheretolook.cli.project_commands",
+    "fan-out": "wheretolook.cli.project_commands",
     "verify": "wheretolook.cli.project_commands",
     "tidy": "wheretolook.cli.project_commands",
     "adopt": "wheretolook.cli.project_commands",
@@ -31,7 +32,7 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Import the command's module."""
-        return getattr(import_module(COMMANDS[name]), name) if name in COMMANDS else None
+        return getattr(import_module(COMMANDS[name]), name.replace("-", "_")) if name in COMMANDS else None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; if SIGTERM ends it, it leaves no scratch folder."""

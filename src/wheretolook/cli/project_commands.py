@@ -1,5 +1,7 @@
-"""Commands about the pipeline and its results: plan, adopt, tidy, verify, share."""
+"""Commands about the pipeline and its results: plan, fan-out, adopt, tidy, verify, share."""
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +12,7 @@ from wheretolook.base.terminal.command import Command
 from wheretolook.base.terminal.options import RetriesOption, TimeoutOption
 
 if TYPE_CHECKING:
+    from wheretolook.project.fan_out import Executor
     from wheretolook.verify.contents import Verified
 
 
@@ -34,6 +37,71 @@ def plan(allow_missing: bool, root: Path) -> None:
 
     for line in sentences(plan_run(root, allow_missing)):
         click.echo(line)
+
+
+@click.command(cls=Command, short_help="Run the stages of many models at once, as jobs.")
+@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Models at once.")
+@click.option(
+    "--cluster",
+    type=click.Choice(["slurm", "local"]),
+    help="Where jobs run: on Slurm, or as processes of this machine.  [default: Slurm where there is one]",
+)
+@click.option("--cores", type=click.IntRange(1), default=1, show_default=True, help="Processor cores of each job.")
+@click.option("--gpus", type=click.IntRange(0), default=0, show_default=True, help="GPUs of each job.")
+@click.option("--memory", type=click.IntRange(0), default=0, help="Memory of each job in GB.  [default: Slurm's]")
+@click.option(
+    "--hours", type=click.FloatRange(0, min_open=True), default=24.0, show_default=True, help="Limit of a job."
+)
+@click.option("--partition", default="", help="Partition of Slurm.  [default: Slurm's]")
+@click.option(
+    "--root", type=click.Path(path_type=Path), default=Path(), show_default=True, help="The folder of dvc.yaml."
+)
+def fan_out(
+    jobs: int, cluster: str | None, cores: int, gpus: int, memory: int, hours: float, partition: str, root: Path
+) -> None:
+    """Train or download, export and score several models at once, each as a job of Slurm or of this machine.
+
+    It first runs `check`, `fetch` and `prepare`. Then each model that needs it gets a job, which runs the model's
+    stages in a copy of the project that shares DVC's cache; the machines must share its file system. The results are
+    copied back, and `dvc repro` only compares and reports. Changes that are not committed are copied too.
+
+    Ctrl-C cancels the jobs. The same command then runs only what is missing. If a job fails, the others go on, and the
+    command exits with status 1. Where a job runs is no parameter: it makes no stage run again. Training gives the same
+    bytes only with the same number of cores.
+    """
+    from wheretolook.project.fan_out import FOLDER
+    from wheretolook.project.fan_out import fan_out as run_models
+    from wheretolook.report.words import count
+
+    limits = {"cpus_per_task": cores, "gpus_per_node": gpus, "timeout_min": max(1, round(hours * 60))}
+    limits |= {"mem_gb": memory} if memory else {}
+    executor = make_executor((root / FOLDER / "submitit").absolute(), cluster, partition, limits)
+    found = run_models(root, executor, jobs, click.echo)
+    click.echo(f"fan-out: {count(len(found.done), 'model')} done; `dvc repro` compares and reports")
+    if found.failed:
+        raise click.ClickException(f"{count(len(found.failed), 'model')} failed: {', '.join(found.failed)}")
+
+
+def make_executor(folder: Path, cluster: str | None, partition: str, limits: dict[str, int]) -> "Executor":
+    """An executor of submitit, with its logs in `folder`, and the limits of each job by submitit's names.
+
+    Raises:
+        InputError: submitit is not installed, or there is no Slurm here.
+    """
+    from wheretolook.base.errors import InputError
+
+    try:
+        import submitit
+    except ImportError as error:
+        raise InputError("submitit", "the package", "none installed", 'Run "pip install submitit"') from error
+    if cluster == "slurm" and shutil.which("sbatch") is None:
+        hint = "run it on a login node of the cluster, or use --cluster local"
+        raise InputError("--cluster slurm", "the command sbatch", "none on the PATH", hint)
+    os.environ["OMP_NUM_THREADS"] = str(limits["cpus_per_task"])  # jobs inherit it
+    executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
+    on_slurm = {"slurm_partition": partition} if partition and executor.cluster == "slurm" else {}
+    executor.update_parameters(name="wheretolook", **limits, **on_slurm)
+    return executor
 
 
 @click.command(cls=Command, short_help="Keep results that new code does not change.")

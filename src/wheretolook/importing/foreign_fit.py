@@ -14,7 +14,7 @@ from wheretolook.networks.card import Card
 from wheretolook.networks.checkpoint import build_network, check_finite, save_model
 from wheretolook.networks.foreign_file import read_foreign
 from wheretolook.networks.foreign_state import State, find_state, had_prefix, original_name, shown_name, without_prefix
-from wheretolook.networks.layered import LookNet, Network, load_weights
+from wheretolook.networks.layered import LookNet, Network, load_weights, two_logits
 from wheretolook.networks.module_network import ModuleNetwork
 
 
@@ -208,7 +208,7 @@ def _split_single_output(state: State, needed: Mapping[str, Tensor], class_names
     if not other or single != other or len({name.rpartition(".")[0] for name in other}) != 1:
         return []
     for name in single:
-        state[name] = torch.cat([-state[name].float() / 2, state[name].float() / 2])
+        state[name] = two_logits(state[name].float(), 0)
     negative, positive = class_names
     return [f"single output z (sigmoid) split into two, -z/2 for {negative} and z/2 for {positive}"]
 

@@ -15,7 +15,7 @@ from wheretolook.analysis.statistics.classification import softmax
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import replacing_folder, write_json
 from wheretolook.base.resources import create_array
-from wheretolook.cams.explain import PREDICTED, choose_classes
+from wheretolook.cams.batching import PREDICTED, choose_classes
 from wheretolook.cams.export import about_model, array_entries
 from wheretolook.cams.stream import ImageFiles, Work, create_arrays, fill_arrays, shapes
 from wheretolook.images.decode import to_square

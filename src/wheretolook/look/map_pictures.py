@@ -19,8 +19,9 @@ from wheretolook.analysis.statistics.classification import softmax
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import remove_unfinished_of, replacing
 from wheretolook.base.resources import usable_cores
+from wheretolook.cams.batching import PREDICTED, choose_classes
 from wheretolook.cams.engine import Engine
-from wheretolook.cams.explain import PREDICTED, Explanation, choose_classes, explain_with
+from wheretolook.cams.explain import Explanation, explain_with
 from wheretolook.cams.method_registry import METHODS
 from wheretolook.images.decode import to_square
 from wheretolook.look.image_files import (

@@ -15,7 +15,7 @@ from wheretolook.base.errors import InputError
 from wheretolook.base.files import replacing
 from wheretolook.networks.architectures import OWN_NETWORKS, check_own_arguments, code_of, parse_architecture
 from wheretolook.networks.card import METADATA_KEY, Card, card_to_json, read_checked_card
-from wheretolook.networks.layered import Network, load_weights
+from wheretolook.networks.layered import Network, load_weights, two_logits
 
 
 def build_network(architecture: str, class_count: int, arguments: Mapping[str, Any]) -> Network:
@@ -23,15 +23,15 @@ def build_network(architecture: str, class_count: int, arguments: Mapping[str, A
 
     Args:
         architecture: in a form that `parse_architecture` accepts.
-        class_count: K, the number of classes.
+        class_count: K, the number of outputs.
         arguments: keyword arguments of the architecture; looknet takes `width` and `depth`. For a wrapped network
             (`is_wrapped`), the keys "keywords", "layers" and "classifier" of its card.
 
     Raises:
         InputError: unknown architecture, or invalid arguments.
     """
-    if class_count < 2:
-        raise InputError(architecture, expected="at least two classes", found=class_count)
+    if class_count < 1:
+        raise InputError(architecture, expected="at least one output", found=class_count)
     if architecture in OWN_NETWORKS:
         check_own_arguments(architecture, arguments)
         module, name = OWN_NETWORKS[architecture]
@@ -52,6 +52,21 @@ def build_network(architecture: str, class_count: int, arguments: Mapping[str, A
     body = build_bare(source, class_count, arguments["keywords"])
     layers = [LayerSpec(*values) for values in arguments["layers"]]
     return ModuleNetwork(body, layers, arguments["classifier"], class_count)
+
+
+def with_two_logits(network: Network, architecture: str, arguments: Mapping[str, Any]) -> Network:
+    """A network of a single output z as one of two, -z/2 and z/2; heads of inner layers likewise.
+
+    Args:
+        network: with one output.
+        architecture, arguments: for `build_network`.
+    """
+    wide, state = build_network(architecture, 2, arguments), network.state_dict()
+    for name, tensor in wide.state_dict().items():
+        if state[name].shape != tensor.shape:
+            state[name] = two_logits(state[name], 0)
+    load_weights(wide, state)
+    return wide
 
 
 def is_wrapped(architecture: str) -> bool:

@@ -140,6 +140,11 @@ class TrainOptions:
     head_learning_rate: float | None = Field(
         None, description="Peak learning rate of the heads, if it differs from that of the backbone.", gt=0
     )
+    outputs: Literal["classes", "sigmoid"] = Field(
+        "classes",
+        description="classes: one logit for each class, with softmax. sigmoid, for two classes: a single logit z of "
+        "the second one, trained with binary cross entropy; the model file has the logits -z/2 and z/2.",
+    )
     mean: Annotated[tuple[str, ...], NumberText()] = Field(
         (), description="Mean of each input channel, in 0..1.  [default: of the weights, or of the training images]"
     )
@@ -208,6 +213,18 @@ class TrainOptions:
         """The options that this training reads, for the model's card."""
         values = asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
         return {name: value for name, value in values.items() if self._reads(name)}
+
+    def output_count(self, class_count: int) -> int:
+        """Number of outputs of the network while it is trained.
+
+        Raises:
+            InputError: a single output for other than two classes.
+        """
+        if self.outputs == "classes":
+            return class_count
+        if class_count != 2:
+            raise InputError("outputs: sigmoid", "two classes", class_count, "set `outputs: classes`")
+        return 1
 
     def architecture_arguments(self, input_size: int) -> dict[str, Any]:
         """Keyword arguments of the architecture, for square images of `input_size` pixels."""

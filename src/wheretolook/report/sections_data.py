@@ -3,21 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from wheretolook.analysis.statistics.classification import difference_interval
 from wheretolook.base.prepared import SPLITS
 from wheretolook.mapstore.store import Maps
 from wheretolook.report.guessing import origin_of, trained_on
 from wheretolook.report.loaded import PAGE, Results
-from wheretolook.report.words import (
-    NOTHING,
-    count,
-    listed,
-    number,
-    number_with_interval,
-    percent,
-    percent_with_interval,
-    span,
-)
+from wheretolook.report.words import NOTHING, count, listed, percent
 
 
 def audit_section(audit: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,7 +49,31 @@ def data_costs(audit: Mapping[str, Any], split: str) -> list[str]:
     return found
 
 
+def no_groups(audit: Mapping[str, Any]) -> str:
+    """Why images have no groups."""
+    table = audit.get("label_table")
+    return (
+        "No group pattern is set, and the table of labels has no column of groups"
+        if table
+        else "No group pattern is set"
+    )
+
+
+def _table_lines(audit: Mapping[str, Any]) -> Iterable[str]:
+    """What the table of labels says, and which rows were left out."""
+    table = audit.get("label_table")
+    if not table:
+        return
+    files = listed(f"{each['file']} ({each['rows']:,} rows)" for each in table["tables"])
+    columns = ", ".join(f"{role} from {column}" for role, column in table["columns"].items())
+    more = f" Attributes: {', '.join(table['attributes'])}." if table["attributes"] else ""
+    yield f"Table of labels: {files}; {columns}.{more}"
+    for kind, found in table["bad_rows"].items():
+        yield f"Left out: {found['count']:,} {kind}, such as {', '.join(found['examples'][:3])}."
+
+
 def _audit_lines(audit: Mapping[str, Any]) -> Iterable[str]:
+    yield from _table_lines(audit)
     yield _sets("The same pixels more than once in a class", audit["duplicates"])
     yield _sets("The same pixels under two labels", audit["conflicts"])
     yield from _near_copies(audit)
@@ -68,7 +82,7 @@ def _audit_lines(audit: Mapping[str, Any]) -> Iterable[str]:
         yield f"Unreadable: {listed(entry['image_id'] for entry in audit['unreadable'][:20])}."
     groups = audit["groups"]
     if groups is None:
-        yield "No group pattern is set: each image is its own group, so two splits may share a patient or a person."
+        yield f"{no_groups(audit)}: each image is its own group, so two splits may share a patient or a person."
     else:
         alone = groups["one_class"]["count"]
         yield f"{count(groups['count'], 'group')}, none in two splits; {alone} of them have a single class."
@@ -108,104 +122,6 @@ def _sets(what: str, found: Mapping[str, Any]) -> str:
     first = f"; for instance {listed(found['examples'][0])}" if found["examples"] else ""
     splits = ", ".join(f"{images:,} in {split}" for split, images in found["splits"].items() if images)
     return f"{what}: {count(found['images'], 'image')} ({splits}) in {count(found['sets'], 'set')}{first}."
-
-
-def test_sets_section(results: Results) -> dict[str, Any]:
-    """`test_sets`: each further test set in sentences, and a table of the models."""
-    return {"test_sets": [_test_set(results, name, found) for name, found in results.shifts.items()]}
-
-
-def _test_set(results: Results, name: str, found: Mapping[str, Any]) -> dict[str, Any]:
-    models = [model for model in results.names if model in found["models"]]
-    changes = {model: _balanced_change(results, model, found) for model in models}
-    lines = [f"{count(found['images'], 'image')} of {listed(found['class_names'])}; no model was trained on them."]
-    if found["training_copies"]:
-        lines.append(f"{count(found['training_copies'], 'image')} show the picture of a training image.")
-    if absent := [each for each in results.class_names if each not in found["class_names"]]:
-        lines.append(f"Without {listed(absent)}, so that balanced accuracy is not compared.")
-    else:
-        lines += _accuracy_lines(results, {model: each for model, each in changes.items() if each is not None})
-    lines += _agreement_lines(results, found)
-    rows = [_test_set_row(results, model, found["models"][model], changes[model]) for model in models]
-    return {"name": name, "lines": lines, "rows": rows, "split": results.split}
-
-
-def _home(results: Results, model: str) -> Mapping[str, Any]:
-    return results.models[model]["splits"].get(results.split) or {}
-
-
-def _balanced(figures: Mapping[str, Any]) -> tuple[float, float, float] | None:
-    found = tuple(figures.get(f"balanced_accuracy{end}") for end in ("", "_low", "_high"))
-    return None if None in found else found  # type: ignore[return-value]
-
-
-def _balanced_change(results: Results, model: str, found: Mapping[str, Any]) -> tuple[float, float, float] | None:
-    """Balanced accuracy on the test set less that on the compared split, with its interval; None without intervals."""
-    there, here = _balanced(found["models"][model]["scores"]), _balanced(_home(results, model))
-    return None if there is None or here is None else difference_interval(there, here)
-
-
-def _accuracy_lines(results: Results, changes: Mapping[str, tuple[float, float, float]]) -> Iterable[str]:
-    if not changes:
-        yield "Too few groups of a class for an interval of balanced accuracy."
-        return
-    kinds = {
-        "lower": [each for each, _, high in changes.values() if high < 0],
-        "higher": [each for each, low, _ in changes.values() if low > 0],
-    }
-    for word, values in kinds.items():
-        if values:
-            yield (
-                f"Balanced accuracy is {word} than on the {results.split} split in {len(values)} of "
-                f"{count(len(changes), 'model')}, by {span((100 * abs(each) for each in values), 1)} points."
-            )
-    if not any(kinds.values()):
-        yield f"No model's balanced accuracy differs from that on the {results.split} split (95 % intervals)."
-
-
-def _agreement_lines(results: Results, found: Mapping[str, Any]) -> Iterable[str]:
-    """By class, the agreement of the models' maps there and on the compared split, over the same pairs."""
-    rows = results.primary()
-    here = {(row.model_a, row.model_b, row.class_name): row.mean for row in rows.itertuples() if row.mean == row.mean}
-    for class_name in found["class_names"]:
-        own = [row for row in found["agreement"] if row["class_name"] == class_name and row["mean"] is not None]
-        pairs = [
-            (row["mean"], here[key]) for row in own if (key := (row["model_a"], row["model_b"], class_name)) in here
-        ]
-        if pairs:
-            there, before = zip(*pairs, strict=True)
-            yield (
-                f"Agreement of the models' maps of {class_name}: r = {span(there)}; "
-                f"{span(before)} on the {results.split} split."
-            )
-
-
-def _test_set_row(
-    results: Results, model: str, found: Mapping[str, Any], change: tuple[float, float, float] | None
-) -> dict[str, str]:
-    there, here = found["scores"], _home(results, model)
-    return {
-        "name": model,
-        "accuracy": f"{percent(there['accuracy'])} ({percent(here.get('accuracy'))})",
-        "balanced": percent_with_interval(*(there[f"balanced_accuracy{end}"] for end in ("", "_low", "_high"))),
-        "change": NOTHING if change is None else number_with_interval(*(100 * each for each in change)),
-        "ece": f"{number(there['ece'], 3)} ({number(here.get('ece'), 3)})",
-        "energy": _energy_change(results, model, found),
-    }
-
-
-def _energy_change(results: Results, model: str, found: Mapping[str, Any]) -> str:
-    """Energy by class inside the evidence, or on the estimated foreground, as "infected 61 % (83 %)"."""
-    for key in ("localisation", "foreground_estimated"):
-        before = ((results.models[model].get(key) or {}).get(found["maps"]) or {}).get(results.split) or {}
-        parts = [
-            f"{class_name} {percent(row['energy'], 0)} ({percent((before.get(class_name) or {}).get('energy'), 0)})"
-            for class_name, row in (found[key] or {}).items()
-            if row["energy"] is not None
-        ]
-        if parts:
-            return ", ".join(parts) + (" of the estimated foreground" if key == "foreground_estimated" else "")
-    return NOTHING
 
 
 PACKAGES = ("dvc", "matplotlib", "numpy", "pandas", "pillow", "safetensors", "scikit-learn", "scipy", "torch")

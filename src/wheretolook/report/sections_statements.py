@@ -47,14 +47,19 @@ def rules_words(thresholds: Mapping[str, float]) -> dict[str, str]:
         ),
         "distinguish classes by a region": (
             "Each pair of classes on its own: the mean contributions differ (permutation and wild bootstrap, adjusted "
-            "for all places), the region holds more of the difference than its area explains, it is needed, and it "
-            "counts for more than its best look-alikes in images of the other class. The least different class decides."
+            "for all places), the region holds more of the difference than twice the odds of its area, it is needed, "
+            "and it counts for more than its best look-alikes in images of the other class. The least different class "
+            "decides."
         ),
         "decide by a property of the whole image": (
-            f"No place smaller than half of the image is needed, and changing the property changes {t['cue_flips']} of "
-            "predictions more often than a harmless change does (lower bound)."
+            "No place smaller than half of the image is needed, the object as a whole aside, and changing the property "
+            f"changes {t['cue_flips']} of predictions more often than a harmless change does (lower bound)."
         ),
-        "shown not to hold": "An upper bound lies below a threshold. This is evidence of absence.",
+        "shown not to hold": "An upper bound lies below a threshold, and no single model contradicts it.",
+        "all models": (
+            "Figures are means over models. A statement about all of them is made only where no model's own figure "
+            "contradicts it; else that model is named."
+        ),
         "error rate": (
             f"All confirmatory statements together have a familywise error rate of {t['alpha']} (Holm). "
             "Exploratory statements are not adjusted and are marked."

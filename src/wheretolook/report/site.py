@@ -27,9 +27,9 @@ from wheretolook.report.sections_agreement import (
     differences_section,
     nothing_compared,
 )
-from wheretolook.report.sections_data import audit_section, provenance_section, test_sets_section
+from wheretolook.report.sections_data import audit_section, provenance_section
 from wheretolook.report.sections_faithfulness import faithfulness_section, sanity_section
-from wheretolook.report.sections_localisation import located_section
+from wheretolook.report.sections_localisation import located_section, test_sets_section
 from wheretolook.report.sections_models import (
     confusions,
     curves_section,

@@ -40,7 +40,10 @@ AVERAGE_MAPS = {
 }
 PERCENT = ("recall", "area", "energy", "share of the difference", "flips", "kept")  # figures that are shares
 # Reasons that the sentence about a refuted statement gives already.
-IN_SENTENCE = (Reason.BELOW_MARGIN, Reason.NOT_LOCATED, Reason.NOT_NEEDED, Reason.NO_CUE)
+IN_SENTENCE = (
+    *(Reason.BELOW_MARGIN, Reason.NOT_LOCATED, Reason.NOT_NEEDED, Reason.NO_CUE),
+    *(Reason.NOT_CONCENTRATED, Reason.LOOK_ALIKES),
+)
 LARGEST_SHARE = 3.0  # of a difference, for one place: beyond it the parts cancel, and nothing is left to share
 MOST_NAMED = 3  # other classes named one by one
 
@@ -86,8 +89,14 @@ def _refuted(said: Statement) -> str:
         return f"in images of {said.class_name}, {no_agreement(said)}."
     if said.kind is Kind.PLACE and said.reason is Reason.NOT_LOCATED:
         return f"in images of {said.class_name}, the maps do not concentrate on {region_words(said)}."
-    if said.kind is Kind.PLACE and said.reason is Reason.NOT_NEEDED:
+    if said.reason is Reason.NOT_NEEDED:  # of two places that can replace each other, neither is needed: both are used
         return f"predictions of {said.class_name} do not need {region_words(said)}."
+    if said.reason is Reason.NOT_CONCENTRATED:  # a fact about maps: predictions may need the place all the same
+        about = f"how {said.class_name} differs from {said.worst or others_words(said)}"
+        return f"in the maps, {about} does not concentrate on {region_words(said)}."
+    if said.reason is Reason.LOOK_ALIKES:
+        alike = f"places in images of {said.worst} that look like {region_words(said)}"
+        return f"{alike} count as much for {said.class_name}."
     if said.kind is Kind.GLOBAL_CUE:
         return f"most predictions of {said.class_name} stay the same when {CUES.get(said.cue, said.cue)} changes."
     verb = "does not" if len(said.models) == 1 and said.scope is Scope.MODELS else "do not"
@@ -153,7 +162,7 @@ def reason_words(said: Statement) -> str:
         Reason.INFILLS_DISAGREE: "the two ways to infill it disagree",
         Reason.NOT_NEEDED: "the predictions stay when it is infilled",
         Reason.NOT_DIFFERENT: f"no difference from {worst} was shown there",
-        Reason.NOT_CONCENTRATED: f"{region} holds no more of the difference than its area explains",
+        Reason.NOT_CONCENTRATED: f"{region} holds too little of the difference for its area",
         Reason.NO_TEST: "the classes could not be compared by place",
         Reason.NOT_ADDITIVE: "Grad-CAMs do not add up to the logits, so a place's share of the difference is not known",
         Reason.LOOK_ALIKES_MISSING: "not compared with look-alike places in images of the other classes",

@@ -9,9 +9,9 @@ from wheretolook.report.headline import alerts_of, measured_findings, overview
 from wheretolook.report.loaded import TARGET, Results, escaped_results, in_order, loss_of, sanity_lines, seed_of
 from wheretolook.report.plots import evidence_of
 from wheretolook.report.sections_agreement import agreement_note, agreements, nothing_compared
-from wheretolook.report.sections_data import classes_left_out, test_sets_section
+from wheretolook.report.sections_data import classes_left_out
 from wheretolook.report.sections_faithfulness import faithfulness_section
-from wheretolook.report.sections_localisation import located_section
+from wheretolook.report.sections_localisation import located_section, test_sets_section
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.soundness import soundness
 from wheretolook.report.words import NOTHING, count, number, number_with_interval, percent, percent_with_interval
@@ -39,6 +39,7 @@ NECESSITY = (
 )
 CUES = ("model", "cue", "class", "images", "predictions changed", "by an exchange within the class")
 FOREGROUND = ("model", "class", "images", "area (estimated)", "energy on it (estimated, 95 %)", "ratio")
+ATTRIBUTES = ("attribute", "value", "model", "images", "accuracy (95 %)", "map energy (95 %)")
 GROUPS = ("model", "figure", "groups", "mean (95 %)", "lowest", "highest", "SD", "worst groups")
 SANITY = (
     "A map passes if its correlation with maps of the same image by networks with random weights exceeds the "
@@ -80,6 +81,7 @@ def score_parts(results: Results, table: Table) -> Iterable[str]:
     located, baseline = located_section(results), baseline_of(results)
     for title, head, rows, note in (
         ("Energy on the estimated foreground", FOREGROUND, located["foreground"], located["foreground_note"]),
+        ("By attribute", ATTRIBUTES, located["attributes"], ""),
         ("By group", GROUPS, located["groups"], f"Baselines of the accuracy: {baseline.words}." if baseline else ""),
     ):
         if rows:

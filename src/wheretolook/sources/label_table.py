@@ -1,7 +1,8 @@
-"""Tables of labels (CSV, TSV, aligned text as CelebA has it, Parquet) and the image files that rows name."""
+"""Tables of labels (CSV, TSV, CelebA's aligned text, Parquet, COCO's JSON) and the image files that rows name."""
 
 import csv
 import io
+import json
 import re
 import shutil
 import unicodedata
@@ -24,6 +25,7 @@ MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-
 # Lines from which the delimiter is guessed.
 LOOKED_AT = 50
 LONGEST_CELL = 1 << 20
+COCO = "COCO, boxes alone: polygons and RLE masks are not read"
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ def read_table(name: str, content: bytes) -> LabelTable:
     if content[:2] == b"PK" or content[:4] == b"\xd0\xcf\x11\xe0":
         raise InputError(name, "CSV, TSV or Parquet", "a spreadsheet or archive", "save the sheet as CSV (UTF-8)")
     text, encoding = _decoded(name, content)
+    if text.lstrip()[:1] in ("{", "["):
+        return _checked(name, ["file_name", "category", "bbox"], _coco(name, text), COCO)
     lines = text.splitlines()
     counted = bool(lines) and re.fullmatch(r"\s*\d+\s*", lines[0]) is not None
     if counted and len(lines) > 1:
@@ -176,6 +180,24 @@ def _parquet(name: str, content: bytes) -> tuple[list[str], list[list[str]]]:
         raise InputError(name, "a Parquet file", f"damaged data ({error})", "save it again") from error
     cells = [["" if value is None else _clean(str(value)) for value in column.to_pylist()] for column in table.columns]
     return list(table.column_names), [list(row) for row in zip(*cells, strict=True)]
+
+
+def _coco(name: str, text: str) -> list[list[str]]:
+    """A row for each annotation: file name, category, box; an image without annotations has one without either."""
+    try:
+        found = json.loads(text)
+        files = {image["id"]: str(image["file_name"]) for image in found["images"]}
+        categories = {each["id"]: _clean(str(each["name"])) for each in found["categories"]}
+        annotated = [
+            (each["image_id"], categories[each["category_id"]], ", ".join(map(str, each.get("bbox") or ())))
+            for each in found["annotations"]
+        ]
+        rows = [[files[image], category, box] for image, category, box in annotated]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        expected = "COCO's JSON: images, categories and annotations that refer to them"
+        raise InputError(name, expected, f"other JSON ({error!r})", "save the labels as CSV") from error
+    without = files.keys() - {image for image, *_ in annotated}
+    return [*rows, *([file, "", ""] for image, file in files.items() if image in without)]
 
 
 def _checked(name: str, header: Sequence[str], rows: list[list[str]], form: str) -> LabelTable:

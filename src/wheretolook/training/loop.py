@@ -9,7 +9,7 @@ import torch
 from wheretolook.base.prepared import Prepared
 from wheretolook.networks.architectures import code_of
 from wheretolook.networks.card import Card, parse_channels
-from wheretolook.networks.checkpoint import build_network
+from wheretolook.networks.checkpoint import build_network, with_two_logits
 from wheretolook.networks.inputs import Channels, channel_statistics, to_device
 from wheretolook.networks.layered import Network, load_weights
 from wheretolook.networks.pretrained import head_names, is_of_head, load_pretrained, weights_sha256
@@ -73,11 +73,12 @@ class Training:
         self.labels = prepared.labels
         torch.manual_seed(options.seed)
         arguments = options.architecture_arguments(prepared.images.shape[1])
-        network = build_network(options.architecture, len(prepared.class_names), arguments)
+        self.outputs = options.output_count(len(prepared.class_names))
+        network = build_network(options.architecture, self.outputs, arguments)
         self.epoch_steps = steps_per_epoch(len(self.rows), options.batch_size)
         check_trainable(network, options.architecture, prepared.images.shape[1], smallest, ranks)
         self.mean, self.std = self._start(network)
-        self.heads = head_names(network, len(prepared.class_names))
+        self.heads = head_names(network, self.outputs)
         network = network.to(ranks.device).to(memory_format=torch.channels_last).train()
         weights = None
         if options.class_weights != UNWEIGHTED:
@@ -157,7 +158,10 @@ class Training:
         """The trained network of the kept epoch, in evaluation mode, and its card."""
         if self.progress.best is not None:
             load_weights(self.network, self.progress.best)
-        return self.network.eval(), self._card()
+        network, card = self.network, self._card()
+        if self.outputs == 1:
+            network = with_two_logits(network, card.architecture, card.arguments).to(self.ranks.device)
+        return network.eval(), card
 
     def _start(self, network: Network) -> tuple[Channels, Channels]:
         """Load pretrained weights, if there are any; returns mean and standard deviation of the input channels."""
@@ -170,9 +174,8 @@ class Training:
             # The first process of a machine downloads the file.
             if ranks.local_rank != 0:
                 ranks.wait()
-            names = self.prepared.class_names
             mean, std = load_pretrained(
-                network, options.architecture, options.weights, len(names), keywords, ranks.leads
+                network, options.architecture, options.weights, self.outputs, keywords, ranks.leads
             )
             if ranks.local_rank == 0:
                 ranks.wait()

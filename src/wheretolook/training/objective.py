@@ -14,7 +14,7 @@ from torch.nn import functional
 from wheretolook.base.errors import InputError
 from wheretolook.base.prepared import Prepared
 from wheretolook.networks.inputs import Channels, to_device, to_input
-from wheretolook.networks.layered import Network
+from wheretolook.networks.layered import Network, two_logits
 from wheretolook.networks.runtime.processes import Ranks
 
 
@@ -142,13 +142,13 @@ class Objective(nn.Module):
     def train(self, mode: bool = True) -> "Objective":
         """As `nn.Module.train`; a network with a frozen backbone stays in evaluation mode."""
         super().train(mode)
-        if self.frozen:
-            self.network.eval()
+        self.network.train(mode and not self.frozen)
         return self
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of the trained heads: (N, 3, S, S) to (H, N, K) float32, also under autocast."""
-        return torch.stack(list(self.network.layer_logits(images, self.layers).values())).float()
+        """Logits of the trained heads: (N, 3, S, S) to (H, N, K) float32, also under autocast; K is at least 2."""
+        logits = torch.stack(list(self.network.layer_logits(images, self.layers).values())).float()
+        return two_logits(logits, 2) if logits.shape[2] == 1 else logits
 
     def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross entropy of each head and image, times the weight of the image's class.

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from wheretolook.analysis.agreement import agreement_table
 from wheretolook.analysis.agreement import measured as blockwise
 from wheretolook.analysis.agreement.correlated import Counted, Images, PairedFigure, correlated
 from wheretolook.analysis.agreement.measured import measured
@@ -149,3 +150,21 @@ def test_only_classes_that_occur_are_gone_through() -> None:
 def test_excess_of_a_distance_is_positive_where_maps_are_nearer_than_the_null() -> None:
     near = measured(CENTRES, lambda at: MAPS[at][:, [0, 0]], IMAGES, GRID, 2, [(0, 1)])
     assert (near.excess("other", np.ones((30, 1), dtype=bool)).values.mean() >= 0).all()
+
+
+@pytest.mark.parametrize("groups", [np.arange(30), np.arange(30) // 2], ids=["no groups", "groups of two"])
+def test_rows_do_not_depend_on_how_many_pairs_are_computed_at_once(
+    groups: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    figure = correlated(read, Images(np.zeros(30, int), groups), GRID, 3, pairs, False)
+    members = np.ones((30, 3), dtype=bool)
+    members[:12, 1] = members[:9, 2] = False  # one pair has too few images for a figure
+    found = []
+    for count in (1, 64):
+        monkeypatch.setattr(agreement_table, "PAIRS", count)
+        found.append(agreement_table.agreement_rows(figure, members, groups, 199, 0))
+    for one, all_at_once in zip(*found, strict=True):
+        assert one == pytest.approx(all_at_once, abs=1e-6, nan_ok=True)
+    assert [row["mean"] is None for row in found[0]] == [False, True, False]
+    assert found[0][0]["mean"] == pytest.approx(figure.observed.values[:, 0].mean())

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from wheretolook.analysis.agreement.measures import centre_of_mass, cross_distance, distance
+from wheretolook.analysis.agreement.measures import centre_of_mass, cross_distance, distance, model_distances
 
 
 def test_centre_of_one_cell_is_its_middle_and_negative_cells_do_not_pull() -> None:
@@ -23,3 +23,10 @@ def test_distance_is_in_widths_of_the_image() -> None:
     assert distance(first, second) == pytest.approx(np.sqrt(0.5))
     both = centre_of_mass(corners)
     np.testing.assert_allclose(cross_distance(both, both), [[0, np.sqrt(0.5)], [np.sqrt(0.5), 0]])
+
+
+def test_all_models_are_the_pairs_of_models_one_by_one() -> None:
+    centres, others = (centre_of_mass(maps) for maps in np.random.default_rng(0).normal(size=(2, 6, 3, 5, 5)))
+    found = model_distances(centres, others)
+    wanted = [[np.linalg.norm(centres[0][:, i] - others[0][:, j], axis=-1) for j in range(3)] for i in range(3)]
+    np.testing.assert_allclose(found, np.moveaxis(wanted, -1, 0))

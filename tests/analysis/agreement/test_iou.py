@@ -34,3 +34,13 @@ def test_all_pairs_are_the_pairs_one_by_one_also_with_ties() -> None:
     a, b = top_fifth(np.round(A[:9])), top_fifth(np.maximum(B[:12], 0.8))
     wanted = [[overlap(select(a, i), select(b, j)) for j in range(12)] for i in range(9)]
     np.testing.assert_allclose(cross_overlap(a, b), wanted, atol=1e-6)
+
+
+def test_all_models_are_the_pairs_of_models_one_by_one() -> None:
+    a, b = (top_fifth(np.round(maps[:60]).reshape(20, 3, 7, 7)) for maps in (A, B))
+    found = cross_overlap(a, b)
+    for i in range(3):
+        for j in range(3):
+            np.testing.assert_allclose(
+                found[:, i, j], overlap(select(a, np.s_[:, i]), select(b, np.s_[:, j])), atol=1e-6
+            )

@@ -136,7 +136,7 @@ def _figures(figure: PairedFigure, members: np.ndarray, sample: Resampling) -> l
         valid = figure.nulls[null].valid & members
         images = valid.sum(axis=0)
         sums = np.where(valid, figure.nulls[null].values, 0).sum(axis=0)
-        for p in map(int, np.flatnonzero(images >= FEWEST_IMAGES)):
+        for p in np.flatnonzero(images >= FEWEST_IMAGES).tolist():
             rows[p][null] = float(sums[p] / images[p])
     return rows
 

@@ -71,11 +71,11 @@ class Reason(StrEnum):
         infills_disagree: the two infills contradict each other.
         not_needed: the predictions stay when the region is infilled.
         not_different: no difference of the classes was shown there.
-        not_concentrated: the region holds no more of the difference than its area explains.
+        not_concentrated: the region holds too little of the difference for its area.
         no_test: the classes could not be compared by place.
         not_additive: primary maps do not add up to the logits, so that a place's share of a difference is not known.
         look_alikes_missing: the region was not compared with look-alike places of the other classes.
-        look_alikes: look-alike places of another class count as much.
+        look_alikes: look-alike places of another class count as much or more.
         place_not_supported: that the models look at the region and need it is not supported.
         no_cue: most predictions stay when the property is changed.
         imprecise: the interval includes the threshold.

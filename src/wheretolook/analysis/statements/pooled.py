@@ -162,11 +162,18 @@ def pooled_pairs(
     varies from image to image and pair to pair falls with pairs as well.
     """
     valid = counted.valid[:, chosen]
-    there = valid.any(axis=1)
+    sums = np.where(valid, counted.values[:, chosen], 0).sum(axis=1)
+    return pooled_sums(sums, valid.sum(axis=1), groups, sampling, bounds)
+
+
+def pooled_sums(
+    sums: np.ndarray, counts: np.ndarray, groups: np.ndarray, sampling: Sampling, bounds: tuple[float, float]
+) -> Estimate | None:
+    """The same of each image's sum over pairs of models, (n,), and the number of pairs that count, (n,)."""
+    there = counts > 0
     if not there.any():
         return None
-    values = np.where(valid, counted.values[:, chosen], 0).sum(axis=1) / np.maximum(valid.sum(axis=1), 1)
-    return mean_estimate(values[there], groups[there], sampling, bounds)
+    return mean_estimate(sums[there] / counts[there], groups[there], sampling, bounds)
 
 
 def mean_estimate(

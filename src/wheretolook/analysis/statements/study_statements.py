@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from wheretolook.analysis.agreement.study import Study
 from wheretolook.analysis.explained import Target, open_primary
 from wheretolook.analysis.results import schema as thresholds
@@ -17,9 +19,9 @@ from wheretolook.analysis.results.comparison_result import (
 )
 from wheretolook.analysis.results.schema import FEWEST_GROUPS, FEWEST_IMAGES, FEWEST_SEEDS
 from wheretolook.analysis.results.statement import Figure, Kind, Reason, Statement, Twin, Verdict
-from wheretolook.analysis.statements.pooled import Findings, Sampling, pooled_pairs
+from wheretolook.analysis.statements.pooled import Findings, Sampling, pooled_sums
 from wheretolook.analysis.statements.recipes import find_twins, over_seeds, recipes_of
-from wheretolook.analysis.statements.rules import adjusted
+from wheretolook.analysis.statements.rules import Estimate, adjusted
 from wheretolook.analysis.statements.study_findings import findings_of
 from wheretolook.analysis.statements.verdicts import Obstacle, statements_of
 from wheretolook.analysis.statistics.classification import effective_groups
@@ -134,12 +136,21 @@ def _class(found: Findings, models: Sequence[str], sampling: Sampling) -> ClassR
 
 def without_each(found: Findings, models: Sequence[str], sampling: Sampling) -> dict[str, float | None]:
     """Leave one model out: the lowest lower bound of any excess among the others, by the model left out."""
+    pairs = np.array([set(pair) <= set(models) for pair in found.pairs])
+    own = {name: pairs & np.array([name in pair for pair in found.pairs]) for name in models}
+    known: dict[str, list[Estimate | None]] = {name: [] for name in models}
+    for excess in found.excess.values():
+        valid = excess.valid & pairs
+        values, counts = np.where(valid, excess.values, 0), valid.sum(axis=1)
+        sums = values.sum(axis=1)
+        for name in models:  # all pairs less those of the model, so that each model costs as many as it has
+            left = sums - values[:, own[name]].sum(axis=1), counts - valid[:, own[name]].sum(axis=1)
+            known[name].append(pooled_sums(*left, found.groups, sampling, (-2.0, 2.0)))
     out: dict[str, float | None] = {}
-    for name in models:
-        chosen = [i for i, pair in enumerate(found.pairs) if name not in pair and set(pair) <= set(models)]
-        pooled = [pooled_pairs(excess, found.groups, chosen, sampling, (-2.0, 2.0)) for excess in found.excess.values()]
-        known = [each.low for each in pooled if each is not None]
-        out[name] = min(known) if chosen and known and len(known) == len(pooled) else None
+    for name, estimates in known.items():
+        lows = [each.low for each in estimates if each is not None]
+        left_pairs = bool((pairs & ~own[name]).any()) if len(found.pairs) else False
+        out[name] = min(lows) if left_pairs and lows and len(lows) == len(estimates) else None
     return out
 
 

@@ -233,12 +233,14 @@ def agreement(found: Findings, models: Sequence[str], margin: float, sampling: S
     more = [observed.figure("r")] if observed else []
     statement = replace(statement, figures=(*statement.figures, *more, *spread, Figure("SD left", parts.rest)))
     if statement.verdict is Verdict.SHOWN_NOT and len(chosen) > 1:
-        for i in chosen:
-            alone = pooled_pairs(found.excess[statement.worst], found.groups, [i], sampling, (-2.0, 2.0))
-            if alone is not None and alone.low > margin:
-                a, b = found.pairs[i]
-                figures = (alone.figure("excess", margin, statement.worst), *statement.figures)
-                return replace(left_open(statement, Reason.MODELS_DIFFER, f"{a} and {b}"), figures=figures)
+        excess = found.excess[statement.worst]
+        means = [float(excess.values[excess.valid[:, i], i].mean()) if excess.valid[:, i].any() else 0 for i in chosen]
+        best = chosen[int(np.argmax(means))]
+        alone = pooled_pairs(excess, found.groups, [best], sampling, (-2.0, 2.0))
+        if alone is not None and alone.low > margin:
+            figures = (alone.figure("excess", margin, statement.worst), *statement.figures)
+            opened = left_open(statement, Reason.MODELS_DIFFER, " and ".join(found.pairs[best]))
+            return replace(opened, figures=figures)
     if statement.verdict is Verdict.SUPPORTED and len(models) > 2:
         for name in models:
             own = [i for i in chosen if name in found.pairs[i]]

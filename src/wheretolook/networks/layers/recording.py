@@ -55,7 +55,7 @@ class Record:
         tokens_first: the output is (tokens, N, C).
         passes_on: the output is the very tensor that was given.
         pads: the module only adds rows and columns.
-        projects: the module maps channels to another number of them.
+        projects: the module maps channels to another number of them, or an activation follows such a module.
     """
 
     number: int = -1
@@ -83,6 +83,7 @@ class Records:
 
     by_name: dict[str, Record]
     _names: dict[int, str] = field(default_factory=dict)
+    _versions: dict[int, int] = field(default_factory=dict)
     _ran: int = 0
 
     def in_order(self) -> list[tuple[str, Record]]:
@@ -96,6 +97,7 @@ class Records:
         with hooked((module, partial(self._note_alone, name)) for name, module in modules.items()):
             yield
         self._names.clear()
+        self._versions.clear()
 
     @contextmanager
     def patched(self, modules: Mapping[str, nn.Module]) -> Iterator[None]:
@@ -125,11 +127,16 @@ class Records:
         record.by_origin = isinstance(module, _CHANNELS_FIRST) or known
         record.kind = type(output).__name__
         record.output = output if isinstance(output, Tensor) else None
-        record.passes_on = record.follows != "" and output is inputs[0]
+        # The same tensor, not written over on the way, as by an in-place ReLU.
+        record.passes_on = (
+            record.follows != "" and output is inputs[0] and self._versions[id(output)] == output._version
+        )
         record.pads = isinstance(module, _PADDING)
         record.projects = _channels_in(module) != _channels_out(module)
+        if source != "" and (record.passes_on or isinstance(module, _KEEPS_ORDER)):
+            record.projects = self.by_name[source].projects
         if record.output is not None:
-            self._names[id(output)] = name
+            self._names[id(output)], self._versions[id(output)] = name, record.output._version
 
     def _note_patched(self, name: str, module: nn.Module, inputs: Any, output: Any) -> None:
         record = self.by_name[name]
