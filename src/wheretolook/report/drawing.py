@@ -183,7 +183,7 @@ INK, SOFT, ACCENT, WRONG = "#1d1b19", "#5f5a54", "#8a1c5e", "#b3261e"
 MODELS = ("#0b62a8", "#3d93d8", "#b4460f", "#e08a2b", "#1d7a55", "#7b4fa0", "#8f8a1a", "#6b6560")
 # Charts are sharp at 160 dots an inch; pictures of maps hold no finer detail than 120 show, and are kept small.
 CHART, PICTURE = 160, 120
-IN_PRINT = 240  # of pictures inside a PDF, whose letters and lines are vectors
+IN_PRINT = 160  # of pictures inside a PDF, whose letters and lines are vectors; more takes seconds to compress
 CAPTION = 6  # points
 LETTER = 0.6  # of DejaVu Sans, a letter is so much of its size wide, on average
 STRONGEST = 0.75  # opacity of a map over its image where it is strong; what is near zero is clear
