@@ -13,7 +13,7 @@ PYTHON ?= python3
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint format mend lock bench fuzz simulate chaos networks clean
+.PHONY: help repro test docs lint format mend lock bench fuzz simulate chaos networks clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ repro: .venv/installed mend  ## run the pipeline: only the stages that something
 test: .venv/installed  ## every test
 	@echo "make: running every test (about seven minutes on two cores)"
 	@OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile
+
+docs: .venv/installed  ## write docs/parameters.md and the tables of docs/results.md from the code
+	@python tools/generate_docs.py
 
 lint: .venv/installed  ## ruff, mypy, and the GitHub workflows
 	@ruff check .

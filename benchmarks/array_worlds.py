@@ -4,7 +4,7 @@ Each world is one way in which a statement can be false of the data, or true and
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,13 +14,12 @@ from wheretolook.analysis.classes.contributions import by_region
 from wheretolook.analysis.explained import Target
 from wheretolook.analysis.grid import regions_on_grid
 from wheretolook.analysis.localisation.common_place import on_regions
-from wheretolook.analysis.results.statement import Kind, Statement
-from wheretolook.analysis.results.thresholds import LOCATED_ODDS
-from wheretolook.analysis.statements.pooled import Findings, Interventions, Sampling
+from wheretolook.analysis.results.schema import LOCATED_ODDS
+from wheretolook.analysis.results.statement import Kind, Statement, Verdict
+from wheretolook.analysis.statements.pooled import Findings, Interventions, Sampling, recognition
 from wheretolook.analysis.statements.rules import adjusted
 from wheretolook.analysis.statements.verdicts import statements_of
 from wheretolook.analysis.statistics.bootstrap import mean_intervals
-from wheretolook.analysis.statistics.discrimination import recognition
 from wheretolook.base.prepared import EVIDENCE, FOREGROUND, MARK
 
 SIDE, PIXELS = 7, 28
@@ -45,6 +44,7 @@ class World:
         models, noise: trainings, and the spread of each one's maps around the signal.
         control: share of predictions that change at control places.
         label_noise: share of labels that are wrong.
+        exempt: models, the first ones, whose predictions change neither with a region nor with a cue.
         occlusion: mean correlation of occlusion maps with the models' own maps; None: not measured.
     """
 
@@ -61,6 +61,7 @@ class World:
     noise: float = 0.5
     control: float = 0.02
     label_noise: float = 0.0
+    exempt: int = 0
     occlusion: float | None = None
 
 
@@ -117,6 +118,8 @@ def findings_of(
                 side, own_groups = labels[both] == k, groups[both]
                 differences[other] = pair_differences(parts, side, own_groups, LOCATED_ODDS, PERMUTATIONS, 0)
         rows_of = interventions(world, k, int(own.sum()), names, rng)
+        exempt = replace(world, flips={}, cues=dict.fromkeys(world.cues, 0.02))
+        others = {name: interventions(exempt, k, int(own.sum()), names, rng) for name in list(maps)[: world.exempt]}
         out.append(
             Findings(
                 class_name,
@@ -126,7 +129,7 @@ def findings_of(
                 r,
                 of_class,
                 {region: {name: each[region].of(own) for name, each in located.items()} for region in located["m0"]},
-                dict.fromkeys(maps, rows_of),
+                dict.fromkeys(maps, rows_of) | others,
                 differences,
                 "",
                 names,
@@ -309,6 +312,17 @@ WORLDS: dict[str, tuple[World, LookFor, LookFor | None]] = {
         lambda said: said.class_name == "c1" and said.kind in CAUSAL,
         _about([Kind.PLACE], "c0", "evidence"),
     ),
+    "one of three models does not need the evidence": (World(flips=NEEDED, exempt=1), _about(CAUSAL), None),
+    "one of four models does not use the hue": (
+        World(cues={"hue": 0.93}, models=4, exempt=1),
+        _about((*CAUSAL, Kind.GLOBAL_CUE)),
+        None,
+    ),
+    "one of twelve models alone needs the evidence": (
+        World(flips=NEEDED, models=12, exempt=11),
+        _about(CAUSAL),
+        None,
+    ),
     "twelve classes near the threshold": (
         World(
             counts=(30,) * 12,
@@ -321,3 +335,13 @@ WORLDS: dict[str, tuple[World, LookFor, LookFor | None]] = {
         None,
     ),
 }
+# What it would be false to call shown not to hold, where nothing has to be said.
+NOT_REFUTABLE = {"one of twelve models alone needs the evidence": _about([Kind.PLACE], "c0", "evidence")}
+
+
+def falsehoods(name: str, said: Sequence[Statement]) -> list[Statement]:
+    """Statements of a study that are false of its world: supported, or shown not to hold, against the truth."""
+    _, is_false, is_true = WORLDS[name]
+    true = is_true or NOT_REFUTABLE.get(name)
+    wrong = {Verdict.SUPPORTED: is_false, Verdict.SHOWN_NOT: true}
+    return [each for each in said if (against := wrong.get(each.verdict)) is not None and against(each)]

@@ -8,6 +8,7 @@ network that is in it is not run again.
 
 import json
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,8 @@ import click
 HERE = Path(__file__)
 OUT, DOCS = HERE.with_suffix(".json"), HERE.parents[1] / "docs" / "networks.md"
 TIMM = json.loads(HERE.with_name("places_timm.json").read_text("utf-8"))
-MEMORY, SECONDS = 6 * 2**30, 120
+# Seconds of processor time, so that a busy machine is not blamed.
+MEMORY, SECONDS = 6 * 2**30, 240
 CLASSES = 5
 
 
@@ -50,7 +52,7 @@ def check(architecture: str, side: int, arguments: str) -> dict[str, object]:
     from wheretolook.base.errors import InputError
     from wheretolook.networks.architectures import parse_arguments
     from wheretolook.networks.checkpoint import build_network, is_wrapped
-    from wheretolook.networks.layers.wrap import wrapped_arguments
+    from wheretolook.networks.layers.layer import wrapped_arguments
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -107,9 +109,11 @@ def run_alone(architecture: str, side: int, arguments: str) -> dict[str, object]
     """`check` in a process of its own."""
     command = [sys.executable, str(HERE), "--one", json.dumps([architecture, side, arguments])]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20 * SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        return {"failed": f"longer than {SECONDS} seconds"}
+        return {"failed": f"longer than {20 * SECONDS} seconds"}
+    if done.returncode == -signal.SIGXCPU:
+        return {"failed": f"more than {SECONDS} seconds of processor time"}
     try:
         return json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
@@ -157,6 +161,7 @@ def main(only: tuple[str, ...], again: bool, one: str) -> None:
     """Try the networks whose module contains one of ONLY (all, where none is given)."""
     if one:
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 10))
         print(json.dumps(check(*json.loads(one))))
         return
     table = json.loads(OUT.read_text("utf-8")) if OUT.exists() else {}

@@ -11,6 +11,7 @@ import copy
 import json
 import multiprocessing
 import resource
+import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -26,14 +27,16 @@ from wheretolook.base.errors import InputError
 from wheretolook.cams.engine import build_engine
 from wheretolook.networks.layers.layer import Layer
 from wheretolook.networks.layers.layout import to_maps
+from wheretolook.networks.layers.steadiness import steady
+from wheretolook.networks.layers.trial import find_trial
 
 # Share of cells whose gradient must lie in their own part of the image more than in the other cells' parts. A layer
 # whose cells lie elsewhere reaches it by chance with a probability of 0.02 % for nine cells, 5 % for four (2 x 2).
 FOLLOWS = 2 / 3
 # Gradients below this are computed again in float64: float32 rounds the signals of a fresh deep network to zero.
 TINY = 1e-12
-# Limits of one network's process.
-SECONDS, BYTES = 240, 12 << 30
+# Limits of one network's process: time on its CPU, memory, and time in all, on a machine that does other work too.
+SECONDS, BYTES, PATIENCE = 240, 12 << 30, 1800
 OUT = Path(__file__).with_suffix(".json")
 
 
@@ -181,18 +184,31 @@ def expected_places(network: nn.Module, images: Tensor) -> tuple[int, ...]:
         return ()
     with torch.no_grad():
         features = network.forward_features(images)
-    features = features[0] if isinstance(features, tuple | list) else features
-    if isinstance(features, Tensor) and features.ndim == 3 and features.shape[1] > 1:
-        prefix = getattr(network, "num_prefix_tokens", None)
-        return tuple(features.shape[1] - n for n in ((0, 1) if prefix is None else (prefix,)))
-    if isinstance(features, Tensor) and features.ndim == 4:
-        last = features.shape[-1] == getattr(network, "num_features", None) != features.shape[1]
-        return (int(np.prod(features.shape[1:3] if last else features.shape[2:])),)
-    return ()
+    if isinstance(features, dict):
+        features = list(features.values())
+    prefix = getattr(network, "num_prefix_tokens", None)
+    channels = {getattr(network, name, None) for name in ("num_features", "head_hidden_size")}
+    places: list[int] = []
+    # Of several features (branches, scales), the head reads all: each may be the last layer.
+    for each in features if isinstance(features, tuple | list) else [features]:
+        if isinstance(each, Tensor) and each.ndim == 3 and each.shape[1] > 1:
+            first = each.shape[1] in channels and each.shape[2] not in channels  # (N, C, places)
+            tokens = each.shape[2] if first else each.shape[1]
+            places += [tokens - n for n in ((0, 1) if prefix is None else (prefix,))]
+        elif isinstance(each, Tensor) and each.ndim == 4:
+            last = each.shape[-1] in channels and each.shape[1] not in channels
+            places.append(int(np.prod(each.shape[1:3] if last else each.shape[2:])))
+    return tuple(dict.fromkeys(places))
 
 
-def check(build: Callable[[], nn.Module], side: int) -> dict[str, object]:
-    """The default layers of a network, and how well each follows the image; or why there is none."""
+def check(build: Callable[[], nn.Module], side: int, known: dict[str, dict]) -> dict[str, object]:
+    """The default layers of a network, and how well each follows the image; or why there is none.
+
+    Args:
+        build: makes the network.
+        side: of the images, pixels.
+        known: layers of the same network that were checked before; what they do does not depend on the trial.
+    """
     torch.manual_seed(0)
     network = build().eval().requires_grad_(False)
     began = time.perf_counter()
@@ -201,25 +217,46 @@ def check(build: Callable[[], nn.Module], side: int) -> dict[str, object]:
     except InputError as error:
         return {"refused": str(error)[:300]}
     seconds = time.perf_counter() - began
-    found = energies(network, list(engine.layers), side)
-    layers = {
-        y.name: {
+    layers: dict[str, dict] = {}
+    for y in engine.layers:
+        before = known.get(y.name, {})
+        same = before.get("places") == list(y.places) and before.get("layout", str(y.layout)) == str(y.layout)
+        if not same:
+            before = {"follows": round(follows(energies(network, [y], side)[y.name], y.places), 3)}
+        layers[y.name] = {
             "places": list(y.places),
+            "layout": str(y.layout),
             "locality": round(y.locality or 0.0, 3),
-            "follows": round(follows(found[y.name], y.places), 3),
+            "follows": before["follows"],
         }
-        for y in engine.layers
-    }
     places = expected_places(network, torch.zeros(1, 3, side, side))
     last = engine.layers[-1]
     right = layers[last.name]["follows"] >= FOLLOWS and (not places or last.places[0] * last.places[1] in places)
-    return {"layers": layers, "last_right": bool(right), "expected_places": list(places), "seconds": round(seconds, 2)}
+    row = {"layers": layers, "last_right": bool(right), "expected_places": list(places), "seconds": round(seconds, 2)}
+    if not right and layers[last.name]["follows"] >= FOLLOWS:
+        row["features_follow"] = features_follow(network, places, side)
+    return row
+
+
+def features_follow(network: nn.Module, places: tuple[int, ...], side: int) -> float | None:
+    """How well the network's own last features follow the image; None where no module has as many places.
+
+    With random weights, global attention may spread every patch over all places alike. Then they have none.
+    """
+    with steady(network, "float32", gradients=False):
+        results = find_trial(network, (3, side, side)).results
+    fitting = {n: y.reading for n, y in results.items() if y.leads and y.reading and np.prod(y.reading.grid) in places}
+    if not fitting:
+        return None
+    name, reading = list(fitting.items())[-1]
+    layer = Layer(name, network.get_submodule(name), reading.layout, False, reading.grid, None)
+    return round(follows(energies(network, [layer], side)[name], reading.grid), 3)
 
 
 @click.command()
 @click.argument("only", nargs=-1)
 @click.option("--out", type=click.Path(path_type=Path), default=OUT, show_default=True)
-@click.option("--again", is_flag=True, help="Check networks that are in the table already.")
+@click.option("--again", is_flag=True, help="Try networks that are in the table already; check layers that are not.")
 def main(only: tuple[str, ...], out: Path, again: bool) -> None:
     """Check the networks whose names contain one of ONLY (all, where none is given); add them to the table."""
     warnings.simplefilter("ignore")
@@ -229,36 +266,40 @@ def main(only: tuple[str, ...], out: Path, again: bool) -> None:
         try:
             for name, build, side in source():
                 if (again or name not in table) and (not only or any(part in name for part in only)):
-                    table[name] = _row(name, build, side)
+                    table[name] = _row(name, build, side, table.get(name, {}).get("layers", {}))
                     out.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
         except ImportError as error:
             print(f"{source.__name__}: left out, {error}")
     _sum_up(table)
 
 
-def _row(name: str, build: Callable[[], nn.Module], side: int) -> dict[str, object]:
+def _row(name: str, build: Callable[[], nn.Module], side: int, known: dict[str, dict]) -> dict[str, object]:
     """The row of one network, from a process of its own."""
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_send_row, args=(sender, build, side))
+    process = context.Process(target=_send_row, args=(sender, build, side, known))
     process.start()
     sender.close()
-    row: dict[str, object] = {"failed": f"no result within {SECONDS} s"}
+    row: dict[str, object] = {"failed": f"no result within {PATIENCE} s"}
     try:
-        if receiver.poll(SECONDS):
+        if receiver.poll(PATIENCE):
             row = receiver.recv()
     except EOFError:
-        row = {"failed": "the process ended without a result"}
+        process.join()
+        row = {"failed": f"the process ended without a result (exit status {process.exitcode})"}
+        if process.exitcode == -signal.SIGXCPU:
+            row = {"failed": f"no result within {SECONDS} s of CPU time"}
     process.kill()
     process.join()
     print(name, side, json.dumps(row)[:400], flush=True)
     return row
 
 
-def _send_row(sender: Connection, build: Callable[[], nn.Module], side: int) -> None:
+def _send_row(sender: Connection, build: Callable[[], nn.Module], side: int, known: dict[str, dict]) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 10))
     try:
-        sender.send(check(build, side))
+        sender.send(check(build, side, known))
     except Exception as error:  # noqa: BLE001 - of a network that cannot be built or run here
         sender.send({"failed": f"{type(error).__name__}: {error}"[:200]})
 
@@ -269,10 +310,11 @@ def _sum_up(table: dict[str, dict]) -> None:
         tried = [row for row in rows.values() if "failed" not in row]
         wrong = [y for row in tried for y in row.get("layers", {}).values() if y["follows"] < FOLLOWS]
         right, refused = sum(row.get("last_right", False) for row in tried), sum("refused" in row for row in tried)
+        none = sum((row.get("features_follow") or 1.0) < FOLLOWS for row in tried)
         print(
             f"{source}: {len(rows)} networks, {len(rows) - len(tried)} cannot run here; layers offered "
             f"{sum(len(row.get('layers', {})) for row in tried)}, wrong {len(wrong)}; last layer right {right}, "
-            f"refused {refused}, of {len(tried)}"
+            f"an earlier one since the last features have no places {none}, refused {refused}, of {len(tried)}"
         )
 
 

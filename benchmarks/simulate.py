@@ -1,6 +1,6 @@
 """Do the statistics and the statements keep their promises? Simulations whose truth is known.
 
-    python benchmarks/simulate.py [--runs 2000] [--world-runs 1000] [--write]
+    python benchmarks/simulate.py [--runs 2000] [--world-runs 1000] [--write] [--resume] [--seconds 600]
 
 Statistics: the class test on maps without a difference (independent images, images of patients, unequal spreads), its
 power, how often intervals hold the true mean (equal and unequal groups, copies, sparse figures), and power to find
@@ -8,8 +8,10 @@ agreement with 2, 4 and 12 models. Worlds (benchmarks/array_worlds.py): how ofte
 that is false of it, or lacks one that is true. Writes benchmarks/simulate.json with `--write`; tests run short forms.
 """
 
-from collections.abc import Callable
-from functools import cache, lru_cache, partial
+import json
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 
@@ -17,17 +19,18 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.array_worlds import WORLDS, statements_in
+from benchmarks.array_worlds import WORLDS, falsehoods, statements_in
 from wheretolook.analysis.agreement.agreement_table import agreement_rows
 from wheretolook.analysis.agreement.correlated import Counted, Images, correlated
 from wheretolook.analysis.classes.class_differences import pair_differences
 from wheretolook.analysis.classes.contributions import by_region
 from wheretolook.analysis.explained import Target
 from wheretolook.analysis.grid import regions_on_grid
-from wheretolook.analysis.results.statement import Statement, Verdict
-from wheretolook.analysis.results.thresholds import LOCATED_ODDS
+from wheretolook.analysis.results.schema import LOCATED_ODDS
+from wheretolook.analysis.results.statement import Verdict
 from wheretolook.analysis.statements.pooled import Sampling, mean_estimate, pooled_pairs
 from wheretolook.analysis.statistics.bootstrap import group_codes, mean_intervals
+from wheretolook.analysis.statistics.classification import wilson_interval
 from wheretolook.analysis.statistics.permutation import design_of, pairs_over_seeds, place_test
 from wheretolook.base.files import write_json
 from wheretolook.base.prepared import EVIDENCE, FOREGROUND
@@ -195,6 +198,20 @@ def covers_sparse(seed: int) -> bool:
     return bool(means.low[0] <= 0.05 <= means.high[0] and not unbounded.bounded[0])
 
 
+def covers_heavy(tail: str, count: int, seed: int) -> bool:
+    """Whether the interval of figures without bounds and with a heavy tail, such as log-odds lost, holds the truth.
+
+    Args:
+        tail: "both" (Student's t of 3 degrees of freedom) or "one" (lognormal with an SD of 1 before exponentiation).
+        count: of figures.
+        seed: of the figures and the interval.
+    """
+    generator = np.random.default_rng(seed)
+    values = generator.standard_t(3, count) if tail == "both" else generator.lognormal(size=count) - np.exp(0.5)
+    means = mean_intervals(values[:, None], np.ones((1, 1), bool), np.arange(count), RESAMPLES, seed)
+    return bool(means.low[0] <= 0 <= means.high[0])
+
+
 def finds_agreement(models: int, seed: int, images: int = 60) -> bool:
     """Whether agreement of r = 0.55 is supported, 0.25 above the baseline, by a margin of 0.2.
 
@@ -211,22 +228,6 @@ def finds_agreement(models: int, seed: int, images: int = 60) -> bool:
     excess = Counted(r.values - 0.3, r.valid)
     pooled = pooled_pairs(excess, np.arange(images), range(len(pairs)), Sampling(199, seed), (-2.0, 2.0))
     return pooled.low > 0.2
-
-
-@lru_cache(maxsize=4096)
-def supported_in(name: str, seed: int) -> tuple[Statement, ...]:
-    """Supported statements of one study of a world; false and true ones are counted in the same studies."""
-    return tuple(said for said in statements_in(WORLDS[name][0], seed) if said.verdict is Verdict.SUPPORTED)
-
-
-def false_in(name: str, seed: int) -> bool:
-    """Whether a study of a world has a statement that is false of it."""
-    return any(WORLDS[name][1](said) for said in supported_in(name, seed))
-
-
-def true_in(name: str, seed: int) -> bool:
-    """Whether a study of a world has the statement that is true of it."""
-    return any(WORLDS[name][2](said) for said in supported_in(name, seed))
 
 
 STUDIES: dict[str, tuple[Callable[[int], bool], tuple[float, float]]] = {
@@ -256,36 +257,78 @@ STUDIES: dict[str, tuple[Callable[[int], bool], tuple[float, float]]] = {
     "interval, one patient with 60 of 88 images: refused": (lambda s: covers_or_refuses(ONE_PATIENT, s), (1.0, 1.0)),
     "interval, 40 images three times each: holds the truth": (covers_copies, (0.93, 0.97)),
     "interval, 20 images, one in ten not zero: holds the truth within bounds": (covers_sparse, (0.93, 1.0)),
+    "interval, 50 figures with two heavy tails: holds the truth": (lambda s: covers_heavy("both", 50, s), (0.93, 0.97)),
+    "interval, 50 figures with one heavy tail: holds the truth": (lambda s: covers_heavy("one", 50, s), (0.93, 0.97)),
+    "interval, 200 figures with one heavy tail: holds the truth": (lambda s: covers_heavy("one", 200, s), (0.93, 0.97)),
     "agreement of r = 0.55, 2 models: supported": (lambda s: finds_agreement(2, s), (0.5, 0.9)),
     "agreement of r = 0.55, 4 models: supported": (lambda s: finds_agreement(4, s), (0.7, 1.0)),
     "agreement of r = 0.55, 12 models: supported": (lambda s: finds_agreement(12, s), (0.9, 1.0)),
 }
-OF_WORLDS: dict[str, tuple[Callable[[int], bool], tuple[float, float]]] = {
-    f"{name}: a false statement": (partial(false_in, name), (0.0, 0.05)) for name in WORLDS
-} | {
-    f"{name}: the true statement": (partial(true_in, name), (0.95, 1.0))
-    for name, (_, _, is_true) in WORLDS.items()
-    if is_true is not None
-}
+
+
+def study_counts(name: str, seed: int) -> dict[str, bool]:
+    """One run of a study: whether what its name says came out."""
+    return {name: STUDIES[name][0](seed)}
+
+
+def world_counts(name: str, seed: int) -> dict[str, bool]:
+    """One study of a world: whether a decided statement is false of it, and whether the true one is there."""
+    world, _, is_true = WORLDS[name]
+    said = statements_in(world, seed)
+    counts = {f"{name}: a false statement": bool(falsehoods(name, said))}
+    if is_true is not None:
+        supported = [each for each in said if each.verdict is Verdict.SUPPORTED]
+        counts[f"{name}: the true statement"] = any(is_true(each) for each in supported)
+    return counts
+
+
+def promised(name: str) -> tuple[float, float]:
+    """The rates that a figure may have."""
+    if name in STUDIES:
+        return STUDIES[name][1]
+    return (0.0, 0.05) if name.endswith("false statement") else (0.95, 1.0)
+
+
+def row_of(name: str, hits: int, runs: int) -> dict[str, float | bool]:
+    """A rate with its Wilson interval of 95 %, beside what is promised."""
+    low, high = promised(name)
+    below, above = wilson_interval(hits / runs, runs)
+    row = {"rate": hits / runs, "hits": hits, "runs": runs, "low": below, "high": above}
+    return row | {"from": low, "to": high, "kept": low <= hits / runs <= high}
 
 
 @click.command()
 @click.option("--runs", type=click.IntRange(1), default=2000, show_default=True)
 @click.option("--world-runs", type=click.IntRange(1), default=1000, show_default=True)
 @click.option("--only", default="", help="Run only studies whose name contains this text.")
-@click.option("--write", is_flag=True, help="Keep the figures in benchmarks/simulate.json.")
-def simulate(runs: int, world_runs: int, only: str, write: bool) -> None:
-    """Run every study and print its rate beside what was promised."""
-    table = {}
-    for studies, count in ((STUDIES, runs), (OF_WORLDS, world_runs)):
-        for name, (study, (low, high)) in studies.items():
-            if only not in name:
-                continue
-            rate = float(np.mean([study(seed) for seed in tqdm(range(count), desc=name[:40], disable=None)]))
-            table[name] = {"rate": rate, "runs": count, "from": low, "to": high, "kept": low <= rate <= high}
-            click.echo(f"{rate:6.3f}  {'kept ' if table[name]['kept'] else 'BROKEN'} {low} to {high}  {name}")
-    if write:
-        write_json(RESULT, table)
+@click.option("--write", is_flag=True, help="Keep the figures in benchmarks/simulate.json, after every round.")
+@click.option("--resume", is_flag=True, help="Go on from the runs in benchmarks/simulate.json.")
+@click.option("--seconds", type=click.FloatRange(0), default=float("inf"), help="Start no round after this long.")
+def simulate(runs: int, world_runs: int, only: str, write: bool, resume: bool, seconds: float) -> None:
+    """Run every study, in rounds of ten runs each, and print its rate beside what was promised."""
+    table = json.loads(RESULT.read_text(encoding="utf-8")) if resume else {}
+    studies = dict.fromkeys(WORLDS, (world_counts, world_runs)) | dict.fromkeys(STUDIES, (study_counts, runs))
+    studies = {name: each for name, each in studies.items() if only in name}
+    done, end = {name: _runs_of(name, table) for name in studies}, time.monotonic() + seconds
+    with tqdm(total=sum(count for _, count in studies.values()), initial=sum(done.values()), disable=None) as bar:
+        while time.monotonic() < end and any(done[name] < studies[name][1] for name in studies):
+            for name, (counts, limit) in studies.items():
+                for seed in range(done[name], min(done[name] + 10, limit)):
+                    for figure, hit in counts(name, seed).items():
+                        table[figure] = row_of(figure, table.get(figure, {"hits": 0})["hits"] + hit, seed + 1)
+                    bar.update()
+                done[name] = max(done[name], min(done[name] + 10, limit))
+            if write:
+                write_json(RESULT, table)
+    for figure, row in table.items():
+        if only in figure:
+            verdict = "kept " if row["kept"] else "BROKEN"
+            interval = f"({row['low']:.3f} to {row['high']:.3f}, {row['runs']} runs)"
+            click.echo(f"{row['rate']:6.3f} {interval}  {verdict} {row['from']} to {row['to']}  {figure}")
+
+
+def _runs_of(name: str, table: Mapping[str, dict]) -> int:
+    return table.get(name if name in STUDIES else f"{name}: a false statement", {"runs": 0})["runs"]
 
 
 if __name__ == "__main__":

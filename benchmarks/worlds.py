@@ -8,11 +8,12 @@ truth, and the number of supported statements that are false of the world. The e
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -132,10 +133,12 @@ def of_corner(said: Statement) -> bool:
 TWO, THREE = ("sick", "well"), ("first", "second", "third")
 WORLDS = {
     "hue": World(
-        "the hue of the whole image decides; the evidence of sick is not needed",
+        "the hue of the thing decides, which is the foreground; the evidence of sick is not needed",
         TWO,
         hue,
-        lambda said: said.kind in CAUSAL or (said.kind is Kind.GLOBAL_CUE and said.cue != "hue"),
+        lambda said: (
+            said.cue != "hue" if said.kind is Kind.GLOBAL_CUE else said.kind in CAUSAL and said.region != "foreground"
+        ),
     ),
     "identical": World("first and second are one population: nothing tells them apart", THREE, identical, of_twins),
     "look-alikes": World(
@@ -155,9 +158,10 @@ WORLDS = {
 
 
 def stage(name: str, *words: str | Path) -> None:
-    """Run a stage's script."""
-    command = ["sh", str(ROOT / "stages/launch"), str(ROOT / f"stages/{name}.py"), *map(str, words)]
-    subprocess.run(command, check=True, stdout=sys.stderr)
+    """Run a stage in this process."""
+    command: click.Command = getattr(import_module(f"stages.{name}"), name)
+    with redirect_stdout(sys.stderr):
+        command.main([str(word) for word in words], prog_name=name, standalone_mode=False)
 
 
 def run_world(world: World, folder: Path, seeds: int, images: int, draw: int) -> tuple[dict[str, dict], dict]:

@@ -13,7 +13,8 @@ from wheretolook.base.terminal.options import InputPath, OutputPath
 @click.option("--names", cls=OutputPath, default="reports/names.json")
 @click.option("--values", cls=OutputPath, default="reports/parameters.json")
 @click.option("--code", cls=OutputPath, default="reports/code")
-def check(params: Path, names: Path, values: Path, code: Path) -> None:
+@click.option("--tests", cls=OutputPath, default="reports/tests/names.json")
+def check(params: Path, names: Path, values: Path, code: Path, tests: Path) -> None:
     """Check the sections, names and values of params.yaml, and refuse what a stage would refuse whatever its data.
 
     CODE/NAME.json has the SHA-256 of each file of your own network code that model NAME uses; `{}` for other models.
@@ -34,6 +35,7 @@ def check(params: Path, names: Path, values: Path, code: Path) -> None:
             write_json(folder / f"{name}.json", files)
     write_json(names, {"models": [*trained, *drive], "trained": trained, "drive": drive})
     write_json(values, redacted_values(given))
+    write_json(tests, list(given["test_sets"]))
     for name, files in networks.items():
         if outside := [path for path in files if not path.startswith("networks/")]:
             click.echo(f"check: models.{name} uses {', '.join(outside)}: `dvc repro` sees edits only below networks/; "
@@ -41,7 +43,8 @@ def check(params: Path, names: Path, values: Path, code: Path) -> None:
     for place in secrets_in(given):
         click.echo(f"check: {place} has a secret in its address: DVC prints it, and dvc.lock keeps it in git; "
                    "for a password use ~/.netrc, else download the file and give its path", err=True)  # fmt: skip
-    click.echo(f"check: {len(trained)} models to train, {len(drive)} to import")
+    more = f", {len(given['test_sets'])} further test sets" if given["test_sets"] else ""
+    click.echo(f"check: {len(trained)} models to train, {len(drive)} to import{more}")
 
 
 if __name__ == "__main__":

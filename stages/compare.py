@@ -47,7 +47,7 @@ def compare(
 
     for written in (arrays, reports):  # before work of minutes or hours
         check_replaceable(written)
-    study = load_study(names, exports, cams, load_prepared(prepared), options.split)
+    study = load_study(names, exports, cams, load_prepared(prepared), options.split, options.primary)
     click.echo(f"compare: {len(study.names)} models on {len(study.rows)} {options.split} images")
     with replacing_folder(arrays) as folder:
         overlays = write_overlays(study, folder)

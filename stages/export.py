@@ -6,14 +6,22 @@ from pathlib import Path
 import click
 
 from wheretolook.base.terminal.command import StageCommand, run_stage
-from wheretolook.base.terminal.options import CachePath, DeviceOption, InputPath, ModelName, OutputPath
+from wheretolook.base.terminal.options import CachePath, DeviceOption, InputPath, ModelName, OnTestSet, OutputPath
 from wheretolook.base.terminal.section import takes
 from wheretolook.params.export_options import ALL, ExportOptions, parse_layers
+
+OF_TEST_SET = {
+    "prepared": "data/tests/{}/prepared",
+    "cams": "data/tests/{}/cams",
+    "exports": "reports/tests/{}",
+    "cache": ".cache/tests/{}",
+}
 
 
 @click.command(cls=StageCommand)
 @click.argument("name", type=ModelName())
 @takes(ExportOptions)
+@click.option("--test_set", cls=OnTestSet, places=OF_TEST_SET)
 @click.option("--device", cls=DeviceOption)
 @click.option("--models", cls=InputPath, default="models")
 @click.option("--prepared", cls=InputPath, default="data/prepared")
@@ -23,6 +31,7 @@ from wheretolook.params.export_options import ALL, ExportOptions, parse_layers
 def export(
     name: str,
     options: ExportOptions,
+    test_set: str,
     device: str,
     models: Path,
     prepared: Path,

@@ -5,18 +5,19 @@ from pathlib import Path
 import click
 
 from wheretolook.base.terminal.command import StageCommand, run_stage
-from wheretolook.base.terminal.options import CachePath, OutputPath, RetriesOption, TimeoutOption
+from wheretolook.base.terminal.options import CachePath, OnTestSet, OutputPath, RetriesOption, TimeoutOption
 from wheretolook.base.terminal.section import takes
 from wheretolook.params.fetch_options import FetchOptions
 
 
 @click.command(cls=StageCommand)
 @takes(FetchOptions)
+@click.option("--test_set", cls=OnTestSet, places={"raw": "data/tests/{}/raw"})
 @click.option("--timeout", cls=TimeoutOption)
 @click.option("--retries", cls=RetriesOption)
 @click.option("--cache", cls=CachePath, default=".cache")
 @click.option("--raw", cls=OutputPath, default="data/raw")
-def fetch(options: FetchOptions, raw: Path, timeout: float, retries: int, cache: Path) -> None:
+def fetch(options: FetchOptions, test_set: str, raw: Path, timeout: float, retries: int, cache: Path) -> None:
     """Get the raw images: RAW/images/CLASS/FILE, and RAW/masks/CLASS/FILE where the source has evidence masks."""
     from wheretolook.base.errors import visible
     from wheretolook.base.files import replacing_folder

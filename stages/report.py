@@ -17,7 +17,7 @@ from wheretolook.params.report_options import ReportOptions
 @click.option("--cams", cls=InputPath, default="data/cams")
 @click.option("--comparison", cls=InputPath, default="data/comparison")
 def report(options: ReportOptions, reports: Path, prepared: Path, cams: Path, comparison: Path) -> None:
-    """Write reports/: metrics.json, plots/, data.json, summary.md, figures/ and site/index.html."""
+    """Write reports/: metrics.json, plots/, data.json, summary.md, figures/ and site/."""
     from wheretolook.base.errors import visible
     from wheretolook.base.prepared import load_prepared
     from wheretolook.mapstore.store import load_maps
@@ -25,7 +25,7 @@ def report(options: ReportOptions, reports: Path, prepared: Path, cams: Path, co
     from wheretolook.report.gallery import make_gallery
     from wheretolook.report.loaded import load_results
     from wheretolook.report.words import count
-    from wheretolook.report.write import write_figures, write_site, write_tables
+    from wheretolook.report.write import write_site, write_tables
 
     results = load_results(reports, prepared)
     click.echo(f"report: results of {count(len(results.names), 'model')}, tables, figures and the page")
@@ -33,7 +33,6 @@ def report(options: ReportOptions, reports: Path, prepared: Path, cams: Path, co
     maps = {name: load_maps(cams / name, reports / "exports" / f"{name}.json") for name in results.names}
     gallery = make_gallery(maps, data.labels, data.rows(results.split), options.gallery_images)
     write_tables(reports, results, data, maps, gallery)
-    write_figures(reports, results, data, maps, gallery, comparison)
     if escaped := undrawable((*data.class_names, *data.index["image_id"].iloc[gallery.rows])):
         click.echo(
             f"report: no font here has all letters of {visible(escaped[0])}{' and others' if escaped[1:] else ''}: "

@@ -33,7 +33,8 @@ def sync(name: str, options: DriveOptions, timeout: float, retries: int, models:
     click.echo(redacted(f"sync {name}: from {wanted.shown}"))
     path = obtain(wanted, cache, RetryPolicy(timeout, retries))
     target, origin = models / f"{name}.safetensors", redacted(f"drive.{name} ({wanted.shown})")
-    card = import_model(path, origin, target, description, lambda report: click.echo(f"sync {name}: {report}"))
+    say = lambda report: click.echo(f"sync {name}: {report}")  # noqa: E731
+    card = import_model(path, origin, target, description, say, options.accept_code)
     click.echo(
         f"sync {name}: {card.architecture}, {len(card.class_names)} classes, {path.stat().st_size:,} bytes, "
         "sha256 as pinned"
@@ -48,8 +49,8 @@ def with_layers(description: "Description | None", options: DriveOptions) -> "De
 
     if description is None or not is_wrapped(description.architecture):
         return description
+    from wheretolook.networks.layers.layer import wrapped_arguments
     from wheretolook.networks.layers.layout import make_hints
-    from wheretolook.networks.layers.wrap import wrapped_arguments
 
     hints = make_hints(options.grid, options.prefix_tokens, options.layout)
     names, size = description.class_names, description.input_size

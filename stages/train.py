@@ -22,6 +22,8 @@ from wheretolook.params.train_options import UNWEIGHTED, WRAPPED_ONLY, TrainOpti
 @click.option("--cache", cls=CachePath, default=".cache/train")
 def train(name: str, options: TrainOptions, device: str, prepared: Path, models: Path, cache: Path) -> None:
     """Train the network NAME on the prepared images; write MODELS/NAME.safetensors."""
+    import numpy as np
+
     from wheretolook.base.prepared import load_prepared
     from wheretolook.networks.checkpoint import save_model
     from wheretolook.networks.runtime.device import choose_device, describe_device
@@ -48,6 +50,8 @@ def train(name: str, options: TrainOptions, device: str, prepared: Path, models:
     kept = kept_epoch(card.history, keep)
     trained, validated = data.labels[data.rows("train")], data.labels[data.rows("val")]
     weights = balanced_weights(trained, len(data.class_names)) if options.class_weights != UNWEIGHTED else None
+    if options.sampling == "balanced":
+        trained = np.unique(trained)  # each class as often
     guessing = loss_of_guessing(trained, validated, weights)
     learned = "" if kept["val_loss"] < guessing else f", no better than guessing ({guessing:.4f})"
     say(
@@ -69,8 +73,8 @@ def wrapped_of(options: TrainOptions, classes: int, size: int) -> dict[str, Any]
             raise InputError(options.architecture, expected, " and ".join(given), "Remove them")
         return None
     from wheretolook.networks.architectures import parse_arguments
+    from wheretolook.networks.layers.layer import wrapped_arguments
     from wheretolook.networks.layers.layout import make_hints
-    from wheretolook.networks.layers.wrap import wrapped_arguments
 
     keywords = parse_arguments(options.arguments)
     hints = make_hints(options.grid, options.prefix_tokens, options.layout)

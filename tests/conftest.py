@@ -3,7 +3,10 @@
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +26,15 @@ def _interrupts_count() -> None:
     """A shell that starts the tests in the background has them ignore Ctrl-C, and the processes that they start."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[dict[str, str]]:
+    """What a project's environment needs so that its commands of DVC and its stages start as forks of one process."""
+    from tests.pipeline.forks import fork_server
+
+    with tempfile.TemporaryDirectory(prefix="wtl-") as folder, fork_server(Path(folder)) as variables:
+        yield variables
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from wheretolook.base.errors import InputError
-from wheretolook.base.files import forget_folder, move_folder, replacing_folder
+from wheretolook.base.files import check_replaceable, forget_folder, move_folder, replacing_folder
 
 
 def write(folder: Path, *names: str) -> None:
@@ -101,3 +101,40 @@ def test_a_forgotten_folder_is_foreign(own: Path) -> None:
     forget_folder(own)
     assert names(own.parent) == ["own"]
     refused(own)
+
+
+LOCKED = """\
+schema: '2.0'
+stages:
+  check:
+    cmd: check
+    outs:
+    - {path: out, hash: md5, md5: 0cc175b9c0f1b6a831c399e269772661.dir, size: 3, nfiles: 2}
+"""
+
+
+@pytest.mark.parametrize(
+    ("lock", "added", "replaceable"),
+    [
+        (LOCKED, {}, True),
+        (LOCKED, {"thesis.tex": "12345"}, False),
+        (LOCKED, {"a.json": "12"}, False),  # another size
+        (LOCKED.replace("path: out", "path: other"), {}, False),
+        ("stages: [", {}, False),
+        ("", {}, False),
+    ],
+)
+def test_a_fresh_clone_may_replace_the_outputs_that_dvc_lock_records(
+    lock: str, added: dict[str, str], replaceable: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.lock").write_text(lock)
+    Path("out").mkdir()
+    for name, content in ({"a.json": "1", "b.json": "22"} | added).items():
+        Path("out", name).write_text(content)
+    if replaceable:
+        check_replaceable(Path("out"))
+    else:
+        with pytest.raises(InputError) as raised:
+            check_replaceable(Path("out"))
+        assert raised.value.subject == "out"

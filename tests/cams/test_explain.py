@@ -49,6 +49,67 @@ def test_each_image_may_have_targets_of_its_own():
         np.testing.assert_allclose(found["gradcam", "stage2"][:, 0], every[range(3), [3, 0, 1]], atol=1e-6)
 
 
+LINEAR = ["cam", "gradcam", "hirescam"]
+
+
+def test_a_difference_of_two_logits_has_the_difference_of_their_maps():
+    every = explain(small_network(), noise(), LINEAR)
+    found = explain(small_network(), noise(), LINEAR, None, [("hen", "cat"), 1, (3, 2)], class_names=NAMES)
+    assert found.class_index.tolist() == [[4, 1, 5]] * 3
+    np.testing.assert_array_equal(found.logits, every.logits)
+    for pair, maps in found.items():
+        of_all = every[pair]
+        expected = np.stack([of_all[:, 2] - of_all[:, 0], of_all[:, 1], of_all[:, 3] - of_all[:, 2]], 1)
+        np.testing.assert_allclose(maps, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["gradcam++", "layercam", "scorecam", "ablationcam"])
+def test_a_method_that_is_not_linear_explains_the_difference_itself(method: str):
+    class Difference(nn.Module):
+        def __init__(self, network):
+            super().__init__()
+            self.network = network
+
+        def forward(self, images):
+            logits = self.network(images)
+            return logits[:, 2:3] - logits[:, :1]
+
+    own = explain(Difference(small_network()), noise(), [method], ["network.stage2"], [0])
+    found = explain(small_network(), noise(), [method], ["stage2"], [(2, 0)])
+    np.testing.assert_allclose(found[method, "stage2"], own[method, "network.stage2"], atol=1e-5)
+
+
+def test_a_function_of_the_logits_is_explained_by_its_gradient():
+    def squares(logits):
+        return logits[:, :2].square()
+
+    every = explain(small_network(), noise(), ["gradcam"])
+    found = explain(small_network(), noise(), targets=squares)
+    assert found.class_index.tolist() == [[4, 5]] * 3
+    for pair, maps in found.items():
+        expected = 2 * every.logits[:, :2, None, None] * every[pair][:, :2]
+        np.testing.assert_allclose(maps, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "subject", "found"),
+    [
+        ({"targets": lambda logits: logits.sum()}, "targets", "() of torch.float32 for 2 images"),
+        ({"targets": lambda logits: logits.argmax(1)}, "targets", "(2,) of torch.int64 for 2 images"),
+        ({"targets": lambda logits: logits.detach()}, "targets", "values without a gradient"),
+        ({"targets": lambda logits: logits[:, 0], "methods": ["cam"]}, "cam.stage3", "a function"),
+        ({"targets": lambda logits: logits, "classes": [0]}, "classes, targets", "both"),
+        ({"classes": [(0, 1, 2)]}, "classes", "(0, 1, 2)"),
+        ({"classes": [(0, 7)]}, "classes", "7"),
+        ({"classes": [(0, 1)], "with_mean": True}, "with_mean", "a difference of logits or a function"),
+    ],
+)
+def test_targets_that_cannot_be_explained_are_refused(arguments, subject, found):
+    with pytest.raises(InputError) as caught:
+        explain(small_network(), noise(), **arguments)
+    assert (caught.value.subject, caught.value.found) == (subject, found)
+
+
 def test_beyond_ten_classes_the_predicted_one_is_explained():
     found = explain(small_network(classes=11), noise(), ["cam"], ["stage3"])
     assert found.class_index.tolist() == found.logits.argmax(1)[:, None].tolist()

@@ -7,9 +7,9 @@ import torch
 from wheretolook.base.errors import InputError
 from wheretolook.cams import method_registry
 from wheretolook.cams.method_registry import METHODS, find_method
-from wheretolook.cams.methods import METHOD_NAMES
 from wheretolook.cams.methods.gradient_free import ablationcam, activation, channel_masks, eigencam, scorecam
 from wheretolook.cams.methods.gradients import cam, gradcam, gradcam_plusplus, hirescam, layercam, xgradcam
+from wheretolook.mapstore.store import CAM_METHODS
 
 # One image, two channels of 2 x 2.
 MAPS = torch.tensor([[[[1.0, 0.0], [2.0, 1.0]], [[0.0, 4.0], [0.0, 0.0]]]])
@@ -134,15 +134,15 @@ def test_an_unknown_method_is_refused_with_those_that_exist():
     with pytest.raises(InputError) as error:
         find_method("gradcam2")
     assert error.value.found == '"gradcam2"'
-    assert error.value.expected == f"one of {', '.join(METHOD_NAMES)}"
+    assert error.value.expected == f"one of {', '.join(CAM_METHODS)}"
     assert error.value.hint == 'did you mean "gradcam"?'
 
 
 def test_the_registry_holds_the_listed_names_in_their_order():
-    assert tuple(METHODS) == METHOD_NAMES
+    assert tuple(METHODS) == CAM_METHODS
 
 
 def test_a_method_missing_from_the_list_of_names_is_an_error(monkeypatch):
-    monkeypatch.setattr(method_registry, "METHOD_NAMES", METHOD_NAMES[1:])
-    with pytest.raises(RuntimeError, match=r"methods/__init__\.py"):
+    monkeypatch.setattr(method_registry, "CAM_METHODS", CAM_METHODS[1:])
+    with pytest.raises(RuntimeError, match=r"mapstore/store\.py"):
         method_registry._collect()

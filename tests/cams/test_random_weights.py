@@ -41,6 +41,17 @@ def test_two_classes_have_opposite_contrasts_so_that_a_map_is_of_its_own_class(m
     np.testing.assert_allclose(random_maps(card, other, np.array([0, 1]), 1, 8, CPU)[0], -maps, atol=1e-6)
 
 
+@pytest.mark.parametrize("classes", [("cat", "dog"), ("cat", "dog", "owl")])
+def test_networks_without_a_pooled_head_have_gradcams_which_are_cams_where_there_is_one(tmp_path, monkeypatch, classes):
+    write_model(tmp_path / "one.safetensors", classes)
+    card, prepared = read_card(tmp_path / "one.safetensors"), write_prepared(tmp_path / "prepared", classes, count=9)
+    rows = chosen_rows(prepared)
+    cams = random_maps(card, prepared, rows, 2, 4, CPU)
+    monkeypatch.setattr("wheretolook.networks.layered.LookNet.final_head", lambda network: None)
+    gradcams = random_maps(card, prepared, rows, 2, 4, CPU)
+    np.testing.assert_allclose(gradcams * cams[0, 0].size, cams, atol=1e-5)
+
+
 def test_statistics_are_those_of_the_batches_and_nothing_else_changes():
     network = torch.nn.Sequential(torch.nn.BatchNorm2d(3), torch.nn.Dropout()).eval()
     batches = [torch.randn(8, 3, 4, 4) + 5 for _ in range(2)]

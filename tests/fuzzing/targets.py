@@ -1,22 +1,18 @@
 """The loaders of what comes from outside: each takes bytes, and ends well or with a refusal."""
 
 import io
-import json
-import os
 import random
 import tempfile
-import traceback
 import zipfile
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hypothesis import strategies as st
 
 from tests.fuzzing import corpora
 from tests.fuzzing.mutations import SEEDS, Change, apply, draw_changes, mutated, repair_png, repair_tar, repair_weights
+from tests.importing.forked import forked_quarantine
 from wheretolook.base.errors import InputError
 
 
@@ -73,7 +69,7 @@ def load_image(data: bytes, _: Path) -> None:
 def load_model_file(_: bytes, scratch: Path) -> None:
     from wheretolook.importing.import_model import import_model
 
-    with forked():
+    with forked_quarantine(memory=1 << 28, seconds=5):
         import_model(scratch / "input", "input", scratch / "room" / "m.safetensors", None)
 
 
@@ -81,52 +77,8 @@ def load_state(_: bytes, scratch: Path) -> None:
     from wheretolook.importing.foreign import Description, convert_foreign
 
     looknet = Description("looknet", {"width": 4, "depth": 2}, ("infected", "uninfected"), 32)
-    with forked():
+    with forked_quarantine(memory=1 << 28, seconds=5):
         convert_foreign(scratch / "input", "input", scratch / "room" / "m.safetensors", looknet)
-
-
-@contextmanager
-def forked():
-    """Let the quarantine fork this process, which has its libraries loaded, in place of starting one of two seconds.
-
-    The child does what the real one does, and its end is judged by the same function.
-    """
-    from wheretolook.importing import foreign, import_model, quarantine
-
-    kept = quarantine.open_in_quarantine
-    import_model.open_in_quarantine = foreign.open_in_quarantine = _fork
-    try:
-        yield
-    finally:
-        import_model.open_in_quarantine = foreign.open_in_quarantine = kept
-
-
-def _fork(task: str, path: Path, subject: str, bounds: Any, **request: Any) -> list[str]:
-    from wheretolook.importing.quarantine import judge
-
-    request |= {"task": task, "path": str(path), "subject": subject}
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-        if (child := os.fork()) == 0:
-            _child(request, output.fileno(), errors.fileno())
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        output.seek(0)
-        errors.seek(0)
-        return judge(subject, bounds, code, output.read().decode(), errors.read().decode(errors="replace"))
-
-
-def _child(request: dict[str, Any], output: int, errors: int) -> None:
-    from wheretolook.importing.quarantine import answer, bound
-
-    code = 1
-    try:
-        os.dup2(errors, 2)
-        bound(1 << 28, 5)
-        os.write(output, json.dumps(answer(request)).encode())
-        code = 0
-    except BaseException:  # noqa: BLE001 -- as the interpreter ends a process: with a traceback and 1
-        os.write(errors, traceback.format_exc().encode())
-    finally:
-        os._exit(code)
 
 
 def states() -> st.SearchStrategy[bytes]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from tests.networks.made_models import foreign_state, small_network
 from wheretolook.base.errors import InputError
-from wheretolook.importing.foreign_state import convert_state
+from wheretolook.importing.foreign_fit import convert_state
 from wheretolook.networks.checkpoint import load_model
 
 State = dict[str, Tensor]

@@ -3,15 +3,9 @@
 import pytest
 
 from wheretolook.base.errors import InputError
-from wheretolook.importing.foreign import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    Description,
-    describe,
-    parse_channels,
-    parse_classes,
-)
+from wheretolook.importing.foreign import Description, describe, parse_classes
 from wheretolook.networks.architectures import parse_arguments
+from wheretolook.networks.card import IMAGENET_MEAN, IMAGENET_STD, parse_channels
 
 
 def test_an_entry_describes_a_foreign_file() -> None:

@@ -9,9 +9,10 @@ from safetensors.torch import save_file
 
 from tests.networks.made_models import foreign_state, small_network, write_model
 from wheretolook.base.errors import InputError
-from wheretolook.importing.foreign_file import read_foreign
-from wheretolook.importing.foreign_state import convert_state, find_state
+from wheretolook.importing.foreign_fit import convert_state
 from wheretolook.networks.checkpoint import load_model
+from wheretolook.networks.foreign_file import read_foreign
+from wheretolook.networks.foreign_state import find_state
 
 LOOKNET = {
     "architecture": "looknet",

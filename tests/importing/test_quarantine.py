@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.importing.forked import forked_quarantine
 from tests.networks.made_models import foreign_state, small_card, small_network, write_model
 from wheretolook.base.errors import InputError
 from wheretolook.importing.foreign import Description, convert_foreign
@@ -91,7 +92,7 @@ def test_only_the_files_own_processor_time_counts(tmp_path: Path) -> None:
 def test_a_card_whose_network_would_be_absurd_is_refused_before_it_is_built(tmp_path: Path) -> None:
     path = tmp_path / "own.safetensors"
     save_model(path, small_network(), small_card(arguments={"width": 10**9, "depth": 2}))
-    with pytest.raises(InputError, match=r"expected values up to .* as arguments in the card"):
+    with forked_quarantine(), pytest.raises(InputError, match=r"expected values up to .* as arguments in the card"):
         check_own(path)
 
 
@@ -119,7 +120,7 @@ def test_an_error_names_the_origin_and_not_the_path_even_if_one_is_part_of_the_o
     # Replacing the path "m" in the message would garble every other m.
     monkeypatch.chdir(tmp_path)
     save_model(Path("m"), small_network(), small_card(arguments={"width": 4, "depth": 3}))
-    with pytest.raises(InputError) as refused:
+    with forked_quarantine(), pytest.raises(InputError) as refused:
         import_model(Path("m"), "drive.mine (m)", Path("out.safetensors"), None)
     assert refused.value.subject == "drive.mine (m)"
     assert refused.value.expected == "the layers of looknet: block1, block2, block3"
@@ -133,6 +134,6 @@ def test_bounds_grow_with_the_file(tmp_path: Path) -> None:
 def test_a_card_that_names_code_which_is_not_of_the_repository_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "own.safetensors"
     save_model(path, small_network(), small_card(architecture="subprocess:check_output", code={"subprocess.py": "0"}))
-    with pytest.raises(InputError) as refused:
+    with forked_quarantine(), pytest.raises(InputError) as refused:
         check_own(path)
     assert "a file of this repository" in refused.value.expected

@@ -8,6 +8,8 @@ from PIL import Image
 from tests.cams.made import write_model
 from wheretolook.cli.main import main
 
+OTHERS = ("predictions.csv", "manifest.json")
+
 
 @pytest.fixture
 def look(tmp_path):
@@ -22,6 +24,6 @@ def look(tmp_path):
         paths = [str(tmp_path / name) for name in images]
         options = ["--model", str(tmp_path / f"{model}.safetensors"), "--device", "cpu", "--out", str(tmp_path / "out")]
         done = CliRunner().invoke(main, ["look", *paths, *options, *words])
-        return done, sorted(path.name for path in (tmp_path / "out").glob("*") if path.name != "predictions.csv")
+        return done, sorted(path.name for path in (tmp_path / "out").glob("*") if path.name not in OTHERS)
 
     return look

@@ -1,6 +1,7 @@
 """`wheretolook look`, as a person types it."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -221,3 +222,38 @@ def test_help_names_every_method():
     text = " ".join(CliRunner().invoke(main, ["look", "--help"]).output.split())
     named = text.partition("--method TEXT ")[2].partition(". Can be repeated")[0]
     assert {word.strip(",;") for word in named.split()} >= set(METHODS)
+
+
+def test_json_is_the_manifest_beside_the_pictures(look, tmp_path):
+    done, files = look("--json", "--box", "0.2", "--layer", "all", "--class", "all")
+    printed, manifest = json.loads(done.stdout), json.loads((tmp_path / "out/manifest.json").read_text())
+    assert printed == manifest
+    assert manifest["model"] == {"name": "every", "sha256": sha256_of(tmp_path / "every.safetensors")}
+    assert sorted(f for image in manifest["images"] for m in image["maps"] for f in (m["picture"], m["map"])) == files
+    for image in manifest["images"]:
+        assert image["size"] == [50, 40] and sum(image["scores"]) == pytest.approx(1, abs=1e-4)
+        assert image["predicted"] == manifest["class_names"][int(np.argmax(image["scores"]))]
+        for entry in image["maps"]:
+            values = np.load(tmp_path / "out" / entry["map"])
+            assert entry["shape"] == list(values.shape)
+            assert (entry["least"], entry["most"]) == (values.min(), values.max())
+            assert ("box" in entry) == (values.max() > 0)
+            if "box" in entry:
+                left, top, right, bottom = entry["box"]
+                assert 0 <= left < right <= 50 and 0 <= top < bottom <= 40
+
+
+def test_json_of_arrays_lists_the_scores_and_the_folder(look, tmp_path):
+    done, _ = look("--json", "--arrays")
+    printed = json.loads(done.stdout)
+    assert printed["arrays"] == str(tmp_path / "out/arrays")
+    assert [image["image"] for image in printed["images"]] == ["a", "b"]
+    assert look("--arrays", "--box", "0.2")[0].exit_code == 1
+
+
+def test_a_manifest_of_another_program_is_kept(look, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/manifest.json").write_text("{}")
+    done, files = look()
+    assert done.exit_code == 1 and "Choose another --out" in done.output
+    assert files == [] and (tmp_path / "out/manifest.json").read_text() == "{}"

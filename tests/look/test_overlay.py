@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from wheretolook.look.image_files import FADED, photo_of
+from wheretolook.look.image_files import FADED, box_around_peak, photo_of
 from wheretolook.look.map_pictures import SIDE, Overlay, draw_overlay, write_overlay
 
 GREY = photo_of(Image.new("RGB", (28, 28), (128, 128, 128)), SIDE, "stretch")
@@ -107,3 +107,44 @@ def test_drawing_does_not_load_matplotlib():
     code = "import sys, wheretolook.look.map_pictures; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def corner(fit, size):
+    """The box in the image of a map that is strong in the upper left of its 4 x 4 cells."""
+    values = np.zeros((4, 4), np.float32)
+    values[0, 0], values[3, 3] = 8, 2
+    box = box_around_peak(values, 0.5)
+    assert box is not None and box[:2] == (0, 0) and box[2] == box[3] == pytest.approx(0.25, abs=0.01)
+    return photo_of(Image.new("RGB", size), SIDE, fit).image_box(box)
+
+
+@pytest.mark.parametrize(
+    ("fit", "size", "box"),
+    [
+        ("stretch", (400, 200), (0, 0, 100, 50)),
+        ("crop", (400, 200), (100, 0, 150, 50)),  # the middle square begins at 100
+        ("crop", (200, 400), (0, 100, 50, 150)),
+        ("pad", (400, 200), (0, 0, 100, 0)),  # the first 100 rows of the square are border
+        ("pad", (200, 200), (0, 0, 50, 50)),
+    ],
+)
+def test_a_box_is_in_pixels_of_the_image(fit, size, box):
+    assert corner(fit, size) == pytest.approx(box, abs=2)
+
+
+def test_a_box_is_of_the_region_with_the_maximum_and_there_is_none_without_a_positive_value():
+    two = np.zeros((8, 8))
+    two[1, 1], two[6, 6] = 5, 4
+    left, top, right, bottom = box_around_peak(two, 0.2)
+    assert 0 < left < 0.2 and right < 0.5 and (left, right) == (top, bottom)
+    assert box_around_peak(-np.ones((2, 2)), 0.2) is None
+    assert box_around_peak(np.ones((2, 2)), 1.0) == (0, 0, 1, 1)
+
+
+def test_a_box_is_drawn_over_the_map():
+    plain = drawn(np.zeros((2, 2)))
+    boxed = np.asarray(
+        draw_overlay(Overlay("x", GREY, np.zeros((2, 2), np.float32), "", "logits", box=(0.25, 0.25, 0.75, 0.75)))
+    )
+    changed = np.argwhere((boxed.astype(int) != plain)[54:].any(axis=-1))
+    assert changed.min(axis=0).tolist() == [112, 112] and changed.max(axis=0).tolist() == [335, 335]

@@ -10,10 +10,11 @@ import torch
 from tests.networks.made_models import small_card
 from wheretolook.base.errors import InputError
 from wheretolook.cams.explain import explain
+from wheretolook.importing.import_model import import_model
 from wheretolook.look.requests import MapRequest, build
 from wheretolook.networks.architectures import Architecture, code_of, parse_architecture
 from wheretolook.networks.checkpoint import build_network, check_architecture, is_wrapped, load_model, save_model
-from wheretolook.networks.layers.wrap import wrapped_arguments
+from wheretolook.networks.layers.layer import wrapped_arguments
 from wheretolook.training.objective import Objective
 
 MINE = '''
@@ -78,7 +79,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("looknet", Architecture("looknet", "looknet")),
+        ("looknet", Architecture("own", "looknet")),
         ("resnet18", Architecture("torchvision", "resnet18")),
         ("torchvision/maxvit_t", Architecture("torchvision", "maxvit_t")),
         ("timm/resnet18.a1_in1k", Architecture("timm", "resnet18.a1_in1k")),
@@ -157,6 +158,21 @@ def written(folder: Path) -> Path:
     return folder / "mine.safetensors"
 
 
+def test_other_code_is_accepted_on_import_and_the_card_says_so(repository: Path) -> None:
+    path = written(repository)
+    assert import_model(path, "same", repository / "same.safetensors", None, accept_code=True).training == {"seed": 0}
+    assert (repository / "same.safetensors").read_bytes() == path.read_bytes()
+    (repository / "networks" / "parts.py").write_text(PARTS + "\n# another version\n")
+    said: list[str] = []
+    with pytest.raises(InputError) as refused:
+        import_model(path, "other", repository / "other.safetensors", None)
+    assert refused.value.found == "another version of networks/parts.py"
+    import_model(path, "other", repository / "other.safetensors", None, said.append, accept_code=True)
+    assert len(said) == 1 and "networks/parts.py" in said[0]
+    _, card = load_model(repository / "other.safetensors")
+    assert card.training["accepted_code"] == ["networks/parts.py"]
+
+
 def test_the_file_names_its_code_and_is_refused_where_that_changed(repository: Path) -> None:
     path = written(repository)
     network, card = load_model(path, torch.device("cpu"))
@@ -166,7 +182,8 @@ def test_the_file_names_its_code_and_is_refused_where_that_changed(repository: P
     with pytest.raises(InputError) as refused:
         load_model(path, torch.device("cpu"))
     assert "networks/parts.py" in refused.value.found and "networks/mine.py" not in refused.value.found
-    load_model(path, torch.device("cpu"), accept_code=True)
+    _, card = load_model(path, torch.device("cpu"), accept_code=True)
+    assert card.training["accepted_code"] == ["networks/parts.py"] and card.code == code_of(NAME)
     (repository / "networks" / "mine.py").unlink()
     with pytest.raises(InputError):
         load_model(path, torch.device("cpu"), accept_code=True)
@@ -213,7 +230,7 @@ def test_a_family_of_torchvision_keeps_its_layers_under_either_name() -> None:
 )
 def test_wrapped_tokens_keep_the_places_that_the_trial_found(repository: Path, name: str, expected: list[str]) -> None:
     (repository / "networks" / "tokens.py").write_text(
-        "from tests.layers.places_networks import SequenceFirst, Tokens\n\n\n"
+        "from tests.networks.layers.places_networks import SequenceFirst, Tokens\n\n\n"
         f"def build(num_classes):\n    return {name}\n"
     )
     code = "networks/tokens.py:build"
@@ -230,7 +247,7 @@ def test_wrapped_tokens_keep_the_places_that_the_trial_found(repository: Path, n
 
 def test_a_look_may_read_tokens_by_hand(repository: Path) -> None:
     (repository / "networks" / "tokens.py").write_text(
-        "from tests.layers.places_networks import Tokens\n\n\n"
+        "from tests.networks.layers.places_networks import Tokens\n\n\n"
         "def build(num_classes):\n    return Tokens(before=1, behind=3)\n"
     )
     code = "networks/tokens.py:build"

@@ -89,6 +89,6 @@ def test_looknet_refuses_other_arguments(arguments: dict):
         build_network("looknet", 2, arguments)
 
 
-def test_one_class_is_refused():
-    with pytest.raises(InputError, match="expected at least two classes, found 1"):
-        build_network("looknet", 1, {"width": 4, "depth": 2})
+def test_no_output_is_refused():
+    with pytest.raises(InputError, match="expected at least one output, found 0"):
+        build_network("looknet", 0, {"width": 4, "depth": 2})

@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from wheretolook.cams.explain import explain
-from wheretolook.importing.foreign_state import convert_state
+from wheretolook.importing.foreign_fit import convert_state
 from wheretolook.networks.architectures import parse_architecture
 from wheretolook.networks.bare_networks import build_bare
 from wheretolook.networks.checkpoint import load_model
-from wheretolook.networks.layers.wrap import wrapped_arguments
+from wheretolook.networks.layers.layer import wrapped_arguments
 
 LAST, EVERY = "networks/talk.py:LastLoss", "networks/talk.py:EveryLoss"
 BLOCKS = ("block1", "block2", "block3", "block4")

@@ -18,10 +18,10 @@ from torch import nn
 from tests.networks.made_models import small_card
 from wheretolook.base.errors import InputError
 from wheretolook.cams.explain import explain
-from wheretolook.importing.foreign_state import convert_state
+from wheretolook.importing.foreign_fit import convert_state
 from wheretolook.networks.architectures import Architecture, code_of, parse_architecture
 from wheretolook.networks.checkpoint import build_network, check_architecture, load_model, save_model
-from wheretolook.networks.layers.wrap import wrapped_arguments
+from wheretolook.networks.layers.layer import wrapped_arguments
 from wheretolook.training.objective import Objective
 
 HF = "hf/networks/tiny"

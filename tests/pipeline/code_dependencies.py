@@ -1,6 +1,7 @@
 """What a stage's script imports, as the folders and files that dvc.yaml may name."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -41,8 +42,15 @@ def dependencies_of(script: Path) -> set[str]:
     return found - options | {"src/wheretolook/params"} if options <= found else found
 
 
+@cache
 def imported_files(file: Path) -> list[Path]:
     """Files of the project that one file imports itself."""
+    return [module for name in imported_names(file) if (module := module_file(name, beside=file.parent))]
+
+
+@cache
+def imported_names(file: Path) -> tuple[str, ...]:
+    """Modules that one file imports itself, also inside functions; of `from a import b` both `a` and `a.b`."""
     names: list[str] = []
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), filename=str(file))):
         if isinstance(node, ast.Import):
@@ -50,9 +58,10 @@ def imported_files(file: Path) -> list[Path]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0 and node.module, f"{file}: relative import; write it absolute"
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return [module for name in names if (module := module_file(name, beside=file.parent))]
+    return tuple(names)
 
 
+@cache
 def module_file(name: str, beside: Path) -> Path | None:
     """The project's file of a module's name: in src/, or a stage's script that another stage imports."""
     parts = name.split(".")

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from ruamel.yaml import YAML
 
 from tests.pipeline.code_dependencies import ROOT
 
+WITHOUT_TORCH = ("train", "export", "score", "report")  # stand-ins
 SMALL = {
     "fetch": {"images_per_class": 24},
     "train": {"epochs": 1, "width": 4},
@@ -38,8 +40,8 @@ class Project:
         return done
 
     def dvc(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run `dvc WORDS`."""
-        return self.run(sys.executable, "-m", "dvc", *words, check=check)
+        """Run `dvc WORDS`, with the first Python on the path."""
+        return self.run("python", "-m", "dvc", *words, check=check)
 
     def repro(self, *words: str) -> list[str]:
         """Run `dvc repro WORDS` and give the names of the stages that ran."""
@@ -71,12 +73,16 @@ def environment() -> dict[str, str]:
     return env
 
 
-def copy_project(folder: Path, modules: bool = True) -> Project:
+def copy_project(
+    folder: Path, modules: bool = True, variables: Mapping[str, str] | None = None, stand_ins: Collection[str] = ()
+) -> Project:
     """Copy the tracked and the new files of this tree into `folder`, with small parameters, and commit them.
 
     Args:
         folder: for the project.
         modules: whether stages depend on their modules; hundreds of them make each command of DVC slow.
+        variables: of the environment, for every command that is run in the project.
+        stand_ins: stages that are replaced by those in tests/pipeline/stand_ins, which take no time.
     """
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -88,7 +94,7 @@ def copy_project(folder: Path, modules: bool = True) -> Project:
         if (ROOT / name).is_file() and not name.startswith(("reports/", "dvc.lock", "docs/", "tests/")):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    project = Project(folder)
+    project = Project(folder, dict(variables or {}))
     params = project.read_params()
     for section, values in SMALL.items():
         params[section].update(values)
@@ -96,6 +102,9 @@ def copy_project(folder: Path, modules: bool = True) -> Project:
     if not modules:
         pipeline = (folder / "dvc.yaml").read_text(encoding="utf-8")
         (folder / "dvc.yaml").write_text(re.sub(r"\n +- src/\S+", "", pipeline), encoding="utf-8")
+    for stage in stand_ins:
+        (folder / f"stages/{stage}.py").rename(folder / f"stages/real_{stage}.py")
+        shutil.copy(Path(__file__).parent / f"stand_ins/{stage}.py", folder / f"stages/{stage}.py")
     project.run("git", "init", "-q", "-b", "main")
     project.commit("start")
     return project

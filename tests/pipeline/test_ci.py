@@ -3,7 +3,6 @@
 The stages that need torch are stand-ins (tests/pipeline/stand_ins): what counts is which ones run, and what is pulled.
 """
 
-import shutil
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,12 +14,11 @@ import pytest
 import yaml
 
 from tests.pipeline.code_dependencies import ROOT
-from tests.pipeline.project import Project, copy_project, environment
+from tests.pipeline.project import WITHOUT_TORCH, Project, copy_project, environment
 from wheretolook.project.dvc_state import read_lock
 
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/dvc.yml").read_text(encoding="utf-8"))
 JOB = WORKFLOW["jobs"]["pipeline"]
-# Forty seconds on two idle cores.
 STEPS = {step["name"]: step["run"] for step in JOB["steps"] if "run" in step}
 
 
@@ -49,7 +47,7 @@ def act(runner: Project, base: str, remote: str) -> Acted:
     """Run the job's steps as a runner does, but for the environment, which this test has; stop at the first failure."""
     summary = runner.root.with_name(f"{runner.root.name}-summary.md")
     variables = {"DVC_REMOTE": remote, "BASE": base, "MAX_DRIFT": "", "GITHUB_STEP_SUMMARY": str(summary)}
-    env = environment() | variables | {"PYTHONPATH": str(runner.root / "src")}
+    env = environment() | runner.variables | variables | {"PYTHONPATH": str(runner.root / "src")}
     output = {}
     for name, script in STEPS.items():
         if name == "environment":
@@ -88,13 +86,11 @@ class Jobs:
 
 
 @pytest.fixture(scope="module")
-def jobs(tmp_path_factory: pytest.TempPathFactory) -> Jobs:
+def jobs(tmp_path_factory: pytest.TempPathFactory, forks: dict[str, str]) -> Jobs:
     """Two models, whose results a developer commits and pushes; then a branch and a runner for each change."""
     folder = tmp_path_factory.mktemp("ci")
     remote = str(folder / "remote")
-    developer = copy_project(folder / "developer", modules=False)
-    for stand_in in ("train.py", "export.py", "score.py"):
-        shutil.copy(Path(__file__).parent / "stand_ins" / stand_in, developer.root / "stages" / stand_in)
+    developer = copy_project(folder / "developer", modules=False, variables=forks, stand_ins=WITHOUT_TORCH)
     change(developer, lambda params: [params["models"].pop(name) for name in ("last-1", "every-1")])
     developer.commit("two models")
     # A fork's runner has no data either, and no remote: it serves as the developer's first run, too.
@@ -109,7 +105,7 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> Jobs:
         developer.commit(name)
 
     def job(name: str) -> Acted:
-        runner = Project(folder / name)
+        runner = Project(folder / name, forks)
         developer.run("git", "clone", "-q", "--branch", name, str(developer.root), str(runner.root))
         return act(runner, "origin/main", remote)
 
@@ -190,7 +186,11 @@ def test_the_artifact_holds_what_changed(jobs: Jobs) -> None:
 def test_a_gaze_that_moved_too_far_stops_the_change(jobs: Jobs) -> None:
     runner = jobs.changes["one-parameter"].runner
     script = STEPS["limit"]
-    env = environment() | {"BASE": "origin/main", "MAX_DRIFT": "0.1", "PYTHONPATH": str(runner.root / "src")}
+    env = (
+        environment()
+        | runner.variables
+        | {"BASE": "origin/main", "MAX_DRIFT": "0.1", "PYTHONPATH": str(runner.root / "src")}
+    )
     done = subprocess.run(
         ["bash", "-eo", "pipefail", "-c", script], cwd=runner.root, env=env, capture_output=True, text=True, check=False
     )

@@ -57,11 +57,11 @@ def test_every_stage_script_is_run_by_a_stage() -> None:
 # An edit below a folder, and the first stages that it re-runs; what follows from them is DVC's part.
 EDITS = {
     "report": {"report"},
-    "analysis": {"score", "score-drive", "compare", "report"},
-    "cams": {"export", "export-drive", "score", "score-drive"},
+    "analysis": {"score", "score-drive", "shift", "compare", "report"},
+    "cams": {"export", "export-drive", "export-test", "export-test-drive", "score", "score-drive"},
     "training": {"train"},
-    "prepare": {"prepare"},
-    "sources": {"fetch"},
+    "prepare": {"prepare", "prepare-test"},
+    "sources": {"fetch", "fetch-test"},
 }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.code_dependencies import PACKAGE, ROOT, STAGES, imported_files
+from tests.pipeline.code_dependencies import PACKAGE, ROOT, STAGES, imported_files, imported_names
 
 # The packages, lowest first, each with what it may import beside itself; a folder within one is a package of its own
 # where it is named here. base is below all of them.
@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "cams": {"images", "base", "mapstore", "networks", "networks/layers", "networks/runtime", "params"},
     "analysis/results": {"base"},
     "analysis": {"analysis/results", "cams", "base", "networks/layers", "mapstore", "networks", "networks/runtime"},
-    "report": {"analysis", "analysis/results", "base", "mapstore", "networks"},
+    "report": {"analysis", "analysis/results", "base", "mapstore", "networks", "params"},
     "project": {"base/terminal", "downloads", "importing", "base", "mapstore", "networks", "params", "sources"},
     "verify": {"base", "mapstore", "networks", "project"},
     "diff": {"analysis", "analysis/results", "base", "mapstore", "project", "report"},
@@ -57,7 +57,7 @@ TORCH_FREE = (
     *("base", "params", "images", "downloads", "sources", "prepare", "mapstore"),
     *("analysis", "report", "project", "verify", "diff"),
 )
-TORCH_FREE_STAGES = ("fetch", "prepare", "compare", "report")
+TORCH_FREE_STAGES = ("fetch", "prepare", "shift", "compare", "report")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -122,11 +122,8 @@ def reaches(file: Path, libraries: set[str]) -> Path | None:
         if file in seen:
             continue
         seen.add(file)
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module] if isinstance(node, ast.ImportFrom) else []
-            if {name.split(".")[0] for name in names} & libraries:
-                return file
+        if {name.split(".")[0] for name in imported_names(file)} & libraries:
+            return file
         waiting += imported_files(file)
     return None
 

@@ -1,4 +1,7 @@
-"""The whole pipeline in a small form, run by `dvc repro` as a person runs it: one project, followed in order."""
+"""The whole pipeline in a small form, run by `dvc repro` as a person runs it: one project, followed in order.
+
+The report leaves out its pictures, which take most of its time.
+"""
 
 import hashlib
 import json
@@ -18,9 +21,9 @@ DRIVE_ID = "1AbCdEfGhIjKlMnOpQrStUvWxYz_0123-"
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
+def first(tmp_path_factory: pytest.TempPathFactory, forks: dict[str, str]) -> tuple[Project, str]:
     """Two models, trained for an epoch on 48 images; everything has run once, with this output."""
-    project = copy_project(tmp_path_factory.mktemp("repro"), modules=False)
+    project = copy_project(tmp_path_factory.mktemp("repro"), modules=False, variables=forks, stand_ins=["report"])
     params = project.read_params()
     for name in ("last-1", "every-1"):
         del params["models"][name]
@@ -133,7 +136,7 @@ def test_a_model_from_drive_is_like_one_trained_here(project: Project, tmp_path:
     project.write_params(params)
     with Drive(tmp_path) as drive:
         drive.files[DRIVE_ID] = Served(content, kind="virus scan")
-        online = replace(project, variables=drive.environment)
+        online = replace(project, variables=project.variables | drive.environment)
         ran = online.repro()
     name = "from-drive"
     assert ran == ["check", f"sync@{name}", f"export-drive@{name}", f"score-drive@{name}", "compare", "report"]

@@ -1,18 +1,15 @@
-"""Each option is declared once: the stages, `check` and docs/parameters.md read the same classes."""
+"""Each option is declared once: the stages and `check` read the same classes."""
 
 import importlib.util
-import os
 
 import click
 import pytest
 
-from tests.pipeline.code_dependencies import ROOT, STAGES
+from tests.pipeline.code_dependencies import STAGES
 from wheretolook.base.prepared import LABELS
 from wheretolook.base.terminal.options import parameters_of, settings_of
-from wheretolook.cams.method_registry import METHODS
-from wheretolook.mapstore.store import CAM_METHODS
 from wheretolook.params.prepare_options import LABEL_NAMES
-from wheretolook.project.params_file import PAGE, RUN_SETTINGS, SECTIONS, parameters_page
+from wheretolook.project.params_file import RUN_SETTINGS, SECTIONS
 
 
 def stage_command(stage: str) -> click.Command:
@@ -38,13 +35,5 @@ def test_every_setting_of_a_run_is_known_to_check() -> None:
     assert set().union(*settings) == set(RUN_SETTINGS)
 
 
-def test_the_page_of_parameters_is_up_to_date() -> None:
-    """WRITE_DOCS=1 writes it."""
-    if os.environ.get("WRITE_DOCS"):
-        (ROOT / PAGE).write_text(parameters_page(), encoding="utf-8")
-    assert (ROOT / PAGE).read_text(encoding="utf-8") == parameters_page()
-
-
 def test_names_that_check_knows_are_those_that_the_stages_know() -> None:
-    assert tuple(METHODS) == CAM_METHODS
     assert tuple(LABELS) == LABEL_NAMES

@@ -63,15 +63,31 @@ def test_the_answers_fit_the_first_screen(browser, reports):
     with open_page(browser, reports, viewport={"width": 1440, "height": 900}) as page:
         last = page.page.locator(".verdict.supported li").last.bounding_box()
         assert last["y"] + last["height"] <= 900
-        assert page.page.locator(".checks li").last.bounding_box()["y"] <= 900
+        assert page.page.locator(".checks li:not(.more)").last.bounding_box()["y"] <= 900
+
+
+def test_a_phone_shows_the_checks_and_all_that_is_supported_without_scrolling(browser, reports):
+    with open_page(browser, reports, viewport=SIZES["phone"]) as page:
+        last = page.page.locator(".verdict.supported li").last.bounding_box()
+        assert last["y"] + last["height"] <= SIZES["phone"]["height"]
+        fine = page.page.locator(".checks .good .text").first
+        assert not fine.is_visible()
+        page.page.click("#all-checks")
+        assert fine.is_visible()
 
 
 def test_a_link_opens_the_section_that_it_leads_to(browser, reports):
     with open_page(browser, reports) as page:
         closed = "!document.querySelector('#agreement details').open"
         assert page.evaluate(closed)
-        page.page.locator(".verdict a[href='#agreement']").first.click()
+        page.page.locator(".verdict a[href='#agreement-of-0']").first.click()
         assert not page.evaluate(closed)
+        top = "document.getElementById('agreement-of-0').getBoundingClientRect().top"
+        assert 0 <= page.evaluate(top) < 900
+        page.page.locator(".verdict a[href^='#rule-']").first.click()
+        assert page.page.locator("#rule-same-places").is_visible()
+        page.page.locator(".verdict a.term").first.click()
+        assert page.page.locator("#glossary dt").first.is_visible()
         page.page.click("#open-all")
         assert page.evaluate("[...document.querySelectorAll('details.part')].every(part => part.open)")
 
@@ -92,6 +108,37 @@ def test_filters_show_what_they_say(page: Page, reports, world: World):
     assert set(page.images()) == {image for image in told if wrong(image, "last-1")}
     page.choose(**{"filter-right": "right"})
     assert page.text("#count").endswith(f"of {sum(not any(wrong(i, n) for n in world.names) for i in told)}")
+
+
+def test_images_are_found_by_name_class_and_prediction(page: Page, world: World):
+    page.fill("search", "infected/0004")
+    page.page.wait_for_function("document.getElementById('count').textContent === '1 to 1 of 1'")
+    assert page.images() == ["infected/0004.png"]
+    with page.redrawn():
+        page.page.click("#reset")
+    assert page.text("#count") == "1 to 12 of 20"
+    page.fill("search", "no such image")
+    page.page.wait_for_function("document.getElementById('count').textContent === '0 images'")
+
+
+def test_pictures_can_be_large(page: Page):
+    width = "document.querySelector('#cards .picture').getBoundingClientRect().width"
+    before = page.evaluate(width)
+    page.page.check("#large")
+    assert page.evaluate(width) > 1.8 * before
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+
+
+def test_an_address_leads_to_one_image_or_to_a_class(browser, reports):
+    with open_page(browser, reports) as page:
+        page.page.goto(page.address + "#gallery?image=uninfected%2F0020.png")
+        page.page.wait_for_function("document.getElementById('count').textContent === '1 to 1 of 1'")
+        assert page.images() == ["uninfected/0020.png"]
+        assert page.page.locator("#cards h3 a").get_attribute("href") == "#gallery?image=uninfected%2F0020.png"
+        page.page.locator(".verdict a[href='#gallery?class=0']").first.click()
+        page.page.wait_for_function("document.getElementById('count').textContent.endsWith('of 10')")
+        assert {image.split("/")[0] for image in page.images()} == {"infected"}
+        page.page.wait_for_function("document.getElementById('gallery-title').getBoundingClientRect().top < 100")
 
 
 def test_wrong_predictions_are_said_in_words_and_marked(page: Page):
@@ -186,7 +233,7 @@ def test_the_page_prints_with_its_pictures_and_without_its_controls(browser, rep
 def test_without_scripts_the_answers_stand_and_the_rest_is_explained(browser, reports):
     with open_page(browser, reports, java_script_enabled=False) as page:
         assert page.page.locator(".headline").count() >= 2
-        assert page.page.locator(".checks li").count() >= 8
+        assert page.page.locator(".checks li .text:visible").count() >= 8
         assert page.page.is_visible("noscript .warning")
 
 

@@ -10,7 +10,13 @@ from tests.report.fake import World, write_world
 from wheretolook.mapstore.store import load_maps
 from wheretolook.report.drawing import ACCENT
 from wheretolook.report.figures_maps import draw_classes
-from wheretolook.report.figures_results import draw_agreement, draw_confusion, draw_localisation, draw_training
+from wheretolook.report.figures_results import (
+    captions,
+    draw_agreement,
+    draw_confusion,
+    draw_localisation,
+    draw_training,
+)
 from wheretolook.report.loaded import Results, load_results
 
 
@@ -120,3 +126,21 @@ def test_no_legend_is_cut(methods: int, tmp_path):
         box, page = figure.legends[0].get_window_extent(), figure.bbox
         assert page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0
         assert panels[0].get_window_extent().height > 1.5 * figure.dpi
+
+
+def test_every_figure_has_a_caption_with_its_images_and_baselines(results: Results):
+    names = ["agreement", "classes", "confusion", "images", "layers", "localisation", "training"]
+    written = captions(results, "cam", names)
+    by_name = dict(line.removeprefix("**").split(".pdf** ") for line in written.splitlines() if line.startswith("**"))
+    assert list(by_name) == names
+    assert "20 images of the test split" in by_name["agreement"]
+    assert "always infected: 50.0 %" in by_name["confusion"]
+    assert "same images" in by_name["localisation"]
+
+
+def test_a_figure_is_written_as_picture_and_as_vectors(results: Results, tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        draw_training(tmp_path / folder / "training.png", results)
+    first, again = ((tmp_path / folder / "training.pdf").read_bytes() for folder in ("a", "b"))
+    assert first == again and first.startswith(b"%PDF") and b"CreationDate" not in first

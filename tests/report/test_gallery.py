@@ -50,7 +50,22 @@ def test_a_gallery_as_large_as_the_split_holds_all_of_it_in_order():
 
 def test_more_wrong_images_than_places_are_spread_over_the_split():
     chosen = choose_rows(np.zeros(100, int), np.ones(100, bool), 4)
-    assert chosen.tolist() == [0, 25, 50, 75]
+    assert chosen.tolist() == [0, 33, 66, 99]
+
+
+def test_of_each_kind_easy_and_hard_images_are_shown():
+    ease = np.array([0.5, 0.9, 0.1, 0.7, 0.3, 0.8, 0.2])
+    assert choose_rows(np.zeros(7, int), np.zeros(7, bool), 3, ease).tolist() == [0, 1, 2]  # 0.1, 0.5 and 0.9
+    assert choose_rows(np.zeros(7, int), np.zeros(7, bool), 1, ease).tolist() == [0]  # the one in the middle
+
+
+def test_the_gallery_says_how_many_of_each_kind_it_shows(world: World):
+    prepared = load_prepared(world.root / "data/prepared")
+    maps = {name: load_maps(world.root / "data/cams" / name) for name in world.names}
+    gallery = make_gallery(maps, prepared.labels, prepared.rows("test"), 8)
+    assert sum(cell.shown for cell in gallery.cells) == len(gallery.rows) == 8
+    assert sum(cell.total for cell in gallery.cells) == gallery.total
+    assert all(cell.shown for cell in gallery.cells), "every kind that has images"
 
 
 def test_pictures_show_every_class_also_one_that_is_always_wrong():

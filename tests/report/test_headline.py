@@ -12,7 +12,7 @@ from wheretolook.analysis.results.statement import Figure, Kind, Reason, Verdict
 from wheretolook.report.headline import headlines, overview
 from wheretolook.report.loaded import Results, load_results
 from wheretolook.report.sections_statements import statements_section
-from wheretolook.report.statement_words import because, sentence, would_tell
+from wheretolook.report.statement_words import because, figure_words, sentence, would_tell
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,8 @@ def test_the_headline_reads_like_an_abstract(results: Results, world: World):
         said(world, "uninfected", "shown_not", "below_margin") | {"figures": [vars(BELOW)]},
     ]
     infected, uninfected = overview(with_statements(results, both), "*")
-    assert infected.startswith("*infected*: all four models look at the same places, and those are the evidence mask (")
-    assert " % of the positive map energy on 3 % of the area; chance 3 %); they need it to predict infected" in infected
+    assert infected.startswith("*infected*: all four models look at the same places; they look at the evidence mask (")
+    assert " % of the positive map energy on 3 % of the area; chance 3 %) and need it to predict infected" in infected
     assert infected.endswith(" and use it to distinguish infected from b.")
     assert uninfected == (
         "*uninfected*: no claim is supported: the models agree no better than their own average maps."
@@ -94,3 +94,27 @@ def test_an_undecided_statement_names_what_would_decide_it(world: World):
     other = replace(undecided, reason=Reason.PLACE_NOT_SUPPORTED)
     assert "362" not in would_tell(other)
     assert would_tell(replace(undecided, verdict=Verdict.SUPPORTED)) == ""
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("not_needed", "Predictions of a do not need the evidence mask."),
+        ("not_concentrated", "In the maps, how a differs from b does not concentrate on the evidence mask."),
+        ("look_alikes", "Places in images of b that look like the evidence mask count as much for a."),
+    ],
+)
+def test_refuted_difference_says_what_was_measured_and_not_that_the_networks_do_not_use_the_place(
+    world: World, reason: str, words: str
+) -> None:
+    about = {"kind": Kind.DIFFERENCE, "region": "evidence", "others": ("b",)}
+    found = said(world, "a", "shown_not", reason, **about) | {"worst": "b"}
+    assert sentence(statement_from_json(found)) == words
+
+
+def test_a_share_of_a_difference_near_zero_is_never_printed():
+    share = Figure("share of the difference", 19.537, 12.0, 25.0, 0.04, "b")
+    assert figure_words(share) == "no difference from b to share"
+    assert figure_words(replace(share, value=0.179, low=0.171, high=0.187)).startswith(
+        "share of the difference from b 17.9"
+    )

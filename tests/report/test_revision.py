@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from wheretolook.report.revision import PLACE, Revision, current_revision, name_revision
+from wheretolook.report.words import REVISION_MARK
+from wheretolook.report.write import Revision, current_revision, name_revision
 
-PAGE = f"<p>{PLACE}</p>"
+PAGE = f"<p>{REVISION_MARK}</p>"
 
 
 def named(page: str, record: Path) -> str:

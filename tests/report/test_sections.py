@@ -7,7 +7,7 @@ from tests.report.fake import World, write_world
 from wheretolook.report.headline import alerts_of
 from wheretolook.report.loaded import Results, fails_sanity, load_results, sanity_lines
 from wheretolook.report.plots import metrics_of
-from wheretolook.report.sections_agreement import agreements, differences_section, p_value
+from wheretolook.report.sections_agreement import agreement_note, agreements, differences_section, p_value
 from wheretolook.report.sections_data import audit_section
 from wheretolook.report.sections_faithfulness import faithfulness_section, sanity_section
 from wheretolook.report.sections_localisation import FIGURES, located_section
@@ -47,6 +47,15 @@ def test_the_matrix_of_agreement_is_symmetric_and_empty_on_its_diagonal(results:
     assert text == [list(column) for column in zip(*text, strict=True)]
 
 
+def test_a_baseline_of_pretrained_networks_is_named(results: Results):
+    assert agreement_note(results) == ""
+    exports = dict(results.exports)
+    arrays = exports["last-1"]["arrays"] | {"random.npy": {"weights": "pretrained (a1_in1k), with a random head"}}
+    exports["last-1"] = exports["last-1"] | {"arrays": arrays}
+    note = agreement_note(replace(results, exports=exports))
+    assert note.startswith("For last-1, the baseline of random weights is the pretrained network with a random head.")
+
+
 def test_differences_carry_shares_and_p_and_the_consensus(results: Results):
     section = differences_section(results)
     evidence, foreground = section["tables"][0]["rows"]
@@ -55,7 +64,7 @@ def test_differences_carry_shares_and_p_and_the_consensus(results: Results):
     assert foreground["name"] == "rest of the foreground"
     assert section["consensus"] == (
         "In these 4 models, over images, 1 place differs in every model at p ≤ 0.05; without every-1, 2. "
-        "In at least 3 of 4 models: 2 (partial conjunction)."
+        "In at least 3 of 4 models: 2 (test of partial conjunction)."
     )
 
 
@@ -202,10 +211,10 @@ def test_figures_of_where_maps_lie_stand_beside_what_they_are_held_against(resul
     assert part["class_name"] == "infected"
     assert part["names"] == list(results.names)
     first = {label: cells[0] for label, cells in part["lines"]}
-    assert first["IoU with the evidence, at one threshold chosen on val"] == "0.30 at 0.50"
+    assert first["IoU with the evidence, at one threshold chosen on val"] == "0.30 (threshold 0.50)"
     assert (first["pixel AUROC"], first["average precision"]) == ("0.950", "0.600")
     assert (first[FIGURES["pointing"]], first[FIGURES["chance"]]) == ("90 %", "11 %")
-    assert first[FIGURES["foreground"]] == "80.0 % of 50.0 %"
+    assert first[FIGURES["foreground"]] == "80.0 % (area 50.0 %)"
     assert "positive energy on the mark" not in first  # no image has one
     assert section["foreground"] == []
     assert [len(row["cells"]) for row in section["splits"]] == [3] * 4
@@ -257,6 +266,29 @@ def test_the_audit_is_described_in_sentences(results: Results):
     assert "9 groups, none in two splits; 3 of them have a single class." in found
     assert "Class rare was left out because it is too rare for every split: too few." in found
     assert "Unreadable: a/b.png." in found
+
+
+def test_a_table_of_labels_is_named_with_what_was_left_out(results: Results):
+    table = {
+        "tables": [{"file": "labels.csv", "form": "csv", "rows": 1200}],
+        "columns": {"path": "file", "label": "dx"},
+        "attributes": ["hospital"],
+        "bad_rows": {"rows without a file": {"count": 2, "examples": ["a.png", "b.png"]}},
+    }
+    lines = audit_section({**results.audit, "label_table": table})["lines"]
+    assert lines[0] == "Table of labels: labels.csv (1,200 rows); path from file, label from dx. Attributes: hospital."
+    assert lines[1] == "Left out: 2 rows without a file, such as a.png, b.png."
+
+
+def test_attributes_have_a_row_for_each_value_and_model(results: Results):
+    row = {"images": 30, "groups": 30, "accuracy": 0.8, "accuracy_low": 0.7, "accuracy_high": 0.9, "region": "evidence"}
+    row |= {"energy": 0.6, "energy_low": None, "energy_high": None}
+    of_model = {"attributes": {"hospital": {"test": {"A": row, "B": row}}}}
+    other = replace(results, models={name: {**model, **of_model} for name, model in results.models.items()})
+    rows = located_section(other)["attributes"]
+    assert [(each["value"], each["name"]) for each in rows[:3]] == [("A", "last-0"), ("B", "last-0"), ("A", "last-1")]
+    assert rows[0]["accuracy"] == "80.0 % (70.0 to 90.0)" and rows[0]["energy"] == "60.0 % in the evidence"
+    assert "## By attribute" in summary_of(other)
 
 
 def test_pairs_of_one_recipe_have_a_chart_of_their_own(results: Results):

@@ -5,7 +5,15 @@ from dataclasses import replace
 import pytest
 
 from tests.report.fake import World
-from wheretolook.report.guessing import TrainedOn, all_on_these, data_alerts, origin_of, seen_words, trained_on
+from wheretolook.report.guessing import (
+    TrainedOn,
+    all_on_these,
+    code_alerts,
+    data_alerts,
+    origin_of,
+    seen_words,
+    trained_on,
+)
 from wheretolook.report.headline import findings_of
 from wheretolook.report.loaded import Results, load_results
 from wheretolook.report.summary import summary_of
@@ -61,3 +69,14 @@ def test_where_an_imported_model_came_from(results: Results, entry: dict, words:
     parameters = {**results.parameters, "drive": {"last-0": entry}}
     assert origin_of(replace(results, drive=("last-0",), parameters=parameters), "last-0") == words
     assert origin_of(results, "last-1") == "trained here, loss last"
+
+
+def test_a_model_that_runs_on_other_code_is_named_at_the_top(results: Results):
+    assert code_alerts(results) == []
+    models = dict(results.models)
+    about = models["last-1"]["model"]
+    training = about["training"] | {"accepted_code": ["networks/mine.py"]}
+    models["last-1"] = models["last-1"] | {"model": about | {"training": training}}
+    changed = replace(results, models=models)
+    assert len(code_alerts(changed)) == 1 and "last-1 runs on other code" in code_alerts(changed)[0]
+    assert code_alerts(changed)[0] in summary_of(changed).replace("\\_", "_")

@@ -3,7 +3,7 @@ import pytest
 
 from tests.report.fake import World
 from wheretolook.mapstore.store import Maps, load_maps
-from wheretolook.report.gallery import View, layer_labels, overlays_of, views_of
+from wheretolook.report.views import View, layer_labels, overlays_of, views_of
 
 
 def stored(layers: list[str], arrays: list[tuple[str, str]]) -> Maps:

@@ -5,6 +5,7 @@ from wheretolook.report.words import (
     capitalised,
     count,
     in_words,
+    link_terms,
     listed,
     number,
     number_with_interval,
@@ -93,3 +94,21 @@ def test_small_numbers_of_models_are_words():
     assert [all_models(n) for n in (1, 2, 4, 12)] == ["the model", "both models", "all four models", "all 12 models"]
     assert (in_words(3), in_words(1200)) == ("three", "1,200")
     assert capitalised("an HD image") == "An HD image"
+
+
+def test_the_first_use_of_a_term_in_a_paragraph_links_to_the_glossary():
+    page = '<p class="note">CAMs and <a href="#x">CAMs</a> and CAMs</p><p>CAM</p><span class="text">an ECE</span>'
+    linked = link_terms(page)
+    assert linked.count('href="#term-cam"') == 1 and linked.startswith(
+        '<p class="note"><a class="term" href="#term-cam">'
+    )
+    assert '<a href="#x">CAMs</a>' in linked and "<p>CAM</p>" in linked
+    assert '<a class="term" href="#term-ece">ECE</a>' in linked
+
+
+def test_longer_terms_come_before_those_they_contain():
+    linked = link_terms('<p class="see">odds ratio of map energy</p>')
+    assert (
+        linked
+        == '<p class="see"><a class="term" href="#term-odds-ratio-of-map-energy">odds ratio of map energy</a></p>'
+    )

@@ -247,3 +247,60 @@ def test_the_index_has_the_groups_and_further_columns(tmp_path: Path):
     assert index.groupby("group")["split"].nunique().max() == 1 and index["group"].nunique() == 8
     assert set(index["attribute:hospital"]) == {"00", "01", "02", "03"} and set(index["label:Mass"]) == {"0", "1"}
     assert audit["groups"]["pattern"] == "column patient" and audit["label_table"]["attributes"] == ["hospital"]
+
+
+def coco(annotations: list[tuple[int, int, list[float]]]) -> bytes:
+    """COCO's JSON of four images and two categories."""
+    found = {
+        "images": [{"id": 7 * i, "file_name": f"{i}.png", "width": 24, "height": 24} for i in range(1, 5)],
+        "categories": [{"id": 3, "name": "a"}, {"id": 9, "name": "b"}],
+        "annotations": [{"id": n, "image_id": 7 * i, "category_id": k, "bbox": box}
+                        for n, (i, k, box) in enumerate(annotations)],
+    }  # fmt: skip
+    return json.dumps(found).encode()
+
+
+BOXES = [
+    (1, 3, [2.0, 3, 4, 5]),
+    (1, 3, [10, 10, 4, 4]),
+    (2, 3, [0, 0, 2, 2]),
+    (3, 9, [1, 1, 9, 9]),
+    (4, 9, [5, 5, 6, 6]),
+]
+
+
+def write_coco(folder: Path, annotations: list[tuple[int, int, list[float]]], **options: str) -> None:
+    images = folder / "images"
+    images.mkdir(parents=True)
+    for name in FLAT:
+        Image.new("RGB", (24, 24), (len(name), 9, int(name[0]) * 40)).save(images / name)
+    (folder / "boxes.json").write_bytes(coco(annotations))
+    given = {"path": images, "masks": "", "labels": str(folder / "boxes.json"), **options}
+    write_raw("folder", given, folder / "raw", folder / "cache", RetryPolicy(1, 0))
+
+
+def test_boxes_of_coco_become_classes_and_masks(tmp_path: Path) -> None:
+    write_coco(tmp_path, BOXES)
+    assert tuple(file.image_id for file in scan_classes(tmp_path / "raw/images").files) == IDS
+    mask = np.asarray(Image.open(tmp_path / "raw/masks/a/1.png"))
+    expected = np.zeros((24, 24), np.uint8)
+    expected[3:8, 2:6] = expected[10:14, 10:14] = 255
+    assert np.array_equal(mask, expected)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "found"),
+    [
+        (BOXES[:4], "1 rows without a label, such as 4.png"),
+        ([*BOXES, (4, 3, [1, 1, 2, 2])], "1 contradictory rows, such as 4.png"),
+        ([*BOXES[:4], (4, 9, [20, 20, 9, 9])], "1 boxes outside of their image"),
+        ([*BOXES, (5, 9, [1, 1, 2, 2])], "other JSON (KeyError(35))"),
+        ([*BOXES, (4, 8, [1, 1, 2, 2])], "other JSON (KeyError(8))"),
+    ],
+)
+def test_annotations_of_coco_that_do_not_fit_are_refused(
+    tmp_path: Path, annotations: list[tuple[int, int, list[float]]], found: str
+) -> None:
+    with pytest.raises(InputError) as error:
+        write_coco(tmp_path, annotations)
+    assert found in error.value.found

@@ -20,6 +20,7 @@ from check import check
 
 SYNTHETIC = {"images_per_class": 3, "size": 32, "seed": 0, "shortcut_class": "infected", "shortcut_share": 0}
 ARCHIVE = {"source": "archive", "path": "cells.zip", "sha256": "", "root": "", "masks": ""}
+FOLDER = {"source": "folder", "path": "cells", "masks": ""}
 ENTRY = {"id": "1AbC", "sha256": "0" * 64}
 FOREIGN = {"architecture": "resnet18", "classes": ["a", "b"], "input_size": 112}
 
@@ -59,6 +60,7 @@ def test_the_projects_own_parameters_are_taken_and_the_models_named() -> None:
     [
         {"fetch": {"source": "folder", "path": "cells", "masks": ""}},
         {"fetch": ARCHIVE},
+        {"test_sets": {"clinic_b": {"fetch": FOLDER, "prepare": {"group_pattern": "^(P)"}}}},
         {"fetch": {"source": "synthetic"} | SYNTHETIC},
         {"prepare": {"group_pattern": "^(C\\d+)", "mask_values": ""}},
         {"models": {"x": {"loss": "last", "seed": 0, "architecture": "resnet18"}}},
@@ -190,7 +192,7 @@ def test_a_misspelt_key_is_named_where_it_stands_with_the_nearest_parameter(
         ({"train": {"epochs": [7, 8]}}, "train.epochs", "the list [7, 8]"),
         ({"models": {"x": {"loss": ["last"], "seed": 0}}}, "models.x.loss", "the list ['last']"),
         ({"train": {"precision": []}}, "train.precision", "the list []"),
-        *(({"train": {"augment": value}}, "train.augment", repr(value)) for value in ("yes", "true", 1)),
+        *(({"train": {"augment": value}}, "train.augment", repr(value)) for value in ("yes", "spin", 1)),
         ({"train": {"epochs": True}}, "train.epochs", "true"),
         ({"prepare": {"fit=pad": 1}}, "prepare", "the key 'fit=pad'"),
         ({"fetch": {"raw=/home/me": True}}, "fetch", "the key 'raw=/home/me'"),
@@ -207,6 +209,22 @@ def test_a_misspelt_key_is_named_where_it_stands_with_the_nearest_parameter(
         ),
         ({"prepare": {"group_pattern": "^C\\d'"}}, "prepare.group_pattern '^C\\d'''", "none"),
         ({"models": {"x" * 101: {"loss": "last", "seed": 0}}}, "models", "of 101"),
+        ({"test_sets": {"a-b": {"fetch": FOLDER, "prepare": {}}}}, "test_sets", "the name 'a-b'"),
+        ({"test_sets": {"a": FOLDER}}, "test_sets.a", "source, path, masks"),
+        ({"test_sets": {"a": {"fetch": FOLDER}}}, "test_sets.a", "fetch"),
+        ({"test_sets": {"a": {"fetch": FOLDER | {"root": ""}, "prepare": {}}}}, "test_sets.a.fetch: ", "root"),
+        ({"test_sets": {"a": {"fetch": FOLDER, "prepare": {"size": 64}}}}, "test_sets.a.prepare", "size 64"),
+        (
+            {"test_sets": {"a": {"fetch": FOLDER, "prepare": {"szie": 64}}}},
+            "test_sets.a.prepare: unknown key 'szie'",
+            "size",
+        ),
+        (
+            {"test_sets": {"a": {"fetch": FOLDER | {"path": "data/tests/a"}, "prepare": {}}}},
+            "test_sets.a.fetch: ",
+            "data/tests",
+        ),
+        ({"fetch": FOLDER | {"test_set": "a"}}, "fetch.test_set", "a setting of the run"),
     ],
 )
 def test_what_a_stage_would_refuse_is_refused_by_the_key_in_params_yaml(

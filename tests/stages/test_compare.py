@@ -29,6 +29,8 @@ OPTIONS = [
     "199",
     "--seed",
     "0",
+    "--primary",
+    "auto",
 ]
 
 
@@ -281,3 +283,27 @@ def test_a_model_from_drive_stands_apart(tmp_path: Path) -> None:
     run(made)
     kinds = {(row["model_a"], row["model_b"]): row["kind"] for row in table(made)}
     assert kinds == {("last-0", "last-1"): "seeds", ("last-0", "last-2"): "drive", ("last-1", "last-2"): "drive"}
+
+
+def test_models_without_cams_have_statements_of_gradcam_but_none_of_differences(tmp_path: Path) -> None:
+    made = make(tmp_path, per_class=120)
+    run(made)
+    of_cam = statements(made)
+    for manifest in [*tmp_path.glob("data/cams/*/manifest.json"), *tmp_path.glob("reports/exports/*.json")]:
+        found = json.loads(manifest.read_text())
+        found["arrays"] = {k: v for k, v in found["arrays"].items() if v.get("method") != "cam" or k == "random.npy"}
+        found["arrays"]["random.npy"]["method"] = "gradcam"
+        write_json(manifest, found)
+    run(made)
+    found = statements(made)
+    assert (of_cam["primary"]["method"], found["primary"]["method"]) == ("cam", "gradcam")
+    key = lambda said: (said["kind"], said["class_name"], said["region"])  # noqa: E731
+    before = {key(said): said for said in of_cam["statements"]}
+    same = [said for said in found["statements"] if said["kind"] != "difference"]
+    assert {said["kind"] for said in same} >= {"agreement", "place"}
+    assert [said["verdict"] for said in same] == [before[key(said)]["verdict"] for said in same]
+    assert {said["reason"] for said in found["statements"] if said["kind"] == "difference"} == {"not_additive"}
+
+
+def statements(made: Made) -> dict:
+    return json.loads((made.root / "reports/comparison/statements.json").read_text())

@@ -23,7 +23,7 @@ SYNTHETIC = {"images_per_class": 3, "size": 32, "seed": 0, "shortcut_class": "in
 FETCH = ["--source=synthetic", *(f"--{name}={value}" for name, value in SYNTHETIC.items())]
 SECTIONS = {"train": ("train", "models"), "sync": ("drive",)}
 # Modules that remove folders: of scratch names, of keys of states, of models that are gone, with tests of their own.
-REMOVING = {"files.py", "obtain.py", "resumable.py", "adopt.py", "leftovers.py"}
+REMOVING = {"files.py", "archive_source.py", "obtain.py", "resumable.py", "adopt.py", "leftovers.py"}
 
 
 def load(stage: str) -> click.Command:
@@ -66,7 +66,7 @@ def test_every_path_of_every_stage_is_a_setting() -> None:
     assert paths - set(EVERY_SETTING) == {("fetch", "path")}
 
 
-@pytest.mark.parametrize(("stage", "key"), [pair for pair in EVERY_SETTING if pair[0] != "check"])
+@pytest.mark.parametrize(("stage", "key"), [pair for pair in EVERY_SETTING if pair[0] not in ("check", "shift")])
 def test_a_setting_in_params_yaml_is_refused_by_name(
     stage: str, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,7 +83,8 @@ def test_a_setting_in_params_yaml_is_refused_by_name(
         assert f"Error: params.yaml: {section}." in result.output and f".{key}: expected parameters" in result.output
 
 
-@pytest.mark.parametrize(("stage", "key"), EVERY_SETTING)
+# dvc.yaml itself gives a further test set by name.
+@pytest.mark.parametrize(("stage", "key"), [pair for pair in EVERY_SETTING if pair[1] != "test_set"])
 def test_a_stage_that_dvc_starts_takes_no_setting(
     stage: str, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +95,14 @@ def test_a_stage_that_dvc_starts_takes_no_setting(
         result = run(stage, *words)
         assert result.exit_code == 2 and is_kept(victim)
         assert f"--{key}: expected parameters only in params.yaml" in result.output
+
+
+@pytest.mark.parametrize("stage", ["fetch", "prepare", "export"])
+@pytest.mark.parametrize("name", ["../mine", "/mine", "a/b", "..", "a-b"])
+def test_the_name_of_a_test_set_is_no_path(stage: str, name: str) -> None:
+    words = ["one"] if stage == "export" else []
+    result = run(stage, *words, "--test_set", name)
+    assert result.exit_code == 2 and "expected a letter, then letters, digits and '_'" in result.output
 
 
 class TestByHand:
@@ -157,8 +166,8 @@ def test_every_option_that_names_a_written_place_is_among_those_above() -> None:
         for option in command.params
         if isinstance(option, OutputPath | CachePath)
     }
-    files = {("check", "names"), ("check", "values"), ("export", "exports")}
-    model_files = {("train", "models"), ("sync", "models"), ("score", "reports")}
+    files = {("check", "names"), ("check", "values"), ("check", "tests"), ("export", "exports")}
+    model_files = {("train", "models"), ("sync", "models"), ("score", "reports"), ("shift", "reports")}
     states = {("train", "cache"), ("score", "cache"), ("export", "cache")}
     content = {("fetch", "cache"), ("sync", "cache")}
     folders = {("fetch", "raw"), ("prepare", "prepared"), ("export", "cams"), ("compare", "arrays")}

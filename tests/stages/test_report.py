@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from tests.report.fake import STAGE, load_stage, stage_options, write_report, write_world
 
+FIGURES = ("agreement", "classes", "confusion", "images", "layers", "localisation", "training")
 WRITTEN = {
     "metrics.json",
     "data.json",
@@ -28,10 +29,9 @@ WRITTEN = {
     "plots/sanity.csv",
     "plots/training.csv",
     "plots/training_layers.csv",
-    *(
-        f"figures/{n}.png"
-        for n in ("agreement", "classes", "confusion", "images", "layers", "localisation", "training")
-    ),
+    *(f"figures/{n}.png" for n in FIGURES),
+    *(f"site/figures/{n}.pdf" for n in FIGURES),
+    "site/figures/captions.md",
 }
 
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from tests.drive_server.drive import Drive, Folder
 from tests.drive_server.served import Served
+from tests.importing.forked import forked_quarantine
 from tests.networks.made_models import FOREIGN, foreign_state, small_card, small_network, write_model
 from wheretolook.cli.project_commands import share
 from wheretolook.networks.checkpoint import load_model, save_model
@@ -22,6 +23,13 @@ from sync import sync
 
 ID = "1AbCdEfGhIjKlMnOpQrStUvWxYz_0123-"
 SHARED = ["--timeout", "5", "--retries", "0"]
+
+
+@pytest.fixture(autouse=True)
+def _files_are_opened_in_a_fork() -> Iterator[None]:
+    """The process of the quarantine has tests of its own (tests/importing/test_quarantine.py)."""
+    with forked_quarantine():
+        yield
 
 
 @pytest.fixture
@@ -191,3 +199,10 @@ def test_a_name_that_params_would_not_take_is_not_proposed(tmp_path: Path) -> No
     told = CliRunner().invoke(share, [str(write_model(tmp_path / "2nd.best.safetensors"))])
     assert told.exit_code == 1
     assert "2nd.best: expected a letter" in told.stderr
+
+
+def test_a_key_that_the_stage_does_not_take_is_named_under_dvc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_STAGE", "sync@last-9")
+    shown = {key: CliRunner().invoke(sync, ["last-9", f"--{key}", "x"]).stderr for key in ("path", "sha265")}
+    assert "unknown key 'path' of stage sync. `url` takes a path too: write `url: /path/to/file`" in shown["path"]
+    assert "unknown key 'sha265' of stage sync. Did you mean 'sha256'?" in shown["sha265"]

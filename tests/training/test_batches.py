@@ -25,3 +25,14 @@ def test_each_epoch_and_each_seed_has_its_own_order():
 def test_the_same_seed_and_epoch_have_the_same_order():
     first, second = (np.concatenate(epoch_batches(ROWS, 8, 1, 2)) for _ in range(2))
     assert np.array_equal(first, second)
+
+
+def test_balanced_sampling_draws_each_class_as_often_and_repeats_rare_images_evenly():
+    labels = np.array([0] * 18 + [1] * 5)
+    drawn = np.concatenate(epoch_batches(ROWS, 8, 0, 0, labels))
+    assert len(drawn) == len(ROWS)
+    counts = np.bincount(drawn - 100, minlength=23)
+    assert sorted((counts[:18].sum(), counts[18:].sum())) == [11, 12]
+    assert set(counts[18:].tolist()) == {2, 3} or set(counts[18:].tolist()) == {2}
+    assert counts[:18].max() == 1
+    assert not np.array_equal(drawn, np.concatenate(epoch_batches(ROWS, 8, 0, 1, labels)))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from wheretolook.training.batches import balanced_weights
 from wheretolook.training.objective import (
     Tally,
-    balanced_weights,
     best_epoch,
     epoch_entry,
     head_losses,

@@ -72,6 +72,30 @@ def test_a_killed_training_goes_on_from_its_last_epoch_and_ends_with_the_same_by
     assert trained_bytes(tmp_path, tmp_path / "model") == undisturbed
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"schedule": "cosine", "warmup_epochs": 0.5, "augment": "faces"},
+        {
+            "schedule": "constant",
+            "early_stopping": 1,
+            "sampling": "balanced",
+            "gradient_clip": 0.1,
+            "label_smoothing": 0.1,
+        },
+    ],
+    ids=["cosine", "constant"],
+)
+def test_a_killed_training_with_other_options_ends_with_the_same_bytes(changes: dict, tmp_path: Path):
+    options = replace(THREE_EPOCHS, **changes)
+    undisturbed = trained_bytes(tmp_path / "cache", tmp_path / "undisturbed", options)
+    with pytest.MonkeyPatch.context() as patch:
+        kill_before(patch, 5)
+        with pytest.raises(Killed):
+            train(prepared(), options, tmp_path)
+    assert trained_bytes(tmp_path, tmp_path / "model", options) == undisturbed
+
+
 @pytest.mark.parametrize("killed", [1, 6])
 def test_in_a_long_epoch_the_state_is_saved_by_the_clock(
     killed: int, tmp_path: Path, undisturbed: bytes, monkeypatch: pytest.MonkeyPatch

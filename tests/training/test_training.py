@@ -13,9 +13,10 @@ from wheretolook.base.errors import InputError
 from wheretolook.networks.checkpoint import build_network, load_model, save_model
 from wheretolook.networks.runtime.processes import Ranks
 from wheretolook.params.train_options import TrainOptions
+from wheretolook.training.batches import balanced_weights
 from wheretolook.training.loop import Training
-from wheretolook.training.objective import Objective, balanced_weights
-from wheretolook.training.start import check_trainable
+from wheretolook.training.objective import Objective, stopped_early
+from wheretolook.training.start import check_trainable, make_schedule
 
 
 def trained_bytes(path: Path, options: TrainOptions) -> bytes:
@@ -229,3 +230,114 @@ def test_a_rare_class_weighs_as_much_as_a_frequent_one():
     losses = objective.losses(logits, labels)
     assert losses[0, :3].sum().item() == pytest.approx(losses[0, 3].item())
     assert "class_weights" not in objective.state_dict()
+
+
+def rates(options: TrainOptions, epoch_steps: int) -> list[float]:
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=options.learning_rate)
+    schedule = make_schedule(optimiser, options, epoch_steps)
+    found = []
+    for _ in range(options.epochs * epoch_steps):
+        found.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        schedule.step()
+    return found
+
+
+def test_schedules_rise_for_the_warm_up_and_then_fall_or_stay():
+    options = replace(OPTIONS, epochs=4, learning_rate=1.0, warmup_epochs=1.0)
+    cosine, constant = (rates(replace(options, schedule=kind), 4) for kind in ("cosine", "constant"))
+    assert cosine[:4] == constant[:4] == pytest.approx([0.2, 0.4, 0.6, 0.8])
+    assert constant[4:] == [1.0] * 12
+    assert cosine[4:] == pytest.approx([(1 + np.cos(np.pi * k / 12)) / 2 for k in range(12)])
+    assert max(rates(OPTIONS, 5)) < 0.011 and rates(OPTIONS, 5)[0] < 0.001  # onecycle
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"label_smoothing": 0.2}, {"schedule": "cosine", "warmup_epochs": 0.5}, {"schedule": "constant"},
+        {"gradient_clip": 0.05}, {"sampling": "balanced"}, {"augment": "photos"}, {"augment": "faces"},
+    ],
+)  # fmt: skip
+def test_an_option_changes_the_training_twice_alike_and_is_recorded(tmp_path: Path, changes: dict):
+    options = replace(OPTIONS, **changes)
+    first = trained_bytes(tmp_path / "first", options)
+    assert trained_bytes(tmp_path / "second", options) == first
+    assert first != trained_bytes(tmp_path / "plain", OPTIONS)
+    _, card = load_model(tmp_path / "first", ALONE.device)
+    assert card.training.items() >= changes.items()
+    assert set(card.training) - set(OPTIONS.as_dict()) == changes.keys() - {"augment"}
+
+
+def test_label_smoothing_counts_in_the_training_loss_alone():
+    objective = Objective(small_network(), "last", None, 0.2)
+    logits, labels = torch.tensor([[[2.0, 0.0]]]), torch.tensor([0])
+    plain, smooth = torch.log1p(torch.exp(torch.tensor(-2.0))), torch.log1p(torch.exp(torch.tensor(-2.0))) + 0.1 * 2
+    assert objective.train().losses(logits, labels).item() == pytest.approx(smooth.item())
+    assert objective.eval().losses(logits, labels).item() == pytest.approx(plain.item())
+
+
+def test_a_gradient_is_shortened_to_the_limit(monkeypatch: pytest.MonkeyPatch):
+    norms, step = [], torch.optim.AdamW.step
+
+    def noting(self: torch.optim.AdamW, *given: object) -> object:
+        gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
+        norms.append(torch.cat([each.flatten() for each in gradients]).norm().item())
+        return step(self, *given)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", noting)
+    train(prepared(), replace(OPTIONS, epochs=1, gradient_clip=0.01))
+    assert max(norms) <= 0.010001
+
+
+def test_training_stops_after_epochs_without_a_lower_validation_loss():
+    losses = [0.5, 0.4, 0.45, 0.41, 0.39]
+    history = [{"epoch": i + 1, "val_loss": loss} for i, loss in enumerate(losses)]
+    assert [stopped_early(history[:n], 2) for n in range(6)] == [False, False, False, False, True, False]
+    assert not stopped_early(history[:4], 0)
+    training = Training(prepared(), replace(OPTIONS, epochs=6, early_stopping=1, augment=False), ALONE)
+    while not training.done:
+        if training.advance() and len(training.progress.history) == 2:
+            training.network.classifier[-1].weight.data.neg_()
+    assert len(training.finish()[1].history) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "subject"),
+    [
+        ({"warmup_epochs": 1.0}, "train.warmup_epochs"),
+        ({"schedule": "cosine", "warmup_epochs": 2.0}, "train.warmup_epochs"),
+        ({"sampling": "balanced", "class_weights": "balanced"}, "train.sampling"),
+        ({"augment": "cell"}, "train.augment"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(changes: dict, subject: str):
+    with pytest.raises(InputError) as error:
+        replace(OPTIONS, **changes).check()
+    assert error.value.subject == subject
+
+
+@pytest.mark.parametrize("loss", ["last", "every"])
+def test_a_single_output_with_a_sigmoid_is_stored_as_two_logits(loss: str) -> None:
+    training = Training(prepared(), replace(OPTIONS, outputs="sigmoid", loss=loss), ALONE)
+    images = torch.randn(3, 3, 16, 16)
+    labels = torch.tensor([0, 1, 1])
+    training.objective.eval()
+    losses = training.objective.losses(training.objective(images), labels)
+    single = training.network(images)
+    assert single.shape == (3, 1)
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(single[:, 0], labels.float(), reduction="none")
+    torch.testing.assert_close(losses[-1], expected)
+    training.objective.train()
+    while not training.done:
+        training.advance()
+    network, card = training.finish()
+    torch.testing.assert_close(network(images).softmax(1)[:, 1], training.network.eval()(images)[:, 0].sigmoid())
+    assert card.training["outputs"] == "sigmoid" and len(card.class_names) == 2
+    assert set(network.state_dict()) == set(training.network.state_dict())
+
+
+def test_a_sigmoid_for_three_classes_is_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        Training(prepared(classes=3), replace(OPTIONS, outputs="sigmoid"), ALONE)
+    assert (caught.value.subject, caught.value.expected, caught.value.found) == ("outputs: sigmoid", "two classes", "3")

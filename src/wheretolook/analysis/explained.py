@@ -197,20 +197,20 @@ def open_target(maps: Maps, method: str, layer: str, labels: np.ndarray) -> Targ
     return Target(array, labels, every_class, knows_class, count, maps.folder / file, logits)
 
 
-def open_primary(maps: Maps, labels: np.ndarray) -> Target | None:
-    """The primary maps of a model, CAMs of its last layer, from which alone statements are made; None without them."""
+def open_primary(maps: Maps, labels: np.ndarray, method: str = "cam") -> Target | None:
+    """The primary maps of a model, of its last layer, from which alone statements are made; None without them."""
     last = maps.manifest["layers"][-1]
-    return open_target(maps, "cam", last, labels) if ("cam", last) in maps.names else None
+    return open_target(maps, method, last, labels) if (method, last) in maps.names else None
 
 
 def foremost(maps: Maps) -> tuple[str, str] | None:
-    """Method and layer of the maps that stand for a model: the primary ones, or else those of the first method.
+    """Method and layer of the maps that stand for a model: cam, or else gradcam, or else the first by name.
 
     Of the last layer's methods that know classes; None where there are none.
     """
     last = maps.manifest["layers"][-1]
     methods = [method for method, layer in maps.names if layer == last and maps.knows_class(method, layer)]
-    return (min(methods, key=lambda method: (method != "cam", method)), last) if methods else None
+    return (min(methods, key=lambda method: (method != "cam", method != "gradcam", method)), last) if methods else None
 
 
 def open_foremost(maps: Maps, labels: np.ndarray) -> tuple[str, str, Target]:

@@ -63,7 +63,8 @@ def check_replaceable(path: Path) -> None:
     """Check that replacing `path` deletes nothing that this program did not write.
 
     Args:
-        path: valid if missing, an empty folder, or a folder that this program wrote and that is unchanged since.
+        path: valid if missing, an empty folder, or a folder that this program wrote and that is unchanged since; or
+            as dvc.lock records it, in a clone of this project.
 
     Raises:
         InputError: a file, or a folder with any other content.
@@ -72,7 +73,7 @@ def check_replaceable(path: Path) -> None:
         return
     if not path.is_dir():
         raise InputError(f"{path}", "a new or existing folder", "a file", "move it away, or name another folder")
-    if not any(path.iterdir()) or _digest(path) in _read_record(path):
+    if not any(path.iterdir()) or _digest(path) in _read_record(path) or _is_locked_output(path):
         return
     raise InputError(
         f"{path}",
@@ -113,6 +114,21 @@ def _digest(folder: Path) -> str:
             if name != ".DS_Store" and name.lower() not in JUNK:
                 files.append(f"{below / name}\0{_size(Path(parent, name))}\n")
     return hashlib.sha256("".join(sorted(files)).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _is_locked_output(folder: Path) -> bool:
+    """Whether dvc.lock lists the folder as an output with as many files and bytes. A clone has no records yet."""
+    import yaml
+
+    sizes = [_size(Path(parent, name)) for parent, _, names in os.walk(folder) for name in names]
+    with suppress(OSError, yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError, AttributeError):
+        stages = yaml.safe_load(Path("dvc.lock").read_text(encoding="utf-8"))["stages"].values()
+        outputs = [out for stage in stages for out in stage.get("outs", ()) if "nfiles" in out]
+        return any(
+            (out["nfiles"], out["size"]) == (len(sizes), sum(sizes)) and Path(out["path"]).resolve() == folder.resolve()
+            for out in outputs
+        )
+    return False
 
 
 def _size(file: Path) -> int:

@@ -1,15 +1,20 @@
-"""Compute many images in batches that fit into the device's memory."""
+"""Which classes of each image are explained, and batches that fit into the device's memory."""
 
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from wheretolook.base.errors import InputError
 from wheretolook.cams.compute import Batch, compute
 from wheretolook.cams.engine import Engine
+from wheretolook.mapstore.store import EVERY_CLASS_UP_TO
 from wheretolook.networks.layers.layout import NotFinite
 
+PREDICTED = "predicted"
 ChooseRows = Callable[[Tensor, slice], Tensor]
 Report = Callable[[str], None]
 
@@ -72,3 +77,88 @@ def _halving(
     middle = rows.start + half
     first = _halving(engine, images[:half], slice(rows.start, middle), choose, report)
     return first + _halving(engine, images[half:], slice(middle, rows.stop), choose, report)
+
+
+def choose_classes(
+    class_count: int,
+    count: int,
+    classes: Sequence[str | int] | None,
+    class_names: tuple[str, ...],
+    targets: Sequence[int] | np.ndarray | Tensor | str | None,
+) -> ChooseRows:
+    """Make the function that chooses the classes to explain in each image.
+
+    Args:
+        class_count: logits per image.
+        count: N, number of images.
+        classes: names or indices, the same for each image. None: every class if there are at most ten, otherwise the
+            predicted one.
+        class_names: names of the logits, in order; may be empty.
+        targets: instead of `classes`, class indices of each image, (N,) or (N, K), or "predicted".
+
+    Raises:
+        InputError: an unknown class (the message lists the known ones), a wrong number of targets, or both arguments.
+    """
+    if classes is not None and targets is not None:
+        raise InputError("classes, targets", expected="at most one of them", found="both", hint="leave one out")
+    if isinstance(targets, str) and targets != PREDICTED:
+        raise InputError("targets", expected=f'class indices or "{PREDICTED}"', found=f'"{targets}"')
+    if targets is not None and not isinstance(targets, str):
+        return _fixed_targets(_check_targets(targets, count, class_count))
+    if class_names and len(class_names) != class_count:
+        raise InputError("class_names", expected=f"one name for each of {class_count} logits", found=len(class_names))
+    if classes is not None and (isinstance(classes, str) or not hasattr(classes, "__len__")):
+        raise InputError("classes", expected="a list of names or indices", found=f"{classes!r}")
+    if classes is not None and len(classes) == 0:
+        raise InputError("classes", expected="at least one", found="none")
+    if classes is not None:
+        return fixed_classes([class_index(name, class_names, class_count) for name in classes])
+    if targets is None and class_count <= EVERY_CLASS_UP_TO:
+        return fixed_classes(list(range(class_count)))
+    return lambda logits, rows: logits.argmax(1, keepdim=True)
+
+
+def class_index(name: str | int, class_names: Sequence[str], count: int) -> int:
+    """Index of a class, given its name or index.
+
+    Raises:
+        InputError: unknown class; the message lists the known ones.
+    """
+    if isinstance(name, str) and name in class_names:
+        return list(class_names).index(name)
+    if not isinstance(name, str | bool):
+        with suppress(TypeError):  # accepts numpy integers and one-element tensors, too
+            if 0 <= (index := operator.index(name)) < count:
+                return index
+    known = ", ".join(class_names) if class_names else f"0 to {count - 1} (class_names is empty)"
+    raise InputError("classes", expected=f"one of {known}", found=f"{name!r}")
+
+
+def _check_targets(targets: Sequence[int] | np.ndarray | Tensor, count: int, class_count: int) -> Tensor:
+    try:
+        given = torch.as_tensor(targets)
+    except (TypeError, ValueError, RuntimeError) as error:  # names, or rows of different lengths
+        raise InputError(
+            "targets", expected=f"({count},) or ({count}, K) class indices, one row per image", found=f"{targets!r:.60}"
+        ) from error
+    found = given[:, None] if given.ndim == 1 else given
+    if found.ndim != 2 or len(found) != count or found.is_floating_point() or found.dtype is torch.bool:
+        shape = f"{tuple(given.shape)} of {str(found.dtype).removeprefix('torch.')}"
+        raise InputError(
+            "targets", expected=f"({count},) or ({count}, K) class indices, one row per image", found=shape
+        )
+    found = found.long()
+    if found.numel() == 0 or int(found.min()) < 0 or int(found.max()) >= class_count:
+        raise InputError(
+            "targets", expected=f"class indices from 0 to {class_count - 1}", found=found.unique().tolist()
+        )
+    return found
+
+
+def _fixed_targets(targets: Tensor) -> ChooseRows:
+    return lambda logits, rows: targets[rows].to(logits.device)
+
+
+def fixed_classes(indices: list[int]) -> ChooseRows:
+    """The function that chooses these classes in each image."""
+    return lambda logits, rows: torch.tensor(indices, device=logits.device).expand(len(logits), -1)

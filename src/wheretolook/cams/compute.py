@@ -85,7 +85,7 @@ def compute(engine: Engine, images: Tensor, choose: Choice) -> Batch:
     with engine.eval_mode(), _capturing(engine) as outputs:
         images = images.to(engine.device, engine.dtype, memory_format=engine.memory_format)
         forward = _run(engine, images.clone() if images.is_inference() else images.detach(), outputs)
-        class_index = choose(forward.logits.detach())
+        class_index = choose(forward.logits.detach()[:, : engine.class_count])
         perturbed = _perturbed(engine, forward, class_index)
         # Maps are computed in float32; automatic mixed precision would round the products.
         with torch.autocast(engine.device.type, enabled=False):
@@ -99,7 +99,8 @@ def compute(engine: Engine, images: Tensor, choose: Choice) -> Batch:
     if unusable:
         return compute(engine.without_heads(unusable), images, choose)
     final = next((heads[layer.name] for layer in engine.layers if layer.head is not None and layer.head.final), None)
-    return Batch(maps, (forward.logits.detach() if final is None else final).float(), heads, class_index)
+    logits = (forward.logits.detach() if final is None else final).float()[:, : engine.class_count]
+    return Batch(maps, logits, heads, class_index)
 
 
 def _in_float32(maps: Tensor) -> Tensor:
@@ -147,9 +148,8 @@ def _run(engine: Engine, images: Tensor, outputs: Captured) -> _Forward:
         else nullcontext(BlockAttention())
     )
     with recording as attention:
-        every = engine.network(images.clone() if engine.writes_images else images)
-    n = len(images)
-    logits = every[:n]
+        every = engine.logits(images.clone() if engine.writes_images else images)
+    n, logits = len(images), every[: len(images)]
     if outputs.altered():
         raise RuntimeError(
             f"{outputs.altered()}: modified in place now, but not in the probe; the network is not deterministic"
@@ -289,7 +289,11 @@ def _perturbed(engine: Engine, forward: _Forward, class_index: Tensor) -> dict[P
     with torch.no_grad():
         return {
             (method.name, layer.name): functions[method.needs](
-                engine.network, layer, forward.images, forward.feature_maps[layer.name], class_index
+                engine.logits,
+                layer,
+                forward.images,
+                forward.feature_maps[layer.name],
+                class_index,
             )
             for method, layer in engine.pairs
             if method.forward_passes_a_channel

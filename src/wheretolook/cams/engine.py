@@ -1,11 +1,11 @@
 """The map engine: a network that was probed once, and the maps to compute from it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from wheretolook.base.errors import InputError
 from wheretolook.cams.fold import fast_copy, largest_output
@@ -40,6 +40,7 @@ class Engine:
         with_mean: also explain the mean of all logits, for methods that are linear in the class.
         writes_images: the network modifies its input in place, so each forward pass gets a copy.
         blocks: names of a transformer's blocks, first to last; empty unless a method reads their attention.
+        targets: further values to explain, (n, T), computed from logits (n, K); class index K + t is the t-th of them.
     """
 
     network: nn.Module
@@ -55,6 +56,42 @@ class Engine:
     with_mean: bool = False
     writes_images: bool = False
     blocks: tuple[str, ...] = ()
+    targets: Callable[[Tensor], Tensor] | None = None
+
+    def logits(self, images: Tensor) -> Tensor:
+        """The network's logits (n, K), with the values of `targets` behind them, (n, K + T)."""
+        logits: Tensor = self.network(images)
+        return logits if self.targets is None else torch.cat([logits, self.targets(logits)], 1)
+
+    def explaining(self, targets: Callable[[Tensor], Tensor], linear: bool) -> "Engine":
+        """The same engine with further values to explain.
+
+        Args:
+            targets: from logits (n, K) to (n, T).
+            linear: the targets are linear in the logits, so that linear heads give them too.
+
+        Raises:
+            InputError: the engine computes `cam` for a target that is not linear in the logits.
+        """
+        if not linear:
+            cams = [layer.name for method, layer in self.pairs if method.needs is Needs.CLASS_WEIGHTS]
+            if cams:
+                raise InputError(
+                    f"cam.{cams[0]}", "a target that is linear in the logits", "a function", "use gradcam instead"
+                )
+        heads = {
+            layer.name: replace(
+                layer.head,
+                weight=torch.cat([layer.head.weight, targets(layer.head.weight.T).T]),
+                bias=torch.cat([layer.head.bias, targets(layer.head.bias[None])[0]]),
+            )
+            if linear and layer.head is not None
+            else None
+            for layer in self.layers
+        }
+        layers = {layer.name: replace(layer, head=heads[layer.name]) for layer in self.layers}
+        pairs = tuple((method, layers[layer.name]) for method, layer in self.pairs)
+        return replace(self, layers=tuple(layers.values()), pairs=pairs, targets=targets)
 
     def eval_mode(self) -> AbstractContextManager[None]:
         """Context in which the network runs: evaluation mode, the engine's precision, no influence from outside."""
@@ -113,7 +150,7 @@ def build_engine(
 
     Args:
         network: a network of this project, or any module that returns logits (N, K) for images (N, C, H, W).
-        methods: names as in `METHOD_NAMES`. `cam` is computed at the layers with a trained linear head on their pooled
+        methods: names as in `CAM_METHODS`. `cam` is computed at the layers with a trained linear head on their pooled
             feature maps. None: `cam` at those layers, `gradcam` at the others.
         layers: names; None: all layers of a network of this project; of another, the last at each resolution.
         size: (H, W) of the images.

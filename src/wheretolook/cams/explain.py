@@ -1,8 +1,6 @@
 """`explain`: maps of images by any network, as numpy arrays."""
 
-import operator
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,13 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from wheretolook.base.errors import InputError
-from wheretolook.cams.batching import ChooseRows, compute_batched
+from wheretolook.cams.batching import ChooseRows, choose_classes, class_index, compute_batched, fixed_classes
 from wheretolook.cams.compute import Batch
+from wheretolook.cams.display import page_of_maps, picture_of
 from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.method_registry import find_method
-from wheretolook.mapstore.store import EVERY_CLASS_UP_TO
-
-PREDICTED = "predicted"
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +23,8 @@ class Explanation(Mapping[tuple[str, str], np.ndarray]):
         maps: (method, layer) to float32 (N, K, h, w): raw, signed, at the layer's own resolution. K is 1 for a
             class-independent method.
         logits: float32 (N, classes).
-        class_index: int64 (N, K), the class that each map explains.
+        class_index: int64 (N, K), the class that each map explains; for the t-th difference of logits, or value of a
+            function, the number of classes + t.
         means: with `with_mean`, (method, layer) to float32 (N, h, w): mean of the maps of all classes, for methods that
             are linear in the class.
         locality: layer to a number in 0..1, for networks that are not of this project: the share of the layer's
@@ -61,6 +58,14 @@ class Explanation(Mapping[tuple[str, str], np.ndarray]):
         """Number of (method, layer) pairs."""
         return len(self.maps)
 
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows: the maps of the first images."""
+        return picture_of(self.maps, self.class_index)
+
+    def _repr_html_(self) -> str:
+        """The same picture, with predictions and shapes."""
+        return page_of_maps(self.maps, self.logits, self.class_index)
+
     # Comparing arrays gives an array, not a bool, so equality is identity.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
@@ -71,10 +76,10 @@ def explain(
     images: Tensor | np.ndarray,
     methods: Sequence[str] | None = None,
     layers: Sequence[str] | None = None,
-    classes: Sequence[str | int] | None = None,
+    classes: Sequence[str | int | tuple[str | int, str | int]] | None = None,
     *,
     class_names: Sequence[str] = (),
-    targets: Sequence[int] | np.ndarray | Tensor | str | None = None,
+    targets: Sequence[int] | np.ndarray | Tensor | str | Callable[[Tensor], Tensor] | None = None,
     trained_heads: Sequence[str] | None = None,
     batch_size: int = 64,
     precision: str = "float32",
@@ -99,10 +104,13 @@ def explain(
             None: `cam` at those layers, `gradcam` at the others.
         layers: names. None: all layers of a network of this project; for another module, the last one at each
             resolution. If a layer runs several times in a forward pass, its last output counts.
-        classes: indices, or names as in `class_names`; the same for each image. None: every class if there are at most
-            ten, otherwise the predicted one.
+        classes: indices, or names as in `class_names`; the same for each image. A pair such as ("cat", "dog") is the
+            difference of two logits, cat minus dog. None: every class if there are at most ten, otherwise the predicted
+            one. The one output of a regression, or of a sigmoid, is class 0.
         class_names: names of the logits, in order.
-        targets: instead of `classes`, class indices of each image, (N,) or (N, K), or "predicted".
+        targets: instead of `classes`, class indices of each image, (N,) or (N, K), or "predicted". Or a function from
+            logits (n, classes) to the values to explain, (n,) or (n, T): `lambda logits: logits[:, :3].logsumexp(1)`.
+            `cam` is not available for a function.
         trained_heads: layers of a network of this project whose heads are trained, as in its card; None: heads that are
             not all zero.
         batch_size: images per forward pass.
@@ -120,12 +128,70 @@ def explain(
     """
     images = check_images(images)
     size, channels = (images.shape[2], images.shape[3]), images.shape[1]
+    if callable(targets) and methods is None:
+        methods = ["gradcam"]
     engine = build_engine(
         network, methods, layers, size, precision, trained_heads, fast, channels, grid, prefix_tokens, layout
     )
-    engine = replace(engine, with_mean=with_mean)
-    choose = choose_classes(engine.class_count, len(images), classes, tuple(class_names), targets)
-    return explain_with(engine, images, choose, batch_size)
+    if callable(targets):
+        if classes is not None:
+            raise InputError("classes, targets", expected="at most one of them", found="both", hint="leave one out")
+        engine, choose = _of_function(engine, targets)
+    elif classes is not None and not isinstance(classes, str) and any(isinstance(each, tuple) for each in classes):
+        engine, choose = _of_differences(engine, classes, tuple(class_names), targets)
+    else:
+        choose = choose_classes(engine.class_count, len(images), classes, tuple(class_names), targets)  # type: ignore[arg-type]
+    if with_mean and engine.targets is not None:
+        raise InputError("with_mean", "classes", "a difference of logits or a function", "leave with_mean out")
+    return explain_with(replace(engine, with_mean=with_mean), images, choose, batch_size)
+
+
+def _of_function(engine: Engine, function: Callable[[Tensor], Tensor]) -> tuple[Engine, ChooseRows]:
+    """The engine that also explains the values of a function of the logits, and the choice of these."""
+    subject, expected = "targets", f"a function from logits (n, {engine.class_count}) to values (n,) or (n, T)"
+
+    def values(logits: Tensor) -> Tensor:
+        found = function(logits)
+        fits = isinstance(found, Tensor) and found.ndim in (1, 2) and len(found) == len(logits)
+        if not fits or not found.is_floating_point():
+            shape = f"{tuple(found.shape)} of {found.dtype}" if isinstance(found, Tensor) else type(found).__name__
+            raise InputError(subject, expected, f"{shape} for {len(logits)} images")
+        return found if found.ndim == 2 else found[:, None]
+
+    tried = torch.zeros(2, engine.class_count, device=engine.device, requires_grad=True)
+    with torch.enable_grad():
+        count = values(tried).shape[1]
+        if not values(tried).requires_grad:
+            raise InputError(subject, expected, "values without a gradient", "use differentiable functions of PyTorch")
+    places = list(range(engine.class_count, engine.class_count + count))
+    return engine.explaining(values, linear=False), fixed_classes(places)
+
+
+def _of_differences(
+    engine: Engine,
+    classes: Sequence[str | int | tuple[str | int, str | int]],
+    class_names: tuple[str, ...],
+    targets: object,
+) -> tuple[Engine, ChooseRows]:
+    """The engine that also explains differences of two logits, and the choice of classes and differences."""
+    if targets is not None:
+        raise InputError("classes, targets", expected="at most one of them", found="both", hint="leave one out")
+    count = engine.class_count
+    chosen: list[int] = []
+    rows: list[Tensor] = []
+    for each in classes:
+        if not isinstance(each, tuple):
+            chosen.append(class_index(each, class_names, count))
+            continue
+        if len(each) != 2:
+            raise InputError("classes", 'a pair of classes such as ("cat", "dog")', f"{each!r}")
+        row = torch.zeros(count)
+        row[class_index(each[0], class_names, count)] += 1
+        row[class_index(each[1], class_names, count)] -= 1
+        chosen.append(count + len(rows))
+        rows.append(row)
+    matrix = torch.stack(rows, 1)  # (K, T)
+    return engine.explaining(lambda logits: logits @ matrix.to(logits), linear=True), fixed_classes(chosen)
 
 
 def explain_with(engine: Engine, images: Tensor, choose: ChooseRows, batch_size: int) -> Explanation:
@@ -178,90 +244,6 @@ def check_images(images: Tensor | np.ndarray) -> Tensor:
             hint="wheretolook.to_input converts (N, H, W, 3) uint8",
         )
     return images
-
-
-def choose_classes(
-    class_count: int,
-    count: int,
-    classes: Sequence[str | int] | None,
-    class_names: tuple[str, ...],
-    targets: Sequence[int] | np.ndarray | Tensor | str | None,
-) -> ChooseRows:
-    """Make the function that chooses the classes to explain in each image.
-
-    Args:
-        class_count: logits per image.
-        count: N, number of images.
-        classes: names or indices, the same for each image. None: every class if there are at most ten, otherwise the
-            predicted one.
-        class_names: names of the logits, in order; may be empty.
-        targets: instead of `classes`, class indices of each image, (N,) or (N, K), or "predicted".
-
-    Raises:
-        InputError: an unknown class (the message lists the known ones), a wrong number of targets, or both arguments.
-    """
-    if classes is not None and targets is not None:
-        raise InputError("classes, targets", expected="at most one of them", found="both", hint="leave one out")
-    if isinstance(targets, str) and targets != PREDICTED:
-        raise InputError("targets", expected=f'class indices or "{PREDICTED}"', found=f'"{targets}"')
-    if targets is not None and not isinstance(targets, str):
-        return _fixed_targets(_check_targets(targets, count, class_count))
-    if class_names and len(class_names) != class_count:
-        raise InputError("class_names", expected=f"one name for each of {class_count} logits", found=len(class_names))
-    if classes is not None and (isinstance(classes, str) or not hasattr(classes, "__len__")):
-        raise InputError("classes", expected="a list of names or indices", found=f"{classes!r}")
-    if classes is not None and len(classes) == 0:
-        raise InputError("classes", expected="at least one", found="none")
-    if classes is not None:
-        return _fixed_classes([class_index(name, class_names, class_count) for name in classes])
-    if targets is None and class_count <= EVERY_CLASS_UP_TO:
-        return _fixed_classes(list(range(class_count)))
-    return lambda logits, rows: logits.argmax(1, keepdim=True)
-
-
-def class_index(name: str | int, class_names: Sequence[str], count: int) -> int:
-    """Index of a class, given its name or index.
-
-    Raises:
-        InputError: unknown class; the message lists the known ones.
-    """
-    if isinstance(name, str) and name in class_names:
-        return list(class_names).index(name)
-    if not isinstance(name, str | bool):
-        with suppress(TypeError):  # accepts numpy integers and one-element tensors, too
-            if 0 <= (index := operator.index(name)) < count:
-                return index
-    known = ", ".join(class_names) if class_names else f"0 to {count - 1} (class_names is empty)"
-    raise InputError("classes", expected=f"one of {known}", found=f"{name!r}")
-
-
-def _check_targets(targets: Sequence[int] | np.ndarray | Tensor, count: int, class_count: int) -> Tensor:
-    try:
-        given = torch.as_tensor(targets)
-    except (TypeError, ValueError, RuntimeError) as error:  # names, or rows of different lengths
-        raise InputError(
-            "targets", expected=f"({count},) or ({count}, K) class indices, one row per image", found=f"{targets!r:.60}"
-        ) from error
-    found = given[:, None] if given.ndim == 1 else given
-    if found.ndim != 2 or len(found) != count or found.is_floating_point() or found.dtype is torch.bool:
-        shape = f"{tuple(given.shape)} of {str(found.dtype).removeprefix('torch.')}"
-        raise InputError(
-            "targets", expected=f"({count},) or ({count}, K) class indices, one row per image", found=shape
-        )
-    found = found.long()
-    if found.numel() == 0 or int(found.min()) < 0 or int(found.max()) >= class_count:
-        raise InputError(
-            "targets", expected=f"class indices from 0 to {class_count - 1}", found=found.unique().tolist()
-        )
-    return found
-
-
-def _fixed_targets(targets: Tensor) -> ChooseRows:
-    return lambda logits, rows: targets[rows].to(logits.device)
-
-
-def _fixed_classes(indices: list[int]) -> ChooseRows:
-    return lambda logits, rows: torch.tensor(indices, device=logits.device).expand(len(logits), -1)
 
 
 def _concatenate(tensors: list[Tensor]) -> np.ndarray:

@@ -17,12 +17,13 @@ from wheretolook.base.errors import InputError
 from wheretolook.base.files import check_replaceable, move_folder, sha256_of, write_json
 from wheretolook.base.prepared import Prepared
 from wheretolook.cams.engine import Engine, build_engine
-from wheretolook.cams.random_weights import chosen_rows, random_maps
+from wheretolook.cams.random_weights import chosen_rows, pretrained_backbone, random_maps
 from wheretolook.cams.stream import Work, create_arrays, fill_arrays, shapes
 from wheretolook.mapstore.store import EVERY_CLASS_UP_TO, FORMAT, LOGITS, RANDOM, array_name, map_classes_of
 from wheretolook.networks.card import Card
 from wheretolook.networks.checkpoint import load_model
 from wheretolook.networks.inputs import match_classes, model_input
+from wheretolook.networks.layered import Network
 from wheretolook.networks.runtime.processes import Ranks
 from wheretolook.networks.runtime.resumable import (
     Journal,
@@ -114,9 +115,10 @@ def export_maps(
     check_size(model, card, prepared.images.shape[1])
     check_last_layer(card, options.layers)
     size = (card.input_size, card.input_size)
-    engine = build_engine(
-        network, options.methods, options.layers, size, options.precision, card.trained_heads, fast=True
-    )
+    methods = options.methods
+    if len(methods) > 1 and not any(layer in card.trained_heads for layer in network.heads):
+        methods = tuple(method for method in methods if method != "cam")  # the other methods do for such a network
+    engine = build_engine(network, methods, options.layers, size, options.precision, card.trained_heads, fast=True)
     map_classes = map_classes_of(prepared.class_names, options.every_class_up_to)
     every = map_classes == prepared.class_names
     choose = partial(_every_class if every else _true_and_predicted, columns, prepared.labels)
@@ -132,7 +134,10 @@ def export_maps(
         ranks.wait()
         manifest = {}
         if ranks.leads:
-            arrays = array_entries(maps, work, count) | add_random_maps(maps, card, prepared, options, ranks)
+            arrays = array_entries(maps, work, count)
+            method = "gradcam" if network.final_head() is None else "cam"
+            if options.random_draws and (method == "cam" or method in options.methods):
+                arrays |= add_random_maps(maps, method, card, prepared, options, ranks, network)
             manifest = manifest_of(model, card, prepared, options, work) | {"arrays": arrays}
             write_json(maps / "manifest.json", manifest)
     return manifest
@@ -219,18 +224,24 @@ def array_entries(folder: Path, work: Work, count: int) -> dict[str, Any]:
     }
 
 
-def add_random_maps(folder: Path, card: Card, prepared: Prepared, options: MapOptions, ranks: Ranks) -> dict[str, Any]:
-    """Write maps of networks with random weights; returns their manifest entry, empty if there are none."""
+def add_random_maps(
+    folder: Path, method: str, card: Card, prepared: Prepared, options: MapOptions, ranks: Ranks, network: Network
+) -> dict[str, Any]:
+    """Write maps of networks with random weights; returns their manifest entry, empty without test images.
+
+    For a model that started from pretrained weights, these are pretrained networks with random heads, and the entry
+    says so under "weights".
+    """
     rows = chosen_rows(prepared)
-    if not options.random_draws or not len(rows):
+    if not len(rows):
         return {}
-    maps = random_maps(card, prepared, rows, options.random_draws, options.batch_size, ranks.device)
-    if maps is None:
-        return {}
+    backbone = pretrained_backbone(card, network)
+    maps = random_maps(card, prepared, rows, options.random_draws, options.batch_size, ranks.device, backbone)
     np.save(folder / RANDOM, maps)
+    weights = {} if backbone is None else {"weights": f"pretrained ({card.training['weights']}), with a random head"}
     return {
         RANDOM: {
-            "method": "cam",
+            "method": method,
             "layer": card.layers[-1],
             "units": "logits, true class less the others' mean",
             "draws": options.random_draws,
@@ -239,6 +250,7 @@ def add_random_maps(folder: Path, card: Card, prepared: Prepared, options: MapOp
             "dtype": "float32",
             "sha256": sha256_of(folder / RANDOM),
         }
+        | weights
     }
 
 

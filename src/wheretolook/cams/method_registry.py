@@ -7,8 +7,8 @@ from pkgutil import iter_modules
 
 from wheretolook.base.errors import InputError
 from wheretolook.cams import methods
-from wheretolook.cams.methods import METHOD_NAMES
 from wheretolook.cams.methods.method import Method
+from wheretolook.mapstore.store import CAM_METHODS
 
 
 def _defined() -> Iterator[Method]:
@@ -20,18 +20,18 @@ def _defined() -> Iterator[Method]:
 
 
 def _collect() -> dict[str, Method]:
-    """The methods in the order of `METHOD_NAMES`.
+    """The methods in the order of `CAM_METHODS`.
 
     Raises:
-        RuntimeError: `METHOD_NAMES` and the modules disagree: a name is missing on either side, or used twice.
+        RuntimeError: `CAM_METHODS` and the modules disagree: a name is missing on either side, or used twice.
     """
     found = list(_defined())
-    if sorted(method.name for method in found) != sorted(METHOD_NAMES):
+    if sorted(method.name for method in found) != sorted(CAM_METHODS):
         raise RuntimeError(
-            f"cams/methods/__init__.py lists {sorted(METHOD_NAMES)}, "
+            f"mapstore/store.py lists {sorted(CAM_METHODS)}, "
             f"cams/methods/ defines {sorted(method.name for method in found)}"
         )
-    return {method.name: method for method in sorted(found, key=lambda method: METHOD_NAMES.index(method.name))}
+    return {method.name: method for method in sorted(found, key=lambda method: CAM_METHODS.index(method.name))}
 
 
 METHODS: dict[str, Method] = _collect()

@@ -1,20 +1,27 @@
 """Maps of networks with random weights, a baseline for agreement (Adebayo et al. 2018, arXiv:1810.03292).
 
-What such a network highlights comes from its architecture and the images alone.
+What such a network highlights comes from its architecture and the images alone. For a model that started from
+pretrained weights, the baseline is the pretrained network with a random head: its maps before it learned the classes.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from wheretolook.base.errors import InputError
 from wheretolook.base.prepared import TEST, Prepared
+from wheretolook.cams.batching import compute_batched
+from wheretolook.cams.engine import build_engine
 from wheretolook.networks.card import Card
 from wheretolook.networks.checkpoint import build_network
 from wheretolook.networks.inputs import model_input
-from wheretolook.networks.layered import Network
+from wheretolook.networks.layered import Network, load_weights
+from wheretolook.networks.pretrained import head_names, is_of_head, load_pretrained, weights_sha256
 
 IMAGES_PER_CLASS = 50  # at most
 FIRST_SEED = 100_000  # far from the seeds of models, whose initial weights must not occur in the baseline
@@ -33,10 +40,48 @@ def chosen_rows(prepared: Prepared) -> np.ndarray:
     return np.sort(np.concatenate(spread)) if spread else np.zeros(0, dtype=np.int64)
 
 
+def pretrained_backbone(card: Card, network: Network) -> dict[str, Tensor] | None:
+    """The pretrained weights that a model started from, without its heads; None if it started from random weights.
+
+    Args:
+        card: of the model.
+        network: the model's network, whose backbone is the pretrained one if it was frozen.
+
+    Raises:
+        InputError: the weights are not available here, or the file has changed.
+    """
+    weights = card.training.get("weights", "random")
+    if weights == "random":
+        return None
+    if card.training.get("freeze") == "backbone":
+        state = network.state_dict()
+    else:
+        subject, hint = f"the baseline of random weights for {card.architecture}", "or set `export.random_draws: 0`"
+        try:
+            if weights_sha256(weights) != card.training.get("weights_sha256"):
+                raise InputError(weights, "the file that the training started from", "another", "restore it")
+            with torch.random.fork_rng(devices=[]):
+                fresh = build_network(card.architecture, len(card.class_names), card.arguments)
+            keywords = card.arguments.get("keywords", card.arguments)
+            load_pretrained(fresh, card.architecture, weights, len(card.class_names), keywords)
+        except InputError as error:
+            hint = f"{error.hint.rstrip('.')}, {hint}" if error.hint else hint
+            raise InputError(f"{subject}: {error.subject}", error.expected, error.found, hint) from error
+        state = fresh.state_dict()
+    heads = head_names(network, len(card.class_names))
+    return {name: tensor.cpu() for name, tensor in state.items() if not is_of_head(name, heads)}
+
+
 def random_maps(
-    card: Card, prepared: Prepared, rows: np.ndarray, draws: int, batch_size: int, device: torch.device
-) -> np.ndarray | None:
-    """Class activation maps of the last layer of networks with random weights.
+    card: Card,
+    prepared: Prepared,
+    rows: np.ndarray,
+    draws: int,
+    batch_size: int,
+    device: torch.device,
+    backbone: dict[str, Tensor] | None = None,
+) -> np.ndarray:
+    """Class activation maps of the last layer of networks with random weights; Grad-CAMs where these have no CAM.
 
     Args:
         card: of the model whose architecture the networks have.
@@ -45,24 +90,36 @@ def random_maps(
         draws: number of networks; network d has the seed FIRST_SEED + d.
         batch_size: images per forward pass.
         device: where the networks run.
+        backbone: from `pretrained_backbone`; the networks then differ in their heads alone.
 
     Returns:
         (draws, n, h, w) float32, contrast of the true class (its map minus the mean of the other classes' maps), in
-        logit units; None if the architecture has no pooled linear head.
+        logit units.
     """
     drawn = []
     for draw in tqdm(range(draws), desc="random weights", unit="network", disable=None):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(FIRST_SEED + draw)
             network = build_network(card.architecture, len(prepared.class_names), card.arguments)
-        head = network.final_head()
-        if head is None:
-            return None
+            head = network.final_head()
+            if head is None:
+                _fill_zero_heads(network)
+        if backbone is not None:
+            load_weights(network, network.state_dict() | backbone)
         network = network.eval().to(device)
         network.to(memory_format=torch.channels_last)
-        estimate_statistics(network, _inputs(card, prepared, _training_rows(prepared), batch_size, device))
-        drawn.append(_maps(network, head, card, prepared, rows, batch_size, device))
-    return np.stack(drawn) if drawn else None
+        if backbone is None:
+            estimate_statistics(network, _inputs(card, prepared, _training_rows(prepared), batch_size, device))
+        of = (network, card, prepared, rows, batch_size, device)
+        drawn.append(_gradcams(*of) if head is None else _maps(head, *of))
+    return np.stack(drawn)
+
+
+def _fill_zero_heads(network: nn.Module) -> None:
+    """Draw weights for linear layers that start at zero, as a vision transformer's head: else no gradient flows."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear) and not module.weight.any():
+            module.reset_parameters()
 
 
 @torch.inference_mode()
@@ -89,8 +146,8 @@ def estimate_statistics(network: nn.Module, batches: Iterator[Tensor], run: nn.M
 
 @torch.inference_mode()
 def _maps(
-    network: Network,
     head: nn.Linear,
+    network: Network,
     card: Card,
     prepared: Prepared,
     rows: np.ndarray,
@@ -107,6 +164,28 @@ def _maps(
         parts.append(torch.einsum("nchw,nc->nhw", maps.float(), contrast[start : start + len(batch)]).cpu().numpy())
         start += len(batch)
     return np.concatenate(parts)
+
+
+def _gradcams(
+    network: Network, card: Card, prepared: Prepared, rows: np.ndarray, batch_size: int, device: torch.device
+) -> np.ndarray:
+    """Contrast maps (n, h, w) of one network by Grad-CAM, which is linear in the class."""
+    pair = "gradcam", card.layers[-1]
+    engine = build_engine(network, [pair[0]], [pair[1]], (card.input_size, card.input_size))
+    engine, classes = replace(engine, with_mean=True), len(prepared.class_names)
+    parts, start = [], 0
+    for batch in _inputs(card, prepared, rows, batch_size, device):
+        labels = torch.from_numpy(prepared.labels[rows[start : start + len(batch)]])
+        choose = partial(_of_rows, labels)
+        for _, part in compute_batched(engine, batch, slice(0, len(batch)), choose):
+            own, mean = part.maps[pair].unbind(1)
+            parts.append(((own - mean) * (classes / (classes - 1))).cpu().numpy())
+        start += len(batch)
+    return np.concatenate(parts)
+
+
+def _of_rows(labels: Tensor, logits: Tensor, rows: slice) -> Tensor:
+    return labels[rows, None].to(logits.device)
 
 
 def _training_rows(prepared: Prepared) -> np.ndarray:

@@ -1,5 +1,6 @@
 """`wheretolook look`: class activation maps of some images, from a model file."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,13 @@ FILE = _File(path_type=Path)
     help="Instead of pictures, write the maps of all images as one array per method and layer, (N, K, h, w), in "
     "--out/arrays: for thousands of images.",
 )
+@click.option(
+    "--box",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Draw a box around the region of the map's maximum where the map is at least this share of it (0.2 in Zhou et "
+    "al. 2016), and list it in manifest.json, in pixels of the image.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON instead of tables.")
 @click.option("--grid", help="Grid of a layer's tokens, such as 14x14.  [default: as in the model file]")
 @click.option(
     "--prefix-tokens",
@@ -61,6 +69,11 @@ FILE = _File(path_type=Path)
     type=click.Choice(["channels_first", "channels_last", "tokens", "tokens_first"]),
     help="Order of the dimensions of the layers' outputs. --grid, --prefix-tokens and --layout are only for networks "
     "without predefined layers (timm, transformers, your own).  [default: as in the model file]",
+)
+@click.option(
+    "--accept-code",
+    is_flag=True,
+    help="Use a network of your own code even if that code differs from the code that the model was trained with.",
 )
 @click.option("--out", type=FILE, default=Path("look"), show_default=True, help="Folder for the pictures and maps.")
 @click.option(
@@ -80,9 +93,12 @@ def look(
     classes: tuple[str, ...],
     contrast: bool,
     arrays: bool,
+    box: float | None,
+    as_json: bool,
     grid: str | None,
     prefix_tokens: int | None,
     layout: str | None,
+    accept_code: bool,
     out: Path,
     fit: str | None,
     device: str,
@@ -93,7 +109,8 @@ def look(
     writes there a picture, the map over the image, red where it speaks for the class and blue where against, as
     IMAGE.METHOD.LAYER.CLASS.png, in the image's own proportions (what --fit crop cut off is faded, and --fit pad shows
     its borders); and the map itself, float32 (h, w), raw and signed, at the layer's own resolution, under the same name
-    as .npy. With --arrays, one .npy for all images, in the order of the predictions.csv beside it, in --out/arrays.
+    as .npy. manifest.json lists them, with each image's scores. With --arrays, one .npy for all images, in the order of
+    the predictions.csv beside it, in --out/arrays.
 
     Output files of images with the same name include their folders' names. Files that cannot be read as images are
     skipped, and the exit status is then 1.
@@ -101,17 +118,27 @@ def look(
     \b
     wheretolook look cells --model models/last-0.safetensors
     wheretolook look cell.png --model models/every-0.safetensors --layer all --class all
+    wheretolook look cell.png --model models/last-0.safetensors --box 0.2 --json | jq '.images[0].maps[0].box'
     """
     from wheretolook.base.errors import visible
+    from wheretolook.base.files import sha256_of, write_json
     from wheretolook.look.image_files import check_model_path, find_images
 
     check_model_path(model)
     paths = find_images(images, out)
 
     from wheretolook.look.map_pictures import look_at
-    from wheretolook.look.requests import MapRequest, counts_table, predictions_table, write_predictions
+    from wheretolook.look.requests import (
+        LOOK_MANIFEST,
+        MapRequest,
+        check_manifest,
+        counts_table,
+        manifest_of,
+        predictions_table,
+        write_predictions,
+    )
 
-    wanted = MapRequest(methods, layers, classes, contrast, grid, prefix_tokens, layout)
+    wanted = MapRequest(methods, layers, classes, contrast, grid, prefix_tokens, layout, accept_code, box)
     if arrays:
         from wheretolook.look.map_arrays import write_arrays
 
@@ -119,14 +146,21 @@ def look(
         seen, written = write_arrays(paths, model, folder, wanted, fit, device), f"Arrays of their maps in {folder}"
     else:
         folder = out
+        check_manifest(out)
         seen = look_at(paths, model, out, wanted, fit, device)
         write_predictions(out / "predictions.csv", seen.names, seen.paths, seen.class_names, seen.scores)
         written = f"{seen.pictures} picture{'s' if seen.pictures > 1 else ''} and as many maps in {out}"
+    manifest = manifest_of({"name": model.stem, "sha256": sha256_of(model)}, seen, wanted, fit)
+    if not arrays:
+        write_json(out / LOOK_MANIFEST, manifest)
     table = folder / "predictions.csv"
-    if len(seen.names) > LISTED:
+    if as_json:
+        click.echo(json.dumps(manifest if not arrays else {**manifest, "arrays": str(folder)}, indent=2))
+    elif len(seen.names) > LISTED:
         click.echo(f"{visible(counts_table(seen.class_names, seen.scores))}\nPredictions of all images are in {table}")
     else:
         click.echo(visible(predictions_table(seen.names, seen.class_names, seen.scores)))
-    click.echo(written)
+    if not as_json:
+        click.echo(written)
     if seen.refused:
         raise click.ClickException(f"{seen.refused} of {len(paths)} files could not be read as images")

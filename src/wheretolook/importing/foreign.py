@@ -9,13 +9,11 @@ from typing import Any
 from wheretolook.base.errors import LONGEST_CLASS_NAME, InputError, is_class_name
 from wheretolook.base.files import replacing
 from wheretolook.importing.quarantine import Bounds, bounds_for, open_in_quarantine
-from wheretolook.networks.architectures import LOOKNET, check_looknet_arguments, parse_arguments
-from wheretolook.networks.card import LARGEST_INPUT
+from wheretolook.networks.architectures import OWN_NETWORKS, check_own_arguments, parse_arguments
+from wheretolook.networks.card import IMAGENET_MEAN, IMAGENET_STD, LARGEST_INPUT, parse_channels
 
 # Keys of an entry in params.yaml that describe a foreign file.
 DESCRIBED = ("architecture", "arguments", "classes", "input_size", "mean", "std", "fit", "key")
-# Normalisation of torchvision's pretrained weights, for images in 0..1.
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -94,25 +92,6 @@ def parse_classes(given: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def parse_channels(name: str, text: str) -> tuple[float, float, float]:
-    """Parse three numbers such as "0.485,0.456,0.406".
-
-    Args:
-        name: "mean" or "std".
-        text: the numbers, separated by commas.
-
-    Raises:
-        InputError: not three numbers in 0..1, or a standard deviation of 0.
-    """
-    try:
-        numbers = [float(part) for part in _parts(text)]
-    except ValueError:
-        numbers = []
-    if len(numbers) != 3 or not all((n > 0 or name == "mean") and 0 <= n <= 1 for n in numbers):
-        raise InputError(name, "three numbers in 0..1, such as 0.485,0.456,0.406", f"{text!r}")
-    return numbers[0], numbers[1], numbers[2]
-
-
 def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
@@ -167,8 +146,8 @@ def describe(
             hint="set the size that the network was trained with",
         )
     keywords = parse_arguments(arguments)
-    if architecture == LOOKNET:
-        check_looknet_arguments(keywords)
+    if architecture in OWN_NETWORKS:
+        check_own_arguments(architecture, keywords)
     return Description(
         architecture=architecture,
         arguments=keywords,

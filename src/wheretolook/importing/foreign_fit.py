@@ -1,15 +1,64 @@
-"""Loading a foreign state dict into a network: prefixes, renamed heads, and a guess of the right architecture."""
+"""Converting a foreign state dict to a model file: renamed heads, and a guess of the right architecture."""
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from wheretolook.base.errors import InputError
-from wheretolook.networks.checkpoint import check_finite
-from wheretolook.networks.layered import LookNet, Network, load_weights
+from wheretolook.networks.architectures import code_of
+from wheretolook.networks.card import Card
+from wheretolook.networks.checkpoint import build_network, check_finite, save_model
+from wheretolook.networks.foreign_file import read_foreign
+from wheretolook.networks.foreign_state import State, find_state, had_prefix, original_name, shown_name, without_prefix
+from wheretolook.networks.layered import LookNet, Network, load_weights, two_logits
+from wheretolook.networks.module_network import ModuleNetwork
+
+
+def convert_state(path: Path, subject: str, target: Path, description: Mapping[str, Any]) -> list[str]:
+    """Convert a foreign file to a model file.
+
+    Args:
+        path: the foreign file.
+        subject: its name in messages.
+        target: the model file.
+        description: fields of `foreign.Description`.
+
+    Returns:
+        The choices that were made: the state dict, the prefix that was removed, tensors that were ignored.
+
+    Raises:
+        InputError: the file would run code, has no state dict, or one that does not match the architecture.
+    """
+    found, reports = find_state(read_foreign(path, subject), subject, description["key"])
+    network = build_network(description["architecture"], len(description["class_names"]), description["arguments"])
+    reports += load_foreign(network, found.tensors, subject, description["architecture"], description["class_names"])
+    inner = network.copy_layer_heads() if isinstance(network, ModuleNetwork) else ()
+    save_model(target, network, _card(network, description, inner))
+    return reports
+
+
+def _card(network: Network, description: Mapping[str, Any], inner: tuple[str, ...]) -> Card:
+    return Card(
+        architecture=description["architecture"],
+        arguments=description["arguments"],
+        class_names=tuple(description["class_names"]),
+        input_size=description["input_size"],
+        mean=tuple(description["mean"]),
+        std=tuple(description["std"]),
+        loss="every" if inner else "last",
+        layers=network.layer_names,
+        trained_heads=(*inner, network.layer_names[-1]),
+        data={},
+        training={},
+        history=[],
+        fit=description["fit"],
+        code=code_of(description["architecture"]),
+    )
+
 
 # Least share of tensors that must match for a guess.
 _LEAST_MATCH = 0.98
@@ -78,7 +127,6 @@ def _same_shape(own: Tensor, found: Tensor) -> bool:
     return own.shape == found.shape or (own.shape[:1] == (2,) and own.shape[1:] == found.shape[1:])
 
 
-State = dict[str, Tensor]
 # Prefixes of names that belong to the training, not to the network.
 _OF_TRAINING = ("criterion", "loss", "metric", "train_", "val_", "test_", "n_averaged", "ema_")
 _COUNTER = "num_batches_tracked"
@@ -111,10 +159,10 @@ def load_foreign(
     reports += _rename_head(state, needed)
     reports += _split_single_output(state, needed, class_names)
     left = [name for name in state if name not in needed]
-    ignored = [name for name in left if (prefix and not _had_prefix(name)) or _is_of_training(name)]
+    ignored = [name for name in left if (prefix and not had_prefix(name)) or _is_of_training(name)]
     if ignored:
-        reports.append(f"ignored: {_first([_shown(name) for name in ignored])}")
-    fitting = {_original(name): tensor for name, tensor in state.items() if name not in ignored}
+        reports.append(f"ignored: {_first([shown_name(name) for name in ignored])}")
+    fitting = {original_name(name): tensor for name, tensor in state.items() if name not in ignored}
     fitting = {name: _widened(tensor, needed.get(name)) for name, tensor in fitting.items()}
     # Files from before PyTorch 0.4.1 lack the counters of batch normalisation, which do not affect predictions.
     counters = {name: tensor for name, tensor in needed.items() if name.endswith(_COUNTER)}
@@ -125,56 +173,8 @@ def load_foreign(
     return reports
 
 
-# Marks names without the prefix of the others; no tensor name contains it.
-_UNPREFIXED = "\0"
-
-
-def without_prefix(state: State, needed: Mapping[str, Tensor]) -> tuple[State, str]:
-    """The tensors under the network's names, and the prefix that was removed.
-
-    The prefix is the one for which most tensors match by name and shape. Names without it are kept, marked by
-    `_UNPREFIXED`. A wrapped network is the submodule `body`, so `fc.weight` also matches `body.fc.weight`.
-    """
-    parts = sorted({"", *(name.partition(".")[0] + "." for name in needed)})
-    prefixes = Counter(prefix for name in state for prefix in _prefixes(name))
-    best, most = ("", ""), -1
-    for prefix in ["", *sorted(prefixes, key=lambda prefix: (-prefixes[prefix], len(prefix)))[:50]]:
-        for part in parts:
-            fits = sum(
-                (own := part + name.removeprefix(prefix)) in needed and needed[own].shape == tensor.shape
-                for name, tensor in state.items()
-                if name.startswith(prefix)
-            )
-            if fits > most:
-                best, most = (prefix, part), fits
-    prefix, part = best
-    if not most:
-        # No prefix matches any tensor: remove the common prefix of all names, for a readable message.
-        prefix = max((p for p in prefixes if prefixes[p] == len(state)), key=len, default="")
-    named = {part + name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
-    others = {_UNPREFIXED + name: tensor for name, tensor in state.items() if not name.startswith(prefix)}
-    return named | others, prefix
-
-
-def _prefixes(name: str) -> list[str]:
-    parts = name.split(".")
-    return [".".join(parts[:count]) + "." for count in range(1, min(len(parts), 6))]
-
-
-def _had_prefix(name: str) -> bool:
-    return not name.startswith(_UNPREFIXED)
-
-
-def _original(name: str) -> str:
-    return name.removeprefix(_UNPREFIXED)
-
-
-def _shown(name: str) -> str:
-    return _original(name).removeprefix("body.")
-
-
 def _is_of_training(name: str) -> bool:
-    first = _shown(name).partition(".")[0].lower()
+    first = shown_name(name).partition(".")[0].lower()
     return first.startswith(_OF_TRAINING) or first.endswith(("_acc", "_accuracy", "_loss", "_metric", "_metrics"))
 
 
@@ -198,7 +198,7 @@ def _rename_head(state: State, needed: Mapping[str, Tensor]) -> list[str]:
         return []
     for name, own in fitting[0].items():
         state[own] = state.pop(name)
-    return [f"{_shown(name)} loaded as {_shown(own)}" for name, own in fitting[0].items()]
+    return [f"{shown_name(name)} loaded as {shown_name(own)}" for name, own in fitting[0].items()]
 
 
 def _split_single_output(state: State, needed: Mapping[str, Tensor], class_names: Sequence[str]) -> list[str]:
@@ -208,7 +208,7 @@ def _split_single_output(state: State, needed: Mapping[str, Tensor], class_names
     if not other or single != other or len({name.rpartition(".")[0] for name in other}) != 1:
         return []
     for name in single:
-        state[name] = torch.cat([-state[name].float() / 2, state[name].float() / 2])
+        state[name] = two_logits(state[name].float(), 0)
     negative, positive = class_names
     return [f"single output z (sigmoid) split into two, -z/2 for {negative} and z/2 for {positive}"]
 
@@ -222,8 +222,8 @@ def _widened(tensor: Tensor, like: Tensor | None) -> Tensor:
 
 def _check_fit(found: State, needed: Mapping[str, Tensor], subject: str, architecture: str, classes: int) -> None:
     """Check names, shapes and dtypes; the error names the differences, and the architecture that would match."""
-    missing = [_shown(name) for name in needed if name not in found]
-    unexpected = [_shown(name) for name in found if name not in needed]
+    missing = [shown_name(name) for name in needed if name not in found]
+    unexpected = [shown_name(name) for name in found if name not in needed]
     mismatched = {
         name: (tensor, found[name])
         for name, tensor in needed.items()
@@ -238,11 +238,11 @@ def _check_fit(found: State, needed: Mapping[str, Tensor], subject: str, archite
         "missing": _first(missing),
         "unexpected": _first(unexpected),
         "shape or dtype": _first(
-            [f"{_shown(name)} is {_describe(is_)} instead of {_describe(expected)}"
+            [f"{shown_name(name)} is {_describe(is_)} instead of {_describe(expected)}"
              for name, (expected, is_) in mismatched.items()]
         ),
     }  # fmt: skip
-    guess = guess_architecture({_shown(name): tensor for name, tensor in found.items()}, architecture)
+    guess = guess_architecture({shown_name(name): tensor for name, tensor in found.items()}, architecture)
     raise InputError(
         subject,
         f"the weights of {architecture}",
@@ -278,8 +278,8 @@ def _check_channels(other: Mapping[str, tuple[Tensor, Tensor]], subject: str) ->
             raise InputError(
                 subject,
                 "a network for RGB images, of 3 channels",
-                f"one for {found.shape[1]} ({_shown(name)})",
-                f'For grey images, convert the weight w: state["{_shown(name)}"] = w.repeat(1, 3, 1, 1) / 3, '
+                f"one for {found.shape[1]} ({shown_name(name)})",
+                f'For grey images, convert the weight w: state["{shown_name(name)}"] = w.repeat(1, 3, 1, 1) / 3, '
                 "and save the new state dict",
             )
 

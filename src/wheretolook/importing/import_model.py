@@ -23,6 +23,7 @@ def import_model(
     target: Path,
     description: Description | None,
     say: Callable[[str], None] = lambda report: None,
+    accept_code: bool = False,
 ) -> Card:
     """Import a file as a model file.
 
@@ -31,7 +32,9 @@ def import_model(
         origin: where the file came from; messages name it instead of the path.
         target: the model file, written atomically. A model file of this project is copied unchanged.
         description: what a foreign state dict does not record; None for a model file of this project.
-        say: called with a line for each choice about a foreign file.
+        say: called with a line for each choice about the file.
+        accept_code: accept a model file of this project whose network's code here differs from that it was trained
+            with; its card then says so.
 
     Returns:
         The card of the file at `target`.
@@ -50,9 +53,10 @@ def import_model(
                 f"Remove {', '.join(DESCRIBED[:-1])} and {DESCRIBED[-1]} from its entry",
             )
         else:
-            check_own(path)
             with replacing(target) as scratch:
                 shutil.copyfile(path, scratch)
+                for report in _check_own(path, {"target": str(scratch)} if accept_code else {}):
+                    say(report)
     except InputError as error:
         if error.subject == redacted(origin):
             raise
@@ -88,9 +92,13 @@ def check_own(path: Path) -> Card:
     Raises:
         InputError: the file is damaged or harmful.
     """
+    _check_own(path, {})
+    return read_card(path)
+
+
+def _check_own(path: Path, request: dict[str, str]) -> list[str]:
     card = read_checked_card(path)
-    open_in_quarantine("check", path, str(path), bounds_for(path), architecture=card.architecture)
-    return card
+    return open_in_quarantine("check", path, str(path), bounds_for(path), architecture=card.architecture, **request)
 
 
 def read_entry(name: str, values: Mapping[str, Any]) -> tuple[PinnedFile, Description | None]:
@@ -123,7 +131,11 @@ def read_entry(name: str, values: Mapping[str, Any]) -> tuple[PinnedFile, Descri
     given: dict[str, Any] = {key: values[key] for key in DESCRIBED}
     given |= {key: ",".join(values[key]) for key in ("mean", "std")}
     try:
-        return pinned, describe(entry, **given)
+        description = describe(entry, **given)
+        if description is not None and values.get("accept_code"):
+            found = "one of a foreign state dict, which records no code"
+            raise InputError(f"{entry}.accept_code", "an entry of a model file", found, "Remove accept_code")
+        return pinned, description
     except InputError as error:
         if error.subject.startswith(entry):
             raise

@@ -30,7 +30,7 @@ def load_libraries(architecture: str) -> None:
     """Import the libraries that the task needs before the limits apply, so that a busy machine is not blamed."""
     from contextlib import suppress
 
-    from wheretolook.importing import foreign_state  # noqa: F401
+    from wheretolook.importing import foreign_fit  # noqa: F401
     from wheretolook.networks.architectures import parse_architecture
 
     with suppress(InputError, ImportError):  # the task reports invalid names and missing packages
@@ -68,18 +68,27 @@ def bound(memory: int, seconds: int) -> None:
 
 
 def check(request: dict[str, Any]) -> list[str]:
-    """Load a model file of this project, as later stages do."""
+    """Load a model file of this project, as later stages do.
+
+    With a `target`, the user's code here may differ from the code that the model was trained with. The file is then
+    written there again, with a card that says so.
+    """
     import torch
 
-    from wheretolook.networks.checkpoint import load_model
+    from wheretolook.networks.checkpoint import load_model, save_model
 
-    load_model(Path(request["path"]), torch.device("cpu"))
-    return []
+    target = request.get("target", "")
+    network, card = load_model(Path(request["path"]), torch.device("cpu"), accept_code=bool(target))
+    changed = card.training.get("accepted_code", [])
+    if not target or not changed:
+        return []
+    save_model(Path(target), network, card)
+    return [f"accept_code: {', '.join(changed)} differ from the code that the model was trained with"]
 
 
 def convert(request: dict[str, Any]) -> list[str]:
     """Convert a foreign checkpoint to a model file of this project."""
-    from wheretolook.importing.foreign_state import convert_state
+    from wheretolook.importing.foreign_fit import convert_state
 
     return convert_state(Path(request["path"]), request["subject"], Path(request["target"]), request["description"])
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from wheretolook.analysis.grid import enlarge
 from wheretolook.base.errors import InputError, readable
 from wheretolook.base.files import is_junk
 from wheretolook.base.prepared import place
@@ -201,6 +202,10 @@ def _model_files(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"*{SUFFIX}"))
 
 
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+FINE = 224  # cells a side at which a box is found
+
+
 @dataclass(frozen=True)
 class Photo:
     """The image under a map.
@@ -208,11 +213,54 @@ class Photo:
     Attributes:
         pixels: (H, W, 3) uint8.
         rows, columns: the part that the network saw, and that the map covers; the rest is faded.
+        size: width and height of the image itself.
+        padded: whether `pixels` are the image with borders that make it square.
     """
 
     pixels: np.ndarray
     rows: slice
     columns: slice
+    size: tuple[int, int]
+    padded: bool = False
+
+    def pixels_of(self, box: Box) -> Box:
+        """A box of the map, in pixels of `pixels`."""
+        ends = (self.columns, self.rows) * 2
+        left, top, right, bottom = (e.start + at * (e.stop - e.start) for e, at in zip(ends, box, strict=True))
+        return left, top, right, bottom
+
+    def image_box(self, box: Box) -> tuple[int, int, int, int]:
+        """A box of the map as left, top, right and bottom in pixels of the image itself, upright."""
+        longest = max(self.size)
+        scale = longest / max(self.pixels.shape[:2])
+        edges = []
+        for at, side in zip(self.pixels_of(box), self.size * 2, strict=True):
+            border = (longest - side) / 2 if self.padded else 0.0
+            edges.append(min(max(round(at * scale - border), 0), side))
+        left, top, right, bottom = edges
+        return left, top, right, bottom
+
+
+def box_around_peak(values: np.ndarray, share: float) -> Box | None:
+    """The box around the connected region of a map's maximum where the map is at least a share of that maximum.
+
+    Zhou et al. 2016 (arXiv:1512.04150), section 3.1, take 0.2, and the largest of such regions.
+
+    Args:
+        values: (h, w) signed map; smoothed as in a picture.
+        share: above 0, at most 1.
+
+    Returns:
+        Left, top, right and bottom as shares of the map's sides; None if the map has no positive value.
+    """
+    from scipy.ndimage import label
+
+    smooth = enlarge(values[None], FINE)[0]
+    if (peak := float(smooth.max())) <= 0:
+        return None
+    regions, _ = label(smooth >= share * peak)
+    rows, columns = np.nonzero(regions == regions[np.unravel_index(smooth.argmax(), smooth.shape)])
+    return columns.min() / FINE, rows.min() / FINE, (columns.max() + 1) / FINE, (rows.max() + 1) / FINE
 
 
 def photo_of(image: Image.Image, longest: int, fit: str) -> Photo:
@@ -227,14 +275,14 @@ def photo_of(image: Image.Image, longest: int, fit: str) -> Photo:
         fit: how the image is made square for the network: "stretch", "pad" or "crop".
     """
     if fit == "pad":
-        return Photo(to_square(image, longest, fit), slice(0, longest), slice(0, longest))
+        return Photo(to_square(image, longest, fit), slice(0, longest), slice(0, longest), image.size, padded=True)
     scale = longest / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
     pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
     if fit == "stretch":
-        return Photo(pixels, slice(0, height), slice(0, width))
+        return Photo(pixels, slice(0, height), slice(0, width), image.size)
     left, upper, right, lower = (int(edge) for edge in place(width, height, 1, fit).box)
     seen = np.full(pixels.shape[:2], fill_value=False)
     seen[upper:lower, left:right] = True
     faded = np.rint(pixels * (1 - FADED) + 255 * FADED).astype(np.uint8)
-    return Photo(np.where(seen[:, :, None], pixels, faded), slice(upper, lower), slice(left, right))
+    return Photo(np.where(seen[:, :, None], pixels, faded), slice(upper, lower), slice(left, right), image.size)

@@ -15,13 +15,12 @@ from wheretolook.analysis.statistics.classification import softmax
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import replacing_folder, write_json
 from wheretolook.base.resources import create_array
-from wheretolook.cams.explain import PREDICTED, choose_classes
+from wheretolook.cams.batching import PREDICTED, choose_classes
 from wheretolook.cams.export import about_model, array_entries
 from wheretolook.cams.stream import ImageFiles, Work, create_arrays, fill_arrays, shapes
 from wheretolook.images.decode import to_square
 from wheretolook.look.image_files import distinct_names, open_image
-from wheretolook.look.map_pictures import LookResult
-from wheretolook.look.requests import BATCH, MapRequest, build, choose_fit, no_images, write_predictions
+from wheretolook.look.requests import BATCH, LookResult, MapRequest, build, choose_fit, no_images, write_predictions
 from wheretolook.mapstore.store import FORMAT, LOGITS, read_manifest
 from wheretolook.networks.card import Card
 from wheretolook.networks.checkpoint import load_model
@@ -88,7 +87,7 @@ def write_arrays(
 
     Raises:
         InputError: no readable image or model; an unknown method, layer or class; a contrast; NaN in a map; `folder`
-            has other content than arrays of an earlier run.
+            has other content than arrays of an earlier run; a box.
     """
     if request.contrast:
         raise InputError(
@@ -97,8 +96,10 @@ def write_arrays(
             found="both options",
             hint="use --class all, and subtract the mean of the other classes",
         )
+    if request.box is not None:
+        raise InputError("--arrays", expected="no --box", found="both options", hint="leave one of them out")
     check_folder(folder, paths)
-    network, card = load_model(model, choose_device(device))
+    network, card = load_model(model, choose_device(device), request.accept_code)
     fit = choose_fit(card, fit)
     engine = build(network, card, request, fast=True)
     classes = request.class_names(card)

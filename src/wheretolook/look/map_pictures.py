@@ -1,12 +1,13 @@
 """`wheretolook look`: draw maps over images, with Pillow, since matplotlib would take longer than the network."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -18,12 +19,23 @@ from wheretolook.analysis.statistics.classification import softmax
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import remove_unfinished_of, replacing
 from wheretolook.base.resources import usable_cores
+from wheretolook.cams.batching import PREDICTED, choose_classes
 from wheretolook.cams.engine import Engine
-from wheretolook.cams.explain import PREDICTED, Explanation, choose_classes, explain_with
+from wheretolook.cams.explain import Explanation, explain_with
 from wheretolook.cams.method_registry import METHODS
 from wheretolook.images.decode import to_square
-from wheretolook.look.image_files import LONGEST_CLASS, Photo, distinct_names, file_name, numbered, open_image, photo_of
-from wheretolook.look.requests import BATCH, MapRequest, build, choose_fit, no_images
+from wheretolook.look.image_files import (
+    LONGEST_CLASS,
+    Box,
+    Photo,
+    box_around_peak,
+    distinct_names,
+    file_name,
+    numbered,
+    open_image,
+    photo_of,
+)
+from wheretolook.look.requests import BATCH, LookResult, MapRequest, build, choose_fit, no_images
 from wheretolook.networks.card import Card
 from wheretolook.networks.checkpoint import load_model
 from wheretolook.networks.inputs import model_input
@@ -47,6 +59,8 @@ class Overlay:
         title: class, score, method and layer.
         units: of the map.
         knows_class: whether the map depends on the class, so that its sign means for or against it.
+        box: around the map's peak, as shares of its sides.
+        about: method, layer and class, as the manifest lists them.
     """
 
     stem: str
@@ -55,6 +69,15 @@ class Overlay:
     title: str
     units: str
     knows_class: bool = True
+    box: Box | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def entry(self) -> dict[str, Any]:
+        """What the manifest lists: files, size, range, and the box in pixels of the image."""
+        h, w = self.values.shape
+        ends = {"least": float(self.values.min()), "most": float(self.values.max()), "units": self.units}
+        box = {} if self.box is None else {"box": self.photo.image_box(self.box)}
+        return {"picture": f"{self.stem}.png", "map": f"{self.stem}.npy", **self.about, "shape": [h, w], **ends, **box}
 
 
 def write_overlay(folder: Path, overlay: Overlay) -> tuple[str, str]:
@@ -88,6 +111,11 @@ def draw_overlay(overlay: Overlay) -> Image.Image:
     page = Image.new("RGB", (page_width, height + 54), PAPER)
     page.paste(Image.fromarray(pixels), ((page_width - width) // 2, 54))
     pen = ImageDraw.Draw(page)
+    if overlay.box is not None:
+        left, top, right, bottom = (round(edge) for edge in overlay.photo.pixels_of(overlay.box))
+        corner = (page_width - width) // 2
+        for ink, thick in ((INK, 4), (PAPER, 2)):
+            pen.rectangle((corner + left, 54 + top, corner + right - 1, 54 + bottom - 1), outline=ink, width=thick)
     for (text, points, ink), top in zip(lines, (6, 31), strict=True):
         pen.text((8, top), text, fill=ink, font=_fitting(text, points, page_width - 16))
     return page
@@ -116,6 +144,7 @@ class ExplainedBatch:
         class_names: of the logits.
         explanation: the maps.
         contrast: whether each map is the class's minus the mean of the others'.
+        box: share of a map's maximum at which its box is drawn; None: no box.
     """
 
     names: tuple[str, ...]
@@ -123,6 +152,7 @@ class ExplainedBatch:
     class_names: tuple[str, ...]
     explanation: Explanation
     contrast: bool = False
+    box: float | None = None
 
     @property
     def scores(self) -> np.ndarray:
@@ -159,28 +189,9 @@ class ExplainedBatch:
                         title,
                         METHODS[method].units,
                         knows_class,
+                        None if self.box is None else box_around_peak(maps[i, k], self.box),
+                        {"method": kind, "layer": layer, "class": class_name if knows_class else None},
                     )
-
-
-@dataclass(frozen=True)
-class LookResult:
-    """Predictions and counts of one run.
-
-    Attributes:
-        names: unique names of the N images that were read.
-        paths: of the same images.
-        class_names: in the order of the scores' columns.
-        scores: (N, classes), softmax of the logits.
-        pictures: number of pictures; 0 if arrays were written instead.
-        refused: number of files that could not be read as images.
-    """
-
-    names: tuple[str, ...]
-    paths: tuple[Path, ...]
-    class_names: tuple[str, ...]
-    scores: np.ndarray
-    pictures: int
-    refused: int
 
 
 def look_at(
@@ -202,13 +213,15 @@ def look_at(
         InputError: no readable image or model; an unknown method, layer or class.
     """
     request.check()
-    network, card = load_model(model, choose_device(device))
+    network, card = load_model(model, choose_device(device), request.accept_code)
     fit = choose_fit(card, fit)
     engine = build(network, card, request)
     names = distinct_names(paths)
     done: list[str] = []
     scores: list[np.ndarray] = []
     written: set[str] = set()
+    sizes: list[tuple[int, int]] = []
+    entries: list[list[dict[str, Any]]] = []
     # Threads are enough: most time goes to zlib and the disk, which release the GIL.
     with (
         ThreadPoolExecutor(usable_cores()) as pool,
@@ -218,7 +231,11 @@ def look_at(
             indices = range(start, min(start + BATCH, len(paths)))
             if read := list(_read(paths, names, indices, card.input_size, fit)):
                 batch = _explain(engine, card, read, request)
-                written.update(*pool.map(partial(write_overlay, out), batch.overlays()))
+                overlays = list(batch.overlays())
+                written.update(*pool.map(partial(write_overlay, out), overlays))
+                each = len(overlays) // len(read)
+                entries += [[o.entry() for o in overlays[i * each : (i + 1) * each]] for i in range(len(read))]
+                sizes += [image.photo.size for image in read]
                 done += batch.names
                 scores.append(batch.scores)
             bar.update(min(BATCH, len(paths) - start))
@@ -228,7 +245,9 @@ def look_at(
     path_of = dict(zip(names, paths, strict=True))
     read_paths = tuple(path_of[name] for name in done)
     return LookResult(
-        tuple(done), read_paths, card.class_names, np.concatenate(scores), len(written) // 2, len(paths) - len(done)
+        *(tuple(done), read_paths, card.class_names, np.concatenate(scores), len(written) // 2, len(paths) - len(done)),
+        sizes=tuple(sizes),
+        maps=tuple(entries),
     )
 
 
@@ -264,7 +283,8 @@ def _explain(engine: Engine, card: Card, images: Sequence[_Image], request: MapR
         raise NotFinite(error.what, error.places, [names[place] for place in error.places[:SHOWN]]) from error
     if request.contrast:
         explanation = _contrast_maps(explanation, len(card.class_names))
-    return ExplainedBatch(names, [image.photo for image in images], card.class_names, explanation, request.contrast)
+    photos = [image.photo for image in images]
+    return ExplainedBatch(names, photos, card.class_names, explanation, request.contrast, request.box)
 
 
 def _contrast_maps(explanation: Explanation, count: int) -> Explanation:

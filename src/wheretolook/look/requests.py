@@ -1,10 +1,12 @@
-"""Which maps `wheretolook look` computes, and its table of predictions."""
+"""Which maps `wheretolook look` computes, its table of predictions, and its manifest."""
 
 import csv
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -33,6 +35,8 @@ class MapRequest:
         grid: (h, w) of the layers' tokens, or text such as "14x14"; None: as in the model file.
         prefix_tokens: number of tokens before the grid; None: as in the model file.
         layout: order of the dimensions of the layers' outputs, one of `Order`; None: as in the model file.
+        accept_code: load a network whose code has changed since.
+        box: share of a map's maximum at which its box is drawn and listed; None: no box.
     """
 
     methods: Sequence[str] = ()
@@ -42,6 +46,8 @@ class MapRequest:
     grid: str | tuple[int, int] | None = None
     prefix_tokens: int | None = None
     layout: str | None = None
+    accept_code: bool = False
+    box: float | None = None
 
     def class_names(self, card: Card) -> tuple[str, ...]:
         """The classes, each once; empty for the predicted one."""
@@ -221,3 +227,70 @@ def _aligned(rows: list[list[str]]) -> list[str]:
         cells = [c.rjust(w) if i in numbers else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
         lines.append("  ".join(cells).rstrip())
     return lines
+
+
+@dataclass(frozen=True)
+class LookResult:
+    """Predictions and counts of one run.
+
+    Attributes:
+        names: unique names of the N images that were read.
+        paths: of the same images.
+        class_names: in the order of the scores' columns.
+        scores: (N, classes), softmax of the logits.
+        pictures: number of pictures; 0 if arrays were written instead.
+        sizes: width and height of the images; empty if arrays were written.
+        maps: what the manifest lists of each image's maps; likewise.
+        refused: number of files that could not be read as images.
+    """
+
+    names: tuple[str, ...]
+    paths: tuple[Path, ...]
+    class_names: tuple[str, ...]
+    scores: np.ndarray
+    pictures: int
+    refused: int
+    sizes: tuple[tuple[int, int], ...] = ()
+    maps: tuple[Sequence[dict[str, Any]], ...] = ()
+
+
+LOOK_MANIFEST = "manifest.json"
+KIND = "wheretolook look"  # of a manifest, so that no other file of that name is replaced
+
+
+def check_manifest(folder: Path) -> None:
+    """Check that a folder has no manifest of another program, before any map is computed.
+
+    Raises:
+        InputError: it has.
+    """
+    path = folder / LOOK_MANIFEST
+    if not path.is_file():
+        return
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or found.get("kind") != KIND:
+        raise InputError(path, expected=f"a manifest of {KIND}", found="another file", hint="choose another --out")
+
+
+def manifest_of(model: dict[str, Any], seen: LookResult, request: MapRequest, fit: str | None) -> dict[str, Any]:
+    """What `--json` prints and manifest.json holds: model, options, and each image with its scores and maps.
+
+    `model` has its name and SHA-256; `fit` is as given.
+    """
+    images = [
+        {
+            "image": name,
+            "path": readable(str(path)),
+            "predicted": seen.class_names[int(scores.argmax())],
+            "scores": [round(float(score), 6) for score in scores],
+        }
+        for name, path, scores in zip(seen.names, seen.paths, seen.scores, strict=True)
+    ]
+    for image, size, maps in zip(images, seen.sizes, seen.maps, strict=False):
+        image |= {"size": list(size), "maps": list(maps)}
+    options = {"contrast": request.contrast, "box": request.box, "fit": fit}
+    about = {"kind": KIND, "format": 1, "model": model, "class_names": list(seen.class_names), **options}
+    return {**about, "images": images, "skipped": seen.refused}

@@ -79,7 +79,7 @@ class Maps:
         return bool(self.manifest["arrays"][array_name(method, layer)]["knows_class"])
 
     def random(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """CAMs of the last layer of networks with random weights, and the rows of the images they explain.
+        """Maps of the last layer of networks with random weights (cam, or gradcam without it), and their images' rows.
 
         Returns:
             float32 (draws, n, h, w), memory-mapped, true class minus the mean of the others, and int64 (n,); None if

@@ -14,17 +14,19 @@ from wheretolook.base.errors import InputError
 from wheretolook.base.files import sha256_of
 
 LOOKNET = "looknet"
+# The networks of this library: module and class of each. They are built from a number of classes, `width` and `depth`.
+OWN_NETWORKS = {LOOKNET: ("wheretolook.networks.layered", "LookNet")}
 
 
-def check_looknet_arguments(arguments: Mapping[str, Any]) -> None:
-    """Check that the arguments are a width and a depth.
+def check_own_arguments(architecture: str, arguments: Mapping[str, Any]) -> None:
+    """Check that the arguments of a network of this library are a width and a depth.
 
     Raises:
         InputError: one is missing or not a positive integer, or there is another argument.
     """
     if set(arguments) != {"width", "depth"} or not all(type(n) is int and n >= 1 for n in arguments.values()):
         raise InputError(
-            "looknet",
+            architecture,
             expected="positive integers width and depth, as in `arguments: width=16,depth=4`",
             found=dict(arguments),
         )
@@ -56,7 +58,7 @@ class Architecture:
     """Where a network comes from.
 
     Attributes:
-        kind: "looknet", "torchvision", "timm", "hf" (transformers) or "code".
+        kind: "own" (a network of this library), "torchvision", "timm", "hf" (transformers) or "code".
         name: of the network in its library; for code, of the class or function; for hf, "ORGANISATION/NAME" on Hugging
             Face, with "@REVISION" if one is given, or a folder.
         file: for code, its file, and for a folder of hf its config.json, relative to the repository's root; else empty.
@@ -77,8 +79,8 @@ def parse_architecture(text: str) -> Architecture:
     Raises:
         InputError: wrong syntax, or code that is outside the repository or part of the pipeline.
     """
-    if text == LOOKNET:
-        return Architecture(LOOKNET, LOOKNET)
+    if text in OWN_NETWORKS:
+        return Architecture("own", text)
     if ":" in text:
         place, _, name = text.rpartition(":")
         return Architecture("code", name, _code_file(text, place, name))

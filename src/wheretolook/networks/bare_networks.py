@@ -55,9 +55,9 @@ def check_bare(source: Architecture) -> None:
         InputError: no such network.
     """
     if source.kind == "timm":
-        _timm_name(source.name)
+        load_timm(source.name)
     elif source.kind == "hf":
-        _image_classifiers(source)
+        read_config(source)
     elif source.kind == "torchvision":
         _torchvision_name(source.name)
     else:
@@ -123,7 +123,12 @@ def _loaded(source: Architecture) -> Callable:
     return found
 
 
-def _timm_name(name: str) -> Any:
+def load_timm(name: str) -> Any:
+    """The package timm, if it has the network.
+
+    Raises:
+        InputError: no such package or network.
+    """
     try:
         import timm
     except ImportError as error:
@@ -138,7 +143,7 @@ def _timm_name(name: str) -> Any:
 
 
 def _of_timm(name: str, class_count: int, arguments: Mapping[str, Any]) -> Any:
-    timm = _timm_name(name)
+    timm = load_timm(name)
     if reserved := sorted(_TIMM_RESERVED & set(arguments)):
         raise InputError(
             f"architecture 'timm/{name}'", "arguments of the network only", ", ".join(reserved), "Remove them"
@@ -151,8 +156,12 @@ def _of_timm(name: str, class_count: int, arguments: Mapping[str, Any]) -> Any:
         ) from error
 
 
-def _image_classifiers(source: Architecture) -> tuple[Any, Any]:
-    """transformers, and the configuration of a network that is one of its image classifiers."""
+def read_config(source: Architecture) -> tuple[Any, Any]:
+    """transformers, and the configuration of a network that is one of its image classifiers.
+
+    Raises:
+        InputError: no such package, no configuration, or that of another kind of network.
+    """
     subject = f"architecture 'hf/{source.name}'"
     try:
         import transformers
@@ -187,7 +196,7 @@ def _image_classifiers(source: Architecture) -> tuple[Any, Any]:
 
 
 def _of_transformers(source: Architecture, class_count: int, arguments: Mapping[str, Any]) -> Any:
-    transformers, config = _image_classifiers(source)
+    transformers, config = read_config(source)
     if unknown := [name for name in arguments if name not in config.to_dict()]:
         raise InputError(
             f"architecture 'hf/{source.name}'",

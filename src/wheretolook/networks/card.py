@@ -20,6 +20,8 @@ LOSSES = ("last", "every")
 EPOCH_FIGURES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
 # Pixels; the largest size of `prepare`.
 LARGEST_INPUT = 2048
+# Normalisation of torchvision's pretrained weights, for images in 0..1.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # Limit on the number of values in the arguments, nested lists included.
 _MOST_ARGUMENTS = 400
 # Hint for a card that no version of this project writes.
@@ -62,6 +64,25 @@ class Card:
     history: list[dict[str, Any]]
     fit: str | None = None
     code: dict[str, str] | None = None
+
+
+def parse_channels(name: str, text: str) -> tuple[float, float, float]:
+    """Parse three numbers such as "0.485,0.456,0.406".
+
+    Args:
+        name: "mean" or "std".
+        text: the numbers, separated by commas.
+
+    Raises:
+        InputError: not three numbers in 0..1, or a standard deviation of 0.
+    """
+    try:
+        numbers = [float(part) for part in filter(str.strip, text.split(","))]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 3 or not all((n > 0 or name == "mean") and 0 <= n <= 1 for n in numbers):
+        raise InputError(name, "three numbers in 0..1, such as 0.485,0.456,0.406", f"{text!r}")
+    return numbers[0], numbers[1], numbers[2]
 
 
 def card_to_json(card: Card) -> str:

@@ -1,6 +1,8 @@
 """Networks by the name of their architecture, and model files: safetensors with a card."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,9 @@ from torch import Tensor
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import replacing
-from wheretolook.networks.architectures import LOOKNET, check_looknet_arguments, code_of, parse_architecture
+from wheretolook.networks.architectures import OWN_NETWORKS, check_own_arguments, code_of, parse_architecture
 from wheretolook.networks.card import METADATA_KEY, Card, card_to_json, read_checked_card
-from wheretolook.networks.layered import LookNet, Network, load_weights
+from wheretolook.networks.layered import Network, load_weights, two_logits
 
 
 def build_network(architecture: str, class_count: int, arguments: Mapping[str, Any]) -> Network:
@@ -21,18 +23,19 @@ def build_network(architecture: str, class_count: int, arguments: Mapping[str, A
 
     Args:
         architecture: in a form that `parse_architecture` accepts.
-        class_count: K, the number of classes.
+        class_count: K, the number of outputs.
         arguments: keyword arguments of the architecture; looknet takes `width` and `depth`. For a wrapped network
             (`is_wrapped`), the keys "keywords", "layers" and "classifier" of its card.
 
     Raises:
         InputError: unknown architecture, or invalid arguments.
     """
-    if class_count < 2:
-        raise InputError(architecture, expected="at least two classes", found=class_count)
-    if architecture == LOOKNET:
-        check_looknet_arguments(arguments)
-        return LookNet(class_count, **arguments)
+    if class_count < 1:
+        raise InputError(architecture, expected="at least one output", found=class_count)
+    if architecture in OWN_NETWORKS:
+        check_own_arguments(architecture, arguments)
+        module, name = OWN_NETWORKS[architecture]
+        return getattr(import_module(module), name)(class_count, **arguments)
     source = parse_architecture(architecture)
     if not is_wrapped(architecture):
         # Imported only when needed: importing torchvision takes seconds.
@@ -51,11 +54,26 @@ def build_network(architecture: str, class_count: int, arguments: Mapping[str, A
     return ModuleNetwork(body, layers, arguments["classifier"], class_count)
 
 
+def with_two_logits(network: Network, architecture: str, arguments: Mapping[str, Any]) -> Network:
+    """A network of a single output z as one of two, -z/2 and z/2; heads of inner layers likewise.
+
+    Args:
+        network: with one output.
+        architecture, arguments: for `build_network`.
+    """
+    wide, state = build_network(architecture, 2, arguments), network.state_dict()
+    for name, tensor in wide.state_dict().items():
+        if state[name].shape != tensor.shape:
+            state[name] = two_logits(state[name], 0)
+    load_weights(wide, state)
+    return wide
+
+
 def is_wrapped(architecture: str) -> bool:
     """Whether the network has no layer definitions here, so that its layers are found by a dry run."""
     source = parse_architecture(architecture)
     if source.kind != "torchvision":
-        return source.kind != LOOKNET
+        return source.kind != "own"
     if "/" not in architecture:
         return False
     from wheretolook.networks.torchvision_networks import known_architectures
@@ -69,7 +87,7 @@ def check_architecture(architecture: str) -> None:
     Raises:
         InputError: unknown architecture.
     """
-    if architecture == LOOKNET:
+    if architecture in OWN_NETWORKS:
         return
     source = parse_architecture(architecture)
     if is_wrapped(architecture):
@@ -80,28 +98,6 @@ def check_architecture(architecture: str) -> None:
         from wheretolook.networks.torchvision_networks import find_family
 
         find_family(source.name)
-
-
-def find_pretrained(architecture: str, weights: str) -> Any:
-    """torchvision's entry for pretrained weights, with `url` and `transforms`; downloads nothing.
-
-    Args:
-        architecture: of the network.
-        weights: as torchvision names them, such as "IMAGENET1K_V1".
-
-    Raises:
-        InputError: an architecture without pretrained weights, or a name that is unknown for it.
-    """
-    check_architecture(architecture)
-    if architecture == LOOKNET or is_wrapped(architecture):
-        raise InputError(architecture, expected="`weights: random`, as it has no others", found=f'"{weights}"')
-    from torchvision import models
-
-    # DEFAULT is another file in another version of torchvision.
-    known = {entry.name: entry for entry in models.get_model_weights(parse_architecture(architecture).name)}
-    if weights not in known:
-        raise InputError(architecture, expected=f"weights {', '.join(['random', *known])}", found=f'"{weights}"')
-    return known[weights]
 
 
 # Number of tensor names in a message.
@@ -137,7 +133,8 @@ def load_model(path: str | Path, device: str | torch.device = "cpu", accept_code
     Args:
         path: the file.
         device: for the network.
-        accept_code: load a network of the user's code even if that code has changed since.
+        accept_code: load a network of the user's code even if that code has changed since. The card that is returned
+            then has the present code, and lists the changed files as `training["accepted_code"]`.
 
     Raises:
         InputError: no such file, another format, an invalid card, or weights that do not match the architecture or are
@@ -147,6 +144,9 @@ def load_model(path: str | Path, device: str | torch.device = "cpu", accept_code
     card = read_checked_card(path)
     if not accept_code:
         check_code(path, card)
+    elif changed := changed_code(card):
+        training = card.training | {"accepted_code": changed}
+        card = replace(card, code=code_of(card.architecture), training=training)
     network = _without_weights(path, card)
     if card.layers != network.layer_names:
         layers = ", ".join(network.layer_names)
@@ -170,17 +170,26 @@ def check_code(path: Path, card: Card) -> None:
     Raises:
         InputError: a file of the code is missing or has another SHA-256.
     """
-    here = code_of(card.architecture)
-    if here == card.code:
+    changed = changed_code(card)
+    if not changed:
         return
-    given, here = card.code or {}, here or {}
-    changed = sorted(name for name in {*given, *here} if given.get(name) != here.get(name))
     raise InputError(
         str(path),
         f"the code of {card.architecture} that the model was trained with",
         f"another version of {', '.join(changed)}",
-        "Restore those files (git log shows their versions), or train the model again",
+        "Restore those files (git log shows their versions), train the model again, or allow the code here by "
+        "`accept_code: true` in its entry under `drive`, or `wheretolook look --accept-code`",
     )
+
+
+def changed_code(card: Card) -> list[str]:
+    """Files of the user's code that differ from those that the model was trained with, sorted.
+
+    Raises:
+        InputError: the file that defines the network is missing.
+    """
+    given, here = card.code or {}, code_of(card.architecture) or {}
+    return sorted(name for name in {*given, *here} if given.get(name) != here.get(name))
 
 
 def check_fits(path: Path, architecture: str, expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:

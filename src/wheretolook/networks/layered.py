@@ -74,6 +74,11 @@ def pool(feature_maps: Tensor) -> Tensor:
     return feature_maps.mean((2, 3))
 
 
+def two_logits(single: Tensor, dimension: int) -> Tensor:
+    """Logits -z/2 and z/2 of a single output z, whose softmax equals the sigmoid of z; of a head's weight, likewise."""
+    return torch.cat([-single / 2, single / 2], dimension)
+
+
 def side_heads(channels: dict[str, int], class_count: int) -> nn.ModuleDict:
     """A linear head for each layer but the last, initialised to zero.
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from wheretolook.base.errors import InputError
+from wheretolook.networks.architectures import OWN_NETWORKS
 from wheretolook.networks.layered import Network, side_heads
 from wheretolook.networks.torchvision_families import FAMILIES, PROBE, Family
 
@@ -90,9 +91,10 @@ def find_family(architecture: str) -> Family:
     """
     known = known_architectures()
     if architecture not in known:
+        own, families = ", ".join(OWN_NETWORKS), ", ".join(sorted(known))
         raise InputError(
             f'architecture "{architecture}"',
-            expected=f"looknet, or a network of a known torchvision family: {', '.join(sorted(known))}",
+            expected=f"{own}, or a network of a known torchvision family: {families}",
             found="an unknown name",
         )
     return known[architecture]

@@ -36,6 +36,11 @@ class DriveOptions:
     fit: Literal["stretch", "pad", "crop"] | None = Field(
         None, description="How its training images became square; used by `wheretolook look`.  [default: stretch]"
     )
+    accept_code: bool = Field(
+        False,
+        description="Accept a model file of a network in your own code if that code differs here from the code that it "
+        "was trained with; the model file and the report then say so.",
+    )
     key: str = Field("", description="Where the weights are in a checkpoint of nested dicts, such as ema or model.net.")
     layers: tuple[str, ...] = Field(
         (), description="Modules of your own network to explain.  [default: the last of each resolution]"

@@ -32,18 +32,24 @@ Keys (counts are of images unless stated otherwise; lists of examples have at mo
   train; `leaks`, `groups` and `images` (equal pixels) that occur in more than one split, each {`count`, `examples`}.
 - `leaks_dropped`, only if `on_leak` is "drop" and there are any: {`count`, `examples`} of images that were left out
   because their picture is also in a later split.
+- `copies_of_training`, only for a further test set: {`count`, `examples`, `compared`} of its images whose picture is
+  among the training images of the models; `compared`: "near copies", or "equal pixels" where there are too many images.
 - `depth`, only if 16-bit grey images use fewer bits: `images`, the number of 16-bit images; `bits`, the most that any
   of them uses; `levels`, the number of 8-bit grey levels that they are reduced to.
 - `sha256`: SHA-256 of each file of the prepared data.
 """
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
+import numpy as np
+
+from wheretolook.base.prepared import SPLITS, Prepared
 from wheretolook.images.scan import ImageFile, Masks
-from wheretolook.prepare.copies import SMALLEST, NearPairs, Row, equal_pixels, pictures
+from wheretolook.prepare.copies import SMALLEST, NearPairs, Row, equal_pixels, find_near_copies, pictures
 
 EXAMPLES = 20
 
@@ -87,6 +93,8 @@ def audit_sentence(audit: Mapping[str, Any]) -> str:
         odd["dropped because a later split has their picture"] = dropped["count"]
     if groups := audit["groups"]:
         odd[f"of {groups['count']} groups with images of one class only"] = groups["one_class"]["count"]
+    if copies := audit.get("copies_of_training"):
+        odd[f"that show a training image ({copies['compared']})"] = copies["count"]
     if depth := audit.get("depth"):
         odd[f"of 16-bit grey that use {depth['bits']} bits, reduced to {depth['levels']} grey levels"] = depth["images"]
     listed = ", ".join(f"{count} {what}" for what, count in odd.items() if count)
@@ -174,6 +182,32 @@ def audit_depth(deepest: Sequence[int]) -> dict[str, Any]:
         return {}
     count = sum(value > 0 for value in deepest)
     return {"depth": {"images": count, "bits": bits, "levels": most // 257 + (most % 257 > 128) + 1}}
+
+
+MOST_BYTES = 2**29  # of prepared images, test set and training images together, that are searched for near copies
+
+
+def audit_training_copies(images: np.ndarray, rows: Sequence[Row], trained_on: Prepared) -> dict[str, Any]:
+    """`copies_of_training` of the audit of a test set.
+
+    Args:
+        images: (n, S, S, 3) uint8, of the test set, may be memory-mapped.
+        rows: their rows of the index.
+        trained_on: data of the models.
+    """
+    train = trained_on.rows(SPLITS[0])
+    if (len(images) + len(train)) * int(np.prod(images.shape[1:])) <= MOST_BYTES:
+        near = find_near_copies(np.concatenate([images, trained_on.images[train]]))
+        found = {int(a) for a, b in near.pairs if a < len(images) <= b}
+        if near.compared == len(images) + len(train):
+            return {**some([rows[row].image_id for row in sorted(found)]), "compared": "near copies"}
+    known = {hashlib.sha256(trained_on.images[row].tobytes()).digest() for row in train}
+    equal = [
+        row.image_id
+        for row, image in zip(rows, images, strict=True)
+        if hashlib.sha256(image.tobytes()).digest() in known
+    ]
+    return {**some(equal), "compared": "equal pixels"}
 
 
 def some(names: Sequence[str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import replacing_folder, sha256_of, write_json
-from wheretolook.base.prepared import COLUMNS, SPLITS
+from wheretolook.base.prepared import COLUMNS, SPLITS, TEST, Prepared
 from wheretolook.images.raw_table import RawTable, read_raw_table
 from wheretolook.images.scan import ImageFile, find_masks, scan_classes
 from wheretolook.params.prepare_options import PrepareOptions
@@ -22,21 +22,31 @@ from wheretolook.prepare.audit import (
     audit_near,
     audit_official,
     audit_rows,
+    audit_training_copies,
     some,
 )
 from wheretolook.prepare.copies import Row, find_near_copies, kept_pairs, without_leaks
 from wheretolook.prepare.masks import parse_mask_values
 from wheretolook.prepare.pixels import Decoded, decode_images, keep_rows, write_masks
-from wheretolook.prepare.splits import assign_splits, check_classes, complete_splits, connected_units, groups_of
+from wheretolook.prepare.splits import (
+    assign_splits,
+    check_classes,
+    check_test_set,
+    complete_splits,
+    connected_units,
+    groups_of,
+)
 
 
-def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any]:
+def prepare(raw: Path, prepared: Path, options: PrepareOptions, trained_on: Prepared | None = None) -> dict[str, Any]:
     """Write images.npy, masks.npy (where there are masks), index.csv and audit.json.
 
     Args:
         raw: holds `images/CLASS/...` and perhaps `masks/CLASS/...`.
         prepared: the folder to write, completely or not at all.
         options: parameters of the stage.
+        trained_on: data of the models that these images test: all are in the split test, under the classes of these
+            data. None: the images are split.
 
     Returns:
         The audit, as in audit.json (`wheretolook.prepare.audit`).
@@ -58,9 +68,14 @@ def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any
         decoded = decode_images(scan.files, folder / "decoded.npy", options.size, options.fit)
         bad = _bad_images(scan.files, decoded, options.on_bad_image)
         readable = [row for row, one in enumerate(decoded) if not one.reason]
+        official = [scan.files[row].split for row in readable] if scan.splits and trained_on is None else ()
         units = connected_units([groups[row] for row in readable], [decoded[row].pixels for row in readable])
-        official = [scan.files[row].split for row in readable] if scan.splits else ()
-        dropped = check_classes([scan.files[row].class_name for row in readable], units, options.rare_classes, official)
+        found = [scan.files[row].class_name for row in readable]
+        if trained_on is None:
+            dropped = check_classes(found, units, options.rare_classes, official)
+        else:
+            dropped = {}
+            check_test_set(found, options, trained_on)
         kept = [
             (row, unit) for row, unit in zip(readable, units, strict=True) if scan.files[row].class_name not in dropped
         ]
@@ -68,6 +83,7 @@ def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any
             [(scan.files[row], decoded[row], groups[row]) for row, _ in kept],
             np.array([unit for _, unit in kept]),
             options,
+            trained_on,
         )
         keep_rows(folder / "decoded.npy", np.array([row for row, _ in kept]), folder / "images.npy")
         near = find_near_copies(np.load(folder / "images.npy", mmap_mode="r"))
@@ -79,12 +95,13 @@ def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any
             near = kept_pairs(near, clean, len(rows))
             rows = [rows[row] for row in clean]
             _check_splits(rows, "none after the copies were dropped", "remove the copies, or set on_leak to report")
+        splits = SPLITS if trained_on is None else (TEST,)
         _write_index(folder / "index.csv", rows, table)
         audit = {
-            **audit_rows(rows, SPLITS),
-            "near_copies": audit_near(rows, near, SPLITS, trained=SPLITS[0]),
+            **audit_rows(rows, splits),
+            "near_copies": audit_near(rows, near, splits, trained=SPLITS[0]),
             "files": len(scan.files),
-            "classes": audit_classes(scan.files, bad, rows, SPLITS),
+            "classes": audit_classes(scan.files, bad, rows, splits),
             "unreadable": [{"image_id": image_id, "reason": reason} for image_id, reason in bad.items()],
             "dropped_classes": dropped,
             "ignored": some(scan.ignored),
@@ -93,10 +110,14 @@ def prepare(raw: Path, prepared: Path, options: PrepareOptions) -> dict[str, Any
             "masks": None,
             **({"label_table": dict(table.choices)} if table.choices else {}),
             **audit_mask_names(masks),
-            **audit_official(rows, scan.splits),
+            **(audit_official(rows, scan.splits) if trained_on is None else {}),
             **({"leaks_dropped": some(leaks_dropped)} if leaks_dropped else {}),
             **audit_depth([one.deepest for one in decoded]),
         }
+        if trained_on is not None:
+            audit["class_names"] = list(trained_on.class_names)
+            images = np.load(folder / "images.npy", mmap_mode="r")
+            audit["copies_of_training"] = audit_training_copies(images, rows, trained_on)
         files = [masks.paths.get(row.image_id) for row in rows]
         if any(files):
             sizes = [(row.width, row.height) for row in rows]
@@ -126,14 +147,22 @@ def _bad_images(files: Sequence[ImageFile], decoded: Sequence[Decoded], on_bad_i
     return bad
 
 
-def _rows(kept: Sequence[tuple[ImageFile, Decoded, str]], units: np.ndarray, options: PrepareOptions) -> list[Row]:
+def _rows(
+    kept: Sequence[tuple[ImageFile, Decoded, str]],
+    units: np.ndarray,
+    options: PrepareOptions,
+    trained_on: Prepared | None,
+) -> list[Row]:
     """The rows of the index, with their splits."""
-    class_names = sorted({file.class_name for file, _, _ in kept})
+    class_names = sorted({file.class_name for file, _, _ in kept}) if trained_on is None else trained_on.class_names
     class_index = np.array([class_names.index(file.class_name) for file, _, _ in kept])
     units = np.unique(units, return_inverse=True)[1]
     official = [file.split for file, _, _ in kept]
     draw = partial(complete_splits, official) if any(official) else assign_splits
-    splits = draw(class_index, units, options.val_share, options.test_share, options.seed)
+    if trained_on is None:
+        splits = draw(class_index, units, options.val_share, options.test_share, options.seed)
+    else:
+        splits = np.full(len(kept), SPLITS.index(TEST))
     rows = [
         Row(
             file.image_id,
@@ -148,11 +177,12 @@ def _rows(kept: Sequence[tuple[ImageFile, Decoded, str]], units: np.ndarray, opt
         )
         for (file, one, group), index, split in zip(kept, class_index, splits, strict=True)
     ]
-    _check_splits(
-        rows,
-        "none, since its groups are too few or too large",
-        "set another prepare.group_pattern, seed or share, or add images of other groups",
-    )
+    if trained_on is None:
+        _check_splits(
+            rows,
+            "none, since its groups are too few or too large",
+            "set another prepare.group_pattern, seed or share, or add images of other groups",
+        )
     return rows
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from wheretolook.base.errors import InputError
-from wheretolook.base.prepared import SPLITS
+from wheretolook.base.prepared import SPLITS, Prepared
 from wheretolook.images.class_level import drawn_splits
-from wheretolook.params.prepare_options import compile_pattern, quoted
+from wheretolook.params.prepare_options import PrepareOptions, compile_pattern, quoted
 
 
 def groups_of(names: Sequence[str], pattern: str) -> list[str]:
@@ -210,6 +210,26 @@ def check_classes(
     reasons = ", ".join(f"{name} ({found['reason']})" for name, found in rare.items())
     needed = f"{len(SPLITS)} or more independent images (or groups) of each class, one for each split"
     return _checked(rare, reasons, needed, len(images), rare_classes)
+
+
+def check_test_set(class_names: Sequence[str], options: PrepareOptions, trained_on: Prepared) -> None:
+    """Check that models of some data can be tested on images of these classes.
+
+    Args:
+        class_names: class of each image.
+        options: of `prepare` for the test set.
+        trained_on: data of the models.
+
+    Raises:
+        InputError: a class that the models do not know, or images of another size or form.
+    """
+    if unknown := sorted(set(class_names) - set(trained_on.class_names)):
+        known = ", ".join(trained_on.class_names)
+        raise InputError("classes of the test set", f"some of {known}", ", ".join(unknown), "rename or remove them")
+    size, fit = trained_on.images.shape[1], trained_on.fit or options.fit
+    if (options.size, options.fit) != (size, fit):
+        found = f"{options.size} by {options.fit}"
+        raise InputError("size of the test set", f"{size} by {fit}, as the models saw", found, "remove size and fit")
 
 
 def _check_official(

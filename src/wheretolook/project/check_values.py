@@ -1,6 +1,5 @@
 """Refuse values of params.yaml that a stage would refuse hours later, whatever the data are; runs no stage's code."""
 
-import difflib
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,13 +10,13 @@ from typing import Any
 import click
 
 from wheretolook.base.errors import InputError
-from wheretolook.base.terminal.options import parameters_of
+from wheretolook.base.terminal.options import SwitchOrText, parameters_of, unknown_key
 from wheretolook.base.terminal.section import from_values
 from wheretolook.params.drive_options import DriveOptions
 from wheretolook.params.export_options import ExportOptions
 from wheretolook.params.fetch_options import FetchOptions
 from wheretolook.params.prepare_options import PrepareOptions
-from wheretolook.params.train_options import RANDOM, TrainOptions
+from wheretolook.params.train_options import BACKBONE, RANDOM, TrainOptions
 from wheretolook.project.params_file import RUN_SETTINGS, SECTIONS, Section, arguments
 
 Values = Mapping[str, Any]
@@ -63,12 +62,16 @@ def check_values(params: Mapping[str, Any]) -> list[Checked]:
         else:
             entries = {first if section.of_model else "": (name,)}
         checked += [_checked(section, model, places, params) for model, places in entries.items()]
+    for name in params["test_sets"]:
+        own = f"test_sets.{name}"
+        checked.append(_checked(SECTIONS["fetch"], "", (f"{own}.fetch",), params))
+        checked.append(_checked(SECTIONS["prepare"], "", ("prepare", f"{own}.prepare"), params))
     _check_together(checked)
     return checked
 
 
 def network_code(checked: Sequence[Checked]) -> dict[str, dict[str, str]]:
-    """By model, path and SHA-256 of each file of the user's that its network is made of.
+    """By model, path and SHA-256 of each file of the user's that its network is made of, or starts from.
 
     Empty for an architecture of a library, and for a model file that names its own architecture.
 
@@ -82,7 +85,18 @@ def network_code(checked: Sequence[Checked]) -> dict[str, dict[str, str]]:
         if isinstance(each.options, TrainOptions | DriveOptions):
             with _naming(each.where):
                 found[each.model] = (code_of(each.options.architecture) if each.options.architecture else None) or {}
+                found[each.model] |= _weights_of(each.options)
     return found
+
+
+def _weights_of(options: TrainOptions | DriveOptions) -> dict[str, str]:
+    """Path and SHA-256 of the file of pretrained weights."""
+    if isinstance(options, DriveOptions) or options.weights == RANDOM:
+        return {}
+    from wheretolook.networks.pretrained import weights_sha256
+
+    digest = weights_sha256(options.weights)
+    return {options.weights: digest} if digest else {}
 
 
 def _checked(section: Section, model: str, places: Sequence[str], params: Mapping[str, Any]) -> Checked:
@@ -109,10 +123,16 @@ def _check_together(checked: Sequence[Checked]) -> None:
     """Refuse values that one stage accepts, but not together with those of another."""
     from wheretolook.networks.architectures import LOOKNET, check_looknet_size
 
-    size = next(each.options.size for each in checked if isinstance(each.options, PrepareOptions))
+    size, fit = next(
+        (each.options.size, each.options.fit) for each in checked if isinstance(each.options, PrepareOptions)
+    )
     for each in checked:
         options = each.options
         with _naming(each.where):
+            if isinstance(options, PrepareOptions) and (options.size, options.fit) != (size, fit):
+                expected = f"size {size} and fit {fit} of prepare, since models see images of one form"
+                found = f"size {options.size} and fit {options.fit}"
+                raise InputError(each.where.rpartition(" and ")[2], expected, found, "remove them")
             if isinstance(options, TrainOptions) and options.architecture == LOOKNET:
                 check_looknet_size(options.depth, size)
             if isinstance(options, DriveOptions) and options.input_size not in (None, size):
@@ -150,9 +170,7 @@ def _check_keys(place: str, values: Values, command: click.Command) -> None:
                 "a setting of the run, which changes no result",
                 f"remove it; {instead}",
             )
-        near = difflib.get_close_matches(key, parameters, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(parameters))}"
-        raise InputError(f"params.yaml: {place}: unknown key {key!r} of stage {command.name}", hint=hint)
+        raise unknown_key(f"params.yaml: {place}", key, command)
 
 
 def _check_types(place: str, values: Values, command: click.Command) -> None:
@@ -164,7 +182,7 @@ def _check_types(place: str, values: Values, command: click.Command) -> None:
             raise InputError(subject, "one value", f"the list {value!r:.80}", "write one value alone")
         if option.is_flag and not isinstance(value, bool):
             raise InputError(subject, expected="true or false, unquoted", found=f"{value!r:.80}")
-        if isinstance(value, bool) and not option.is_flag:
+        if isinstance(value, bool) and not (option.is_flag or isinstance(option, SwitchOrText)):
             raise InputError(subject, "a number or a text", str(value).lower(), "quote it, if it is text")
         for element in value if isinstance(value, list) else [value]:
             # Of a number, YAML keeps the value and not the digits.
@@ -191,9 +209,10 @@ def _check_length(where: str, words: Sequence[str]) -> None:
 
 
 def _values_at(place: str, params: Mapping[str, Any]) -> Values:
-    """The values at a place such as "train" or "models.last-0"."""
-    section, _, name = place.partition(".")
-    values: Values = params[section][name] if name else params[section]
+    """The values at a place such as "train", "models.last-0" or "test_sets.clinic.fetch"."""
+    values: Values = params
+    for name in place.split("."):
+        values = values[name]
     return values
 
 
@@ -203,7 +222,8 @@ def _check_fetch(options: FetchOptions, model: str) -> None:
     given = check_source_options(options.source, options.of_source())
     for key in ("path", "masks"):
         if given.get(key) and (key == "path" or options.source == "folder"):
-            _refuse_inside(given[key], Path("data/raw"), f"{options.source}: {key}")
+            for output in ("data/raw", "data/tests"):
+                _refuse_inside(given[key], Path(output), f"{options.source}: {key}")
     if "sha256" in given:
         from wheretolook.downloads.obtain import check_digest
         from wheretolook.sources.archive_source import wanted_of
@@ -230,12 +250,20 @@ def _refuse_inside(source: str | Path | None, output: Path, key: str) -> None:
 
 def _check_train(options: TrainOptions, model: str) -> None:
     from wheretolook.networks.architectures import parse_arguments
-    from wheretolook.networks.checkpoint import check_architecture, find_pretrained
+    from wheretolook.networks.card import parse_channels
+    from wheretolook.networks.checkpoint import check_architecture
 
     check_architecture(options.architecture)
     parse_arguments(options.arguments)
+    for name in ("mean", "std"):
+        if given := getattr(options, name):
+            parse_channels(name, ",".join(given))
     if options.weights != RANDOM:
+        from wheretolook.networks.pretrained import find_pretrained
+
         find_pretrained(options.architecture, options.weights)
+    elif options.freeze == BACKBONE:
+        raise InputError("freeze: backbone", "pretrained `weights`", RANDOM, "set `weights`, or `freeze: none`")
 
 
 def _check_drive(options: DriveOptions, model: str) -> None:

@@ -119,7 +119,9 @@ def _runs(pid: int, written: float) -> bool:
         return True
 
 
-ABOVE_OUTPUTS = ("data", "data/cams", "models", "reports", "reports/exports", "reports/models")
+ABOVE_OUTPUTS = (
+    *("data", "data/cams", "data/tests", "models", "reports", "reports/exports", "reports/models", "reports/tests"),
+)
 
 
 @dataclass(frozen=True)

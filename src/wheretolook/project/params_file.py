@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from wheretolook.base.errors import InputError, redacted_values
-from wheretolook.base.terminal.options import LONGEST_NAME, MODEL_NAME
+from wheretolook.base.terminal.options import LONGEST_NAME, MODEL_NAME, TEST_SET_NAME
 from wheretolook.base.terminal.section import click_type, command_of, fields_of
 from wheretolook.params.compare_options import CompareOptions
 from wheretolook.params.drive_options import DriveOptions
@@ -59,7 +59,7 @@ SECTIONS = {
 # Options of the stages that say how a stage runs, and that params.yaml must not set; some with an environment variable.
 RUN_SETTINGS = {
     **dict.fromkeys(("arrays", "cache", "cams", "comparison", "exports", "help", "models", "names", "prepared"), ""),
-    **dict.fromkeys(("raw", "reports", "scores"), ""),
+    **dict.fromkeys(("raw", "reports", "scores", "test_set", "trained_on"), ""),
     "device": "WHERETOLOOK_DEVICE",
     "timeout": "WHERETOLOOK_TIMEOUT",
     "retries": "WHERETOLOOK_RETRIES",
@@ -68,11 +68,13 @@ PAGE = Path("docs/parameters.md")
 INTRODUCTION = """\
 # Parameters
 
-Every key of `params.yaml`, by section. `tests/project/test_sections.py` writes this page from the classes in
-`src/wheretolook/params/`, when run with `WRITE_DOCS=1`, and fails if it is out of date.
+Every key of `params.yaml`, by section. `make docs` writes this page from the classes in `src/wheretolook/params/`.
 
 An entry of `models` holds a model's own values for keys of `train`; they win over the shared ones. `drive` holds an
 entry for each model that is not trained here. A key without a default must be given. A list is written as a YAML list.
+
+`test_sets` holds further data on which the same models are tested: for each name the mappings `fetch` (all options of
+its source) and `prepare` (own values, `{}` for none). [data.md](data.md#further-test-sets) has an example.
 """
 
 
@@ -101,7 +103,8 @@ def _type_words(field: FieldInfo) -> str:
     elif isinstance(kind, click.IntRange | click.FloatRange):
         words = ", ".join(["integer" if isinstance(kind, click.IntRange) else "number", *_bounds(kind)])
     else:
-        words = {"boolean": "true or false", "path": "path", "number": "number"}.get(kind.name, "text")
+        known = {"boolean": "true or false", "switch": "true, false or text", "path": "path", "number": "number"}
+        words = known.get(kind.name, "text")
     return f"list of {words}" if get_origin(field.annotation) is tuple else words
 
 
@@ -117,7 +120,8 @@ def model_values(params: Mapping[str, Mapping[str, Any]], name: str) -> dict[str
     return {**params["train"], **params["models"][name]}
 
 
-SECTION_NAMES = ("fetch", "prepare", "models", "train", "drive", "export", "score", "compare", "report")
+OF_TEST_SET = ("fetch", "prepare")  # what each entry of `test_sets` has
+SECTION_NAMES = (*OF_TEST_SET, "test_sets", "models", "train", "drive", "export", "score", "compare", "report")
 # Beyond it, a float is no longer exact, nor a seed one for every library.
 LARGEST = 2**53
 KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -165,6 +169,7 @@ def read_params(text: str) -> dict[str, dict]:
         raise InputError("params.yaml", f"the sections {', '.join(SECTION_NAMES)}", type(params).__name__, "add them")
     _check_sections(params)
     _check_names(params)
+    _check_test_sets(params["test_sets"])
     _check_values(params)
     return params
 
@@ -186,9 +191,9 @@ def arguments(values: Mapping[str, Any]) -> list[str]:
 
 def secrets_in(params: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Places such as `fetch.url` whose text has an address with a password, a signature or a token."""
-    places: list[tuple[str, Mapping[str, Any]]] = []
+    places = [(f"test_sets.{name}.fetch", own["fetch"]) for name, own in params["test_sets"].items()]
     for section, values in params.items():
-        nested = section in ("models", "drive")
+        nested = section in ("models", "drive", "test_sets")
         places += [(f"{section}.{name}", own) for name, own in values.items()] if nested else [(section, values)]
     return [f"{place}.{key}" for place, own in places for key, value in own.items() if redacted_values(value) != value]
 
@@ -237,9 +242,24 @@ def _check_names(params: Mapping[str, dict]) -> None:
         raise InputError("params.yaml: models and drive", "at least one model", "none", "add one")
 
 
+def _check_test_sets(test_sets: Mapping[Any, Any]) -> None:
+    for name, values in test_sets.items():
+        if not isinstance(name, str) or not TEST_SET_NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+            expected = "names of a letter, then letters, digits and '_'"
+            raise InputError("params.yaml: test_sets", expected, f"the name {name!r}", "rename it")
+        parts = values if isinstance(values, dict) else {}
+        if set(parts) != set(OF_TEST_SET) or not all(isinstance(part, dict) for part in parts.values()):
+            expected = "the mappings fetch (options of its source) and prepare (values of its own, {} for none)"
+            raise InputError(f"params.yaml: test_sets.{name}", expected, ", ".join(map(str, parts)), "write both")
+
+
 def _check_values(params: Mapping[str, dict]) -> None:
     for section, values in params.items():
-        if section in ("models", "drive"):
+        if section == "test_sets":
+            for name, own in values.items():
+                for part, given in own.items():
+                    _check_scalars(f"params.yaml: test_sets.{name}.{part}", given)
+        elif section in ("models", "drive"):
             shared = params["train"] if section == "models" else {}
             for name, own in values.items():
                 _check_scalars(f"params.yaml: {section}.{name}", own)

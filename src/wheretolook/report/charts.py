@@ -30,13 +30,16 @@ class Tick:
 
 @dataclass(frozen=True)
 class Line:
-    """One series: path, kind (a class of the style sheet), name, where it ends; and whether it is a single point."""
+    """One series: path, kind (a class of the style sheet), name, where it ends, whether it is a single point; and its
+    figures as text, for screen readers.
+    """
 
     path: str
     kind: str
     label: str
     end: tuple[float, float]
     point: bool
+    said: str
 
 
 @dataclass(frozen=True)
@@ -86,13 +89,15 @@ def line_chart(
         bottom=height - bottom,
         x_ticks=tuple(Tick(across(x), f"{x:g}") for x in sorted({low, high})),
         y_ticks=tuple(Tick(up(y), f"{y:.{y_digits}f}") for y in (0, y_high / 2, y_high)),
-        lines=tuple(_line(kind, label, [across(x) for x in xs], [up(y) for y in ys]) for kind, label, xs, ys in series),
+        lines=tuple(_line(kind, label, xs, ys, across, up) for kind, label, xs, ys in series),
     )
 
 
-def _line(kind: str, label: str, xs: list[float], ys: list[float]) -> Line:
-    points = " L".join(f"{x:g} {y:g}" for x, y in zip(xs, ys, strict=True))
-    return Line(f"M{points}", kind, label, (xs[-1], ys[-1]), len(xs) == 1)
+def _line(kind: str, label: str, xs: Sequence[float], ys: Sequence[float], across: Scale, up: Scale) -> Line:
+    places = [(across(x), up(y)) for x, y in zip(xs, ys, strict=True)]
+    points = " L".join(f"{x:g} {y:g}" for x, y in places)
+    said = ", ".join(f"{y:.2f} at {x:g}" for x, y in zip(xs, ys, strict=True))
+    return Line(f"M{points}", kind, label, places[-1], len(xs) == 1, f"{label}: {said}")
 
 
 def round_up(value: float) -> float:

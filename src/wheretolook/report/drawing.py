@@ -183,6 +183,7 @@ INK, SOFT, ACCENT, WRONG = "#1d1b19", "#5f5a54", "#8a1c5e", "#b3261e"
 MODELS = ("#0b62a8", "#3d93d8", "#b4460f", "#e08a2b", "#1d7a55", "#7b4fa0", "#8f8a1a", "#6b6560")
 # Charts are sharp at 160 dots an inch; pictures of maps hold no finer detail than 120 show, and are kept small.
 CHART, PICTURE = 160, 120
+IN_PRINT = 240  # of pictures inside a PDF, whose letters and lines are vectors
 CAPTION = 6  # points
 LETTER = 0.6  # of DejaVu Sans, a letter is so much of its size wide, on average
 STRONGEST = 0.75  # opacity of a map over its image where it is strong; what is near zero is clear
@@ -201,25 +202,30 @@ STYLE = {
     "text.parse_math": False,  # "$" in a name is a letter
     "figure.facecolor": "white",
 }
+PDF: dict[str, Any] = {"pdf.fonttype": 42}  # TrueType: text that can be searched and edited, as journals ask for
 
 
 @contextmanager
 def drawing(path: Path, width: float, height: float, dots: int = CHART) -> Iterator["Figure"]:
-    """Give an empty figure of a size in inches; write it to `path` as PNG at the end.
+    """Give an empty figure of a size in inches; write it to `path` as PNG at the end, and as PDF beside it.
 
-    No date, no version and no setting of the machine goes into the file.
+    No date, no version and no setting of the machine goes into the files.
     """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    settings: Any = {**matplotlib.rcParamsDefault, "backend": "agg", "font.family": font_families(), **STYLE}
+    settings: Any = {**matplotlib.rcParamsDefault, "backend": "agg", "font.family": font_families(), **STYLE, **PDF}
     with matplotlib.rc_context(settings):
         figure = Figure(figsize=(width, height), dpi=dots, layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
         with replacing(path) as scratch:
             figure.savefig(scratch, format="png", metadata={"Software": None})
+        figure.set_layout_engine("none")  # keep the layout of the PNG: computing it takes longer than drawing
+        with replacing(path.with_suffix(".pdf")) as scratch:
+            unnamed = dict.fromkeys(("Creator", "Producer", "CreationDate"))
+            figure.savefig(scratch, format="pdf", dpi=IN_PRINT, metadata=unnamed)
 
 
 def caption(figure: "Figure", text: str) -> None:

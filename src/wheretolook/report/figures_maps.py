@@ -10,9 +10,11 @@ import numpy as np
 from wheretolook.analysis.explained import open_target
 from wheretolook.base.prepared import Prepared
 from wheretolook.mapstore.store import Maps
+from wheretolook.params.train_options import AUGMENT_STEPS, read_augment
 from wheretolook.report.drawing import INK, PICTURE, WRONG, bare, caption, drawing, show_overlay, strength, title
-from wheretolook.report.gallery import Gallery, View, mean_images, of_rows, overlays_of, views_of
+from wheretolook.report.gallery import Gallery
 from wheretolook.report.loaded import FIGURE, MARK, Results, fails_sanity, shown_classes
+from wheretolook.report.views import View, mean_images, of_rows, overlays_of, views_of
 from wheretolook.report.words import percent
 
 if TYPE_CHECKING:
@@ -172,3 +174,84 @@ def _wrapped(label: str) -> str:
     from textwrap import fill
 
     return fill(title(label, 2 * LONGEST), 18)
+
+
+SAMPLE = 256  # training images whose mean colour stands for all
+
+
+def augmentations(results: Results) -> dict[str, list[str]]:
+    """The augmentations that models were trained with, such as "faces", each with its models; none left out."""
+    found: dict[str, list[str]] = {}
+    for name in results.names:
+        value = (results.models[name]["model"].get("training") or {}).get("augment", False)
+        if read_augment(value):
+            found.setdefault("cells" if value is True else str(value), []).append(name)
+    return found
+
+
+def augmented(image: np.ndarray, steps: Mapping[str, float], mean: np.ndarray) -> dict[str, np.ndarray]:
+    """What each step of the augmentation does to an image at its largest amount, by caption; first the image itself.
+
+    Args:
+        image: (S, S, 3) uint8.
+        steps: of `read_augment`.
+        mean: (3,) mean colour of the training images, which `light` and `tint` keep.
+    """
+    found = {"image": image}
+    for name, amount in steps.items():
+        caption_of = f"{name} {amount:g}{AUGMENT_STEPS[name].unit}" if amount else name
+        found[caption_of] = _at_most(image, name, amount, mean)
+    return found
+
+
+def _at_most(image: np.ndarray, name: str, amount: float, mean: np.ndarray) -> np.ndarray:
+    from PIL import Image
+
+    side, part = len(image), amount / 100
+    if name == "flip":
+        return image[:, ::-1]
+    if name == "turn":
+        return np.rot90(image)
+    if name in ("light", "tint"):
+        factors = 1 + part * (np.ones(3) if name == "light" else np.array([1, 0, 0]))
+        return np.clip(mean + (image - mean) * factors, 0, 255).round().astype(np.uint8)
+    padded = np.pad(image, ((side, side), (side, side), (0, 0)), mode="edge")
+    if name == "shift":
+        start = side - round(part * side)
+        return padded[start : start + side, start : start + side]
+    whole = Image.fromarray(padded)
+    if name == "rotate":
+        whole = whole.rotate(amount, Image.Resampling.BILINEAR)
+    width = {"zoom": side / (1 + part), "crop": side * (1 - part)}.get(name, side)
+    corner = side if name == "crop" else 1.5 * side - width / 2
+    box = (corner, corner, corner + width, corner + width)
+    return np.asarray(whole.resize((side, side), Image.Resampling.BILINEAR, box=box))
+
+
+def augmented_rows(results: Results, prepared: Prepared) -> dict[str, list[dict[str, np.ndarray]]]:
+    """By augmentation: what its steps do to one training image of each of the first two classes."""
+    train = prepared.rows("train")
+    labels = prepared.labels[train]
+    rows = [train[np.flatnonzero(labels == k)[0]] for k in range(len(prepared.class_names)) if (labels == k).any()][:2]
+    mean = np.asarray(prepared.images[train[:SAMPLE]]).reshape(-1, 3).mean(axis=0) if len(train) else np.zeros(3)
+    return {
+        value: [augmented(np.asarray(prepared.images[row]), read_augment(value), mean) for row in rows]
+        for value in augmentations(results)
+    }
+
+
+def draw_augmentation(path: Path, results: Results, prepared: Prepared) -> None:
+    """Each step of the augmentation at its largest amount; no file where no model was trained with one."""
+    found = [(value, row) for value, rows in augmented_rows(results, prepared).items() for row in rows]
+    if not found:
+        return
+    columns = max(len(row) for _, row in found)
+    with drawing(path, 1.1 * columns, 1.3 * len(found) + 0.3, PICTURE) as figure:
+        panels = figure.subplots(len(found), columns, squeeze=False)
+        for axes in panels.flat:
+            axes.set_axis_off()
+        for line, (value, row) in zip(panels, found, strict=True):
+            for axes, (text, image) in zip(line, row.items(), strict=False):
+                show_overlay(axes, image, None, 1)
+                axes.set_title(value if text == "image" else text, fontsize=7)
+        caption(figure, "Training images, and what each step of the augmentation does to them at its largest amount.")

@@ -1,6 +1,6 @@
 """Figures of results for print: agreement, training, confusion, and energy inside the evidence."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,14 +9,17 @@ import numpy as np
 from wheretolook.analysis.results.comparison_result import NULLS
 from wheretolook.mapstore.store import cam_first
 from wheretolook.report.drawing import ACCENT, MODELS, SOFT, WRONG, bare, drawing, legend_below, title
-from wheretolook.report.loaded import FIGURE, MARK, PAGE, Results, fails_sanity, shown_classes
+from wheretolook.report.guessing import baseline_of
+from wheretolook.report.loaded import FIGURE, MARK, PAGE, TARGET, Results, fails_sanity, shown_classes
 from wheretolook.report.plots import shared_evidence_of
+from wheretolook.report.words import all_models, count, listed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SIDE = 3.6  # inches of a matrix of too many classes for numbers
 LONGEST, TITLE = 24, 44  # letters of a class's name beside a matrix, and above a panel
+BESIDE = 6  # models that a legend inside the panel has room for
 LETTER = 0.06  # inches of a letter of 7 points
 MARKERS = {"other": "x", "centre": "+", "mean_map": "s", "random": "^"}
 
@@ -98,7 +101,11 @@ def draw_training(path: Path, results: Results) -> None:
         axes.set(xlabel="epoch", ylabel="loss (solid: val, dashed: train)")
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(fontsize=7)
+        if len(results.names) <= BESIDE:
+            axes.legend(fontsize=7)
+        else:
+            handles, labels = axes.get_legend_handles_labels()
+            legend_below(figure, dict(zip(labels, handles, strict=True)))
 
 
 def draw_confusion(path: Path, results: Results) -> None:
@@ -215,3 +222,41 @@ def _same_grids(found: Iterable[dict[int, tuple[str, dict[str, float]]]]) -> boo
 
 def _colours(count: int) -> list[str]:
     return [MODELS[i % len(MODELS)] for i in range(count)]
+
+
+def captions(results: Results, method: str, drawn: Sequence[str]) -> str:
+    """A caption of each figure as Markdown: what it shows, what a reader should see, and of how many images.
+
+    Args:
+        results: finished results.
+        method: of the maps in the pictures of images and classes.
+        drawn: names of the figures, without suffix.
+    """
+    models = all_models(len(results.names)) if len(results.names) > FIGURE else listed(results.names)
+    images, split = results.audit["splits"][results.split]["images"], results.split
+    of = f"{count(images, 'image')} of the {split} split"
+    baseline = baseline_of(results)
+    words = {
+        "images": f"Last-layer maps ({method}, {TARGET}) of {models}, over images of the {split} split. For each "
+        "class: the image on which the maps agree most and the one on which they agree least, among those that all "
+        "models classify correctly; then images that some model classifies wrongly (marked with a cross). Red counts "
+        "for the true class, blue against it; full colour is each model's 99th percentile of |values|. The percentage "
+        "is the score of the predicted class.",
+        "layers": f"One image of the {split} split through every layer and method of {models} (true class, as a "
+        "contrast). Each panel has its own full colour: the 99th percentile of |values| of that model and layer. A "
+        "head that was not trained has no CAM.",
+        "classes": f"Mean map of each class ({method}, last layer, {TARGET}) over its mean image, {of}; each model in "
+        "units of its root mean square. Below: the difference of the classes. Consensus: where all models have the "
+        "same sign, the value nearest to zero. A picture, not a test.",
+        "agreement": "Mean Pearson correlation of two models' maps of one image, by class, with 95 % intervals "
+        f"({of}). Grey marks are baselines, which do not depend on the image: models agree as far as a dot lies to the "
+        "right of every grey mark.",
+        "augmentation": "Training images, and what each step of the augmentation does to them at its largest amount.",
+        "training": "Loss by epoch on the val split (solid) and the train split (dashed).",
+        "confusion": f"Actual and predicted classes of {of}; shade: the share of the actual class."
+        + (f" Baselines of the accuracy: {baseline.words}." if baseline else ""),
+        "localisation": "Share of the positive map energy inside the evidence mask, by method and layer. Within a "
+        f"method and model, every layer is averaged over the same images of the {split} split. Dashed: the mask's "
+        "share of the area, which is the chance level; dotted: the most that a map on that grid can reach.",
+    }
+    return "# Captions\n" + "".join(f"\n**{name}.pdf** {words[name]}\n" for name in drawn)

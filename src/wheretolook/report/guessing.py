@@ -44,6 +44,22 @@ def baseline_of(results: Results, split: str = "") -> Baseline | None:
 
 
 def no_better(results: Results, name: str) -> bool:
+    """Whether a model is not shown to be better than an answer that ignores the image.
+
+    Such an answer has the balanced accuracy of guessing. What counts is the lower end of the model's interval, or the
+    figure itself where it has none. Accuracy alone would not tell: with one rare class, a model that recognises both
+    can be right less often than a constant answer.
+    """
+    figures, baseline = _figures(results, name), baseline_of(results)
+    if not figures or baseline is None:
+        return False
+    balanced, low = figures.get("balanced_accuracy"), figures.get("balanced_accuracy_low")
+    if balanced is None:
+        return below_majority(results, name)
+    return (balanced if low is None else low) <= baseline.chance + 1e-12
+
+
+def below_majority(results: Results, name: str) -> bool:
     """Whether a model is right no more often than the constant answer of the most frequent class."""
     figures, baseline = _figures(results, name), baseline_of(results)
     return bool(figures) and baseline is not None and figures["accuracy"] <= baseline.majority + 1e-12
@@ -77,22 +93,20 @@ def prediction_alerts(results: Results) -> list[str]:
         return []
     found = []
     blind = [name for name in results.names if no_better(results, name)]
-    if blind:
-        who = _who(blind, results.names)
-        right = percent_span(results.models[name]["splits"][results.split]["accuracy"] for name in blind)
-        found.append(
-            f"No better than always answering {baseline.majority_class}: {who} right on {right} of "
-            f"{count(baseline.images, 'image')} of the {results.split} split, of which {percent(baseline.majority)} "
-            f"are {baseline.majority_class}. {_balanced(results, blind, baseline)} Maps of such a model explain "
-            "nothing."
-        )
+    constant = [name for name in blind if below_majority(results, name)]
+    for names, problem in (
+        (constant, f"No better than always answering {baseline.majority_class}"),
+        ([name for name in blind if name not in constant], "Not shown to be better than guessing"),
+    ):
+        if names:
+            found.append(f"{problem}: {_right(results, names, baseline)} Maps of such a model explain nothing.")
     by_classes: dict[tuple[str, ...], list[str]] = {}
     for name in results.names:
         if never := never_predicted(results, name):
             by_classes.setdefault(tuple(never), []).append(name)
     for classes, names in by_classes.items():
         never_words = f"Never predicted by {_models(names, results.names)}: {listed(classes)}."
-        if set(names) <= set(blind) and blind == names:
+        if names == constant:
             found[0] += f" {never_words}"
         else:
             found.append(f"{never_words} {'It is' if len(classes) == 1 else 'They are'} excluded from the findings.")
@@ -120,11 +134,27 @@ def _figures(results: Results, name: str, split: str = "") -> Mapping[str, Any]:
     return results.models[name]["splits"].get(split or results.split) or {}
 
 
-def _balanced(results: Results, names: Sequence[str], baseline: Baseline) -> str:
-    known = [value for name in names if (value := _figures(results, name).get("balanced_accuracy")) is not None]
-    if not known:
-        return ""
-    return f"Balanced accuracy: {percent_span(known)}; chance: {percent(baseline.chance)}."
+def _right(results: Results, names: Sequence[str], baseline: Baseline) -> str:
+    """How often some models are right, beside the baselines, in two sentences."""
+    each = [_figures(results, name) for name in names]
+    right = percent_span(figures["accuracy"] for figures in each)
+    known = [figures["balanced_accuracy"] for figures in each if figures.get("balanced_accuracy") is not None]
+    lows, highs = (
+        [f[f"balanced_accuracy_{end}"] for f in each if f.get(f"balanced_accuracy_{end}") is not None]
+        for end in ("low", "high")
+    )
+    interval = (
+        f" (95 % interval{'s' if len(names) > 1 else ''}: {100 * min(lows):.1f} to {100 * max(highs):.1f})"
+        if lows and highs
+        else ""
+    )
+    balanced = (
+        f" Balanced accuracy: {percent_span(known)}{interval}; chance: {percent(baseline.chance)}." if known else ""
+    )
+    return (
+        f"{_who(names, results.names)} right on {right} of {count(baseline.images, 'image')} of the {results.split} "
+        f"split, of which {percent(baseline.majority)} are {baseline.majority_class}.{balanced}"
+    )
 
 
 def _models(names: Sequence[str], every: Sequence[str]) -> str:
@@ -174,6 +204,17 @@ def data_alerts(results: Results) -> list[str]:
     """A sentence for models that were trained on other or unknown data; empty where there is none."""
     by_kind = _by_kind(results)
     return [_sentence(kind, names) for kind, names in by_kind.items() if kind is not TrainedOn.THESE]
+
+
+def code_alerts(results: Results) -> list[str]:
+    """A sentence for each model whose network's code is not that it was trained with; empty where there is none."""
+    accepted = {name: results.models[name]["model"]["training"].get("accepted_code") for name in results.names}
+    return [
+        f"{name} runs on other code than it was trained with ({listed(files)}), as drive.{name}.accept_code allows. "
+        "Its figures and maps may not be those of the trained network."
+        for name, files in accepted.items()
+        if files
+    ]
 
 
 def origin_of(results: Results, name: str) -> str:

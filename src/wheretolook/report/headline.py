@@ -6,7 +6,14 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from wheretolook.analysis.results.statement import Kind, Scope, Statement, Verdict
-from wheretolook.report.guessing import baseline_of, data_alerts, judged_classes, judged_models, prediction_alerts
+from wheretolook.report.guessing import (
+    baseline_of,
+    code_alerts,
+    data_alerts,
+    judged_classes,
+    judged_models,
+    prediction_alerts,
+)
 from wheretolook.report.loaded import FIGURE, Results
 from wheretolook.report.plots import localisation_of
 from wheretolook.report.sections_data import data_costs
@@ -93,7 +100,8 @@ def _of_class(results: Results, said: Sequence[Statement]) -> str:
     name, it = own[0].class_name, "it" if len(places) == 1 else "them"
     parts = []
     if agreement and places:
-        parts.append(f"look at the same places, and those are {where}; they need {it} to predict {name}")
+        # Agreement has its own statement: that models agree says nothing about where.
+        parts.append(f"look at the same places; they look at {where} and need {it} to predict {name}")
     elif agreement:
         parts.append(clause(agreement[0], of_class=False))
     elif places:
@@ -153,7 +161,12 @@ def findings_of(results: Results) -> list[str]:
 
 def alerts_of(results: Results) -> list[str]:
     """Problems that limit every figure: models or classes without predictions, other training data, copies, labels."""
-    return [*prediction_alerts(results), *data_alerts(results), *data_costs(results.audit, results.split)]
+    return [
+        *prediction_alerts(results),
+        *data_alerts(results),
+        *code_alerts(results),
+        *data_costs(results.audit, results.split),
+    ]
 
 
 def measured_findings(results: Results) -> list[str]:

@@ -37,6 +37,7 @@ class Results:
         parameters: every value of params.yaml, by section.
         audit: what was found in the data.
         split: the split that models are compared on.
+        shifts: reports/tests/NAME.json of each further test set, by name.
     """
 
     names: tuple[str, ...]
@@ -51,6 +52,7 @@ class Results:
     parameters: dict[str, dict[str, Any]]
     audit: dict[str, Any]
     split: str
+    shifts: dict[str, dict[str, Any]]
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -126,14 +128,20 @@ def load_results(reports: Path, prepared: Path) -> Results:
         parameters=_read(reports / "parameters.json", "check"),
         audit=_read(prepared / "audit.json", "prepare"),
         split=overlays["split"],
+        shifts={name: _read(reports / "tests" / f"{name}.json", "shift") for name in _test_sets(reports)},
     )
     _check_same_models(results)
     return results
 
 
 def primary_key(result: dict[str, Any]) -> str:
-    """METHOD.LAYER of the maps behind the statements about a model: CAMs of its last layer."""
-    return f"cam.{result['layers'][-1]}"
+    """METHOD.LAYER of the maps behind the statements about a model, of its last layer: cam, or else gradcam.
+
+    A model that has a CAM has it here also where statements rest on gradcam: there the two are one map.
+    """
+    last = result["layers"][-1]
+    known = {key for name in ("localisation", "sanity", "foreground_estimated") for key in result.get(name) or ()}
+    return f"gradcam.{last}" if f"cam.{last}" not in known and f"gradcam.{last}" in known else f"cam.{last}"
 
 
 def loss_of(result: dict[str, Any]) -> str:
@@ -158,6 +166,12 @@ def _check_same_models(results: Results) -> None:
                 found=f"those of {scored[:12]}",
                 hint='run "dvc repro"',
             )
+
+
+def _test_sets(reports: Path) -> list[str]:
+    """The further test sets that params.yaml names."""
+    path = reports / "tests" / "names.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
 
 
 def _read_if_there(path: Path) -> dict[str, Any] | None:

@@ -5,20 +5,28 @@ import io
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wheretolook.analysis.explained import checked
 from wheretolook.analysis.grid import to_grid
+from wheretolook.base.errors import visible
 from wheretolook.base.prepared import EVIDENCE, MARK, Prepared
 from wheretolook.mapstore.store import EVERY_CLASS_UP_TO, Maps, array_name, stores_every_class
+from wheretolook.params.train_options import AUGMENT_STEPS, PRESETS, describe_augment, read_augment
 from wheretolook.report.drawing import diverging, sequential
-from wheretolook.report.gallery import Gallery, View, layer_labels, mean_images, of_rows, overlays_of, views_of
+from wheretolook.report.figures_maps import augmentations, augmented_rows
+from wheretolook.report.gallery import Cell, Gallery
 from wheretolook.report.guessing import baseline_of
 from wheretolook.report.loaded import PAGE, Results, fails_sanity, shown_classes
-from wheretolook.report.words import percent
+from wheretolook.report.views import View, layer_labels, mean_images, of_rows, overlays_of, views_of
+from wheretolook.report.words import listed, percent
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def outline(inside: np.ndarray) -> str:
@@ -97,10 +105,19 @@ def picture(image: np.ndarray, quality: int = 85) -> str:
 
 @dataclass(frozen=True)
 class PageData:
-    """JSON for the script, and the packed blocks that it unpacks when a view needs them, by their element's id."""
+    """What the page has besides text.
+
+    Attributes:
+        described: JSON for the script.
+        blocks: packed maps that the script unpacks when a view needs them, by their element's id.
+        augmentation: each augmentation with its pictures.
+        cells: which images the gallery has, of how many.
+    """
 
     described: dict[str, Any]
     blocks: dict[str, str]
+    augmentation: list[dict[str, Any]]
+    cells: tuple[Cell, ...] = ()
 
 
 def page_data(
@@ -141,7 +158,23 @@ def page_data(
         },
         "masks": prepared.masks is not None,
     }
-    return PageData(described, blocks)
+    return PageData(described, blocks, augmentation_rows(results, prepared), gallery.cells)
+
+
+def augmentation_rows(results: Results, prepared: Prepared) -> list[dict[str, Any]]:
+    """Each augmentation in words, with its models and pictures of its steps."""
+    models = augmentations(results)
+    return [
+        {
+            "value": value,
+            "models": listed(models[value]),
+            "for": PRESETS[value][1] if value in PRESETS else "",
+            "steps": [{"name": name, "assumes": AUGMENT_STEPS[name].assumes} for name in read_augment(value)],
+            "words": describe_augment(read_augment(value)),
+            "pictures": [{"text": text, "picture": picture(image)} for row in rows for text, image in row.items()],
+        }
+        for value, rows in augmented_rows(results, prepared).items()
+    ]
 
 
 def _model(results: Results, name: str) -> dict[str, Any]:
@@ -245,3 +278,18 @@ def _overlays(
 
 def _table(colours: np.ndarray) -> list[int]:
     return colours.reshape(-1).tolist()
+
+
+@cache
+def page_templates() -> "Environment":
+    """The templates of the page; each is compiled once in a process."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("wheretolook.report"),
+        autoescape=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )

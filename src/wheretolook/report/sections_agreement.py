@@ -4,11 +4,21 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from wheretolook.analysis.results.comparison_result import NULLS
-from wheretolook.analysis.results.thresholds import FEWEST_IMAGES
+from wheretolook.analysis.results.schema import FEWEST_IMAGES
+from wheretolook.mapstore.store import RANDOM
 from wheretolook.report.charts import IntervalChart, Measured, interval_chart
 from wheretolook.report.loaded import KINDS, PAGE, Results, Shown, shown_classes
-from wheretolook.report.statement_words import without_words
-from wheretolook.report.words import NOTHING, capitalised, count, number, number_with_interval, percent, place_in_grid
+from wheretolook.report.statement_words import LARGEST_SHARE, without_words
+from wheretolook.report.words import (
+    NOTHING,
+    capitalised,
+    count,
+    listed,
+    number,
+    number_with_interval,
+    percent,
+    place_in_grid,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,9 +35,24 @@ SHAPES = {
 
 
 def agreement_note(results: Results) -> str:
-    """Which classes have a part, where there are too many for each; else empty."""
+    """Which classes have a part, where there are too many for each, and whose baseline is pretrained; else empty."""
     note = _shown(results).note
-    return f"{note} reports/plots/agreement.csv has all." if note else ""
+    return " ".join(
+        filter(None, (f"{note} reports/plots/agreement.csv has all." if note else "", _pretrained(results)))
+    )
+
+
+def _pretrained(results: Results) -> str:
+    """Which models' baseline of random weights is the pretrained network with a random head; else empty."""
+    entries = {name: results.exports[name]["arrays"].get(RANDOM, {}) for name in results.names}
+    names = [name for name, entry in entries.items() if "weights" in entry]
+    if not names:
+        return ""
+    started = "It started" if len(names) == 1 else "They started"
+    return (
+        f"For {listed(names)}, the baseline of random weights is the pretrained network with a random head. {started} "
+        "from these weights, so agreement beyond the baseline is what training on these classes added."
+    )
 
 
 def _shown(results: Results) -> Shown:
@@ -145,7 +170,6 @@ def _measured(row: dict[str, Any]) -> Measured:
 
 SIDES = {"more": "larger", "less": "smaller"}  # than in the other classes
 SMALLEST = 0.005  # logits: a smaller difference reads as 0.00
-LARGEST_SHARE = 3.0  # of the difference, for one place: beyond it the parts cancel
 
 
 def differences_section(results: Results) -> dict[str, Any] | None:
@@ -267,5 +291,5 @@ def _consensus(found: Mapping[str, Any] | None, alpha: float) -> str:
     return (
         f"{capitalised(found['wording'])}, {count(places, 'place')} {'differs' if places == 1 else 'differ'} in every "
         f"model at p ≤ {alpha:g}{without}. In at least {found['most']} of {len(found['models'])} models: "
-        f"{found['places_of_most']} (partial conjunction)."
+        f"{found['places_of_most']} (test of partial conjunction)."
     )

@@ -49,7 +49,31 @@ def data_costs(audit: Mapping[str, Any], split: str) -> list[str]:
     return found
 
 
+def no_groups(audit: Mapping[str, Any]) -> str:
+    """Why images have no groups."""
+    table = audit.get("label_table")
+    return (
+        "No group pattern is set, and the table of labels has no column of groups"
+        if table
+        else "No group pattern is set"
+    )
+
+
+def _table_lines(audit: Mapping[str, Any]) -> Iterable[str]:
+    """What the table of labels says, and which rows were left out."""
+    table = audit.get("label_table")
+    if not table:
+        return
+    files = listed(f"{each['file']} ({each['rows']:,} rows)" for each in table["tables"])
+    columns = ", ".join(f"{role} from {column}" for role, column in table["columns"].items())
+    more = f" Attributes: {', '.join(table['attributes'])}." if table["attributes"] else ""
+    yield f"Table of labels: {files}; {columns}.{more}"
+    for kind, found in table["bad_rows"].items():
+        yield f"Left out: {found['count']:,} {kind}, such as {', '.join(found['examples'][:3])}."
+
+
 def _audit_lines(audit: Mapping[str, Any]) -> Iterable[str]:
+    yield from _table_lines(audit)
     yield _sets("The same pixels more than once in a class", audit["duplicates"])
     yield _sets("The same pixels under two labels", audit["conflicts"])
     yield from _near_copies(audit)
@@ -58,14 +82,14 @@ def _audit_lines(audit: Mapping[str, Any]) -> Iterable[str]:
         yield f"Unreadable: {listed(entry['image_id'] for entry in audit['unreadable'][:20])}."
     groups = audit["groups"]
     if groups is None:
-        yield "No group pattern is set: each image is its own group, so two splits may share a patient or a person."
+        yield f"{no_groups(audit)}: each image is its own group, so two splits may share a patient or a person."
     else:
         alone = groups["one_class"]["count"]
         yield f"{count(groups['count'], 'group')}, none in two splits; {alone} of them have a single class."
     width, height = audit["sizes"]["width"], audit["sizes"]["height"]
     size = audit["prepared"]["size"]
     yield (
-        f"Files of {width['least']} × {height['least']} to {width['most']} × {height['most']} pixels, "
+        f"Files of {' to '.join(dict.fromkeys(f'{width[end]} × {height[end]}' for end in ('least', 'most')))} pixels, "
         f"prepared as {size} × {size} ({audit['prepared']['fit']})."
     )
 
@@ -102,7 +126,7 @@ def _sets(what: str, found: Mapping[str, Any]) -> str:
 
 PACKAGES = ("dvc", "matplotlib", "numpy", "pandas", "pillow", "safetensors", "scikit-learn", "scipy", "torch")
 # Sections of params.yaml in the order of the pipeline; BY_MODEL have an entry for each model.
-SECTIONS = ("fetch", "prepare", "train", "models", "drive", "export", "score", "compare", "report")
+SECTIONS = ("fetch", "prepare", "test_sets", "train", "models", "drive", "export", "score", "compare", "report")
 BY_MODEL = ("models", "drive")
 
 
@@ -142,8 +166,14 @@ def parameter_rows(results: Results) -> list[dict[str, str]]:
     """Every section of params.yaml in one line; `models` and `drive` have a line for each of their entries."""
     rows = []
     for section in SECTIONS:
-        values = results.parameters[section]
-        if section in BY_MODEL:
+        values = results.parameters.get(section, {})
+        if section == "test_sets":
+            rows += [
+                {"name": f"{section}.{name}.{part}", "text": _values(own[part])}
+                for name, own in values.items()
+                for part in own
+            ]
+        elif section in BY_MODEL:
             named = [name for name in results.names if name in values]
             rows += [{"name": f"{section}.{name}", "text": _values(values[name])} for name in named]
         else:

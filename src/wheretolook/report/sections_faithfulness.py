@@ -72,8 +72,8 @@ def _finding(figures: Sequence[Mapping[str, Any]]) -> str:
         for rows in ([each["whole"] for each in figures], [each["removed"]["cam"] for each in figures])
     )
     random = [each["removed"]["random"]["score"] for each in figures if "random" in each["removed"]]
-    beside = f"; by a random map, to {span(random)}" if random else ""
-    return f"Removal by the model's own map brings the score from {whole} to {own}{beside}."
+    beside = f", by a random map {span(random)}" if random else ""
+    return f"The score of the whole image is {whole}; after removal by the model's own map it is {own}{beside}."
 
 
 def _chart(class_name: str, own: Mapping[str, dict[str, Any]]) -> IntervalChart:

@@ -21,8 +21,10 @@ def model_rows(results: Results) -> list[dict[str, Any]]:
 
 def split_baselines(results: Results) -> list[str]:
     """The baselines of the accuracy on each split."""
-    found = {split: baseline_of(results, split) for split in SPLITS}
-    return [f"{split}: {baseline.words}" for split, baseline in found.items() if baseline]
+    found = {split: baseline.words for split in SPLITS if (baseline := baseline_of(results, split))}
+    if len(found) > 1 and len(set(found.values())) == 1:
+        return [f"on every split, {next(iter(found.values()))}"]
+    return [f"{split}: {words}" for split, words in found.items()]
 
 
 def _model_row(results: Results, name: str) -> dict[str, Any]:

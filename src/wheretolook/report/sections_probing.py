@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from wheretolook.report.charts import IntervalChart, Measured, interval_chart
+from wheretolook.report.guessing import judged_classes, judged_models
 from wheretolook.report.loaded import PAGE, Results, shown_classes
 from wheretolook.report.statement_words import CUES, REGIONS
 from wheretolook.report.words import NOTHING, capitalised, listed, number_with_interval, percent, percent_span, span
@@ -20,10 +21,11 @@ def regions_section(results: Results) -> dict[str, Any] | None:
         return None
     shown = shown_classes(results, PAGE, {row["class_name"] for each in rows.values() for row in each})
     parts = [_regions_of_class(results, class_name) for class_name in shown.names]
-    first = [f"{part['class_name']}: {part['regions'][0]['see']}" for part in parts[:SUMMARISED]]
+    judged = judged_classes(results) if judged_models(results) else ()
+    first = [f"{part['class_name']}: {part['regions'][0]['see']}" for part in parts if part["class_name"] in judged]
     return {
         "note": f"{shown.note} reports/models/ has all." if shown.note else "",
-        "see": " ".join(first) if len(parts) <= SUMMARISED else "",
+        "see": " ".join(first) if len(first) <= SUMMARISED else "",
         "classes": parts,
         "shapes": {"control": SHAPES["control"]},
     }
@@ -176,7 +178,7 @@ def cues_section(results: Results) -> dict[str, Any] | None:
     return {
         "note": f"{shown.note} reports/models/ has all." if shown.note else "",
         "names": names,
-        "see": _cue_finding(rows),
+        "see": _cue_finding({key: row for key, row in rows.items() if _judged(results, *key)}),
         "classes": [
             {
                 "class_name": class_name,
@@ -193,6 +195,11 @@ def cues_section(results: Results) -> dict[str, Any] | None:
     }
 
 
+def _judged(results: Results, name: str, cue: str, class_name: str) -> bool:
+    """Whether findings are about a model and class."""
+    return name in judged_models(results) and class_name in judged_classes(results)
+
+
 def _cue_cell(row: Mapping[str, Any] | None) -> dict[str, str]:
     if row is None:
         return {"flips": NOTHING, "same": "", "share": "0"}
@@ -200,14 +207,23 @@ def _cue_cell(row: Mapping[str, Any] | None) -> dict[str, str]:
 
 
 def _cue_finding(rows: Mapping[tuple[str, str, str], Mapping[str, Any]]) -> str:
-    """The cue that changes most predictions."""
-    (name, cue, class_name), most = max(rows.items(), key=lambda each: (each[1]["flips"], each[0]))
-    if most["flips"] == 0:
+    """The cue whose exchange changes most predictions beyond an exchange within the class; empty without rows."""
+    if not rows:
+        return ""
+    if not any(row["flips"] for row in rows.values()):
         return "No cue changes any prediction."
+    (name, cue, class_name), most = max(rows.items(), key=lambda each: (_beyond_class(each[1]), each[0]))
+    if _beyond_class(most) <= 0:
+        return "No cue changes more predictions than the same exchange within the class does."
     return (
         f"The largest effect: {CUES.get(cue, cue)} changes {percent(most['flips'], 0)} of the predictions of "
         f"{class_name} in {name}; the same exchange within the class changes {percent(most['floor_flips'], 0)}."
     )
+
+
+def _beyond_class(row: Mapping[str, Any]) -> float:
+    """Share of predictions that a cue of another class changes, less the share that one of the same class changes."""
+    return row["flips"] - (row["floor_flips"] or 0.0)
 
 
 def occlusion_section(results: Results) -> dict[str, Any] | None:

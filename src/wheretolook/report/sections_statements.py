@@ -27,8 +27,9 @@ def rules_words(thresholds: Mapping[str, float]) -> dict[str, str]:
     return {
         "every statement": (
             "At least two independent trainings; images that the networks were not trained on, at least "
-            f"{t['images']} of the class in at least {t['groups']} effective groups; and every model recognises the "
-            "class: its recall is above chance, and so is its AUROC against each other class (lower bounds)."
+            f"{t['images']} of the class in at least {t['groups']} effective groups (groups of unequal size count as "
+            "fewer); and every model recognises the class: its recall is above chance, and so is its AUROC against "
+            "each other class (lower bounds)."
         ),
         "same places": (
             "The correlation of two models' maps of one image, averaged over pairs, exceeds each baseline by "
@@ -46,14 +47,19 @@ def rules_words(thresholds: Mapping[str, float]) -> dict[str, str]:
         ),
         "distinguish classes by a region": (
             "Each pair of classes on its own: the mean contributions differ (permutation and wild bootstrap, adjusted "
-            "for all places), the region holds more of the difference than its area explains, it is needed, and it "
-            "counts for more than its best look-alikes in images of the other class. The least different class decides."
+            "for all places), the region holds more of the difference than twice the odds of its area, it is needed, "
+            "and it counts for more than its best look-alikes in images of the other class. The least different class "
+            "decides."
         ),
         "decide by a property of the whole image": (
-            f"No place smaller than half of the image is needed, and changing the property changes {t['cue_flips']} of "
-            "predictions more often than a harmless change does (lower bound)."
+            "No place smaller than half of the image is needed, the object as a whole aside, and changing the property "
+            f"changes {t['cue_flips']} of predictions more often than a harmless change does (lower bound)."
         ),
-        "shown not to hold": "An upper bound lies below a threshold. This is evidence of absence.",
+        "shown not to hold": "An upper bound lies below a threshold, and no single model contradicts it.",
+        "all models": (
+            "Figures are means over models. A statement about all of them is made only where no model's own figure "
+            "contradicts it; else that model is named."
+        ),
         "error rate": (
             f"All confirmatory statements together have a familywise error rate of {t['alpha']} (Holm). "
             "Exploratory statements are not adjusted and are marked."
@@ -119,6 +125,13 @@ EVIDENCE = {
     Kind.DIFFERENCE: "classes",
     Kind.GLOBAL_CUE: "cues",
 }
+# The rule behind it, by its heading in `rules_words`.
+RULE = {
+    Kind.AGREEMENT: "same places",
+    Kind.PLACE: "need a region",
+    Kind.DIFFERENCE: "distinguish classes by a region",
+    Kind.GLOBAL_CUE: "decide by a property of the whole image",
+}
 INTRODUCTIONS = {
     Verdict.SUPPORTED: "may be written",
     Verdict.SHOWN_NOT: "the data contradict it",
@@ -164,6 +177,7 @@ def _by_reason(said: Sequence[Statement]) -> list[dict[str, Any]]:
         why, tell = because(each), would_tell(each)
         item: dict[str, Any] = {"class_name": each.class_name, "sentences": [], "because": why, "tell": tell}
         item["evidence"] = "located" if each.reason is Reason.NOT_LOCATED else EVIDENCE[each.kind]
+        item["rule"] = "look at a region" if each.reason is Reason.NOT_LOCATED else RULE[each.kind]
         found.setdefault((each.class_name, why, tell), item)["sentences"].append(sentence(each))
     return list(found.values())
 

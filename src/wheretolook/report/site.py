@@ -5,27 +5,21 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-import numpy as np
-
 from wheretolook.analysis.results.comparison_result import NULLS
 from wheretolook.base.errors import visible
-from wheretolook.base.prepared import Prepared
 from wheretolook.mapstore.store import Maps
 from wheretolook.report.drawing import diverging, sequential
-from wheretolook.report.gallery import Gallery
+from wheretolook.report.gallery import sample_rows
 from wheretolook.report.guessing import all_on_these, baseline_of, baseline_rows, judged_models, seen_words
 from wheretolook.report.headline import (
     accuracy_findings,
     agreement_findings,
     alerts_of,
     evidence_findings,
-    findings_of,
     headlines,
 )
 from wheretolook.report.loaded import PAGE, TARGET, Results, shown_classes
-from wheretolook.report.page_data import PageData
-from wheretolook.report.plots import metrics_of
-from wheretolook.report.revision import PLACE
+from wheretolook.report.page_data import PageData, page_templates
 from wheretolook.report.sections_agreement import (
     SHAPES,
     agreement_note,
@@ -35,7 +29,7 @@ from wheretolook.report.sections_agreement import (
 )
 from wheretolook.report.sections_data import audit_section, provenance_section
 from wheretolook.report.sections_faithfulness import faithfulness_section, sanity_section
-from wheretolook.report.sections_localisation import located_section
+from wheretolook.report.sections_localisation import located_section, test_sets_section
 from wheretolook.report.sections_models import (
     confusions,
     curves_section,
@@ -48,40 +42,7 @@ from wheretolook.report.sections_models import (
 from wheretolook.report.sections_probing import cues_section, occlusion_section, regions_section
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.soundness import named_problems, soundness
-from wheretolook.report.words import NOTHING, count, listed
-
-
-def data_of(results: Results, prepared: Prepared, gallery: Gallery) -> dict[str, Any]:
-    """Findings, metrics, and the gallery's images with each model's scores and the difference of their maps.
-
-    Figures are rounded to six digits; disagreement is null where it does not exist.
-    """
-    chosen = prepared.index.iloc[gallery.rows]
-    return {
-        "format": 1,
-        "split": results.split,
-        "class_names": list(results.class_names),
-        "models": list(results.names),
-        "data": next(iter(results.exports.values()))["data"]["sha256"],
-        "findings": findings_of(results),
-        "metrics": metrics_of(results),
-        "gallery": {
-            "of": gallery.total,
-            "method": gallery.method,
-            "images": [
-                {
-                    "image_id": image_id,
-                    "class_name": class_name,
-                    "disagreement": round(float(difference), 6) if np.isfinite(difference) else None,
-                    "scores": {name: [round(float(s), 6) for s in gallery.scores[name][i]] for name in results.names},
-                }
-                for i, (image_id, class_name, difference) in enumerate(
-                    zip(chosen["image_id"], chosen["class_name"], gallery.disagreement, strict=True)
-                )
-            ],
-        },
-    }
-
+from wheretolook.report.words import GLOSSARY, NOTHING, REVISION_MARK, count, link_terms, listed, term_id
 
 STYLES = ("style.css", "explore.css")
 # In the order in which one builds on another.
@@ -121,45 +82,21 @@ GISTS = {
     "data": "Images by class and split, copies and contradictory labels.",
     "provenance": "Models, parameters and versions behind this page.",
 }
-GLOSSARY = {
-    "CAM": "Class activation map: for each place of the image, how much it contributes to a class; signed, in logits.",
-    "Contrast": "The CAM of a class minus the mean CAM of the other classes.",
-    "Evidence mask": "Where the truth is: for instance the parasite of an infected cell.",
-    "Foreground": "The object, for instance the whole cell.",
-    "Energy": "The share of a map's positive sum inside a region. At chance it equals the region's share of the area.",
-    "Odds ratio of map energy": "Odds of energy inside a region over the odds of its area; 1 is the chance level.",
-    "r": "Pearson correlation of two models' maps of one image, averaged over images.",
-    "Baseline": "What a figure is without a shared view: maps of other images, a blob at the centre, average maps, "
-    "networks with random weights.",
-    "Infilling": "Replacing the pixels of a region by plausible ones, to see whether the prediction changes.",
-    "Control place": "A place of the same size and shape in the same image, outside the region.",
-    "Look-alike": "A place in an image of another class that resembles the region.",
-    "ECE": "Expected calibration error: how far scores are from the share of correct predictions.",
-    "Balanced accuracy": "Mean of the recalls of all classes.",
-    "95 % interval": "Confidence interval; its unit is the group (for instance the patient) where groups are known.",
-}
 
 
 def page_of(results: Results, maps: Mapping[str, Maps], data: PageData) -> str:
     """The whole page, but for its git revision: the same text for the same inputs."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    templates = Environment(
-        loader=PackageLoader("wheretolook.report"),
-        autoescape=True,
-        finalize=lambda value: visible(value) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
     inlined = {
         "styles": Markup(_sources(STYLES)),
         "scripts": Markup(_sources(SCRIPTS)),
         "described": Markup(_json(data.described)),
-        "blocks": data.blocks,
+        "packed": data,
     }
-    return templates.get_template("page.html.j2").render(**_context(results, maps, data), **inlined)
+    page = page_templates().get_template("page.html.j2").render(**_context(results, maps, data), **inlined)
+    shown, script, rest = page.partition("<script")
+    return link_terms(shown) + script + rest
 
 
 def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict[str, Any]:
@@ -177,20 +114,33 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "occlusion": occlusion_section(results),
     }
     parts = {part: title for part, title in PARTS.items() if optional.get(part, True)}
+    links = {part: part if part in parts else INSTEAD[part] for part in PARTS if part in parts or part in INSTEAD}
+    compared, where, differences = agreements(results), located_section(results), differences_section(results)
+    anchors = {
+        part: {row["class_name"]: _anchor(results, part, row["class_name"]) for row in rows}
+        for part, rows in {
+            "agreement": compared,
+            "located": where["classes"],
+            "regions": regions["classes"] if regions else (),
+            "cues": cues["classes"] if cues else (),
+            "classes": () if not differences or differences["reason"] else differences["tables"],
+        }.items()
+    }
     return {
         "heading": listed(results.names),
         "lead": _lead(results),
         "parts": list(parts.items()),
         "titles": PARTS,
         "gists": _gists(results, {check.key: check.text for check in checks}, see),
-        "links": {part: part if part in parts else INSTEAD[part] for part in PARTS if part in parts or part in INSTEAD},
+        "links": links,
+        "anchors": anchors,
         "checks": checks,
         "problems": named_problems(checks),
         "headlines": headlines(results),
         "judged": judged_models(results),
-        "glossary": GLOSSARY.items(),
+        "glossary": [(term, term_id(term), words) for term, words in GLOSSARY.items()],
         **optional,
-        "differences": differences_section(results),
+        "differences": differences,
         "names": results.names,
         "class_names": results.class_names,
         "split": results.split,
@@ -206,22 +156,28 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "has_evidence": located_rows is not None,
         "confusions": confusions(results),
         "located": located_rows,
-        "located_figures": located_section(results),
+        "located_figures": where,
         "target": TARGET,
         "classes_note": _classes_note(results),
         "gallery_note": _gallery_note(results, data.described),
-        "agreements": agreements(results),
+        "sample": sample_rows(results.class_names, data.cells),
+        "agreements": compared,
         "agreement_note": agreement_note(results),
         "nothing_compared": nothing_compared(results),
         "null_labels": [(kind, NULLS[kind]) for kind in NULLS if results.primary()[kind].notna().any()],
         "null_shapes": SHAPES,
         "training": training_charts(results),
         "heads": head_rows(results, layers),
-        "audit": audit_section(results.audit),
+        "audit": audit_section(results.audit) | test_sets_section(results),
         "provenance": provenance_section(results, maps),
-        "revision": PLACE,
+        "revision": REVISION_MARK,
         "ramps": {"sequential": _ramp(sequential()), "diverging": _ramp(diverging())},
     }
+
+
+def _anchor(results: Results, part: str, class_name: str) -> str:
+    """Id of a class's part of a section; names of classes may hold anything, so it has the number."""
+    return f"{part}-of-{results.class_names.index(class_name)}"
 
 
 # Sections that a link leads to where its own section is missing.
@@ -263,7 +219,8 @@ def _gallery_note(results: Results, described: Mapping[str, Any]) -> str:
         f"All {total} images of the {split} split."
         if shown == total
         else f"{shown} of the {total} images of the {split} split: of each class, as many images that all models "
-        "classify correctly as images that some model does not; what one kind cannot fill, the others share."
+        "classify correctly as images that some model does not; what one kind cannot fill, the others share. Of each "
+        "kind, images are taken at even steps from the lowest to the highest mean score of the true class."
     )
     difference = (
         " Difference of maps: 1 minus the mean correlation of two models' maps "

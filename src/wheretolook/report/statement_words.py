@@ -40,7 +40,11 @@ AVERAGE_MAPS = {
 }
 PERCENT = ("recall", "area", "energy", "share of the difference", "flips", "kept")  # figures that are shares
 # Reasons that the sentence about a refuted statement gives already.
-IN_SENTENCE = (Reason.BELOW_MARGIN, Reason.NOT_LOCATED, Reason.NOT_NEEDED, Reason.NO_CUE)
+IN_SENTENCE = (
+    *(Reason.BELOW_MARGIN, Reason.NOT_LOCATED, Reason.NOT_NEEDED, Reason.NO_CUE),
+    *(Reason.NOT_CONCENTRATED, Reason.LOOK_ALIKES),
+)
+LARGEST_SHARE = 3.0  # of a difference, for one place: beyond it the parts cancel, and nothing is left to share
 MOST_NAMED = 3  # other classes named one by one
 
 
@@ -85,8 +89,14 @@ def _refuted(said: Statement) -> str:
         return f"in images of {said.class_name}, {no_agreement(said)}."
     if said.kind is Kind.PLACE and said.reason is Reason.NOT_LOCATED:
         return f"in images of {said.class_name}, the maps do not concentrate on {region_words(said)}."
-    if said.kind is Kind.PLACE and said.reason is Reason.NOT_NEEDED:
+    if said.reason is Reason.NOT_NEEDED:  # of two places that can replace each other, neither is needed: both are used
         return f"predictions of {said.class_name} do not need {region_words(said)}."
+    if said.reason is Reason.NOT_CONCENTRATED:  # a fact about maps: predictions may need the place all the same
+        about = f"how {said.class_name} differs from {said.worst or others_words(said)}"
+        return f"in the maps, {about} does not concentrate on {region_words(said)}."
+    if said.reason is Reason.LOOK_ALIKES:
+        alike = f"places in images of {said.worst} that look like {region_words(said)}"
+        return f"{alike} count as much for {said.class_name}."
     if said.kind is Kind.GLOBAL_CUE:
         return f"most predictions of {said.class_name} stay the same when {CUES.get(said.cue, said.cue)} changes."
     verb = "does not" if len(said.models) == 1 and said.scope is Scope.MODELS else "do not"
@@ -123,7 +133,8 @@ def because(said: Statement) -> str:
         chosen = [*said.figures[:1], *(figure for figure in said.figures[1:] if figure.name == second)]
         parts = [figure_words(figure) for figure in chosen[:2]]
     elif said.figures and said.reason not in (
-        *(Reason.NECESSITY_MISSING, Reason.LOOK_ALIKES_MISSING, Reason.NO_TEST, Reason.PLACE_NOT_SUPPORTED),
+        *(Reason.NECESSITY_MISSING, Reason.LOOK_ALIKES_MISSING, Reason.NO_TEST, Reason.NOT_ADDITIVE),
+        Reason.PLACE_NOT_SUPPORTED,
     ):
         parts.append(figure_words(said.figures[0]))
     if said.exploratory:
@@ -139,23 +150,24 @@ def reason_words(said: Statement) -> str:
         Reason.ALL_MET: "",
         Reason.ONE_MODEL: "a single training cannot separate what one network does from what the class teaches",
         Reason.TRAINED_ON: "the networks were trained on these images",
-        Reason.NO_MAPS: f"no CAMs of the last layer{f' of {worst}' if worst else ''}",
+        Reason.NO_MAPS: f"no primary maps (compare.primary){f' of {worst}' if worst else ''}",
         Reason.FEW_IMAGES: "too few independent images",
         Reason.NOT_RECOGNISED: f"the networks do not recognise {said.class_name} above chance ({worst})",
         Reason.BASELINE_MISSING: f"agreement was not compared with {baseline}",
         Reason.BELOW_MARGIN: f"the margin over {baseline} is not reached",
-        Reason.MODELS_DIFFER: f"{worst} differs from the other models",
+        Reason.MODELS_DIFFER: f"{worst} differ{'' if ' and ' in worst else 's'} from the other models",
         Reason.NOT_LOCATED: "the maps have too little energy there for its area",
         Reason.UNREACHABLE: "no map on this grid could reach the threshold",
         Reason.NECESSITY_MISSING: "whether the predictions need it was not measured",
         Reason.INFILLS_DISAGREE: "the two ways to infill it disagree",
         Reason.NOT_NEEDED: "the predictions stay when it is infilled",
         Reason.NOT_DIFFERENT: f"no difference from {worst} was shown there",
-        Reason.NOT_CONCENTRATED: f"{region} holds no more of the difference than its area explains",
+        Reason.NOT_CONCENTRATED: f"{region} holds too little of the difference for its area",
         Reason.NO_TEST: "the classes could not be compared by place",
+        Reason.NOT_ADDITIVE: "Grad-CAMs do not add up to the logits, so a place's share of the difference is not known",
         Reason.LOOK_ALIKES_MISSING: "not compared with look-alike places in images of the other classes",
         Reason.LOOK_ALIKES: f"look-alike places in images of {worst} count as much",
-        Reason.PLACE_NOT_SUPPORTED: "that the predictions need this place is not supported",
+        Reason.PLACE_NOT_SUPPORTED: "a place that predictions are not shown to need cannot distinguish classes",
         Reason.NO_CUE: "most predictions stay when it changes",
         Reason.IMPRECISE: "the confidence interval includes the threshold",
         Reason.ADJUSTED: "not significant after adjustment for the number of statements",
@@ -170,19 +182,22 @@ def would_tell(said: Statement) -> str:
     if said.verdict is not Verdict.CANNOT_TELL:
         return ""
     if said.reason in (Reason.IMPRECISE, Reason.ADJUSTED, Reason.FEW_IMAGES) and said.images_needed is not None:
-        return f"about {count(said.images_needed, 'image')} of {said.class_name} (now {said.images:,})"
+        needed = f"about {count(said.images_needed, 'image')} of {said.class_name}"
+        if said.images_measured is None:
+            return f"{needed} (now {said.images:,})"
+        return f"changes of {needed} (now {said.images_measured:,} of {said.images:,}: score.faithfulness_images)"
     return {
         Reason.ONE_MODEL: "a second model with another seed",
         Reason.TRAINED_ON: "images that the models were not trained on",
-        Reason.NO_MAPS: "CAMs of the last layer (export.methods)",
+        Reason.NO_MAPS: "maps of the last layer by one method of all models, cam or gradcam (export.methods)",
         Reason.FEW_IMAGES: f"more independent images of {said.class_name} (now {said.images:,})",
         Reason.NOT_RECOGNISED: f"models that recognise {said.class_name}",
         Reason.BASELINE_MISSING: f"the comparison with {NULLS.get(said.worst, said.worst)}",
-        Reason.MODELS_DIFFER: f"more trainings, or a reason why {said.worst} differs",
+        Reason.MODELS_DIFFER: f"more trainings, or a reason for the difference of {said.worst}",
         Reason.UNREACHABLE: "a layer with finer maps",
         Reason.NECESSITY_MISSING: "an infilling experiment for this region",
         Reason.LOOK_ALIKES_MISSING: "the comparison with look-alike places",
-        Reason.PLACE_NOT_SUPPORTED: f"whether the predictions need {region_words(said)}",
+        Reason.PLACE_NOT_SUPPORTED: "what decides the statement about the need for this place",
         Reason.IMPRECISE: "more images; this study cannot say how many",
         Reason.ADJUSTED: "more images, or fewer statements",
         Reason.SEEDS: "more seeds of the recipe",
@@ -199,6 +214,8 @@ FIGURE_NAMES = {
 
 def figure_words(figure: Figure) -> str:
     """ "odds ratio of map energy 13.1 (12.5 to 13.7; threshold 2.0)"."""
+    if figure.name == "share of the difference" and abs(figure.value or 0.0) > LARGEST_SHARE:
+        return f"no difference from {figure.of} to share"
     write = _share if figure.name.startswith(PERCENT) else _plain
     unit = " %" if write is _share else ""
     if figure.name == "excess":

@@ -11,7 +11,7 @@ from wheretolook.report.plots import evidence_of
 from wheretolook.report.sections_agreement import agreement_note, agreements, nothing_compared
 from wheretolook.report.sections_data import classes_left_out
 from wheretolook.report.sections_faithfulness import faithfulness_section
-from wheretolook.report.sections_localisation import located_section
+from wheretolook.report.sections_localisation import located_section, test_sets_section
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.soundness import soundness
 from wheretolook.report.words import NOTHING, count, number, number_with_interval, percent, percent_with_interval
@@ -39,6 +39,7 @@ NECESSITY = (
 )
 CUES = ("model", "cue", "class", "images", "predictions changed", "by an exchange within the class")
 FOREGROUND = ("model", "class", "images", "area (estimated)", "energy on it (estimated, 95 %)", "ratio")
+ATTRIBUTES = ("attribute", "value", "model", "images", "accuracy (95 %)", "map energy (95 %)")
 GROUPS = ("model", "figure", "groups", "mean (95 %)", "lowest", "highest", "SD", "worst groups")
 SANITY = (
     "A map passes if its correlation with maps of the same image by networks with random weights exceeds the "
@@ -80,6 +81,7 @@ def score_parts(results: Results, table: Table) -> Iterable[str]:
     located, baseline = located_section(results), baseline_of(results)
     for title, head, rows, note in (
         ("Energy on the estimated foreground", FOREGROUND, located["foreground"], located["foreground_note"]),
+        ("By attribute", ATTRIBUTES, located["attributes"], ""),
         ("By group", GROUPS, located["groups"], f"Baselines of the accuracy: {baseline.words}." if baseline else ""),
     ):
         if rows:
@@ -145,6 +147,7 @@ def _gap(gaps: dict, kind: str) -> str:
     return number_with_interval(gap["mean"], gap["low"], gap["high"])
 
 
+TEST_SET = ("model", "accuracy", "balanced (95 %)", "change, points (95 %)", "ECE", "map energy inside")
 MODELS = ("model", "loss", "seed", "accuracy", "balanced (95 %)", "AUROC", "ECE", "energy inside", "ratio")
 SHORT = {"other": "other images", "centre": "centre", "mean_map": "mean map", "random": "random weights"}
 KINDS = {"drive": "imported"}  # of pairs of models; the others are called what they are
@@ -177,12 +180,22 @@ def summary_of(results: Results) -> str:
         "Energy inside is the share of the positive map energy inside the evidence mask, over all classes that have "
         "one; the ratio divides it by the mask's share of the area, so 1 is the chance level. ECE: in brackets, that "
         f"of a perfectly calibrated model on as many images. Maps: CAM of the last layer, {TARGET}.",
+        *_test_sets(results),
         "## Agreement",
         *([_table(AGREEMENT, agreement), CORRELATION] if agreement else [nothing_compared(results)]),
         *([note] if (note := agreement_note(results)) else []),
     ]
     parts += score_parts(results, _table)
     return "\n\n".join(parts) + "\n"
+
+
+def _test_sets(results: Results) -> Iterable[str]:
+    """Each further test set: sentences, and a table of the models."""
+    for found in test_sets_section(results)["test_sets"]:
+        yield f"## Test set {found['name']}"
+        yield "\n".join(f"- {line}" for line in found["lines"])
+        yield _table(TEST_SET, (tuple(row.values()) for row in found["rows"]))
+        yield f"In brackets, where there is no interval: the same on the {results.split} split."
 
 
 def _statements(results: Results) -> Iterable[str]:

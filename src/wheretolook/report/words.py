@@ -1,7 +1,9 @@
-"""Numbers as text, formatted alike in the summary, on the page and in pictures."""
+"""Numbers as text, formatted alike in the summary, on the page and in pictures; and the glossary."""
 
+import re
 from collections.abc import Iterable, Sequence
 
+REVISION_MARK = "[[the git revision]]"  # in the page, until `name_revision` replaces it
 NOTHING = "–"
 WIDEST = 0.95  # a wider interval of a share is not shown: it excludes nothing
 
@@ -117,3 +119,89 @@ def _part(first: int, last: int, count: int) -> str:
 
 def _numbered(noun: str, span: Sequence[int]) -> str:
     return f"{noun} {span[0]}" if span[0] == span[-1] else f"{noun}s {span[0]} to {span[-1]}"
+
+
+GLOSSARY = {
+    "AUROC": "Area under the ROC curve: how often a score orders a positive and a negative case correctly; "
+    "0.5 by chance.",
+    "Balanced accuracy": "Mean of the recalls of all classes. Guessing, and any answer that ignores the image, has one "
+    "over the number of classes.",
+    "Baseline": "What a figure is without a shared view: maps of other images, a blob at the centre, average maps, "
+    "networks with random weights.",
+    "CAM": "Class activation map: for each place of the image, how much it contributes to a class; signed, in logits.",
+    "Chance level": "What a figure is if the map ignores the image: energy equal to the share of the area.",
+    "Contrast": "The CAM of a class minus the mean CAM of the other classes.",
+    "Control place": "A place of the same size and shape in the same image, outside the region.",
+    "ECE": "Expected calibration error: how far scores are from the share of correct predictions.",
+    "Energy": "The share of a map's positive sum inside a region. At chance it equals the region's share of the area.",
+    "Evidence mask": "Where the truth is: for instance the parasite of an infected cell.",
+    "Foreground": "The object, for instance the whole cell.",
+    "Group": "Images that belong together, for instance those of one patient; a group is in one split only.",
+    "Head": "A linear classifier on the pooled feature maps of a layer; a layer without a trained one has no CAM.",
+    "Infilling": "Replacing the pixels of a region by plausible ones, to see whether the prediction changes.",
+    "Log-odds": "The logarithm of the odds of the true class; it falls when something that speaks for the class "
+    "is removed.",
+    "Look-alike": "A place in an image of another class that resembles the region.",
+    "Occlusion map": "How far the log-odds fall when one cell of the image at a time is infilled: a check of the CAMs.",
+    "Logit": "The network's output for a class, before the softmax that turns it into a score.",
+    "Odds ratio of map energy": "Odds of energy inside a region over the odds of its area; 1 is the chance level.",
+    "Pointing game": "How often the largest value of a map lies inside the evidence mask.",
+    "r": "Pearson correlation of two models' maps of one image, averaged over images.",
+    "Random weights": "The same network untrained: a map that it shares shows the image, not what was learned.",
+    "Recipe": "How a model is trained: all options but the seed.",
+    "95 % interval": "Confidence interval; its unit is the group (for instance the patient) where groups are known.",
+}
+# How a term appears in text, where not as it stands in the glossary. Longer ones come first.
+_FORMS = {
+    "Odds ratio of map energy": "odds ratio of map energy",
+    "Balanced accuracy": "[Bb]alanced accuracy",
+    "Evidence mask": "evidence mask",
+    "95 % interval": r"95\s%\sintervals?",
+    "Chance level": "chance level",
+    "Control place": "control places?",
+    "Random weights": "random weights",
+    "Look-alike": "[Ll]ook-alikes?",
+    "Occlusion map": "occlusion maps?",
+    "Energy": "map energy|positive energy",
+    "Pointing game": "pointing game",
+    "Log-odds": "log-odds",
+    "Logit": "logits?",
+    "Head": "heads?",
+    "Foreground": "foreground",
+    "Infilling": "[Ii]nfill(?:ing|ed|s)?",
+    "Contrast": "contrast",
+    "Baseline": "[Bb]aselines?",
+    "Recipe": "recipes?",
+    "AUROC": "AUROC",
+    "CAM": "CAMs?",
+    "ECE": "ECE",
+    "r": "r(?= beyond| with)",
+}
+_TERM = re.compile("|".join(rf"\b(?P<t{i}>{form})\b" for i, form in enumerate(_FORMS.values())))
+_TEXTS = re.compile(
+    r'(<p class="(?:note|see)[^"]*">|<span class="text">|<small class="why">)(.*?)(</(?:p|span|small)>)', re.S
+)
+_TAG = re.compile(r"(<a\b.*?</a>|<[^>]*>)", re.S)
+
+
+def term_id(term: str) -> str:
+    """Id of a term in the page's glossary."""
+    return "term-" + re.sub(r"\W+", "-", term.lower())
+
+
+def link_terms(page: str) -> str:
+    """The page with the first use of each term in a paragraph linked to the glossary."""
+    return _TEXTS.sub(lambda found: found[1] + _linked(found[2]) + found[3], page)
+
+
+def _linked(text: str) -> str:
+    seen: set[str] = set()
+
+    def link(found: re.Match[str]) -> str:
+        term = list(_FORMS)[next(i for i, each in enumerate(found.groups()) if each)]
+        if term in seen:
+            return found[0]
+        seen.add(term)
+        return f'<a class="term" href="#{term_id(term)}">{found[0]}</a>'
+
+    return "".join(each if each.startswith("<") else _TERM.sub(link, each) for each in _TAG.split(text))

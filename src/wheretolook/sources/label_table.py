@@ -1,15 +1,22 @@
-"""Read a table of labels: CSV, TSV, aligned text as CelebA has it, or Parquet. All cells are text."""
+"""Tables of labels (CSV, TSV, CelebA's aligned text, Parquet, COCO's JSON) and the image files that rows name."""
 
 import csv
 import io
+import json
 import re
+import shutil
 import unicodedata
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import ExifTags, Image, ImageDraw
 
 from wheretolook.base.errors import InputError, is_readable
-from wheretolook.images.decode import SUFFIXES
+from wheretolook.images.class_level import class_level
+from wheretolook.images.decode import DECODER_ERRORS, FORMATS, SUFFIXES
+from wheretolook.images.scan import Parts, composed, image_paths, scan_classes
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 SPACES = "spaces"
@@ -18,6 +25,7 @@ MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-
 # Lines from which the delimiter is guessed.
 LOOKED_AT = 50
 LONGEST_CELL = 1 << 20
+COCO = "COCO, boxes alone: polygons and RLE masks are not read"
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,8 @@ def read_table(name: str, content: bytes) -> LabelTable:
     if content[:2] == b"PK" or content[:4] == b"\xd0\xcf\x11\xe0":
         raise InputError(name, "CSV, TSV or Parquet", "a spreadsheet or archive", "save the sheet as CSV (UTF-8)")
     text, encoding = _decoded(name, content)
+    if text.lstrip()[:1] in ("{", "["):
+        return _checked(name, ["file_name", "category", "bbox"], _coco(name, text), COCO)
     lines = text.splitlines()
     counted = bool(lines) and re.fullmatch(r"\s*\d+\s*", lines[0]) is not None
     if counted and len(lines) > 1:
@@ -172,6 +182,24 @@ def _parquet(name: str, content: bytes) -> tuple[list[str], list[list[str]]]:
     return list(table.column_names), [list(row) for row in zip(*cells, strict=True)]
 
 
+def _coco(name: str, text: str) -> list[list[str]]:
+    """A row for each annotation: file name, category, box; an image without annotations has one without either."""
+    try:
+        found = json.loads(text)
+        files = {image["id"]: str(image["file_name"]) for image in found["images"]}
+        categories = {each["id"]: _clean(str(each["name"])) for each in found["categories"]}
+        annotated = [
+            (each["image_id"], categories[each["category_id"]], ", ".join(map(str, each.get("bbox") or ())))
+            for each in found["annotations"]
+        ]
+        rows = [[files[image], category, box] for image, category, box in annotated]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        expected = "COCO's JSON: images, categories and annotations that refer to them"
+        raise InputError(name, expected, f"other JSON ({error!r})", "save the labels as CSV") from error
+    without = files.keys() - {image for image, *_ in annotated}
+    return [*rows, *([file, "", ""] for image, file in files.items() if image in without)]
+
+
 def _checked(name: str, header: Sequence[str], rows: list[list[str]], form: str) -> LabelTable:
     header = [_clean(column) for column in header]
     if header and not header[0] and header.count("") == 1:
@@ -191,3 +219,82 @@ def _checked(name: str, header: Sequence[str], rows: list[list[str]], form: str)
 def _clean(cell: str) -> str:
     cell = cell.strip()
     return cell if cell.isascii() else unicodedata.normalize("NFC", cell)
+
+
+class Files:
+    """Image files by the ways in which a table may name them.
+
+    Args:
+        paths: path relative to the folder of images to the file.
+    """
+
+    def __init__(self, paths: Mapping[Parts, Path]) -> None:
+        self.paths = paths
+        self._named: dict[str, list[Parts]] = defaultdict(list)
+        for parts in paths:
+            self._named[parts[-1]].append(parts)
+            self._named[parts[-1].rpartition(".")[0]].append(parts)
+
+    def find(self, cell: str) -> list[Parts]:
+        """The files that a cell may mean: one where it is right.
+
+        The cell has the whole path, its last parts, or more folders before it; the suffix may be missing.
+        """
+        parts = tuple(part for part in cell.replace("\\", "/").split("/") if part not in ("", "."))
+        if not parts:
+            return []
+        found = []
+        for path in self._named.get(parts[-1], ()):
+            length = min(len(path), len(parts)) - 1
+            if length == 0 or path[:-1][-length:] == parts[:-1][-length:]:
+                found.append(path)
+        whole = [path for path in found if path[:-1] == parts[:-1]]
+        return whole if len(whole) == 1 else found
+
+
+def classes_of_folders(images: Path, inside: Parts) -> dict[Parts, Parts]:
+    """Path below `images` (with its split and class) of each file; empty if the folders are no classes."""
+    head = class_level(path.relative_to(images).parts for path in image_paths(images, inside)).head
+    try:
+        scan = scan_classes(images.joinpath(*head), inside[len(head) :] if inside[: len(head)] == head else ())
+    except InputError:
+        return {}
+    return {composed(file.path.relative_to(images).parts): tuple(file.image_id.split("/")) for file in scan.files}
+
+
+def mask_of_boxes(path: Path, boxes: Sequence[tuple[float, ...]]) -> Image.Image | None:
+    """A mask of an image's size, 255 inside the boxes (left, upper, right, lower); None if one does not fit."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            size = image.size
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    except DECODER_ERRORS:
+        return Image.new("L", (1, 1))  # `prepare` reports the image
+    width, height = size[::-1] if turned else size
+    mask = Image.new("L", (width, height))
+    for box in boxes:
+        if len(box) != 4:
+            return None
+        left, upper, right, lower = box
+        if not (0 <= left < right <= width and 0 <= upper < lower <= height):
+            return None
+        # A pixel is inside if its centre is.
+        corners = (round(left), round(upper), max(round(left), round(right) - 1), max(round(upper), round(lower) - 1))
+        ImageDraw.Draw(mask).rectangle(corners, fill=255)
+    return mask
+
+
+def path_inside(masks: Path | None, images: Path) -> Parts:
+    """Path of the masks relative to the images; () if they are not below them."""
+    if masks is None or not masks.resolve().is_relative_to(images.resolve()):
+        return ()
+    return masks.resolve().relative_to(images.resolve()).parts
+
+
+def put(source: Path, path: Path, move: bool) -> None:
+    """Move a file, or copy its content."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if move:
+        source.replace(path)
+    else:
+        shutil.copyfile(source, path)

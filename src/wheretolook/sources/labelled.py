@@ -14,8 +14,7 @@ from wheretolook.images.decode import SUFFIXES
 from wheretolook.images.raw_table import RawTable, write_raw_table
 from wheretolook.images.scan import Parts, composed, image_paths, scan_classes
 from wheretolook.sources.label_columns import Columns, LabelOptions, choose_columns, read_box
-from wheretolook.sources.label_files import Files, classes_of_folders, mask_of_boxes, path_inside, put
-from wheretolook.sources.label_table import LabelTable
+from wheretolook.sources.label_table import Files, LabelTable, classes_of_folders, mask_of_boxes, path_inside, put
 
 EXAMPLES = 20
 NO_FILE, NO_ROW, NO_LABEL, NO_SPLIT = (

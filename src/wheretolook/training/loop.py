@@ -6,21 +6,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from wheretolook.base.errors import InputError
 from wheretolook.base.prepared import Prepared
-from wheretolook.networks.architectures import LOOKNET, check_looknet_size, code_of
-from wheretolook.networks.card import Card
-from wheretolook.networks.checkpoint import build_network
-from wheretolook.networks.inputs import channel_statistics, to_device, to_input
+from wheretolook.networks.architectures import code_of
+from wheretolook.networks.card import Card, parse_channels
+from wheretolook.networks.checkpoint import build_network, with_two_logits
+from wheretolook.networks.inputs import Channels, channel_statistics, to_device
 from wheretolook.networks.layered import Network, load_weights
+from wheretolook.networks.pretrained import head_names, is_of_head, load_pretrained, weights_sha256
 from wheretolook.networks.runtime.processes import Ranks
-from wheretolook.params.train_options import RANDOM, UNWEIGHTED, TrainOptions
-from wheretolook.training.batches import epoch_batches, jitter, mixed_seed, move, steps_per_epoch
+from wheretolook.params.train_options import BACKBONE, RANDOM, UNWEIGHTED, TrainOptions, read_augment
+from wheretolook.training.batches import Augmentation, balanced_weights, epoch_batches, mixed_seed, steps_per_epoch
 from wheretolook.training.objective import (
     Objective,
     Tally,
     average_statistics,
-    balanced_weights,
     check_losses,
     computing_in,
     epoch_entry,
@@ -28,9 +27,10 @@ from wheretolook.training.objective import (
     kept_epoch,
     running_statistics,
     sharing_gradients,
+    stopped_early,
     summed_tally,
 )
-from wheretolook.training.start import check_trainable
+from wheretolook.training.start import check_trainable, make_optimiser, make_schedule, smallest_batch
 
 
 @dataclass
@@ -69,31 +69,28 @@ class Training:
     def __init__(self, prepared: Prepared, options: TrainOptions, ranks: Ranks):
         self.prepared, self.options, self.ranks = prepared, options, ranks
         self.rows, self.val_rows = prepared.rows("train"), prepared.rows("val")
-        smallest = _smallest_batch(prepared, options, ranks, len(self.rows), len(self.val_rows))
+        smallest = smallest_batch(prepared, options, ranks, len(self.rows), len(self.val_rows))
         self.labels = prepared.labels
         torch.manual_seed(options.seed)
         arguments = options.architecture_arguments(prepared.images.shape[1])
-        network = build_network(options.architecture, len(prepared.class_names), arguments)
+        self.outputs = options.output_count(len(prepared.class_names))
+        network = build_network(options.architecture, self.outputs, arguments)
         self.epoch_steps = steps_per_epoch(len(self.rows), options.batch_size)
         check_trainable(network, options.architecture, prepared.images.shape[1], smallest, ranks)
-        if options.weights == RANDOM:
-            self.mean, self.std = channel_statistics(prepared.images, self.rows)
-        else:
-            from wheretolook.training.start import load_pretrained
-
-            self.mean, self.std = load_pretrained(network, options.architecture, options.weights, ranks)
+        self.mean, self.std = self._start(network)
+        self.heads = head_names(network, self.outputs)
         network = network.to(ranks.device).to(memory_format=torch.channels_last).train()
         weights = None
         if options.class_weights != UNWEIGHTED:
             of_classes = balanced_weights(self.labels[self.rows], len(prepared.class_names))
             weights = torch.from_numpy(of_classes).to(ranks.device)
-        self.objective = Objective(network, options.loss, weights)
+        frozen = self._frozen(network)
+        self.objective = Objective(network, options.loss, weights, options.label_smoothing, frozen)
         self.shared = sharing_gradients(self.objective, ranks)
         self.steps = options.epochs * self.epoch_steps
-        self.optimiser = _optimiser(self.objective, options)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimiser, options.learning_rate, total_steps=self.steps
-        )
+        self.optimiser = make_optimiser(self.objective, options, self.heads)
+        self.schedule = make_schedule(self.optimiser, options, self.epoch_steps)
+        self.augmentation = Augmentation(read_augment(options.augment))
         self.progress = Progress(0, self._empty_tally(), [], None)
         self._epoch_batches: tuple[int, list[np.ndarray]] = (-1, [])
 
@@ -104,8 +101,10 @@ class Training:
 
     @property
     def done(self) -> bool:
-        """Whether all steps are finished."""
-        return self.progress.step == self.steps
+        """Whether all steps are finished, or the training stopped early."""
+        progress = self.progress
+        stopped = self.at_epoch_start and stopped_early(progress.history, self.options.early_stopping)
+        return progress.step == self.steps or stopped
 
     @property
     def at_epoch_start(self) -> bool:
@@ -159,7 +158,36 @@ class Training:
         """The trained network of the kept epoch, in evaluation mode, and its card."""
         if self.progress.best is not None:
             load_weights(self.network, self.progress.best)
-        return self.network.eval(), self._card()
+        network, card = self.network, self._card()
+        if self.outputs == 1:
+            network = with_two_logits(network, card.architecture, card.arguments).to(self.ranks.device)
+        return network.eval(), card
+
+    def _start(self, network: Network) -> tuple[Channels, Channels]:
+        """Load pretrained weights, if there are any; returns mean and standard deviation of the input channels."""
+        options, ranks = self.options, self.ranks
+        if options.weights == RANDOM:
+            mean, std = channel_statistics(self.prepared.images, self.rows)
+        else:
+            arguments = options.architecture_arguments(self.prepared.images.shape[1])
+            keywords = arguments.get("keywords", arguments)
+            # The first process of a machine downloads the file.
+            if ranks.local_rank != 0:
+                ranks.wait()
+            mean, std = load_pretrained(
+                network, options.architecture, options.weights, self.outputs, keywords, ranks.leads
+            )
+            if ranks.local_rank == 0:
+                ranks.wait()
+        given = {name: ",".join(getattr(options, name)) for name in ("mean", "std")}
+        mean = parse_channels("mean", given["mean"]) if given["mean"] else mean
+        return mean, parse_channels("std", given["std"]) if given["std"] else std
+
+    def _frozen(self, network: Network) -> tuple[str, ...]:
+        """Names of the parameters that are not trained."""
+        if self.options.freeze != BACKBONE:
+            return ()
+        return tuple(name for name, _ in network.named_parameters() if not is_of_head(name, self.heads))
 
     def _step(self) -> None:
         epoch, number = divmod(self.progress.step, self.epoch_steps)
@@ -179,21 +207,23 @@ class Training:
         loss = losses.mean(0).sum() * self.ranks.count / len(whole)
         self.optimiser.zero_grad()
         loss.backward()
+        if self.options.gradient_clip:
+            torch.nn.utils.clip_grad_norm_(self.objective.parameters(), self.options.gradient_clip)
         self.optimiser.step()
         self.schedule.step()
 
     def _batches(self, epoch: int) -> list[np.ndarray]:
         if self._epoch_batches[0] != epoch:
-            batches = epoch_batches(self.rows, self.options.batch_size, self.options.seed, epoch)
+            options = self.options
+            labels = self.labels[self.rows] if options.sampling == "balanced" else None
+            batches = epoch_batches(self.rows, options.batch_size, options.seed, epoch, labels)
             self._epoch_batches = (epoch, batches)
         return self._epoch_batches[1]
 
     def _inputs(self, batch: np.ndarray, generator: torch.Generator) -> torch.Tensor:
         # Runs while the GPU still computes the previous step.
         images = to_device(torch.from_numpy(self.prepared.images[batch]), self.ranks.device)
-        if not self.options.augment:
-            return to_input(images, self.mean, self.std)
-        return jitter(to_input(move(images, generator), self.mean, self.std), generator)
+        return self.augmentation.inputs(images, self.mean, self.std, generator)
 
     def _end_epoch(self) -> None:
         progress, options = self.progress, self.options
@@ -231,41 +261,14 @@ class Training:
             layers=self.network.layer_names,
             trained_heads=self.objective.layers,
             data={"sha256": prepared.sha256, "images": len(self.rows)},
-            training=options.as_dict(),
+            training=self._recorded_options(),
             history=self.progress.history,
             fit=prepared.fit,
             code=code_of(options.architecture),
         )
 
-
-def _optimiser(objective: Objective, options: TrainOptions) -> torch.optim.Optimizer:
-    trained = [parameter for parameter in objective.parameters() if parameter.requires_grad]
-    # No weight decay for biases and normalisation layers.
-    groups = [
-        {"params": [parameter for parameter in trained if parameter.ndim > 1], "weight_decay": options.weight_decay},
-        {"params": [parameter for parameter in trained if parameter.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=options.learning_rate)
-
-
-def _smallest_batch(prepared: Prepared, options: TrainOptions, ranks: Ranks, train: int, val: int) -> int:
-    """Number of images in the smallest batch, after checks of the splits, the batch size and the image size."""
-    for split, count in {"train": train, "val": val}.items():
-        if count == 0:
-            raise InputError(
-                f"split {split} of the prepared data",
-                expected="images",
-                found="none",
-                hint="change the split fractions in section prepare of params.yaml",
-            )
-    smallest = train // steps_per_epoch(train, options.batch_size)
-    if smallest < ranks.count:
-        raise InputError(
-            "train.batch_size",
-            expected=f"at least one image for each of {ranks.count} processes",
-            found=f"batches of {smallest} image{'s' if smallest > 1 else ''}",
-            hint="raise train.batch_size, or start fewer processes",
-        )
-    if options.architecture == LOOKNET:
-        check_looknet_size(options.depth, prepared.images.shape[1])
-    return smallest
+    def _recorded_options(self) -> dict[str, Any]:
+        """The options for the card; of weights from a file, also its hash."""
+        options = self.options
+        digest = None if options.weights == RANDOM else weights_sha256(options.weights)
+        return options.as_dict() | ({"weights_sha256": digest} if digest else {})

@@ -1,5 +1,6 @@
 """The training objective: losses of the heads, totals and history by epoch, gradients shared between processes."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from inspect import signature
@@ -13,7 +14,7 @@ from torch.nn import functional
 from wheretolook.base.errors import InputError
 from wheretolook.base.prepared import Prepared
 from wheretolook.networks.inputs import Channels, to_device, to_input
-from wheretolook.networks.layered import Network
+from wheretolook.networks.layered import Network, two_logits
 from wheretolook.networks.runtime.processes import Ranks
 
 
@@ -98,6 +99,11 @@ def best_epoch(history: list[dict[str, Any]]) -> dict[str, Any]:
     return min(history, key=lambda entry: entry["val_loss"])
 
 
+def stopped_early(history: list[dict[str, Any]], patience: int) -> bool:
+    """Whether the validation loss has not fallen below its lowest for `patience` epochs; never for 0."""
+    return bool(patience and history) and history[-1]["epoch"] - best_epoch(history)["epoch"] >= patience
+
+
 def kept_epoch(history: list[dict[str, Any]], keep: str) -> dict[str, Any]:
     """The epoch whose weights are kept: the "best" one, or the "last"."""
     return best_epoch(history) if keep == "best" else history[-1]
@@ -110,19 +116,39 @@ class Objective(nn.Module):
         network: the heads that are not trained are frozen.
         loss: "last" or "every".
         class_weights: (K,) float32 weights of the classes in the loss; None for equal weights.
+        label_smoothing: share of the target given to all classes alike, in training mode alone.
+        frozen: names of parameters that are not trained. If there are any, the network stays in evaluation mode.
     """
 
-    def __init__(self, network: Network, loss: str, class_weights: Tensor | None = None):
+    def __init__(
+        self,
+        network: Network,
+        loss: str,
+        class_weights: Tensor | None = None,
+        label_smoothing: float = 0.0,
+        frozen: Sequence[str] = (),
+    ):
         super().__init__()
-        self.network = network
+        self.network, self.label_smoothing = network, label_smoothing
         self.layers = network.layer_names if loss == "every" else network.layer_names[-1:]
         self.class_weights: Tensor | None
         self.register_buffer("class_weights", class_weights, persistent=False)
         network.side_heads.requires_grad_(loss == "every")
+        for name in frozen:
+            network.get_parameter(name).requires_grad_(False)
+        self.frozen = bool(frozen)
+        self.train(network.training)
+
+    def train(self, mode: bool = True) -> "Objective":
+        """As `nn.Module.train`; a network with a frozen backbone stays in evaluation mode."""
+        super().train(mode)
+        self.network.train(mode and not self.frozen)
+        return self
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of the trained heads: (N, 3, S, S) to (H, N, K) float32, also under autocast."""
-        return torch.stack(list(self.network.layer_logits(images, self.layers).values())).float()
+        """Logits of the trained heads: (N, 3, S, S) to (H, N, K) float32, also under autocast; K is at least 2."""
+        logits = torch.stack(list(self.network.layer_logits(images, self.layers).values())).float()
+        return two_logits(logits, 2) if logits.shape[2] == 1 else logits
 
     def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross entropy of each head and image, times the weight of the image's class.
@@ -134,36 +160,25 @@ class Objective(nn.Module):
         Returns:
             (H, N).
         """
-        losses = head_losses(logits, labels)
+        losses = head_losses(logits, labels, self.label_smoothing if self.training else 0.0)
         return losses if self.class_weights is None else losses * self.class_weights[labels]
 
 
-def balanced_weights(labels: np.ndarray, class_count: int) -> np.ndarray:
-    """Class weights inversely proportional to the class frequencies, n / (K n_k): 1 on average over images.
-
-    Args:
-        labels: (n,) int64, of the training images.
-        class_count: K.
-
-    Returns:
-        (K,) float32; 0 for a class without images.
-    """
-    counts = np.bincount(labels, minlength=class_count)
-    return np.where(counts > 0, len(labels) / (class_count * np.maximum(counts, 1)), 0).astype(np.float32)
-
-
-def head_losses(logits: Tensor, labels: Tensor) -> Tensor:
+def head_losses(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
     """Cross entropy of each head and image.
 
     Args:
         logits: (H, N, K).
         labels: (N,) int64.
+        label_smoothing: share of the target given to all classes alike.
 
     Returns:
         (H, N).
     """
     heads, count, classes = logits.shape
-    flat = functional.cross_entropy(logits.reshape(heads * count, classes), labels.repeat(heads), reduction="none")
+    every = logits.reshape(heads * count, classes)
+    target = labels.repeat(heads)
+    flat = functional.cross_entropy(every, target, reduction="none", label_smoothing=label_smoothing)
     return flat.reshape(heads, count)
 
 
@@ -232,8 +247,7 @@ def evaluate(
     """Totals over the images `rows`, in evaluation mode; afterwards the network is in training mode.
 
     Args:
-        objective: the network and its trained heads.
-        prepared: images and labels.
+        objective, prepared: the network with its trained heads; images and labels.
         rows: (n,) indices of the images.
         normalisation: mean and standard deviation of each channel.
         precision: "float32" or "bfloat16".

@@ -1,21 +1,21 @@
-"""The start of a training: checks that the network accepts the images and batches, and pretrained weights."""
+"""The start of a training: checks of network and batches, optimiser and schedule."""
 
-import socket
+import math
 from functools import partial
-from http.client import HTTPException
-from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision import models
 
 from wheretolook.base.errors import InputError, is_out_of_memory
-from wheretolook.base.files import sha256_of
-from wheretolook.networks.checkpoint import find_pretrained
-from wheretolook.networks.inputs import Channels
-from wheretolook.networks.layered import Network, hooked, load_weights
+from wheretolook.base.prepared import Prepared
+from wheretolook.networks.architectures import LOOKNET, check_looknet_size
+from wheretolook.networks.layered import Network, hooked
+from wheretolook.networks.pretrained import is_of_head
 from wheretolook.networks.runtime.processes import Ranks
-from wheretolook.networks.torchvision_networks import TorchvisionNetwork
+from wheretolook.params.train_options import TrainOptions
+from wheretolook.training.batches import steps_per_epoch
+from wheretolook.training.objective import Objective
 
 
 def check_trainable(network: Network, architecture: str, size: int, smallest: int, ranks: Ranks) -> None:
@@ -75,74 +75,73 @@ def _single_value_norm(network: Network, architecture: str, size: int) -> str:
     return found[0] if found else ""
 
 
-# Seconds without data; torch.hub has no timeout.
-TIMEOUT = 60.0
+def smallest_batch(prepared: Prepared, options: TrainOptions, ranks: Ranks, train: int, val: int) -> int:
+    """Number of images in the smallest batch, after checks of the splits, the batch size and the image size."""
+    for split, count in {"train": train, "val": val}.items():
+        if count == 0:
+            raise InputError(
+                f"split {split} of the prepared data",
+                expected="images",
+                found="none",
+                hint="change the split fractions in section prepare of params.yaml",
+            )
+    smallest = train // steps_per_epoch(train, options.batch_size)
+    if smallest < ranks.count:
+        raise InputError(
+            "train.batch_size",
+            expected=f"at least one image for each of {ranks.count} processes",
+            found=f"batches of {smallest} image{'s' if smallest > 1 else ''}",
+            hint="raise train.batch_size, or start fewer processes",
+        )
+    if options.architecture == LOOKNET:
+        check_looknet_size(options.depth, prepared.images.shape[1])
+    return smallest
 
 
-def load_pretrained(network: Network, architecture: str, weights: str, ranks: Ranks) -> tuple[Channels, Channels]:
-    """Load pretrained weights into a network, except the classifier if the number of classes differs.
-
-    The file is downloaded once, into torch.hub's folder (TORCH_HOME), which other programs share. Its SHA-256 must
-    begin with the digits in its name.
+def make_optimiser(objective: Objective, options: TrainOptions, heads: tuple[str, ...]) -> torch.optim.Optimizer:
+    """AdamW for the parameters that are trained.
 
     Args:
-        network: a `TorchvisionNetwork` of this architecture; changed in place.
-        architecture: torchvision's name, such as "resnet18".
-        weights: torchvision's name, such as "IMAGENET1K_V1".
-        ranks: the processes that train the network; the first on each machine downloads, rank 0 with a progress bar.
-
-    Returns:
-        Mean and standard deviation of each channel that the weights expect, for values in 0..1.
-
-    Raises:
-        InputError: unknown weights, a failed download, a damaged file, or weights for another image size.
+        objective: of the training.
+        options: of the training.
+        heads: from `head_names`; they have a learning rate of their own if the options say so.
     """
-    assert isinstance(network, TorchvisionNetwork)
-    found = find_pretrained(architecture, weights)
-    if ranks.local_rank == 0:
-        _fetch(found.url, ranks.leads)
-    ranks.wait()
-    # torchvision's builder renames the tensors of older files.
-    state = models.get_model(architecture, weights=found).state_dict()
-    fresh = network.body.state_dict()
-    preset, classifier = found.transforms(), _classifier(network)
-    for name, tensor in fresh.items():
-        if state[name].shape == tensor.shape:
-            fresh[name] = state[name]
-        elif name.rpartition(".")[0] != classifier:
-            raise InputError(
-                f"{architecture}, weights {weights}",
-                expected=f"{name} of shape {tuple(state[name].shape)}",
-                found=tuple(tensor.shape),
-                hint=f"set `prepare.size: {preset.crop_size[0]}`, the size that the weights were trained with",
-            )
-    load_weights(network.body, fresh)
-    return tuple(preset.mean), tuple(preset.std)
+    named = [(name, each) for name, each in objective.network.named_parameters() if each.requires_grad]
+    parts = [(options.learning_rate, [parameter for _, parameter in named])]
+    if options.head_learning_rate is not None:
+        parts = [
+            (options.learning_rate, [parameter for name, parameter in named if not is_of_head(name, heads)]),
+            (options.head_learning_rate, [parameter for name, parameter in named if is_of_head(name, heads)]),
+        ]
+    groups: list[dict[str, Any]] = []
+    for rate, trained in parts:
+        # No weight decay for biases and normalisation layers.
+        matrices, vectors = ([each for each in trained if (each.ndim > 1) is wide] for wide in (True, False))
+        groups.append({"params": matrices, "weight_decay": options.weight_decay, "lr": rate})
+        groups.append({"params": vectors, "weight_decay": 0.0, "lr": rate})
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=options.learning_rate)
 
 
-def _classifier(network: TorchvisionNetwork) -> str:
-    """Name of the last linear layer or convolution (in a squeezenet), whose outputs are the classes."""
-    return [name for name, module in network.body.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
+def make_schedule(
+    optimiser: torch.optim.Optimizer, options: TrainOptions, epoch_steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """The learning rate of each step.
 
+    Args:
+        optimiser: of the training.
+        options: of the training.
+        epoch_steps: steps of an epoch.
+    """
+    steps = options.epochs * epoch_steps
+    if options.schedule == "onecycle":
+        peaks = [group["lr"] for group in optimiser.param_groups]
+        return torch.optim.lr_scheduler.OneCycleLR(optimiser, peaks, total_steps=steps)
+    warmup = round(options.warmup_epochs * epoch_steps)
 
-def _fetch(url: str, progress: bool) -> None:
-    """Download a file into torch.hub's folder, unless it is there, and check its SHA-256."""
-    path = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
-    prefix = path.stem.rpartition("-")[2]
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        before = socket.getdefaulttimeout()
-        socket.setdefaulttimeout(TIMEOUT)
-        try:
-            torch.hub.download_url_to_file(url, str(path), prefix, progress)
-        except (OSError, HTTPException, RuntimeError) as error:
-            raise InputError(
-                url,
-                expected="a download of pretrained weights",
-                found=f"an error ({error})",
-                hint=f"check the connection and run it again, or copy the file to {path}",
-            ) from error
-        finally:
-            socket.setdefaulttimeout(before)
-    if not sha256_of(path).startswith(prefix):
-        raise InputError(path, f"a SHA-256 that begins with {prefix}", "another file", "remove it and run again")
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        falls = options.schedule == "cosine"
+        return (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2 if falls else 1.0
+
+    return torch.optim.lr_scheduler.LambdaLR(optimiser, factor)

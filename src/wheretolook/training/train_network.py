@@ -17,10 +17,11 @@ from wheretolook.base.prepared import Prepared
 from wheretolook.networks.architectures import code_of
 from wheretolook.networks.card import Card
 from wheretolook.networks.layered import Network
+from wheretolook.networks.pretrained import weights_sha256
 from wheretolook.networks.runtime.device import deterministic
 from wheretolook.networks.runtime.processes import Interruption, Ranks, noting_interruption
 from wheretolook.networks.runtime.resumable import remove_states, state_key
-from wheretolook.params.train_options import TrainOptions
+from wheretolook.params.train_options import RANDOM, TrainOptions
 from wheretolook.training.loop import Training
 
 # Seconds between saves within an epoch, which may take hours.
@@ -92,7 +93,9 @@ def discard_states(cache: Path, name: str) -> None:
 def _key(training: Training) -> str:
     first = training.ranks.first_here  # the files of a state depend on the distribution of processes over machines
     options, network = training.options, code_of(training.options.architecture)
+    weights = None if options.weights == RANDOM else weights_sha256(options.weights)
     depends_on = {"options": asdict(options), "network": network, "data": training.prepared.sha256, "first": first}
+    depends_on |= {"weights": weights}
     # The key of each process has its own device; the folder's name combines them.
     keys = training.ranks.gathered(state_key(depends_on, training.ranks, CODE))
     return keys[0] if training.ranks.alone else hashlib.sha256("".join(keys).encode()).hexdigest()[:32]

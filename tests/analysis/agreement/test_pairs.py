@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from wheretolook.analysis.agreement.study import comparisons, kind_of_pair
+from wheretolook.analysis.agreement.study import comparisons, kind_of_pair, primary_method
 from wheretolook.mapstore.store import Maps
 
 
@@ -38,3 +38,20 @@ def test_gradcam_of_the_last_layer_counts_where_a_model_has_no_cam() -> None:
     models = {"a": maps("a", ["cam.block2", "gradcam.block2"]), "v": maps("v", ["gradcam.block2"])}
     found = comparisons(models)
     assert [(c.method, c.primary, c.pairs) for c in found] == [("gradcam", False, [("a", "v")])]
+
+
+def test_statements_rest_on_cam_where_every_model_has_it_and_else_on_gradcam() -> None:
+    pooled, other = maps("a", ["cam.block2", "gradcam.block2"]), maps("v", ["gradcam.block2", "cam.block1"])
+    assert primary_method("auto", {"a": pooled, "b": pooled}) == "cam"
+    assert primary_method("auto", {"a": pooled, "v": other}) == "gradcam"
+    assert primary_method("cam", {"a": pooled, "v": other}) == "cam"
+    assert primary_method("auto", {"a": pooled, "w": maps("w", ["eigencam.block2"])}) == "cam"
+
+
+def test_primary_pairs_are_kept_where_two_of_the_models_have_the_same_map_as_cam() -> None:
+    pooled, other = maps("a", ["cam.block2", "gradcam.block2"]), maps("v", ["gradcam.block2"])
+    found = comparisons({"a": pooled, "b": pooled, "v": other}, "gradcam")
+    assert [(c.method, c.primary, c.pairs) for c in found] == [
+        ("gradcam", True, [("a", "b"), ("a", "v"), ("b", "v")]),
+        ("cam", False, [("a", "b")]),
+    ]

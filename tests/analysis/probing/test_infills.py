@@ -1,4 +1,5 @@
 import numpy as np
+from scipy.ndimage import convolve
 
 from wheretolook.analysis.probing.imputation import LinearImputer
 from wheretolook.analysis.probing.infills import LARGE, Infiller
@@ -48,3 +49,15 @@ def test_blur_outside_keeps_the_region_and_the_surroundings_colour() -> None:
     found = Infiller(SIDE).blur_outside(image, kept)
     np.testing.assert_array_equal(found[kept], image[kept])
     np.testing.assert_allclose(found[~kept], 100, atol=3)
+
+
+def test_relaxing_is_the_weighted_mean_of_the_neighbours_again_and_again() -> None:
+    rng = np.random.default_rng(0)
+    image, missing = rng.uniform(0, 255, (9, 9, 3)), rng.random((9, 9)) < 0.7
+    wanted = image.copy()
+    kernel = np.array([[1, 2, 1], [2, 0, 2], [1, 2, 1]]) / 12
+    for _ in range(3):
+        weight = convolve(np.ones((9, 9)), kernel, mode="constant")[..., None]
+        around = convolve(wanted, kernel[..., None], mode="constant") / weight
+        wanted = np.where(missing[..., None], around, wanted)
+    np.testing.assert_allclose(LinearImputer(9).relax(image, missing, 3), wanted, rtol=1e-12)

@@ -12,10 +12,9 @@ from wheretolook.analysis.classes.class_differences import PairDifference
 from wheretolook.analysis.localisation.common_place import OnRegion
 from wheretolook.analysis.results.comparison_result import NULLS
 from wheretolook.analysis.results.statement import Kind, Reason, Scope, Statement, Verdict
-from wheretolook.analysis.statements.pooled import Findings, Interventions, Sampling, components
+from wheretolook.analysis.statements.pooled import Findings, Interventions, Recognition, Sampling, components
 from wheretolook.analysis.statements.recipes import over_seeds
 from wheretolook.analysis.statements.verdicts import Obstacle, statements_of
-from wheretolook.analysis.statistics.discrimination import Recognition
 
 MODELS, IMAGES, SAMPLING = ("m0", "m1", "m2"), 40, Sampling(199, 0)
 PAIRS = [("m0", "m1"), ("m0", "m2"), ("m1", "m2")]
@@ -289,3 +288,47 @@ def test_region_that_infills_show_not_to_be_needed_stays_so_where_occlusion_cont
     own = Interventions(rows(0.0), [], alike(), [], [{"r": -0.25, "r_low": -0.5, "r_high": -0.1}])
     said = of(findings(interventions=dict.fromkeys(MODELS, own)), Kind.PLACE)
     assert (said.verdict, said.reason) == (Verdict.SHOWN_NOT, Reason.NOT_NEEDED)
+
+
+def apart(*own: Interventions) -> Findings:
+    return findings(interventions=dict(zip(MODELS, own, strict=True)))
+
+
+def test_one_model_that_does_not_need_the_place_is_named_and_nothing_is_said_of_all() -> None:
+    needs, needs_not = (Interventions(rows(flips), [], alike(), []) for flips in (0.8, 0.0))
+    for found, kinds in (
+        (apart(needs, needs, needs_not), (Kind.PLACE, Kind.DIFFERENCE)),
+        (apart(*[Interventions(rows(), [], alike(), [])] * 2, Interventions(rows(), [], alike(-0.4), [])), ()),
+    ):
+        for kind in (Kind.PLACE, Kind.DIFFERENCE):
+            said = of(found, kind)
+            if kind in kinds or kind is Kind.DIFFERENCE:
+                assert said.verdict is Verdict.CANNOT_TELL
+            if kind is Kind.PLACE and kinds:
+                assert (said.reason, said.worst) == (Reason.MODELS_DIFFER, "m2")
+    mean_below = [Interventions(rows(flips), [], alike(), []) for flips in (0.0, 0.0, 0.25)]
+    assert of(apart(*mean_below), Kind.PLACE).verdict is Verdict.CANNOT_TELL
+
+
+def test_one_model_that_does_not_follow_the_cue_leaves_it_open() -> None:
+    own = [Interventions(rows(0.0), [], alike(), [cue("hue", flips)]) for flips in (0.95, 0.95, 0.1)]
+    said = of(apart(*own), Kind.GLOBAL_CUE)
+    assert (said.verdict, said.reason, said.worst) == (Verdict.CANNOT_TELL, Reason.MODELS_DIFFER, "m2")
+
+
+def test_one_pair_that_agrees_forbids_to_say_that_the_models_agree_no_better_than_a_baseline() -> None:
+    excess = {null: counted(np.array([0.6, -0.3, -0.3])) for null in NULLS}
+    said = of(findings(excess=excess), Kind.AGREEMENT)
+    assert (said.verdict, said.reason, said.worst) == (Verdict.CANNOT_TELL, Reason.MODELS_DIFFER, "m0 and m1")
+
+
+def test_object_that_is_needed_as_a_whole_does_not_hide_that_its_colour_decides() -> None:
+    ends = ("", "_low", "_high")
+    bare = {f"{key}{end}": 0.9 for key in ("flips", "log_odds") for end in ends}
+    bare |= {f"{key}{end}": None for key in ("excess", "excess_flips") for end in ends} | {"region": "foreground"}
+    whole = [bare | {"infill": infill} for infill in ("imputation", "blur")]
+    kept = [{"region": "foreground", "infill": row["infill"]} | {f"kept{end}": 0.9 for end in ends} for row in whole]
+    own = Interventions([*rows(0.0), *whole], kept, alike(), [cue("hue", 0.9)])
+    both = {"evidence": dict.fromkeys(MODELS, region(0.4)), "foreground": dict.fromkeys(MODELS, region(0.9, 0.44))}
+    said = of(findings(both, interventions=dict.fromkeys(MODELS, own)), Kind.GLOBAL_CUE)
+    assert (said.verdict, said.cue) == (Verdict.SUPPORTED, "hue")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from wheretolook.analysis.statistics.discrimination import auc, recognition
+from wheretolook.analysis.statements.pooled import auc, recognition
 
 RNG = np.random.default_rng(0)
 

@@ -15,8 +15,11 @@ def export(name: str, options: tuple[str, ...]) -> None:
     from wheretolook.base.files import sha256_of, write_json
     from wheretolook.base.prepared import load_prepared
 
-    prepared, model = load_prepared(Path("data/prepared")), sha256_of(Path(f"models/{name}.safetensors"))
-    classes, folder = list(prepared.class_names), Path(f"data/cams/{name}")
+    # For a further test set, as stages/export.py has it.
+    test_set = options[options.index("--test_set") + 1] if "--test_set" in options else ""
+    data = f"data/tests/{test_set}" if test_set else "data"
+    prepared, model = load_prepared(Path(data, "prepared")), sha256_of(Path(f"models/{name}.safetensors"))
+    classes, folder = list(prepared.class_names), Path(data, "cams", name)
     folder.mkdir(parents=True)
     generator = np.random.default_rng(int(model[:8], 16))
     maps = generator.normal(size=(len(prepared.images), len(classes), 6, 6)).astype(np.float32)
@@ -40,7 +43,10 @@ def export(name: str, options: tuple[str, ...]) -> None:
         "precision": "float32",
         "arrays": arrays,
     }
-    for path in (folder / "manifest.json", Path(f"reports/exports/{name}.json")):
+    for path in (
+        folder / "manifest.json",
+        Path(f"reports/{f'tests/{test_set}' if test_set else 'exports'}/{name}.json"),
+    ):
         write_json(path, manifest)
 
 

@@ -15,7 +15,7 @@ from wheretolook.analysis.agreement.study import Study
 from wheretolook.analysis.explained import open_primary
 from wheretolook.analysis.grid import average_ranks, standardise
 from wheretolook.analysis.results.comparison_result import ALL_CLASSES
-from wheretolook.analysis.results.thresholds import FEWEST_DRAWS, FEWEST_IMAGES
+from wheretolook.analysis.results.schema import FEWEST_DRAWS, FEWEST_IMAGES
 from wheretolook.mapstore.store import RANDOM
 
 
@@ -195,12 +195,15 @@ class AgainstRandom:
 def against_random(study: Study, name: str) -> AgainstRandom | None:
     """A model's maps of the split against at least ten random networks'; None where there are no such maps."""
     maps = study.maps[name]
-    primary, found = open_primary(maps, study.labels), maps.random()
+    primary, found = open_primary(maps, study.labels, study.primary), maps.random()
     if found is None or primary is None or len(found[0]) < FEWEST_DRAWS:
         return None
     draws, rows = found
     there = np.isin(rows, study.rows)
-    if not there.any() or maps.manifest["arrays"][RANDOM]["layer"] != maps.manifest["layers"][-1]:
+    entry, last = maps.manifest["arrays"][RANDOM], maps.manifest["layers"][-1]
+    # Where there is a CAM, gradcam is the same map but for its scale, which no figure depends on.
+    same = entry["method"] == study.primary or ("cam", last) in maps.names
+    if not there.any() or entry["layer"] != last or not same:
         return None
     return compare_with(rows[there], primary.true_class(rows[there]), draws[:, there])
 

@@ -23,8 +23,7 @@ from wheretolook.analysis.agreement.study import Compared, Comparison, Study, co
 from wheretolook.analysis.explained import Target, open_target
 from wheretolook.analysis.grid import RunningMoments, common_grid, to_grid
 from wheretolook.analysis.results.comparison_result import FIGURE_COLUMNS, KEYS, NULLS, AgreementResult
-from wheretolook.analysis.results.schema import checked
-from wheretolook.analysis.results.thresholds import FEWEST_IMAGES
+from wheretolook.analysis.results.schema import FEWEST_IMAGES, checked
 from wheretolook.analysis.statistics.bootstrap import Means, mean_intervals
 from wheretolook.analysis.statistics.classification import group_sums
 
@@ -159,7 +158,7 @@ def agreement_table(study: Study, resamples: int, seed: int) -> list[dict[str, A
     """
     rows: list[dict[str, Any]] = []
     before: list[Compared] = []
-    for comparison in tqdm(comparisons(study.maps), desc="agreement", unit="maps", disable=None):
+    for comparison in tqdm(comparisons(study.maps, study.primary), desc="agreement", unit="maps", disable=None):
         targets = {
             name: open_target(study.maps[name], comparison.method, layer, study.labels)
             for name, layer in comparison.layers.items()
@@ -179,9 +178,10 @@ def agreement_on(study: Study, split: str, resamples: int, seed: int) -> list[di
         return []
     other = replace(study, split=split)
     rows = []
-    for comparison in comparisons(other.maps):
+    for comparison in comparisons(other.maps, other.primary):
         if comparison.primary:
-            targets = {n: open_target(other.maps[n], "cam", y, other.labels) for n, y in comparison.layers.items()}
+            layers, method = comparison.layers, comparison.method
+            targets = {n: open_target(other.maps[n], method, layer, other.labels) for n, layer in layers.items()}
             for grid, pairs in pairs_by_grid(comparison, targets).items():
                 for figure in figures_of(other, targets, grid, pairs, primary=False):
                     rows += figure_rows(other, comparison, figure, pairs, targets, resamples, seed)

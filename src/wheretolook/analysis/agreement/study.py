@@ -28,7 +28,7 @@ class Comparison:
         method: of the maps.
         layers: model name to layer name; its keys are the members.
         pairs: the pairs of members that are compared.
-        primary: whether statements may rest on it: CAMs of the last layer.
+        primary: whether statements may rest on it: maps of the last layer, by the primary method.
     """
 
     method: str
@@ -50,23 +50,25 @@ def kind_of_pair(first: Mapping[str, Any], second: Mapping[str, Any], drive: Seq
     return "seeds" if first["recipe"] == second["recipe"] else "recipes"
 
 
-def comparisons(models: Mapping[str, Maps]) -> list[Comparison]:
+def comparisons(models: Mapping[str, Maps], primary: str = "cam") -> list[Comparison]:
     """All that can be compared: the last layer of any two models, other layers of models that name their layers alike.
 
     Args:
         models: maps by model name, in their order.
+        primary: method that statements rest on.
     """
     methods = list(dict.fromkeys(method for maps in models.values() for method, _ in maps.names))
-    methods.sort(key=lambda method: method != "cam")
-    found = [comparison for method in methods for comparison in _of_method(models, method)]
+    methods.sort(key=lambda method: (method != primary, method != "cam"))
+    found = [comparison for method in methods for comparison in _of_method(models, method, primary)]
     return [comparison for comparison in found if comparison.pairs]
 
 
-def _of_method(models: Mapping[str, Maps], method: str) -> list[Comparison]:
+def _of_method(models: Mapping[str, Maps], method: str, primary: str) -> list[Comparison]:
     last = {name: maps.manifest["layers"][-1] for name, maps in models.items() if _has(maps, method, -1)}
-    once = {name for name in last if method in CAM_AT_A_POOLED_HEAD and _has(models[name], "cam", -1)}
+    known = method in CAM_AT_A_POOLED_HEAD and method != primary
+    once = {name for name in last if known and _has(models[name], "cam", -1)}
     pairs = [pair for pair in combinations(last, 2) if not once.issuperset(pair)]
-    found = [Comparison(method, last, pairs, primary=method == "cam")]
+    found = [Comparison(method, last, pairs, primary=method == primary)]
     architectures = list(dict.fromkeys(tuple(maps.manifest["layers"]) for maps in models.values()))
     for layers in architectures:
         alike = {name: maps for name, maps in models.items() if tuple(maps.manifest["layers"]) == layers}
@@ -114,12 +116,19 @@ class Study:
         drive: names of the models that came from Drive.
         prepared: the data.
         split: whose images are compared.
+        primary: method of the maps of the last layer that statements rest on.
     """
 
     maps: dict[str, Maps]
     drive: tuple[str, ...]
     prepared: Prepared
     split: str
+    primary: str = "cam"
+
+    @property
+    def additive(self) -> bool:
+        """Whether primary maps add up to the logits, up to a factor: CAMs do, and gradcam where a model has CAMs."""
+        return self.primary == "cam" or all(_has(maps, "cam", -1) for maps in self.maps.values())
 
     @property
     def names(self) -> list[str]:
@@ -159,7 +168,15 @@ class Study:
         return kind_of_pair(self.maps[first].manifest["model"], self.maps[second].manifest["model"], self.drive)
 
 
-def load_study(names: Path, exports: Path, cams: Path, prepared: Prepared, split: str) -> Study:
+def primary_method(wanted: str, models: Mapping[str, Maps]) -> str:
+    """The method that statements rest on: `wanted`; for "auto" cam, or gradcam where only that is of every model."""
+    if wanted != "auto":
+        return wanted
+    every = (method for method in ("cam", "gradcam") if all(_has(maps, method, -1) for maps in models.values()))
+    return next(every, "cam")
+
+
+def load_study(names: Path, exports: Path, cams: Path, prepared: Prepared, split: str, primary: str = "auto") -> Study:
     """Open the maps of the models that are named; what else lies in the folders is left alone.
 
     Args:
@@ -168,6 +185,7 @@ def load_study(names: Path, exports: Path, cams: Path, prepared: Prepared, split
         cams: folder of the maps, `data/cams`.
         prepared: the data.
         split: "train", "val" or "test".
+        primary: method that statements rest on (`primary_method`).
 
     Raises:
         InputError: the names, a manifest or its maps are missing; maps belong to other data; or the split is empty.
@@ -181,7 +199,7 @@ def load_study(names: Path, exports: Path, cams: Path, prepared: Prepared, split
     for name in models:
         maps[name] = load_maps(cams / name, exports / f"{name}.json")
         check_data(maps[name], prepared)
-    return Study(maps, drive, prepared, split)
+    return Study(maps, drive, prepared, split, primary_method(primary, maps))
 
 
 def _read_names(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -25,7 +25,7 @@ from wheretolook.analysis.classes.contributions import (
 from wheretolook.analysis.explained import Target, open_primary
 from wheretolook.analysis.grid import common_grid
 from wheretolook.analysis.localisation.common_place import share_at_odds
-from wheretolook.analysis.results.thresholds import FEWEST_RELABELLINGS
+from wheretolook.analysis.results.schema import FEWEST_RELABELLINGS
 from wheretolook.analysis.statistics.permutation import design_of, directed_consensus, place_test
 
 PAIR_ALPHA = 0.05
@@ -172,7 +172,7 @@ def write_differences(study: Study, folder: Path, aligned: bool, permutations: i
 
 def _targets(study: Study) -> dict[str, Target]:
     """The primary maps of the models that have them of every class."""
-    found = {name: open_primary(maps, study.labels) for name, maps in study.maps.items()}
+    found = {name: open_primary(maps, study.labels, study.primary) for name, maps in study.maps.items()}
     return {name: target for name, target in found.items() if target is not None and target.every_class}
 
 
@@ -187,7 +187,13 @@ def _reason(study: Study, targets: dict[str, Target], aligned: bool) -> str:
         return "a class has no images in the split"
     if not targets:
         count = len(study.class_names)
-        return f"no model has CAMs of its last layer of all {count} classes (export.every_class_up_to stores them)"
+        what = "CAMs" if study.primary == "cam" else f"maps by {study.primary}"
+        return f"no model has {what} of its last layer of all {count} classes (export.every_class_up_to stores them)"
+    if not study.additive:
+        return (
+            f"maps by {study.primary} do not add up to the logits of every model, so that a place's share of the "
+            "difference of two classes is not known; CAMs do, of networks with a linear head on pooled feature maps"
+        )
     return ""
 
 

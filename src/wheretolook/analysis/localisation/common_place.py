@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,10 @@ from wheretolook.analysis.localisation.energy import (
 )
 from wheretolook.analysis.localisation.localise import Sample
 from wheretolook.analysis.statistics.bootstrap import mean_intervals
+from wheretolook.base.prepared import ATTRIBUTE
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WORST = 5  # groups named; the others are in the spread
 
@@ -49,6 +53,64 @@ def by_group(
     return out
 
 
+MOST_VALUES = 10  # of an attribute that figures are given by
+
+
+def by_attribute(
+    index: "pd.DataFrame",
+    right: np.ndarray,
+    found: dict[str, np.ndarray] | None,
+    sample: Sample,
+    resamples: int,
+    seed: int,
+) -> dict[str, dict[str, dict[str, dict[str, Any]]]] | None:
+    """By attribute with 2 to 10 values, split and value: accuracy, and the energy of the foremost maps.
+
+    Images without a value are left out.
+
+    Args:
+        index: of the prepared data.
+        right, found, sample, resamples, seed: as in `by_group`.
+    """
+    out: dict[str, dict[str, dict[str, dict[str, Any]]]] = {}
+    for column in (each for each in index.columns if each.startswith(ATTRIBUTE)):
+        values = index[column].to_numpy(dtype=str)
+        known = sorted(set(values) - {""})
+        if not 2 <= len(known) <= MOST_VALUES:
+            continue
+        out[column.removeprefix(ATTRIBUTE)] = {
+            split: {
+                value: _of_value(rows[values[rows] == value], right, found, sample, resamples, seed)
+                for value in known
+                if (values[rows] == value).any()
+            }
+            for split, rows in sample.splits.items()
+        }
+    return out or None
+
+
+def _of_value(
+    rows: np.ndarray, right: np.ndarray, found: dict[str, np.ndarray] | None, sample: Sample, resamples: int, seed: int
+) -> dict[str, Any]:
+    out: dict[str, Any] = {"images": len(rows), "groups": len(np.unique(sample.groups[rows]))}
+    out |= _share("accuracy", right[rows], sample.groups[rows], resamples, seed)
+    regions = [key for key in ("evidence", "foreground") if found is not None and found.get(key, np.zeros(1)).any()]
+    out |= {"region": regions[0] if regions else None} | dict.fromkeys(("energy", "energy_low", "energy_high"))
+    if regions and found is not None:
+        counts = rows[found[regions[0]][rows] & found["positive"][rows]]
+        if len(counts):
+            values = found[f"{regions[0]}.energy"][counts]
+            out |= _share("energy", values, sample.groups[counts], resamples, seed)
+    return out
+
+
+def _share(figure: str, values: np.ndarray, groups: np.ndarray, resamples: int, seed: int) -> dict[str, float | None]:
+    """Mean of a share (n,) and both ends of its interval, under the names of a figure."""
+    means = mean_intervals(values[:, None].astype(float), np.ones((1, 1), bool), groups, resamples, seed, (0.0, 1.0))
+    low, high = (float(means.low[0]), float(means.high[0])) if means.bounded[0] else (None, None)
+    return {figure: float(means.mean[0]), f"{figure}_low": low, f"{figure}_high": high}
+
+
 def group_figures(
     figure: str, values: np.ndarray, groups: np.ndarray, names: np.ndarray, resamples: int, seed: int
 ) -> dict[str, Any]:
@@ -65,17 +127,13 @@ def group_figures(
     Returns:
         As `docs/results.md` lays out: one entry a group would be a table of hundreds.
     """
-    means = mean_intervals(values[:, None].astype(float), np.ones((1, 1), bool), groups, resamples, seed, (0.0, 1.0))
-    bounded = bool(means.bounded[0])
     codes, first, member = np.unique(groups, return_index=True, return_inverse=True)
     images = np.bincount(member)
     by_group = np.bincount(member, weights=values) / images
     order = sorted(range(len(codes)), key=lambda g: (by_group[g], -images[g], str(names[first[g]])))
     return {
         "groups": len(codes),
-        figure: float(means.mean[0]),
-        f"{figure}_low": float(means.low[0]) if bounded else None,
-        f"{figure}_high": float(means.high[0]) if bounded else None,
+        **_share(figure, values, groups, resamples, seed),
         "lowest": float(by_group.min()),
         "highest": float(by_group.max()),
         "spread": float(by_group.std(ddof=1)) if len(codes) > 1 else None,

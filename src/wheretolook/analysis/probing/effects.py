@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 from torch import nn
-from tqdm import tqdm
 
 from wheretolook.analysis.probing.faithfulness import choose_images, log_odds
-from wheretolook.analysis.probing.model_faithfulness import BATCH, folded, run
-from wheretolook.analysis.results.thresholds import FEWEST_GROUPS, FEWEST_IMAGES
+from wheretolook.analysis.probing.model_faithfulness import BATCH, folded, logits_of_batches, run
+from wheretolook.analysis.results.schema import FEWEST_GROUPS, FEWEST_IMAGES
 from wheretolook.analysis.statistics.bootstrap import group_codes, mean_intervals
 from wheretolook.analysis.statistics.classification import LEVEL
 from wheretolook.base.prepared import TEST, Prepared
@@ -207,6 +207,10 @@ def probed_images(network: Network, card: Card, prepared: Prepared, images: int,
     return Probed(rows, pictures, masks, prepared.labels[rows], groups[rows], names, whole, fast, card)
 
 
+def _made(batch: list[Change]) -> np.ndarray:
+    return np.stack([each() for each in batch])
+
+
 @dataclass
 class Changes:
     """Changes of images to run, by key, and then what they cost.
@@ -232,11 +236,9 @@ class Changes:
             piece: keeps what is done.
         """
         flat = [(key, image, change) for key, each in self.wanted.items() for image, change in each]
-        rows: list[list[float]] = []
-        for start in tqdm(range(0, len(flat), BATCH), desc=name, unit="batch", disable=None):
-            batch = [change for *_, change in flat[start : start + BATCH]]
-            make = lambda batch=batch: run(probed.network, probed.card, np.stack([each() for each in batch])).tolist()  # noqa: E731
-            rows += piece(f"{name} {start}", make)
+        batches = [[change for *_, change in flat[start : start + BATCH]] for start in range(0, len(flat), BATCH)]
+        makers = [partial(_made, batch) for batch in batches]
+        rows = logits_of_batches(probed.network, probed.card, makers, name, piece)
         logits, start = np.array(rows).reshape(len(rows), -1)[:, probed.columns if rows else []], 0
         for key, each in self.wanted.items():
             self.found[key] = np.array([image for image, _ in each]), logits[start : start + len(each)]

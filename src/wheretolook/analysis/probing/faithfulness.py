@@ -6,7 +6,7 @@ import numpy as np
 
 from wheretolook.analysis.grid import centre_prior, enlarge
 from wheretolook.analysis.probing.imputation import LinearImputer
-from wheretolook.analysis.results.thresholds import FEWEST_IMAGES
+from wheretolook.analysis.results.schema import FEWEST_IMAGES
 from wheretolook.analysis.statistics.bootstrap import mean_intervals
 from wheretolook.analysis.statistics.classification import softmax
 from wheretolook.base.prepared import EVIDENCE

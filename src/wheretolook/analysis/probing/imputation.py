@@ -67,10 +67,24 @@ class LinearImputer:
 
     def relax(self, image: np.ndarray, missing: np.ndarray, sweeps: int) -> np.ndarray:
         """Bring missing pixels of an image (S, S, C) nearer to the solution of `fill`, from values near it (Jacobi)."""
-        values, gone = image.reshape(-1, image.shape[-1]).astype(np.float64), missing.ravel()
-        rows, weights = self._neighbours[gone], self._weights[gone][:, None]
+        side, channels = len(image), image.shape[-1]
+        padded = np.zeros((side + 2, (side + 2) * channels))
+        values = padded[1:-1, channels:-channels]
+        values[:] = image.reshape(side, -1)
+        gone = np.repeat(missing, channels, axis=1)
+        scale = np.repeat(DIAGONAL / self._weights.reshape(side, side), channels, axis=1)
+        sums, found, own = np.empty((side, padded.shape[1])), np.empty(values.shape), np.empty(values.shape)
         for _ in range(sweeps):
-            values[gone] = rows @ values / weights
+            # The weights of the eight neighbours are [1, 2, 1] down times [1, 2, 1] across, less the pixel itself.
+            np.add(padded[:-2], padded[2:], out=sums)
+            sums += padded[1:-1]
+            sums += padded[1:-1]
+            np.add(sums[:, : -2 * channels], sums[:, 2 * channels :], out=found)
+            found += sums[:, channels:-channels]
+            found += sums[:, channels:-channels]
+            found -= np.multiply(values, 4, out=own)
+            found *= scale
+            np.copyto(values, found, where=gone)
         return values.reshape(image.shape)
 
 

@@ -1,5 +1,7 @@
 """Faithfulness of a model's foremost maps. Runs the network."""
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -98,14 +100,11 @@ def logits_after(
     fast = folded(network, card, images[:2])
     logits = {kind: np.zeros((len(images), len(card.class_names))) for kind in pixels}
     removals, imputer = removals_of(pixels), LinearImputer(images.shape[1])
-    for start in tqdm(range(0, len(removals), BATCH), desc="faithfulness", unit="batch", disable=None):
-        batch = removals[start : start + BATCH]
-        found = piece(
-            f"faithfulness {start}",
-            partial(_logits_of, fast, card, imputer, images, batch, seed),
-        )
-        for (kind, i, _), row in zip(batch, found, strict=True):
-            logits[kind][i] = row
+    batches = [removals[start : start + BATCH] for start in range(0, len(removals), BATCH)]
+    makers = [partial(filled_images, imputer, images, batch, seed) for batch in batches]
+    found = logits_of_batches(fast, card, makers, "faithfulness", piece)
+    for (kind, i, _), row in zip(removals, found, strict=True):
+        logits[kind][i] = row
     return logits | {"whole": run(network, card, images), "filled": run(network, card, fill_from_frame(images))}
 
 
@@ -129,7 +128,31 @@ def run(network: nn.Module, card: Card, images: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _logits_of(
-    network: torch.nn.Module, card: Card, imputer: LinearImputer, images: np.ndarray, batch: list, seed: int
+def logits_of_batches(
+    network: nn.Module, card: Card, makers: Sequence[Callable[[], np.ndarray]], name: str, piece: Piece
 ) -> list[list[float]]:
-    return run(network, card, filled_images(imputer, images, batch, seed)).tolist()
+    """Logits of batches of changed images, each made in a thread while the network runs on the one before it.
+
+    Args:
+        network: that gives logits of network inputs.
+        card: of the model.
+        makers: each makes a batch (n, S, S, 3) of values 0 to 255; they are called once each, in order.
+        name: of the pieces and the progress bar.
+        piece: keeps what is done.
+
+    Returns:
+        The rows (K,) of all batches; classes as on the card.
+    """
+    rows: list[list[float]] = []
+    ahead: dict[int, Future[np.ndarray]] = {}
+
+    def make(number: int) -> list[list[float]]:
+        made = ahead.pop(number).result() if number in ahead else makers[number]()
+        if number + 1 < len(makers):
+            ahead[number + 1] = pool.submit(makers[number + 1])
+        return run(network, card, made).tolist()
+
+    with ThreadPoolExecutor(1) as pool:
+        for number in tqdm(range(len(makers)), desc=name, unit="batch", disable=None):
+            rows += piece(f"{name} {number * BATCH}", partial(make, number))
+    return rows

@@ -17,7 +17,7 @@ from wheretolook.analysis.explained import contrast_with_mean, contrast_with_riv
 from wheretolook.analysis.grid import average_ranks, standardise
 from wheretolook.analysis.probing.faithfulness import choose_images
 from wheretolook.analysis.probing.random_networks import Cascade
-from wheretolook.analysis.results.thresholds import FEWEST_DRAWS
+from wheretolook.analysis.results.schema import FEWEST_DRAWS
 from wheretolook.analysis.statistics.classification import LEVEL
 from wheretolook.base.prepared import TEST, Prepared
 from wheretolook.cams.batching import compute_batched

@@ -1,8 +1,9 @@
-"""Results of `compare`: rows of agreement, and the statements of a study with what they are about."""
+"""Results of `compare`: rows of agreement, and the statements of a study; results of `shift`: a further test set."""
 
 from dataclasses import dataclass, fields
 
 from wheretolook.analysis.results.schema import STRICT
+from wheretolook.analysis.results.scored_model import EstimatedForeground, Localisation, SplitScores
 from wheretolook.analysis.results.statement import Statement, Twin
 
 ALL_CLASSES = "/"  # no class is called that, since no folder can be
@@ -23,7 +24,8 @@ class AgreementRow:
         model_a, model_b: the pair, in the order of reports/names.json.
         kind: "seeds" (one recipe, other seeds), "recipes", or "drive" (a model from Drive with one trained here or both
             from Drive).
-        primary: 1 for `cam` at the last layer, from which alone statements are made; 0: exploratory.
+        primary: 1 for the primary method (`compare.primary`) at the last layer, from which alone statements are made;
+            0: exploratory.
         method: of the maps.
         layer_a, layer_b: the layer's name in each model.
         contrast: 1 where maps are contrasts with the other classes; 0 where the true class's own map is used.
@@ -203,7 +205,8 @@ class ClassResult:
         images: of the class in the split.
         recognition: by model.
         without: by model, the smallest lower confidence bound of (agreement - baseline) among the others, or null.
-        untested: why classes could not be compared by place: "no_places", "no_maps_of_every_class" or "".
+        untested: why classes could not be compared by place: "no_places", "no_maps_of_every_class", "not_additive" or
+            "".
     """
 
     __pydantic_config__ = STRICT
@@ -239,3 +242,49 @@ class StatementsResult:
     thresholds: ThresholdsUsed
     classes: dict[str, ClassResult]
     statements: list[Statement]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShiftedModel:
+    """One model on a further test set.
+
+    Attributes:
+        sha256: of the model file.
+        scores: of all images of the test set.
+        maps: METHOD.LAYER of the maps behind the next two; null where no stored map knows classes.
+        localisation: by class; null without masks.
+        foreground_estimated: by class; null where masks name a foreground.
+    """
+
+    __pydantic_config__ = STRICT
+    sha256: str
+    scores: SplitScores
+    maps: str | None
+    localisation: dict[str, Localisation] | None
+    foreground_estimated: dict[str, EstimatedForeground] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShiftResult:
+    """reports/tests/NAME.json.
+
+    Attributes:
+        format: 1.
+        name: of the test set.
+        data: SHA-256 of the prepared images and their index.
+        images: of the test set.
+        class_names: classes that have images, in class order.
+        training_copies: images whose picture is among the training images of the models.
+        models: by name.
+        agreement: Pearson's r of the last layers' CAMs by pair of models and class; empty for one model.
+    """
+
+    __pydantic_config__ = STRICT
+    format: int
+    name: str
+    data: str
+    images: int
+    class_names: list[str]
+    training_copies: int
+    models: dict[str, ShiftedModel]
+    agreement: list[AgreementRow]

@@ -48,8 +48,8 @@ class SplitScores:
             class has fewer than ten effective groups.
         auroc: two classes: of the second class; more: one against the rest, mean over classes. Null where a class is
             missing.
-        ece, ece_floor: expected calibration error of the winning class (15 bins of equal width), and that of a
-            perfectly calibrated model with these scores on as many images.
+        ece, ece_floor, ece_floor_high: expected calibration error of the winning class (15 bins of equal width), and
+            that of a perfectly calibrated model with these scores on as many images: mean, and 97.5 % quantile.
         brier: half the squared distance of scores and truth, 0 to 1.
         log_loss: natural logarithm.
         confusion: K × K counts, row: actual, column: predicted.
@@ -66,6 +66,7 @@ class SplitScores:
     auroc: float | None
     ece: float
     ece_floor: float
+    ece_floor_high: float
     brier: float
     log_loss: float
     confusion: list[list[int]]
@@ -159,6 +160,29 @@ class EstimatedForeground:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AttributeValue:
+    """Images of one split that share the value of an attribute.
+
+    Attributes:
+        images, groups: images, and groups among them.
+        accuracy, accuracy_low, accuracy_high: with its 95 % interval, null below ten effective groups.
+        region: "evidence" or "foreground" (estimated where no mask names one); null without either.
+        energy, energy_low, energy_high: of the foremost maps inside the region, likewise.
+    """
+
+    __pydantic_config__ = STRICT
+    images: int
+    groups: int
+    accuracy: float
+    accuracy_low: float | None
+    accuracy_high: float | None
+    region: str | None
+    energy: float | None
+    energy_low: float | None
+    energy_high: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class AboutModel:
     """What the model is.
 
@@ -197,6 +221,7 @@ class ModelResult:
         history: an entry for each epoch, from the model file.
         splits: "train", "val", "test".
         groups: by split, see "groups"; null where the index has no groups.
+        attributes: by attribute of the table of labels with 2 to 10 values, split and value; null without any.
         localisation: METHOD.LAYER, split, class; null without masks.
         foreground_estimated: the same keys; null where masks name a foreground.
         faithfulness: see "faithfulness"; null where not measured.
@@ -219,6 +244,7 @@ class ModelResult:
     history: list[dict[str, Any]]
     splits: dict[str, SplitScores]
     groups: dict[str, dict[str, Any]] | None
+    attributes: dict[str, dict[str, dict[str, AttributeValue]]] | None
     localisation: dict[str, dict[str, dict[str, Localisation]]] | None
     foreground_estimated: dict[str, dict[str, dict[str, EstimatedForeground]]] | None
     faithfulness: dict[str, Any] | None

@@ -62,7 +62,7 @@ class Reason(StrEnum):
         not_recognised: a model does not recognise the class above chance.
         baseline_missing: agreement was not compared with some baseline.
         below_margin: agreement does not exceed a baseline by the margin.
-        models_differ: one model is shown to differ from the others.
+        models_differ: the verdict on the mean over models would be false of one of them, or of one pair.
         families_disagree: occlusion, a method of another family, contradicts the maps.
         not_located: the maps do not lie on the region.
         measures_disagree: energy and AUROC of the maps contradict each other.
@@ -71,10 +71,11 @@ class Reason(StrEnum):
         infills_disagree: the two infills contradict each other.
         not_needed: the predictions stay when the region is infilled.
         not_different: no difference of the classes was shown there.
-        not_concentrated: the region holds no more of the difference than its area explains.
+        not_concentrated: the region holds too little of the difference for its area.
         no_test: the classes could not be compared by place.
+        not_additive: primary maps do not add up to the logits, so that a place's share of a difference is not known.
         look_alikes_missing: the region was not compared with look-alike places of the other classes.
-        look_alikes: look-alike places of another class count as much.
+        look_alikes: look-alike places of another class count as much or more.
         place_not_supported: that the models look at the region and need it is not supported.
         no_cue: most predictions stay when the property is changed.
         imprecise: the interval includes the threshold.
@@ -101,6 +102,7 @@ class Reason(StrEnum):
     NOT_DIFFERENT = "not_different"
     NOT_CONCENTRATED = "not_concentrated"
     NO_TEST = "no_test"
+    NOT_ADDITIVE = "not_additive"
     LOOK_ALIKES_MISSING = "look_alikes_missing"
     LOOK_ALIKES = "look_alikes"
     PLACE_NOT_SUPPORTED = "place_not_supported"
@@ -153,6 +155,8 @@ class Statement:
         p_adjusted: adjusted over all confirmatory statements (Holm).
         minimum_detectable: smallest effect that this design detects with a power of 80 %, in units of the first figure.
         images_needed: images of the class that would tell, if the estimate is the truth; None where more do not help.
+        images_measured: images behind the figure that decided, where these are fewer than `images`: those that `score`
+            changes (`score.faithfulness_images`). `images_needed` counts these.
     """
 
     __pydantic_config__ = STRICT
@@ -173,6 +177,7 @@ class Statement:
     p_adjusted: float | None = None
     minimum_detectable: float | None = None
     images_needed: int | None = None
+    images_measured: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The statement as JSON values."""

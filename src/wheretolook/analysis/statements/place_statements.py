@@ -6,8 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from wheretolook.analysis.localisation.common_place import OnRegion, odds_ratio
-from wheretolook.analysis.results.statement import Figure, Kind, Reason, Statement, Verdict
-from wheretolook.analysis.results.thresholds import (
+from wheretolook.analysis.results.schema import (
     CUE_FLIPS,
     INFILLS,
     LOCATED_AUROC,
@@ -15,14 +14,17 @@ from wheretolook.analysis.results.thresholds import (
     NECESSARY_FLIPS,
     SUFFICIENT_KEPT,
 )
+from wheretolook.analysis.results.statement import Figure, Kind, Reason, Statement, Verdict
 from wheretolook.analysis.statements.pooled import (
     Findings,
     Interventions,
     Row,
     Sampling,
+    fewest_images,
     images_of_all,
     mean_estimate,
     pooled_rows,
+    rows_by_model,
 )
 from wheretolook.analysis.statements.rules import Condition, Estimate, judge, left_open
 
@@ -48,24 +50,21 @@ def place(found: Findings, models: Sequence[str], region: str, sampling: Samplin
     located = _located(figures, models, groups, area, sampling)
     if located is None:
         return replace(statement, reason=Reason.FEW_IMAGES, figures=shown)
-    pooled, by_model = located
+    pooled = located
     # A small hot spot in a large region has nearly all of the energy and an AUROC below 0.5: two measures that
     # contradict each other show nothing.
     contradict = any(each.p_for <= 0.025 for each in pooled) and any(each.p_against <= 0.025 for each in pooled)
     if contradict:
         pooled = [replace(each, shows_not=False) for each in pooled]
-    if other := next((name for name, ends in by_model.items() if ends), None):
-        others_in = any(not ends for ends in by_model.values())
-        if others_in and judge(statement, pooled, found.images).verdict is Verdict.SUPPORTED:
-            return replace(left_open(statement, Reason.MODELS_DIFFER, other), figures=(pooled[0].figure, *shown))
     needed, gap = necessity(found, models, region)
     if rest:  # what was infilled is the foreground with the evidence, which says nothing about the rest
         needed, gap = [], Reason.NECESSITY_MISSING
     judged = judge(statement, [*pooled, *needed], found.images)
     judged = replace(judged, figures=(*judged.figures, *shown))
-    if contradict and judged.verdict is Verdict.CANNOT_TELL:
+    if contradict and judged.verdict is Verdict.CANNOT_TELL and judged.reason is not Reason.MODELS_DIFFER:
         return left_open(judged, Reason.MEASURES_DISAGREE)
-    return left_open(judged, gap) if gap is not None and judged.reason is not Reason.NOT_LOCATED else judged
+    decided = judged.reason in (Reason.NOT_LOCATED, Reason.MODELS_DIFFER)
+    return left_open(judged, gap) if gap is not None and not decided else judged
 
 
 def _has(found: Findings, region: str, models: Sequence[str]) -> bool:
@@ -75,8 +74,8 @@ def _has(found: Findings, region: str, models: Sequence[str]) -> bool:
 
 def _located(
     figures: Sequence[OnRegion], models: Sequence[str], groups: np.ndarray, area: float, sampling: Sampling
-) -> tuple[list[Condition], dict[str, bool]] | None:
-    """Conditions on where the maps lie, over all models; and by model, whether it alone is shown not to lie there."""
+) -> list[Condition] | None:
+    """Conditions on where the maps lie, over all models and by model."""
     beyond = [each.beyond(LOCATED_ODDS) for each in figures]
     energy = mean_estimate(np.mean([each.energy for each in figures], axis=0), groups, sampling, (0.0, 1.0))
     surplus = mean_estimate(np.mean(beyond, axis=0), groups, sampling, (-1.0, 1.0))
@@ -85,15 +84,20 @@ def _located(
         return None
     value, low, high = (odds_ratio(each, area) for each in (energy.value, energy.low, energy.high))
     odds = Figure("odds ratio", value, low, high, LOCATED_ODDS)
-    pooled = [
-        Condition(surplus, 0.0, Reason.NOT_LOCATED, odds),
-        Condition(auroc, LOCATED_AUROC, Reason.NOT_LOCATED, auroc.figure("AUROC", LOCATED_AUROC)),
+    alone = {name: mean_estimate(own, groups, sampling, (-1.0, 1.0)) for name, own in zip(models, beyond, strict=True)}
+    heights = {
+        name: mean_estimate(each.auroc, groups, sampling, (0.0, 1.0))
+        for name, each in zip(models, figures, strict=True)
+    }
+    height = auroc.figure("AUROC", LOCATED_AUROC)
+    return [
+        Condition(surplus, 0.0, Reason.NOT_LOCATED, odds, by_model=_known(alone)),
+        Condition(auroc, LOCATED_AUROC, Reason.NOT_LOCATED, height, by_model=_known(heights)),
     ]
-    by_model = {}
-    for name, each, own in zip(models, figures, beyond, strict=True):
-        alone, height = mean_estimate(own, groups, sampling, (-1.0, 1.0)), mean_estimate(each.auroc, groups, sampling)
-        by_model[name] = bool((alone and alone.high < 0) or (height and height.high < LOCATED_AUROC))
-    return pooled, by_model
+
+
+def _known(by_model: Mapping[str, Estimate | None]) -> dict[str, Estimate]:
+    return {name: each for name, each in by_model.items() if each is not None}
 
 
 def necessity(found: Findings, models: Sequence[str], region: str) -> tuple[list[Condition], Reason | None]:
@@ -111,8 +115,8 @@ def necessity(found: Findings, models: Sequence[str], region: str) -> tuple[list
         if flips is not None and lost is not None:
             conditions.append(
                 [
-                    _needs(flips, NECESSARY_FLIPS, "flips beyond control", infill),
-                    _needs(lost, 0.0, "log-odds lost beyond control", infill),
+                    _needs(flips, NECESSARY_FLIPS, "flips beyond control", infill, own, "excess_flips"),
+                    _needs(lost, 0.0, "log-odds lost beyond control", infill, own, "excess"),
                 ]
             )
         elif uncontrolled := _without_control(found, models, region, infill, own):
@@ -129,8 +133,12 @@ def necessity(found: Findings, models: Sequence[str], region: str) -> tuple[list
     return every, None
 
 
-def _needs(estimate: Estimate, threshold: float, name: str, infill: str) -> Condition:
-    return Condition(estimate, threshold, Reason.NOT_NEEDED, estimate.figure(name, threshold, infill), infill)
+def _needs(
+    estimate: Estimate, threshold: float, name: str, infill: str, rows: Mapping[str, Row | None], key: str
+) -> Condition:
+    figure = estimate.figure(name, threshold, infill)
+    of_models, images = rows_by_model(rows, key), fewest_images(rows)
+    return Condition(estimate, threshold, Reason.NOT_NEEDED, figure, infill, by_model=of_models, images=images)
 
 
 def _without_control(
@@ -142,9 +150,9 @@ def _without_control(
     if flips is None or lost is None or left is None:
         return []
     return [
-        _needs(flips, NECESSARY_FLIPS, "flips", infill),
-        _needs(lost, 0.0, "log-odds lost", infill),
-        replace(_needs(left, SUFFICIENT_KEPT, "kept by the region alone", infill), shows_not=False),
+        _needs(flips, NECESSARY_FLIPS, "flips", infill, own, "flips"),
+        _needs(lost, 0.0, "log-odds lost", infill, own, "log_odds"),
+        replace(_needs(left, SUFFICIENT_KEPT, "kept by the region alone", infill, kept, "kept"), shows_not=False),
     ]
 
 
@@ -157,10 +165,12 @@ def global_cue(found: Findings, models: Sequence[str], places: Sequence[str], bl
     """The predictions change with a property of the whole image, while no place in it is needed; none otherwise."""
     cues = {name: {row["cue"]: row for row in _cues(found.interventions.get(name))} for name in models}
     named = [cue for cue in next(iter(cues.values()), {}) if all(cue in own for own in cues.values())]
+    # The object as a whole is what a property of the image is a property of: infilling it removes that, too.
     local = [
         region
         for region in places
-        if np.mean([found.located[region][name].area[found.located[region][name].counts].mean() for name in models])
+        if region != "foreground"
+        and np.mean([found.located[region][name].area[found.located[region][name].counts].mean() for name in models])
         < LOCAL
     ]
     measured = [necessity(found, models, region) for region in local]
@@ -175,7 +185,9 @@ def global_cue(found: Findings, models: Sequence[str], places: Sequence[str], bl
         flips = pooled_rows(rows, "flips")
         if flips is not None:
             figure = flips.figure("flips beyond a harmless change", CUE_FLIPS, cue)
-            conditions.append((cue, Condition(flips, CUE_FLIPS, Reason.NO_CUE, figure)))
+            of_models, images = rows_by_model(rows, "flips"), fewest_images({n: own[cue] for n, own in cues.items()})
+            condition = Condition(flips, CUE_FLIPS, Reason.NO_CUE, figure, by_model=of_models, images=images)
+            conditions.append((cue, condition))
     if not conditions:
         return []
     cue, best = max(conditions, key=lambda each: each[1].estimate.low)

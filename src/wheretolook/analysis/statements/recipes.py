@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from wheretolook.analysis.results.schema import LOCATED_ODDS, NECESSARY_FLIPS
 from wheretolook.analysis.results.statement import Kind, Reason, Scope, Statement, Twin, Verdict
-from wheretolook.analysis.results.thresholds import LOCATED_ODDS, NECESSARY_FLIPS
 from wheretolook.analysis.statements.pooled import Findings
 from wheretolook.analysis.statements.rules import Condition, Estimate, judge
 from wheretolook.analysis.statistics.permutation import mean_over_seeds, pairs_over_seeds

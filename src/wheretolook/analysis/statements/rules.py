@@ -1,14 +1,14 @@
 """Arithmetic that turns estimates and thresholds into verdicts, and adjusts them for their number."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import ceil
 
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
+from wheretolook.analysis.results.schema import ALPHA, POWER
 from wheretolook.analysis.results.statement import Figure, Reason, Statement, Verdict
-from wheretolook.analysis.results.thresholds import ALPHA, POWER
 from wheretolook.analysis.statistics.classification import NORMAL
 
 
@@ -55,6 +55,8 @@ class Condition:
         worst: the class or model that it is of, if it was chosen as the worst.
         shows_not: whether an upper bound below the threshold shows that the statement does not hold.
         p: one-sided p-value of a test that replaces the estimate's own, such as one adjusted for many places.
+        by_model: the estimate of each model alone, where the condition is about a mean over models.
+        images: behind the estimate; None: all of the class.
     """
 
     estimate: Estimate
@@ -64,6 +66,8 @@ class Condition:
     worst: str = ""
     shows_not: bool = True
     p: float | None = None
+    by_model: Mapping[str, Estimate] = field(default_factory=dict)
+    images: int | None = None
 
     @property
     def p_for(self) -> float:
@@ -75,12 +79,32 @@ class Condition:
         """P-value of "the condition holds"; 1 where its failure shows nothing."""
         return self.estimate.p_below(self.threshold) if self.shows_not else 1.0
 
+    def dissenter(self, verdict: Verdict) -> str:
+        """A model of which the verdict on the mean would be false: a sentence about all models is one about each.
+
+        The lowest whose own estimate is at most the threshold, if the mean exceeds it; the highest whose own interval
+        is above it, if the mean is shown not to exceed it. Empty where there is none.
+        """
+        if not self.by_model or verdict is Verdict.CANNOT_TELL:
+            return ""
+        ordered = sorted(self.by_model, key=lambda name: self.by_model[name].value)
+        if verdict is Verdict.SUPPORTED:
+            return ordered[0] if self.by_model[ordered[0]].value <= self.threshold else ""
+        return ordered[-1] if self.by_model[ordered[-1]].low > self.threshold else ""
+
+    def figure_of(self, model: str) -> Figure:
+        """The figure of one model; where the figure shown is not the estimate, that of the mean."""
+        if self.figure.value != self.estimate.value:
+            return self.figure
+        return self.by_model[model].figure(self.figure.name, self.threshold, model)
+
 
 def judge(statement: Statement, conditions: Sequence[Condition], images: int) -> Statement:
     """The statement with its verdict before adjustment.
 
     It is supported where every condition holds (an intersection-union test: the largest p counts), shown not to hold
-    where one of them is shown to fail, and undecided otherwise. A bound is an end of a 95 % interval.
+    where one of them is shown to fail, and undecided otherwise. A bound is an end of a 95 % interval. Where a condition
+    is about the mean over models, one model of which the verdict would be false leaves the statement open.
 
     Args:
         statement: with its kind, class and models.
@@ -88,25 +112,39 @@ def judge(statement: Statement, conditions: Sequence[Condition], images: int) ->
         images: of the class.
     """
     for_it = [condition.p_for for condition in conditions]
-    against = [condition.p_against for condition in conditions]
+    # Any one of them may fail, so that a refutation has as many chances to be wrong.
+    chances = max(1, sum(condition.shows_not for condition in conditions))
+    against = [min(1.0, condition.p_against * chances) for condition in conditions]
     half = (1 - 0.95) / 2
     figures = [condition.figure for condition in conditions]
-    if max(for_it) <= half:
-        at, verdict, reason, p = int(np.argmax(for_it)), Verdict.SUPPORTED, Reason.ALL_MET, max(for_it)
-    elif min(against) <= half:
-        at = int(np.argmin(against))
-        verdict, reason, p = Verdict.SHOWN_NOT, conditions[at].reason, min(against)
+    refuted = sorted((i for i, p in enumerate(against) if p <= half), key=lambda i: against[i])
+    verdict = Verdict.SUPPORTED if max(for_it) <= half else Verdict.SHOWN_NOT if refuted else Verdict.CANNOT_TELL
+    differs = [conditions[i].dissenter(verdict) for i in range(len(conditions))]
+    if verdict is Verdict.SUPPORTED:
+        at, reason, p = int(np.argmax(for_it)), Reason.ALL_MET, max(for_it)
+        dissenting = next((i for i, name in enumerate(differs) if name), None)
+    elif verdict is Verdict.SHOWN_NOT:  # the clearest of those that fail in every model
+        at = next((i for i in refuted if not differs[i]), refuted[0])
+        reason, p = conditions[at].reason, against[at]
+        dissenting = at if differs[at] else None
     else:
-        at, verdict, reason, p = int(np.argmax(for_it)), Verdict.CANNOT_TELL, Reason.IMPRECISE, max(for_it)
+        at, reason, p, dissenting = int(np.argmax(for_it)), Reason.IMPRECISE, max(for_it), None
     decided = conditions[at]
+    if dissenting is not None:
+        name = differs[dissenting]
+        figure = conditions[dissenting].figure_of(name)
+        others = [each for each in figures if each != figure]
+        return replace(left_open(statement, Reason.MODELS_DIFFER, name), figures=(figure, *others))
     figures = [figures[at], *figures[:at], *figures[at + 1 :]]
     out = replace(
         statement, verdict=verdict, reason=reason, worst=decided.worst or statement.worst, figures=tuple(figures), p=p
     )
     if verdict is not Verdict.CANNOT_TELL:
         return out
-    detectable, needed = power_of(decided.estimate, decided.threshold, images)
-    return replace(out, minimum_detectable=detectable, images_needed=needed)
+    measured = decided.images or images
+    detectable, needed = power_of(decided.estimate, decided.threshold, measured)
+    fewer = measured if measured < images else None
+    return replace(out, minimum_detectable=detectable, images_needed=needed, images_measured=fewer)
 
 
 def power_of(estimate: Estimate, threshold: float, images: int) -> tuple[float, int | None]:

@@ -14,9 +14,8 @@ from wheretolook.analysis.classes.contributions import by_cell, by_region
 from wheretolook.analysis.explained import Target
 from wheretolook.analysis.grid import common_grid, regions_on_grid, row_blocks
 from wheretolook.analysis.localisation.common_place import OnRegion, joined, on_regions
-from wheretolook.analysis.results import thresholds
-from wheretolook.analysis.statements.pooled import Findings, Interventions, Sampling
-from wheretolook.analysis.statistics.discrimination import recognition
+from wheretolook.analysis.results import schema as thresholds
+from wheretolook.analysis.statements.pooled import Findings, Interventions, Sampling, recognition
 
 Pairs = list[tuple[str, str]]
 
@@ -85,7 +84,7 @@ def _agreement(
 ) -> tuple[Pairs, Counted | None, dict[str, Counted]]:
     """Pearson's r of the primary maps of every pair of models, and its excess over each baseline but random weights."""
     maps = {name: study.maps[name] for name in targets}
-    chosen = next((each for each in comparisons(maps) if each.primary), None)
+    chosen = next((each for each in comparisons(maps, study.primary) if each.primary), None)
     if chosen is None:
         return [], None, {}
     pairs: Pairs = []
@@ -153,6 +152,8 @@ def _untested(study: Study, targets: Mapping[str, Target], models: Sequence[str]
         return "no_places"
     if any(name not in targets or not targets[name].every_class for name in models):
         return "no_maps_of_every_class"
+    if not study.additive:
+        return "not_additive"
     return ""
 
 

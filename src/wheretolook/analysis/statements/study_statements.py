@@ -9,7 +9,7 @@ import numpy as np
 
 from wheretolook.analysis.agreement.study import Study
 from wheretolook.analysis.explained import Target, open_primary
-from wheretolook.analysis.results import thresholds
+from wheretolook.analysis.results import schema as thresholds
 from wheretolook.analysis.results.comparison_result import (
     ClassResult,
     Primary,
@@ -17,8 +17,8 @@ from wheretolook.analysis.results.comparison_result import (
     StatementsResult,
     ThresholdsUsed,
 )
+from wheretolook.analysis.results.schema import FEWEST_GROUPS, FEWEST_IMAGES, FEWEST_SEEDS
 from wheretolook.analysis.results.statement import Figure, Kind, Reason, Statement, Twin, Verdict
-from wheretolook.analysis.results.thresholds import FEWEST_GROUPS, FEWEST_IMAGES, FEWEST_SEEDS
 from wheretolook.analysis.statements.pooled import Findings, Sampling, pooled_sums
 from wheretolook.analysis.statements.recipes import find_twins, over_seeds, recipes_of
 from wheretolook.analysis.statements.rules import Estimate, adjusted
@@ -27,7 +27,7 @@ from wheretolook.analysis.statements.verdicts import Obstacle, statements_of
 from wheretolook.analysis.statistics.classification import effective_groups
 
 FORMAT = 2
-PRIMARY = Primary(method="cam", layer="last", figure="pearson", target="true class against its rivals")
+TARGET = "true class against its rivals"
 
 
 def study_statements(
@@ -50,7 +50,7 @@ def study_statements(
         permutations: of each class test.
         sampling: of each interval.
     """
-    primary = {name: open_primary(maps, study.labels) for name, maps in study.maps.items()}
+    primary = {name: open_primary(maps, study.labels, study.primary) for name, maps in study.maps.items()}
     twins = _twins(study, primary)
     models = [name for name in study.names if name not in {twin.model for twin in twins}]
     about = {name: study.maps[name].manifest["model"] for name in models}
@@ -76,7 +76,7 @@ def study_statements(
         models=models,
         twins=twins,
         recipes=[list(recipe) for recipe in recipes],
-        primary=PRIMARY,
+        primary=Primary(method=study.primary, layer="last", figure="pearson", target=TARGET),
         thresholds=_thresholds(margin),
         classes={each.class_name: _class(each, models, sampling) for each in findings},
         statements=adjusted(statements),

@@ -8,18 +8,20 @@ import numpy as np
 from wheretolook.analysis.classes.class_differences import PairDifference
 from wheretolook.analysis.localisation.common_place import share_at_odds
 from wheretolook.analysis.results.comparison_result import NULLS
+from wheretolook.analysis.results.schema import FEWEST_IMAGES, LOCATED_ODDS
 from wheretolook.analysis.results.statement import Figure, Kind, Reason, Statement, Verdict
-from wheretolook.analysis.results.thresholds import FEWEST_IMAGES, LOCATED_ODDS
 from wheretolook.analysis.statements.place_statements import REST, global_cue, place
 from wheretolook.analysis.statements.pooled import (
     Findings,
     Row,
     Sampling,
     components,
+    fewest_images,
     images_of_all,
     mean_estimate,
     pooled_pairs,
     pooled_rows,
+    rows_by_model,
 )
 from wheretolook.analysis.statements.rules import Condition, Estimate, judge, left_open
 
@@ -33,7 +35,8 @@ def differences(
     if not found.differences:
         if not found.untested:
             return []
-        return [replace(blank, kind=Kind.DIFFERENCE, reason=Reason.NO_TEST)]
+        reason = Reason.NOT_ADDITIVE if found.untested == "not_additive" else Reason.NO_TEST
+        return [replace(blank, kind=Kind.DIFFERENCE, reason=reason)]
     regions = dict.fromkeys(each.region for own in found.differences.values() for each in own if each.bears)
     places = {each.region: each for each in located}
     others = tuple(found.differences)
@@ -94,8 +97,10 @@ def _differs(
         float(share_at_odds(np.array(own.area), LOCATED_ODDS)),
         other,
     )
+    alone = {name: mean_estimate(own.influence([name])[1], own.groups, sampling) for name in models}
+    by_model = {name: each for name, each in alone.items() if each is not None}
     conditions = [
-        Condition(surplus, 0.0, Reason.NOT_CONCENTRATED, share, other),
+        Condition(surplus, 0.0, Reason.NOT_CONCENTRATED, share, other, by_model=by_model),
         Condition(surplus, 0.0, Reason.NOT_DIFFERENT, Figure("p", p, of=other), other, shows_not=False, p=p / 2),
     ]
     if own.region not in CAUSED:
@@ -115,7 +120,9 @@ def _differs(
     if against is None:
         return conditions, Reason.LOOK_ALIKES_MISSING
     figure = against.figure("beyond look-alikes", 0.0, other)
-    return [*conditions, Condition(against, 0.0, Reason.LOOK_ALIKES, figure, other)], None
+    of_models, images = rows_by_model(rows, "difference"), fewest_images(rows)
+    beyond = Condition(against, 0.0, Reason.LOOK_ALIKES, figure, other, by_model=of_models, images=images)
+    return [*conditions, beyond], None
 
 
 @dataclass(frozen=True)
@@ -225,6 +232,15 @@ def agreement(found: Findings, models: Sequence[str], margin: float, sampling: S
     spread = [Figure(f"SD between {name}s", getattr(parts, name)) for name in ("image", "pair")]
     more = [observed.figure("r")] if observed else []
     statement = replace(statement, figures=(*statement.figures, *more, *spread, Figure("SD left", parts.rest)))
+    if statement.verdict is Verdict.SHOWN_NOT and len(chosen) > 1:
+        excess = found.excess[statement.worst]
+        means = [float(excess.values[excess.valid[:, i], i].mean()) if excess.valid[:, i].any() else 0 for i in chosen]
+        best = chosen[int(np.argmax(means))]
+        alone = pooled_pairs(excess, found.groups, [best], sampling, (-2.0, 2.0))
+        if alone is not None and alone.low > margin:
+            figures = (alone.figure("excess", margin, statement.worst), *statement.figures)
+            opened = left_open(statement, Reason.MODELS_DIFFER, " and ".join(found.pairs[best]))
+            return replace(opened, figures=figures)
     if statement.verdict is Verdict.SUPPORTED and len(models) > 2:
         for name in models:
             own = [i for i in chosen if name in found.pairs[i]]

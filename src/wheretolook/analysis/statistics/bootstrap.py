@@ -9,7 +9,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.stats import t as student
 
-from wheretolook.analysis.results.thresholds import FEWEST_GROUPS
+from wheretolook.analysis.results.schema import FEWEST_GROUPS
 from wheretolook.analysis.statistics.classification import LEVEL, effective_number, group_sums, wilson_interval
 
 

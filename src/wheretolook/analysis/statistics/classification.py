@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from wheretolook.analysis.results.thresholds import FEWEST_GROUPS
+from wheretolook.analysis.results.schema import FEWEST_GROUPS
 
 LEVEL = 0.95  # of every interval
 NORMAL = 1.959963984540054  # its quantile of the normal distribution
@@ -123,6 +123,16 @@ def balanced_accuracy_interval(right: np.ndarray, labels: np.ndarray, groups: np
     return float(max(mean - low, 0)), float(min(mean + high, 1))
 
 
+Estimate = tuple[float, float, float]  # a figure, and both ends of its interval
+
+
+def difference_interval(first: Estimate, second: Estimate) -> Estimate:
+    """First minus second of two independent figures, with its 95 % interval (MOVER: Zou and Donner 2008)."""
+    (a, a_low, a_high), (b, b_low, b_high) = first, second
+    low = a - b - np.hypot(a - a_low, b_high - b)
+    return a - b, float(low), float(a - b + np.hypot(a_high - a, b - b_low))
+
+
 def _correlation(
     right: np.ndarray, labels: np.ndarray, groups: np.ndarray, classes: np.ndarray, recalls: np.ndarray
 ) -> np.ndarray:
@@ -159,8 +169,8 @@ def expected_calibration_error(scores: np.ndarray, labels: np.ndarray) -> float:
     return float(np.abs(gaps).sum() / len(labels))
 
 
-def calibration_floor(scores: np.ndarray) -> float:
-    """Expected calibration error of a perfectly calibrated model with these scores, on as many images.
+def calibration_floor(scores: np.ndarray) -> tuple[float, float]:
+    """Expected calibration error of a perfectly calibrated model with these scores, on as many images: mean, and most.
 
     The error is never negative, so that chance alone makes it larger than 0. Labels are drawn from the scores.
 
@@ -168,13 +178,14 @@ def calibration_floor(scores: np.ndarray) -> float:
         scores: (n, K) float64, rows sum to 1.
 
     Returns:
-        Mean over 200 draws, 0..1.
+        Mean over 200 draws, 0..1; and the value that 97.5 % of the draws stay below.
     """
     winning = scores.max(axis=1)
     inside = np.clip(np.ceil(winning * BINS).astype(int) - 1, 0, BINS - 1)
     right = np.random.default_rng(0).random((DRAWS, len(winning))) < winning
     gaps = (right - winning) @ np.eye(BINS)[inside]
-    return float(np.abs(gaps).sum(axis=1).mean() / len(winning))
+    errors = np.abs(gaps).sum(axis=1) / len(winning)
+    return float(errors.mean()), float(np.quantile(errors, 0.975))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -199,6 +210,7 @@ def classification_scores(logits: np.ndarray, labels: np.ndarray, class_names: t
 
     every_class = np.arange(len(class_names))
     scores, predicted = softmax(logits), logits.argmax(axis=1)
+    floor, floor_high = calibration_floor(scores)
     confusion = confusion_matrix(labels, predicted, labels=every_class)
     recalls = [_share(confusion[k, k], confusion[k].sum()) for k in every_class]
     return {
@@ -207,7 +219,8 @@ def classification_scores(logits: np.ndarray, labels: np.ndarray, class_names: t
         "balanced_accuracy": float(np.mean([recall for recall in recalls if recall is not None])),
         "auroc": area_under_roc(scores, labels),
         "ece": expected_calibration_error(scores, labels),
-        "ece_floor": calibration_floor(scores),
+        "ece_floor": floor,
+        "ece_floor_high": floor_high,
         "brier": brier_score(scores, labels),
         "log_loss": float(log_loss(labels, scores, labels=every_class)),
         "confusion": confusion.tolist(),

@@ -11,7 +11,7 @@ from math import lgamma
 import numpy as np
 from scipy.stats import t as student
 
-from wheretolook.analysis.results.thresholds import FEWEST_RELABELLINGS
+from wheretolook.analysis.results.schema import FEWEST_RELABELLINGS
 from wheretolook.analysis.statistics.classification import group_sums
 
 

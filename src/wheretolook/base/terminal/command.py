@@ -19,7 +19,7 @@ import click
 from wheretolook.base.errors import InputError, is_gpu_failure, is_out_of_memory, visible
 from wheretolook.base.file_lock import LockedError, held_lock
 from wheretolook.base.resources import FULL, free_bytes, is_out_of_inodes
-from wheretolook.base.terminal.options import OutputPath, settings_of
+from wheretolook.base.terminal.options import TEST_SET, OutputPath, settings_of, unknown_key
 
 AGAIN = "run the same command, or `dvc repro`, to resume"
 SPACE = "`make clean` shows the size of outputs, `dvc gc --workspace` removes old versions from DVC's cache"
@@ -220,7 +220,7 @@ class StageCommand(Command):
 
         `check` refuses settings of a run too, but not for a stage that runs alone (`dvc repro -s`).
         """
-        settings = {f"--{key}" for key in settings_of(self)} if DVC_STAGE in os.environ else set()
+        settings = {f"--{key}" for key in settings_of(self) - {TEST_SET}} if DVC_STAGE in os.environ else set()
         for word in args:
             option, _, _ = word.partition("=")
             if option in settings:
@@ -229,11 +229,17 @@ class StageCommand(Command):
                     f'"{option.removeprefix("--")}" from it',
                     ctx,
                 )
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if DVC_STAGE not in os.environ:
+                raise
+            key, stage = error.option_name.removeprefix("--").removeprefix("no-"), os.environ[DVC_STAGE]
+            raise click.UsageError(str(unknown_key(f"params.yaml, for {stage}", key, self)), ctx) from error
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the stage as the only writer of its outputs."""
-        title = " ".join(filter(None, (self.name, ctx.params.get("name"))))
+        title = " ".join(filter(None, (self.name, ctx.params.get("name"), ctx.params.get(TEST_SET))))
         outputs = [option.written(ctx.params) for option in self.params if isinstance(option, OutputPath)]
         with showing_failures(), only_writer(title, outputs, os.environ):
             return super().invoke(ctx)

@@ -1,14 +1,20 @@
 """Options of a stage: parameters, which params.yaml may set, and settings of a run, which it must not set."""
 
+import difflib
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
+from wheretolook.base.errors import InputError
+
 # Files are named by it, and scratch files add a suffix; file systems allow 255 bytes.
 MODEL_NAME, LONGEST_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*"), 100
+TEST_SET_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")  # DVC joins it with a model's name by "-"
+TEST_SET = "test_set"
 
 
 class RunOption(click.Option):
@@ -54,6 +60,33 @@ class OutputPath(InputPath):
         """
         path: Path = parameters[str(self.name)]
         return (path / self.of_model.format(name=parameters.get("name"))).resolve() if self.of_model else path.resolve()
+
+
+class OnTestSet(RunOption):
+    """A further test set: the stage reads and writes below data/tests/NAME instead. dvc.yaml sets it.
+
+    Use: `cls=OnTestSet, places={"raw": "data/tests/{}/raw"}`.
+
+    Args:
+        places: default of other options for a test set, with {} for its name.
+    """
+
+    def __init__(self, *names: Any, places: Mapping[str, str], **options: Any) -> None:
+        settings: dict[str, Any] = {
+            "default": "",
+            "is_eager": True,
+            "callback": self._move,
+            "help": "A test set of test_sets: read and write below data/tests/NAME.",
+        }
+        super().__init__(*names, **settings | options)
+        self._places = places
+
+    def _move(self, ctx: click.Context, param: click.Parameter, value: str) -> str:
+        if value:
+            if not TEST_SET_NAME.fullmatch(value):
+                raise click.BadParameter("expected a letter, then letters, digits and '_'", ctx, param)
+            ctx.default_map = {name: place.format(value) for name, place in self._places.items()}
+        return value
 
 
 class CachePath(InputPath):
@@ -104,6 +137,30 @@ class FiniteRange(click.FloatRange):
         return number
 
 
+class SwitchText(click.ParamType):
+    """true, false, or a text."""
+
+    name = "switch"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bool | str:
+        """True or False for these words, else the text."""
+        return {"true": True, "false": False}.get(str(value).lower(), value)
+
+
+class SwitchOrText(click.Option):
+    """`--key`, `--no-key` or `--key TEXT`, as DVC writes `key: true`, `key: false` and `key: TEXT`."""
+
+    def __init__(self, *names: Any, **options: Any) -> None:
+        settings: dict[str, Any] = {"type": SwitchText(), "is_flag": False, "flag_value": "true"}
+        super().__init__(*names, **settings | options)
+        self.secondary_opts = [f"--no-{self.opts[0].removeprefix('--')}"]
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Add the option, and the one that turns it off."""
+        super().add_to_parser(parser, ctx)
+        parser.add_option(self, self.secondary_opts, dest=self.name, action="store_const", const="false")
+
+
 class NumberText(click.ParamType):
     """Text that params.yaml may give as a number without quotes."""
 
@@ -142,6 +199,20 @@ def read_names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...
         found = getattr(error, "strerror", None) or "another encoding"
         message = f"expected a UTF-8 text file with one name per line at {path.absolute()}, found: {found}"
         raise click.BadParameter(message, ctx, param) from error
+
+
+# Keys that people write for another one.
+_MEANT = {("sync", "path"): "`url` takes a path too: write `url: /path/to/file`"}
+
+
+def unknown_key(where: str, key: str, command: click.Command) -> InputError:
+    """The error for a key of params.yaml that the command does not take, with the key that may be meant."""
+    known = parameters_of(command)
+    near = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(known))}"
+    return InputError(
+        f"{where}: unknown key {key!r} of stage {command.name}", hint=_MEANT.get((str(command.name), key), hint)
+    )
 
 
 def parameters_of(command: click.Command) -> dict[str, click.Option]:

@@ -20,7 +20,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from pydantic.fields import FieldInfo
 
-from wheretolook.base.terminal.options import FiniteRange
+from wheretolook.base.terminal.options import FiniteRange, SwitchOrText, SwitchText
 
 Section = TypeVar("Section")
 
@@ -89,7 +89,10 @@ def command_of(section: type, stage: str, named: bool) -> click.Command:
     """
     arguments: list[click.Parameter] = [click.Argument(["name"])] if named else []
     known = fields_of(section)
-    made = [click.Option(list(_declaration(name, field)), **_click_settings(field)) for name, field in known.items()]
+    made = []
+    for name, field in known.items():
+        settings = _click_settings(field)
+        made.append(settings.pop("cls", click.Option)(list(_declaration(name, field)), **settings))
     return click.Command(stage, params=[*arguments, *made], add_help_option=False)
 
 
@@ -104,6 +107,8 @@ def click_type(field: FieldInfo) -> click.ParamType:
     given = next((each for each in field.metadata if isinstance(each, click.ParamType)), None)
     if given is not None:
         return given
+    if _is_switch_or_text(field):
+        return SwitchText()
     kind = _value_type(field)
     bounds = {
         key: getattr(each, key) for each in field.metadata for key in ("ge", "gt", "le", "lt") if hasattr(each, key)
@@ -131,8 +136,16 @@ def _value_type(field: FieldInfo) -> Any:
     return get_args(kind)[0] if get_origin(kind) is tuple else kind
 
 
+def _is_switch_or_text(field: FieldInfo) -> bool:
+    return set(get_args(field.annotation)) == {bool, str}
+
+
+def _is_switch(field: FieldInfo) -> bool:
+    return not _is_switch_or_text(field) and _value_type(field) is bool
+
+
 def _declaration(name: str, field: FieldInfo) -> tuple[str, str]:
-    return (f"--{name}/--no-{name}" if _value_type(field) is bool else f"--{name}"), name
+    return (f"--{name}/--no-{name}" if _is_switch(field) else f"--{name}"), name
 
 
 def _click_settings(field: FieldInfo) -> dict[str, Any]:
@@ -140,7 +153,9 @@ def _click_settings(field: FieldInfo) -> dict[str, Any]:
     read_by = next((each for each in field.metadata if isinstance(each, ReadBy)), None)
     if read_by is not None:
         settings["callback"] = read_by.callback
-    if _value_type(field) is not bool:
+    if _is_switch_or_text(field):
+        settings["cls"] = SwitchOrText
+    if not _is_switch(field):
         settings["type"] = click_type(field)
     if get_origin(field.annotation) is tuple:
         settings["multiple"] = True

@@ -117,12 +117,12 @@ BATCH = 64  # channels per forward pass
 
 
 def masked_logits(
-    network: nn.Module, layer: Layer, images: Tensor, feature_maps: Tensor, class_index: Tensor
+    network: Callable[[Tensor], Tensor], layer: Layer, images: Tensor, feature_maps: Tensor, class_index: Tensor
 ) -> Tensor:
     """Logits of each image, masked by each channel of a layer in turn.
 
     Args:
-        network: in evaluation mode.
+        network: from images to logits, in evaluation mode.
         layer: source of the feature maps.
         images: (n, 3, H, W), normalised.
         feature_maps: (n, C, h, w).
@@ -140,7 +140,7 @@ def masked_logits(
 
 
 def ablated_logits(
-    network: nn.Module, layer: Layer, images: Tensor, feature_maps: Tensor, class_index: Tensor
+    network: Callable[[Tensor], Tensor], layer: Layer, images: Tensor, feature_maps: Tensor, class_index: Tensor
 ) -> Tensor:
     """Logits of each image, with each channel of a layer's output set to zero in turn.
 

@@ -7,14 +7,15 @@ from torch import nn
 
 from wheretolook.base.errors import InputError
 from wheretolook.networks.layers.layout import Hints, Order
-from wheretolook.networks.layers.places import possible_grids
-from wheretolook.networks.layers.trial import Trial
-from wheretolook.networks.layers.trial_results import TrialResult
+from wheretolook.networks.layers.places import Level, possible_grids
+from wheretolook.networks.layers.trial_results import Trial, TrialResult
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
-def default_layers(seen: Mapping[str, TrialResult], modules: Mapping[str, nn.Module]) -> list[str]:
+def default_layers(
+    seen: Mapping[str, TrialResult], modules: Mapping[str, nn.Module], level: Level = Level.DEFAULT
+) -> list[str]:
     """At each resolution the last of the outermost layers with places that lead to the logits, first to last.
 
     Outermost: inside the fewest other layers with places, where a sequence is no layer of its own. Resolutions fall
@@ -23,9 +24,23 @@ def default_layers(seen: Mapping[str, TrialResult], modules: Mapping[str, nn.Mod
     Args:
         seen: result of the trial for each module.
         modules: by name.
+        level: how much evidence of places a layer needs.
     """
-    leading = {name: each for name, each in seen.items() if each.reading and each.reading.believed and each.leads}
-    outer = {name for name, each in seen.items() if each.usable and not isinstance(modules[name], _CONTAINERS)}
+    leading = {
+        name: each
+        for name, each in seen.items()
+        if each.reading and each.reading.passes(level) and each.leads and not each.pads  # padding adds no places
+    }
+    # Logits at each place, as of an auxiliary head, come after the features.
+    features = {each.reading.grid for each in leading.values() if each.reading and not each.classifies}
+    leading = {
+        name: each
+        for name, each in leading.items()
+        if not (each.classifies and each.reading and each.reading.grid in features)
+    }
+    outer = {
+        name for name, each in seen.items() if each.has_places(level) and not isinstance(modules[name], _CONTAINERS)
+    }
     # A module that does not lead to the logits but holds blocks that do is skipped: an encoder whose class token
     # alone is read.
     blocks = [name for name in leading if any(True for _ in modules[name].children())]
@@ -37,7 +52,7 @@ def default_layers(seen: Mapping[str, TrialResult], modules: Mapping[str, nn.Mod
         grid = grids[name]
         if grid not in last or depth[name] <= depth[last[grid]]:
             last[grid] = name
-    last = {grid: _normalised(name, seen, leading) for grid, name in last.items()}
+    last = {grid: _normalised(_origin(name, leading), seen, leading) for grid, name in last.items()}
     chosen: list[str] = []
     most = 0
     for name in sorted(last.values(), key=lambda name: leading[name].number, reverse=True):
@@ -46,6 +61,13 @@ def default_layers(seen: Mapping[str, TrialResult], modules: Mapping[str, nn.Mod
             chosen.append(name)
             most = h * w
     return chosen[::-1]
+
+
+def _origin(name: str, leading: Mapping[str, TrialResult]) -> str:
+    """The layer whose output another one hands on as it is, as a shortcut or a dropout inside the next block."""
+    while leading[name].passes_on and leading[name].follows in leading:
+        name = leading[name].follows
+    return name
 
 
 def _depth(name: str, outer: set[str]) -> int:

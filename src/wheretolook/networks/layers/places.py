@@ -6,6 +6,7 @@ All functions work on responses: for each of K patches, how much each cell of a 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import Enum
 from functools import cache
 from itertools import permutations
 from math import log
@@ -18,11 +19,33 @@ Grid = tuple[int, int]
 # Centres of the patches, as (row, column) parts of the image. No two share a row, a column or a diagonal, so that a
 # transposed, flipped or shifted reading of a layer misses some of them.
 CENTRES = ((0.10, 0.60), (0.90, 0.36), (0.35, 0.10), (0.62, 0.90), (0.17, 0.85), (0.80, 0.17), (0.46, 0.34))
-# A reading is believed where, on each axis, fewer than one of 200 shuffles of the patches fits the responses better,
-# and the response is nearer to its own patch than to others' by at least this part.
-_CHANCE, _NEARER = 5e-3, 0.02
-# And where it is concentrated at the patch by at least this part of the way from an even spread over all cells.
-_CONCENTRATED = 0.05
+
+
+class Level(Enum):
+    """How much evidence of places a layer needs.
+
+    That is: part of the shuffles of the patches that fit the responses better, on each axis (fewer); how much nearer
+    the response is to its own patch than to others' (more); and which part of the way it is concentrated at the patch,
+    from an even spread over all cells (more). Where nearly every response peaks at its patch, however little above
+    the others, what `NAMED` asks for is enough for all levels.
+    """
+
+    NAMED = (5e-3, 0.02, 0.05)
+    """For a layer that the user names. Its locality says how much it mixes places."""
+    DEFAULT = (5e-3, 0.15, 0.15)
+    """For a default layer."""
+    STRICT = (1e-3, 0.2, 0.2)
+    """Where default layers are the same at this level and at the next, no further patches are tried."""
+    LENIENT = (0.05, 0.1, 0.1)
+
+
+_NEARLY_ALL = 0.9  # of the patches
+# Places may lie off by one cell, or by this part of the image where cells are smaller.
+_OFF = 0.05
+_OUTERMOST = 0.4  # distance of the outermost patches from the middle, as a part of the image
+# Patches' positions explain at least this part of the squared distances of their responses, where a map is off.
+_EXPLAINED = 0.8
+_SHUFFLES = 720
 # Patches that must change a layer at all.
 _FEWEST = 4
 
@@ -59,35 +82,53 @@ class Reading:
         grid: (h, w).
         hits: patches whose response peaks where they lie, at most one cell off.
         exact: patches whose response peaks in their very cell.
+        tried: patches, K.
         locality: part of the response (its energy) within one cell of the patch, in the mean.
         chance: part of the shuffles of the patches that fit better, on the axis where it is larger.
         nearer: by how much the response is nearer to its own patch than to others', as a part of the distance, on the
             axis where it is smaller.
         even: the locality of a response that is spread evenly over all cells.
+        off: how far places lie from where the grid says, as a part of the image: a shift or a scale, as of a crop or
+            of padding.
     """
 
     layout: Layout
     grid: Grid
     hits: int
     exact: int
+    tried: int
     locality: float
     chance: float
     nearer: float
     even: float
+    off: float = 0.0
 
     @property
     def believed(self) -> bool:
         """Whether the layer's places lie where the layout says."""
-        concentrated = self.locality - self.even > _CONCENTRATED * (1 - self.even)
-        return self.chance < _CHANCE and self.nearer > _NEARER and concentrated
+        return self.passes(Level.NAMED)
+
+    def passes(self, level: Level) -> bool:
+        """Whether the evidence that places lie where the layout says is as strong as a level asks for."""
+        chance, nearer, concentrated = level.value
+        if self.hits >= _NEARLY_ALL * self.tried and self.chance < Level.STRICT.value[0]:
+            _, nearer, concentrated = Level.NAMED.value
+        enough = self.locality - self.even > concentrated * (1 - self.even)
+        return self.chance < chance and self.nearer > nearer and enough and not self.misplaced
+
+    @property
+    def misplaced(self) -> bool:
+        """Whether a shift or a scale puts places more than a cell away from where the grid says."""
+        return self.off > max(_OFF, 1 / min(self.grid))
 
 
-def make_patches(size: Grid, grid: Grid | None) -> Patches:
+def make_patches(size: Grid, grid: Grid | None, second: bool = False) -> Patches:
     """Patches about a fourteenth of the image wide; each one is whole cells of `grid`, the first that the network has.
 
     Args:
         size: (H, W) of the images.
         grid: (h, w); None: as many cells as there are pixels.
+        second: seven others, the mirror images of the first in the middle column.
     """
     spans = []
     for axis in (0, 1):
@@ -95,7 +136,8 @@ def make_patches(size: Grid, grid: Grid | None) -> Patches:
         cells = grid[axis] if grid is not None else length
         step = max(1, round(cells / 14))
         step = 1 << (step.bit_length() - 1)  # cells that later layers merge, two by two
-        spans.append([_span(int(centre[axis] * cells) // step * step, step, cells, length) for centre in CENTRES])
+        parts = [1 - centre[1] if second and axis else centre[axis] for centre in CENTRES]
+        spans.append([_span(int(part * cells) // step * step, step, cells, length) for part in parts])
     return Patches(tuple((t, y, b, r) for (t, b), (y, r) in zip(*spans, strict=True)), size)
 
 
@@ -118,11 +160,33 @@ def read_maps(response: np.ndarray, layout: Layout, patches: Patches) -> Reading
     total = energy.sum((1, 2))
     live = total > 0  # a stride of 2 passes over small patches
     if live.sum() < _FEWEST:
-        return Reading(layout, (h, w), hits, exact, locality, 1.0, 0.0, even)
+        return Reading(layout, (h, w), hits, exact, len(response), locality, 1.0, 0.0, even)
     share = energy[live] / total[live, None, None]
     centres = np.array(patches.centres)[live]
     tests = [_follows(share.sum(2 - axis), centres[:, axis]) for axis in (0, 1) if response.shape[1 + axis] > 1]
-    return Reading(layout, (h, w), hits, exact, locality, max(t[0] for t in tests), min(t[1] for t in tests), even)
+    chance, nearer = max(t[0] for t in tests), min(t[1] for t in tests)
+    return Reading(layout, (h, w), hits, exact, len(response), locality, chance, nearer, even, _off(share, centres))
+
+
+def _off(share: np.ndarray, centres: np.ndarray) -> float:
+    """How far a shift and a scale move responses from patches near the image's edge; 0 where neither explains it.
+
+    Args:
+        share: (K, h, w), of each patch's response.
+        centres: (K, 2) of the patches, as parts of the image.
+    """
+    excess = share - share.mean(0)  # what all cells answer to says nothing of places
+    excess[excess < 0.5 * excess.max((1, 2), keepdims=True)] = 0
+    excess /= np.maximum(excess.sum((1, 2), keepdims=True), 1e-300)
+    found = []
+    for axis in (0, 1):
+        cells = (np.arange(share.shape[1 + axis]) + 0.5) / share.shape[1 + axis]
+        distance = excess.sum(2 - axis) @ cells - centres[:, axis]  # (K,)
+        terms = np.stack([np.ones(len(centres)), centres[:, axis] - 0.5], 1)
+        fit = np.linalg.lstsq(terms, distance, rcond=None)[0]
+        explained = 1 - np.square(distance - terms @ fit).sum() / max(np.square(distance).sum(), 1e-12)
+        found.append(abs(fit[0]) + abs(fit[1]) * _OUTERMOST if explained > _EXPLAINED else 0.0)
+    return float(max(found))
 
 
 def _peaks(response: np.ndarray, patches: Patches) -> tuple[int, int, float, float]:
@@ -168,8 +232,10 @@ def _follows(share: np.ndarray, centres: np.ndarray) -> tuple[float, float]:
 @cache
 def _shuffles(count: int) -> np.ndarray:
     """Orders of some patches, evenly spread over all: (720 at most, count)."""
+    if count > 7:
+        return np.random.default_rng(0).permuted(np.tile(np.arange(count), (_SHUFFLES, 1)), axis=1)
     every = np.array(list(permutations(range(count))))
-    return every[:: max(1, len(every) // 720)]
+    return every[:: max(1, len(every) // _SHUFFLES)]
 
 
 def selectivity(response: np.ndarray) -> np.ndarray:
@@ -196,10 +262,30 @@ def read_tokens(
         first: whether tokens come before images in the output.
         hints: what the user says.
     """
+    count, grids = response.shape[1], list(dict.fromkeys(grids))
+    left = 0 if constant is None else len(constant)
+    fitting = [grid for grid in grids if grid[0] * grid[1] + left == count]
+    # Grids that leave out other tokens come second: a small one among many tokens fits by chance more easily.
+    for tried in [fitting, grids] if fitting and len(fitting) < len(grids) else [grids]:
+        reading = _best_grid(response, patches, tried, constant, first, hints)
+        if reading is not None and reading.believed:
+            break
+    return reading
+
+
+def _best_grid(
+    response: np.ndarray,
+    patches: Patches,
+    grids: list[Grid],
+    constant: frozenset[int] | None,
+    first: bool,
+    hints: Hints,
+) -> Reading | None:
+    """The grid whose cells the patches' responses hit most against chance."""
     count = response.shape[1]
     peaks = selectivity(response).argmax(1).tolist()
     best: tuple[tuple[float, float], np.ndarray, Layout] | None = None
-    for grid in dict.fromkeys(grids):
+    for grid in grids:
         places = grid[0] * grid[1]
         if places > count or places < 2:
             continue
@@ -209,8 +295,10 @@ def read_tokens(
             layout = tokens_layout(grid, others, first)
             maps = _token_maps(response, layout)
             hits, exact, locality, _ = _peaks(maps, patches)
-            if best is None or (hits + exact, locality) > best[0]:
-                best = ((hits + exact, locality), maps, layout)
+            near = min(9 / places, 1.0)
+            score = (round(exact * log(places) - hits * log(near), 6), locality)
+            if best is None or score > best[0]:
+                best = (score, maps, layout)
     return None if best is None else read_maps(best[1], best[2], patches)
 
 

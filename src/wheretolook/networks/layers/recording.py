@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -28,6 +28,12 @@ _CHANNELS_FIRST = (
     nn.PixelUnshuffle,
     nn.Dropout2d,
 )
+_PADDING = (
+    nn.modules.padding._ConstantPadNd,
+    nn.modules.padding._ReflectionPadNd,
+    nn.modules.padding._ReplicationPadNd,
+    nn.modules.padding._CircularPadNd,
+)
 _KEEPS_ORDER = (nn.Dropout, nn.Identity, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Hardswish, nn.Sigmoid)
 
 
@@ -47,6 +53,9 @@ class Record:
             a module that keeps the order of such an output.
         constant: tokens that are the same for two different images; None where there are no tokens.
         tokens_first: the output is (tokens, N, C).
+        passes_on: the output is the very tensor that was given.
+        pads: the module only adds rows and columns.
+        projects: the module maps channels to another number of them, or an activation follows such a module.
     """
 
     number: int = -1
@@ -59,6 +68,9 @@ class Record:
     by_origin: bool = False
     constant: frozenset[int] | None = None
     tokens_first: bool = False
+    passes_on: bool = False
+    pads: bool = False
+    projects: bool = False
 
 
 @dataclass
@@ -71,6 +83,7 @@ class Records:
 
     by_name: dict[str, Record]
     _names: dict[int, str] = field(default_factory=dict)
+    _versions: dict[int, int] = field(default_factory=dict)
     _ran: int = 0
 
     def in_order(self) -> list[tuple[str, Record]]:
@@ -84,12 +97,24 @@ class Records:
         with hooked((module, partial(self._note_alone, name)) for name, module in modules.items()):
             yield
         self._names.clear()
+        self._versions.clear()
 
     @contextmanager
     def patched(self, modules: Mapping[str, nn.Module]) -> Iterator[None]:
         """Record the pass of a batch: the same image, copies with a patch, and last a different image."""
         with hooked((module, partial(self._note_patched, name)) for name, module in modules.items()):
             yield
+
+    @contextmanager
+    def patched_again(self, modules: Mapping[str, nn.Module]) -> Iterator[None]:
+        """Add the responses of another such batch, of another image, to those that are recorded."""
+        before = {name: replace(record) for name, record in self.by_name.items()}
+        with self.patched(modules):
+            yield
+        for name, record in self.by_name.items():
+            record.constant = before[name].constant
+            record.channels_first = _joined(before[name].channels_first, record.channels_first)
+            record.channels_last = _joined(before[name].channels_last, record.channels_last)
 
     def _note_alone(self, name: str, module: nn.Module, inputs: Any, output: Any) -> None:
         record = self.by_name[name]
@@ -102,8 +127,16 @@ class Records:
         record.by_origin = isinstance(module, _CHANNELS_FIRST) or known
         record.kind = type(output).__name__
         record.output = output if isinstance(output, Tensor) else None
+        # The same tensor, not written over on the way, as by an in-place ReLU.
+        record.passes_on = (
+            record.follows != "" and output is inputs[0] and self._versions[id(output)] == output._version
+        )
+        record.pads = isinstance(module, _PADDING)
+        record.projects = _channels_in(module) != _channels_out(module)
+        if source != "" and (record.passes_on or isinstance(module, _KEEPS_ORDER)):
+            record.projects = self.by_name[source].projects
         if record.output is not None:
-            self._names[id(output)] = name
+            self._names[id(output)], self._versions[id(output)] = name, record.output._version
 
     def _note_patched(self, name: str, module: nn.Module, inputs: Any, output: Any) -> None:
         record = self.by_name[name]
@@ -129,6 +162,20 @@ class Records:
             record.channels_first = _response(output, 2)
             same = (output[0] == output[-1]).all(-1)  # (tokens,)
             record.constant = frozenset(same.nonzero().flatten().tolist())
+
+
+def _joined(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:
+    """Responses to the patches of both batches; None where either has none."""
+    same = first is not None and second is not None and first.shape[1:] == second.shape[1:]
+    return np.concatenate([first, second]) if same and first is not None and second is not None else None
+
+
+def _channels_in(module: nn.Module) -> int | None:
+    return getattr(module, "in_features", getattr(module, "in_channels", None))
+
+
+def _channels_out(module: nn.Module) -> int | None:
+    return getattr(module, "out_features", getattr(module, "out_channels", None))
 
 
 def _response(output: Tensor, dimension: int) -> np.ndarray:

@@ -1,11 +1,12 @@
 """Try any network on noise: where its logits are, which layers have places, whether its outputs are steady.
 
 One pass of one image with a graph and a backward pass (shapes, order, which layers lead to the logits), one pass of
-nine without: the same image, seven copies in which a small patch has changed, and another image.
+nine without: the same image, seven copies in which a small patch has changed, and another image. Where the
+choice of default layers depends on how much evidence is asked for, such a pass follows with another image and
+seven more patches.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -13,30 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from wheretolook.base.errors import InputError
+from wheretolook.networks.layers.default_layers import default_layers
 from wheretolook.networks.layers.layout import Hints, same_but_for_rounding
 from wheretolook.networks.layers.outputs import Readout, find_logits, find_squashing
-from wheretolook.networks.layers.places import Grid, Patches, make_patches, possible_grids
+from wheretolook.networks.layers.places import Grid, Level, Patches, make_patches, possible_grids
 from wheretolook.networks.layers.recording import Record, Records
 from wheretolook.networks.layers.steadiness import Shape, random_images, run, unsteady
-from wheretolook.networks.layers.trial_results import TrialResult, judge_records
+from wheretolook.networks.layers.trial_results import Trial, judge_records
 
 _NO_HINTS = Hints()
 _STRENGTH = 3.0  # of the noise in a patch, over that of the image
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What the trial of a network shows.
-
-    Attributes:
-        results: of each module that ran, by name, in running order.
-        readout: where the logits are.
-        patches: what was changed in the images.
-    """
-
-    results: dict[str, TrialResult]
-    readout: Readout
-    patches: Patches
 
 
 _KEPT: "WeakKeyDictionary[nn.Module, dict[Any, Trial]]" = WeakKeyDictionary()
@@ -104,7 +91,15 @@ def try_network(network: nn.Module, shape: Shape, hints: Hints = _NO_HINTS) -> T
     if not same_but_for_rounding(beside[:1], logits.detach(), max(scale, 1e-6)):
         raise unsteady(network, modules, images, keys)
     readout = _readout(modules, records, logits, beside, keys)
-    return Trial(judge_records(records, gradients, patches, hints), readout, patches)
+    results = judge_records(records, gradients, patches, hints, logits.shape[1])
+    chosen = [default_layers(results, modules, level) for level in (Level.STRICT, Level.LENIENT)]
+    if chosen[0] != chosen[1]:
+        second = make_patches(shape[1:], _first_grid(records, shape), second=True)
+        with torch.no_grad(), records.patched_again(modules):
+            run(network, _patched(noise.flip(0), second))
+        patches = Patches(patches.boxes + second.boxes, patches.size)
+        results = judge_records(records, gradients, patches, hints, logits.shape[1])
+    return Trial(results, readout, patches)
 
 
 def _readout(

@@ -6,8 +6,10 @@ import numpy as np
 from torch import Tensor
 
 from wheretolook.networks.layers.layout import Hints, Layout, to_maps
+from wheretolook.networks.layers.outputs import Readout
 from wheretolook.networks.layers.places import (
     Grid,
+    Level,
     Patches,
     Reading,
     possible_grids,
@@ -29,9 +31,12 @@ class TrialResult:
         shape: of the output for one image; empty where it is no tensor.
         kind: name of the output's type.
         reading: its places; None where it has none.
-        usable: whether maps can be taken of it: by the patches, or by the user's hints.
+        by_hand: the user's hints settle how it is read.
         leads: whether the logits depend on its places.
         follows: name of the module whose output it was given; empty where it was given another tensor.
+        passes_on: it hands on the very tensor that it was given.
+        pads: it only adds rows and columns around what it was given.
+        classifies: it gives as many channels as there are classes, from another number.
         flat: it is feature maps in one row, (N, C, h * w).
         constant: it does not depend on the image.
         attention: it is an attention matrix: as many rows as columns, and each row adds up to 1.
@@ -41,12 +46,39 @@ class TrialResult:
     shape: tuple[int, ...]
     kind: str
     reading: Reading | None = None
-    usable: bool = False
+    by_hand: bool = False
     leads: bool = False
     follows: str = ""
+    passes_on: bool = False
+    pads: bool = False
+    classifies: bool = False
     flat: bool = False
     constant: bool = False
     attention: bool = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether maps can be taken of it: by the patches, or by the user's hints."""
+        return self.has_places(Level.NAMED)
+
+    def has_places(self, level: Level) -> bool:
+        """As `usable`, by the evidence that a level asks for."""
+        return self.reading is not None and (self.by_hand or self.reading.passes(level))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What the trial of a network shows.
+
+    Attributes:
+        results: of each module that ran, by name, in running order.
+        readout: where the logits are.
+        patches: what was changed in the images.
+    """
+
+    results: dict[str, TrialResult]
+    readout: Readout
+    patches: Patches
 
 
 @dataclass(frozen=True)
@@ -69,7 +101,7 @@ class _Earlier:
 
 
 def judge_records(
-    records: Records, gradients: dict[str, Tensor | None], patches: Patches, hints: Hints
+    records: Records, gradients: dict[str, Tensor | None], patches: Patches, hints: Hints, class_count: int
 ) -> dict[str, TrialResult]:
     """The result of each module that ran, by name, in running order.
 
@@ -78,6 +110,7 @@ def judge_records(
         gradients: of the logits by each output, for one image; empty where the graph is closed.
         patches: that changed in the second pass.
         hints: of the user.
+        class_count: K.
     """
     results: dict[str, TrialResult] = {}
     earlier = _Earlier(patches, hints)
@@ -89,7 +122,8 @@ def judge_records(
         if reading is not None:
             gradient = gradients.get(name)
             leads = gradient is not None and bool(to_maps(gradient, reading.layout).any())
-            result = replace(result, leads=leads)
+            channels = result.shape[reading.layout.channel_dimension]
+            result = replace(result, leads=leads, classifies=channels == class_count and record.projects)
             if reading.believed:
                 earlier.grids.append(reading.grid)
                 if reading.layout.has_tokens and record.channels_first is not None:
@@ -109,6 +143,8 @@ def _judge(record: Record, earlier: "_Earlier") -> TrialResult:
         shape,
         record.kind,
         follows=record.follows,
+        passes_on=record.passes_on,
+        pads=record.pads,
         constant=response is not None and not response.any(),
         attention=_is_attention(record.output),
     )
@@ -119,7 +155,7 @@ def _judge(record: Record, earlier: "_Earlier") -> TrialResult:
     reading = _read(record, earlier)
     if reading is None:
         return result
-    return replace(result, reading=reading, usable=reading.believed or _is_by_hand(reading, response, earlier.hints))
+    return replace(result, reading=reading, by_hand=_is_by_hand(reading, response, earlier.hints))
 
 
 def _is_by_hand(reading: Reading, response: np.ndarray, hints: Hints) -> bool:

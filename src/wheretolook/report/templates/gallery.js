@@ -1,6 +1,7 @@
 // The gallery: one image across all models; first the images whose maps differ most.
 
 const PER_PAGE = 12;
+const FILTERS = ["search", "filter-class", "filter-right"];
 
 function stack(image, drawn, label) {
   const made = element("div", { class: "stack" }, element("img", { src: image.picture, alt: drawn ? "" : label }));
@@ -45,7 +46,8 @@ function buildCard(row) {
     ["Difference of maps", image.disagreement === null ? "" : image.disagreement.toFixed(2)]];
   const open = element("button", { type: "button", "aria-label": `All layers of ${image.id}` }, "All layers");
   open.addEventListener("click", () => { goToLayers(row); });
-  const about = element("div", {}, element("h3", {}, ...breakable(image.id)),
+  const link = element("a", { href: `#gallery?image=${encodeURIComponent(image.id)}`, title: "Link to this image" }, ...breakable(image.id));
+  const about = element("div", {}, element("h3", {}, link),
     element("dl", {}, ...facts.filter(([, value]) => value).map(([name, value]) => element("div", {}, element("dt", {}, `${name}: `), element("dd", {}, value)))), open);
   const original = element("figure", { class: "picture" }, stack(image, null, `Image ${image.id}`), element("figcaption", {}, element("b", {}, "image")));
   const slots = described.models.map((model, index) => {
@@ -81,7 +83,14 @@ function chosen() {
   const keep = { "": () => true, right: (row) => right(row).every(Boolean), wrong: (row) => !right(row).every(Boolean), differ };
   const test = keep[shown] ?? ((row) => !right(row)[Number(shown.split("-")[1])]);
   const rows = described.images.map((_, row) => row);
-  return rows.filter((row) => (only === "" || described.images[row].label === Number(only)) && test(row));
+  return rows.filter((row) => (only === "" || described.images[row].label === Number(only)) && test(row) && found(row));
+}
+
+// Whether an image's name, group, class or a model's prediction holds the words searched for.
+function found(row) {
+  const image = described.images[row], words = control("search").value.trim().toLowerCase();
+  const called = described.models.map((_, model) => described.classNames[predictedOf(image, model)]);
+  return !words || [image.id, image.group, described.classNames[image.label], ...called].some((text) => text.toLowerCase().includes(words));
 }
 
 function sorted(rows) {
@@ -112,6 +121,7 @@ function drawGallery(view, loaded, limits) {
   control("cards").replaceChildren(...shown.map((row) => paintCard(row, view, loaded, limits)));
   if (!shown.length) control("cards").append(element("li", { class: "empty" }, "No image matches."));
   control("count").textContent = rows.length ? `${first + 1} to ${first + shown.length} of ${rows.length}` : "0 images";
+  control("reset").hidden = !FILTERS.some((id) => control(id).value);
   control("previous").disabled = state.page === 0;
   control("next").disabled = state.page >= pages - 1;
 }

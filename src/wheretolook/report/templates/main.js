@@ -41,28 +41,55 @@ function prepareTheme() {
   show();
 }
 
-// A link to a section opens it, wherever the link is.
+// A link opens the section that it leads to, and whatever its target is folded into.
 function openPart(id) {
-  const part = document.getElementById(id)?.closest("section")?.querySelector("details.part");
+  const target = document.getElementById(id), part = target?.closest("section")?.querySelector("details.part");
   if (part) part.open = true;
+  for (let around = target; around; around = around.parentElement) if (around.tagName === "DETAILS") around.open = true;
+}
+
+// Filters of the gallery; those that are not named show all.
+function filter(values) {
+  for (const id of FILTERS) control(id).value = values[id] ?? "";
+  state.page = 0;
+  return draw();
+}
+
+// "#gallery?image=NAME" shows one image, "#gallery?class=NUMBER" the images of one class.
+function follow(hash) {
+  const [id, query] = hash.slice(1).split("?");
+  openPart(id);
+  if (query === undefined) return;
+  const asked = new URLSearchParams(query);
+  filter({ search: asked.get("image") ?? "", "filter-class": asked.get("class") ?? "" }).then(() => control("gallery-title").scrollIntoView());
 }
 
 function prepareParts() {
   document.addEventListener("click", (event) => {
     const link = event.target.closest?.('a[href^="#"]');
-    if (link) openPart(link.hash.slice(1));
+    if (link?.hash === location.hash) follow(link.hash);
+    else if (link) openPart(link.hash.slice(1).split("?")[0]);
   });
-  addEventListener("hashchange", () => openPart(location.hash.slice(1)));
-  if (location.hash) openPart(location.hash.slice(1));
+  addEventListener("hashchange", () => follow(location.hash));
   const button = control("open-all"), parts = [...document.querySelectorAll("details.part")];
   const closed = () => parts.some((part) => !part.open);
-  const show = () => { button.textContent = closed() ? "Open all sections" : "Close all sections"; };
+  const show = () => { button.textContent = closed() ? "Open all" : "Close all"; };
   button.addEventListener("click", () => { const open = closed(); for (const part of parts) part.open = open; });
   for (const part of parts) part.addEventListener("toggle", show);
   show();
 }
 
+// On a phone, checks without a problem have their titles alone until someone asks for more.
+function prepareChecks() {
+  const list = control("checks"), button = control("all-checks");
+  if (!matchMedia("(max-width: 34rem)").matches) return;
+  list.classList.add("brief");
+  button.parentElement.hidden = false;
+  button.addEventListener("click", () => { button.textContent = list.classList.toggle("brief") ? "Show all figures" : "Show problems only"; });
+}
+
 if (matchMedia("(max-width: 52rem)").matches) control("view-details").open = false;
+prepareChecks();
 prepareTheme();
 prepareParts();
 prepareControls();
@@ -70,7 +97,9 @@ prepareLayers();
 listen(draw);
 control("previous").addEventListener("click", () => turnPage(-1));
 control("next").addEventListener("click", () => turnPage(1));
+control("reset").addEventListener("click", () => { history.replaceState(null, "", location.pathname + location.search); filter({}); });
 draw().then(async () => {
+  if (location.hash) follow(location.hash);
   for (const view of described.views) {
     await breath();
     await loadView(view);

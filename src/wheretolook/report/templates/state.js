@@ -91,8 +91,9 @@ function listen(redraw) {
   on("limit", (input) => { state.limit = Number(input.value); });
   on("sign", (select) => { state.signed = select.value === "signed"; });
   on("smooth", (select) => { state.smooth = select.value === "smooth"; });
-  for (const id of ["filter-class", "filter-right", "sort"]) on(id, () => { state.page = 0; });
+  for (const id of [...FILTERS, "sort"]) on(id, () => { state.page = 0; });
   control("opacity").addEventListener("input", (event) => explore.style.setProperty("--opacity", event.target.value / 100));
+  control("large").addEventListener("input", (event) => explore.classList.toggle("large", event.target.checked));
   control("evidence").addEventListener("input", (event) => explore.classList.toggle("bare", !event.target.checked));
 }
 

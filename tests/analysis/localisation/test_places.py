@@ -1,8 +1,10 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from wheretolook.analysis.grid import Regions
-from wheretolook.analysis.localisation.common_place import joined, odds_ratio, on_regions
+from wheretolook.analysis.localisation.common_place import by_attribute, joined, odds_ratio, on_regions
+from wheretolook.analysis.localisation.localise import Sample
 
 
 def regions(evidence: np.ndarray, foreground: np.ndarray | None = None) -> Regions:
@@ -54,3 +56,33 @@ def test_blocks_are_joined_and_odds_are_finite() -> None:
     assert len(joined(parts)["evidence"].energy) == 5
     assert odds_ratio(0.5, 0.2) == pytest.approx(4)
     assert np.isfinite(odds_ratio(1.0, 0.0))
+
+
+def test_accuracy_and_energy_by_attribute_are_means_over_its_images_with_intervals_over_groups() -> None:
+    count = 80
+    hospital = np.where(np.arange(count) < 60, "A", "B").astype(object)
+    hospital[0] = ""  # not known
+    ages = [str(20 + k % 40) for k in range(count)]  # too many values
+    index = pd.DataFrame(
+        {"attribute:hospital": hospital, "attribute:age": ages, "attribute:one": "x", "label:Mass": "1"}
+    )
+    right = np.arange(count) % 4 != 0
+    evidence = np.arange(count) % 2 == 0
+    found = {
+        "evidence": evidence,
+        "positive": np.ones(count, bool),
+        "evidence.energy": np.linspace(0, 1, count),
+    }
+    splits = {"train": np.arange(0, 40), "test": np.arange(40, count)}
+    sample = Sample(np.zeros(count, np.int64), np.arange(count), splits, ("a", "b"))
+    result = by_attribute(index, right, found, sample, 199, 0)
+    assert list(result) == ["hospital"] and list(result["hospital"]["train"]) == ["A"]
+    assert result["hospital"]["train"]["A"]["images"] == 39
+    for value, rows in {"A": np.arange(40, 60), "B": np.arange(60, 80)}.items():
+        row = result["hospital"]["test"][value]
+        assert row["accuracy"] == right[rows].mean() == 0.75 and row["region"] == "evidence"
+        assert row["accuracy_low"] < 0.75 < row["accuracy_high"]
+        assert row["energy"] == pytest.approx(found["evidence.energy"][rows[evidence[rows]]].mean())
+    assert by_attribute(index[["label:Mass"]], right, found, sample, 199, 0) is None
+    plain = by_attribute(index, right, None, sample, 199, 0)["hospital"]["test"]["A"]
+    assert (plain["region"], plain["energy"]) == (None, None)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.layers.places_networks import (
+from tests.networks.layers.places_networks import (
     ClassAttention,
     Encoder,
     Mixer,

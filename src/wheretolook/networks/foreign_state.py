@@ -1,21 +1,15 @@
-"""Finding the state dict in a foreign checkpoint, and writing it as a model file. Only for the quarantine process."""
+"""Finding the state dict in a foreign checkpoint, and the names that its tensors have in a network."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from wheretolook.base.errors import InputError
-from wheretolook.importing.foreign_file import SAVE_ALONE, Placeholder, read_foreign
-from wheretolook.importing.foreign_fit import load_foreign
-from wheretolook.networks.architectures import code_of
-from wheretolook.networks.card import Card
-from wheretolook.networks.checkpoint import build_network, save_model
-from wheretolook.networks.layered import Network
-from wheretolook.networks.module_network import ModuleNetwork
+from wheretolook.networks.foreign_file import SAVE_ALONE, Placeholder
 
 # Keys under which training scripts save weights, the most common first, and averages of weights last.
 HOLDERS = (
@@ -39,29 +33,6 @@ class Found:
 
     key: str
     tensors: dict[str, Tensor]
-
-
-def convert_state(path: Path, subject: str, target: Path, description: Mapping[str, Any]) -> list[str]:
-    """Convert a foreign file to a model file.
-
-    Args:
-        path: the foreign file.
-        subject: its name in messages.
-        target: the model file.
-        description: fields of `foreign.Description`.
-
-    Returns:
-        The choices that were made: the state dict, the prefix that was removed, tensors that were ignored.
-
-    Raises:
-        InputError: the file would run code, has no state dict, or one that does not match the architecture.
-    """
-    found, reports = find_state(read_foreign(path, subject), subject, description["key"])
-    network = build_network(description["architecture"], len(description["class_names"]), description["arguments"])
-    reports += load_foreign(network, found.tensors, subject, description["architecture"], description["class_names"])
-    inner = network.copy_layer_heads() if isinstance(network, ModuleNetwork) else ()
-    save_model(target, network, _card(network, description, inner))
-    return reports
 
 
 def find_state(loaded: Any, subject: str, key: str = "") -> tuple[Found, list[str]]:
@@ -154,20 +125,53 @@ def _no_state(loaded: Any, subject: str) -> InputError:
     )
 
 
-def _card(network: Network, description: Mapping[str, Any], inner: tuple[str, ...]) -> Card:
-    return Card(
-        architecture=description["architecture"],
-        arguments=description["arguments"],
-        class_names=tuple(description["class_names"]),
-        input_size=description["input_size"],
-        mean=tuple(description["mean"]),
-        std=tuple(description["std"]),
-        loss="every" if inner else "last",
-        layers=network.layer_names,
-        trained_heads=(*inner, network.layer_names[-1]),
-        data={},
-        training={},
-        history=[],
-        fit=description["fit"],
-        code=code_of(description["architecture"]),
-    )
+State = dict[str, Tensor]
+# Marks names without the prefix of the others; no tensor name contains it.
+_UNPREFIXED = "\0"
+
+
+def without_prefix(state: State, needed: Mapping[str, Tensor]) -> tuple[State, str]:
+    """The tensors under the network's names, and the prefix that was removed.
+
+    The prefix is the one for which most tensors match by name and shape. Names without it are kept, marked by
+    `_UNPREFIXED`. A wrapped network is the submodule `body`, so `fc.weight` also matches `body.fc.weight`.
+    """
+    parts = sorted({"", *(name.partition(".")[0] + "." for name in needed)})
+    prefixes = Counter(prefix for name in state for prefix in _prefixes(name))
+    best, most = ("", ""), -1
+    for prefix in ["", *sorted(prefixes, key=lambda prefix: (-prefixes[prefix], len(prefix)))[:50]]:
+        for part in parts:
+            fits = sum(
+                (own := part + name.removeprefix(prefix)) in needed and needed[own].shape == tensor.shape
+                for name, tensor in state.items()
+                if name.startswith(prefix)
+            )
+            if fits > most:
+                best, most = (prefix, part), fits
+    prefix, part = best
+    if not most:
+        # No prefix matches any tensor: remove the common prefix of all names, for a readable message.
+        prefix = max((p for p in prefixes if prefixes[p] == len(state)), key=len, default="")
+    named = {part + name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+    others = {_UNPREFIXED + name: tensor for name, tensor in state.items() if not name.startswith(prefix)}
+    return named | others, prefix
+
+
+def _prefixes(name: str) -> list[str]:
+    parts = name.split(".")
+    return [".".join(parts[:count]) + "." for count in range(1, min(len(parts), 6))]
+
+
+def had_prefix(name: str) -> bool:
+    """Whether the name in the file had the prefix that `without_prefix` removed."""
+    return not name.startswith(_UNPREFIXED)
+
+
+def original_name(name: str) -> str:
+    """A name as in the file, without the mark of `without_prefix`."""
+    return name.removeprefix(_UNPREFIXED)
+
+
+def shown_name(name: str) -> str:
+    """A name for messages: of the bare network."""
+    return original_name(name).removeprefix("body.")

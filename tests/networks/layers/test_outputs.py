@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.cams.small import noise, small_network
-from tests.layers.places_networks import Convolutions
+from tests.networks.layers.places_networks import Convolutions
 from wheretolook.base.errors import InputError
 from wheretolook.cams.explain import explain
 from wheretolook.networks.layers import trial

@@ -1,15 +1,17 @@
 """`wheretolook plan` says what `dvc repro` then does: held against the very run, on a project of stand-ins."""
 
 import errno
+import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from tests.pipeline.project import Project, copy_project
+from tests.pipeline.project import WITHOUT_TORCH, Project, copy_project
 from wheretolook.cli.main import main
 from wheretolook.project.plan import Plan, plan_run
 
@@ -18,11 +20,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarni
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Two models, all stages run, results committed. The stages that need torch are stand-ins."""
-    project = copy_project(tmp_path_factory.mktemp("plan"), modules=False)
-    for stand_in in ("train.py", "export.py", "score.py"):
-        shutil.copy(Path(__file__).parent / "stand_ins" / stand_in, project.root / "stages" / stand_in)
+def finished(tmp_path_factory: pytest.TempPathFactory, forks: dict[str, str]) -> Project:
+    """Two models, all stages run, results committed; with stand-ins."""
+    project = copy_project(tmp_path_factory.mktemp("plan"), modules=False, variables=forks, stand_ins=WITHOUT_TORCH)
     params = project.read_params()
     for name in ("last-1", "every-1"):
         del params["models"][name]
@@ -36,7 +36,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def project(finished: Project, tmp_path: Path) -> Project:
     """A copy of the finished project, to be spoilt."""
     shutil.copytree(finished.root, tmp_path / "project", symlinks=True)
-    return Project(tmp_path / "project")
+    return replace(finished, root=tmp_path / "project")
 
 
 def remove(*names: str) -> Callable[[Project], object]:
@@ -97,6 +97,22 @@ def test_the_plan_is_what_dvc_repro_does(case: str, project: Project) -> None:
     ran = set(project.repro())
     assert {*plan.changed, *plan.lost} <= ran <= {*plan.changed, *plan.lost, *plan.followers}
     assert kinds(plan_run(project.root)) == (set(),) * 4
+
+
+def test_a_further_test_set_runs_what_concerns_it_and_no_model_is_trained_or_exported_again(project: Project) -> None:
+    params = project.read_params()
+    source = {**params["fetch"], "seed": 9, "images_per_class": 22}
+    params["test_sets"] = {"clinic": {"fetch": source, "prepare": {}}}
+    project.write_params(params)
+    own = {"fetch-test@clinic", "prepare-test@clinic", "shift@clinic"}
+    own |= {"export-test@clinic-last-0", "export-test@clinic-every-0"}
+    plan = plan_run(project.root)
+    assert own <= {*plan.changed, *plan.lost, *plan.followers}
+    ran = project.repro()
+    assert set(ran) == own | {"check", "report"}
+    found = json.loads((project.root / "reports/tests/clinic.json").read_text(encoding="utf-8"))
+    assert (found["images"], set(found["models"])) == (44, {"last-0", "every-0"})
+    assert "## Test set clinic" in (project.root / "reports/summary.md").read_text(encoding="utf-8")
 
 
 def test_with_allow_missing_a_clone_runs_nothing(project: Project) -> None:

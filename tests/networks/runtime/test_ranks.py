@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.pipeline.code_dependencies import ROOT
 from wheretolook.base.errors import InputError
 from wheretolook.networks.runtime.processes import Ranks, joined_ranks
 
@@ -89,12 +90,11 @@ def test_one_cuda_device_for_several_processes_is_refused():
 
 
 def test_two_processes_under_torchrun_end_with_one_network_the_same_each_time_stopped_or_not(tmp_path: Path):
-    root = Path(__file__).parents[2]
-    environment = os.environ | {"PYTHONPATH": f"{root / 'src'}:{root}", "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "OMP_NUM_THREADS": "1"}
     (tmp_path / "run.py").write_text(SCRIPT)
     command = [*TORCHRUN, str(tmp_path / "run.py"), str(tmp_path)]
     done = subprocess.run(
-        command, check=True, env=environment, cwd=root, timeout=900, stdout=subprocess.PIPE, text=True
+        command, check=True, env=environment, cwd=ROOT, timeout=900, stdout=subprocess.PIPE, text=True
     )
     files = [path.read_bytes() for path in tmp_path.glob("*.safetensors")]
     assert len(files) == 6
