@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 
 from tests.report.fake import World, page_html
+from wheretolook.report import charts
+from wheretolook.report.charts import by_family, clustered
 from wheretolook.report.headline import findings_of
 from wheretolook.report.loaded import Results, load_results, shown_classes
-from wheretolook.report.sections_agreement import agreements
+from wheretolook.report.sections_agreement import agreement_note, agreements
 from wheretolook.report.sections_models import confusions
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.summary import summary_of
@@ -90,3 +92,31 @@ def test_page_and_summary_are_bounded_and_say_so(many: World, results: Results) 
 def test_up_to_ten_classes_are_told_of_one_by_one(world: World) -> None:
     few = load_results(world.root / "reports", world.root / "data/prepared")
     assert any("for infected" in each and "for uninfected" in each for each in findings_of(few))
+
+
+def test_many_models_are_compared_by_family_and_their_matrix_is_clustered() -> None:
+    names = ["a", "x", "b", "y"]
+    alike = {("a", "b"): 0.9, ("x", "y"): 0.8, ("a", "x"): 0.1, ("a", "y"): 0.2, ("b", "x"): 0.0}
+    alike |= {("b", "y"): float("nan")}
+    both = alike | {(second, first): r for (first, second), r in alike.items()}
+    order = clustered(names, both)
+    assert {frozenset(order[:2]), frozenset(order[2:])} == {frozenset("ab"), frozenset("xy")}
+    rows = [{"model_a": a, "model_b": b, "kind": "seeds", "mean": r, "centre": 0.1} for (a, b), r in alike.items()]
+    found = by_family(rows, {"a": "A", "b": "A", "x": "X", "y": "X"}, ["centre"])
+    assert {(row["model_a"], row["model_b"]): (row["low"], row["high"]) for row in found} == {
+        ("A", "A"): (0.9, 0.9),
+        ("X", "X"): (0.8, 0.8),
+        ("A", "X"): (0.0, 0.2),
+    }
+    assert found[2]["mean"] == pytest.approx(0.1)
+
+
+def test_the_page_of_many_models_names_families(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = load_results(world.root / "reports", world.root / "data/prepared")
+    before = agreements(few)
+    assert "families" not in agreement_note(few)
+    monkeypatch.setattr(charts, "MANY_MODELS", 2)
+    assert "families, which are the models of one recipe" in agreement_note(few)
+    many = agreements(few)
+    assert sorted(row["name"] for row in many[0]["rows"]) == sorted(row["name"] for row in before[0]["rows"])
+    assert all(part["beside"] is None for part in many)

@@ -1,7 +1,8 @@
 """Geometry of the page's line charts and interval charts; templates write it as SVG."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -172,3 +173,61 @@ def interval_chart(title: str, measured: Sequence[Measured]) -> IntervalChart:
     )
     ticks = tuple(Tick(across(x), f"{x:g}".replace("-", "−")) for x in np.arange(low, 1.01, 0.25 if low == 0 else 0.5))
     return IntervalChart(title, width, top + step * len(rows) + 46, left, across((low + 1) / 2), across(0), ticks, rows)
+
+
+def clustered(names: Sequence[str], alike: Mapping[tuple[str, str], float]) -> list[str]:
+    """The names in an order in which those that are alike are neighbours (average linkage, the most alike first)."""
+    groups = [[name] for name in names]
+    table = np.array([[alike.get((a, b), 0.0) for b in names] for a in names])
+    table = np.where(np.isnan(table), 0.0, table)
+    np.fill_diagonal(table, -np.inf)
+    while len(groups) > 1:
+        a, b = sorted(divmod(int(table.argmax()), len(groups)))
+        table[a] = table[:, a] = np.average(table[[a, b]], axis=0, weights=[len(groups[a]), len(groups[b])])
+        table[a, a] = -np.inf
+        table = np.delete(np.delete(table, b, axis=0), b, axis=1)
+        groups[a] += groups.pop(b)
+    return groups[0]
+
+
+MANY_MODELS = 20  # from this number on, charts compare families of models
+
+
+def families(recipes: Mapping[str, str]) -> dict[str, str]:
+    """Of many models, with the recipe of each, the family of each, called by its first model; else empty."""
+    if len(recipes) < MANY_MODELS:
+        return {}
+    found: dict[str, list[str]] = {}
+    for name, recipe in recipes.items():
+        found.setdefault(recipe, []).append(name)
+    called = {recipe: own[0] + (f" and {len(own) - 1} more" if own[1:] else "") for recipe, own in found.items()}
+    return {name: called[recipe] for name, recipe in recipes.items()}
+
+
+def families_note(models: int) -> str:
+    """What the charts show of so many models, where they compare families; else empty."""
+    if models < MANY_MODELS:
+        return ""
+    return (
+        f"With {models} models, the charts compare families, which are the models of one recipe: a dot is the mean "
+        "over the pairs of two families, and its line goes from the lowest to the highest pair. The matrix is sorted "
+        "so that models that agree are neighbours, and reports/comparison/agreement.csv has every pair."
+    )
+
+
+def by_family(
+    rows: Iterable[Mapping[str, Any]], family: Mapping[str, str], nulls: Iterable[str]
+) -> list[dict[str, Any]]:
+    """Rows of pairs of models as rows of pairs of families: means over the pairs, and the lowest and highest pair."""
+    pairs: dict[frozenset[str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row["mean"] == row["mean"]:
+            pairs.setdefault(frozenset((family[row["model_a"]], family[row["model_b"]])), []).append(row)
+    found = []
+    for own in pairs.values():
+        means = [float(row["mean"]) for row in own]
+        names = {"model_a": family[own[0]["model_a"]], "model_b": family[own[0]["model_b"]], "kind": own[0]["kind"]}
+        known = {null: [float(row[null]) for row in own if row[null] == row[null]] for null in nulls}
+        baselines = {null: float(np.mean(values)) if values else float("nan") for null, values in known.items()}
+        found.append(names | {"mean": float(np.mean(means)), "low": min(means), "high": max(means)} | baselines)
+    return found

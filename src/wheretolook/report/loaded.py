@@ -59,6 +59,11 @@ class Results:
         """All classes, in the order of the class index."""
         return tuple(self.audit["class_names"])
 
+    @property
+    def recipe_of(self) -> dict[str, str]:
+        """The recipe of each model, by name."""
+        return {name: str(self.exports[name]["model"].get("recipe")) for name in self.names}
+
     def primary(self) -> "pd.DataFrame":
         """Agreement behind the statements: Pearson's r of last-layer CAMs over all images, sorted by kind of pair."""
         rows = self.agreement

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from wheretolook.analysis.results.comparison_result import NULLS
 from wheretolook.analysis.results.schema import FEWEST_IMAGES
 from wheretolook.mapstore.store import RANDOM
+from wheretolook.report import charts
 from wheretolook.report.charts import IntervalChart, Measured, interval_chart
 from wheretolook.report.loaded import KINDS, PAGE, Results, Shown, shown_classes
 from wheretolook.report.statement_words import LARGEST_SHARE, without_words
@@ -37,9 +38,8 @@ SHAPES = {
 def agreement_note(results: Results) -> str:
     """Which classes have a part, where there are too many for each, and whose baseline is pretrained; else empty."""
     note = _shown(results).note
-    return " ".join(
-        filter(None, (f"{note} reports/plots/agreement.csv has all." if note else "", _pretrained(results)))
-    )
+    note = f"{note} reports/plots/agreement.csv has all." if note else ""
+    return " ".join(filter(None, (note, charts.families_note(len(results.names)), _pretrained(results))))
 
 
 def _pretrained(results: Results) -> str:
@@ -73,7 +73,7 @@ def agreements(results: Results) -> list[dict[str, Any]]:
                     "images": count(most, "image"),
                     "rows": _matrix(results, of_class),
                     "charts": [
-                        (KIND_WORDS[kind], _chart(class_name, kind, own), _missing(own))
+                        (KIND_WORDS[kind], _chart(results, class_name, kind, own), _missing(own))
                         for kind in KINDS
                         if len(own := of_class[of_class["kind"] == kind])
                     ],
@@ -116,14 +116,15 @@ def nothing_compared(results: Results) -> str:
 def _matrix(results: Results, rows: "pd.DataFrame") -> list[dict[str, Any]]:
     known = {(row.model_a, row.model_b): row.mean for row in rows[["model_a", "model_b", "mean"]].itertuples()}
     known |= {(b, a): mean for (a, b), mean in known.items()}
-    return [{"name": a, "cells": [_cell(a == b, known.get((a, b))) for b in results.names]} for a in results.names]
+    names = charts.clustered(results.names, known) if charts.families(results.recipe_of) else results.names
+    return [{"name": a, "cells": [_cell(a == b, known.get((a, b))) for b in names]} for a in names]
 
 
 def _beside(results: Results, class_name: str, rows: "pd.DataFrame") -> dict[str, Any] | None:
     """Each pair's agreement on the train split, and by group; None where there is neither."""
     train = {(r["model_a"], r["model_b"]): r for r in results.train if r["class_name"] == class_name}
     by_group = "group_lowest" in rows and bool(rows["group_lowest"].notna().any())
-    if not train and not by_group:
+    if charts.families(results.recipe_of) or (not train and not by_group):
         return None
     pairs = []
     for row in rows.astype(object).where(rows.notna(), None).to_dict("records"):
@@ -154,8 +155,11 @@ def _cell(same: bool, mean: float | None) -> dict[str, str]:
     return {"text": number(mean), "share": f"{max(0.0, mean):.3f}"}
 
 
-def _chart(class_name: str, kind: str, rows: "pd.DataFrame") -> IntervalChart | None:
-    measured = [_measured(row) for row in rows.to_dict("records") if row["mean"] == row["mean"]]
+def _chart(results: Results, class_name: str, kind: str, rows: "pd.DataFrame") -> IntervalChart | None:
+    known: list[dict[str, Any]] = rows[rows["mean"].notna()].to_dict("records")
+    if family := charts.families(results.recipe_of):
+        known = charts.by_family(known, family, NULLS)
+    measured = [_measured(row) for row in known]
     return interval_chart(f"Agreement for {class_name}, {KIND_WORDS[kind]}", measured) if measured else None
 
 

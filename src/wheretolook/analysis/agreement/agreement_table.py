@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -30,7 +30,8 @@ from wheretolook.analysis.statistics.classification import group_sums
 Row = dict[str, Any]
 
 
-PAIRS = 64  # of models, whose intervals are computed at once: a bound of memory
+PAIRS, ELEMENTS = 64, 2**20  # most pairs of models, and figures of images and pairs, whose intervals are drawn at once
+MEMORY = 256 * 2**20  # bytes of the figures that are held at once
 
 
 def agreement_rows(
@@ -50,8 +51,9 @@ def agreement_rows(
     """
     rows: list[Row] = []
     sample = Resampling(np.asarray(members.any(axis=1)), groups, resamples, seed)
-    for start in range(0, members.shape[1], PAIRS):
-        block = slice(start, start + PAIRS)
+    step = max(1, min(PAIRS, ELEMENTS // max(1, len(members))))
+    for start in range(0, members.shape[1], step):
+        block = slice(start, start + step)
         rows += _rows_of_pairs(figure.of_pairs(block), members[:, block], sample)
     return rows
 
@@ -69,10 +71,6 @@ class Resampling:
     def codes(self) -> np.ndarray:
         """Group of each of the images that it is drawn from, from 0: (m,) int64."""
         return np.unique(self.groups[self.images], return_inverse=True)[1]
-
-    def intervals(self, values: np.ndarray, valid: np.ndarray, bounds: np.ndarray) -> Means:
-        """Means of the columns of (n, F) values, with their intervals."""
-        return mean_intervals(values[self.images], valid[self.images], self.codes, self.resamples, self.seed, bounds)
 
 
 def _rows_of_pairs(figure: PairedFigure, members: np.ndarray, sample: Resampling) -> list[Row]:
@@ -119,11 +117,10 @@ def _figures(figure: PairedFigure, members: np.ndarray, sample: Resampling) -> l
     low, high = figure.bounds
     bounds = [(low, high)] + [(low - high, high - low)] * len(nulls)
     pairs = members.shape[1]
-    means = sample.intervals(
-        np.concatenate([part.values for part in parts], axis=1),
-        np.concatenate([part.valid & members for part in parts], axis=1),
-        np.repeat(np.array(bounds), pairs, axis=0),
-    )
+    values = np.concatenate([part.values[sample.images] for part in parts], axis=1)
+    valid = np.concatenate([(part.valid & members)[sample.images] for part in parts], axis=1)
+    ends = np.repeat(np.array(bounds), pairs, axis=0)
+    means = mean_intervals(values, valid, sample.codes, sample.resamples, sample.seed, ends)
     rows: list[Row] = []
     for p in range(pairs):
         row = {"mean": float(means.mean[p]), "sd": float(means.sd[p])} | _ends(means, p, ("low", "high"))
@@ -211,7 +208,7 @@ def reader(targets: list[Target], rows: np.ndarray, grid: Grid) -> Reader:
 
 def figures_of(
     study: Study, targets: Mapping[str, Target], grid: Grid, pairs: list[tuple[str, str]], primary: bool
-) -> list[PairedFigure]:
+) -> Iterator[PairedFigure]:
     """Pearson's r of every pair and image; of primary maps every other figure too (SSIM from 7 x 7 cells on)."""
     members = list(dict.fromkeys(name for pair in pairs for name in pair))
     numbers = [(members.index(a), members.index(b)) for a, b in pairs]
@@ -225,7 +222,9 @@ def figures_of(
         if min(grid) >= WINDOW:
             scaled = standardised(read, len(study.rows), len(members))
             wanted.append(partial(measured, STRUCTURE, scaled, *about))
-    return side_by_side(wanted)
+    at_once = max(1, MEMORY // (4 * 8 * len(study.rows) * len(pairs)))
+    for start in range(0, len(wanted), at_once):
+        yield from side_by_side(wanted[start : start + at_once])
 
 
 def standardised(read: Reader, count: int, models: int) -> Reader:

@@ -13,6 +13,7 @@ from wheretolook.analysis.statistics.classification import group_sums
 
 # Maps are read again for each block of partners, so blocks are large: most classes are one.
 MEMORY = 256 * 2**20
+EVERY_PAIR_UP_TO = 5000  # images of a class; of more, the null of other images is over a few others for each
 COPIES = 6  # of a block's maps, with their features and those of the nulls
 
 Values = tuple[np.ndarray, np.ndarray]  # figures, and which of them count
@@ -65,7 +66,7 @@ def _of_class(
         found = _own_figures(measure, features_of(number), elsewhere, any_other, grid, pairs)
         for name, (values, valid) in found.items():
             own[name][0][block], own[name][1][block] = values, valid
-    if measure.cross is None:
+    if measure.cross is None or len(groups) > EVERY_PAIR_UP_TO:
         place = np.argsort(np.concatenate(blocks))
 
         def features_at(places: np.ndarray) -> Features:

@@ -37,7 +37,8 @@ class AgreementRow:
         images, groups, left_out: images counted, groups among them, and images left out (a constant map, or no positive
             part).
         mean, sd, low, high: over images; the interval draws groups. Null below 20 images.
-        other: baseline: maps of other images of the class, of another group (SSIM: four others for each image).
+        other: baseline: maps of other images of the class, of another group (of SSIM, and of
+            IoU and distance in classes of more than 5,000 images, four others for each image).
         centre: baseline: the better of the two models with a Gaussian at the centre.
         mean_map: baseline: each model with its own mean map of other images.
         random: baseline: networks of random weights, the draw that comes nearest to either model. Null below ten draws

@@ -90,7 +90,7 @@ def _agreement(
     pairs: Pairs = []
     parts = []
     for grid, own in pairs_by_grid(chosen, targets).items():
-        figure = figures_of(study, targets, grid, own, primary=False)[0]
+        figure = next(figures_of(study, targets, grid, own, primary=False))
         parts.append(figure)
         pairs += own
     everyone = {k: np.broadcast_to((labels == k)[:, None], (len(labels), len(pairs))) for k in np.unique(labels)}
