@@ -13,7 +13,7 @@ from wheretolook.analysis.classes.class_differences import write_differences
 from wheretolook.analysis.explained import open_target
 from wheretolook.base.prepared import Prepared
 from wheretolook.cams.export import MapOptions, export_maps
-from wheretolook.cams.method_registry import METHODS
+from wheretolook.cams.methods import METHODS
 from wheretolook.mapstore.store import Maps, load_maps
 from wheretolook.networks.runtime.processes import Ranks
 from wheretolook.report.page_data import shown_maps

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from wheretolook.base.errors import InputError
-from wheretolook.cams import method_registry
-from wheretolook.cams.method_registry import METHODS, find_method
+from wheretolook.cams import methods
+from wheretolook.cams.methods import METHODS, find_method
 from wheretolook.cams.methods.gradient_free import ablationcam, activation, channel_masks, eigencam, scorecam
 from wheretolook.cams.methods.gradients import cam, gradcam, gradcam_plusplus, hirescam, layercam, xgradcam
 from wheretolook.mapstore.store import CAM_METHODS
@@ -143,6 +143,6 @@ def test_the_registry_holds_the_listed_names_in_their_order():
 
 
 def test_a_method_missing_from_the_list_of_names_is_an_error(monkeypatch):
-    monkeypatch.setattr(method_registry, "CAM_METHODS", CAM_METHODS[1:])
+    monkeypatch.setattr(methods, "CAM_METHODS", CAM_METHODS[1:])
     with pytest.raises(RuntimeError, match=r"mapstore/store\.py"):
-        method_registry._collect()
+        methods._collect()

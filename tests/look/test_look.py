@@ -11,7 +11,7 @@ from PIL import Image
 from tests.cams.made import SIZE
 from tests.networks.made_models import small_card, small_network
 from wheretolook.base.files import sha256_of
-from wheretolook.cams.method_registry import METHODS
+from wheretolook.cams.methods import METHODS
 from wheretolook.cli import look_command as cli_look
 from wheretolook.cli.main import main
 from wheretolook.look import map_pictures as look_module

@@ -118,7 +118,7 @@ def test_a_further_test_set_runs_what_concerns_it_and_no_model_is_trained_or_exp
 
 def test_what_check_will_write_is_known_before_it_runs(project: Project) -> None:
     foreseen = check_outputs(project.root)
-    assert len(foreseen) == 4
+    assert len(foreseen) == 5
     for path, md5 in foreseen.items():
         assert hashlib.md5((project.root / path).read_bytes()).hexdigest() == md5, path
     (project.root / "params.yaml").write_text("models: 3\n")

@@ -7,7 +7,7 @@ from html import escape
 
 import numpy as np
 
-from wheretolook.cams.method_registry import find_method
+from wheretolook.cams.methods import find_method
 
 ROWS, COLUMNS = 6, 8  # images and maps that are drawn
 SIDE = 1.15  # inches of a map

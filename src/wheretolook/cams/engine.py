@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from wheretolook.base.errors import InputError
 from wheretolook.cams.fold import fast_copy, largest_output
-from wheretolook.cams.method_registry import find_method
+from wheretolook.cams.methods import find_method
 from wheretolook.cams.methods.attention import find_blocks
 from wheretolook.cams.methods.method import Method, Needs
 from wheretolook.networks.layers.heads import Layer

@@ -12,7 +12,7 @@ from wheretolook.cams.batching import ChooseRows, choose_classes, class_index, c
 from wheretolook.cams.compute import Batch
 from wheretolook.cams.display import page_of_maps, picture_of
 from wheretolook.cams.engine import Engine, build_engine
-from wheretolook.cams.method_registry import find_method
+from wheretolook.cams.methods import find_method
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ from wheretolook.base.resources import usable_cores
 from wheretolook.cams.batching import PREDICTED, choose_classes
 from wheretolook.cams.engine import Engine
 from wheretolook.cams.explain import Explanation, explain_with
-from wheretolook.cams.method_registry import METHODS
+from wheretolook.cams.methods import METHODS
 from wheretolook.images.decode import to_square
 from wheretolook.look.image_files import (
     LONGEST_CLASS,

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from wheretolook.base.errors import InputError, readable
 from wheretolook.base.files import replacing
 from wheretolook.cams.engine import Engine, build_engine
-from wheretolook.cams.method_registry import METHODS, find_method
+from wheretolook.cams.methods import METHODS, find_method
 from wheretolook.networks.card import Card
 from wheretolook.networks.layers.layout import Hints, make_hints
 from wheretolook.networks.module_network import ModuleNetwork

@@ -22,7 +22,7 @@ BEYOND = ("true", "predicted", "mean")  # columns beyond that number of classes;
 LOGITS = "logits.npy"
 RANDOM = "random.npy"  # maps of networks with random weights
 
-# The names of the CAM methods, for code without torch; wheretolook.cams.method_registry has a function for each.
+# The names of the CAM methods, for code without torch; wheretolook.cams.methods has a function for each.
 CAM_METHODS = (
     *("cam", "gradcam", "gradcam++", "xgradcam", "hirescam", "layercam"),
     *("eigencam", "scorecam", "ablationcam", "activation", "legrad", "rollout"),

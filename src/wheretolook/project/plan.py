@@ -124,6 +124,7 @@ def check_outputs(root: Path) -> dict[str, str]:
             return {}
         files["reports/names.json"] = {"models": [*trained, *drive], "trained": trained, "drive": drive}
         files["reports/parameters.json"] = redacted_values(given)
+        files["reports/tests/names.json"] = list(given.get("test_sets") or {})
         found = {}
         for path, value in files.items():
             write_json(Path(folder, "file.json"), value)

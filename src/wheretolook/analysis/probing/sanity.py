@@ -22,7 +22,7 @@ from wheretolook.analysis.statistics.classification import LEVEL
 from wheretolook.base.prepared import TEST, Prepared
 from wheretolook.cams.batching import compute_batched
 from wheretolook.cams.engine import Engine, build_engine
-from wheretolook.cams.method_registry import METHODS
+from wheretolook.cams.methods import METHODS
 from wheretolook.mapstore.store import Maps, stores_every_class
 from wheretolook.networks.card import Card
 from wheretolook.networks.inputs import model_input
