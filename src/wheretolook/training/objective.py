@@ -175,11 +175,9 @@ def head_losses(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) ->
     Returns:
         (H, N).
     """
-    heads, count, classes = logits.shape
-    every = logits.reshape(heads * count, classes)
-    target = labels.repeat(heads)
-    flat = functional.cross_entropy(every, target, reduction="none", label_smoothing=label_smoothing)
-    return flat.reshape(heads, count)
+    flat, target = logits.flatten(0, 1), labels.repeat(len(logits))
+    losses = functional.cross_entropy(flat, target, reduction="none", label_smoothing=label_smoothing)
+    return losses.reshape(logits.shape[:2])
 
 
 def sharing_gradients(module: nn.Module, ranks: Ranks) -> nn.Module:
