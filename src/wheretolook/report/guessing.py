@@ -208,7 +208,8 @@ def data_alerts(results: Results) -> list[str]:
 
 def code_alerts(results: Results) -> list[str]:
     """A sentence for each model whose network's code is not that it was trained with; empty where there is none."""
-    accepted = {name: results.models[name]["model"]["training"].get("accepted_code") for name in results.names}
+    training = {name: results.models[name]["model"].get("training") or {} for name in results.names}
+    accepted = {name: own.get("accepted_code") for name, own in training.items()}
     return [
         f"{name} runs on other code than it was trained with ({listed(files)}), as drive.{name}.accept_code allows. "
         "Its figures and maps may not be those of the trained network."

@@ -136,8 +136,8 @@ def _class(found: Findings, models: Sequence[str], sampling: Sampling) -> ClassR
 
 def without_each(found: Findings, models: Sequence[str], sampling: Sampling) -> dict[str, float | None]:
     """Leave one model out: the lowest lower bound of any excess among the others, by the model left out."""
-    pairs = np.array([set(pair) <= set(models) for pair in found.pairs])
-    own = {name: pairs & np.array([name in pair for pair in found.pairs]) for name in models}
+    pairs = np.array([set(pair) <= set(models) for pair in found.pairs], dtype=bool)
+    own = {name: pairs & np.array([name in pair for pair in found.pairs], dtype=bool) for name in models}
     known: dict[str, list[Estimate | None]] = {name: [] for name in models}
     for excess in found.excess.values():
         valid = excess.valid & pairs
