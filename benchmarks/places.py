@@ -192,9 +192,9 @@ def expected_places(network: nn.Module, images: Tensor) -> tuple[int, ...]:
     # Of several features (branches, scales), the head reads all: each may be the last layer.
     for each in features if isinstance(features, tuple | list) else [features]:
         if isinstance(each, Tensor) and each.ndim == 3 and each.shape[1] > 1:
-            first = each.shape[1] in channels and each.shape[2] not in channels  # (N, C, places)
-            tokens = each.shape[2] if first else each.shape[1]
-            places += [tokens - n for n in ((0, 1) if prefix is None else (prefix,))]
+            # (N, tokens, C) or (N, C, places); both where the channels do not say.
+            known = [k for k in (1, 2) if each.shape[3 - k] in channels and each.shape[k] not in channels] or [1, 2]
+            places += [each.shape[k] - n for k in known for n in ((0, 1) if prefix is None else (prefix,))]
         elif isinstance(each, Tensor) and each.ndim == 4:
             last = each.shape[-1] in channels and each.shape[1] not in channels
             places.append(int(np.prod(each.shape[1:3] if last else each.shape[2:])))
