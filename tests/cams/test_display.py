@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wheretolook.cams.display import COLUMNS, ROWS
-from wheretolook.cams.explain import Explanation
+from wheretolook.cams.explain import COLUMNS, ROWS, Explanation
 
 
 def explanation(images: int, classes: int) -> Explanation:

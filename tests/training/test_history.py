@@ -5,14 +5,7 @@ import pytest
 import torch
 
 from wheretolook.training.batches import balanced_weights
-from wheretolook.training.objective import (
-    Tally,
-    best_epoch,
-    epoch_entry,
-    head_losses,
-    kept_epoch,
-    loss_of_guessing,
-)
+from wheretolook.training.objective import Tally, best_epoch, epoch_entry, head_losses, kept_epoch, loss_of_guessing
 
 # Two heads, three images, two classes; worked by hand: right answers of the heads are 2 and 1.
 LOGITS = torch.tensor([[[2.0, 0.0], [0.0, 1.0], [1.0, 0.0]], [[0.0, 2.0], [1.0, 0.0], [0.0, 1.0]]])

@@ -16,13 +16,7 @@ from wheretolook.analysis.localisation.foreground import (
     stream_foreground,
     summarise_foreground,
 )
-from wheretolook.analysis.localisation.localise import (
-    Sample,
-    locate,
-    over_shared_images,
-    stream_figures,
-    summarise,
-)
+from wheretolook.analysis.localisation.localise import Sample, locate, over_shared_images, stream_figures, summarise
 from wheretolook.analysis.results.comparison_result import ShiftResult
 from wheretolook.analysis.results.schema import checked
 from wheretolook.analysis.results.scored_model import ModelResult

@@ -162,3 +162,51 @@ def _fixed_targets(targets: Tensor) -> ChooseRows:
 def fixed_classes(indices: list[int]) -> ChooseRows:
     """The function that chooses these classes in each image."""
     return lambda logits, rows: torch.tensor(indices, device=logits.device).expand(len(logits), -1)
+
+
+def targets_of_function(engine: Engine, function: Callable[[Tensor], Tensor]) -> tuple[Engine, ChooseRows]:
+    """The engine that also explains the values of a function of the logits, and the choice of these."""
+    subject, expected = "targets", f"a function from logits (n, {engine.class_count}) to values (n,) or (n, T)"
+
+    def values(logits: Tensor) -> Tensor:
+        found = function(logits)
+        fits = isinstance(found, Tensor) and found.ndim in (1, 2) and len(found) == len(logits)
+        if not fits or not found.is_floating_point():
+            shape = f"{tuple(found.shape)} of {found.dtype}" if isinstance(found, Tensor) else type(found).__name__
+            raise InputError(subject, expected, f"{shape} for {len(logits)} images")
+        return found if found.ndim == 2 else found[:, None]
+
+    tried = torch.zeros(2, engine.class_count, device=engine.device, requires_grad=True)
+    with torch.enable_grad():
+        count = values(tried).shape[1]
+        if not values(tried).requires_grad:
+            raise InputError(subject, expected, "values without a gradient", "use differentiable functions of PyTorch")
+    places = list(range(engine.class_count, engine.class_count + count))
+    return engine.explaining(values, linear=False), fixed_classes(places)
+
+
+def targets_of_differences(
+    engine: Engine,
+    classes: Sequence[str | int | tuple[str | int, str | int]],
+    class_names: tuple[str, ...],
+    targets: object,
+) -> tuple[Engine, ChooseRows]:
+    """The engine that also explains differences of two logits, and the choice of classes and differences."""
+    if targets is not None:
+        raise InputError("classes, targets", expected="at most one of them", found="both", hint="leave one out")
+    count = engine.class_count
+    chosen: list[int] = []
+    rows: list[Tensor] = []
+    for each in classes:
+        if not isinstance(each, tuple):
+            chosen.append(class_index(each, class_names, count))
+            continue
+        if len(each) != 2:
+            raise InputError("classes", 'a pair of classes such as ("cat", "dog")', f"{each!r}")
+        row = torch.zeros(count)
+        row[class_index(each[0], class_names, count)] += 1
+        row[class_index(each[1], class_names, count)] -= 1
+        chosen.append(count + len(rows))
+        rows.append(row)
+    matrix = torch.stack(rows, 1)  # (K, T)
+    return engine.explaining(lambda logits: logits @ matrix.to(logits), linear=True), fixed_classes(chosen)

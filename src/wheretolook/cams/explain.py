@@ -1,16 +1,24 @@
-"""`explain`: maps of images by any network, as numpy arrays."""
+"""`explain`: maps of images by any network, as numpy arrays; a notebook shows them as pictures."""
 
+import base64
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from html import escape
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from wheretolook.base.errors import InputError
-from wheretolook.cams.batching import ChooseRows, choose_classes, class_index, compute_batched, fixed_classes
+from wheretolook.cams.batching import (
+    ChooseRows,
+    choose_classes,
+    compute_batched,
+    targets_of_differences,
+    targets_of_function,
+)
 from wheretolook.cams.compute import Batch
-from wheretolook.cams.display import page_of_maps, picture_of
 from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.methods import find_method
 
@@ -136,62 +144,14 @@ def explain(
     if callable(targets):
         if classes is not None:
             raise InputError("classes, targets", expected="at most one of them", found="both", hint="leave one out")
-        engine, choose = _of_function(engine, targets)
+        engine, choose = targets_of_function(engine, targets)
     elif classes is not None and not isinstance(classes, str) and any(isinstance(each, tuple) for each in classes):
-        engine, choose = _of_differences(engine, classes, tuple(class_names), targets)
+        engine, choose = targets_of_differences(engine, classes, tuple(class_names), targets)
     else:
         choose = choose_classes(engine.class_count, len(images), classes, tuple(class_names), targets)  # type: ignore[arg-type]
     if with_mean and engine.targets is not None:
         raise InputError("with_mean", "classes", "a difference of logits or a function", "leave with_mean out")
     return explain_with(replace(engine, with_mean=with_mean), images, choose, batch_size)
-
-
-def _of_function(engine: Engine, function: Callable[[Tensor], Tensor]) -> tuple[Engine, ChooseRows]:
-    """The engine that also explains the values of a function of the logits, and the choice of these."""
-    subject, expected = "targets", f"a function from logits (n, {engine.class_count}) to values (n,) or (n, T)"
-
-    def values(logits: Tensor) -> Tensor:
-        found = function(logits)
-        fits = isinstance(found, Tensor) and found.ndim in (1, 2) and len(found) == len(logits)
-        if not fits or not found.is_floating_point():
-            shape = f"{tuple(found.shape)} of {found.dtype}" if isinstance(found, Tensor) else type(found).__name__
-            raise InputError(subject, expected, f"{shape} for {len(logits)} images")
-        return found if found.ndim == 2 else found[:, None]
-
-    tried = torch.zeros(2, engine.class_count, device=engine.device, requires_grad=True)
-    with torch.enable_grad():
-        count = values(tried).shape[1]
-        if not values(tried).requires_grad:
-            raise InputError(subject, expected, "values without a gradient", "use differentiable functions of PyTorch")
-    places = list(range(engine.class_count, engine.class_count + count))
-    return engine.explaining(values, linear=False), fixed_classes(places)
-
-
-def _of_differences(
-    engine: Engine,
-    classes: Sequence[str | int | tuple[str | int, str | int]],
-    class_names: tuple[str, ...],
-    targets: object,
-) -> tuple[Engine, ChooseRows]:
-    """The engine that also explains differences of two logits, and the choice of classes and differences."""
-    if targets is not None:
-        raise InputError("classes, targets", expected="at most one of them", found="both", hint="leave one out")
-    count = engine.class_count
-    chosen: list[int] = []
-    rows: list[Tensor] = []
-    for each in classes:
-        if not isinstance(each, tuple):
-            chosen.append(class_index(each, class_names, count))
-            continue
-        if len(each) != 2:
-            raise InputError("classes", 'a pair of classes such as ("cat", "dog")', f"{each!r}")
-        row = torch.zeros(count)
-        row[class_index(each[0], class_names, count)] += 1
-        row[class_index(each[1], class_names, count)] -= 1
-        chosen.append(count + len(rows))
-        rows.append(row)
-    matrix = torch.stack(rows, 1)  # (K, T)
-    return engine.explaining(lambda logits: logits @ matrix.to(logits), linear=True), fixed_classes(chosen)
 
 
 def explain_with(engine: Engine, images: Tensor, choose: ChooseRows, batch_size: int) -> Explanation:
@@ -248,3 +208,58 @@ def check_images(images: Tensor | np.ndarray) -> Tensor:
 
 def _concatenate(tensors: list[Tensor]) -> np.ndarray:
     return torch.cat(tensors).numpy()
+
+
+ROWS, COLUMNS = 6, 8  # images and maps that are drawn
+SIDE = 1.15  # inches of a map
+
+
+def picture_of(maps: Mapping[tuple[str, str], np.ndarray], class_index: np.ndarray) -> bytes:
+    """The maps of the first images as PNG: red above zero, blue below, full colour at each map's largest |value|.
+
+    Args:
+        maps: (method, layer) to (N, K, h, w).
+        class_index: (N, K), the class of each map.
+    """
+    from matplotlib import colormaps
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    shown = [(pair, k) for pair, values in maps.items() for k in range(values.shape[1])][:COLUMNS]
+    rows = min(len(class_index), ROWS)
+    figure = Figure(figsize=(SIDE * len(shown), (SIDE + 0.35) * rows), dpi=96, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(rows, len(shown), squeeze=False)
+    for i, line in enumerate(panels):
+        for axes, ((method, layer), k) in zip(line, shown, strict=True):
+            values = maps[method, layer][i, k]
+            limit = float(np.abs(values).max()) or 1.0
+            axes.imshow(values, cmap=colormaps["RdBu_r"], vmin=-limit, vmax=limit, interpolation="nearest")
+            axes.set(xticks=[], yticks=[])
+            whose = f"class {class_index[i, k]}" if find_method(method).knows_class else "any class"
+            axes.set_title(f"{method} {layer}\n{whose}", fontsize=6, parse_math=False)
+        line[0].set_ylabel(f"image {i}", fontsize=6)
+    written = io.BytesIO()
+    figure.savefig(written, format="png", metadata={"Software": None})
+    return written.getvalue()
+
+
+def page_of_maps(maps: Mapping[tuple[str, str], np.ndarray], logits: np.ndarray, class_index: np.ndarray) -> str:
+    """HTML with the picture, what it leaves out, and the predicted class and logits of each image drawn."""
+    count = sum(values.shape[1] for values in maps.values())
+    drawn, columns = min(len(logits), ROWS), min(count, COLUMNS)
+    shapes = "; ".join(f"{method} at {layer}: {values.shape}" for (method, layer), values in maps.items())
+    left_out = ""
+    if (drawn, columns) != (len(logits), count):
+        left_out = f"Drawn: {drawn} of {len(logits)} images, {columns} of {count} maps of each. "
+    rows = "".join(
+        f"<tr><th>image {i}</th><td>class {row.argmax()}</td><td>{row.max():.2f}</td></tr>"
+        for i, row in enumerate(logits[:drawn])
+    )
+    image = base64.b64encode(picture_of(maps, class_index)).decode("ascii")
+    return (
+        f'<div><img alt="Maps of {drawn} images, red above zero and blue below" src="data:image/png;base64,{image}">'
+        f"<p>{escape(left_out)}Red: above zero, blue: below; full colour at each map's largest |value|. "
+        f"{escape(shapes)}.</p><table><thead><tr><th></th><th>predicted</th><th>logit</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table></div>"
+    )

@@ -11,13 +11,7 @@ from wheretolook.mapstore.store import Maps
 from wheretolook.report.drawing import diverging, sequential
 from wheretolook.report.gallery import sample_rows
 from wheretolook.report.guessing import all_on_these, baseline_of, baseline_rows, judged_models, seen_words
-from wheretolook.report.headline import (
-    accuracy_findings,
-    agreement_findings,
-    alerts_of,
-    evidence_findings,
-    headlines,
-)
+from wheretolook.report.headline import accuracy_findings, agreement_findings, alerts_of, evidence_findings, headlines
 from wheretolook.report.loaded import PAGE, TARGET, Results, shown_classes
 from wheretolook.report.page_data import PageData, page_templates
 from wheretolook.report.sections_agreement import (

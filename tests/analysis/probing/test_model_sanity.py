@@ -7,7 +7,6 @@ from scipy.stats import spearmanr
 
 from tests.analysis.made import SIZE, make
 from wheretolook.analysis.explained import open_target
-from wheretolook.analysis.probing.random_networks import FIRST_SEED, Cascade, fresh_network, frozen
 from wheretolook.analysis.probing.sanity import (
     IMAGES,
     MARGIN,
@@ -24,6 +23,7 @@ from wheretolook.analysis.probing.sanity import (
 from wheretolook.base.prepared import load_prepared
 from wheretolook.cams import compute as parts
 from wheretolook.cams.export import MapOptions, export_maps
+from wheretolook.cams.random_weights import FIRST_CASCADE_SEED, Cascade, fresh_network, frozen
 from wheretolook.mapstore.store import load_maps
 from wheretolook.networks.card import read_card
 from wheretolook.networks.checkpoint import build_network, save_model
@@ -174,7 +174,7 @@ def test_maps_in_the_cascade_are_the_ones_that_are_stored_before_anything_is_ran
 
 def test_layer_by_layer_the_weights_become_those_of_a_fresh_network(made) -> None:
     network, card, *_ = made
-    trained, fresh = network.state_dict(), fresh_network(card, FIRST_SEED + 1).state_dict()
+    trained, fresh = network.state_dict(), fresh_network(card, FIRST_CASCADE_SEED + 1).state_dict()
     random = Cascade(network, card, torch.randn(8, 3, SIZE, SIZE))
     list(random.draw(0))  # what a draw before has left behind does not matter
     for step in random.draw(1):
@@ -188,7 +188,7 @@ def test_layers_of_a_torchvision_network_become_random_one_by_one_with_statistic
     torch.manual_seed(0)
     network = build_network("resnet18", 2, {}).eval()
     card = replace(card, architecture="resnet18", arguments={}, layers=network.layer_names)
-    trained, fresh = network.state_dict(), fresh_network(card, FIRST_SEED).state_dict()
+    trained, fresh = network.state_dict(), fresh_network(card, FIRST_CASCADE_SEED).state_dict()
     random, changed = Cascade(network, card, torch.randn(4, 3, 64, 64)), []
     parts = ["fc", "layer4", "layer3", "layer2", "layer1"]
     for step, part in zip(random.draw(0), parts, strict=True):

@@ -16,13 +16,13 @@ from tqdm import tqdm
 from wheretolook.analysis.explained import contrast_with_mean, contrast_with_rivals, open_target
 from wheretolook.analysis.grid import average_ranks, standardise
 from wheretolook.analysis.probing.faithfulness import choose_images
-from wheretolook.analysis.probing.random_networks import Cascade
 from wheretolook.analysis.results.schema import FEWEST_DRAWS
 from wheretolook.analysis.statistics.classification import LEVEL
 from wheretolook.base.prepared import TEST, Prepared
 from wheretolook.cams.batching import compute_batched
 from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.methods import METHODS
+from wheretolook.cams.random_weights import Cascade
 from wheretolook.mapstore.store import Maps, stores_every_class
 from wheretolook.networks.card import Card
 from wheretolook.networks.inputs import model_input

@@ -15,14 +15,7 @@ from wheretolook.networks.layers.layout import (
     to_maps,
 )
 from wheretolook.networks.layers.outputs import Readout
-from wheretolook.networks.layers.places import (
-    Grid,
-    Level,
-    Reading,
-    read_layout,
-    read_maps,
-    read_tokens,
-)
+from wheretolook.networks.layers.places import Grid, Level, Reading, read_layout, read_maps, read_tokens
 from wheretolook.networks.layers.recording import Patches, Record, Records
 
 _ROUNDING = 1e-5  # of an output's largest value: smaller changes are rounding
