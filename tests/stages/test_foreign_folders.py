@@ -23,7 +23,7 @@ SYNTHETIC = {"images_per_class": 3, "size": 32, "seed": 0, "shortcut_class": "in
 FETCH = ["--source=synthetic", *(f"--{name}={value}" for name, value in SYNTHETIC.items())]
 SECTIONS = {"train": ("train", "models"), "sync": ("drive",)}
 # Modules that remove folders: of scratch names, of keys of states, of models that are gone, with tests of their own.
-REMOVING = {"files.py", "archive_source.py", "obtain.py", "resumable.py", "adopt.py", "leftovers.py"}
+REMOVING = {"files.py", "archive_source.py", "obtain.py", "resumable.py", "adopt.py", "leftovers.py", "fan_out.py"}
 
 
 def load(stage: str) -> click.Command:

@@ -21,7 +21,15 @@ from wheretolook.report.soundness import State, soundness
 from wheretolook.report.summary import summary_of
 
 NAMES = ("last-0", "last-1")
-OPTIONS = ["--split=test", "--resamples=199", "--margin=0.2", "--no-aligned", "--permutations=199", "--seed=0"]
+OPTIONS = [
+    "--split=test",
+    "--resamples=199",
+    "--margin=0.2",
+    "--no-aligned",
+    "--permutations=199",
+    "--seed=0",
+    "--primary=auto",
+]
 
 
 def write_test_set(root: Path, name: str, wrong: float) -> None:

@@ -145,7 +145,7 @@ def explain(
         if classes is not None:
             raise InputError("classes, targets", expected="at most one of them", found="both", hint="leave one out")
         engine, choose = targets_of_function(engine, targets)
-    elif classes is not None and not isinstance(classes, str) and any(isinstance(each, tuple) for each in classes):
+    elif isinstance(classes, list | tuple) and any(isinstance(each, tuple) for each in classes):
         engine, choose = targets_of_differences(engine, classes, tuple(class_names), targets)
     else:
         choose = choose_classes(engine.class_count, len(images), classes, tuple(class_names), targets)  # type: ignore[arg-type]
