@@ -32,7 +32,7 @@ SECONDS = 1.0  # between two looks at the jobs
 class Executor(Protocol):
     """What is used of an executor of submitit."""
 
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Any:
         """Start a job: an object with `state`, `done()`, `exception()` and `cancel()`."""
 
 
