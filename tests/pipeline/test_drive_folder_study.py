@@ -45,9 +45,9 @@ def checkpoint(kind: type, seed: int) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project(tmp_path_factory: pytest.TempPathFactory, forks: dict[str, str]) -> Project:
     """The project after its run."""
-    project = copy_project(tmp_path_factory.mktemp("study"), modules=False)
+    project = copy_project(tmp_path_factory.mktemp("study"), modules=False, variables=forks, stand_ins=["report"])
     files = {name: checkpoint(kind, seed) for seed, (name, kind) in enumerate(KINDS.items())}
     params = project.read_params()
     for section, values in SECTIONS.items():
@@ -71,7 +71,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     with Drive(tmp_path_factory.mktemp("drive")) as drive:
         drive.files = {f"1file{name:_<28}": Served(content) for name, content in files.items()}
         drive.folders = {FOLDER: Folder("talk", {f"{name}.pt": f"1file{name:_<28}" for name in files}, {})}
-        replace(project, variables=drive.environment).repro()
+        replace(project, variables=forks | drive.environment).repro()
     return project
 
 
