@@ -155,7 +155,7 @@ def reason_words(said: Statement) -> str:
         Reason.NOT_RECOGNISED: f"the networks do not recognise {said.class_name} above chance ({worst})",
         Reason.BASELINE_MISSING: f"agreement was not compared with {baseline}",
         Reason.BELOW_MARGIN: f"the margin over {baseline} is not reached",
-        Reason.MODELS_DIFFER: f"{worst} differ{'' if ' and ' in worst else 's'} from the other models",
+        Reason.MODELS_DIFFER: f"{differ(worst)} from the other models",
         Reason.NOT_LOCATED: "the maps have too little energy there for its area",
         Reason.UNREACHABLE: "no map on this grid could reach the threshold",
         Reason.NECESSITY_MISSING: "whether the predictions need it was not measured",
@@ -167,7 +167,7 @@ def reason_words(said: Statement) -> str:
         Reason.NOT_ADDITIVE: "Grad-CAMs do not add up to the logits, so a place's share of the difference is not known",
         Reason.LOOK_ALIKES_MISSING: "not compared with look-alike places in images of the other classes",
         Reason.LOOK_ALIKES: f"look-alike places in images of {worst} count as much",
-        Reason.PLACE_NOT_SUPPORTED: "a place that predictions are not shown to need cannot distinguish classes",
+        Reason.PLACE_NOT_SUPPORTED: "that the models look at this place and need it is not shown",
         Reason.NO_CUE: "most predictions stay when it changes",
         Reason.IMPRECISE: "the confidence interval includes the threshold",
         Reason.ADJUSTED: "not significant after adjustment for the number of statements",
@@ -175,6 +175,11 @@ def reason_words(said: Statement) -> str:
         Reason.FAMILIES_DISAGREE: "occlusion maps disagree with the CAMs",
         Reason.MEASURES_DISAGREE: "energy and AUROC of the maps contradict each other",
     }[said.reason]
+
+
+def differ(models: str) -> str:
+    """ "last-1 differs"; "last-0 and last-1 differ"."""
+    return f"{models} differ{'' if ' and ' in models else 's'}"
 
 
 def would_tell(said: Statement) -> str:
@@ -185,7 +190,9 @@ def would_tell(said: Statement) -> str:
         needed = f"about {count(said.images_needed, 'image')} of {said.class_name}"
         if said.images_measured is None:
             return f"{needed} (now {said.images:,})"
-        return f"changes of {needed} (now {said.images_measured:,} of {said.images:,}: score.faithfulness_images)"
+        return (
+            f"infills in {needed} (now in {said.images_measured:,} of {said.images:,}; raise score.faithfulness_images)"
+        )
     return {
         Reason.ONE_MODEL: "a second model with another seed",
         Reason.TRAINED_ON: "images that the models were not trained on",
@@ -193,11 +200,11 @@ def would_tell(said: Statement) -> str:
         Reason.FEW_IMAGES: f"more independent images of {said.class_name} (now {said.images:,})",
         Reason.NOT_RECOGNISED: f"models that recognise {said.class_name}",
         Reason.BASELINE_MISSING: f"the comparison with {NULLS.get(said.worst, said.worst)}",
-        Reason.MODELS_DIFFER: f"more trainings, or a reason for the difference of {said.worst}",
+        Reason.MODELS_DIFFER: f"more trainings, or the reason why {differ(said.worst)}",
         Reason.UNREACHABLE: "a layer with finer maps",
         Reason.NECESSITY_MISSING: "an infilling experiment for this region",
         Reason.LOOK_ALIKES_MISSING: "the comparison with look-alike places",
-        Reason.PLACE_NOT_SUPPORTED: "what decides the statement about the need for this place",
+        Reason.PLACE_NOT_SUPPORTED: "whether the models look at this place and need it",
         Reason.IMPRECISE: "more images; this study cannot say how many",
         Reason.ADJUSTED: "more images, or fewer statements",
         Reason.SEEDS: "more seeds of the recipe",
