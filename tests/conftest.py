@@ -14,6 +14,7 @@ import pytest
 BEGAN = pytest.StashKey[float]()
 LONGEST_FIRST = (
     *("tests/chaos/test_chaos.py", "tests/pipeline/test_repro.py", "tests/pipeline/test_ci.py"),
+    *("tests/pipeline/test_drive_folder_study.py", "tests/project/test_fan_out.py"),
     *("tests/project/test_plan.py", "tests/chaos/test_faults.py", "tests/networks/runtime/test_ranks.py"),
     *("tests/stages/test_report.py", "tests/analysis/test_simulations.py", "tests/report/test_browser_use.py"),
 )
