@@ -118,3 +118,33 @@ def test_a_share_of_a_difference_near_zero_is_never_printed():
     assert figure_words(replace(share, value=0.179, low=0.171, high=0.187)).startswith(
         "share of the difference from b 17.9"
     )
+
+
+@pytest.mark.parametrize(
+    ("figure", "worst", "words", "tell"),
+    [
+        # A wide interval shows nothing: "does not recognise" would be false.
+        (
+            Figure("AUROC", 0.83, 0.43, 0.97, 0.5, "c"), "c",
+            "not every model is shown to distinguish b from c", "more images of b and c",
+        ),
+        (
+            Figure("AUROC", 0.4, 0.32, 0.48, 0.5, "c"), "c",
+            "some model distinguishes b from c no better", "models that recognise b",
+        ),
+        (Figure("recall", 0.6, 0.4, 0.8, 0.5, "m"), "m", "m is not shown to recognise b better", "more images of b"),
+        (Figure("recall", 0.3, 0.2, 0.4, 0.5, "m"), "m", "m recognises b no better", "models that recognise b"),
+    ],
+)  # fmt: skip
+def test_a_class_that_is_not_shown_to_be_recognised_is_not_called_unrecognised(
+    world: World, figure: Figure, worst: str, words: str, tell: str
+) -> None:
+    undecided = statement_from_json(said(world, "b", "cannot_tell", "not_recognised") | {"worst": worst})
+    undecided = replace(undecided, figures=(figure,))
+    assert because(undecided).startswith(words) and "than chance" in because(undecided)
+    assert would_tell(undecided).startswith(tell)
+
+
+def test_images_are_counted_without_decimals():
+    assert figure_words(Figure("images", 6.0, threshold=20)) == "images 6 (threshold 20)"
+    assert figure_words(Figure("effective groups", 7.65, threshold=10)) == "effective groups 7.7 (threshold 10)"

@@ -152,7 +152,7 @@ def reason_words(said: Statement) -> str:
         Reason.TRAINED_ON: "the networks were trained on these images",
         Reason.NO_MAPS: f"no primary maps (compare.primary){f' of {worst}' if worst else ''}",
         Reason.FEW_IMAGES: "too few independent images",
-        Reason.NOT_RECOGNISED: f"the networks do not recognise {said.class_name} above chance ({worst})",
+        Reason.NOT_RECOGNISED: _not_recognised(said),
         Reason.BASELINE_MISSING: f"agreement was not compared with {baseline}",
         Reason.BELOW_MARGIN: f"the margin over {baseline} is not reached",
         Reason.MODELS_DIFFER: f"{differ(worst)} from the other models",
@@ -177,6 +177,28 @@ def reason_words(said: Statement) -> str:
     }[said.reason]
 
 
+def _shown_at_chance(said: Statement) -> tuple[bool, bool]:
+    """Of a class that is not recognised: whether its recall decided (or an AUROC), and whether chance is shown."""
+    figure = said.figures[0] if said.figures else Figure("recall", None)
+    shown = figure.high is not None and figure.threshold is not None and figure.high <= figure.threshold
+    return figure.name == "recall", shown
+
+
+def _not_recognised(said: Statement) -> str:
+    recall, shown = _shown_at_chance(said)
+    if recall:
+        verb = "recognises" if shown else "is not shown to recognise"
+        return f"{said.worst} {verb} {said.class_name} {'no ' if shown else ''}better than chance"
+    verb = "some model distinguishes" if shown else "not every model is shown to distinguish"
+    return f"{verb} {said.class_name} from {said.worst} {'no ' if shown else ''}better than chance"
+
+
+def _would_be_recognised(said: Statement) -> str:
+    recall, shown = _shown_at_chance(said)
+    of = said.class_name if recall else f"{said.class_name} and {said.worst}"
+    return f"models that recognise {said.class_name}" if shown else f"more images of {of}, or better models"
+
+
 def differ(models: str) -> str:
     """ "last-1 differs"; "last-0 and last-1 differ"."""
     return f"{models} differ{'' if ' and ' in models else 's'}"
@@ -198,7 +220,7 @@ def would_tell(said: Statement) -> str:
         Reason.TRAINED_ON: "images that the models were not trained on",
         Reason.NO_MAPS: "maps of the last layer by one method of all models, cam or gradcam (export.methods)",
         Reason.FEW_IMAGES: f"more independent images of {said.class_name} (now {said.images:,})",
-        Reason.NOT_RECOGNISED: f"models that recognise {said.class_name}",
+        Reason.NOT_RECOGNISED: _would_be_recognised(said),
         Reason.BASELINE_MISSING: f"the comparison with {NULLS.get(said.worst, said.worst)}",
         Reason.MODELS_DIFFER: f"more trainings, or the reason why {differ(said.worst)}",
         Reason.UNREACHABLE: "a layer with finer maps",
@@ -223,7 +245,8 @@ def figure_words(figure: Figure) -> str:
     """ "odds ratio of map energy 13.1 (12.5 to 13.7; threshold 2.0)"."""
     if figure.name == "share of the difference" and abs(figure.value or 0.0) > LARGEST_SHARE:
         return f"no difference from {figure.of} to share"
-    write = _share if figure.name.startswith(PERCENT) else _plain
+    counts = figure.name in ("images", "effective groups")
+    write = _share if figure.name.startswith(PERCENT) else _count if counts else _plain
     unit = " %" if write is _share else ""
     if figure.name == "excess":
         name = f"r beyond {NULLS.get(figure.of, figure.of)}"
@@ -245,6 +268,10 @@ def _share(value: float | None) -> str:
 
 def _plain(value: float | None) -> str:
     return number(value, 4 if value is not None and 0 < abs(value) < 0.01 else 2)
+
+
+def _count(value: float | None) -> str:
+    return number(value, 1).removesuffix(".0")
 
 
 def said_in(found: Mapping[str, Any]) -> list[Statement]:

@@ -204,11 +204,13 @@ def _statements(results: Results) -> Iterable[str]:
     if section is None:
         return
     for group in section["verdicts"]:
-        lines = [
-            f"- {sentence} ({'; '.join(filter(None, (item['because'], _tell(item['tell']))))})"
-            for item in (*group["statements"], *group["more"])
-            for sentence in item["sentences"]
-        ]
+        lines: list[str] = []
+        for item in (*group["statements"], *group["more"]):
+            why = "; ".join(filter(None, (item["because"], _tell(item["tell"]))))
+            if len(item["sentences"]) == 1:
+                lines.append(f"- {item['sentences'][0]} ({why})")
+            else:  # of one class, for one reason
+                lines += [f"- {item['class_name']}: {why}", *(f"  - {each}" for each in item["sentences"])]
         yield f"## {group['title']}"
         yield "\n".join(lines) or "Nothing."
     if section["note"]:
