@@ -176,7 +176,7 @@ def _wrapped(label: str) -> str:
     return fill(title(label, 2 * LONGEST), 18)
 
 
-SAMPLE = 256  # training images whose mean colour stands for all
+SAMPLE = 256  # training images whose mean colour is used
 
 
 def augmentations(results: Results) -> dict[str, list[str]]:

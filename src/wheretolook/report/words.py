@@ -151,7 +151,7 @@ GLOSSARY = {
     "Recipe": "How a model is trained: all options but the seed.",
     "95 % interval": "Confidence interval; its unit is the group (for instance the patient) where groups are known.",
 }
-# How a term appears in text, where not as it stands in the glossary. Longer ones come first.
+# How a term appears in text, where it differs from the glossary. Longer ones come first.
 _FORMS = {
     "Odds ratio of map energy": "odds ratio of map energy",
     "Balanced accuracy": "[Bb]alanced accuracy",

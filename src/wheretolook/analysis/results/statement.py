@@ -59,7 +59,7 @@ class Reason(StrEnum):
         trained_on: the models were trained on these images.
         no_maps: a model has no primary maps.
         few_images: too few images, or too few effective groups.
-        not_recognised: a model does not recognise the class above chance.
+        not_recognised: a model is not shown to recognise the class above chance.
         baseline_missing: agreement was not compared with some baseline.
         below_margin: agreement does not exceed a baseline by the margin.
         models_differ: the verdict on the mean over models would be false of one of them, or of one pair.

@@ -82,7 +82,7 @@ class Reading:
         return self.passes(Level.NAMED)
 
     def passes(self, level: Level) -> bool:
-        """As `believed`, by the evidence that a level asks for."""
+        """As `believed`, by the evidence that a level requires."""
         chance, nearer, concentrated = level.value
         if self.hits >= _NEARLY_ALL * self.tried and self.chance < Level.STRICT.value[0]:
             _, nearer, concentrated = Level.NAMED.value

@@ -2,7 +2,7 @@
 
 One pass of one image with a graph and a backward pass (shapes, order, which layers lead to the logits), one pass of
 nine without: the same image, seven copies in which a small patch has changed, and another image. Where the
-choice of default layers depends on how much evidence is asked for, such a pass follows with another image and
+choice of default layers depends on how much evidence is required, such a pass follows with another image and
 seven more patches.
 """
 

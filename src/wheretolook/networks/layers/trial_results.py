@@ -61,7 +61,7 @@ class TrialResult:
         return self.has_places(Level.NAMED)
 
     def has_places(self, level: Level) -> bool:
-        """As `usable`, by the evidence that a level asks for."""
+        """As `usable`, by the evidence that a level requires."""
         return self.reading is not None and (self.by_hand or self.reading.passes(level))
 
 

@@ -60,8 +60,8 @@ function follow(hash) {
   const [id, query] = hash.slice(1).split("?");
   openPart(id);
   if (query === undefined) return;
-  const asked = new URLSearchParams(query);
-  filter({ search: asked.get("image") ?? "", "filter-class": asked.get("class") ?? "" }).then(() => control("gallery-title").scrollIntoView());
+  const parameters = new URLSearchParams(query);
+  filter({ search: parameters.get("image") ?? "", "filter-class": parameters.get("class") ?? "" }).then(() => control("gallery-title").scrollIntoView());
 }
 
 function prepareParts() {
@@ -79,7 +79,7 @@ function prepareParts() {
   show();
 }
 
-// On a phone, checks without a problem have their titles alone until someone asks for more.
+// On a phone, checks without a problem show only their titles until the button is pressed.
 function prepareChecks() {
   const list = control("checks"), button = control("all-checks");
   if (!matchMedia("(max-width: 34rem)").matches) return;
