@@ -8,17 +8,22 @@ import pytest
 
 from tests.report.fake import World
 from tests.report.fake_study import said
-from tests.report.test_baselines import with_confusion
+from tests.report.test_baselines import always_first, with_confusion
 from tests.report.test_headline import with_statements
 from tests.report.test_sections import probed
 from tests.report.test_soundness import changed, check
 from wheretolook.analysis.results.comparison_result import NULLS
 from wheretolook.analysis.results.statement import Figure, Kind, Scope, statement_from_json
+from wheretolook.base.prepared import load_prepared
+from wheretolook.mapstore.store import load_maps
+from wheretolook.report.gallery import make_gallery
 from wheretolook.report.guessing import seen_words
 from wheretolook.report.headline import headlines
 from wheretolook.report.loaded import Results, load_results
+from wheretolook.report.page_data import page_data
 from wheretolook.report.sections_agreement import agreements
 from wheretolook.report.sections_probing import cues_section, occlusion_section
+from wheretolook.report.site import page_of
 from wheretolook.report.soundness import State
 from wheretolook.report.statement_words import because, sentence, would_tell
 
@@ -167,3 +172,24 @@ def test_maps_that_agree_weakly_are_not_called_similar(results: Results):
     assert finding(r=0.06, r_low=0.01).endswith("agree, but weakly.")
     assert finding(r_low=None, r_high=None).endswith("too few images for an interval.")
     assert finding(r=-0.1, r_low=-0.2).endswith("not confirmed.")
+
+
+def test_a_training_that_learned_nothing_is_not_called_fine_because_its_loss_is_level(results: Results):
+    level = {name: {**model, "history": [model["history"][0]] * 3} for name, model in results.models.items()}
+    blind = with_confusion(replace(results, models=level), [always_first(np.array([30, 10]))] * 4, results.class_names)
+    found = check(blind, "convergence")
+    assert found.state is State.WARNING and found.text.startswith("Failed in 4 of 4 models")
+    assert check(blind, "accuracy").text.endswith("No model is better.")
+    better = np.array([[28, 2], [1, 9]])
+    one = with_confusion(blind, [better, better, better, always_first(np.array([30, 10]))], results.class_names)
+    assert check(one, "accuracy").text.endswith("Not better: every-1.")
+
+
+def test_the_image_whose_maps_differ_most_is_named(world: World):
+    root = world.root
+    results, prepared = load_results(root / "reports", root / "data/prepared"), load_prepared(root / "data/prepared")
+    maps = {name: load_maps(root / "data/cams" / name) for name in results.names}
+    gallery = make_gallery(maps, prepared.labels, prepared.rows(results.split), 20)
+    most = prepared.index["image_id"].iloc[gallery.rows[np.argmax(gallery.disagreement)]]
+    page = page_of(results, maps, page_data(results, prepared, maps, gallery, root / "data/comparison", 14))
+    assert f"the maps of two models differ most on {most} (" in page

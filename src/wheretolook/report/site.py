@@ -125,7 +125,8 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "lead": _lead(results),
         "parts": list(parts.items()),
         "titles": PARTS,
-        "gists": _gists(results, {check.key: check.text for check in checks}, see) | _gallery_gist(data.described),
+        "gists": _gists(results, {check.key: check.text for check in checks}, see)
+        | _gallery_gist(results, data.described),
         "links": links,
         "anchors": anchors,
         "checks": checks,
@@ -195,10 +196,10 @@ def _gists(results: Results, checks: Mapping[str, str], see: Mapping[str, str]) 
     return {part: found.get(part) or gist for part, gist in GISTS.items()}
 
 
-def _gallery_gist(described: Mapping[str, Any]) -> dict[str, str]:
+def _gallery_gist(results: Results, described: Mapping[str, Any]) -> dict[str, str]:
     """The images whose maps differ most and least; empty where there is nothing to compare."""
     known = [each for each in described["images"] if each["disagreement"] is not None]
-    if len(known) < 2:
+    if len(known) < 2 or not judged_models(results):
         return {}
     ends = (pick(known, key=lambda each: each["disagreement"]) for pick in (max, min))
     most, least = (f"{each['id']} ({described['classNames'][each['label']]})" for each in ends)

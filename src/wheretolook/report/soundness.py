@@ -111,7 +111,7 @@ def _accuracy(results: Results) -> Iterable[Check]:
         percent_span(each for figures in known if (each := figures[key]) is not None)
         for key in ("accuracy", "balanced_accuracy")
     )
-    whose = f" No better: {_models(results, below)}." if below else ""
+    whose = f" {_no_model(results, below, 'better')}" if below else ""
     yield Check(
         "accuracy",
         "Accuracy",
@@ -121,7 +121,7 @@ def _accuracy(results: Results) -> Iterable[Check]:
         "models",
     )
     bare = any(figures.get("balanced_accuracy_low") is None for figures in known)
-    more = f" Not shown to be better than guessing: {_models(results, blind)}." if blind else ""
+    more = f" {_no_model(results, blind, 'shown to be better than guessing')}" if blind else ""
     more += " Too few images or groups of a class for an interval." if bare else ""
     yield Check(
         "balanced_accuracy",
@@ -132,9 +132,10 @@ def _accuracy(results: Results) -> Iterable[Check]:
     )
 
 
-def _models(results: Results, names: Sequence[str]) -> str:
-    """Some models by name; all of them as "any model"."""
-    return "any model" if len(names) == len(results.names) else listed_first(names, NAMED)
+def _no_model(results: Results, names: Sequence[str], what: str) -> str:
+    """ "No model is better."; of some models "Not better: last-0."."""
+    every = len(names) == len(results.names)
+    return f"No model is {what}." if every else f"Not {what}: {listed_first(names, NAMED)}."
 
 
 def _predicted_classes(results: Results) -> Iterable[Check]:
@@ -152,7 +153,10 @@ def _predicted_classes(results: Results) -> Iterable[Check]:
     by_models: dict[tuple[str, ...], list[str]] = {}
     for class_name, names in by_class.items():
         by_models.setdefault(tuple(names), []).append(class_name)
-    parts = [f"by {_models(results, names)}: {listed_first(own, NAMED)}" for names, own in by_models.items()]
+    parts = [
+        f"by {'any model' if names == results.names else listed_first(names, NAMED)}: {listed_first(own, NAMED)}"
+        for names, own in by_models.items()
+    ]
     text = f"Never predicted {'; '.join(parts)}."
     yield Check("predicted_classes", "Classes", State.WARNING, text, "models")
 
@@ -207,7 +211,19 @@ def _convergence(results: Results) -> Iterable[Check]:
     else:
         advice = "; raise train.epochs" if state is State.WARNING else ""
         text = f"Validation loss was still falling at the end in {fell} of {count(trained, 'model')}{advice}."
+    failed, here = _constant(results), len(results.names) - len(results.drive)
+    if failed:
+        state, text = (
+            State.WARNING,
+            f"Failed in {failed} of {count(here, 'model')}: no better than a constant answer. {text}",
+        )
     yield Check("convergence", "Training", state, text, "training")
+
+
+def _constant(results: Results) -> int:
+    """Models trained here that do no better than one answer for every image."""
+    here = [name for name in results.names if name not in results.drive]
+    return sum(1 for name in here if no_better(results, name) and below_majority(results, name))
 
 
 def _falling(results: Results) -> tuple[int, int]:
@@ -295,8 +311,8 @@ def _twins(results: Results) -> Iterable[Check]:
     elif len(models) < 2:
         yield Check("twins", "Independence", State.WARNING, "One training: nothing to compare it with.", "provenance")
     else:
-        seed = "" if results.drive else ", or seed of one architecture"
-        text = f"{len(models)} trainings; no two have the same file, weights{seed}."
+        what = "file or weights" if results.drive else "file, weights, or architecture and seed"
+        text = f"{len(models)} trainings; none repeats another's {what}."
         yield Check("twins", "Independence", State.GOOD, text, "provenance")
 
 
