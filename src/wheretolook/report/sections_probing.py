@@ -31,14 +31,19 @@ def regions_section(results: Results) -> dict[str, Any] | None:
         return None
     shown = shown_classes(results, PAGE, {row["class_name"] for each in rows.values() for row in each})
     parts = [_regions_of_class(results, class_name) for class_name in shown.names]
-    judged = judged_classes(results) if judged_models(results) else ()
-    first = [f"{part['class_name']}: {part['regions'][0]['see']}" for part in parts if part["class_name"] in judged]
     return {
         "note": f"{shown.note} reports/models/ has all." if shown.note else "",
-        "see": " ".join(first) if len(first) <= SUMMARISED else "",
+        "see": _of_classes(results, {part["class_name"]: part["regions"][0]["see"] for part in parts}),
         "classes": parts,
         "shapes": {"control": SHAPES["control"]},
     }
+
+
+def _of_classes(results: Results, findings: Mapping[str, str]) -> str:
+    """The findings about a few classes, those that are judged, as one text; empty where there are more."""
+    judged = judged_classes(results) if judged_models(results) else ()
+    own = [f"{name}: {finding}" for name, finding in findings.items() if name in judged]
+    return " ".join(own) if len(own) <= SUMMARISED else ""
 
 
 def _regions_of_class(results: Results, class_name: str) -> dict[str, Any]:
@@ -255,7 +260,11 @@ def occlusion_section(results: Results) -> dict[str, Any] | None:
         return None
     shown = shown_classes(results, PAGE, {row["class_name"] for each in rows.values() for row in each})
     parts = [_occlusion_of_class(results, class_name) for class_name in shown.names]
-    return {"note": f"{shown.note} reports/models/ has all." if shown.note else "", "classes": parts}
+    return {
+        "note": f"{shown.note} reports/models/ has all." if shown.note else "",
+        "see": _of_classes(results, {part["class_name"]: part["see"] for part in parts}),
+        "classes": parts,
+    }
 
 
 def _occlusion_of_class(results: Results, class_name: str) -> dict[str, Any]:

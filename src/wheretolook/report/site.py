@@ -96,7 +96,9 @@ def page_of(results: Results, maps: Mapping[str, Maps], data: PageData) -> str:
 def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict[str, Any]:
     layers = data.described["layers"]
     checks, regions, cues = soundness(results), regions_section(results), cues_section(results)
-    see = {part: section["see"] for part, section in (("regions", regions), ("cues", cues)) if section}
+    occlusion = occlusion_section(results)
+    with_findings = (("regions", regions), ("cues", cues), ("occlusion", occlusion))
+    see = {part: section["see"] for part, section in with_findings if section}
     split = results.audit["splits"][results.split]
     located_rows, baseline = located(results, layers), baseline_of(results)
     optional = {
@@ -105,7 +107,7 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "sanity": sanity_section(results, layers),
         "regions": regions,
         "cues": cues,
-        "occlusion": occlusion_section(results),
+        "occlusion": occlusion,
     }
     parts = {part: title for part, title in PARTS.items() if optional.get(part, True)}
     links = {part: part if part in parts else INSTEAD[part] for part in PARTS if part in parts or part in INSTEAD}
