@@ -11,8 +11,8 @@ from tests.report.test_baselines import with_confusion
 from wheretolook.analysis.results.statement import Figure, Kind, Reason, Verdict, statement_from_json
 from wheretolook.report.headline import headlines, overview
 from wheretolook.report.loaded import Results, load_results
-from wheretolook.report.sections_statements import statements_section
-from wheretolook.report.statement_words import because, figure_words, sentence, would_tell
+from wheretolook.report.sections_statements import statements_section, would_tell
+from wheretolook.report.statement_words import because, figure_words, sentence
 
 
 @pytest.fixture(scope="module")

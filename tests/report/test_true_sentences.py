@@ -23,9 +23,10 @@ from wheretolook.report.loaded import Results, load_results
 from wheretolook.report.page_data import page_data
 from wheretolook.report.sections_agreement import agreements
 from wheretolook.report.sections_probing import cues_section, occlusion_section
+from wheretolook.report.sections_statements import would_tell
 from wheretolook.report.site import page_of
 from wheretolook.report.soundness import State
-from wheretolook.report.statement_words import because, sentence, would_tell
+from wheretolook.report.statement_words import because, sentence
 
 
 @pytest.fixture(scope="module")

@@ -6,14 +6,14 @@ from enum import Enum
 from typing import Any
 from urllib.parse import urlsplit
 
-from wheretolook.base.prepared import SPLITS
+from wheretolook.base.prepared import SPLITS, TEST
 from wheretolook.report.loaded import Results, loss_of
-from wheretolook.report.words import count, listed, percent, percent_span
+from wheretolook.report.words import count, listed, listed_first, percent, percent_span
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """Of one split.
+    """What accuracies on one split are compared with.
 
     Attributes:
         images: how many it has.
@@ -171,6 +171,7 @@ def _who(names: Sequence[str], every: Sequence[str]) -> str:
 
 
 TRAIN = SPLITS[0]
+NAMED = 4  # models or classes that a check names one by one
 DRIVE_HOSTS = ("drive.google.com", "docs.google.com", "drive.usercontent.google.com")
 
 
@@ -207,6 +208,28 @@ def seen_words(results: Results) -> str:
     if set(by_kind) == {TrainedOn.THESE}:
         return "Every model was trained on them." if results.split == TRAIN else "No model was trained on them."
     return " ".join(_sentence(kind, names, results.split) for kind, names in by_kind.items())
+
+
+def held_out_words(results: Results) -> tuple[bool, str]:
+    """Whether no model has had to do with the images of the compared split, and what is known of it as sentences."""
+    by_kind = _by_kind(results)
+    parts = []
+    if other := by_kind.get(TrainedOn.OTHER):
+        parts.append(f"Trained on other data, which may hold these images: {listed_first(other, NAMED)}.")
+    if unknown := by_kind.get(TrainedOn.UNKNOWN):
+        parts.append(f"Training data not recorded: {listed_first(unknown, NAMED)}.")
+    if parts:
+        return False, " ".join(parts)
+    if results.split == TRAIN:
+        return False, "The models were trained on the images that are compared."
+    if results.split == TEST:
+        return True, "All models were trained on the train split, so test is held out."
+    if val_chose(results):
+        return (
+            False,
+            "No model was trained on the val split, but it chose the epoch: its figures are a little too good.",
+        )
+    return True, "No model was trained on the val split, and it did not choose the epoch."
 
 
 def data_alerts(results: Results) -> list[str]:

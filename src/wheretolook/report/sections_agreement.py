@@ -61,11 +61,9 @@ def _shown(results: Results) -> Shown:
 
 def agreements(results: Results) -> list[dict[str, Any]]:
     """For each class with a pair of models: matrix rows and a chart; empty where there is one model."""
-    rows = results.primary()
-    parts = []
+    rows, parts = results.primary(), []
     for class_name in _shown(results).names:
-        of_class = rows[rows["class_name"] == class_name]
-        if len(of_class):
+        if len(of_class := rows[rows["class_name"] == class_name]):
             most = int(of_class["images"].max())
             parts.append(
                 {
@@ -92,9 +90,8 @@ def _beyond_baselines(rows: "pd.DataFrame") -> str:
     if not known or not measured:
         return ""
     beyond = sum(1 for row in known if all(row["low"] > row[null] for null in measured))
-    missing = [NULLS[null] for null in NULLS if null not in measured]
-    without = f" Not measured for all of them: {listed(missing)}." if missing else ""
-    pairs = count(len(known), "pair")
+    missing = listed(NULLS[null] for null in NULLS if null not in measured) if len(measured) < len(NULLS) else ""
+    pairs, without = count(len(known), "pair"), f" Not measured for all of them: {missing}." if missing else ""
     return f"The whole interval lies above every baseline for {beyond} of {pairs} of models.{without}"
 
 

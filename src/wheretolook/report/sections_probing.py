@@ -269,18 +269,8 @@ def occlusion_section(results: Results) -> dict[str, Any] | None:
 
 def _occlusion_of_class(results: Results, class_name: str) -> dict[str, Any]:
     rows = [(name, row) for name, row in _of_class(results, "occlusion", class_name) if row["r"] is not None]
-    measured = [
-        Measured(
-            name,
-            "",
-            row["r"],
-            row["r_low"],
-            row["r_high"],
-            (),
-            f"{name}: {number_with_interval(row['r'], row['r_low'], row['r_high'])}",
-        )
-        for name, row in rows
-    ]
+    ends = {name: (row["r"], row["r_low"], row["r_high"]) for name, row in rows}
+    measured = [Measured(n, "", *own, (), f"{n}: {number_with_interval(*own)}") for n, own in ends.items()]
     return {
         "class_name": class_name,
         "see": _occlusion_finding(rows),

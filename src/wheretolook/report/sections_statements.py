@@ -13,11 +13,13 @@ from wheretolook.report.statement_words import (
     VERDICTS,
     because,
     by_verdict,
+    differ,
+    few_groups,
     region_words,
     said_in,
     sentence,
+    shown_at_chance,
     without_words,
-    would_tell,
 )
 from wheretolook.report.words import all_models, count, listed, percent
 
@@ -123,6 +125,56 @@ def _line(said: Statement, untested: str) -> str:
     """One statement as an item of a list, with its reason and what would decide it."""
     tell = would_tell(said, untested)
     return f"- {sentence(said)} ({because(said)}{f'; what would tell: {tell}' if tell else ''})"
+
+
+# What makes a comparison of classes by place possible, by the code of `untested` in statements.json.
+UNTESTED = {
+    "no_places": "masks, or compare.aligned: true if all images show the same thing at the same place",
+    "no_maps_of_every_class": "maps of every class of each image (export.every_class_up_to)",
+}
+
+
+def would_tell(said: Statement, untested: str = "") -> str:
+    """What would decide an undecided statement; empty where nothing simple would, or it is decided.
+
+    Args:
+        said: the statement.
+        untested: why the classes could not be compared by place, as statements.json has it.
+    """
+    if said.verdict is not Verdict.CANNOT_TELL:
+        return ""
+    if said.reason in (Reason.IMPRECISE, Reason.ADJUSTED, Reason.FEW_IMAGES) and said.images_needed is not None:
+        needed = f"about {count(said.images_needed, 'image')} of {said.class_name}"
+        if said.images_measured is None:
+            return f"{needed} (now {said.images:,})"
+        return (
+            f"infills in {needed} (now in {said.images_measured:,} of {said.images:,}; raise score.faithfulness_images)"
+        )
+    return {
+        Reason.ONE_MODEL: "a second model with another seed",
+        Reason.TRAINED_ON: "images that the models were not trained on",
+        Reason.NO_MAPS: "maps of the last layer by one method of all models, cam or gradcam (export.methods)",
+        Reason.FEW_IMAGES: f"images of {said.class_name} from more groups, such as patients"
+        if few_groups(said)
+        else f"more images of {said.class_name} (now {said.images:,})",
+        Reason.NOT_RECOGNISED: _would_be_recognised(said),
+        Reason.BASELINE_MISSING: f"the comparison with {NULLS.get(said.worst, said.worst)}",
+        Reason.MODELS_DIFFER: f"the reason why {differ(said.worst)}",
+        Reason.UNREACHABLE: "a layer with finer maps",
+        Reason.NECESSITY_MISSING: "an infilling experiment for this region",
+        Reason.LOOK_ALIKES_MISSING: "the comparison with look-alike places",
+        Reason.NO_TEST: UNTESTED.get(untested, ""),
+        Reason.PLACE_NOT_SUPPORTED: f"a verdict on whether they look at {region_words(said)} and need it",
+        Reason.IMPRECISE: "more images; this study cannot say how many",
+        Reason.ADJUSTED: "more images, or fewer statements",
+        Reason.SEEDS: "more seeds of the recipe",
+    }.get(said.reason, "")
+
+
+def _would_be_recognised(said: Statement) -> str:
+    recall, shown = shown_at_chance(said)
+    of = said.class_name if recall else f"{said.class_name} and {said.worst}"
+    return f"models that recognise {said.class_name}" if shown else f"more images of {of}, or better models"
 
 
 # Statements in sight on the first screen; the others are one click away.

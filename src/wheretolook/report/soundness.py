@@ -3,44 +3,27 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import log
 
 from wheretolook.analysis.results.statement import Reason
-from wheretolook.base.prepared import SPLITS, TEST
 from wheretolook.report.guessing import (
-    TrainedOn,
+    NAMED,
     baseline_of,
     below_majority,
+    held_out_words,
     never_predicted,
     no_better,
-    trained_on,
-    val_chose,
 )
 from wheretolook.report.loaded import Results, primary_key
 from wheretolook.report.sections_data import no_groups
 from wheretolook.report.sections_localisation import test_sets_section
+from wheretolook.report.sections_models import constant_models, falling
 from wheretolook.report.sections_statements import twin_lines
 from wheretolook.report.statement_words import said_in
 from wheretolook.report.words import count, listed, listed_first, percent, percent_span, span
 
-# The learning rate falls to 0 by the end of a training, so that the last epoch is nearly always the lowest by a little.
-# Only a fall of this share of the loss of guessing (the logarithm of the number of classes) counts.
-LEAST_FALL = 0.01
 # ECE beyond that of a calibrated model on as many images, from which calibration is called poor; of few images, it must
 # also be more than 97.5 % of calibrated models have.
 CALIBRATION_GAP = 0.05
-NAMED = 4  # models or classes that a check names one by one
-HELD_OUT = dict(
-    zip(
-        SPLITS,
-        (
-            "The models were trained on the images that are compared.",
-            "No model was trained on the val split, but it chose the epoch, so figures on it are somewhat too good.",
-            "All models were trained on the train split, so test is held out.",
-        ),
-        strict=True,
-    )
-)
 
 
 class State(StrEnum):
@@ -199,7 +182,7 @@ def _sanity(results: Results) -> Iterable[Check]:
 
 
 def _convergence(results: Results) -> Iterable[Check]:
-    fell, trained = _falling(results)
+    fell, trained = falling(results)
     if not trained:
         if any(results.models[name]["history"] for name in results.names if name not in results.drive):
             text = "One epoch does not show whether the validation loss still falls."
@@ -211,27 +194,13 @@ def _convergence(results: Results) -> Iterable[Check]:
     else:
         advice = "; raise train.epochs" if state is State.WARNING else ""
         text = f"Validation loss was still falling at the end in {fell} of {count(trained, 'model')}{advice}."
-    failed, here = _constant(results), len(results.names) - len(results.drive)
+    failed, here = constant_models(results), len(results.names) - len(results.drive)
     if failed:
         state, text = (
             State.WARNING,
             f"Failed in {failed} of {count(here, 'model')}: no better than a constant answer. {text}",
         )
     yield Check("convergence", "Training", state, text, "training")
-
-
-def _constant(results: Results) -> int:
-    """Models trained here that do no better than one answer for every image."""
-    here = [name for name in results.names if name not in results.drive]
-    return sum(1 for name in here if no_better(results, name) and below_majority(results, name))
-
-
-def _falling(results: Results) -> tuple[int, int]:
-    """Models trained here whose validation loss fell markedly in the last epoch, and all of more than one epoch."""
-    histories = [results.models[name]["history"] for name in results.names if name not in results.drive]
-    losses = [[epoch["val_loss"] for epoch in history] for history in histories if len(history) > 1]
-    least = LEAST_FALL * log(len(results.class_names))
-    return sum(1 for each in losses if min(each[:-1]) - each[-1] > least), len(losses)
 
 
 def _leaks(results: Results) -> Check:
@@ -287,19 +256,8 @@ def _few_groups(results: Results) -> list[str]:
 
 
 def _training_data(results: Results) -> Check:
-    by_kind = {kind: [n for n in results.names if trained_on(results, n) is kind] for kind in TrainedOn}
-    parts = []
-    if other := by_kind[TrainedOn.OTHER]:
-        parts.append(f"Trained on other data, which may hold these images: {listed_first(other, NAMED)}.")
-    if unknown := by_kind[TrainedOn.UNKNOWN]:
-        parts.append(f"Training data not recorded: {listed_first(unknown, NAMED)}.")
-    if not parts:
-        text = HELD_OUT[results.split]
-        state = State.GOOD if results.split == TEST else State.WARNING
-        if results.split == SPLITS[1] and not val_chose(results):
-            state, text = State.GOOD, "No model was trained on the val split, and it did not choose the epoch."
-        return Check("training_data", "Held out", state, text, "provenance")
-    return Check("training_data", "Held out", State.WARNING, " ".join(parts), "provenance")
+    known, text = held_out_words(results)
+    return Check("training_data", "Held out", State.GOOD if known else State.WARNING, text, "provenance")
 
 
 def _twins(results: Results) -> Iterable[Check]:

@@ -6,7 +6,7 @@ from typing import Any
 from wheretolook.analysis.results.comparison_result import NULLS
 from wheretolook.analysis.results.statement import Figure, Kind, Reason, Scope, Statement, Verdict
 from wheretolook.analysis.results.statement import statement_from_json as read_statement
-from wheretolook.report.words import all_models, capitalised, count, in_words, listed, number, percent
+from wheretolook.report.words import all_models, capitalised, in_words, listed, number, percent
 
 VERDICTS = {
     Verdict.SUPPORTED: "Supported",
@@ -154,7 +154,7 @@ def reason_words(said: Statement) -> str:
         Reason.ONE_MODEL: "a single training cannot separate what one network does from what the class teaches",
         Reason.TRAINED_ON: "the networks were trained on these images",
         Reason.NO_MAPS: f"no primary maps (compare.primary){f' of {worst}' if worst else ''}",
-        Reason.FEW_IMAGES: f"too few {'groups' if _few_groups(said) else 'images'} of {said.class_name}",
+        Reason.FEW_IMAGES: f"too few {'groups' if few_groups(said) else 'images'} of {said.class_name}",
         Reason.NOT_RECOGNISED: _not_recognised(said),
         Reason.BASELINE_MISSING: f"agreement was not compared with {baseline}",
         Reason.BELOW_MARGIN: f"the margin over {baseline} is not reached",
@@ -180,15 +180,15 @@ def reason_words(said: Statement) -> str:
     }[said.reason]
 
 
-def _shown_at_chance(said: Statement) -> tuple[bool, bool]:
-    """Of a class that is not recognised: whether its recall decided (or an AUROC), and whether chance is shown."""
+def shown_at_chance(said: Statement) -> tuple[bool, bool]:
+    """Whether recall, and not an AUROC, decided that a class is not recognised; whether it is shown to be at chance."""
     figure = said.figures[0] if said.figures else Figure("recall", None)
     shown = figure.high is not None and figure.threshold is not None and figure.high <= figure.threshold
     return figure.name == "recall", shown
 
 
 def _not_recognised(said: Statement) -> str:
-    recall, shown = _shown_at_chance(said)
+    recall, shown = shown_at_chance(said)
     if recall:
         verb = "recognises" if shown else "is not shown to recognise"
         return f"{said.worst} {verb} {said.class_name} {'no ' if shown else ''}better than chance"
@@ -196,13 +196,7 @@ def _not_recognised(said: Statement) -> str:
     return f"{verb} {said.class_name} from {said.worst} {'no ' if shown else ''}better than chance"
 
 
-def _would_be_recognised(said: Statement) -> str:
-    recall, shown = _shown_at_chance(said)
-    of = said.class_name if recall else f"{said.class_name} and {said.worst}"
-    return f"models that recognise {said.class_name}" if shown else f"more images of {of}, or better models"
-
-
-def _few_groups(said: Statement) -> bool:
+def few_groups(said: Statement) -> bool:
     """Whether groups, and not images, are too few."""
     return bool(said.figures) and said.figures[0].name == "effective groups"
 
@@ -210,50 +204,6 @@ def _few_groups(said: Statement) -> bool:
 def differ(models: str) -> str:
     """ "last-1 differs"; "last-0 and last-1 differ"."""
     return f"{models} differ{'' if ' and ' in models else 's'}"
-
-
-# What makes a comparison of classes by place possible, by the code of `untested` in statements.json.
-UNTESTED = {
-    "no_places": "masks, or compare.aligned: true if all images show the same thing at the same place",
-    "no_maps_of_every_class": "maps of every class of each image (export.every_class_up_to)",
-}
-
-
-def would_tell(said: Statement, untested: str = "") -> str:
-    """What would decide an undecided statement; empty where nothing simple would, or it is decided.
-
-    Args:
-        said: the statement.
-        untested: why the classes could not be compared by place, as statements.json has it.
-    """
-    if said.verdict is not Verdict.CANNOT_TELL:
-        return ""
-    if said.reason in (Reason.IMPRECISE, Reason.ADJUSTED, Reason.FEW_IMAGES) and said.images_needed is not None:
-        needed = f"about {count(said.images_needed, 'image')} of {said.class_name}"
-        if said.images_measured is None:
-            return f"{needed} (now {said.images:,})"
-        return (
-            f"infills in {needed} (now in {said.images_measured:,} of {said.images:,}; raise score.faithfulness_images)"
-        )
-    return {
-        Reason.ONE_MODEL: "a second model with another seed",
-        Reason.TRAINED_ON: "images that the models were not trained on",
-        Reason.NO_MAPS: "maps of the last layer by one method of all models, cam or gradcam (export.methods)",
-        Reason.FEW_IMAGES: f"images of {said.class_name} from more groups, such as patients"
-        if _few_groups(said)
-        else f"more images of {said.class_name} (now {said.images:,})",
-        Reason.NOT_RECOGNISED: _would_be_recognised(said),
-        Reason.BASELINE_MISSING: f"the comparison with {NULLS.get(said.worst, said.worst)}",
-        Reason.MODELS_DIFFER: f"the reason why {differ(said.worst)}",
-        Reason.UNREACHABLE: "a layer with finer maps",
-        Reason.NECESSITY_MISSING: "an infilling experiment for this region",
-        Reason.LOOK_ALIKES_MISSING: "the comparison with look-alike places",
-        Reason.NO_TEST: UNTESTED.get(untested, ""),
-        Reason.PLACE_NOT_SUPPORTED: f"a verdict on whether they look at {region_words(said)} and need it",
-        Reason.IMPRECISE: "more images; this study cannot say how many",
-        Reason.ADJUSTED: "more images, or fewer statements",
-        Reason.SEEDS: "more seeds of the recipe",
-    }.get(said.reason, "")
 
 
 FIGURE_NAMES = {

@@ -130,7 +130,8 @@ GLOSSARY = {
     "networks with random weights.",
     "CAM": "Class activation map: for each place of the image, how much it contributes to a class; signed, in logits.",
     "Chance level": "What a figure is if the map ignores the image: energy equal to the share of the area.",
-    "Contrast": "The CAM of a class minus the mean CAM of the other classes.",
+    "Contrast": "The CAM of a class minus the CAMs of the other classes, weighted by their scores (equally in the "
+    "pictures of single images on this page). With two classes it is the map of the log-odds.",
     "Control place": "A place of the same size and shape in the same image, outside the region.",
     "ECE": "Expected calibration error: how far scores are from the share of correct predictions.",
     "Energy": "The share of a map's positive sum inside a region. At chance it equals the region's share of the area.",
