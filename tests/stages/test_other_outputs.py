@@ -1,5 +1,6 @@
 """Networks that learn labels of their own, a number or one sigmoid, from the images to the page; the truth is known."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,16 @@ class TestLabels:
         with pytest.raises(InputError) as error:
             load_model(path, label="pink")
         assert "red, green, blue" in str(error.value.found)
+
+    def test_look_shows_the_label_that_is_named(self, study: Path, tmp_path: Path) -> None:
+        from click.testing import CliRunner
+
+        from wheretolook.cli.main import main
+
+        image, model = str(study / "source/images/0000.png"), str(study / "models/labels-0.safetensors")
+        for words, expected in (([], ["no red", "red"]), (["--label", "green"], ["no green", "green"])):
+            done = CliRunner().invoke(main, ["look", image, "--model", model, "--out", str(tmp_path), "--json", *words])
+            assert json.loads(done.stdout)["class_names"] == expected
 
     def test_every_model_is_scored_compared_and_reported_with_the_others(self, study: Path) -> None:
         for name in ("labels-0", "labels-1", "sigmoid-0"):
