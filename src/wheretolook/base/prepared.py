@@ -3,9 +3,10 @@
 import csv
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -73,9 +74,44 @@ LABELS = {
 SPLITS = ("train", "val", "test")
 TEST = SPLITS[-1]  # held out: used neither for training nor for model selection
 COLUMNS = ("image_id", "class_name", "class_index", "split", "group", "width", "height", "sha256")
-# Further columns of data with a table of labels: text, and labels of their own (1, 0, or empty where unknown).
-ATTRIBUTE, LABEL = "attribute:", "label:"
+# Further columns of data with a table of labels: text; labels of their own (1, 0, or empty where unknown); a number.
+ATTRIBUTE, LABEL, VALUE = "attribute:", "label:", "value:"
 REPRO_PREPARE = 'run "dvc repro -sf prepare"'
+
+
+@dataclass(frozen=True)
+class ValueSplit:
+    """A numeric column of the table of labels, and the value that divides the images into two classes.
+
+    Attributes:
+        name: of the column.
+        threshold: values up to it are one class, values above it the other.
+    """
+
+    name: str
+    threshold: float
+
+    @property
+    def class_names(self) -> tuple[str, str]:
+        """The class of low values, and that of high values."""
+        return f"{self.name} up to {self.threshold:g}", f"{self.name} above {self.threshold:g}"
+
+
+def class_names_of(outputs: Mapping[str, Any] | None, class_names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the two classes that a network with other outputs than classes has; `class_names` where it has none.
+
+    Args:
+        outputs: `Card.outputs`.
+        class_names: of the data.
+
+    Returns:
+        The names in the order of the logits -z/2 and z/2.
+    """
+    if outputs is None:
+        return class_names
+    if outputs["kind"] == "labels":
+        return f"no {outputs['shown']}", outputs["shown"]
+    return ValueSplit(outputs["name"], outputs["threshold"]).class_names
 
 
 @dataclass(frozen=True)
@@ -85,13 +121,14 @@ class Prepared:
     Attributes:
         images: (N, S, S, 3) uint8 RGB, memory-mapped, read-only.
         masks: (N, S, S) uint8, values of LABELS, memory-mapped, read-only; None without masks.
-        index: N rows with COLUMNS, and with `attribute:NAME` and `label:NAME` (text) for data with a table of labels;
-            row i describes image i.
+        index: N rows with COLUMNS, and with `attribute:NAME`, `label:NAME` and `value:NAME` (text) for data with a
+            table of labels; row i describes image i.
         class_names: in the order of class_index.
         sha256: of images and index, without masks: the data that models are trained on and maps are computed from.
         masks_sha256: of masks.npy; None without masks.
         fit: how images were made square, one of FITS; None if the audit does not record it.
         copies: groups of rows that show the same picture, from the audit; empty if it records none.
+        value: the column that `fetch.value_column` names; None without it.
     """
 
     images: np.ndarray
@@ -102,6 +139,7 @@ class Prepared:
     masks_sha256: str | None = None
     fit: str | None = None
     copies: tuple[tuple[int, ...], ...] = ()
+    value: ValueSplit | None = None
 
     @property
     def labels(self) -> np.ndarray:
@@ -111,6 +149,21 @@ class Prepared:
     def rows(self, split: str) -> np.ndarray:
         """Rows of a split (one of SPLITS), ascending: (M,) int64."""
         return np.flatnonzero(self.index["split"].to_numpy() == split)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels of their own (`fetch.multi_labels`), in the order of the index's columns."""
+        return tuple(name.removeprefix(LABEL) for name in self.index.columns if name.startswith(LABEL))
+
+    def label_table(self) -> np.ndarray:
+        """Whether each image has each of `label_names`: (N, L) float32, 1 or 0; NaN where it is not known."""
+        columns = [self.index[LABEL + name] for name in self.label_names]
+        return np.array([[{"1": 1, "0": 0}.get(cell, np.nan) for cell in column] for column in columns], np.float32).T
+
+    def values(self) -> np.ndarray:
+        """The number of each image in the column of `value`: (N,) float64."""
+        assert self.value is not None
+        return self.index[VALUE + self.value.name].to_numpy().astype(np.float64)
 
 
 def load_prepared(folder: str | Path) -> Prepared:
@@ -134,7 +187,9 @@ def load_prepared(folder: str | Path) -> Prepared:
     sha256 = hashlib.sha256(f"{hashes['images.npy']} {hashes['index.csv']}".encode()).hexdigest()
     class_names, fit = tuple(audit["class_names"]), audit.get("prepared", {}).get("fit")
     copies = tuple(tuple(map(int, unit)) for unit in audit.get("near_copies", {}).get("units", ()))
-    return Prepared(images, masks, index, class_names, sha256, hashes.get("masks.npy"), fit, copies)
+    value = audit.get("label_table", {}).get("value")
+    split = ValueSplit(value["column"], float(value["threshold"])) if value else None
+    return Prepared(images, masks, index, class_names, sha256, hashes.get("masks.npy"), fit, copies, split)
 
 
 def _read_audit(path: Path) -> dict:

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import write_json
+from wheretolook.base.prepared import ValueSplit
 
 ROWS, CHOICES = "table.csv", "table.json"
 
@@ -18,7 +21,7 @@ class RawTable:
     """A table of labels, as `fetch` used it.
 
     Attributes:
-        columns: `attribute:NAME` and `label:NAME`.
+        columns: `attribute:NAME`, `label:NAME` and `value:NAME`.
         cells: of each image, by image_id.
         groups: of each image, by image_id; empty if the table has no groups.
         choices: which columns were used, and what was wrong with the rows (table.json); empty without a table.
@@ -62,6 +65,47 @@ def read_raw_table(folder: Path) -> RawTable:
     return RawTable(tuple(header[start:]), cells, groups, choices)
 
 
+def split_by_value(table: str, name: str, cells: Sequence[str], threshold: float | None = None) -> ValueSplit:
+    """Where a column of numbers divides the images into two classes.
+
+    Args:
+        table: for messages.
+        name: of the column.
+        cells: of the column; those without a number do not count.
+        threshold: as given; None: the median, or where no value is above it the largest value below.
+
+    Raises:
+        InputError: all values are on one side.
+    """
+    values = sorted(value for cell in cells if (value := read_number(cell)) is not None)
+    if threshold is None and values:
+        median = statistics.median(values)
+        below = [value for value in values if value < median]
+        threshold = max(below) if median == values[-1] and below else median
+        rounded = float(f"{threshold:.4g}")  # for the names of the classes
+        threshold = rounded if values[0] <= rounded < values[-1] else threshold
+    if not values or threshold is None or not values[0] <= threshold < values[-1]:
+        found = f"values from {values[0]:g} to {values[-1]:g}" if values else "no numbers"
+        raise InputError(
+            f"{table}, column {name}",
+            expected="values on both sides of a threshold"
+            if threshold is None
+            else f"values on both sides of {threshold:g}",
+            found=found,
+            hint="set `fetch.value_column` to a column of numbers, and `fetch.value_threshold` to a value between them",
+        )
+    return ValueSplit(name, threshold)
+
+
+def read_number(cell: str) -> float | None:
+    """The number in a cell; None for another text, NaN or an infinity."""
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
 def choice_lines(choices: Mapping[str, Any]) -> Sequence[str]:
     """What was read from the table and how, in lines for the terminal."""
     if not choices:
@@ -72,6 +116,8 @@ def choice_lines(choices: Mapping[str, Any]) -> Sequence[str]:
     for kind in ("attributes", "multi_labels"):
         if choices[kind]:
             lines.append(f"{kind.replace('_', ' ')}: {', '.join(choices[kind])}")
+    if "value" in choices:
+        lines.append(f"classes: {choices['value']['column']} up to or above {choices['value']['threshold']:g}")
     return lines + [
         f"{bad['count']} {kind}, left out, such as {bad['examples'][0]}" for kind, bad in choices["bad_rows"].items()
     ]

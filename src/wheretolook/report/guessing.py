@@ -250,6 +250,35 @@ def code_alerts(results: Results) -> list[str]:
     ]
 
 
+def value_alerts(results: Results) -> list[str]:
+    """A sentence for models that predict a number: what their classes and scores are; empty where there is none."""
+    found: dict[tuple[str, float, float], list[str]] = {}
+    for name in results.names:
+        outputs = results.models[name]["model"].get("outputs") or {}
+        if outputs.get("kind") == "value":
+            found.setdefault((outputs["name"], outputs["threshold"], outputs["scale"]), []).append(name)
+    return [
+        f"{listed(names)} predict{'s' if len(names) == 1 else ''} the number {column}. Its classes are values up to "
+        f"{threshold:g} and above it; a map is that of the predicted number. Scores and log-odds are those of "
+        f"({column} - {threshold:g}) / {scale:.3g}: distances, and no probabilities."
+        for (column, threshold, scale), names in found.items()
+    ]
+
+
+def label_notes(results: Results) -> list[str]:
+    """A sentence for models that learned labels of their own: which one everything else is about."""
+    found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for name in results.names:
+        outputs = results.models[name]["model"].get("outputs") or {}
+        if outputs.get("kind") == "labels":
+            found.setdefault((outputs["shown"], tuple(outputs["names"])), []).append(name)
+    return [
+        f"{listed(names)} learned {count(len(labels), 'label')}: {listed(labels)}. All other figures, maps and "
+        f"statements are about {shown}; there is no rule for statements about several labels of one image."
+        for (shown, labels), names in found.items()
+    ]
+
+
 def origin_of(results: Results, name: str) -> str:
     """Where a model came from."""
     if name not in results.drive:

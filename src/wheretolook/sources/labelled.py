@@ -8,7 +8,7 @@ from typing import Any
 
 from wheretolook.base.errors import InputError, is_class_name
 from wheretolook.base.files import is_junk
-from wheretolook.base.prepared import ATTRIBUTE, LABEL
+from wheretolook.base.prepared import ATTRIBUTE, LABEL, VALUE
 from wheretolook.images.class_level import split_of
 from wheretolook.images.decode import SUFFIXES
 from wheretolook.images.raw_table import RawTable, write_raw_table
@@ -176,7 +176,8 @@ def _row(cells: Sequence[str], columns: Columns) -> _Row:
     split = columns.split_names.get(cell(columns.split).casefold(), "")
     label = columns.class_of(cells)
     attributes = tuple(cells[place] for place in columns.attributes.values())
-    return _Row(label, split, cell(columns.group), cell(columns.mask), [], columns.multi_of(cells), attributes)
+    multi = columns.multi_of(cells) + ((cell(columns.label),) if columns.value else ())
+    return _Row(label, split, cell(columns.group), cell(columns.mask), [], multi, attributes)
 
 
 def _check_inside(name: str, cell: str) -> None:
@@ -253,6 +254,8 @@ def _raw_table(
     places: Mapping[Parts, Parts], bad: _Bad, by_folder: bool,
 ) -> RawTable:  # fmt: skip
     names = (*(ATTRIBUTE + each for each in columns.attributes), *(LABEL + each for each in columns.multi))
+    value = columns.value
+    names += (VALUE + value.name,) if value else ()
     ids = {parts: "/".join(place) for parts, place in places.items()}
     return RawTable(
         columns=names,
@@ -266,6 +269,7 @@ def _raw_table(
             "columns": columns.described | ({"split": "the folders"} if by_folder else {}),
             "attributes": list(columns.attributes),
             "multi_labels": list(columns.multi),
+            **({"value": {"column": value.name, "threshold": value.threshold}} if value else {}),
             "on_bad_row": options.on_bad_row,
             "bad_rows": {
                 kind: {"count": len(each), "examples": each[:EXAMPLES]} for kind, each in sorted(bad.names.items())
