@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
-from urllib.parse import urlsplit
 
 from wheretolook.base.prepared import SPLITS, TEST
-from wheretolook.report.loaded import Results, loss_of
+from wheretolook.report.loaded import Results
 from wheretolook.report.words import count, listed, listed_first, percent, percent_span
 
 
@@ -172,7 +171,6 @@ def _who(names: Sequence[str], every: Sequence[str]) -> str:
 
 TRAIN = SPLITS[0]
 NAMED = 4  # models or classes that a check names one by one
-DRIVE_HOSTS = ("drive.google.com", "docs.google.com", "drive.usercontent.google.com")
 
 
 class TrainedOn(Enum):
@@ -277,20 +275,6 @@ def label_notes(results: Results) -> list[str]:
         f"statements are about {shown}; there is no rule for statements about several labels of one image."
         for (shown, labels), names in found.items()
     ]
-
-
-def origin_of(results: Results, name: str) -> str:
-    """Where a model came from."""
-    if name not in results.drive:
-        return f"trained here, loss {loss_of(results.models[name])}"
-    given = results.parameters.get("drive", {}).get(name) or {}
-    if given.get("id"):
-        return "Google Drive"
-    url = str(given.get("url") or "")
-    parts = urlsplit(url)
-    if parts.scheme in ("http", "https"):
-        return "Google Drive" if parts.hostname in DRIVE_HOSTS else f"downloaded from {parts.hostname}"
-    return f"a file: {url.replace(chr(92), '/').rsplit('/', 1)[-1]}" if url else "elsewhere"
 
 
 def _by_kind(results: Results) -> dict[TrainedOn, list[str]]:
