@@ -269,8 +269,7 @@ class ModelResult:
         sufficiency: all but a region infilled.
         look_alikes: a region against look-alike places.
         global_cues: properties of the whole image.
-        occlusion: maps of another family.
-        stability: maps of slightly changed images; null where not measured.
+        occlusion, stability: maps of another family; maps of slightly changed images, null where not measured.
         labels: of a network that learned labels of their own, by split and label; else null.
         value: of a network that learned a number, by split; else null.
     """
