@@ -97,3 +97,22 @@ def run_study(patch: Callable[[str, Any], None], until: str = "report") -> None:
 
 def read(path: str) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def sent_and_back(name: str) -> str:
+    """Share a trained model, import it again as NAME-back, and export that; gives its name."""
+    from tests.importing.forked import forked_quarantine
+    from wheretolook.base.files import sha256_of
+    from wheretolook.cli.project_commands import share
+
+    path, back = f"models/{name}.safetensors", f"{name}-back"
+    told = CliRunner().invoke(share, [path], catch_exceptions=False)
+    assert told.exit_code == 0 and f"sha256: {sha256_of(Path(path))}" in told.output
+    params = YAML(typ="safe").load(Path("params.yaml"))
+    words = {"sync": ["--url", path, "--sha256", sha256_of(Path(path))], "export": arguments(params["export"])}
+    for stage, options in words.items():
+        with forked_quarantine():
+            command = getattr(import_module(f"stages.{stage}"), stage)
+            done = CliRunner().invoke(command, [back, *options], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+    return back

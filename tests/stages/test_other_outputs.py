@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, r2_score, roc_auc_score
 
-from tests.stages.study import SIDE, SQUARE, Picture, read, run_study, write_params, write_pictures
+from tests.stages.study import SIDE, SQUARE, Picture, read, run_study, sent_and_back, write_params, write_pictures
 from wheretolook.base.errors import InputError
 from wheretolook.base.prepared import load_prepared
 from wheretolook.mapstore.store import load_maps
@@ -125,6 +125,14 @@ class TestLabels:
         for words, expected in (([], ["no red", "red"]), (["--label", "green"], ["no green", "green"])):
             done = CliRunner().invoke(main, ["look", image, "--model", model, "--out", str(tmp_path), "--json", *words])
             assert json.loads(done.stdout)["class_names"] == expected
+
+    def test_a_shared_model_comes_back_with_the_same_maps_of_its_labels(
+        self, study: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(study)
+        back = sent_and_back("labels-0")
+        for name in ("labels.npy", "label_logits.npy", "cam.block2.npy"):
+            assert Path(f"data/cams/labels-0/{name}").read_bytes() == Path(f"data/cams/{back}/{name}").read_bytes()
 
     def test_every_model_is_scored_compared_and_reported_with_the_others(self, study: Path) -> None:
         for name in ("labels-0", "labels-1", "sigmoid-0"):
