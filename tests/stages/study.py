@@ -20,7 +20,7 @@ SIDE, SQUARE = 32, 8
 SMALL: dict[str, dict[str, Any]] = {
     "prepare": {"size": SIDE, "mask_values": "0:background,255:evidence"},
     "train": {"width": 8, "depth": 2, "epochs": 12, "batch_size": 16, "learning_rate": 0.02, "augment": "flip+turn"},
-    "export": {"methods": ["cam"], "random_draws": 2},
+    "export": {"methods": ["cam"], "random_draws": 0},
     "score": {"faithfulness_images": 0, "sanity_draws": 0, "resamples": 199},
     "compare": {"resamples": 199, "permutations": 199},
     "report": {"gallery_images": 8, "gallery_cells": 8},

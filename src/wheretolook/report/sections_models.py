@@ -9,7 +9,15 @@ from wheretolook.report.charts import LineChart, line_chart, round_up
 from wheretolook.report.guessing import baseline_of
 from wheretolook.report.loaded import MARK, PAGE, Results, fails_sanity, loss_of, primary_key, seed_of, shown_classes
 from wheretolook.report.plots import evidence_of, localisation_of, shared_evidence_of
-from wheretolook.report.words import NOTHING, listed, number, percent, percent_span, percent_with_interval
+from wheretolook.report.words import (
+    NOTHING,
+    listed,
+    number,
+    number_with_interval,
+    percent,
+    percent_span,
+    percent_with_interval,
+)
 
 ERRORS = 10  # pairs of classes that are shown of each model, where there are too many for a matrix
 
@@ -62,6 +70,21 @@ def label_rows(results: Results) -> list[dict[str, str]]:
         }
         for name in results.names
         for label, row in ((results.models[name].get("labels") or {}).get(results.split) or {}).items()
+    ]
+
+
+def label_agreement_rows(results: Results) -> list[dict[str, str]]:
+    """Agreement of every two models on the maps of each label, with its baselines; empty without such models."""
+    return [
+        {
+            "label": row["class_name"],
+            "models": f"{row['model_a']}, {row['model_b']}",
+            "images": f"{row['images']:,}",
+            "r": number_with_interval(row["mean"], row["low"], row["high"]),
+            **{null: number(row[null]) for null in ("other", "centre", "mean_map")},
+        }
+        for row in results.by_label
+        if {row["model_a"], row["model_b"]} <= set(results.names)
     ]
 
 
