@@ -63,8 +63,8 @@ def test_differences_carry_shares_and_p_and_the_consensus(results: Results):
     assert foreground["cells"][0]["p"] == "p = 0.300"
     assert foreground["name"] == "rest of the foreground"
     assert section["consensus"] == (
-        "In these 4 models, over images, 1 place differs in every model at p ≤ 0.05; without every-1, 2. "
-        "In at least 3 of 4 models: 2 (test of partial conjunction)."
+        "In these 4 models, over images: 1 place differs in every model at p ≤ 0.05, 2 in all but every-1, "
+        "and 2 in at least 3 of 4 models (partial conjunction test)."
     )
 
 
@@ -328,7 +328,7 @@ def test_shares_of_a_difference_near_zero_are_not_shown(results: Results):
 
     assert told(-0.4, (19.537, -18.537)) == ["no difference to share"] * 2
     assert told(-0.001, (0.6, 0.4)) == ["no difference to share"] * 2
-    assert told(2.0, (1.4, -0.4)) == ["140.0 %", "-40.0 %"]
+    assert told(2.0, (1.4, -0.4)) == ["140.0 %", "−40.0 %"]
 
 
 def test_each_map_has_its_own_baseline_in_the_sanity_table(results: Results):

@@ -3,7 +3,9 @@
 import csv
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -244,3 +246,44 @@ def _read_index(path: Path, sha256: str) -> "pd.DataFrame":
         further = next(csv.reader(file))[len(COLUMNS) :]
     text |= dict.fromkeys(further, str)
     return pd.read_csv(path, dtype=text, keep_default_na=False, na_filter=False)
+
+
+def split_by_value(table: str, name: str, cells: Sequence[str], threshold: float | None = None) -> ValueSplit:
+    """Where a column of numbers divides the images into two classes.
+
+    Args:
+        table: for messages.
+        name: of the column.
+        cells: of the column; those without a number do not count.
+        threshold: as given; None: the median, or where no value is above it the largest value below.
+
+    Raises:
+        InputError: all values are on one side.
+    """
+    values = sorted(value for cell in cells if (value := read_number(cell)) is not None)
+    if threshold is None and values:
+        median = statistics.median(values)
+        below = [value for value in values if value < median]
+        threshold = max(below) if median == values[-1] and below else median
+        rounded = float(f"{threshold:.4g}")  # for the names of the classes
+        threshold = rounded if values[0] <= rounded < values[-1] else threshold
+    if not values or threshold is None or not values[0] <= threshold < values[-1]:
+        found = f"values from {values[0]:g} to {values[-1]:g}" if values else "no numbers"
+        raise InputError(
+            f"{table}, column {name}",
+            expected="values on both sides of a threshold"
+            if threshold is None
+            else f"values on both sides of {threshold:g}",
+            found=found,
+            hint="set `fetch.value_column` to a column of numbers, and `fetch.value_threshold` to a value between them",
+        )
+    return ValueSplit(name, threshold)
+
+
+def read_number(cell: str) -> float | None:
+    """The number in a cell; None for another text, NaN or an infinity."""
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

@@ -43,7 +43,7 @@ FILE = _File(path_type=Path)
 @click.option(
     "--contrast",
     is_flag=True,
-    help="Each class's map minus the mean of the other classes' maps, as compared in the report; with two "
+    help="Each class's map minus the mean of the other classes' maps; with two "
     "classes, the map of the log-odds. For cam, gradcam, xgradcam, hirescam.",
 )
 @click.option(

@@ -189,7 +189,7 @@ def _check_types(place: str, values: Values, command: click.Command) -> None:
         if isinstance(value, bool) and not (option.is_flag or isinstance(option, SwitchOrText)):
             raise InputError(subject, "a number or a text", str(value).lower(), "quote it, if it is text")
         for element in value if isinstance(value, list) else [value]:
-            # Of a number, YAML keeps the value and not the digits.
+            # YAML keeps the value of a number, not its digits.
             if isinstance(option.type, click.types.StringParamType | click.Path) and not isinstance(element, str):
                 written = str(element).lower()
                 raise InputError(

@@ -40,7 +40,7 @@ def data_costs(audit: Mapping[str, Any], split: str) -> list[str]:
         have = "has a near copy" if seen == 1 else "have near copies"
         found.append(
             f"{seen:,} of {count(images, 'image')} of the {split} split ({percent(seen / images, 0)}) {have} among the "
-            "images of the train split: figures on them measure memory, not performance on new images."
+            "images of the train split. A model trained on that split may have memorised them."
         )
     doubted = near["two_labels"]["splits"][split] - audit["conflicts"]["splits"][split]
     if doubted > 0:

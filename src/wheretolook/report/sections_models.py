@@ -1,12 +1,13 @@
 """Tables of the page about the models: what each section's template shows, as text that is ready to print."""
 
 from collections.abc import Sequence
+from math import log
 from typing import Any
 
 from wheretolook.base.prepared import SPLITS
 from wheretolook.mapstore.store import cam_first
 from wheretolook.report.charts import LineChart, line_chart, round_up
-from wheretolook.report.guessing import baseline_of
+from wheretolook.report.guessing import baseline_of, below_majority, no_better
 from wheretolook.report.loaded import MARK, PAGE, Results, fails_sanity, loss_of, primary_key, seed_of, shown_classes
 from wheretolook.report.plots import evidence_of, localisation_of, shared_evidence_of
 from wheretolook.report.words import (
@@ -19,6 +20,9 @@ from wheretolook.report.words import (
     percent_with_interval,
 )
 
+# The learning rate falls to 0 by the end of a training, so that the last epoch is nearly always the lowest by a little.
+# Only a fall of this share of the loss of guessing (the logarithm of the number of classes) counts.
+LEAST_FALL = 0.01
 ERRORS = 10  # pairs of classes that are shown of each model, where there are too many for a matrix
 
 
@@ -200,6 +204,20 @@ def training_charts(results: Results) -> list[LineChart]:
 def _series(history: Sequence[dict[str, Any]]) -> list[tuple[str, str, list[float], list[float]]]:
     epochs = [epoch["epoch"] for epoch in history]
     return [(kind, kind, epochs, [epoch[f"{kind}_loss"] for epoch in history]) for kind in ("train", "val")]
+
+
+def constant_models(results: Results) -> int:
+    """Models trained here that do no better than one answer for every image."""
+    here = [name for name in results.names if name not in results.drive]
+    return sum(1 for name in here if no_better(results, name) and below_majority(results, name))
+
+
+def falling(results: Results) -> tuple[int, int]:
+    """Models trained here whose validation loss fell markedly in the last epoch, and all of more than one epoch."""
+    histories = [results.models[name]["history"] for name in results.names if name not in results.drive]
+    losses = [[epoch["val_loss"] for epoch in history] for history in histories if len(history) > 1]
+    least = LEAST_FALL * log(len(results.class_names))
+    return sum(1 for each in losses if min(each[:-1]) - each[-1] > least), len(losses)
 
 
 def head_rows(results: Results, layers: Sequence[str]) -> dict[str, Any] | None:

@@ -6,9 +6,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wheretolook.base.errors import InputError
-from wheretolook.base.prepared import ValueSplit
+from wheretolook.base.prepared import ValueSplit, read_number, split_by_value
 from wheretolook.images.class_level import SPLIT_FOLDERS
-from wheretolook.images.raw_table import read_number, split_by_value
 from wheretolook.sources.label_table import LabelTable, join_tables
 
 NONE = "none"

@@ -3,7 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
-from wheretolook.analysis.results.changed_images import CueCost, LookAlike, OcclusionRow, RegionCost, RestCost, Sanity
+from wheretolook.analysis.results.changed_images import (
+    CueCost,
+    LookAlike,
+    OcclusionRow,
+    RegionCost,
+    RestCost,
+    Sanity,
+    StabilityRow,
+)
 from wheretolook.analysis.results.schema import STRICT
 
 
@@ -271,6 +279,7 @@ class ModelResult:
         look_alikes: a region against look-alike places.
         global_cues: properties of the whole image.
         occlusion: maps of another family.
+        stability: maps of slightly changed images; null where not measured.
         labels: of a network that learned labels of their own, by split and label; else null.
         value: of a network that learned a number, by split; else null.
     """
@@ -296,5 +305,6 @@ class ModelResult:
     look_alikes: list[LookAlike] | None
     global_cues: list[CueCost] | None
     occlusion: list[OcclusionRow] | None
+    stability: list[StabilityRow] | None
     labels: dict[str, dict[str, LabelScores]] | None = None
     value: dict[str, ValueScores] | None = None
