@@ -225,10 +225,7 @@ def held_out_words(results: Results) -> tuple[bool, str]:
     if results.split == TEST:
         return True, "All models were trained on the train split, so test is held out."
     if val_chose(results):
-        return (
-            False,
-            "No model was trained on the val split, but it chose the epoch: its figures are a little too good.",
-        )
+        return False, "No model was trained on the val split, but it chose the epoch: figures on it are optimistic."
     return True, "No model was trained on the val split, and it did not choose the epoch."
 
 

@@ -1,8 +1,10 @@
 """reports/metrics.json and the tables of reports/plots/, which `dvc metrics` and `dvc plots` show."""
 
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from wheretolook.analysis.results.changed_images import StabilityRow
 from wheretolook.analysis.results.comparison_result import ALL_CLASSES
 from wheretolook.networks.card import EPOCH_FIGURES
 from wheretolook.report.loaded import Results, primary_key
@@ -139,6 +141,15 @@ def sanity_table(results: Results) -> "pd.DataFrame":
         for key, found in (results.models[name].get("sanity") or {}).items()
         for place, step in enumerate(found["steps"])
     ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def stability_table(results: Results) -> "pd.DataFrame":
+    """One row for each model, map, class and change: how alike the map stays, with its baselines."""
+    import pandas as pd
+
+    columns = ["model", *(field.name for field in fields(StabilityRow))]
+    rows = [{"model": name} | row for name in results.names for row in results.models[name].get("stability") or ()]
     return pd.DataFrame(rows, columns=columns)
 
 

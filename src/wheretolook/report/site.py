@@ -1,4 +1,4 @@
-"""reports/data.json: what the page says, for scripts of one's own and for the comparison of two revisions."""
+"""The page reports/site/index.html: every section's content, filled into the templates."""
 
 import json
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from wheretolook.report.sections_agreement import (
     nothing_compared,
 )
 from wheretolook.report.sections_data import audit_section, provenance_section
-from wheretolook.report.sections_faithfulness import faithfulness_section, sanity_section
+from wheretolook.report.sections_faithfulness import faithfulness_section, sanity_section, stability_section
 from wheretolook.report.sections_localisation import located_section, test_sets_section
 from wheretolook.report.sections_models import (
     confusions,
@@ -53,6 +53,7 @@ PARTS = {
     "faithfulness": "Faithfulness",
     "occlusion": "Occlusion",
     "curves": "Insertion and deletion",
+    "stability": "Stability",
     "sanity": "Sanity",
     "training": "Training",
     "data": "Data",
@@ -71,6 +72,7 @@ GISTS = {
     "faithfulness": "What removing the pixels that a map marks does to the score.",
     "occlusion": "A check of the CAMs by a method that needs only the network's outputs.",
     "curves": "The classic curves, which score.curve_steps turns on.",
+    "stability": "How far the maps move when the image changes a little.",
     "sanity": "Whether the maps depend on the learned weights.",
     "training": "Loss by epoch.",
     "data": "Images by class and split, copies and contradictory labels.",
@@ -96,14 +98,15 @@ def page_of(results: Results, maps: Mapping[str, Maps], data: PageData) -> str:
 def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict[str, Any]:
     layers = data.described["layers"]
     checks, regions, cues = soundness(results), regions_section(results), cues_section(results)
-    occlusion = occlusion_section(results)
-    with_findings = (("regions", regions), ("cues", cues), ("occlusion", occlusion))
-    see = {part: section["see"] for part, section in with_findings if section}
+    occlusion, stability = occlusion_section(results), stability_section(results)
+    sections = {"regions": regions, "cues": cues, "occlusion": occlusion, "stability": stability}
+    see = {part: section["see"] for part, section in sections.items() if section}
     split = results.audit["splits"][results.split]
     located_rows, baseline = located(results, layers), baseline_of(results)
     optional = {
         "faithfulness": faithfulness_section(results),
         "curves": curves_section(results),
+        "stability": stability,
         "sanity": sanity_section(results, layers),
         "regions": regions,
         "cues": cues,

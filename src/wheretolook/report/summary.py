@@ -10,7 +10,7 @@ from wheretolook.report.loaded import TARGET, Results, escaped_results, in_order
 from wheretolook.report.plots import evidence_of
 from wheretolook.report.sections_agreement import agreement_note, agreements, nothing_compared
 from wheretolook.report.sections_data import classes_left_out
-from wheretolook.report.sections_faithfulness import faithfulness_section
+from wheretolook.report.sections_faithfulness import faithfulness_section, stability_findings
 from wheretolook.report.sections_localisation import located_section, test_sets_section
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.soundness import soundness
@@ -41,6 +41,11 @@ CUES = ("model", "cue", "class", "images", "predictions changed", "by an exchang
 FOREGROUND = ("model", "class", "images", "area (estimated)", "energy on it (estimated, 95 %)", "ratio")
 ATTRIBUTES = ("attribute", "value", "model", "images", "accuracy (95 %)", "map energy (95 %)")
 GROUPS = ("model", "figure", "groups", "mean (95 %)", "lowest", "highest", "SD", "worst groups")
+STABILITY = (
+    "Test images are shifted, flipped, compressed and so on; r is the correlation of the maps before and after, where "
+    "the prediction stays. A map is unstable under a change that moves it more than half as far as the map of another "
+    "image of the class is away (95 % intervals; exploratory, not adjusted for the number of changes)."
+)
 SANITY = (
     "A map passes if its correlation with maps of the same image by networks with random weights exceeds the "
     "correlation with their maps of other images of the class by less than 0.1, and fails if by more (95 % intervals "
@@ -88,6 +93,8 @@ def score_parts(results: Results, table: Table) -> Iterable[str]:
             yield f"## {title}"
             yield table(head, (tuple(row.values()) for row in rows))
             yield from [note] if note else []
+    if found := stability_findings(results):
+        yield from ("## Stability of the maps", "\n".join(f"- {sentence}" for sentence in found), STABILITY)
     sane = list(sanity_lines(results))
     if sane:
         yield from ("## Sanity check of the maps", "\n".join(sane), SANITY)

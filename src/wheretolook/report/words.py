@@ -85,6 +85,14 @@ def listed(words: Iterable[str], conjunction: str = "and") -> str:
     return f"{', '.join(most)} {conjunction} {last}" if most else last
 
 
+CHANGE_WORDS = {"jpeg": "JPEG compression", "flip": "a flip", "brightness": "a change of brightness"}
+
+
+def change_words(change: str) -> str:
+    """A small change of an image: "a shift by 3 px", "JPEG compression", "noise"."""
+    return f"a {change}" if change.startswith("shift") else CHANGE_WORDS.get(change, change)
+
+
 def place_in_grid(rows: Sequence[int], columns: Sequence[int], grid: Sequence[int]) -> str:
     """Where cells of a map lie: "the lower left corner", "the upper edge", "the middle"; else by number.
 

@@ -3,7 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
-from wheretolook.analysis.results.changed_images import CueCost, LookAlike, OcclusionRow, RegionCost, RestCost, Sanity
+from wheretolook.analysis.results.changed_images import (
+    CueCost,
+    LookAlike,
+    OcclusionRow,
+    RegionCost,
+    RestCost,
+    Sanity,
+    StabilityRow,
+)
 from wheretolook.analysis.results.schema import STRICT
 
 
@@ -232,6 +240,7 @@ class ModelResult:
         look_alikes: a region against look-alike places.
         global_cues: properties of the whole image.
         occlusion: maps of another family.
+        stability: maps of slightly changed images; null where not measured.
     """
 
     __pydantic_config__ = STRICT
@@ -255,3 +264,4 @@ class ModelResult:
     look_alikes: list[LookAlike] | None
     global_cues: list[CueCost] | None
     occlusion: list[OcclusionRow] | None
+    stability: list[StabilityRow] | None
