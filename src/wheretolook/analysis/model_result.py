@@ -85,7 +85,7 @@ def model_result(
 
 
 def describe(card: Card, maps: Maps) -> dict[str, Any]:
-    """What the model is, for those who read the result alone."""
+    """Identity of the model, so that the result can be read by itself."""
     return {
         "architecture": card.architecture,
         "arguments": card.arguments,

@@ -1,4 +1,4 @@
-"""The baselines of every accuracy, guessing and the most frequent class, and what models were trained on."""
+"""What an accuracy is worth: the baselines guessing and most frequent class, and what the models were trained on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
