@@ -1,9 +1,9 @@
-"""The one target that is compared: the map of a class as a contrast, less the maps of the other classes.
+"""The maps that are compared: the map of a class as a contrast, minus the maps of the other classes.
 
 Adding one vector to all class weights of a linear head changes every CAM and not one prediction. A contrast is free
-of that; with two classes it is the map of the log-odds. Of an image, the other classes count by their softmax scores
-among each other, so that the contrast is with the runner-up: a place that excludes a class which nothing is confused
-with has no part in it. Of a class as a whole, where no logits are at hand, they count alike.
+of that; with two classes it is the map of the log-odds. In the map of an image, the other classes are weighted by their
+softmax scores among each other, so that it is mainly a contrast with the runner-up: a place that excludes a class with
+which nothing is confused contributes nothing. In the map of a whole class, which has no logits, all count equally.
 """
 
 from dataclasses import dataclass
@@ -236,7 +236,7 @@ def open_foremost(maps: Maps, labels: np.ndarray) -> tuple[str, str, Target]:
 
 
 def checked(values: np.ndarray, file: Path, rows: np.ndarray | None = None) -> np.ndarray:
-    """The same maps, where all are finite.
+    """Return the maps if all values are finite.
 
     Args:
         values: (n, ...).

@@ -177,7 +177,7 @@ def value_scores(predicted: np.ndarray, values: np.ndarray, constant: float) -> 
 
 
 def describe(card: Card, maps: Maps) -> dict[str, Any]:
-    """What the model is, for those who read the result alone."""
+    """Identity of the model, so that the result can be read by itself."""
     return {
         "architecture": card.architecture,
         "arguments": card.arguments,

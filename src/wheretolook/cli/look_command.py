@@ -113,14 +113,14 @@ def look(
     fit: str | None,
     device: str,
 ) -> None:
-    """Where does a model look in each IMAGE, a file or a folder of them?
+    """Draw where a model looks in each IMAGE, a file or a folder.
 
-    Prints the predictions, and writes them to --out as predictions.csv. For each image, method, layer and class it
-    writes there a picture, the map over the image, red where it speaks for the class and blue where against, as
-    IMAGE.METHOD.LAYER.CLASS.png, in the image's own proportions (what --fit crop cut off is faded, and --fit pad shows
-    its borders); and the map itself, float32 (h, w), raw and signed, at the layer's own resolution, under the same name
-    as .npy. manifest.json lists them, with each image's scores. With --arrays, one .npy for all images, in the order of
-    the predictions.csv beside it, in --out/arrays.
+    Prints the predictions, and writes them to --out as predictions.csv. For each image, method, layer and class, it
+    also writes two files there. IMAGE.METHOD.LAYER.CLASS.png is the map over the image: red for the class, blue
+    against it, in the image's own proportions (what --fit crop cuts off is faded, and --fit pad shows its borders).
+    The .npy of the same name is the map itself: float32 (h, w), raw and signed, at the layer's own resolution.
+    manifest.json lists them, with each image's scores. With --arrays, the maps of all images are in one .npy for each
+    method and layer, in --out/arrays, in the order of the predictions.csv beside it.
 
     Output files of images with the same name include their folders' names. Files that cannot be read as images are
     skipped, and the exit status is then 1.

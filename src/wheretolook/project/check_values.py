@@ -71,7 +71,7 @@ def check_values(params: Mapping[str, Any]) -> list[Checked]:
 
 
 def network_code(checked: Sequence[Checked]) -> dict[str, dict[str, str]]:
-    """By model, path and SHA-256 of each file of the user's that its network is made of, or starts from.
+    """Path and SHA-256, by model, of each user file that defines its network or holds its initial weights.
 
     Empty for an architecture of a library, and for a model file that names its own architecture.
 

@@ -30,7 +30,7 @@ SECONDS = 1.0  # between two looks at the jobs
 
 
 class Executor(Protocol):
-    """What is used of an executor of submitit."""
+    """The part of a submitit executor that is used here."""
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Any:
         """Start a job: an object with `state`, `done()`, `exception()` and `cancel()`."""
@@ -38,7 +38,7 @@ class Executor(Protocol):
 
 @dataclass
 class Finished:
-    """What became of the jobs.
+    """Outcome of the jobs.
 
     Attributes:
         done: models whose results are in the project now.

@@ -1,4 +1,4 @@
-"""The baselines of every accuracy, guessing and the most frequent class, and what models were trained on."""
+"""What an accuracy is worth: the baselines guessing and most frequent class, and what the models were trained on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -223,10 +223,7 @@ def held_out_words(results: Results) -> tuple[bool, str]:
     if results.split == TEST:
         return True, "All models were trained on the train split, so test is held out."
     if val_chose(results):
-        return (
-            False,
-            "No model was trained on the val split, but it chose the epoch: its figures are a little too good.",
-        )
+        return False, "No model was trained on the val split, but it chose the epoch: figures on it are optimistic."
     return True, "No model was trained on the val split, and it did not choose the epoch."
 
 

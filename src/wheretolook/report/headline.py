@@ -1,4 +1,4 @@
-"""The headline, one sentence for each class as in an abstract, and findings in sentences."""
+"""The headline, which reads like an abstract, and the main figures in sentences."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Finished results, read once: every table, picture and page is made from them. And which classes are shown."""
+"""Finished results, read once for tables, figures and page; and which classes are shown where there are many."""
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

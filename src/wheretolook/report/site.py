@@ -1,4 +1,4 @@
-"""reports/data.json: what the page says, for scripts of one's own and for the comparison of two revisions."""
+"""The page reports/site/index.html: every section's content, filled into the templates."""
 
 import json
 from collections.abc import Mapping

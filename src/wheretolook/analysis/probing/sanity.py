@@ -280,7 +280,7 @@ def _as_compared(maps: np.ndarray, labels: np.ndarray, logits: np.ndarray | None
 
 
 def engine_for(network: Network, card: Card, pairs: list[Pair], every: bool) -> Engine:
-    """What takes such maps; it reads the weights where they are, and so follows when they are randomised in place."""
+    """An engine for such maps. It reads the weights in place, so that it follows when they are randomised."""
     methods, layers = (list(dict.fromkeys(names)) for names in zip(*pairs, strict=True))
     size = (card.input_size, card.input_size)
     engine = build_engine(network, methods, layers, size, trained_heads=card.trained_heads)

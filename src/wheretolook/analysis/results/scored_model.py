@@ -220,7 +220,7 @@ class AttributeValue:
 
 @dataclass(frozen=True, kw_only=True)
 class AboutModel:
-    """What the model is.
+    """Identity of the model.
 
     Attributes:
         architecture, arguments: what builds the network.
