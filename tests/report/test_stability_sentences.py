@@ -86,8 +86,8 @@ def test_groups_of_models_are_named_only_where_the_test_found_them() -> None:
     several, one = class_notes({"models": names, "classes": {"A": about}}, "A")
     assert several == (
         "By their maps of A, the six models of one recipe fall into two groups: m0, m1 and m2; and m3, m4 and m5. Maps "
-        "correlate by 0.60 within a group and by 0.30 between the groups (difference 0.30 (0.25 to 0.35); p = 0.002). Mean "
-        "recall is 90.0 % and 80.0 %. The groups differ most on a/1.png and a/2.png."
+        "correlate by 0.60 within a group and by 0.30 between the groups (difference 0.30 (0.25 to 0.35); p = 0.002). "
+        "Mean recall is 90.0 % and 80.0 %. The groups differ most on a/1.png and a/2.png."
     )
     assert one == "The maps of A show no groups among the six models of one recipe (p = 0.400)."
     assert class_notes(None, "A") == []
