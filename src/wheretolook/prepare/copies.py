@@ -1,6 +1,5 @@
 """Images that show the same picture, equal or nearly so."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -271,10 +270,12 @@ def pictures(rows: Sequence[Row], near: NearPairs) -> list[list[int]]:
 
 def equal_pixels(rows: Sequence[Row]) -> list[list[int]]:
     """Lists of rows with equal pixels."""
-    same: dict[str, list[int]] = defaultdict(list)
+    first: dict[str, int] = {}
+    same: dict[int, list[int]] = {}
     for row, each in enumerate(rows):
-        same[each.pixels].append(row)
-    return [unit for unit in same.values() if len(unit) > 1]
+        if (other := first.setdefault(each.pixels, row)) != row:
+            same.setdefault(other, [other]).append(row)
+    return [same[other] for other in sorted(same)]
 
 
 def _links(units: Iterable[list[int]]) -> Iterable[tuple[int, int]]:
@@ -293,7 +294,8 @@ def _units(count: int, links: Iterable[Sequence[int]]) -> list[list[int]]:
     for a, b in links:
         low, high = sorted((root(a), root(b)))
         first[high] = low
-    units: dict[int, list[int]] = defaultdict(list)
-    for row in range(count):
-        units[root(row)].append(row)
-    return [unit for unit in units.values() if len(unit) > 1]
+    units: dict[int, list[int]] = {}
+    for row in np.flatnonzero(first != np.arange(count)).tolist():
+        lowest = root(row)
+        units.setdefault(lowest, [lowest]).append(row)
+    return [units[lowest] for lowest in sorted(units)]
