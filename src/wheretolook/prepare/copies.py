@@ -19,7 +19,7 @@ BUCKETS = 3  # buckets of similar thumbnails that an image is in
 BLOCK = 512  # images that are compared with all others at a time
 ALIKE = 0.7  # correlation of thumbnails from which two images are compared in detail
 ALIKE_SMALL = 0.97  # the same below SMALL, at the best shift
-# Root mean square of a thumbnail's numbers, which go up to 127: of 36 numbers, none can be more than 6 times as large.
+# Root mean square of a thumbnail's numbers, at most 127: of 36 numbers, the largest is at most 6 times as large.
 ENTRY, ENTRY_SMALL = 33, 21
 SAME = 0.85  # correlation of fine structure from which they are near copies
 SAME_SMALL = 0.9  # the same below 48 pixels, where there is less structure
@@ -30,15 +30,10 @@ NEIGHBOURS: tuple[Shift, ...] = tuple((down, right) for down in (-1, 0, 1) for r
 
 
 class NearPairs(NamedTuple):
-    """Result of `find_near_copies`.
+    """Result of `find_near_copies`."""
 
-    Attributes:
-        pairs: (P, 2) int64, rows of the two images of each pair, the lower first.
-        compared: number of images that were searched for near copies: all, or 0 below `SMALLEST`.
-    """
-
-    pairs: np.ndarray
-    compared: int
+    pairs: np.ndarray  # (P, 2) int64, rows of the two images of each pair, the lower first
+    compared: int  # number of images that were searched for near copies: all, or 0 below `SMALLEST`
 
 
 def find_near_copies(images: np.ndarray) -> NearPairs:
