@@ -3,8 +3,13 @@
     python benchmarks/size.py images --images 200000 --folder /data/size
     python benchmarks/size.py rows --rows 1000000
 
+<<<<<<< HEAD
 `images` generates JPEGs of 178 x 218 once, the size of CelebA's faces. Then it decodes and resizes them with Pillow
 alone, and runs both stages, in turn. The ratio of their wall times counts, and the peak memory of each stage.
+=======
+`images` generates JPEGs of 178 x 218 once, in the size and form of CelebA's faces. It decodes and resizes them with
+Pillow alone, and runs both stages, in turn. The ratio of their wall times counts, and the peak memory of each stage.
+>>>>>>> eec56bbeeb6097fc6a759bda5a3c3508070b12d5
 `rows` makes a table without any image, and times what `prepare` does with it after decoding.
 """
 

@@ -11,6 +11,7 @@ from wheretolook.analysis.results.changed_images import (
     RestCost,
     Sanity,
     SanityStep,
+    StabilityRow,
 )
 from wheretolook.analysis.results.comparison_result import (
     AgreementResult,
@@ -43,7 +44,7 @@ RESULTS = "docs/results.md"
 DOCUMENTED: tuple[type, ...] = (
     *(ModelResult, AboutModel, SplitScores, ClassScores, HeadScores, Localisation, EstimatedForeground),
     *(ShiftResult, ShiftedModel, AttributeValue),
-    *(RegionCost, RestCost, CueCost, LookAlike, OcclusionRow, Sanity, SanityStep),
+    *(RegionCost, RestCost, CueCost, LookAlike, OcclusionRow, Sanity, SanityStep, StabilityRow),
     *(AgreementResult, AgreementRow),
     *(StatementsResult, ThresholdsUsed, Primary, ClassResult, RecognitionResult, Twin),
     *(Statement, Figure, Kind, Verdict, Reason, Scope),

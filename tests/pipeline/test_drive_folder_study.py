@@ -21,7 +21,7 @@ SECTIONS = {
     "fetch": {"images_per_class": 8},
     "prepare": {"size": 128},
     "export": {"methods": ["cam", "activation"], "random_draws": 0},
-    "score": {"faithfulness_images": 4, "sanity_draws": 0},
+    "score": {"faithfulness_images": 4, "sanity_draws": 0, "stability_images": 0},
 }
 
 

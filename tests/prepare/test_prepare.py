@@ -75,7 +75,7 @@ def test_the_same_input_gives_the_same_bytes(raw: Path, out: Path, tmp_path: Pat
         assert (out / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
 
-def test_the_audit_pins_every_file_it_stands_beside(raw: Path, out: Path):
+def test_the_audit_pins_every_file_beside_it(raw: Path, out: Path):
     audit = prepare(raw, out, OPTIONS)
     assert json.loads((out / "audit.json").read_text()) == audit
     assert audit["sha256"] == {name: sha256_of(out / name) for name in ("images.npy", "index.csv")}

@@ -233,7 +233,7 @@ class RawTable:
     """A table of labels, as `fetch` used it.
 
     Attributes:
-        columns: `attribute:NAME` and `label:NAME`.
+        columns: `attribute:NAME`, `label:NAME` and `value:NAME`.
         cells: of each image, by image_id.
         groups: of each image, by image_id; empty if the table has no groups.
         choices: which columns were used, and what was wrong with the rows (table.json); empty without a table.
@@ -287,6 +287,8 @@ def choice_lines(choices: Mapping[str, Any]) -> Sequence[str]:
     for kind in ("attributes", "multi_labels"):
         if choices[kind]:
             lines.append(f"{kind.replace('_', ' ')}: {', '.join(choices[kind])}")
+    if "value" in choices:
+        lines.append(f"classes: {choices['value']['column']} up to or above {choices['value']['threshold']:g}")
     return lines + [
         f"{bad['count']} {kind}, left out, such as {bad['examples'][0]}" for kind, bad in choices["bad_rows"].items()
     ]

@@ -212,7 +212,7 @@ def _check_name(name: str) -> None:
         raise InputError(
             ascii(name),
             expected="a name without control characters and invisible characters",
-            found=f"{hidden!r}, where ? stands for such a character",
+            found=f"{hidden!r}, where ? replaces such a character",
             hint="rename the file or folder",
         )
 

@@ -1,18 +1,18 @@
-"""The baselines of every accuracy, guessing and the most frequent class, and what models were trained on."""
+"""What an accuracy is worth: the baselines guessing and most frequent class, and what the models were trained on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
-from urllib.parse import urlsplit
 
-from wheretolook.report.loaded import Results, loss_of
-from wheretolook.report.words import count, listed, percent, percent_span
+from wheretolook.base.prepared import SPLITS, TEST
+from wheretolook.report.loaded import Results
+from wheretolook.report.words import count, listed, listed_first, percent, percent_span
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """Of one split.
+    """What accuracies on one split are compared with.
 
     Attributes:
         images: how many it has.
@@ -99,7 +99,8 @@ def prediction_alerts(results: Results) -> list[str]:
         ([name for name in blind if name not in constant], "Not shown to be better than guessing"),
     ):
         if names:
-            found.append(f"{problem}: {_right(results, names, baseline)} Maps of such a model explain nothing.")
+            whose = "Its maps are" if len(names) == 1 else "Their maps are"
+            found.append(f"{problem}: {_right(results, names, baseline)} {whose} left out of the findings.")
     by_classes: dict[tuple[str, ...], list[str]] = {}
     for name in results.names:
         if never := never_predicted(results, name):
@@ -168,7 +169,8 @@ def _who(names: Sequence[str], every: Sequence[str]) -> str:
     return f"{_models(names, every)} {'is' if len(names) == 1 else 'are'}"
 
 
-DRIVE_HOSTS = ("drive.google.com", "docs.google.com", "drive.usercontent.google.com")
+TRAIN = SPLITS[0]
+NAMED = 4  # models or classes that a check names one by one
 
 
 class TrainedOn(Enum):
@@ -192,18 +194,43 @@ def all_on_these(results: Results) -> bool:
     return all(trained_on(results, name) is TrainedOn.THESE for name in results.names)
 
 
+def val_chose(results: Results) -> bool:
+    """Whether the val split chose the epoch that some model keeps (`train.keep`)."""
+    training = (results.models[name]["model"].get("training") or {} for name in results.names)
+    return any(each.get("keep", "best") == "best" for each in training)
+
+
 def seen_words(results: Results) -> str:
     """Which models have not seen the images of the compared split, as a sentence."""
     by_kind = _by_kind(results)
     if set(by_kind) == {TrainedOn.THESE}:
-        return "No model was trained on them."
-    return " ".join(_sentence(kind, names) for kind, names in by_kind.items())
+        return "Every model was trained on them." if results.split == TRAIN else "No model was trained on them."
+    return " ".join(_sentence(kind, names, results.split) for kind, names in by_kind.items())
+
+
+def held_out_words(results: Results) -> tuple[bool, str]:
+    """Whether no model has had to do with the images of the compared split, and what is known of it as sentences."""
+    by_kind = _by_kind(results)
+    parts = []
+    if other := by_kind.get(TrainedOn.OTHER):
+        parts.append(f"Trained on other data, which may hold these images: {listed_first(other, NAMED)}.")
+    if unknown := by_kind.get(TrainedOn.UNKNOWN):
+        parts.append(f"Training data not recorded: {listed_first(unknown, NAMED)}.")
+    if parts:
+        return False, " ".join(parts)
+    if results.split == TRAIN:
+        return False, "The models were trained on the images that are compared."
+    if results.split == TEST:
+        return True, "All models were trained on the train split, so test is held out."
+    if val_chose(results):
+        return False, "No model was trained on the val split, but it chose the epoch: figures on it are optimistic."
+    return True, "No model was trained on the val split, and it did not choose the epoch."
 
 
 def data_alerts(results: Results) -> list[str]:
     """A sentence for models that were trained on other or unknown data; empty where there is none."""
     by_kind = _by_kind(results)
-    return [_sentence(kind, names) for kind, names in by_kind.items() if kind is not TrainedOn.THESE]
+    return [_sentence(kind, names, results.split) for kind, names in by_kind.items() if kind is not TrainedOn.THESE]
 
 
 def code_alerts(results: Results) -> list[str]:
@@ -218,18 +245,33 @@ def code_alerts(results: Results) -> list[str]:
     ]
 
 
-def origin_of(results: Results, name: str) -> str:
-    """Where a model came from."""
-    if name not in results.drive:
-        return f"trained here, loss {loss_of(results.models[name])}"
-    given = results.parameters.get("drive", {}).get(name) or {}
-    if given.get("id"):
-        return "Google Drive"
-    url = str(given.get("url") or "")
-    parts = urlsplit(url)
-    if parts.scheme in ("http", "https"):
-        return "Google Drive" if parts.hostname in DRIVE_HOSTS else f"downloaded from {parts.hostname}"
-    return f"a file: {url.replace(chr(92), '/').rsplit('/', 1)[-1]}" if url else "elsewhere"
+def value_alerts(results: Results) -> list[str]:
+    """A sentence for models that predict a number: what their classes and scores are; empty where there is none."""
+    found: dict[tuple[str, float, float], list[str]] = {}
+    for name in results.names:
+        outputs = results.models[name]["model"].get("outputs") or {}
+        if outputs.get("kind") == "value":
+            found.setdefault((outputs["name"], outputs["threshold"], outputs["scale"]), []).append(name)
+    return [
+        f"{listed(names)} predict{'s' if len(names) == 1 else ''} the number {column}. Its classes are values up to "
+        f"{threshold:g} and above it; a map is that of the predicted number. Scores and log-odds are those of "
+        f"({column} - {threshold:g}) / {scale:.3g}: distances, and no probabilities."
+        for (column, threshold, scale), names in found.items()
+    ]
+
+
+def label_notes(results: Results) -> list[str]:
+    """A sentence for models that learned labels of their own: which one everything else is about."""
+    found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for name in results.names:
+        outputs = results.models[name]["model"].get("outputs") or {}
+        if outputs.get("kind") == "labels":
+            found.setdefault((outputs["shown"], tuple(outputs["names"])), []).append(name)
+    return [
+        f"{listed(names)} learned {count(len(labels), 'label')}: {listed(labels)}. All other figures, maps and "
+        f"statements are about {shown}; there is no rule for statements about several labels of one image."
+        for (shown, labels), names in found.items()
+    ]
 
 
 def _by_kind(results: Results) -> dict[TrainedOn, list[str]]:
@@ -237,9 +279,9 @@ def _by_kind(results: Results) -> dict[TrainedOn, list[str]]:
     return {kind: names for kind, names in found.items() if names}
 
 
-def _sentence(kind: TrainedOn, names: Sequence[str]) -> str:
+def _sentence(kind: TrainedOn, names: Sequence[str], split: str) -> str:
     if kind is TrainedOn.THESE:
-        return f"Not trained on them: {listed(names)}."
+        return f"{'Trained' if split == TRAIN else 'Not trained'} on them: {listed(names)}."
     them = "it" if len(names) == 1 else "them"
     if kind is TrainedOn.OTHER:
         return (

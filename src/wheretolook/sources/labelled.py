@@ -10,7 +10,7 @@ from PIL import Image
 
 from wheretolook.base.errors import InputError, is_class_name
 from wheretolook.base.files import is_junk
-from wheretolook.base.prepared import ATTRIBUTE, LABEL
+from wheretolook.base.prepared import ATTRIBUTE, LABEL, VALUE
 from wheretolook.images.class_level import split_of
 from wheretolook.images.decode import SUFFIXES
 from wheretolook.images.raw_data import Parts, RawTable, composed, image_paths, store, write_raw_table
@@ -188,7 +188,8 @@ def _row(cells: Sequence[str], columns: Columns) -> _Row:
     split = columns.split_names.get(cell(columns.split).casefold(), "")
     label = columns.class_of(cells)
     attributes = tuple(cells[place] for place in columns.attributes.values())
-    return _Row(label, split, cell(columns.group), cell(columns.mask), [], columns.multi_of(cells), attributes)
+    multi = columns.multi_of(cells) + ((cell(columns.label),) if columns.value else ())
+    return _Row(label, split, cell(columns.group), cell(columns.mask), [], multi, attributes)
 
 
 def _check_inside(name: str, cell: str) -> None:
@@ -264,20 +265,19 @@ def _raw_table(
     tables: Sequence[LabelTable], columns: Columns, options: LabelOptions, found: Mapping[Parts, _Row],
     places: Mapping[Parts, Parts], bad: _Bad, by_folder: bool,
 ) -> RawTable:  # fmt: skip
-    names = (*(ATTRIBUTE + each for each in columns.attributes), *(LABEL + each for each in columns.multi))
+    value = columns.value
+    names = *(ATTRIBUTE + each for each in columns.attributes), *(LABEL + each for each in columns.multi)
     ids = {parts: "/".join(place) for parts, place in places.items()}
     return RawTable(
-        columns=names,
+        columns=(*names, *([VALUE + value.name] if value else [])),
         cells={ids[parts]: (*found[parts].attributes, *found[parts].multi) for parts in places},
         groups={ids[parts]: found[parts].group for parts in places} if columns.group is not None else {},
         choices={
-            "tables": [
-                {"file": PurePosixPath(table.name).name, "form": table.form, "rows": len(table.rows)}
-                for table in tables
-            ],
+            "tables": [{"file": PurePosixPath(t.name).name, "form": t.form, "rows": len(t.rows)} for t in tables],
             "columns": columns.described | ({"split": "the folders"} if by_folder else {}),
             "attributes": list(columns.attributes),
             "multi_labels": list(columns.multi),
+            **({"value": {"column": value.name, "threshold": value.threshold}} if value else {}),
             "on_bad_row": options.on_bad_row,
             "bad_rows": {
                 kind: {"count": len(each), "examples": each[:EXAMPLES]} for kind, each in sorted(bad.names.items())
