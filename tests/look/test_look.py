@@ -202,6 +202,16 @@ def test_a_contrast_is_a_classs_map_less_the_mean_of_the_others(look, tmp_path):
             np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+def test_finer_cam_is_a_class_against_the_most_similar_ones(look, tmp_path):
+    words = ("--class", "all", "--method", "cam")
+    look(*words, images=("a.png",))
+    run, _ = look(*words, "--finer-cam", "--json", images=("a.png",))
+    assert json.loads(run.stdout)["finer_cam"] is True
+    cat, dog = (np.load(tmp_path / f"out/a.cam.block3.{name}.npy") for name in ("cat", "dog"))
+    for name, expected in (("cat", cat - dog), ("dog", dog - cat)):  # of two classes, the other one
+        np.testing.assert_allclose(np.load(tmp_path / f"out/a.cam.block3.{name}.finer.npy"), expected, atol=1e-5)
+
+
 def test_what_a_killed_look_left_is_removed_and_what_others_left_is_not(look, tmp_path):
     left, film = "a.cam.block3.cat.png.part-1a2b3c", "film.png.part-1a2b3c"
     (tmp_path / "out").mkdir()

@@ -10,6 +10,9 @@ import pytest
     [
         (("--method", "gradcan"), ("a.png",), "methods: expected one of cam, gradcam"),
         (("--contrast", "--arrays"), ("a.png",), "--arrays: expected no --contrast"),
+        (("--finer-cam", "--arrays"), ("a.png",), "--arrays: expected no --contrast or --finer-cam"),
+        (("--finer-cam", "--contrast"), ("a.png",), "--finer-cam: expected no --contrast"),
+        (("--label", "whiskers"), ("a.png",), "expected the label whiskers"),
         (
             ("--arrays",),
             ("none.png", "every.safetensors"),

@@ -15,8 +15,9 @@ from wheretolook.base.files import sha256_of
 from wheretolook.base.prepared import BACKGROUND, COLUMNS, EVIDENCE, UNKNOWN, load_prepared
 from wheretolook.images import decode
 from wheretolook.images.decode import to_square
+from wheretolook.images.scan import ImageFile
 from wheretolook.params.prepare_options import PrepareOptions
-from wheretolook.prepare.pixels import write_masks
+from wheretolook.prepare.pixels import decode_images, write_masks
 from wheretolook.prepare.prepare_images import prepare
 
 OPTIONS = PrepareOptions(
@@ -101,6 +102,19 @@ def test_the_same_pixels_stay_in_one_split(raw: Path, out: Path):
 def test_the_same_pixels_in_another_format_are_found(raw: Path, out: Path):
     Image.open(raw / "images/a/p0_000.png").save(raw / "images/b/same.bmp")
     assert prepare(raw, out, OPTIONS)["conflicts"]["examples"] == [["a/p0_000.png", "b/same.bmp"]]
+
+
+def test_pixels_that_are_equal_only_after_resizing_are_not_the_same(tmp_path: Path):
+    pixels = np.full((64, 64, 3), 90, np.uint8)
+    other = pixels.copy()
+    other[0, 0] = 92
+    for number, picture in enumerate((pixels, other, pixels)):
+        Image.fromarray(picture).save(tmp_path / f"{number}.png", compress_level=number)
+    files = [ImageFile(f"a/{number}.png", "a", tmp_path / f"{number}.png") for number in range(3)]
+    decoded = decode_images(files, tmp_path / "array.npy", 16, "stretch")
+    squares = np.load(tmp_path / "array.npy")
+    assert (squares[0] == squares[1]).all() and len({one.sha256 for one in decoded}) == 3
+    assert decoded[0].pixels == decoded[2].pixels != decoded[1].pixels
 
 
 class TestBadImages:

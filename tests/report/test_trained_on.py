@@ -10,12 +10,12 @@ from wheretolook.report.guessing import (
     all_on_these,
     code_alerts,
     data_alerts,
-    origin_of,
     seen_words,
     trained_on,
 )
 from wheretolook.report.headline import findings_of
 from wheretolook.report.loaded import Results, load_results
+from wheretolook.report.sections_data import origin_of
 from wheretolook.report.summary import summary_of
 
 

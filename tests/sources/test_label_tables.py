@@ -13,7 +13,7 @@ from wheretolook.base.errors import InputError
 from wheretolook.base.files import sha256_of
 from wheretolook.base.prepared import load_prepared
 from wheretolook.downloads.attempts import RetryPolicy
-from wheretolook.images.raw_table import read_raw_table
+from wheretolook.images.raw_data import read_raw_table
 from wheretolook.images.scan import scan_classes
 from wheretolook.params.prepare_options import PrepareOptions
 from wheretolook.prepare.prepare_images import prepare

@@ -76,45 +76,6 @@ def contrast_with_rivals(maps: np.ndarray, class_index: np.ndarray, logits: np.n
     return maps[images, class_index] - np.einsum("nk,nkhw->nhw", weights, maps)
 
 
-def finer_cam(
-    maps: np.ndarray, class_index: np.ndarray, logits: np.ndarray, references: int = 3, alpha: float = 1.0
-) -> np.ndarray:
-    """Finer-CAM (Zhang et al. 2025, arXiv:2501.11309): a class against the classes most similar to it, without ReLU.
-
-    The map of s = y_c - alpha sum_r q_r y_r. The references r are the classes whose logits are nearest to y_c, and q is
-    the softmax of their logits. For methods that are linear in the class (cam, gradcam, xgradcam, hirescam), it is the
-    sum of the classes' maps times ds/dy_k.
-
-    Args:
-        maps: (n, K, h, w) float32, raw and signed, K >= 2.
-        class_index: (n,) int64, a class for each image.
-        logits: (n, K) float32 of the same images.
-        references: number of reference classes; all other classes if there are fewer.
-        alpha: strength of the comparison.
-
-    Returns:
-        (n, h, w) float32, in the units of the maps.
-
-    Raises:
-        ValueError: fewer than two classes.
-    """
-    count = maps.shape[1]
-    if count < 2:
-        raise ValueError(f"Finer-CAM needs the maps of two classes or more, found {count}")
-    images, y = np.arange(len(maps)), logits.astype(np.float64)
-    distances = np.abs(y - y[images, class_index][:, None])
-    distances[images, class_index] = np.inf
-    nearest = np.argsort(distances, axis=1, kind="stable")[:, : min(references, count - 1)]  # (n, R)
-    of_nearest = np.take_along_axis(y, nearest, 1)
-    q = np.exp(of_nearest - of_nearest.max(axis=1, keepdims=True))
-    q /= q.sum(axis=1, keepdims=True)
-    mean = (q * of_nearest).sum(axis=1, keepdims=True)
-    slopes = np.zeros_like(y)
-    np.put_along_axis(slopes, nearest, -alpha * q * (1 + of_nearest - mean), 1)
-    slopes[images, class_index] = 1
-    return np.einsum("nk,nkhw->nhw", slopes.astype(np.float32), maps)
-
-
 def check_data(maps: Maps, prepared: Prepared) -> None:
     """Refuse maps that were made from other data.
 

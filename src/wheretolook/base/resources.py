@@ -2,6 +2,7 @@
 
 import errno
 import math
+import mmap
 import os
 import shutil
 import sys
@@ -53,6 +54,15 @@ def create_array(path: Path, shape: tuple[int, ...], dtype: Any) -> Any:
         file.flush()
         reserve(file, path, file.tell() + math.prod(shape) * dtype.itemsize)
     return np.load(path, mmap_mode="r+")
+
+
+def release_pages(*arrays: Any) -> None:
+    """Take the pages of memory-mapped arrays out of this process's memory; they are read again when needed."""
+    for array in arrays:
+        while not isinstance(array, mmap.mmap) and getattr(array, "base", None) is not None:
+            array = array.base
+        if isinstance(array, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            array.madvise(mmap.MADV_DONTNEED)
 
 
 def reserve(file: BinaryIO, path: Path, count: int) -> None:

@@ -1,6 +1,7 @@
 """`wheretolook look`: class activation maps of some images, from a model file."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,13 @@ FILE = _File(path_type=Path)
     help="Each class's map minus the mean of the other classes' maps; with two "
     "classes, the map of the log-odds. For cam, gradcam, xgradcam, hirescam.",
 )
+@click.option(
+    "--finer-cam",
+    is_flag=True,
+    help="Each class's map against the three classes most similar to it in the image (Finer-CAM, arXiv:2501.11309). "
+    "For the same methods.",
+)
+@click.option("--label", default="", help="Of a model of several labels, which one.  [default: as in the model file]")
 @click.option(
     "--arrays",
     is_flag=True,
@@ -92,6 +100,8 @@ def look(
     layers: tuple[str, ...],
     classes: tuple[str, ...],
     contrast: bool,
+    finer_cam: bool,
+    label: str,
     arrays: bool,
     box: float | None,
     as_json: bool,
@@ -132,13 +142,14 @@ def look(
         LOOK_MANIFEST,
         MapRequest,
         check_manifest,
-        counts_table,
         manifest_of,
         predictions_table,
         write_predictions,
     )
 
-    wanted = MapRequest(methods, layers, classes, contrast, grid, prefix_tokens, layout, accept_code, box)
+    wanted = MapRequest(
+        methods, layers, classes, contrast, finer_cam, label, grid, prefix_tokens, layout, accept_code, box
+    )
     if arrays:
         from wheretolook.look.map_arrays import write_arrays
 
@@ -157,10 +168,25 @@ def look(
     if as_json:
         click.echo(json.dumps(manifest if not arrays else {**manifest, "arrays": str(folder)}, indent=2))
     elif len(seen.names) > LISTED:
-        click.echo(f"{visible(counts_table(seen.class_names, seen.scores))}\nPredictions of all images are in {table}")
+        click.echo(f"{visible(_counts_table(seen.class_names, seen.scores))}\nPredictions of all images are in {table}")
     else:
         click.echo(visible(predictions_table(seen.names, seen.class_names, seen.scores)))
     if not as_json:
         click.echo(written)
     if seen.refused:
         raise click.ClickException(f"{seen.refused} of {len(paths)} files could not be read as images")
+
+
+def _counts_table(class_names: Sequence[str], scores: Any) -> str:
+    """Text table with one line per predicted class: name and number of images, most frequent first.
+
+    Args:
+        class_names: in the order of the scores' columns.
+        scores: (N, classes) float, N >= 1.
+    """
+    import numpy as np
+
+    counts = np.bincount(scores.argmax(1), minlength=len(class_names))
+    best = [i for i in np.argsort(-counts, kind="stable") if counts[i]]
+    width = max(len(class_names[i]) for i in best)
+    return "\n".join(f"{class_names[i]:{width}}  {counts[i]:,} image{'s' if counts[i] > 1 else ''}" for i in best)

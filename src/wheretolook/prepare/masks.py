@@ -18,6 +18,7 @@ from wheretolook.images.decode import (
     resize,
 )
 from wheretolook.images.decode_cost import TimedBytes
+from wheretolook.images.raw_data import RawFile
 from wheretolook.params.prepare_options import read_mask_values
 
 
@@ -30,7 +31,7 @@ def parse_mask_values(text: str) -> dict[int, int]:
     return {value: LABELS[name] for value, name in read_mask_values(text).items()}
 
 
-def read_mask(path: Path, labels_of: Mapping[int, int]) -> np.ndarray:
+def read_mask(path: RawFile, labels_of: Mapping[int, int]) -> np.ndarray:
     """Read a mask file.
 
     Args:
@@ -109,10 +110,11 @@ def _coverage(where: np.ndarray, placed: Placement) -> np.ndarray:
     return np.asarray(resize(shares, placed, Image.Resampling.BOX))
 
 
-def _grey_values(path: Path) -> np.ndarray:
+def _grey_values(path: RawFile) -> np.ndarray:
     """The values of a mask's only channel, (H, W) uint8."""
     # Small files are read before they are decoded: an I/O error is no fault of the mask.
-    file = opened(path) if path.stat().st_size > LARGEST_READ else TimedBytes(path.read_bytes())
+    large = path if isinstance(path, Path) and path.stat().st_size > LARGEST_READ else None
+    file = opened(large) if large else TimedBytes(path.read_bytes())
     try:
         with file:
             mask = open_bounded(file)

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
-from urllib.parse import urlsplit
 
 from wheretolook.base.prepared import SPLITS, TEST
-from wheretolook.report.loaded import Results, loss_of
+from wheretolook.report.loaded import Results
 from wheretolook.report.words import count, listed, listed_first, percent, percent_span
 
 
@@ -172,7 +171,6 @@ def _who(names: Sequence[str], every: Sequence[str]) -> str:
 
 TRAIN = SPLITS[0]
 NAMED = 4  # models or classes that a check names one by one
-DRIVE_HOSTS = ("drive.google.com", "docs.google.com", "drive.usercontent.google.com")
 
 
 class TrainedOn(Enum):
@@ -247,18 +245,33 @@ def code_alerts(results: Results) -> list[str]:
     ]
 
 
-def origin_of(results: Results, name: str) -> str:
-    """Where a model came from."""
-    if name not in results.drive:
-        return f"trained here, loss {loss_of(results.models[name])}"
-    given = results.parameters.get("drive", {}).get(name) or {}
-    if given.get("id"):
-        return "Google Drive"
-    url = str(given.get("url") or "")
-    parts = urlsplit(url)
-    if parts.scheme in ("http", "https"):
-        return "Google Drive" if parts.hostname in DRIVE_HOSTS else f"downloaded from {parts.hostname}"
-    return f"a file: {url.replace(chr(92), '/').rsplit('/', 1)[-1]}" if url else "elsewhere"
+def value_alerts(results: Results) -> list[str]:
+    """A sentence for models that predict a number: what their classes and scores are; empty where there is none."""
+    found: dict[tuple[str, float, float], list[str]] = {}
+    for name in results.names:
+        outputs = results.models[name]["model"].get("outputs") or {}
+        if outputs.get("kind") == "value":
+            found.setdefault((outputs["name"], outputs["threshold"], outputs["scale"]), []).append(name)
+    return [
+        f"{listed(names)} predict{'s' if len(names) == 1 else ''} the number {column}. Its classes are values up to "
+        f"{threshold:g} and above it; a map is that of the predicted number. Scores and log-odds are those of "
+        f"({column} - {threshold:g}) / {scale:.3g}: distances, and no probabilities."
+        for (column, threshold, scale), names in found.items()
+    ]
+
+
+def label_notes(results: Results) -> list[str]:
+    """A sentence for models that learned labels of their own: which one everything else is about."""
+    found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for name in results.names:
+        outputs = results.models[name]["model"].get("outputs") or {}
+        if outputs.get("kind") == "labels":
+            found.setdefault((outputs["shown"], tuple(outputs["names"])), []).append(name)
+    return [
+        f"{listed(names)} learned {count(len(labels), 'label')}: {listed(labels)}. All other figures, maps and "
+        f"statements are about {shown}; there is no rule for statements about several labels of one image."
+        for (shown, labels), names in found.items()
+    ]
 
 
 def _by_kind(results: Results) -> dict[TrainedOn, list[str]]:

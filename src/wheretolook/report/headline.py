@@ -13,6 +13,7 @@ from wheretolook.report.guessing import (
     judged_classes,
     judged_models,
     prediction_alerts,
+    value_alerts,
 )
 from wheretolook.report.loaded import FIGURE, Results
 from wheretolook.report.plots import estimated_of, localisation_of
@@ -171,6 +172,7 @@ def alerts_of(results: Results) -> list[str]:
         *prediction_alerts(results),
         *data_alerts(results),
         *code_alerts(results),
+        *value_alerts(results),
         *data_costs(results.audit, results.split),
     ]
 

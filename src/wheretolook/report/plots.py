@@ -45,6 +45,10 @@ def _model(results: Results, name: str) -> dict[str, Any]:
     faithfulness = faithfulness_of(result)
     if faithfulness:
         figures["faithfulness"] = faithfulness
+    if labels := (result.get("labels") or {}).get(results.split):
+        figures["labels"] = {label: _floats(row, ("auroc", "average_precision", "f1")) for label, row in labels.items()}
+    if value := (result.get("value") or {}).get(results.split):
+        figures["value"] = _floats(value, ("mse", "mae", "r2", "spearman"))
     return figures
 
 

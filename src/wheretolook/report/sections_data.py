@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from wheretolook.base.prepared import SPLITS
 from wheretolook.mapstore.store import Maps
-from wheretolook.report.guessing import origin_of, trained_on
-from wheretolook.report.loaded import PAGE, Results
+from wheretolook.report.guessing import trained_on
+from wheretolook.report.loaded import PAGE, Results, loss_of
 from wheretolook.report.words import NOTHING, count, listed, percent
 
 
@@ -153,6 +154,23 @@ def _model(results: Results, stored: Maps, name: str) -> dict[str, str]:
         "maps": f"{listed(methods)}, {results.exports[name]['precision']}",
         "sha256": model["sha256"],
     }
+
+
+DRIVE_HOSTS = ("drive.google.com", "docs.google.com", "drive.usercontent.google.com")
+
+
+def origin_of(results: Results, name: str) -> str:
+    """Where a model came from."""
+    if name not in results.drive:
+        return f"trained here, loss {loss_of(results.models[name])}"
+    given = results.parameters.get("drive", {}).get(name) or {}
+    if given.get("id"):
+        return "Google Drive"
+    url = str(given.get("url") or "")
+    parts = urlsplit(url)
+    if parts.scheme in ("http", "https"):
+        return "Google Drive" if parts.hostname in DRIVE_HOSTS else f"downloaded from {parts.hostname}"
+    return f"a file: {url.replace(chr(92), '/').rsplit('/', 1)[-1]}" if url else "elsewhere"
 
 
 def training_rows(results: Results) -> list[dict[str, Any]]:

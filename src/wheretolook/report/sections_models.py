@@ -52,6 +52,41 @@ def _model_row(results: Results, name: str) -> dict[str, Any]:
     }
 
 
+def label_rows(results: Results) -> list[dict[str, str]]:
+    """Figures of each label, by model, on the compared split; empty where no model learned labels of their own."""
+    return [
+        {
+            "model": name,
+            "label": label,
+            "images": f"{row['images']:,}",
+            "positive": f"{row['positive']:,}",
+            "auroc": number(row["auroc"], 3),
+            "precision": number(row["average_precision"], 3),
+            "f1": number(row["f1"], 3),
+        }
+        for name in results.names
+        for label, row in ((results.models[name].get("labels") or {}).get(results.split) or {}).items()
+    ]
+
+
+def value_rows(results: Results) -> list[dict[str, str]]:
+    """Figures of the number that a model predicts, on the compared split; empty where no model predicts one."""
+    return [
+        {
+            "model": name,
+            "value": results.models[name]["model"]["outputs"]["name"],
+            "images": f"{row['images']:,}",
+            "rmse": f"{row['mse'] ** 0.5:.4g}",
+            "constant": f"{row['constant_mse'] ** 0.5:.4g}",
+            "mae": f"{row['mae']:.4g}",
+            "r2": number(row["r2"], 3),
+            "spearman": number(row["spearman"], 3),
+        }
+        for name in results.names
+        if (row := (results.models[name].get("value") or {}).get(results.split))
+    ]
+
+
 def confusions(results: Results) -> list[dict[str, Any]]:
     """A confusion matrix for each model; shade is the share of its row. Of many classes, the most frequent errors."""
     many = len(results.class_names) > PAGE

@@ -10,7 +10,15 @@ from wheretolook.base.errors import visible
 from wheretolook.mapstore.store import Maps
 from wheretolook.report.drawing import diverging, sequential
 from wheretolook.report.gallery import sample_rows
-from wheretolook.report.guessing import all_on_these, baseline_of, baseline_rows, judged_models, seen_words, val_chose
+from wheretolook.report.guessing import (
+    all_on_these,
+    baseline_of,
+    baseline_rows,
+    judged_models,
+    label_notes,
+    seen_words,
+    val_chose,
+)
 from wheretolook.report.headline import accuracy_findings, agreement_findings, alerts_of, evidence_findings, headlines
 from wheretolook.report.loaded import PAGE, TARGET, Results, shown_classes
 from wheretolook.report.page_data import PageData, page_templates
@@ -28,10 +36,12 @@ from wheretolook.report.sections_models import (
     confusions,
     curves_section,
     head_rows,
+    label_rows,
     located,
     model_rows,
     split_baselines,
     training_charts,
+    value_rows,
 )
 from wheretolook.report.sections_probing import cues_section, occlusion_section, regions_section
 from wheretolook.report.sections_statements import statements_section
@@ -149,6 +159,9 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "alerts": alerts_of(results),
         "models": model_rows(results),
         "baselines": baseline_rows(results),
+        "labels": label_rows(results),
+        "label_notes": label_notes(results),
+        "values": value_rows(results),
         "baseline": baseline.words if baseline else NOTHING,
         "split_baselines": split_baselines(results),
         "seen": seen_words(results),

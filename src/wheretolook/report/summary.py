@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from wheretolook.analysis.results.comparison_result import NULLS
 from wheretolook.base.errors import markdown_text
-from wheretolook.report.guessing import baseline_of, baseline_rows, judged_models, seen_words
+from wheretolook.report.guessing import baseline_of, baseline_rows, judged_models, label_notes, seen_words
 from wheretolook.report.headline import alerts_of, measured_findings, overview
 from wheretolook.report.loaded import TARGET, Results, escaped_results, in_order, loss_of, sanity_lines, seed_of
 from wheretolook.report.plots import evidence_of
@@ -12,6 +12,7 @@ from wheretolook.report.sections_agreement import agreement_note, agreements, no
 from wheretolook.report.sections_data import classes_left_out
 from wheretolook.report.sections_faithfulness import faithfulness_section, stability_findings
 from wheretolook.report.sections_localisation import located_section, test_sets_section
+from wheretolook.report.sections_models import label_rows, value_rows
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.soundness import soundness
 from wheretolook.report.words import NOTHING, count, number, number_with_interval, percent, percent_with_interval
@@ -156,6 +157,8 @@ def _gap(gaps: dict, kind: str) -> str:
 
 TEST_SET = ("model", "accuracy", "balanced (95 %)", "change, points (95 %)", "ECE", "map energy inside")
 MODELS = ("model", "loss", "seed", "accuracy", "balanced (95 %)", "AUROC", "ECE", "energy inside", "ratio")
+LABELS = ("model", "label", "images", "with it", "AUROC", "average precision", "F1")
+VALUES = ("model", "number", "images", "RMSE", "RMSE of the mean", "mean absolute error", "R²", "Spearman")
 SHORT = {"other": "other images", "centre": "centre", "mean_map": "mean map", "random": "random weights"}
 KINDS = {"drive": "imported"}  # of pairs of models; the others are called what they are
 CORRELATION = (
@@ -187,6 +190,7 @@ def summary_of(results: Results) -> str:
         "Energy inside is the share of the positive map energy inside the evidence mask, over all classes that have "
         "one; the ratio divides it by the mask's share of the area, so 1 is the chance level. ECE: in brackets, that "
         f"of a perfectly calibrated model on as many images. Maps: CAM of the last layer, {TARGET}.",
+        *_other_outputs(results),
         *_test_sets(results),
         "## Agreement",
         *([_table(AGREEMENT, agreement), CORRELATION] if agreement else [nothing_compared(results)]),
@@ -194,6 +198,17 @@ def summary_of(results: Results) -> str:
     ]
     parts += score_parts(results, _table)
     return "\n\n".join(parts) + "\n"
+
+
+def _other_outputs(results: Results) -> Iterable[str]:
+    """Figures of models that learned labels of their own, or a number."""
+    if rows := label_rows(results):
+        yield "## Labels"
+        yield "\n".join(f"- {note}" for note in label_notes(results))
+        yield _table(LABELS, (tuple(row.values()) for row in rows))
+    if rows := value_rows(results):
+        yield "## Predicted number"
+        yield _table(VALUES, (tuple(row.values()) for row in rows))
 
 
 def _test_sets(results: Results) -> Iterable[str]:

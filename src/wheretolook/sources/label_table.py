@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-import shutil
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,8 @@ from PIL import ExifTags, Image, ImageDraw
 from wheretolook.base.errors import InputError, is_readable
 from wheretolook.images.class_level import class_level
 from wheretolook.images.decode import DECODER_ERRORS, FORMATS, SUFFIXES
-from wheretolook.images.scan import Parts, composed, image_paths, scan_classes
+from wheretolook.images.raw_data import Parts, composed, image_paths
+from wheretolook.images.scan import scan_classes
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 SPACES = "spaces"
@@ -259,7 +259,8 @@ def classes_of_folders(images: Path, inside: Parts) -> dict[Parts, Parts]:
         scan = scan_classes(images.joinpath(*head), inside[len(head) :] if inside[: len(head)] == head else ())
     except InputError:
         return {}
-    return {composed(file.path.relative_to(images).parts): tuple(file.image_id.split("/")) for file in scan.files}
+    places = [tuple(file.image_id.split("/")) for file in scan.files]
+    return {(*composed(head), *place): place for place in places}
 
 
 def mask_of_boxes(path: Path, boxes: Sequence[tuple[float, ...]]) -> Image.Image | None:
@@ -289,12 +290,3 @@ def path_inside(masks: Path | None, images: Path) -> Parts:
     if masks is None or not masks.resolve().is_relative_to(images.resolve()):
         return ()
     return masks.resolve().relative_to(images.resolve()).parts
-
-
-def put(source: Path, path: Path, move: bool) -> None:
-    """Move a file, or copy its content."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if move:
-        source.replace(path)
-    else:
-        shutil.copyfile(source, path)

@@ -1,7 +1,8 @@
-"""The start of a training: checks of network and batches, optimiser and schedule."""
+"""The start of a training: checks of network and batches, optimiser, schedule, and what processes share."""
 
 import math
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import torch
@@ -145,3 +146,38 @@ def make_schedule(
         return (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2 if falls else 1.0
 
     return torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+
+
+def sharing_gradients(module: nn.Module, ranks: Ranks) -> nn.Module:
+    """The module with gradients averaged over the processes.
+
+    On CUDA, batch normalisation uses the statistics of the whole batch. PyTorch has no synchronised batch
+    normalisation for other devices: there each process uses its share, and `average_statistics` averages the running
+    statistics.
+    """
+    if ranks.alone:
+        return module
+    from torch.nn.parallel import DistributedDataParallel
+
+    # Running statistics are not broadcast from rank 0, but averaged later. PyTorch is renaming this option.
+    known = signature(DistributedDataParallel).parameters
+    option = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    keywords: dict[str, Any] = {option: False}
+    if ranks.device.type == "cuda":
+        module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+        keywords["device_ids"] = [ranks.device.index]
+    return DistributedDataParallel(module, **keywords)
+
+
+def average_statistics(module: nn.Module, ranks: Ranks) -> None:
+    """Average the running statistics over the processes, in place."""
+    if ranks.alone:
+        return
+    with torch.no_grad():
+        for statistic in running_statistics(module).values():
+            statistic.copy_(ranks.summed(statistic) / ranks.count)
+
+
+def running_statistics(module: nn.Module) -> dict[str, Tensor]:
+    """Running statistics of batch normalisation, by name; not copies."""
+    return {name: buffer for name, buffer in module.named_buffers() if buffer.is_floating_point()}

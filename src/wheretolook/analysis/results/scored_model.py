@@ -35,13 +35,12 @@ class HeadScores:
     """One trained head in one split.
 
     Attributes:
-        accuracy: of the head.
-        log_loss: natural logarithm.
+        accuracy, log_loss: of the head; log_loss (natural logarithm) null for a network that learned a number.
     """
 
     __pydantic_config__ = STRICT
     accuracy: float
-    log_loss: float
+    log_loss: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +58,9 @@ class SplitScores:
         ece, ece_floor, ece_floor_high: expected calibration error of the winning class (15 bins of equal width), and
             that of a perfectly calibrated model with these scores on as many images: mean, and 97.5 % quantile.
         brier: half the squared distance of scores and truth, 0 to 1.
-        log_loss: natural logarithm.
+        log_loss: natural logarithm; this and the four before null for a network that learned a number.
         confusion: K × K counts, row: actual, column: predicted.
-        classes: by class.
-        heads: by layer.
+        classes, heads: by class; by layer.
     """
 
     __pydantic_config__ = STRICT
@@ -72,14 +70,53 @@ class SplitScores:
     balanced_accuracy_low: float | None
     balanced_accuracy_high: float | None
     auroc: float | None
-    ece: float
-    ece_floor: float
-    ece_floor_high: float
-    brier: float
-    log_loss: float
+    ece: float | None
+    ece_floor: float | None
+    ece_floor_high: float | None
+    brier: float | None
+    log_loss: float | None
     confusion: list[list[int]]
     classes: dict[str, ClassScores]
     heads: dict[str, HeadScores]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelScores:
+    """One label of a network that learned labels of their own, in one split.
+
+    Attributes:
+        images, positive: images whose label is known, and those that have it.
+        auroc, average_precision: null where no image, or every image, has the label.
+        f1: at a score of one half; null where no image has the label, truly or as predicted.
+    """
+
+    __pydantic_config__ = STRICT
+    images: int
+    positive: int
+    auroc: float | None
+    average_precision: float | None
+    f1: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValueScores:
+    """The number that a network learned, in one split.
+
+    Attributes:
+        images: in the split.
+        mse, mae: mean squared and mean absolute error, in the units of the number.
+        constant_mse: mean squared error of the training images' mean, for every image.
+        r2: coefficient of determination; null where all images have one number.
+        spearman: rank correlation of predictions and numbers; null where one of them is constant.
+    """
+
+    __pydantic_config__ = STRICT
+    images: int
+    mse: float
+    mae: float
+    constant_mse: float
+    r2: float | None
+    spearman: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +239,7 @@ class AboutModel:
         layers, heads: layers first to last; and those whose head was trained.
         trained_on: SHA-256 of the training data, or null.
         training: options of the training, as the model file has them.
+        outputs: as in the model file, of a network that learned labels of their own or a number; else null.
     """
 
     __pydantic_config__ = STRICT
@@ -214,6 +252,7 @@ class AboutModel:
     heads: list[str]
     trained_on: str | None
     training: dict[str, Any]
+    outputs: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,6 +280,8 @@ class ModelResult:
         global_cues: properties of the whole image.
         occlusion: maps of another family.
         stability: maps of slightly changed images; null where not measured.
+        labels: of a network that learned labels of their own, by split and label; else null.
+        value: of a network that learned a number, by split; else null.
     """
 
     __pydantic_config__ = STRICT
@@ -265,3 +306,5 @@ class ModelResult:
     global_cues: list[CueCost] | None
     occlusion: list[OcclusionRow] | None
     stability: list[StabilityRow] | None
+    labels: dict[str, dict[str, LabelScores]] | None = None
+    value: dict[str, ValueScores] | None = None
