@@ -20,7 +20,7 @@ SIDE, SQUARE = 32, 8
 SMALL: dict[str, dict[str, Any]] = {
     "prepare": {"size": SIDE, "mask_values": "0:background,255:evidence"},
     "train": {"width": 8, "depth": 2, "epochs": 12, "batch_size": 16, "learning_rate": 0.02, "augment": "flip+turn"},
-    "export": {"methods": ["cam"], "random_draws": 2},
+    "export": {"methods": ["cam"], "random_draws": 0},
     "score": {"faithfulness_images": 0, "sanity_draws": 0, "resamples": 199},
     "compare": {"resamples": 199, "permutations": 199},
     "report": {"gallery_images": 8, "gallery_cells": 8},
@@ -97,3 +97,22 @@ def run_study(patch: Callable[[str, Any], None], until: str = "report") -> None:
 
 def read(path: str) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def sent_and_back(name: str) -> str:
+    """Share a trained model, import it again as NAME-back, and export that; gives its name."""
+    from tests.importing.forked import forked_quarantine
+    from wheretolook.base.files import sha256_of
+    from wheretolook.cli.project_commands import share
+
+    path, back = f"models/{name}.safetensors", f"{name}-back"
+    told = CliRunner().invoke(share, [path], catch_exceptions=False)
+    assert told.exit_code == 0 and f"sha256: {sha256_of(Path(path))}" in told.output
+    params = YAML(typ="safe").load(Path("params.yaml"))
+    words = {"sync": ["--url", path, "--sha256", sha256_of(Path(path))], "export": arguments(params["export"])}
+    for stage, options in words.items():
+        with forked_quarantine():
+            command = getattr(import_module(f"stages.{stage}"), stage)
+            done = CliRunner().invoke(command, [back, *options], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+    return back

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
-from tests.stages.study import SIDE, SQUARE, Picture, read, run_study, write_params, write_pictures
+from tests.stages.study import SIDE, SQUARE, Picture, read, run_study, sent_and_back, write_params, write_pictures
+from wheretolook.cli.main import main
 from wheretolook.mapstore.store import load_maps
 
 VIT = '''
@@ -98,3 +100,22 @@ def test_statements_are_of_all_models_and_rest_on_the_method_that_all_have(study
     assert all(name in summary for name in MODELS)
     page = (study / "reports/site/index.html").read_text(encoding="utf-8")
     assert '"native":[8,8]' in page and '"native":[4,4]' in page
+
+
+def test_an_own_network_that_was_shared_comes_back_with_the_same_maps(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(study)
+    back = sent_and_back("vit-0")
+    arrays = sorted(path.name for path in Path("data/cams/vit-0").glob("*.npy"))
+    assert arrays == ["cam.norm.npy", "gradcam.norm.npy", "logits.npy"]
+    for name in arrays:
+        assert Path(f"data/cams/vit-0/{name}").read_bytes() == Path(f"data/cams/{back}/{name}").read_bytes(), name
+    seen = []
+    for model in ("vit-0", back):
+        words = ["source/images/0003.png", "--model", f"models/{model}.safetensors", "--out", f"look-{model}"]
+        assert CliRunner().invoke(main, ["look", *words], catch_exceptions=False).exit_code == 0
+        seen.append(
+            {path.name: path.read_bytes() for path in Path(f"look-{model}").iterdir() if path.suffix != ".json"}
+        )
+    assert seen[0] == seen[1] and len(seen[0]) == 3

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, r2_score, roc_auc_score
 
-from tests.stages.study import SIDE, SQUARE, Picture, read, run_study, write_params, write_pictures
+from tests.stages.study import SIDE, SQUARE, Picture, read, run_study, sent_and_back, write_params, write_pictures
 from wheretolook.base.errors import InputError
 from wheretolook.base.prepared import load_prepared
 from wheretolook.mapstore.store import load_maps
@@ -17,7 +17,7 @@ from wheretolook.networks.checkpoint import load_model, load_outputs
 from wheretolook.networks.inputs import model_input
 
 COLOURS = {"red": (250, 90, 90), "green": (90, 250, 90), "blue": (90, 90, 250)}
-COUNT = 120
+COUNT = 140
 
 
 def corners(rng: np.random.Generator, count: int) -> list[tuple[int, int]]:
@@ -64,7 +64,7 @@ class TestLabels:
                 "labels-1": {"loss": "last", "seed": 1, "outputs": "labels"},
                 "sigmoid-0": {"loss": "last", "seed": 2, "outputs": "sigmoid"},
             }
-            write_params(models, labels)
+            write_params(models, labels, prepare={"test_share": 0.4})
             run_study(patch.setattr)
         return folder
 
@@ -126,6 +126,14 @@ class TestLabels:
             done = CliRunner().invoke(main, ["look", image, "--model", model, "--out", str(tmp_path), "--json", *words])
             assert json.loads(done.stdout)["class_names"] == expected
 
+    def test_a_shared_model_comes_back_with_the_same_maps_of_its_labels(
+        self, study: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(study)
+        back = sent_and_back("labels-0")
+        for name in ("labels.npy", "label_logits.npy", "cam.block2.npy"):
+            assert Path(f"data/cams/labels-0/{name}").read_bytes() == Path(f"data/cams/{back}/{name}").read_bytes()
+
     def test_every_model_is_scored_compared_and_reported_with_the_others(self, study: Path) -> None:
         for name in ("labels-0", "labels-1", "sigmoid-0"):
             result = read(str(study / f"reports/models/{name}.json"))
@@ -139,6 +147,17 @@ class TestLabels:
         assert ("labels-0", "sigmoid-0") in pairs
         metrics = read(str(study / "reports/metrics.json"))
         assert set(metrics["labels-0"]["labels"]) == set(COLOURS) and "labels" not in metrics["sigmoid-0"]
+
+    def test_two_models_agree_on_the_maps_of_each_label_they_both_learned(self, study: Path) -> None:
+        rows = {row["class_name"]: row for row in read(str(study / "reports/comparison/agreement.json"))["rows_labels"]}
+        assert set(rows) == set(COLOURS)
+        data, split = load_prepared(study / "data/prepared"), load_prepared(study / "data/prepared").rows("test")
+        own = [load_maps(study / "data/cams" / name).labels()[2] for name in ("labels-0", "labels-1")]
+        for k, name in enumerate(COLOURS):
+            at = split[data.index[f"label:{name}"].to_numpy()[split] == "1"]
+            each = [np.corrcoef(own[0][row, k].ravel(), own[1][row, k].ravel())[0, 1] for row in at]
+            assert rows[name]["mean"] == pytest.approx(np.mean(each), abs=1e-4)
+            assert rows[name]["images"] == len(at) and rows[name]["mean"] > rows[name]["other"] + 0.2
 
     def test_the_report_says_which_label_its_statements_are_about(self, study: Path) -> None:
         summary = (study / "reports/summary.md").read_text(encoding="utf-8")

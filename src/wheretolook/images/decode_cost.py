@@ -129,6 +129,12 @@ def _codec_memory(image: Image.Image, file: BinaryIO) -> int:
     """Memory in bytes of the decoder, besides the pixels."""
     pixels = image.width * image.height
     if image.format in ("JPEG", "MPO"):
+        place = file.tell()
+        size = file.seek(0, io.SEEK_END)
+        file.seek(place)
+        # A scan takes 8 bytes or more. Where even so many would be affordable, they are not counted.
+        if size // 8 * pixels <= MOST_SCANNED and pixels <= MOST_PIXELS // 8:
+            return 8 * pixels
         scans = _scans(file, 2 + MOST_SCANNED // pixels)
         if scans * pixels > MOST_SCANNED:
             raise InputError(

@@ -5,6 +5,7 @@ without compression (images.000.zip, images.001.zip, ...), since each file of an
 """
 
 import csv
+import io
 import json
 import os
 import shutil
@@ -69,7 +70,7 @@ RawFile = Path | PackedFile
 Parts = tuple[str, ...]
 
 
-def store(files: Sequence[tuple[str, Path]], raw: Path, kind: str, move: bool = False) -> None:
+def store(files: Sequence[tuple[str, str]], raw: Path, kind: str, move: bool = False) -> None:
     """Write files below RAW/KIND, or pack them if they are many.
 
     Args:
@@ -86,17 +87,18 @@ def store(files: Sequence[tuple[str, Path]], raw: Path, kind: str, move: bool = 
         path = raw / kind / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if move:
-            source.replace(path)
+            Path(source).replace(path)
         else:
             shutil.copyfile(source, path)
 
 
-def is_packed(files: Sequence[tuple[str, Path]]) -> bool:
+def is_packed(files: Sequence[tuple[str, str]]) -> bool:
     """Whether `store` packs these files."""
-    return len(files) >= PACK_FROM and all(source.stat().st_size <= LARGEST_PACKED for _, source in files)
+    # Making a Path takes longer than the call, here and in _pack.
+    return len(files) >= PACK_FROM and all(os.stat(source).st_size <= LARGEST_PACKED for _, source in files)  # noqa: PTH116
 
 
-def _pack(files: "tqdm[tuple[str, Path]]", raw: Path, kind: str, move: bool) -> None:
+def _pack(files: "tqdm[tuple[str, str]]", raw: Path, kind: str, move: bool) -> None:
     number, directory, file = 0, bytearray(), None
     count = 0
     raw.mkdir(parents=True, exist_ok=True)
@@ -105,8 +107,8 @@ def _pack(files: "tqdm[tuple[str, Path]]", raw: Path, kind: str, move: bool) -> 
             if file is None:
                 file = (raw / f"{kind}.{number:03d}.zip").open("xb")
                 number, directory, count = number + 1, bytearray(), 0
-            with source.open("rb", buffering=0) as opened:
-                content = opened.read()
+            with io.FileIO(source) as opened:
+                content = opened.readall()
             encoded, crc, offset = name.encode(), zlib.crc32(content), file.tell()
             about = (UTF8, STORED, TIME, DATE, crc, len(content), len(content), len(encoded), 0)
             file.write(LOCAL.pack(b"PK\3\4", VERSION, *about) + encoded)
@@ -114,7 +116,7 @@ def _pack(files: "tqdm[tuple[str, Path]]", raw: Path, kind: str, move: bool) -> 
             directory += CENTRAL.pack(b"PK\1\2", UNIX | VERSION, VERSION, *about, 0, 0, 0, REGULAR, offset) + encoded
             count += 1
             if move:
-                source.unlink()
+                Path(source).unlink()
             if count == MOST_FILES or file.tell() >= MOST_BYTES:
                 _finish(file, directory, count)
                 file = None
@@ -163,7 +165,7 @@ def pack_raw(raw: Path) -> None:
                 shutil.rmtree(raw / kind)
 
 
-def walk(folder: Path, without: Parts = ()) -> Iterator[tuple[Parts, Path]]:
+def walk(folder: Path, without: Parts = ()) -> Iterator[tuple[Parts, str]]:
     """Path relative to the folder, and path, of each file below a folder, sorted, except system files.
 
     Links to folders are followed directly in `folder` only.
@@ -178,7 +180,7 @@ def walk(folder: Path, without: Parts = ()) -> Iterator[tuple[Parts, Path]]:
     yield from _walk(str(folder), (), without)
 
 
-def _walk(folder: str, above: Parts, without: Parts) -> Iterator[tuple[Parts, Path]]:
+def _walk(folder: str, above: Parts, without: Parts) -> Iterator[tuple[Parts, str]]:
     with os.scandir(folder) as entries:
         ordered = sorted(entries, key=lambda entry: entry.name)
     for entry in ordered:
@@ -188,7 +190,7 @@ def _walk(folder: str, above: Parts, without: Parts) -> Iterator[tuple[Parts, Pa
         if entry.is_dir(follow_symlinks=not above):
             yield from _walk(entry.path, parts, without)
         elif _is_file(entry):
-            yield parts, Path(entry.path)
+            yield parts, entry.path
 
 
 def composed(parts: Sequence[str]) -> Parts:
@@ -199,7 +201,7 @@ def composed(parts: Sequence[str]) -> Parts:
 
 def image_paths(folder: Path, without: Parts = ()) -> list[Path]:
     """All image files below a folder, sorted, except system files and those below the relative path `without`."""
-    return [path for parts, path in walk(folder, without) if has_image_suffix(parts[-1])]
+    return [Path(path) for parts, path in walk(folder, without) if has_image_suffix(parts[-1])]
 
 
 def has_image_suffix(name: str) -> bool:

@@ -92,8 +92,8 @@ def scan_classes(folder: Path, without: Parts = (), parameter: str = "fetch.path
         kind = images if has_image_suffix(original[-1]) else other_files
         parts = composed(original)
         if parts in kind and kind is images:
-            raise InputError(str(path), "one file of each name", f"another at {kind[parts]}", "rename one of them")
-        kind[parts] = path
+            raise InputError(path, "one file of each name", f"another at {kind[parts]}", "rename one of them")
+        kind[parts] = Path(path)
     return _scan(images, other_files, loose, tops, folder, without, parameter)
 
 
@@ -152,7 +152,9 @@ def find_masks(folder: Path, scan: Scan, called: str = "") -> Masks:
     """
     if not folder.is_dir():
         return Masks({}, (), ())
-    named: dict[str, RawFile] = {"/".join(parts): path for parts, path in walk(folder) if has_image_suffix(parts[-1])}
+    named: dict[str, RawFile] = {
+        "/".join(parts): Path(path) for parts, path in walk(folder) if has_image_suffix(parts[-1])
+    }
     return _matched(named, scan, called or str(folder))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -180,8 +181,8 @@ def _similar_in_buckets(thumbnails: np.ndarray, unmoved: int, most: int, least: 
         for rows in _blocks(len(queried), 1024):
             shift, row = np.divmod(queried[rows], count)
             likeness = thumbnails[shift, row].astype(np.float32) @ others
-            likeness[row[:, None] == members] = -np.inf
             place = np.flatnonzero(likeness >= least)
+            place = place[row[place // len(members)] != members[place % len(members)]]
             if len(place) > most * len(row):
                 place = place[np.argsort(-likeness.ravel()[place], kind="stable")[: most * len(row)]]
             first, second = row[place // len(members)], members[place % len(members)]
@@ -212,21 +213,21 @@ def _cell_means(images: np.ndarray, cells: int, shifts: Sequence[Shift]) -> np.n
     Returns:
         (number of shifts, N, cells * cells) int32, of images (N, S, S, 3) uint8.
     """
-    margin = max(map(max, _shifts(images.shape[1])))
-    inner = images.shape[1] - 2 * margin
-    edges = np.arange(cells + 1) * inner // cells
+    count, size = images.shape[:2]
+    margin = max(map(max, _shifts(size)))
+    edges = np.arange(cells + 1) * (size - 2 * margin) // cells
     areas = np.outer(np.diff(edges), np.diff(edges))
-    grey = images[..., 1].astype(np.int32) * 2
-    grey += images[..., 0]
-    grey += images[..., 2]
-    # Sums over all pixels above and to the left: those of a cell are differences of its corners.
-    corner = np.zeros((len(grey), grey.shape[1] + 1, grey.shape[2] + 1), np.int32)
-    np.cumsum(grey.cumsum(axis=1, dtype=np.int32), axis=2, dtype=np.int32, out=corner[:, 1:, 1:])
-    means = np.empty((len(shifts), len(images), cells, cells), np.int32)
-    for place, (down, right) in enumerate(shifts):
-        corners = corner[:, (margin + down + edges)[:, None], margin + right + edges]
-        means[place] = np.diff(np.diff(corners, axis=1), axis=2) * 16 // areas
-    return means.reshape(len(shifts), len(images), -1)
+    moves = sorted({one for shift in shifts for one in shift})
+    # (moves * cells, S): 1 for the pixels of each cell. Products are whole numbers below 2^24, later 2^53: exact.
+    inside = np.zeros((len(moves) * cells, size), np.float32)
+    for place, (move, cell) in enumerate(product(moves, range(cells))):
+        inside[place, margin + move + edges[cell] : margin + move + edges[cell + 1]] = 1
+    weights = np.kron(inside, np.array([1, 2, 1], np.float32)).T
+    across = images.reshape(count * size, 3 * size).astype(np.float32) @ weights
+    down_too = inside.astype(np.float64) @ across.reshape(count, size, -1).astype(np.float64)
+    sums = down_too.astype(np.int64).reshape(count, len(moves), cells, len(moves), cells)
+    means = [sums[:, moves.index(down), :, moves.index(right)] * 16 // areas for down, right in shifts]
+    return np.stack(means).astype(np.int32).reshape(len(shifts), count, -1)
 
 
 def _normalised(grey: np.ndarray, entry: int) -> np.ndarray:
@@ -243,7 +244,7 @@ def _blocks(count: int, length: int) -> Iterator[slice]:
     return (slice(start, start + length) for start in range(0, count, length))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One prepared image: its row in the index, and the hash of its pixels."""
 

@@ -1,6 +1,7 @@
 """Decode image and mask files into two .npy arrays, in constant memory."""
 
 import hashlib
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,8 +27,8 @@ Result = TypeVar("Result")
 
 # Rows that are queued at a time: each takes a kilobyte, and there may be millions.
 BATCH = 2048
-# Rows that a thread takes at a time, at most.
-CHUNK = 32
+# Rows that a thread takes at a time, at most, and bytes of prepared images that are kept until they are written.
+CHUNK, BLOCK_BYTES = 8, 1 << 26
 
 # Memory of a thread in bytes: for each pixel of its result (masks: two float32 for each label), and for its stack.
 BYTES_A_PIXEL = 40
@@ -54,22 +55,30 @@ def decode_images(files: Sequence[ImageFile], path: Path, size: int, fit: str) -
         path: the .npy file to write.
         size, fit: see `to_square`.
     """
-    array = create_array(path, (len(files), size, size, 3), np.uint8)
+    create_array(path, (len(files), size, size, 3), np.uint8)
+    # Written in blocks: the first write to a page of a memory-mapped file takes longer than resizing its pixels.
+    block = np.empty((min(len(files), BATCH, max(1, BLOCK_BYTES // (3 * size**2))), size, size, 3), np.uint8)
 
     def decode(row: int) -> Decoded:
         sha256, image = _decode(files[row].path)
+        square = block[row % len(block)]
         if isinstance(image, str):
+            square[:] = 0
             return Decoded(sha256, reason=image)
-        array[row] = square = to_square(image, size, fit)
+        square[:] = to_square(image, size, fit)
         pixels = hashlib.blake2b(square.data, digest_size=16, key=f"{image.size}".encode()).hexdigest()
         return Decoded(sha256, image.width, image.height, pixels, deepest=image.info.get(DEEPEST, 0))
 
-    decoded = []
-    for row, one in enumerate(_each(decode, len(files), "decode", size)):
-        decoded.append(one)
-        if row % BATCH == 0:
-            release_pages(array)
-    array.flush()
+    decoded: list[Decoded] = []
+    with path.open("r+b") as file:
+        file.seek(-len(files) * block[0].nbytes, os.SEEK_END)
+        for one in _each(decode, len(files), "decode", size, len(block)):
+            decoded.append(one)
+            if len(decoded) % len(block) == 0:
+                file.write(block.data)
+        file.write(block[: len(files) % len(block)].data)
+        file.flush()
+        os.fsync(file.fileno())
     _compare_pixels(files, decoded, size)
     return decoded
 
@@ -193,8 +202,11 @@ def write_masks(
     }
 
 
-def _each(work: Callable[[int], Result], count: int, name: str, size: int) -> Iterator[Result]:
-    """Yield `work(row)` for rows 0 to `count`, in threads: Pillow releases the GIL while it decodes and resizes."""
+def _each(work: Callable[[int], Result], count: int, name: str, size: int, batch: int = BATCH) -> Iterator[Result]:
+    """Yield `work(row)` for rows 0 to `count`, in threads: Pillow releases the GIL while it decodes and resizes.
+
+    The first row of a batch is started when all results of the batch before have been used.
+    """
     threads = ThreadPoolExecutor(affordable_threads(size))
     chunk = max(1, min(CHUNK, count // 64))
 
@@ -205,8 +217,8 @@ def _each(work: Callable[[int], Result], count: int, name: str, size: int) -> It
         with warnings.catch_warnings(), tqdm(total=count, desc=name, unit="image", disable=None) as bar:
             # Pillow warns about odd metadata, and about large images, which are checked here anyway.
             warnings.simplefilter("ignore")
-            for start in range(0, count, BATCH):
-                end = min(start + BATCH, count)
+            for start in range(0, count, batch):
+                end = min(start + batch, count)
                 chunks = [range(first, min(first + chunk, end)) for first in range(start, end, chunk)]
                 for results in threads.map(work_on, chunks):
                     yield from results

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from wheretolook.base.errors import InputError
-from wheretolook.base.file_lock import LockedError, held_lock
 from wheretolook.base.files import write_text
+from wheretolook.base.resources import LockedError, held_lock
 from wheretolook.project.dvc_state import check_root, read_lock, unreadable, without_dvc
 from wheretolook.project.plan import plan_run
 

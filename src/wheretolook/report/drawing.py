@@ -222,10 +222,15 @@ def drawing(path: Path, width: float, height: float, dots: int = CHART) -> Itera
         yield figure
         with replacing(path) as scratch:
             figure.savefig(scratch, format="png", metadata={"Software": None})
-        figure.set_layout_engine("none")  # keep the layout of the PNG: computing it takes longer than drawing
-        with replacing(path.with_suffix(".pdf")) as scratch:
-            unnamed = dict.fromkeys(("Creator", "Producer", "CreationDate"))
-            figure.savefig(scratch, format="pdf", dpi=IN_PRINT, metadata=unnamed)
+        save_vectors(figure, path.with_suffix(".pdf"))
+
+
+def save_vectors(figure: "Figure", path: Path) -> None:
+    """Write a figure as PDF, once its PNG is written."""
+    figure.set_layout_engine("none")  # keep the layout of the PNG: computing it takes longer than drawing
+    with replacing(path) as scratch:
+        unnamed = dict.fromkeys(("Creator", "Producer", "CreationDate"))
+        figure.savefig(scratch, format="pdf", dpi=IN_PRINT, metadata=unnamed)
 
 
 def caption(figure: "Figure", text: str) -> None:

@@ -223,3 +223,20 @@ def _lines(results: Results) -> Iterable[str]:
     yield "Maps: SHA-256 of every array in reports/exports/, one manifest for each model."
     packages = listed(f"{name} {version(name)}" for name in PACKAGES)
     yield f"This page was made with Python {platform.python_version()}, {packages}."
+
+
+DRIVE_HOSTS = ("drive.google.com", "docs.google.com", "drive.usercontent.google.com")
+
+
+def origin_of(results: Results, name: str) -> str:
+    """Where a model came from."""
+    if name not in results.drive:
+        return f"trained here, loss {loss_of(results.models[name])}"
+    given = results.parameters.get("drive", {}).get(name) or {}
+    if given.get("id"):
+        return "Google Drive"
+    url = str(given.get("url") or "")
+    parts = urlsplit(url)
+    if parts.scheme in ("http", "https"):
+        return "Google Drive" if parts.hostname in DRIVE_HOSTS else f"downloaded from {parts.hostname}"
+    return f"a file: {url.replace(chr(92), '/').rsplit('/', 1)[-1]}" if url else "elsewhere"

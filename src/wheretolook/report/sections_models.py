@@ -10,7 +10,15 @@ from wheretolook.report.charts import LineChart, line_chart, round_up
 from wheretolook.report.guessing import baseline_of, below_majority, no_better
 from wheretolook.report.loaded import MARK, PAGE, Results, fails_sanity, loss_of, primary_key, seed_of, shown_classes
 from wheretolook.report.plots import evidence_of, localisation_of, shared_evidence_of
-from wheretolook.report.words import NOTHING, listed, number, percent, percent_span, percent_with_interval
+from wheretolook.report.words import (
+    NOTHING,
+    listed,
+    number,
+    number_with_interval,
+    percent,
+    percent_span,
+    percent_with_interval,
+)
 
 # The learning rate falls to 0 by the end of a training, so that the last epoch is nearly always the lowest by a little.
 # Only a fall of this share of the loss of guessing (the logarithm of the number of classes) counts.
@@ -66,6 +74,21 @@ def label_rows(results: Results) -> list[dict[str, str]]:
         }
         for name in results.names
         for label, row in ((results.models[name].get("labels") or {}).get(results.split) or {}).items()
+    ]
+
+
+def label_agreement_rows(results: Results) -> list[dict[str, str]]:
+    """Agreement of every two models on the maps of each label, with its baselines; empty without such models."""
+    return [
+        {
+            "label": row["class_name"],
+            "models": f"{row['model_a']}, {row['model_b']}",
+            "images": f"{row['images']:,}",
+            "r": number_with_interval(row["mean"], row["low"], row["high"]),
+            **{null: number(row[null]) for null in ("other", "centre", "mean_map")},
+        }
+        for row in results.by_label
+        if {row["model_a"], row["model_b"]} <= set(results.names)
     ]
 
 

@@ -12,7 +12,7 @@ from wheretolook.report.sections_agreement import agreement_note, agreements, no
 from wheretolook.report.sections_data import classes_left_out
 from wheretolook.report.sections_faithfulness import faithfulness_section, stability_findings
 from wheretolook.report.sections_localisation import located_section, test_sets_section
-from wheretolook.report.sections_models import label_rows, value_rows
+from wheretolook.report.sections_models import label_agreement_rows, label_rows, value_rows
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.soundness import soundness
 from wheretolook.report.words import NOTHING, count, number, number_with_interval, percent, percent_with_interval
@@ -157,9 +157,10 @@ def _gap(gaps: dict, kind: str) -> str:
 
 TEST_SET = ("model", "accuracy", "balanced (95 %)", "change, points (95 %)", "ECE", "map energy inside")
 MODELS = ("model", "loss", "seed", "accuracy", "balanced (95 %)", "AUROC", "ECE", "energy inside", "ratio")
-LABELS = ("model", "label", "images", "with it", "AUROC", "average precision", "F1")
-VALUES = ("model", "number", "images", "RMSE", "RMSE of the mean", "mean absolute error", "R²", "Spearman")
 SHORT = {"other": "other images", "centre": "centre", "mean_map": "mean map", "random": "random weights"}
+LABELS = ("model", "label", "images", "with it", "AUROC", "average precision", "F1")
+LABEL_AGREEMENT = ("label", "models", "images", "r (95 %)", SHORT["other"], SHORT["centre"], SHORT["mean_map"])
+VALUES = ("model", "number", "images", "RMSE", "RMSE of the mean", "mean absolute error", "R²", "Spearman")
 KINDS = {"drive": "imported"}  # of pairs of models; the others are called what they are
 CORRELATION = (
     "r is the mean correlation of two models' maps of one image. The last four columns are baselines, r with maps that "
@@ -206,6 +207,9 @@ def _other_outputs(results: Results) -> Iterable[str]:
         yield "## Labels"
         yield "\n".join(f"- {note}" for note in label_notes(results))
         yield _table(LABELS, (tuple(row.values()) for row in rows))
+    if rows := label_agreement_rows(results):
+        yield _table(LABEL_AGREEMENT, (tuple(row.values()) for row in rows))
+        yield "r is that of each label's own maps, on the images that have it; the last three columns are baselines."
     if rows := value_rows(results):
         yield "## Predicted number"
         yield _table(VALUES, (tuple(row.values()) for row in rows))

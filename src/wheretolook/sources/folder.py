@@ -7,7 +7,7 @@ from pathlib import Path
 from wheretolook.base.errors import InputError
 from wheretolook.downloads.obtain import where
 from wheretolook.images.class_level import ClassLevel, choice, class_level, same_inside, shown, sorted_beside_flat
-from wheretolook.images.raw_data import Parts, composed, image_paths, store
+from wheretolook.images.raw_data import Parts, composed, has_image_suffix, store, walk
 from wheretolook.images.scan import Scan, find_masks, scan_classes
 from wheretolook.sources.label_columns import LabelOptions
 from wheretolook.sources.label_table import read_table
@@ -42,7 +42,7 @@ def copy_class_folders(images: Path, masks: Path | None, target: Path) -> Scan:
         raise InputError(
             masks, "a folder of masks", f"no folder{where(masks)}", "check fetch.masks, or set it to '' for no masks"
         )
-    found = [path.relative_to(images).parts for path in image_paths(images, _inside(images, masks))]
+    found = [parts for parts, _ in walk(images, _inside(images, masks)) if has_image_suffix(parts[-1])]
     level = class_level(found)
     folder = images.joinpath(*level.head)
     scan = scan_classes(folder, _inside(folder, masks))
@@ -60,9 +60,11 @@ def copy_class_folders(images: Path, masks: Path | None, target: Path) -> Scan:
                 hint="check fetch.masks, or set it to '' for no masks",
             )
         # Including masks that belong to no image, so that `prepare` reports them too.
-        every = [*(Path(str(path)) for path in matched.paths.values()), *(masks / name for name in matched.unused)]
-        store([("/".join(composed(path.relative_to(masks).parts)), path) for path in every], target, "masks")
-    store([(file.image_id, Path(str(file.path))) for file in scan.files], target, "images")
+        every = [*matched.paths.values(), *(masks / name for name in matched.unused)]
+        relative = (Path(str(path)).relative_to(masks).parts for path in every)
+        names = ["/".join(composed(parts)) for parts in relative]
+        store(list(zip(names, map(str, every), strict=True)), target, "masks")
+    store([(file.image_id, str(file.path)) for file in scan.files], target, "images")
     return scan
 
 

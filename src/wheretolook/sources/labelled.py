@@ -115,7 +115,7 @@ def write_labelled(
         raise InputError(name, "rows that fit images", "none", "check fetch.labels and fetch.path_column")
     ordered = sorted(places.items())
     _write_masks(ordered, shapes, own_masks, target)
-    store([("/".join(place), paths[parts]) for parts, place in ordered], target, "images", move)
+    store([("/".join(place), str(paths[parts])) for parts, place in ordered], target, "images", move)
     write_raw_table(target, _raw_table(tables, columns, options, found, places, bad, split_by_folder))
     try:
         scan_raw(target)
@@ -137,7 +137,7 @@ def _write_masks(
             path.parent.mkdir(parents=True, exist_ok=True)
             shapes[parts].save(path)
         elif mask is not None:
-            files.append((f"{stem}{mask.suffix}", mask))
+            files.append((f"{stem}{mask.suffix}", str(mask)))
     store(files, target, "masks")
 
 

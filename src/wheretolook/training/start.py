@@ -1,5 +1,6 @@
 """The start of a training: checks of network and batches, optimiser, schedule, and what processes share."""
 
+import inspect
 import math
 from functools import partial
 from inspect import signature
@@ -99,6 +100,16 @@ def smallest_batch(prepared: Prepared, options: TrainOptions, ranks: Ranks, trai
     return smallest
 
 
+class AdamW(torch.optim.AdamW):
+    """PyTorch's, without decorators that import PyTorch's compiler on their first call, which takes two seconds."""
+
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
+
+
 def make_optimiser(objective: Objective, options: TrainOptions, heads: tuple[str, ...]) -> torch.optim.Optimizer:
     """AdamW for the parameters that are trained.
 
@@ -120,7 +131,7 @@ def make_optimiser(objective: Objective, options: TrainOptions, heads: tuple[str
         matrices, vectors = ([each for each in trained if (each.ndim > 1) is wide] for wide in (True, False))
         groups.append({"params": matrices, "weight_decay": options.weight_decay, "lr": rate})
         groups.append({"params": vectors, "weight_decay": 0.0, "lr": rate})
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=options.learning_rate)
+    return AdamW([group for group in groups if group["params"]], lr=options.learning_rate)
 
 
 def make_schedule(

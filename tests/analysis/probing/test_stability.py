@@ -8,7 +8,7 @@ import torch
 from tests.analysis.untrained import make_untrained
 from wheretolook import explain
 from wheretolook.analysis.explained import contrast, open_target
-from wheretolook.analysis.probing.cues import CHANGES, Changed, changes_for
+from wheretolook.analysis.probing.cues import CHANGES, ChangedImage, changes_for
 from wheretolook.analysis.probing.faithfulness import choose_images
 from wheretolook.analysis.probing.stability import (
     FEWEST_CHANGED,
@@ -64,10 +64,10 @@ def test_maps_that_follow_the_content_by_whole_cells_correlate_by_one() -> None:
     pictures = np.zeros((32, 32, 3), np.uint8)
     for down, across in ((4, 0), (0, -4), (8, 0)):  # a cell has 4 x 4 pixels
         after = np.roll(inner, (down // 4, across // 4), axis=(1, 2))
-        r = correlations(*in_one_frame(inner, after, [Changed(pictures, down, across)]))
+        r = correlations(*in_one_frame(inner, after, [ChangedImage(pictures, down, across)]))
         np.testing.assert_allclose(r, 1, atol=1e-6)
         assert correlations(inner, after)[0] < 0.9
-    flipped = in_one_frame(inner, inner[:, :, ::-1], [Changed(pictures, mirrored=True)])
+    flipped = in_one_frame(inner, inner[:, :, ::-1], [ChangedImage(pictures, mirrored=True)])
     np.testing.assert_allclose(correlations(*flipped), 1, atol=1e-6)
 
 

@@ -282,8 +282,10 @@ def agreement_csv(rows: list[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
-def agreement_json(study: Study, rows: list[dict[str, Any]], train: list[dict[str, Any]]) -> AgreementResult:
-    """The primary rows over all images, what they are of, and those of the split that was trained on."""
+def agreement_json(
+    study: Study, rows: list[dict[str, Any]], train: list[dict[str, Any]], labels: list[dict[str, Any]]
+) -> AgreementResult:
+    """The primary rows over all images, what they are of, and those of the split that was trained on, and by label."""
     names = study.names
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
     found = {
@@ -293,5 +295,6 @@ def agreement_json(study: Study, rows: list[dict[str, Any]], train: list[dict[st
         "pairs": [{"model_a": a, "model_b": b, "kind": study.kind(a, b)} for a, b in pairs],
         "rows": [rounded(row) for row in rows if row["primary"] and row["subset"] == "all"],
         "rows_train": [rounded(row) for row in train],
+        "rows_labels": [rounded(row) for row in labels],
     }
     return checked(AgreementResult, found)

@@ -215,7 +215,7 @@ WITH_FLIP = ("cells", "faces", "photos")  # presets of train.augment that mirror
 
 
 @dataclass(frozen=True)
-class Changed:
+class ChangedImage:
     """A changed image, and where its places went.
 
     Attributes:
@@ -230,36 +230,36 @@ class Changed:
     mirrored: bool = False
 
 
-Change = Callable[[np.ndarray, np.random.Generator], Changed]
+Change = Callable[[np.ndarray, np.random.Generator], ChangedImage]
 
 
-def shift(pixels: int, picture: np.ndarray, generator: np.random.Generator) -> Changed:
+def shift(pixels: int, picture: np.ndarray, generator: np.random.Generator) -> ChangedImage:
     """Move the content by some pixels, in one of four directions; the border is replicated."""
     down, across = (pixels * each for each in DIRECTIONS[generator.integers(4)])
     rows, columns = (np.clip(np.arange(n) - by, 0, n - 1) for n, by in zip(picture.shape, (down, across), strict=False))
-    return Changed(picture[rows][:, columns], down, across)
+    return ChangedImage(picture[rows][:, columns], down, across)
 
 
-def mirror(picture: np.ndarray, generator: np.random.Generator) -> Changed:
+def mirror(picture: np.ndarray, generator: np.random.Generator) -> ChangedImage:
     """Exchange left and right."""
-    return Changed(picture[:, ::-1], mirrored=True)
+    return ChangedImage(picture[:, ::-1], mirrored=True)
 
 
-def noise(picture: np.ndarray, generator: np.random.Generator) -> Changed:
+def noise(picture: np.ndarray, generator: np.random.Generator) -> ChangedImage:
     """Add Gaussian noise of NOISE grey levels."""
-    return Changed(_pixels(picture + generator.normal(0, NOISE, picture.shape)))
+    return ChangedImage(_pixels(picture + generator.normal(0, NOISE, picture.shape)))
 
 
-def jpeg(picture: np.ndarray, generator: np.random.Generator) -> Changed:
+def jpeg(picture: np.ndarray, generator: np.random.Generator) -> ChangedImage:
     """Store as JPEG of JPEG_QUALITY, and read again."""
     stored = BytesIO()
     Image.fromarray(picture).save(stored, "JPEG", quality=JPEG_QUALITY)
-    return Changed(np.asarray(Image.open(stored).convert("RGB")))
+    return ChangedImage(np.asarray(Image.open(stored).convert("RGB")))
 
 
-def brightness(picture: np.ndarray, generator: np.random.Generator) -> Changed:
+def brightness(picture: np.ndarray, generator: np.random.Generator) -> ChangedImage:
     """Make brighter or darker by BRIGHTER."""
-    return Changed(_pixels(picture * (1 + BRIGHTER * generator.choice([-1, 1]))))
+    return ChangedImage(_pixels(picture * (1 + BRIGHTER * generator.choice([-1, 1]))))
 
 
 def _pixels(values: np.ndarray) -> np.ndarray:

@@ -85,7 +85,7 @@ def crossed_interval(values: np.ndarray) -> tuple[float, float | None, float | N
     Returns:
         The mean and both ends, None where either side has one member only.
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     mean, (draws, images) = float(values.mean()), values.shape
     if min(draws, images) < 2:
@@ -94,7 +94,7 @@ def crossed_interval(values: np.ndarray) -> tuple[float, float | None, float | N
     residual = values - of_draws[:, None] - of_images + mean
     noise = (residual**2).sum() / ((draws - 1) * (images - 1)) / (draws * images)
     parts = of_draws.var(ddof=1) / draws, of_images.var(ddof=1) / images
-    half = t.ppf((1 + LEVEL) / 2, min(draws, images) - 1) * np.sqrt(max(sum(parts) - noise, *parts))
+    half = stdtrit(min(draws, images) - 1, (1 + LEVEL) / 2) * np.sqrt(max(sum(parts) - noise, *parts))
     return mean, float(mean - half), float(mean + half)
 
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from wheretolook.analysis.explained import open_target
 from wheretolook.analysis.grid import standardise
-from wheretolook.analysis.probing.cues import Change, Changed, changes_for
+from wheretolook.analysis.probing.cues import Change, ChangedImage, changes_for
 from wheretolook.analysis.probing.effects import mean_with_interval, missing, named, share_with_interval
 from wheretolook.analysis.probing.faithfulness import choose_images
 from wheretolook.analysis.probing.sanity import engine_for, maps_and_logits, random_cascade
@@ -35,7 +35,9 @@ STABLE = 0.5
 Pair = tuple[str, str]
 
 
-def in_one_frame(before: np.ndarray, after: np.ndarray, changed: Sequence[Changed]) -> tuple[np.ndarray, np.ndarray]:
+def in_one_frame(
+    before: np.ndarray, after: np.ndarray, changed: Sequence[ChangedImage]
+) -> tuple[np.ndarray, np.ndarray]:
     """Maps of images as they are and as they are changed, moved so that equal places lie at equal cells.
 
     Each moves by half of the way, so that interpolation (bilinear) smooths both alike.

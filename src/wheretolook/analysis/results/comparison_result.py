@@ -124,6 +124,7 @@ class AgreementResult:
         pairs: of models.
         rows: primary rows of subset "all", rounded to six significant digits.
         rows_train: the same on the images that the models were trained on, Pearson's r alone.
+        rows_labels: the same of each label's own maps, on the images that have it, of models that learned labels.
     """
 
     __pydantic_config__ = STRICT
@@ -133,6 +134,7 @@ class AgreementResult:
     pairs: list[ModelPair]
     rows: list[AgreementRow]
     rows_train: list[AgreementRow]
+    rows_labels: list[AgreementRow]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,15 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from wheretolook.analysis.results.changed_images import (
-    CueCost,
-    LookAlike,
-    OcclusionRow,
-    RegionCost,
-    RestCost,
-    Sanity,
-    StabilityRow,
-)
+from wheretolook.analysis.results import changed_images
 from wheretolook.analysis.results.schema import STRICT
 
 
@@ -187,8 +179,7 @@ class Localisation:
 class EstimatedForeground:
     """Map energy on the foreground that is estimated from each image, where no mask names one.
 
-    The estimate is what is far in colour from the median of the border (Otsu's threshold, holes filled). Call it
-    estimated wherever it is shown.
+    The estimate is what is far in colour from the median of the border (Otsu's threshold, holes filled).
 
     Attributes:
         images: that have an estimated foreground, and a map with a positive part.
@@ -261,8 +252,7 @@ class ModelResult:
 
     Attributes:
         format: 1.
-        name: of the model.
-        model: what it is.
+        name, model: of the model; and what it is.
         class_names: in class order.
         layers, heads: first to last; heads that were trained.
         history: an entry for each epoch, from the model file.
@@ -271,6 +261,7 @@ class ModelResult:
         attributes: by attribute of the table of labels with 2 to 10 values, split and value; null without any.
         localisation: METHOD.LAYER, split, class; null without masks.
         foreground_estimated: the same keys; null where masks name a foreground.
+        foreground_estimated: the same keys; null where masks name a foreground.
         faithfulness: see "faithfulness"; null where not measured.
         curves: see "curves"; null unless `score.curve_steps` is above 0.
         sanity: METHOD.LAYER; null where not measured.
@@ -278,8 +269,7 @@ class ModelResult:
         sufficiency: all but a region infilled.
         look_alikes: a region against look-alike places.
         global_cues: properties of the whole image.
-        occlusion: maps of another family.
-        stability: maps of slightly changed images; null where not measured.
+        occlusion, stability: maps of another family; maps of slightly changed images, null where not measured.
         labels: of a network that learned labels of their own, by split and label; else null.
         value: of a network that learned a number, by split; else null.
     """
@@ -299,12 +289,12 @@ class ModelResult:
     foreground_estimated: dict[str, dict[str, dict[str, EstimatedForeground]]] | None
     faithfulness: dict[str, Any] | None
     curves: dict[str, Any] | None
-    sanity: dict[str, Sanity] | None
-    necessity: list[RegionCost] | None
-    sufficiency: list[RestCost] | None
-    look_alikes: list[LookAlike] | None
-    global_cues: list[CueCost] | None
-    occlusion: list[OcclusionRow] | None
-    stability: list[StabilityRow] | None
+    sanity: dict[str, changed_images.Sanity] | None
+    necessity: list[changed_images.RegionCost] | None
+    sufficiency: list[changed_images.RestCost] | None
+    look_alikes: list[changed_images.LookAlike] | None
+    global_cues: list[changed_images.CueCost] | None
+    occlusion: list[changed_images.OcclusionRow] | None
+    stability: list[changed_images.StabilityRow] | None
     labels: dict[str, dict[str, LabelScores]] | None = None
     value: dict[str, ValueScores] | None = None
