@@ -156,23 +156,6 @@ def _model(results: Results, stored: Maps, name: str) -> dict[str, str]:
     }
 
 
-DRIVE_HOSTS = ("drive.google.com", "docs.google.com", "drive.usercontent.google.com")
-
-
-def origin_of(results: Results, name: str) -> str:
-    """Where a model came from."""
-    if name not in results.drive:
-        return f"trained here, loss {loss_of(results.models[name])}"
-    given = results.parameters.get("drive", {}).get(name) or {}
-    if given.get("id"):
-        return "Google Drive"
-    url = str(given.get("url") or "")
-    parts = urlsplit(url)
-    if parts.scheme in ("http", "https"):
-        return "Google Drive" if parts.hostname in DRIVE_HOSTS else f"downloaded from {parts.hostname}"
-    return f"a file: {url.replace(chr(92), '/').rsplit('/', 1)[-1]}" if url else "elsewhere"
-
-
 def training_rows(results: Results) -> list[dict[str, Any]]:
     """For each training option, its value in each model file."""
     each = [results.models[name]["model"].get("training") or {} for name in results.names]
