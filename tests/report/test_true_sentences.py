@@ -17,7 +17,7 @@ from wheretolook.analysis.results.statement import Figure, Kind, Scope, statemen
 from wheretolook.base.prepared import load_prepared
 from wheretolook.mapstore.store import load_maps
 from wheretolook.report.gallery import make_gallery
-from wheretolook.report.guessing import seen_words
+from wheretolook.report.guessing import judged_models, seen_words
 from wheretolook.report.headline import headlines
 from wheretolook.report.loaded import Results, load_results
 from wheretolook.report.page_data import page_data
@@ -25,7 +25,7 @@ from wheretolook.report.sections_agreement import agreements
 from wheretolook.report.sections_probing import cues_section, occlusion_section
 from wheretolook.report.sections_statements import would_tell
 from wheretolook.report.site import page_of
-from wheretolook.report.soundness import State
+from wheretolook.report.soundness import State, soundness
 from wheretolook.report.statement_words import because, sentence
 
 
@@ -194,3 +194,22 @@ def test_the_image_whose_maps_differ_most_is_named(world: World):
     most = prepared.index["image_id"].iloc[gallery.rows[np.argmax(gallery.disagreement)]]
     page = page_of(results, maps, page_data(results, prepared, maps, gallery, root / "data/comparison", 14))
     assert f"the maps of two models differ most on {most} (" in page
+
+
+def test_scores_of_a_predicted_number_are_not_judged_as_probabilities(results: Results):
+    outputs = {"kind": "value", "name": "age", "threshold": 50.0, "scale": 10.0}
+    models = {name: {**each, "model": {**each["model"], "outputs": outputs}} for name, each in results.models.items()}
+    assert "calibration" in {each.key for each in soundness(results)}
+    assert "calibration" not in {each.key for each in soundness(replace(results, models=models))}
+
+
+def test_a_constant_answer_is_no_better_than_chance_where_classes_have_no_images(results: Results):
+    names = ("a", "b", "c", "d")
+    constant = np.zeros((4, 4), int)
+    constant[0, 0] = constant[1, 0] = 10
+    figures = {"balanced_accuracy": 0.5, "balanced_accuracy_low": 0.45, "balanced_accuracy_high": 0.55}
+    test = {**results.models["last-0"]["splits"]["test"], **figures, "accuracy": 0.5, "confusion": constant.tolist()}
+    models = {name: {**each, "splits": {**each["splits"], "test": test}} for name, each in results.models.items()}
+    study = replace(results, models=models, audit={**results.audit, "class_names": list(names)})
+    assert judged_models(study) == ()
+    assert check(study, "balanced_accuracy").text.startswith("50.0 %; chance 50.0 %.")

@@ -294,12 +294,12 @@ BOXES = [
 ]
 
 
-def write_coco(folder: Path, annotations: list[tuple[int, int, list[float]]], **options: str) -> None:
+def write_coco(folder: Path, annotations: list[tuple[int, int, list[float]]] | bytes, **options: str) -> None:
     images = folder / "images"
     images.mkdir(parents=True)
     for name in FLAT:
         Image.new("RGB", (24, 24), (len(name), 9, int(name[0]) * 40)).save(images / name)
-    (folder / "boxes.json").write_bytes(coco(annotations))
+    (folder / "boxes.json").write_bytes(annotations if isinstance(annotations, bytes) else coco(annotations))
     given = {"path": images, "masks": "", "labels": str(folder / "boxes.json"), **options}
     write_raw("folder", given, folder / "raw", folder / "cache", RetryPolicy(1, 0))
 
@@ -311,6 +311,23 @@ def test_boxes_of_coco_become_classes_and_masks(tmp_path: Path) -> None:
     expected = np.zeros((24, 24), np.uint8)
     expected[3:8, 2:6] = expected[10:14, 10:14] = 255
     assert np.array_equal(mask, expected)
+
+
+def test_polygons_of_coco_become_masks_and_run_lengths_their_box(tmp_path: Path) -> None:
+    polygons = {0: [[2, 3, 6, 3, 6, 8, 2, 8], [12, 12, 20, 12, 12, 20]], 2: {"counts": [1], "size": [24, 24]}}
+    found = json.loads(coco(BOXES))
+    for place, segmentation in polygons.items():
+        found["annotations"][place]["segmentation"] = segmentation
+    write_coco(tmp_path, json.dumps(found).encode())
+    expected = np.zeros((24, 24), np.uint8)
+    expected[3:8, 2:6] = expected[10:14, 10:14] = 255
+    for row in range(8):
+        expected[12 + row, 12 : 20 - row] = 255
+    mask = np.asarray(Image.open(tmp_path / "raw/masks/a/1.png"))
+    # The diagonal goes through the centres of pixels, which are outside.
+    differ = np.argwhere(mask != expected)
+    assert all(down + right == 31 for down, right in differ.tolist())
+    assert np.argwhere(np.asarray(Image.open(tmp_path / "raw/masks/a/2.png"))).max(axis=0).tolist() == [1, 1]
 
 
 @pytest.mark.parametrize(

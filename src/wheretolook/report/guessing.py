@@ -16,14 +16,15 @@ class Baseline:
 
     Attributes:
         images: how many it has.
-        chance: accuracy of guessing each class equally often, and balanced accuracy of any answer that ignores the
-            image.
+        chance: accuracy of guessing each class equally often.
+        balanced: balanced accuracy of any answer that ignores the image: one over the classes that have images.
         majority: share of the most frequent class.
         majority_class: its name; of equals the first.
     """
 
     images: int
     chance: float
+    balanced: float
     majority: float
     majority_class: str
 
@@ -40,7 +41,8 @@ def baseline_of(results: Results, split: str = "") -> Baseline | None:
         return None
     images = [sum(row) for row in counts]
     most = images.index(max(images))
-    return Baseline(sum(images), 1 / len(images), images[most] / sum(images), results.class_names[most])
+    balanced = 1 / sum(1 for each in images if each)
+    return Baseline(sum(images), 1 / len(images), balanced, images[most] / sum(images), results.class_names[most])
 
 
 def no_better(results: Results, name: str) -> bool:
@@ -56,7 +58,7 @@ def no_better(results: Results, name: str) -> bool:
     balanced, low = figures.get("balanced_accuracy"), figures.get("balanced_accuracy_low")
     if balanced is None:
         return below_majority(results, name)
-    return (balanced if low is None else low) <= baseline.chance + 1e-12
+    return (balanced if low is None else low) <= baseline.balanced + 1e-12
 
 
 def below_majority(results: Results, name: str) -> bool:
@@ -119,15 +121,15 @@ def baseline_rows(results: Results) -> list[dict[str, str]]:
     baseline = baseline_of(results)
     if baseline is None:
         return []
-    chance = percent(baseline.chance)
+    chance, balanced = percent(baseline.chance), percent(baseline.balanced)
     return [
         {
             "name": f"always {baseline.majority_class}",
             "accuracy": percent(baseline.majority),
-            "balanced": chance,
+            "balanced": balanced,
             "auroc": "0.500",
         },
-        {"name": "guessing", "accuracy": chance, "balanced": chance, "auroc": "0.500"},
+        {"name": "guessing", "accuracy": chance, "balanced": balanced, "auroc": "0.500"},
     ]
 
 
@@ -150,7 +152,7 @@ def _right(results: Results, names: Sequence[str], baseline: Baseline) -> str:
         else ""
     )
     balanced = (
-        f" Balanced accuracy: {percent_span(known)}{interval}; chance: {percent(baseline.chance)}." if known else ""
+        f" Balanced accuracy: {percent_span(known)}{interval}; chance: {percent(baseline.balanced)}." if known else ""
     )
     return (
         f"{_who(names, results.names)} right on {right} of {count(baseline.images, 'image')} of the {results.split} "
@@ -204,7 +206,7 @@ def seen_words(results: Results) -> str:
     """Which models have not seen the images of the compared split, as a sentence."""
     by_kind = _by_kind(results)
     if set(by_kind) == {TrainedOn.THESE}:
-        return "Every model was trained on them." if results.split == TRAIN else "No model was trained on them."
+        return f"{'Every' if results.split == TRAIN else 'No'} model was trained on them."
     return " ".join(_sentence(kind, names, results.split) for kind, names in by_kind.items())
 
 
@@ -245,6 +247,11 @@ def code_alerts(results: Results) -> list[str]:
     ]
 
 
+def predicts_value(results: Results, name: str) -> bool:
+    """Whether a model predicts a number, so that its scores are no probabilities."""
+    return (results.models[name]["model"].get("outputs") or {}).get("kind") == "value"
+
+
 def value_alerts(results: Results) -> list[str]:
     """A sentence for models that predict a number: what their classes and scores are; empty where there is none."""
     found: dict[tuple[str, float, float], list[str]] = {}
@@ -282,13 +289,7 @@ def _by_kind(results: Results) -> dict[TrainedOn, list[str]]:
 def _sentence(kind: TrainedOn, names: Sequence[str], split: str) -> str:
     if kind is TrainedOn.THESE:
         return f"{'Trained' if split == TRAIN else 'Not trained'} on them: {listed(names)}."
-    them = "it" if len(names) == 1 else "them"
+    doubt = f"{'its' if len(names) == 1 else 'their'} figures may not be of held-out images."
     if kind is TrainedOn.OTHER:
-        return (
-            f"Trained on other data: {listed(names)}. Those data may include these images, so figures of {them} "
-            "may not be of held-out images."
-        )
-    return (
-        f"Training data not recorded in the model file: {listed(names)}. Figures of {them} may not be of held-out "
-        "images."
-    )
+        return f"Trained on other data: {listed(names)}. Those data may include these images, so {doubt}"
+    return f"Training data not recorded in the model file: {listed(names)}; {doubt}"

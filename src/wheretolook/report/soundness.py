@@ -12,6 +12,7 @@ from wheretolook.report.guessing import (
     held_out_words,
     never_predicted,
     no_better,
+    predicts_value,
 )
 from wheretolook.report.loaded import Results, primary_key
 from wheretolook.report.sections_data import no_groups
@@ -89,7 +90,6 @@ def _accuracy(results: Results) -> Iterable[Check]:
         return
     below = [name for name in results.names if below_majority(results, name)]
     blind = [name for name in results.names if no_better(results, name)]
-    state = State.WARNING if below else State.GOOD
     accuracy, balanced = (
         percent_span(each for figures in known if (each := figures[key]) is not None)
         for key in ("accuracy", "balanced_accuracy")
@@ -98,7 +98,7 @@ def _accuracy(results: Results) -> Iterable[Check]:
     yield Check(
         "accuracy",
         "Accuracy",
-        state,
+        State.WARNING if below else State.GOOD,
         f"{accuracy} of {count(baseline.images, 'image')}. Always {baseline.majority_class}: "
         f"{percent(baseline.majority)}; guessing: {percent(baseline.chance)}.{whose}",
         "models",
@@ -110,7 +110,7 @@ def _accuracy(results: Results) -> Iterable[Check]:
         "balanced_accuracy",
         "Balanced accuracy",
         State.WARNING if blind else State.UNKNOWN if bare else State.GOOD,
-        f"{balanced}; chance {percent(baseline.chance)}.{more}",
+        f"{balanced}; chance {percent(baseline.balanced)}.{more}",
         "models",
     )
 
@@ -145,7 +145,8 @@ def _predicted_classes(results: Results) -> Iterable[Check]:
 
 
 def _calibration(results: Results) -> Iterable[Check]:
-    known = [figures for figures in _split_figures(results) if figures.get("ece") is not None]
+    scored = (n for n in results.names if not predicts_value(results, n))  # scores of a number are no probabilities
+    known = [f for n in scored if (f := results.models[n]["splits"].get(results.split)) and f.get("ece") is not None]
     if not known:
         return
     floors = [figures["ece_floor"] for figures in known if figures.get("ece_floor") is not None]
