@@ -4,12 +4,10 @@ import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.prepared import ValueSplit, read_number, split_by_value
 from wheretolook.images.class_level import SPLIT_FOLDERS
-from wheretolook.images.raw_data import Parts
 from wheretolook.sources.label_table import LabelTable, join_tables
 
 NONE = "none"
@@ -148,11 +146,11 @@ def choose_columns(
             continue
         given = label_column if role == "label" else getattr(options, f"{role}_column")
         place = _column(name, names, given, role, used if role != "label" else {keys[0]})
-        if role == "split" and place is not None and not _are_splits(rows, place):
+        values = {row[place] for row in rows} - {""} if role == "split" and place is not None else set()
+        if any(value.casefold() not in SPLIT_NAMES for value in values):
             if given:
-                values = sorted({row[place] for row in rows} - {""})[:5]
                 expected = f"the splits {', '.join(sorted(SPLIT_NAMES))}"
-                raise InputError(f"{name}, column {given}", expected, ", ".join(values), "rename them")
+                raise InputError(f"{name}, column {given}", expected, ", ".join(sorted(values)[:5]), "rename them")
             place = None
         if place is not None:
             setattr(columns, role, place)
@@ -241,10 +239,6 @@ def _column(name: str, names: Sequence[str], given: str, role: str, used: Collec
     return next((plain[usual] for usual in NAMES[role] if usual in plain), None)
 
 
-def _are_splits(rows: Sequence[Sequence[str]], place: int) -> bool:
-    return all(row[place].casefold() in SPLIT_NAMES for row in rows if row[place])
-
-
 def _binary(name: str, values: set[str]) -> tuple[str, str] | None:
     """Names of the classes of a column of 1 and -1, or of 1 and 0 unless it has a general name such as `label`."""
     found = values - {""}
@@ -301,10 +295,3 @@ def _attributes(name: str, names: Sequence[str], given: str, used: Collection[in
     if given:
         return {column: _named(name, names, column, "attributes") for column in split_list(given)}
     return {column: place for place, column in enumerate(names) if place not in used and column != "row"}
-
-
-def path_inside(masks: Path | None, images: Path) -> Parts:
-    """Path of the masks relative to the images; () if they are not below them."""
-    if masks is None or not masks.resolve().is_relative_to(images.resolve()):
-        return ()
-    return masks.resolve().relative_to(images.resolve()).parts
