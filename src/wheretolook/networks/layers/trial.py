@@ -81,8 +81,10 @@ def try_network(network: nn.Module, shape: Shape, hints: Hints = _NO_HINTS) -> T
     modules = {n: m for n, m in network.named_modules() if n and not isinstance(m, torch.jit.ScriptModule)}
     noise = random_images(network, shape, 2)
     records = Records({n: Record() for n in modules})
-    with torch.enable_grad(), records.alone(modules):
-        whole = run(network, noise[:1].clone().requires_grad_().clone())
+    with torch.enable_grad():
+        image = noise[:1].clone().requires_grad_().clone()
+        with records.alone(modules, image):
+            whole = run(network, image)
     logits, keys = find_logits(whole, 1, name)
     if not bool(torch.isfinite(logits).all()):
         raise InputError(name, "finite logits for noise images", "NaN or infinity", "check the weights")
