@@ -76,10 +76,7 @@ LABELS = {
 def fill_polygon(mask: np.ndarray, corners: np.ndarray, value: int) -> None:
     """Set the pixels of a mask (H, W) whose centres are inside a polygon (even-odd rule).
 
-    Args:
-        mask: changed in place.
-        corners: (K, 2), x and y of each in pixels; (0, 0) is the upper left corner of the first pixel.
-        value: for the pixels inside.
+    Corners are (K, 2), x and y in pixels; (0, 0) is the upper left corner of the first pixel.
     """
     x, y = corners.T
     next_x, next_y = np.roll(x, -1), np.roll(y, -1)
@@ -287,15 +284,10 @@ def split_by_value(table: str, name: str, cells: Sequence[str], threshold: float
         rounded = float(f"{threshold:.4g}")  # for the names of the classes
         threshold = rounded if values[0] <= rounded < values[-1] else threshold
     if not values or threshold is None or not values[0] <= threshold < values[-1]:
+        expected = f"values on both sides of {'a threshold' if threshold is None else f'{threshold:g}'}"
         found = f"values from {values[0]:g} to {values[-1]:g}" if values else "no numbers"
-        raise InputError(
-            f"{table}, column {name}",
-            expected="values on both sides of a threshold"
-            if threshold is None
-            else f"values on both sides of {threshold:g}",
-            found=found,
-            hint="set `fetch.value_column` to a column of numbers, and `fetch.value_threshold` to a value between them",
-        )
+        hint = "set `fetch.value_column` to a column of numbers, and `fetch.value_threshold` to a value between them"
+        raise InputError(f"{table}, column {name}", expected, found, hint)
     return ValueSplit(name, threshold)
 
 

@@ -107,7 +107,7 @@ def _with_random_networks(
     seed: int,
     piece: Piece,
 ) -> dict[str, Any]:
-    """What compares maps with those of networks of random weights: `sanity` and `stability`, None where not wanted."""
+    """`sanity` and `stability`, which draw networks of random weights; None where not measured."""
     own = network, card, maps, prepared
     return {
         "sanity": model_sanity(*own, sanity_draws, seed, piece) if sanity_draws else None,
