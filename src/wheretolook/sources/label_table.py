@@ -16,7 +16,7 @@ from PIL import ExifTags, Image, ImageDraw
 
 from wheretolook.base.errors import InputError, is_readable
 from wheretolook.images.class_level import class_level
-from wheretolook.images.decode import DECODER_ERRORS, FORMATS, SUFFIXES, fill_polygon
+from wheretolook.images.decode import DECODER_ERRORS, FORMATS, SUFFIXES
 from wheretolook.images.raw_data import Parts, composed, image_paths
 from wheretolook.images.scan import scan_classes
 
