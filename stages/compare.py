@@ -35,11 +35,11 @@ def compare(
         agreement_json,
         agreement_on,
         agreement_table,
+        label_agreement,
     )
     from wheretolook.analysis.agreement.study import load_study
     from wheretolook.analysis.classes.class_differences import write_differences
     from wheretolook.analysis.classes.overlays import write_overlays
-    from wheretolook.analysis.model_result import label_agreement
     from wheretolook.analysis.results.schema import to_json
     from wheretolook.analysis.statements.pooled import Sampling
     from wheretolook.analysis.statements.study_statements import load_scores, study_statements

@@ -35,7 +35,7 @@ from wheretolook.analysis.results.scored_model import (
     ModelResult,
     SplitScores,
 )
-from wheretolook.analysis.results.statement import Figure, Kind, Reason, Scope, Statement, Twin, Verdict
+from wheretolook.analysis.results.statement import Basins, Figure, Kind, Reason, Scope, Statement, Twin, Verdict
 from wheretolook.project.params_file import PAGE, parameters_page
 
 ROOT = Path(__file__).parents[1]
@@ -46,7 +46,7 @@ DOCUMENTED: tuple[type, ...] = (
     *(ShiftResult, ShiftedModel, AttributeValue),
     *(RegionCost, RestCost, CueCost, LookAlike, OcclusionRow, Sanity, SanityStep, StabilityRow),
     *(AgreementResult, AgreementRow),
-    *(StatementsResult, ThresholdsUsed, Primary, ClassResult, RecognitionResult, Twin),
+    *(StatementsResult, ThresholdsUsed, Primary, ClassResult, RecognitionResult, Twin, Basins),
     *(Statement, Figure, Kind, Verdict, Reason, Scope),
 )
 BLOCK = re.compile(r"(<!-- table of (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)

@@ -35,7 +35,7 @@ import pytest
         ((), (), "Missing argument 'IMAGE...'"),
         (("--model", "none.safetensors"), ("a.png",), "none.safetensors: expected a model file, found no such file. "),
         ((), ("none.png", "every.safetensors"), "images: expected at least one image, found none in 2 files"),
-        ((), ("empty",), "empty: expected images (.bmp, .gif, "),
+        ((), ("empty",), "empty: expected images (.avif, .bmp, "),
         (("--out", "same"), ("same",), "--out same: expected a folder other than that of the images"),
         (("--fit", "squeeze"), ("a.png",), "'squeeze' is not one of 'stretch', 'pad', 'crop'"),
     ],

@@ -193,6 +193,16 @@ class TestMasks:
         assert (audit["masks"]["images"], audit["masks"]["without"]) == (1, 49)
         assert audit["masks"]["labels"]["evidence"] == {"images": 1, "area_share": 0.25}
 
+    def test_text_files_of_yolo_are_masks(self, raw: Path, out: Path):
+        (raw / "masks/a").mkdir(parents=True)
+        (raw / "masks/a/p0_000.txt").write_text("3 0.25 0.25 0.5 0.5\n")
+        (raw / "masks/a/classes.txt").write_text("cell\n")
+        audit = prepare(raw, out, OPTIONS)
+        masks = load_prepared(out).masks
+        row = load_prepared(out).index["image_id"].tolist().index("a/p0_000.png")
+        assert (masks[row, :8, :8] == EVIDENCE).all() and (masks[row] == EVIDENCE).sum() == 64
+        assert audit["masks"]["images"] == 1 and audit["mask_names"]["of_no_image"]["count"] == 0
+
     def test_without_any_there_is_no_array(self, raw: Path, out: Path):
         assert prepare(raw, out, OPTIONS)["masks"] is None
         assert load_prepared(out).masks is None and not (out / "masks.npy").exists()

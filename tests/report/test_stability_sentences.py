@@ -1,4 +1,4 @@
-"""Sentences about small changes of images, on figures made for each case."""
+"""Sentences about small changes of images and about groups of models, on figures made for each case."""
 
 from dataclasses import replace
 from typing import Any
@@ -8,6 +8,7 @@ import pytest
 from tests.report.fake import World
 from wheretolook.report.loaded import Results, load_results
 from wheretolook.report.sections_faithfulness import stability_findings, stability_section
+from wheretolook.report.statement_words import class_notes
 from wheretolook.report.summary import summary_of
 
 NAMES = ("last-0", "last-1")
@@ -74,3 +75,19 @@ def test_figures_without_an_interval_make_no_sentence(results: Results) -> None:
     section = stability_section(other)
     assert section is not None
     assert section["classes"][0]["rows"][0]["cells"][0]["text"] == "–"
+
+
+def test_groups_of_models_are_named_only_where_the_test_found_them() -> None:
+    names = [f"m{i}" for i in range(6)]
+    found = {"models": names, "images": 40, "within": 0.6, "between": 0.3, "gap_low": 0.25, "gap_high": 0.35}
+    found |= {"p_shuffled": 0.001, "p_unimodal": 0.002, "several": True, "basins": [names[:3], names[3:]]}
+    found |= {"recall": [0.9, 0.8], "examples": ["a/1.png", "a/2.png"]}
+    about = {"without": {}, "basins": [found, found | {"several": False, "p_unimodal": 0.4, "basins": [names]}]}
+    several, one = class_notes({"models": names, "classes": {"A": about}}, "A")
+    assert several == (
+        "By their maps of A, the six models of one recipe fall into two groups: m0, m1 and m2; and m3, m4 and m5. Maps "
+        "correlate by 0.60 within a group and by 0.30 between the groups (difference 0.30 (0.25 to 0.35); p = 0.002). "
+        "Mean recall is 90.0 % and 80.0 %. The groups differ most on a/1.png and a/2.png."
+    )
+    assert one == "The maps of A show no groups among the six models of one recipe (p = 0.400)."
+    assert class_notes(None, "A") == []

@@ -1,17 +1,14 @@
 """Assemble results of models from their maps and the data: `reports/models/NAME.json`, `reports/tests/NAME.json`."""
 
 import json
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from wheretolook.analysis.agreement.agreement_table import agreement_on, agreement_rows, reader, rounded
-from wheretolook.analysis.agreement.correlated import Images, correlated
+from wheretolook.analysis.agreement.agreement_table import agreement_on, rounded
 from wheretolook.analysis.agreement.study import Study
-from wheretolook.analysis.explained import Target, check_data, foremost, open_target
-from wheretolook.analysis.grid import common_grid
+from wheretolook.analysis.explained import check_data, foremost, open_target
 from wheretolook.analysis.localisation.common_place import by_attribute, by_group
 from wheretolook.analysis.localisation.foreground import (
     estimate,
@@ -20,13 +17,13 @@ from wheretolook.analysis.localisation.foreground import (
     summarise_foreground,
 )
 from wheretolook.analysis.localisation.localise import Sample, locate, over_shared_images, stream_figures, summarise
-from wheretolook.analysis.results.comparison_result import KEYS, ShiftResult
+from wheretolook.analysis.results.comparison_result import ShiftResult
 from wheretolook.analysis.results.schema import checked
 from wheretolook.analysis.results.scored_model import ModelResult
 from wheretolook.analysis.statistics.bootstrap import group_codes, has_groups
 from wheretolook.analysis.statistics.classification import split_scores
 from wheretolook.base.prepared import SPLITS, TEST, Prepared, class_names_of
-from wheretolook.mapstore.store import LABEL_MAPS, Maps
+from wheretolook.mapstore.store import Maps
 from wheretolook.networks.card import Card
 
 FORMAT = 1
@@ -190,29 +187,6 @@ def describe(card: Card, maps: Maps) -> dict[str, Any]:
         "training": card.training,
         "outputs": card.outputs,
     }
-
-
-def label_agreement(study: Study, resamples: int, seed: int) -> list[dict[str, Any]]:
-    """Agreement of every two models that learned a label, on the images that have it; empty without such models.
-
-    The maps are the label's own, as exported: there is no other class that they could be contrasted with.
-    """
-    known = {name: labels for name, maps in study.maps.items() if (labels := maps.labels())}
-    names, rows = study.prepared.label_names, []
-    table = study.prepared.label_table()[study.rows] if names else np.zeros((0, 0))
-    for k, label in enumerate(names):
-        at, members = study.rows[table[:, k] == 1], [name for name, (own, *_) in known.items() if label in own]
-        for a, b in combinations(members, 2) if len(at) else ():
-            entries = [study.maps[name].manifest["arrays"][LABEL_MAPS] for name in (a, b)]
-            arrays = [known[name][2][:, known[name][0].index(label)][:, None] for name in (a, b)]
-            targets = [Target(array, study.labels, every_class=False) for array in arrays]
-            grid, groups = common_grid(targets[0].grid, targets[1].grid), study.groups[at]
-            images = Images(np.zeros(len(at), np.int64), groups)
-            figure = correlated(reader(targets, at, grid), images, grid, 2, [(0, 1)], ranked=False)
-            (found,) = agreement_rows(figure, np.ones((len(at), 1), dtype=bool), groups, resamples, seed)
-            about = (a, b, study.kind(a, b), 0, entries[0]["method"], *(entry["layer"] for entry in entries))
-            rows.append(dict(zip(KEYS, (*about, 0, study.split, label, "all"), strict=True)) | found)
-    return rows
 
 
 def shift_result(name: str, study: Study, prepared: Path, resamples: int, seed: int) -> ShiftResult:

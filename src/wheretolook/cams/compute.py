@@ -202,7 +202,7 @@ def _attention_gradients(forward: _Forward, column: Tensor | None) -> Iterator[T
     (gradients,) = torch.autograd.grad(explained, seen.joined, retain_graph=True)
     parts = gradients.split(len(column))[1:]
     for attention, output, part in zip(seen.attentions, seen.outputs, parts, strict=True):
-        (gradient,) = torch.autograd.grad(output, attention.output, part, retain_graph=True)
+        (gradient,) = torch.autograd.grad((output * part).sum(), attention.output, retain_graph=True)
         yield attention.weight_gradients(gradient).float()
 
 

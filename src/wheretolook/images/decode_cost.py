@@ -148,7 +148,7 @@ def _codec_memory(image: Image.Image, file: BinaryIO) -> int:
         wide, high = max(layer[1] for layer in layers), max(layer[2] for layer in layers)
         samples = sum(layer[1] * layer[2] for layer in layers) / (wide * high)
         return int(2 * samples * pixels) if scans > 1 else 0
-    if image.format == "WEBP":
+    if image.format in ("WEBP", "AVIF", "HEIF"):
         # The canvas, the previous canvas, the frame as bytes, and the decoder's own buffers.
         return 14 * pixels
     if image.format == "TIFF":

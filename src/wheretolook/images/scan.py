@@ -11,6 +11,7 @@ from wheretolook.images.class_level import split_folders
 from wheretolook.images.decode import SUFFIXES
 from wheretolook.images.raw_data import Parts, RawFile, composed, has_image_suffix, packed_files, walk
 
+YOLO = ".txt"
 ADD_CLASS = "add a folder with images of another class"
 
 
@@ -140,7 +141,7 @@ def _scan(
 
 
 def find_masks(folder: Path, scan: Scan, called: str = "") -> Masks:
-    """Find the mask of each image: the file with the same path and any image suffix.
+    """Find the mask of each image: the file with the same path and any image suffix, or a text file of YOLO.
 
     Args:
         folder: the folder of masks. If it does not exist, there are no masks.
@@ -152,8 +153,13 @@ def find_masks(folder: Path, scan: Scan, called: str = "") -> Masks:
     """
     if not folder.is_dir():
         return Masks({}, (), ())
+    keys = {file.mask_key for file in scan.files}
     named: dict[str, RawFile] = {
-        "/".join(parts): Path(path) for parts, path in walk(folder) if has_image_suffix(parts[-1])
+        "/".join(parts): Path(path)
+        for parts, path in walk(folder)
+        if has_image_suffix(parts[-1])
+        # Other text files are no masks.
+        or (parts[-1].endswith(YOLO) and "/".join(composed(parts)).removesuffix(YOLO) in keys)
     }
     return _matched(named, scan, called or str(folder))
 

@@ -1,6 +1,5 @@
 """Images that show the same picture, equal or nearly so."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ BUCKETS = 3  # buckets of similar thumbnails that an image is in
 BLOCK = 512  # images that are compared with all others at a time
 ALIKE = 0.7  # correlation of thumbnails from which two images are compared in detail
 ALIKE_SMALL = 0.97  # the same below SMALL, at the best shift
-# Root mean square of a thumbnail's numbers, which go up to 127: of 36 numbers, none can be more than 6 times as large.
+# Root mean square of a thumbnail's numbers, at most 127: of 36 numbers, the largest is at most 6 times as large.
 ENTRY, ENTRY_SMALL = 33, 21
 SAME = 0.85  # correlation of fine structure from which they are near copies
 SAME_SMALL = 0.9  # the same below 48 pixels, where there is less structure
@@ -31,15 +30,10 @@ NEIGHBOURS: tuple[Shift, ...] = tuple((down, right) for down in (-1, 0, 1) for r
 
 
 class NearPairs(NamedTuple):
-    """Result of `find_near_copies`.
+    """Result of `find_near_copies`."""
 
-    Attributes:
-        pairs: (P, 2) int64, rows of the two images of each pair, the lower first.
-        compared: number of images that were searched for near copies: all, or 0 below `SMALLEST`.
-    """
-
-    pairs: np.ndarray
-    compared: int
+    pairs: np.ndarray  # (P, 2) int64, rows of the two images of each pair, the lower first
+    compared: int  # number of images that were searched for near copies: all, or 0 below `SMALLEST`
 
 
 def find_near_copies(images: np.ndarray) -> NearPairs:
@@ -271,10 +265,12 @@ def pictures(rows: Sequence[Row], near: NearPairs) -> list[list[int]]:
 
 def equal_pixels(rows: Sequence[Row]) -> list[list[int]]:
     """Lists of rows with equal pixels."""
-    same: dict[str, list[int]] = defaultdict(list)
+    first: dict[str, int] = {}
+    same: dict[int, list[int]] = {}
     for row, each in enumerate(rows):
-        same[each.pixels].append(row)
-    return [unit for unit in same.values() if len(unit) > 1]
+        if (other := first.setdefault(each.pixels, row)) != row:
+            same.setdefault(other, [other]).append(row)
+    return [same[other] for other in sorted(same)]
 
 
 def _links(units: Iterable[list[int]]) -> Iterable[tuple[int, int]]:
@@ -293,7 +289,8 @@ def _units(count: int, links: Iterable[Sequence[int]]) -> list[list[int]]:
     for a, b in links:
         low, high = sorted((root(a), root(b)))
         first[high] = low
-    units: dict[int, list[int]] = defaultdict(list)
-    for row in range(count):
-        units[root(row)].append(row)
-    return [unit for unit in units.values() if len(unit) > 1]
+    units: dict[int, list[int]] = {}
+    for row in np.flatnonzero(first != np.arange(count)).tolist():
+        lowest = root(row)
+        units.setdefault(lowest, [lowest]).append(row)
+    return [units[lowest] for lowest in sorted(units)]

@@ -7,7 +7,17 @@ import numpy as np
 from PIL import Image, ImageChops
 
 from wheretolook.base.errors import InputError
-from wheretolook.base.prepared import BACKGROUND, EVIDENCE, FOREGROUND, LABELS, MARK, UNKNOWN, Placement, place
+from wheretolook.base.prepared import (
+    BACKGROUND,
+    EVIDENCE,
+    FOREGROUND,
+    LABELS,
+    MARK,
+    UNKNOWN,
+    Placement,
+    fill_polygon,
+    place,
+)
 from wheretolook.images.decode import (
     DECODER_ERRORS,
     LARGEST_READ,
@@ -60,6 +70,46 @@ def read_mask(path: RawFile, labels_of: Mapping[int, int]) -> np.ndarray:
     labels = np.zeros(256, dtype=np.uint8)
     labels[list(labels_of)] = list(labels_of.values())
     return labels[values]
+
+
+def read_yolo(path: RawFile, size: tuple[int, int]) -> np.ndarray:
+    """Read boxes and polygons of YOLO: evidence inside, background outside.
+
+    A line is "class x y width height", with the centre of a box and an optional confidence, or "class x y x y x y ...",
+    the corners of a polygon. Coordinates are shares of width and height.
+
+    Args:
+        path: a text file; an empty one means no evidence.
+        size: width and height of its image, pixels.
+
+    Returns:
+        (H, W) uint8, labels.
+
+    Raises:
+        InputError: no such lines, or coordinates outside of the image.
+    """
+    labels = np.full(size[::-1], BACKGROUND, np.uint8)
+    for number, line in enumerate(path.read_bytes().decode("utf-8", "replace").splitlines(), 1):
+        if not (words := line.split()[1:]):
+            continue
+        try:
+            values = np.array([float(word) for word in words])
+        except ValueError:
+            values = np.empty(0)
+        if len(values) in (4, 5):
+            x, y, width, height = values[:4]
+            half_width, half_height = abs(width) / 2, abs(height) / 2
+            left, right, upper, lower = x - half_width, x + half_width, y - half_height, y + half_height
+            corners = np.array([(left, upper), (right, upper), (right, lower), (left, lower)])
+        else:
+            corners = values[: len(values) // 2 * 2].reshape(-1, 2)
+        rounding = 1e-3  # of boxes that end at the edge
+        inside = (corners >= -rounding) & (corners <= 1 + rounding)
+        if len(corners) < 3 or (len(values) % 2 and len(values) != 5) or not inside.all():
+            expected = "lines of YOLO: class and x y width height, or class and x y of each corner, from 0 to 1"
+            raise InputError(f"{path}, line {number}", expected, f"{line[:80]!r}", "correct the line, or remove it")
+        fill_polygon(labels, corners * size, EVIDENCE)
+    return labels
 
 
 def labels_to_square(labels: np.ndarray, size: int, fit: str) -> np.ndarray:

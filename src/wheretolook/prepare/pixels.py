@@ -20,8 +20,8 @@ from wheretolook.base.resources import create_array, free_memory, release_pages,
 from wheretolook.images.decode import DEEPEST, LARGE, LARGEST_READ, decode_file, opened, strips, to_square
 from wheretolook.images.decode_cost import TimedBytes
 from wheretolook.images.raw_data import RawFile
-from wheretolook.images.scan import ImageFile
-from wheretolook.prepare.masks import labels_to_square, read_mask
+from wheretolook.images.scan import YOLO, ImageFile
+from wheretolook.prepare.masks import labels_to_square, read_mask, read_yolo
 
 Result = TypeVar("Result")
 
@@ -175,7 +175,7 @@ def write_masks(
         if mask is None:
             array[row] = UNKNOWN
             return np.zeros(256, dtype=np.int64)
-        labels = read_mask(mask, labels_of)
+        labels = read_yolo(mask, sizes[row]) if str(mask).endswith(YOLO) else read_mask(mask, labels_of)
         if labels.shape[::-1] != sizes[row]:
             expected, found = "{} × {}".format(*sizes[row]), "{} × {}".format(*labels.shape[::-1])
             raise InputError(

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Sequence
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,8 @@ def _rows(
 ) -> list[Row]:
     """The rows of the index, with their splits."""
     class_names = sorted({file.class_name for file, _, _ in kept}) if trained_on is None else trained_on.class_names
-    class_index = np.array([class_names.index(file.class_name) for file, _, _ in kept])
+    number = {name: index for index, name in enumerate(class_names)}
+    class_index = np.array([number[file.class_name] for file, _, _ in kept])
     units = np.unique(units, return_inverse=True)[1]
     official = [file.split for file, _, _ in kept]
     draw = partial(complete_splits, official) if any(official) else assign_splits
@@ -189,8 +191,9 @@ def _rows(
 def _check_splits(rows: Sequence[Row], found: str, hint: str) -> None:
     """Raise InputError, with this cause and hint, for a split without images of a class."""
     present = {(row.split, row.class_name) for row in rows}
+    names = sorted({name for _, name in present})
     for split in SPLITS:
-        for name in sorted({row.class_name for row in rows}):
+        for name in names:
             if (split, name) not in present:
                 raise InputError(f"split {split}", f"images of the class {name}", found, hint)
 
@@ -205,9 +208,8 @@ def _write_index(path: Path, rows: Sequence[Row], table: RawTable) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*COLUMNS, *table.columns])
-        writer.writerows(
-            [*(getattr(row, column) for column in COLUMNS), *table.cells.get(row.image_id, empty)] for row in rows
-        )
+        values = attrgetter(*COLUMNS)
+        writer.writerows((*values(row), *table.cells.get(row.image_id, empty)) for row in rows)
 
 
 def without_leaks(rows: Sequence[Row], near: NearPairs, on_leak: str) -> np.ndarray:

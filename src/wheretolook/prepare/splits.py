@@ -55,13 +55,13 @@ def connected_units(groups: Sequence[str], pixels: Sequence[str]) -> np.ndarray:
             row = parent[row]
         return row
 
-    first: dict[tuple[str, str], int] = {}
-    for row, keys in enumerate(zip(groups, pixels, strict=True)):
-        for key in zip(("group", "pixels"), keys, strict=True):
-            if key[1]:
-                a, b = root(row), root(first.setdefault(key, row))
+    for keys in (groups, pixels):
+        first: dict[str, int] = {}
+        for row, key in enumerate(keys):
+            if key and (other := first.setdefault(key, row)) != row:
+                a, b = root(row), root(other)
                 parent[max(a, b)] = min(a, b)
-    return np.unique([root(row) for row in range(len(groups))], return_inverse=True)[1]
+    return np.unique(np.fromiter(map(root, range(len(groups))), np.int64, len(groups)), return_inverse=True)[1]
 
 
 def assign_splits(

@@ -8,8 +8,9 @@ from wheretolook.analysis.results.schema import FEWEST_IMAGES
 from wheretolook.mapstore.store import RANDOM
 from wheretolook.report import charts
 from wheretolook.report.charts import IntervalChart, Measured, interval_chart
+from wheretolook.report.guessing import judged_classes
 from wheretolook.report.loaded import KINDS, PAGE, Results, Shown, shown_classes
-from wheretolook.report.statement_words import LARGEST_SHARE, without_words
+from wheretolook.report.statement_words import LARGEST_SHARE, class_notes
 from wheretolook.report.words import (
     NOTHING,
     capitalised,
@@ -77,7 +78,9 @@ def agreements(results: Results) -> list[dict[str, Any]]:
                     ],
                     "beside": _beside(results, class_name, of_class),
                     "see": _beyond_baselines(of_class),
-                    "left_out": _without(results, class_name),
+                    "notes": class_notes(results.statements, class_name)
+                    if class_name in judged_classes(results)
+                    else [],
                 }
             )
     return parts
@@ -93,12 +96,6 @@ def _beyond_baselines(rows: "pd.DataFrame") -> str:
     missing = listed(NULLS[null] for null in NULLS if null not in measured) if len(measured) < len(NULLS) else ""
     pairs, without = count(len(known), "pair"), f" Not measured for all of them: {missing}." if missing else ""
     return f"The whole interval lies above every baseline for {beyond} of {pairs} of models.{without}"
-
-
-def _without(results: Results, class_name: str) -> str:
-    """How the agreement changes when one model is left out; empty where it was not measured."""
-    about = ((results.statements or {}).get("classes") or {}).get(class_name)
-    return without_words(about, results.statements["models"]) if about and results.statements else ""
 
 
 def _missing(rows: "pd.DataFrame") -> str:

@@ -13,13 +13,13 @@ from wheretolook.report.statement_words import (
     VERDICTS,
     because,
     by_verdict,
+    class_notes,
     differ,
     few_groups,
     region_words,
     said_in,
     sentence,
     shown_at_chance,
-    without_words,
 )
 from wheretolook.report.words import all_models, count, listed, percent
 
@@ -113,8 +113,8 @@ def statements_markdown(found: Mapping[str, Any]) -> str:
         for verdict, said in by_verdict(each for each in statements if each.class_name == name).items():
             listing = [_line(each, about["untested"]) for each in said] or ["- nothing"]
             lines += [f"**{VERDICTS[verdict]}**", "", *listing, ""]
-        if left_out := without_words(about, found["models"]):
-            lines += [left_out, ""]
+        for note in class_notes(found, name):
+            lines += [note, ""]
         lines.pop()
     rules = rules_words(found["thresholds"]).items()
     lines += ["", "## The rules", "", *(f"- **{rule}**: {words}" for rule, words in rules)]

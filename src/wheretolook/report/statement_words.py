@@ -6,7 +6,7 @@ from typing import Any
 from wheretolook.analysis.results.comparison_result import NULLS
 from wheretolook.analysis.results.statement import Figure, Kind, Reason, Scope, Statement, Verdict
 from wheretolook.analysis.results.statement import statement_from_json as read_statement
-from wheretolook.report.words import all_models, capitalised, in_words, listed, number, percent
+from wheretolook.report.words import all_models, capitalised, in_words, listed, number, number_with_interval, percent
 
 VERDICTS = {
     Verdict.SUPPORTED: "Supported",
@@ -268,6 +268,29 @@ def without_words(about: Mapping[str, Any], models: Sequence[str]) -> str:
         return ""
     listing = "; ".join(f"without {name} {_signed(low)}" for name, low in lows)
     return f"Smallest lower confidence bound of (agreement - baseline), one model left out: {listing}."
+
+
+def class_notes(statements: Mapping[str, Any] | None, class_name: str) -> list[str]:
+    """How agreement on a class changes with one model left out, and whether models of a recipe fall into groups."""
+    about = ((statements or {}).get("classes") or {}).get(class_name)
+    if not about or not statements:
+        return []
+    left_out = without_words(about, statements["models"])
+    return [*([left_out] if left_out else []), *(_basins(each, class_name) for each in about.get("basins") or ())]
+
+
+def _basins(found: Mapping[str, Any], class_name: str) -> str:
+    models, p = in_words(len(found["models"])), max(found["p_shuffled"], found["p_unimodal"])
+    if not found["several"]:
+        return f"The maps of {class_name} show no groups among the {models} models of one recipe (p = {p:.3f})."
+    gap = number_with_interval(found["within"] - found["between"], found["gap_low"], found["gap_high"])
+    return (
+        f"By their maps of {class_name}, the {models} models of one recipe fall into two groups: "
+        f"{'; and '.join(listed(names) for names in found['basins'])}. Maps correlate by {number(found['within'])} "
+        f"within a group and by {number(found['between'])} between the groups (difference {gap}; p = {p:.3f}). Mean "
+        f"recall is {' and '.join(percent(recall) for recall in found['recall'])}. The groups differ most on "
+        f"{listed(found['examples'])}."
+    )
 
 
 def _signed(value: float) -> str:

@@ -4,10 +4,12 @@ import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.prepared import ValueSplit, read_number, split_by_value
 from wheretolook.images.class_level import SPLIT_FOLDERS
+from wheretolook.images.raw_data import Parts
 from wheretolook.sources.label_table import LabelTable, join_tables
 
 NONE = "none"
@@ -177,21 +179,27 @@ def choose_columns(
     return columns, rows
 
 
-def read_box(cells: Sequence[str], columns: Columns) -> tuple[float, ...] | None:
-    """The box of a row as left, upper, right, lower; None without one; () if it is not four numbers."""
-    if not columns.box:
-        return None
+def read_boxes(cells: Sequence[str], columns: Columns) -> list[tuple[float, ...]]:
+    """The boxes of a row, each as left, upper, right, lower, and its polygons, each as x, y, x, y, ...
+
+    A single column has one box, or polygons separated by bars. () stands for one that cannot be read.
+    """
     texts = [cells[place] for place in columns.box]
     if len(texts) == 1:
-        texts = [part for part in re.split(r"[\s,;\[\]()]+", texts[0]) if part]
-    if not any(texts):
-        return None
+        parts = ([part for part in re.split(r"[\s,;\[\]()]+", text) if part] for text in texts[0].split("|"))
+        return [_read_box(part, columns) for part in parts if part]
+    return [_read_box(texts, columns)] if any(texts) else []
+
+
+def _read_box(texts: Sequence[str], columns: Columns) -> tuple[float, ...]:
     try:
         numbers = [float(text) for text in texts]
     except ValueError:
         return ()
-    if len(numbers) != 4 or not all(map(math.isfinite, numbers)):
+    if len(numbers) < 4 or len(numbers) % 2 or not all(map(math.isfinite, numbers)):
         return ()
+    if len(numbers) > 4:
+        return tuple(numbers)
     left, upper, right, lower = numbers
     return (left, upper, left + right, upper + lower) if columns.sizes else (left, upper, right, lower)
 
@@ -293,3 +301,10 @@ def _attributes(name: str, names: Sequence[str], given: str, used: Collection[in
     if given:
         return {column: _named(name, names, column, "attributes") for column in split_list(given)}
     return {column: place for place, column in enumerate(names) if place not in used and column != "row"}
+
+
+def path_inside(masks: Path | None, images: Path) -> Parts:
+    """Path of the masks relative to the images; () if they are not below them."""
+    if masks is None or not masks.resolve().is_relative_to(images.resolve()):
+        return ()
+    return masks.resolve().relative_to(images.resolve()).parts

@@ -15,8 +15,8 @@ from wheretolook.images.class_level import split_of
 from wheretolook.images.decode import SUFFIXES
 from wheretolook.images.raw_data import Parts, RawTable, composed, image_paths, store, write_raw_table
 from wheretolook.images.scan import scan_raw
-from wheretolook.sources.label_columns import Columns, LabelOptions, choose_columns, read_box
-from wheretolook.sources.label_table import Files, LabelTable, classes_of_folders, mask_of_boxes, path_inside
+from wheretolook.sources.label_columns import Columns, LabelOptions, choose_columns, path_inside, read_boxes
+from wheretolook.sources.label_table import Files, LabelTable, classes_of_folders, mask_of_boxes
 
 EXAMPLES = 20
 NO_FILE, NO_ROW, NO_LABEL, NO_SPLIT = (
@@ -155,8 +155,7 @@ def _matched(
             bad.add(SEVERAL if fits else NO_FILE, cell or "(empty)")
             continue
         parts, row = fits[0], _row(cells, columns)
-        box = read_box(cells, columns)
-        row.boxes = [] if box is None else [box]
+        row.boxes = read_boxes(cells, columns)
         if parts not in found:
             found[parts] = row
             continue
@@ -166,9 +165,9 @@ def _matched(
         ):  # fmt: skip
             bad.add(CONTRADICTORY, cell)
             wrong.add(parts)
-        elif box is not None and box not in first.boxes:
+        elif more := [box for box in row.boxes if box not in first.boxes]:
             # Several boxes in one image: attributes that differ are of a box, not of the image.
-            first.boxes.append(box)
+            first.boxes += more
             pairs = zip(first.attributes, row.attributes, strict=True)
             first.attributes = tuple(a if a == b else "" for a, b in pairs)
         elif first.attributes == row.attributes:

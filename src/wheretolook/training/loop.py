@@ -37,6 +37,7 @@ from wheretolook.training.objective import (
 from wheretolook.training.start import (
     average_statistics,
     check_trainable,
+    check_two_logits,
     make_optimiser,
     make_schedule,
     running_statistics,
@@ -89,6 +90,8 @@ class Training:
         network = build_network(options.architecture, self.outputs, arguments)
         self.epoch_steps = steps_per_epoch(len(self.rows), options.batch_size)
         check_trainable(network, options.architecture, prepared.images.shape[1], smallest, ranks)
+        if options.outputs != "classes":
+            check_two_logits(network, options, prepared.images.shape[1])
         self.mean, self.std = self._start(network)
         self.heads = head_names(network, self.outputs)
         network = network.to(ranks.device).to(memory_format=torch.channels_last).train()

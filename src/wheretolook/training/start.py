@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from wheretolook.base.errors import InputError, is_out_of_memory
 from wheretolook.base.prepared import Prepared
 from wheretolook.networks.architectures import LOOKNET, check_looknet_size
-from wheretolook.networks.layered import Network, hooked
+from wheretolook.networks.checkpoint import with_two_logits
+from wheretolook.networks.layered import Network, hooked, two_logits
 from wheretolook.networks.pretrained import is_of_head
 from wheretolook.networks.runtime.processes import Ranks
 from wheretolook.params.train_options import TrainOptions
@@ -75,6 +76,28 @@ def _single_value_norm(network: Network, architecture: str, size: int) -> str:
             hint="raise prepare.size",
         ) from error
     return found[0] if found else ""
+
+
+def check_two_logits(network: Network, options: TrainOptions, size: int) -> None:
+    """Check that an output z can be given as two logits, -z/2 and z/2, by a change of the last weights alone.
+
+    Args:
+        network: on the CPU; left in evaluation mode.
+        options: of the training.
+        size: side of the images, pixels.
+
+    Raises:
+        InputError: the network changes its outputs behind the last layer with weights, as by a ReLU.
+    """
+    architecture = options.architecture
+    two = with_two_logits(network, architecture, options.architecture_arguments(size)).eval()
+    images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        z = network.eval()(images)[:, :1]
+        expected, found = two_logits(z, 1), two(images)
+    if not torch.allclose(expected, found, atol=1e-4 * max(1.0, float(z.abs().max()))):
+        hint = "set `outputs: classes`, or choose a network that ends in a linear layer"
+        raise InputError(f"{architecture}, outputs: {options.outputs}", "outputs of a linear layer", "others", hint)
 
 
 def smallest_batch(prepared: Prepared, options: TrainOptions, ranks: Ranks, train: int, val: int) -> int:
