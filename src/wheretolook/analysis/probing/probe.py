@@ -1,6 +1,5 @@
 """All tests of a model that run the network."""
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -71,15 +70,7 @@ def probe_model(
     data = {"data": prepared.sha256, "masks": prepared.masks_sha256}  # masks: evidence is one way of removal
     depends_on = {"model": sha256_of(model), "maps": maps.manifest, "arguments": arguments} | data
     chosen = choose_device(device)
-    with (
-        deterministic(),
-        kept_pieces(cache, model.stem, depends_on, chosen, CODE) as piece,
-        ThreadPoolExecutor(1) as pool,
-        piece.stopped_by_errors(),
-    ):
-        if requested["sanity"]:
-            # Beside all else, with a network of its own: neither keeps two cores busy by itself.
-            random = pool.submit(model_sanity, *load_model(model, chosen), maps, prepared, sanity_draws, seed, piece)
+    with deterministic(), kept_pieces(cache, model.stem, depends_on, chosen, CODE) as piece:
         network, card = load_model(model, chosen)
         model_and_maps = network, card, maps, prepared
         if requested["faithfulness"]:
@@ -88,7 +79,7 @@ def probe_model(
         if requested["curves"]:
             found["curves"] = model_curves(*model_and_maps, faithfulness_images, curve_steps, seed, piece)
         if requested["sanity"]:
-            found["sanity"] = random.result()
+            found["sanity"] = model_sanity(*model_and_maps, sanity_draws, seed, piece)
     return found
 
 
