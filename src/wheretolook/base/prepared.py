@@ -73,22 +73,6 @@ LABELS = {
 }
 
 
-def fill_polygon(mask: np.ndarray, corners: np.ndarray, value: int) -> None:
-    """Set the pixels of a mask (H, W) whose centres are inside a polygon (even-odd rule).
-
-    Corners are (K, 2), x and y in pixels; (0, 0) is the upper left corner of the first pixel.
-    """
-    x, y = corners.T
-    next_x, next_y = np.roll(x, -1), np.roll(y, -1)
-    first, last = np.clip([np.floor(y.min()), np.ceil(y.max())], 0, len(mask)).astype(int)
-    for row in range(first, last):
-        crossed = (y <= row + 0.5) != (next_y <= row + 0.5)
-        slope = (next_x[crossed] - x[crossed]) / (next_y[crossed] - y[crossed])
-        ends = np.ceil(np.sort(x[crossed] + (row + 0.5 - y[crossed]) * slope) - 0.5).clip(0, mask.shape[1])
-        for begin, end in ends.astype(int).reshape(-1, 2):
-            mask[row, begin:end] = value
-
-
 SPLITS = ("train", "val", "test")
 TEST = SPLITS[-1]  # held out: used neither for training nor for model selection
 COLUMNS = ("image_id", "class_name", "class_index", "split", "group", "width", "height", "sha256")

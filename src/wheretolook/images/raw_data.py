@@ -292,9 +292,3 @@ def choice_lines(choices: Mapping[str, Any]) -> Sequence[str]:
     return lines + [
         f"{bad['count']} {kind}, left out, such as {bad['examples'][0]}" for kind, bad in choices["bad_rows"].items()
     ]
-
-
-def path_inside(masks: Path | None, images: Path) -> Parts:
-    """Path of the masks relative to the images; () if they are not below them."""
-    inside = masks is not None and masks.resolve().is_relative_to(images.resolve())
-    return masks.resolve().relative_to(images.resolve()).parts if masks and inside else ()

@@ -144,11 +144,11 @@ def choose_columns(
             continue
         given = label_column if role == "label" else getattr(options, f"{role}_column")
         place = _column(name, names, given, role, used if role != "label" else {keys[0]})
-        if role == "split" and place is not None and not _are_splits(rows, place):
+        values = {row[place] for row in rows} - {""} if role == "split" and place is not None else set()
+        if any(value.casefold() not in SPLIT_NAMES for value in values):
             if given:
-                values = sorted({row[place] for row in rows} - {""})[:5]
                 expected = f"the splits {', '.join(sorted(SPLIT_NAMES))}"
-                raise InputError(f"{name}, column {given}", expected, ", ".join(values), "rename them")
+                raise InputError(f"{name}, column {given}", expected, ", ".join(sorted(values)[:5]), "rename them")
             place = None
         if place is not None:
             setattr(columns, role, place)
@@ -235,10 +235,6 @@ def _column(name: str, names: Sequence[str], given: str, role: str, used: Collec
         return _named(name, names, given, f"{role}_column")
     plain = {_plain(column): place for place, column in reversed(list(enumerate(names))) if place not in used}
     return next((plain[usual] for usual in NAMES[role] if usual in plain), None)
-
-
-def _are_splits(rows: Sequence[Sequence[str]], place: int) -> bool:
-    return all(row[place].casefold() in SPLIT_NAMES for row in rows if row[place])
 
 
 def _binary(name: str, values: set[str]) -> tuple[str, str] | None:

@@ -18,7 +18,7 @@ from wheretolook.base.errors import InputError, is_readable
 from wheretolook.images.class_level import class_level
 from wheretolook.images.decode import DECODER_ERRORS, FORMATS, SUFFIXES
 from wheretolook.images.raw_data import Parts, composed, image_paths
-from wheretolook.images.scan import scan_classes
+from wheretolook.images.scan import fill_polygon, scan_classes
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 SPACES = "spaces"
