@@ -137,67 +137,36 @@ def _line(centres: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
     return terms, np.linalg.pinv(terms)
 
 
-@dataclass(frozen=True, eq=False)
-class _Cells:
-    """The cells of K patches in a grid (h, w).
-
-    Attributes:
-        near_y: (K, h) bool, rows within one cell of the patch's centre: strides and padding shift grids by half a cell.
-        near_x: (K, w), columns likewise.
-        own: (K,), index of the cell that the centre lies in.
-        own_y: (K, h) float, 1 in rows within one cell of the patch.
-        own_x: (K, w), columns likewise.
-        even: locality of a response that is spread evenly.
-    """
-
-    near_y: np.ndarray
-    near_x: np.ndarray
-    own: np.ndarray
-    own_y: np.ndarray
-    own_x: np.ndarray
-    even: float
-
-
 @lru_cache(256)
-def _cells(patches: Patches, h: int, w: int) -> _Cells:
+def _cells(patches: Patches, h: int, w: int) -> tuple[np.ndarray, ...]:
+    """Cells of K patches in a grid: rows (K, h) and columns (K, w) within one cell of the patch's centre, the cell (K,)
+    that the centre lies in, rows and columns within one cell of the patch. Strides and padding shift by half a cell.
+    """
     centres = np.array(patches.centres)
     half = np.array([((b - t) / 2, (r - y) / 2) for t, y, b, r in patches.boxes]) / patches.size
-    away_y = np.abs((np.arange(h) + 0.5) / h - centres[:, :1])  # (K, h)
+    away_y = np.abs((np.arange(h) + 0.5) / h - centres[:, :1])
     away_x = np.abs((np.arange(w) + 0.5) / w - centres[:, 1:])
-    own_y = (away_y <= half[:, :1] + 1 / h + 1e-9).astype(np.float64)
-    own_x = (away_x <= half[:, 1:] + 1 / w + 1e-9).astype(np.float64)
-    return _Cells(
-        away_y <= 1 / h + 1e-9,
-        away_x <= 1 / w + 1e-9,
-        np.array([y * w + x for y, x in patches.cells((h, w))]),
-        own_y,
-        own_x,
-        float((own_y.mean(1) * own_x.mean(1)).mean()),
-    )
+    near = (away_y <= 1 / h + 1e-9, away_x <= 1 / w + 1e-9)
+    own = np.array([y * w + x for y, x in patches.cells((h, w))])
+    sides = (away_y <= half[:, :1] + 1 / h + 1e-9, away_x <= half[:, 1:] + 1 / w + 1e-9)
+    return *near, own, *(side.astype(np.float64) for side in sides)
 
 
 def _peaks(
     response: np.ndarray, energy: np.ndarray, total: np.ndarray, patches: Patches
 ) -> tuple[int, int, float, float]:
-    """Patches whose response peaks within a cell of theirs, and in it; its locality, and an even spread's.
-
-    Args:
-        response: (K, h, w).
-        energy: its squares.
-        total: (K,), their sums.
-        patches: the K patches.
-    """
+    """Patches whose response (K, h, w) peaks within a cell of theirs, and in it; its locality, and an even spread's."""
     count, h, w = response.shape
-    cells = _cells(patches, h, w)
+    near_y, near_x, own, own_y, own_x = _cells(patches, h, w)
     found = []
     # Where a cell answers to everything, the relative response peaks right; where two patches share a cell, the bare.
     for values in (selectivity(response.reshape(count, -1)), response.reshape(count, -1)):
         peak = values.argmax(1)
-        near = cells.near_y[np.arange(count), peak // w] & cells.near_x[np.arange(count), peak % w]
-        found.append((int(near.sum()), int((peak == cells.own).sum())))
-    inside = (cells.own_y[:, None] @ energy @ cells.own_x[:, :, None]).ravel()
+        near = near_y[np.arange(count), peak // w] & near_x[np.arange(count), peak % w]
+        found.append((int(near.sum()), int((peak == own).sum())))
+    inside = (own_y[:, None] @ energy @ own_x[:, :, None]).ravel()
     locality = float((inside / np.maximum(total, 1e-300)).mean())
-    return *max(found), locality, cells.even
+    return *max(found), locality, float((own_y.mean(1) * own_x.mean(1)).mean())
 
 
 def _follows(share: np.ndarray, centres: np.ndarray) -> tuple[float, float]:
