@@ -17,11 +17,12 @@ from tests.pipeline.project import Project, copy_project
 FOLDER = "1AbCdEfGhIjKlMnOpQrStUvWxYz_0123-"
 BLOCKS = ["block1", "block2", "block3", "block4"]
 KINDS = {"last-a": LastLoss, "last-b": LastLoss, "every-a": EveryLoss, "every-b": EveryLoss}
+# A quarter of the pixels that these networks are made for, which tests/networks/test_talk.py imports and explains.
 SECTIONS = {
     "fetch": {"images_per_class": 8},
-    "prepare": {"size": 128},
+    "prepare": {"size": 64},
     "export": {"methods": ["cam", "activation"], "random_draws": 0},
-    "score": {"faithfulness_images": 4, "sanity_draws": 0},
+    "score": {"faithfulness_images": 4, "sanity_draws": 0, "stability_images": 0},
 }
 
 
@@ -29,7 +30,7 @@ def checkpoint(kind: type, seed: int) -> bytes:
     """What the program that these networks come from saves."""
     torch.manual_seed(seed)
     network = kind(2)
-    network(torch.rand(8, 3, 128, 128))  # statistics of the batch normalisation
+    network(torch.rand(8, 3, 64, 64))  # statistics of the batch normalisation
     optimizer = torch.optim.Adam(network.parameters(), lr=0.1)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1)
     content = io.BytesIO()
@@ -61,7 +62,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, forks: dict[str, str]) -> 
             "architecture": f"networks/talk.py:{KINDS[name].__name__}",
             "layers": BLOCKS,
             "classes": ["infected", "uninfected"],
-            "input_size": 128,
+            "input_size": 64,
             "mean": [0, 0, 0],
             "std": [1, 1, 1],
         }
@@ -85,7 +86,7 @@ def test_each_checkpoint_is_exported_at_every_block_with_the_heads_that_it_was_t
         assert manifest["layers"] == BLOCKS
         of_cam = {entry["layer"] for entry in manifest["arrays"].values() if entry.get("method") == "cam"}
         assert of_cam == (set(BLOCKS) if kind is EveryLoss else {"block4"})
-        assert np.load(project.root / f"data/cams/{name}/activation.block1.npy").shape == (16, 1, 64, 64)
+        assert np.load(project.root / f"data/cams/{name}/activation.block1.npy").shape == (16, 1, 32, 32)
         scored = read(project, f"reports/models/{name}.json")
         assert scored["model"]["loss"] == ("every" if kind is EveryLoss else "last")
         assert set(scored["splits"]["test"]["heads"]) == of_cam

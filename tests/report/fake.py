@@ -2,18 +2,21 @@
 
 import importlib.util
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from click import Command
 
 from tests.report.fake_results import write_comparison, write_model
 from wheretolook.base.files import sha256_of, write_json
 from wheretolook.base.prepared import load_prepared
 from wheretolook.mapstore.store import EVERY_CLASS_UP_TO, load_maps, map_classes_of
+from wheretolook.report import drawing, write
 from wheretolook.report.gallery import make_gallery
 from wheretolook.report.loaded import load_results
 from wheretolook.report.page_data import page_data
@@ -242,13 +245,28 @@ def read(path: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def write_report(root: Path, images: int = 20, cells: int = 28) -> str:
-    """Run the report stage over made-up results, and give what it says."""
+def write_report(root: Path, images: int = 20, cells: int = 28, figures: str = "none") -> str:
+    """Run the report stage over made-up results, and give what it says.
+
+    Figures take most of its time: "none" leaves them out, "png" writes no PDF, "all" is what a user gets.
+    """
     from click.testing import CliRunner
 
-    done = CliRunner().invoke(load_stage(), stage_options(root, images, cells), catch_exceptions=False)
+    with drawing_only(figures):
+        done = CliRunner().invoke(load_stage(), stage_options(root, images, cells), catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.output
+
+
+@contextmanager
+def drawing_only(figures: str) -> Iterator[None]:
+    """Draw no figures in the block, or no PDF of them, as in `write_report`."""
+    with pytest.MonkeyPatch.context() as patch:
+        if figures == "none":
+            patch.setattr(write, "draw_figures", lambda folder, *_: None)
+        if figures != "all":
+            patch.setattr(drawing, "save_vectors", lambda figure, path: None)
+        yield
 
 
 def stage_options(root: Path, images: int = 20, cells: int = 28) -> list[str]:

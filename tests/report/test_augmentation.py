@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from tests.pipeline.code_dependencies import ROOT
-from tests.report.fake import page_html, write_report, write_world
+from tests.report.fake import drawing_only, page_html, write_world
+from wheretolook.base.prepared import load_prepared
 from wheretolook.params.train_options import AUGMENT_STEPS, PRESETS, read_augment
-from wheretolook.report.figures_maps import augmented
+from wheretolook.report.figures_maps import augmented, draw_augmentation
+from wheretolook.report.loaded import load_results
 from wheretolook.training.batches import jitter, warp
 
 MEAN = np.array([90.0, 100.0, 110.0])
@@ -61,8 +63,10 @@ def test_page_and_figure_show_each_augmentation_with_what_it_assumes(tmp_path: P
     write_world(tmp_path, ("last-0", "last-1"))
     page = page_html(tmp_path)
     assert "Augmentation cells" in page and "no direction is up" in page
-    write_report(tmp_path)
-    assert (tmp_path / "reports/figures/augmentation.png").stat().st_size > 5_000
+    results = load_results(tmp_path / "reports", tmp_path / "data/prepared")
+    with drawing_only("png"):
+        draw_augmentation(tmp_path / "augmentation.png", results, load_prepared(tmp_path / "data/prepared"))
+    assert (tmp_path / "augmentation.png").stat().st_size > 5_000
 
 
 def test_the_documentation_has_every_preset_and_step() -> None:

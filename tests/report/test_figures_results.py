@@ -1,12 +1,13 @@
 """Figures of results whose models are not alike: warnings fail, as matplotlib's of an empty legend would."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from tests.report.fake import World, write_world
+from tests.report.fake import World, drawing_only, write_world
 from wheretolook.mapstore.store import load_maps
 from wheretolook.report.drawing import ACCENT
 from wheretolook.report.figures_maps import draw_classes
@@ -18,6 +19,13 @@ from wheretolook.report.figures_results import (
     draw_training,
 )
 from wheretolook.report.loaded import Results, load_results
+
+
+@pytest.fixture(autouse=True)
+def _pictures_alone(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No PDF but in the test of it."""
+    with drawing_only("all" if "vectors" in request.node.name else "png"):
+        yield
 
 
 @pytest.fixture
@@ -68,11 +76,12 @@ def pixels(path) -> tuple[int, int]:
 
 
 def with_classes(results: Results, count: int) -> Results:
-    """The same with so many classes: in each model one image each, all called right."""
+    """The same of one model with so many classes: one image each, all called right."""
     names = [f"class {number}" for number in range(count)]
     split = {"confusion": np.eye(count, dtype=int).tolist()}
-    models = {name: {**model, "splits": {"test": split}} for name, model in results.models.items()}
-    return replace(results, models=models, audit={**results.audit, "class_names": names})
+    first, model = next(iter(results.models.items()))
+    models = {first: {**model, "splits": {"test": split}}}
+    return replace(results, names=(first,), models=models, audit={**results.audit, "class_names": names})
 
 
 def test_a_matrix_of_many_classes_has_one_size_and_no_numbers(results, tmp_path):

@@ -47,7 +47,7 @@ def test_a_class_called_like_the_sign_for_all_has_its_own_rows(foreign: World):
 def test_pictures_are_drawn_without_a_raw_warning_and_missing_letters_are_said_in_one_line(foreign: World):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        output = write_report(foreign.root)
+        output = write_report(foreign.root, figures="png")
     lines = [line for line in output.splitlines() if "no font here" in line]
     assert len(lines) == (1 if undrawable(NAMES) else 0)
     assert "\u202e" not in output

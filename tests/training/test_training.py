@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -16,7 +17,7 @@ from wheretolook.params.train_options import TrainOptions
 from wheretolook.training.batches import balanced_weights
 from wheretolook.training.loop import Training
 from wheretolook.training.objective import Objective, stopped_early
-from wheretolook.training.start import check_trainable, make_schedule
+from wheretolook.training.start import AdamW, check_trainable, make_schedule
 
 
 def trained_bytes(path: Path, options: TrainOptions) -> bytes:
@@ -38,6 +39,27 @@ def test_two_trainings_give_the_same_bytes(tmp_path: Path, options: TrainOptions
     first = trained_bytes(tmp_path / "first", options)
     torch.manual_seed(98)
     assert trained_bytes(tmp_path / "second", options) == first
+
+
+def test_the_optimiser_is_pytorchs_and_does_not_load_its_compiler(monkeypatch: pytest.MonkeyPatch):
+    def trained(kind: type[torch.optim.AdamW]) -> tuple[torch.Tensor, dict]:
+        weight = torch.linspace(-1, 1, 5).requires_grad_()
+        optimiser = kind([{"params": [weight], "weight_decay": 0.1}], lr=0.1)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.1, total_steps=5)
+        for _ in range(4):
+            optimiser.zero_grad()
+            (weight**3).sum().backward()
+            optimiser.step()
+            schedule.step()
+        again = kind([weight], lr=1.0)
+        again.load_state_dict(optimiser.state_dict())
+        return weight.detach(), again.state_dict()
+
+    expected, state = trained(torch.optim.AdamW)
+    monkeypatch.setitem(sys.modules, "torch._dynamo", None)  # an import fails
+    found, own_state = trained(AdamW)
+    assert torch.equal(found, expected)
+    torch.testing.assert_close(own_state, state, rtol=0, atol=0)
 
 
 def test_another_seed_gives_another_network(tmp_path: Path):
@@ -278,14 +300,14 @@ def test_label_smoothing_counts_in_the_training_loss_alone():
 
 
 def test_a_gradient_is_shortened_to_the_limit(monkeypatch: pytest.MonkeyPatch):
-    norms, step = [], torch.optim.AdamW.step
+    norms, step = [], AdamW.step
 
-    def noting(self: torch.optim.AdamW, *given: object) -> object:
+    def noting(self: AdamW, *given: object) -> object:
         gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
         norms.append(torch.cat([each.flatten() for each in gradients]).norm().item())
         return step(self, *given)
 
-    monkeypatch.setattr(torch.optim.AdamW, "step", noting)
+    monkeypatch.setattr(AdamW, "step", noting)
     train(prepared(), replace(OPTIONS, epochs=1, gradient_clip=0.01))
     assert max(norms) <= 0.010001
 
@@ -341,3 +363,10 @@ def test_a_sigmoid_for_three_classes_is_refused() -> None:
     with pytest.raises(InputError) as caught:
         Training(prepared(classes=3), replace(OPTIONS, outputs="sigmoid"), ALONE)
     assert (caught.value.subject, caught.value.expected, caught.value.found) == ("outputs: sigmoid", "two classes", "3")
+
+
+def test_a_network_that_changes_its_outputs_behind_the_last_weights_has_no_single_output() -> None:
+    options = replace(OPTIONS, architecture="squeezenet1_1", outputs="sigmoid")
+    with pytest.raises(InputError) as refused:
+        train(prepared(size=32), options)
+    assert refused.value.expected == "outputs of a linear layer"

@@ -202,7 +202,7 @@ def _attention_gradients(forward: _Forward, column: Tensor | None) -> Iterator[T
     (gradients,) = torch.autograd.grad(explained, seen.joined, retain_graph=True)
     parts = gradients.split(len(column))[1:]
     for attention, output, part in zip(seen.attentions, seen.outputs, parts, strict=True):
-        (gradient,) = torch.autograd.grad(output, attention.output, part, retain_graph=True)
+        (gradient,) = torch.autograd.grad((output * part).sum(), attention.output, retain_graph=True)
         yield attention.weight_gradients(gradient).float()
 
 
@@ -254,9 +254,9 @@ def _gradients(engine: Engine, forward: _Forward, column: Tensor | None, keep_gr
         explained = torch.full_like(forward.logits, 1 / forward.logits.shape[1])
     else:
         explained = torch.nn.functional.one_hot(column, forward.logits.shape[1]).to(forward.logits)
-    gradients = torch.autograd.grad(
-        forward.logits, outputs, grad_outputs=explained, retain_graph=keep_graph, allow_unused=True
-    )
+    # One number, not `grad_outputs`, for which PyTorch imports sympy (a second).
+    total = (forward.logits * explained).sum()
+    gradients = torch.autograd.grad(total, outputs, retain_graph=keep_graph, allow_unused=True)
     found = {layer.name: _gradient_maps(layer, gradient) for layer, gradient in zip(layers, gradients, strict=True)}
     # A layer behind the last block also has rows of the logits that were read out of each block.
     return {name: gradient[: len(forward.logits)] for name, gradient in found.items()}

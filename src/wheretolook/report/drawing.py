@@ -1,8 +1,8 @@
-"""The two colour maps that every picture of a map is drawn with, as tables of 256 colours (numpy only).
+"""Drawing for print and page: the two colour maps of all pictures of maps, fonts, and figures as PNG and PDF.
 
-Both are walked at constant speed through Oklab, a space where equal distances look equal
-(Ottosson 2020, https://bottosson.github.io/posts/oklab/): no edge appears in a picture that is not in the map, and
-lightness alone, as in a print without colour, carries the order.
+The colour maps have equal steps in Oklab, a space where equal distances look equal (Ottosson 2020,
+https://bottosson.github.io/posts/oklab/): no edge appears in a picture that is not in the map, and lightness alone, as
+in a print without colour, keeps the order.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -222,10 +222,15 @@ def drawing(path: Path, width: float, height: float, dots: int = CHART) -> Itera
         yield figure
         with replacing(path) as scratch:
             figure.savefig(scratch, format="png", metadata={"Software": None})
-        figure.set_layout_engine("none")  # keep the layout of the PNG: computing it takes longer than drawing
-        with replacing(path.with_suffix(".pdf")) as scratch:
-            unnamed = dict.fromkeys(("Creator", "Producer", "CreationDate"))
-            figure.savefig(scratch, format="pdf", dpi=IN_PRINT, metadata=unnamed)
+        save_vectors(figure, path.with_suffix(".pdf"))
+
+
+def save_vectors(figure: "Figure", path: Path) -> None:
+    """Write a figure as PDF, once its PNG is written."""
+    figure.set_layout_engine("none")  # keep the layout of the PNG: computing it takes longer than drawing
+    with replacing(path) as scratch:
+        unnamed = dict.fromkeys(("Creator", "Producer", "CreationDate"))
+        figure.savefig(scratch, format="pdf", dpi=IN_PRINT, metadata=unnamed)
 
 
 def caption(figure: "Figure", text: str) -> None:

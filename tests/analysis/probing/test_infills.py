@@ -1,8 +1,8 @@
 import numpy as np
-from scipy.ndimage import convolve
+from scipy.ndimage import convolve, gaussian_filter
 
 from wheretolook.analysis.probing.imputation import LinearImputer
-from wheretolook.analysis.probing.infills import LARGE, Infiller
+from wheretolook.analysis.probing.infills import BLUR_SD, LARGE, Infiller
 
 SIDE = 40
 RNG = np.random.default_rng(0)
@@ -39,6 +39,15 @@ def test_blur_takes_nothing_of_the_region_that_it_fills() -> None:
     missing[15:22, 15:22] = True
     image[missing] = (255, 0, 0)
     np.testing.assert_allclose(Infiller(SIDE).blur(image, missing), 100)
+
+
+def test_blur_is_a_gaussian_filter_of_the_pixels_that_are_left() -> None:
+    image, missing = RNG.uniform(0, 255, (SIDE, SIDE, 3)), RNG.random((SIDE, SIDE)) < 0.5
+    sd, left = BLUR_SD * SIDE, ~missing[..., None]
+    total = gaussian_filter(image * left, (sd, sd, 0), mode="constant") + 1e-3 * image[~missing].mean(axis=0)
+    mass = gaussian_filter(left.astype(float), (sd, sd, 0), mode="constant") + 1e-3
+    expected = np.where(left, image, total / mass)
+    np.testing.assert_allclose(Infiller(SIDE).blur(image, missing), expected, rtol=1e-12)
 
 
 def test_blur_outside_keeps_the_region_and_the_surroundings_colour() -> None:

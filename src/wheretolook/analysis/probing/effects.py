@@ -48,7 +48,7 @@ def share_with_interval(hits: np.ndarray, groups: np.ndarray) -> Interval:
         hits: (n,) bool.
         groups: (n,) integers, the group of each image.
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     share = float(hits.mean())
     codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)[1:]
@@ -60,7 +60,7 @@ def share_with_interval(hits: np.ndarray, groups: np.ndarray) -> Interval:
         residuals = np.bincount(codes, weights=hits - share)
         variance = (residuals**2).sum() * count / (count - 1) / len(hits) ** 2
         effective = min(len(hits), share * (1 - share) / max(variance, 1e-12))
-    z2 = float(t.ppf((1 + LEVEL) / 2, count - 1)) ** 2
+    z2 = float(stdtrit(count - 1, (1 + LEVEL) / 2)) ** 2
     middle = (share + z2 / (2 * effective)) / (1 + z2 / effective)
     half = np.sqrt(z2 * (share * (1 - share) / effective + z2 / (4 * effective**2))) / (1 + z2 / effective)
     return share, float(max(0, middle - half)), float(min(1, middle + half))
@@ -208,7 +208,7 @@ def probed_images(network: Network, card: Card, prepared: Prepared, images: int,
 
 
 def _made(batch: list[Change]) -> np.ndarray:
-    return np.stack([each() for each in batch])
+    return np.stack([each() for each in batch], dtype=np.float32, casting="same_kind")
 
 
 @dataclass
@@ -216,16 +216,17 @@ class Changes:
     """Changes of images to run, by key, and then what they cost.
 
     Attributes:
-        wanted: key to (image, change) of each changed image; an image may have several, its draws.
+        wanted: (key, image, change) of each changed image, in the order in which they run; an image may have several
+            of a key, its draws.
         found: key to (image numbers (m,), logits (m, K)) once they have run.
     """
 
-    wanted: dict[tuple, list[tuple[int, Change]]] = field(default_factory=dict)
+    wanted: list[tuple[tuple, int, Change]] = field(default_factory=list)
     found: dict[tuple, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
     def add(self, key: tuple, image: int, change: Change) -> None:
         """Have one more changed image run."""
-        self.wanted.setdefault(key, []).append((image, change))
+        self.wanted.append((key, image, change))
 
     def run(self, probed: Probed, name: str, piece: Piece) -> "Changes":
         """Run all of them, batch by batch.
@@ -235,14 +236,16 @@ class Changes:
             name: of the pieces and the progress bar.
             piece: keeps what is done.
         """
-        flat = [(key, image, change) for key, each in self.wanted.items() for image, change in each]
-        batches = [[change for *_, change in flat[start : start + BATCH]] for start in range(0, len(flat), BATCH)]
+        flat = [change for *_, change in self.wanted]
+        batches = [flat[start : start + BATCH] for start in range(0, len(flat), BATCH)]
         makers = [partial(_made, batch) for batch in batches]
         rows = logits_of_batches(probed.network, probed.card, makers, name, piece)
-        logits, start = np.array(rows).reshape(len(rows), -1)[:, probed.columns if rows else []], 0
-        for key, each in self.wanted.items():
-            self.found[key] = np.array([image for image, _ in each]), logits[start : start + len(each)]
-            start += len(each)
+        logits = np.array(rows).reshape(len(rows), -1)[:, probed.columns if rows else []]
+        of_key: dict[tuple, list[int]] = {}
+        for number, (key, *_) in enumerate(self.wanted):
+            of_key.setdefault(key, []).append(number)
+        images = np.array([image for _, image, _ in self.wanted], dtype=np.int64)
+        self.found = {key: (images[numbers], logits[numbers]) for key, numbers in of_key.items()}
         return self
 
     def cost(

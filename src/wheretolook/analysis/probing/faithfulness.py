@@ -101,7 +101,19 @@ def first_pixels(scores: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     Returns:
         (n, S, S) bool.
     """
-    return pixel_ranks(scores, seed) < round(fraction * scores[0].size)
+    count, pixels = len(scores), scores[0].size
+    most = round(fraction * pixels)
+    if not most:
+        return np.zeros(scores.shape, bool)
+    shuffled = np.random.default_rng(seed).permutation(pixels)
+    values = scores.reshape(count, pixels)[:, shuffled]
+    # As `pixel_ranks` decides, without a whole sort: all above the last value that is taken, then the first equal ones.
+    last = np.partition(values, pixels - most, axis=1)[:, pixels - most, None]
+    above, equal = values > last, values == last
+    left = most - above.sum(axis=1, keepdims=True)
+    chosen = np.empty((count, pixels), bool)
+    chosen[:, shuffled] = above | (equal & (equal.cumsum(axis=1) <= left))
+    return chosen.reshape(scores.shape)
 
 
 def evidence_pixels(inside: np.ndarray, fraction: float, seed: int) -> np.ndarray:
@@ -211,12 +223,10 @@ def filled_images(imputer: LinearImputer, images: np.ndarray, removals: list[Rem
     Returns:
         (m, S, S, 3) float64, 0 to 255 (noise may leave that range a little).
     """
-    noises = [np.random.default_rng([seed, i]).normal(size=images.shape[1:]) for _, i, _ in removals]
-    return np.stack(
-        [imputer.fill_noisily(images[i], gone, noise) for (_, i, gone), noise in zip(removals, noises, strict=True)]
-    )
+    return np.stack([imputer.fill_noisily(images[i], gone, (seed, i)) for _, i, gone in removals])
 
 
 def removals_of(pixels: Pixels) -> list[Removal]:
-    """Each kind's pixels of each image that it exists for, from those of `pixels_of`."""
-    return [(kind, int(i), gone) for kind, found in pixels.items() for i, gone in zip(*found, strict=True)]
+    """Each kind's pixels of each image that it exists for, from those of `pixels_of`; image by image."""
+    found = [(kind, int(i), gone) for kind, each in pixels.items() for i, gone in zip(*each, strict=True)]
+    return sorted(found, key=lambda removal: removal[1])

@@ -4,6 +4,8 @@ Each missing pixel is the weighted mean of its eight neighbours, missing ones to
 Unlike a black, mean or blurred fill it leaves no outline that would tell the network where the pixels were.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 DIRECT, DIAGONAL = 1 / 6, 1 / 12  # weights of the neighbours
@@ -18,20 +20,15 @@ class LinearImputer:
     """
 
     def __init__(self, side: int) -> None:
-        from scipy.sparse import coo_array
-
-        number = np.arange(side * side).reshape(side, side)
-        first, second, weight = [], [], []
-        for down, across, share in ((0, 1, DIRECT), (1, 0, DIRECT), (1, 1, DIAGONAL), (1, -1, DIAGONAL)):
-            a = number[: side - down, max(0, -across) : side - max(0, across)]
-            b = number[down:, max(0, across) : side + min(0, across)]
-            first.append(a.ravel())
-            second.append(b.ravel())
-            weight.append(np.full(a.size, share))
-        i, j, w = (np.concatenate(part) for part in (first, second, weight))
-        neighbours = coo_array((np.r_[w, w], (np.r_[i, j], np.r_[j, i])), shape=(side * side, side * side)).tocsr()
-        self._neighbours = neighbours
-        self._weights = neighbours.sum(axis=1)
+        number = np.full((side + 2, side + 2), side * side, dtype=np.int32)
+        number[1:-1, 1:-1] = np.arange(side * side).reshape(side, side)
+        places = [(down, across) for down in range(3) for across in range(3)]
+        shares = [(DIRECT if 1 in place else DIAGONAL) for place in places]
+        near = [number[down : side + down, across : side + across].ravel() for down, across in places]
+        self._near = np.stack(near, axis=1)  # (S * S, 9), in ascending order; S * S beyond the border
+        self._shares = np.array(shares)
+        self._shares[4] = 0  # the pixel itself
+        self._weights = (self._shares * (self._near < side * side)).sum(axis=1)
 
     def fill(self, images: np.ndarray, missing: np.ndarray) -> np.ndarray:
         """Fill in pixels that are missing in all of some images at once.
@@ -43,21 +40,35 @@ class LinearImputer:
         Returns:
             (n, S, S, C) float64; pixels that are left keep their values.
         """
-        from scipy.sparse import diags_array
+        from scipy.sparse import csc_array
         from scipy.sparse.linalg import splu
 
         count, channels = len(images), images.shape[-1]
-        values = images.reshape(count, -1, channels).transpose(1, 0, 2).reshape(-1, count * channels).astype(np.float64)
-        gone = missing.ravel()
-        rows = self._neighbours[gone]
-        system = diags_array(self._weights[gone]) - rows[:, gone]
-        solve = splu(system.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve
-        values[gone] = solve(rows[:, ~gone] @ values[~gone])
-        return values.reshape(-1, count, channels).transpose(1, 0, 2).reshape(images.shape)
+        filled = np.zeros((count, missing.size + 1, channels))  # the last is what lies beyond the border
+        filled[:, :-1] = images.reshape(count, -1, channels)
+        gone = np.flatnonzero(missing)
+        filled[:, gone] = 0
+        near = self._near[gone]
+        known = np.zeros((count, len(gone), channels))
+        for place in np.flatnonzero(self._shares):
+            known += self._shares[place] * filled[:, near[:, place]]
+        unknown = np.full(missing.size + 1, -1, dtype=np.int32)
+        unknown[gone] = np.arange(len(gone))
+        numbers = unknown[near]
+        entries = np.broadcast_to(-self._shares, near.shape).copy()
+        entries[:, 4] = self._weights[gone]
+        there = numbers >= 0
+        ends = np.concatenate([[0], there.sum(axis=1).cumsum()])
+        # The matrix is symmetric, so its rows are its columns.
+        system = csc_array((entries[there], numbers[there], ends), shape=(len(gone), len(gone)))
+        solve = splu(system, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve
+        solved = solve(known.transpose(1, 0, 2).reshape(len(gone), -1))
+        filled[:, gone] = solved.reshape(len(gone), count, channels).transpose(1, 0, 2)
+        return filled[:, :-1].reshape(images.shape)
 
-    def fill_noisily(self, image: np.ndarray, missing: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        """Fill in one image (S, S, 3) of values 0 to 255, and add noise, given as (S, S, 3) of standard deviation 1."""
-        return self.add_noise(self.fill(image[None], missing)[0], missing, noise)
+    def fill_noisily(self, image: np.ndarray, missing: np.ndarray, seed: tuple[int, ...]) -> np.ndarray:
+        """Fill in one image (S, S, 3) of values 0 to 255, and add noise drawn from a seed."""
+        return self.add_noise(self.fill(image[None], missing)[0], missing, noise_of(seed, image.shape))
 
     @staticmethod
     def add_noise(filled: np.ndarray, missing: np.ndarray, noise: np.ndarray) -> np.ndarray:
@@ -86,6 +97,12 @@ class LinearImputer:
             found *= scale
             np.copyto(values, found, where=gone)
         return values.reshape(image.shape)
+
+
+@lru_cache(maxsize=2)
+def noise_of(seed: tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:
+    """Noise of standard deviation 1, kept for the next change of the same image; not to be written to."""
+    return np.random.default_rng(list(seed)).normal(size=shape)
 
 
 def fill_from_frame(images: np.ndarray) -> np.ndarray:

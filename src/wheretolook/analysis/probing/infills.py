@@ -1,12 +1,13 @@
 """Infills of a region, and control places of the same size and shape elsewhere in the same image."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from wheretolook.analysis.grid import LABELS, enlarge
 from wheretolook.analysis.probing.faithfulness import RIM
-from wheretolook.analysis.probing.imputation import DIAGONAL, DIRECT, LinearImputer
+from wheretolook.analysis.probing.imputation import DIAGONAL, DIRECT, LinearImputer, noise_of
 from wheretolook.base.prepared import EVIDENCE, MARK, UNKNOWN
 
 TURNS = 4  # quarter turns of the shape that are tried
@@ -71,7 +72,7 @@ def places_like(mask: np.ndarray, region: str, count: int, seed: int | list[int]
     rim = inside & ~np.isin(mask, LABELS[region])
     allowed = len(at) * SPILL + (rim & (mask != around)).sum()
     generator = np.random.default_rng(seed)
-    free = [_free_corners(turned, taken) for turned in _turns(at)]
+    free = [np.argwhere(overlap.real < 0.5) for overlap in _overlaps(_turns(at), taken)]
     tidy = [
         corners[_overlap(turned, outside)[tuple(corners.T)] <= allowed + 0.5] if len(corners) else corners
         for turned, corners in zip(_turns(at), free, strict=True)
@@ -79,7 +80,7 @@ def places_like(mask: np.ndarray, region: str, count: int, seed: int | list[int]
     corners_of = tidy if any(map(len, tidy)) else free
     choices = [(turn, corner) for turn, corners in enumerate(corners_of) for corner in corners]
     chosen = generator.permutation(len(choices))[:count]
-    side, turned = mask.shape[1], list(_turns(at))
+    side, turned = mask.shape[1], _turns(at)
     others = [(turned[choices[i][0]] + choices[i][1]) @ [side, 1] for i in chosen]
     return Places(at @ [side, 1], np.array(others, dtype=np.int64).reshape(-1, len(at)))
 
@@ -104,12 +105,11 @@ def best_like(scores: np.ndarray, shape: np.ndarray, forbidden: np.ndarray | Non
         None where it fits nowhere.
     """
     best, found = -np.inf, None
-    for turned in _turns(shape):
-        sums = _overlap(turned, scores)
-        if not sums.size:
+    turns, covered = _turns(shape), np.zeros(scores.shape, bool) if forbidden is None else forbidden
+    for turned, overlap in zip(turns, _overlaps(turns, scores + 1j * covered), strict=True):
+        if not overlap.size:
             continue
-        if forbidden is not None:
-            sums = np.where(_overlap(turned, forbidden) < 0.5, sums, -np.inf)
+        sums = np.where(overlap.imag < 0.5, overlap.real, -np.inf)
         place = np.unravel_index(sums.argmax(), sums.shape)
         if sums[place] > best:
             best, found = sums[place], (turned + place) @ [scores.shape[1], 1]
@@ -137,9 +137,25 @@ def _overlap(shape: np.ndarray, values: np.ndarray) -> np.ndarray:
     return fftconvolve(values.astype(np.float64), kernel[::-1, ::-1], mode="valid")
 
 
-def _free_corners(shape: np.ndarray, taken: np.ndarray) -> np.ndarray:
-    """Upper left corners (m, 2) at which a shape covers no pixel of `taken`."""
-    return np.argwhere(_overlap(shape, taken) < 0.5)
+def _overlaps(shapes: list[np.ndarray], values: np.ndarray) -> Iterator[np.ndarray]:
+    """Sum of values under each shape, at each upper left corner where it lies within the image.
+
+    Args:
+        shapes: (p, 2) int64 each, rows and columns of their pixels.
+        values: (S, S), transformed once for all shapes; complex: two images at once.
+    """
+    from scipy.fft import fft2, ifft2, next_fast_len
+
+    size = [next_fast_len(side) for side in values.shape]
+    spectrum = fft2(values, size)
+    for shape in shapes:
+        height, width = np.maximum(values.shape - shape.max(axis=0), 0)
+        kernel = np.zeros(size if height and width else (0, 0))
+        if not kernel.size:
+            yield kernel.astype(np.complex128)
+            continue
+        kernel[tuple(shape.T)] = 1
+        yield ifft2(spectrum * fft2(kernel).conj())[:height, :width]
 
 
 IMPUTATION, PATCHES, BLUR = "imputation", "patches", "blur"
@@ -160,13 +176,17 @@ class Infiller:
     """
 
     def __init__(self, side: int) -> None:
+        from scipy.ndimage import gaussian_filter1d
+
         self.side = side
+        # Products with this matrix blur as the filter does, in a tenth of its time.
+        self._blur = gaussian_filter1d(np.eye(side), BLUR_SD * side, axis=0, mode="constant")
         self._imputers = {side: LinearImputer(side)}
         while side > COARSEST:
             side = -(-side // 2)
             self._imputers[side] = LinearImputer(side)
 
-    def impute(self, image: np.ndarray, missing: np.ndarray, seed: list[int] | None) -> np.ndarray:
+    def impute(self, image: np.ndarray, missing: np.ndarray, seed: tuple[int, ...] | None) -> np.ndarray:
         """Noisy linear imputation of one image (S, S, 3): exact, or within a few grey levels where much is missing.
 
         Args:
@@ -180,7 +200,7 @@ class Infiller:
             filled = self._smooth(image.astype(np.float64), missing)
         if seed is None:
             return filled
-        return LinearImputer.add_noise(filled, missing, np.random.default_rng(seed).normal(size=image.shape))
+        return LinearImputer.add_noise(filled, missing, noise_of(seed, image.shape))
 
     def patch(self, image: np.ndarray, place: np.ndarray, donor: np.ndarray) -> np.ndarray:
         """Copy the pixels of one place of an image over another of the same shape.
@@ -210,12 +230,9 @@ class Infiller:
 
     def _blurred(self, image: np.ndarray, source: np.ndarray) -> np.ndarray:
         """Gaussian-weighted mean of the source pixels around each pixel."""
-        from scipy.ndimage import gaussian_filter
-
-        sd = BLUR_SD * self.side
-        weight = source.astype(np.float64)
-        total = gaussian_filter(image * weight[..., None], (sd, sd, 0), mode="constant")
-        mass = gaussian_filter(weight, sd, mode="constant")[..., None]
+        planes = np.concatenate([image.transpose(2, 0, 1) * source, source[None]])
+        *total, mass = self._blur @ planes @ self._blur.T
+        total, mass = np.stack(total, axis=-1), mass[..., None]
         mean = image[source].mean(axis=0) if source.any() else image.mean(axis=(0, 1))
         # Far from every source pixel the mean of all takes over.
         return (total + 1e-3 * mean) / (mass + 1e-3)

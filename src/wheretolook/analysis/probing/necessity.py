@@ -50,7 +50,8 @@ def model_necessity(
         for k in range(len(probed.class_names))
         if (members := [i for name, i in places if name == region and probed.labels[i] == k])
     }
-    for (region, image), found in places.items():
+    # Image by image: changes of one image share its noise.
+    for (region, image), found in sorted(places.items(), key=lambda each: each[0][1]):
         _add_region(changes, probed, infiller, region, image, found, second[region, int(probed.labels[image])], seed)
     pairs = _add_look_alikes(changes, probed, infiller, maps, labels, places, seed)
     changes.run(probed, "necessity", piece)
@@ -68,7 +69,7 @@ def model_necessity(
 
 
 def region_places(probed: Probed, seed: int) -> dict[tuple[str, int], Places]:
-    """Of each region and image that has it: its pixels, and places like it."""
+    """The pixels of each region in each image that has it, and places of the same shape."""
     out = {}
     for number, (region, own) in enumerate(LABELS.items()):
         for image, mask in enumerate([] if probed.masks is None else probed.masks):
@@ -95,7 +96,7 @@ def _add_region(
 ) -> None:
     """The changes of one region of one image: region and controls infilled, and all but them."""
     picture, side = probed.pictures[image], probed.pictures.shape[1]
-    noise = [seed, int(probed.rows[image])]
+    noise = seed, int(probed.rows[image])
     count = (len(places.others) + 1) // 2
     controls, donors = places.others[:count], len(places.others) - count
     for number, at in enumerate((places.region, *controls)):
@@ -178,7 +179,7 @@ def _add_look_alikes(
                     at = best_like(score, shape)
                     inside = np.zeros((side, side), bool)
                     inside.ravel()[at] = True
-                    noise = [seed, int(probed.rows[image])]
+                    noise = seed, int(probed.rows[image])
                     change = partial(infiller.impute, probed.pictures[image], inside, noise)
                     changes.add(("look-alike", region, k, other), int(image), change)
                 pairs.append((region, k, other))

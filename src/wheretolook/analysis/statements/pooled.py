@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from wheretolook.analysis.agreement.correlated import Counted
 from wheretolook.analysis.classes.class_differences import PairDifference
@@ -71,6 +70,8 @@ def recognition(logits: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> d
 
 def auc(own: np.ndarray, rest: np.ndarray) -> float:
     """Share of pairs in which the own value is higher; ties count half (Mann and Whitney 1947)."""
+    from scipy.stats import rankdata  # here, since scipy.stats takes a second to import
+
     ranks = rankdata(np.concatenate([own, rest]))[: len(own)]
     return float((ranks.sum() - len(own) * (len(own) + 1) / 2) / (len(own) * len(rest)))
 

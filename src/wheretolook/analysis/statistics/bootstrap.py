@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from wheretolook.analysis.results.schema import FEWEST_GROUPS
 from wheretolook.analysis.statistics.classification import LEVEL, effective_number, group_sums, wilson_interval
@@ -114,7 +114,7 @@ def mean_intervals(
     bounded = effective >= FEWEST_GROUPS
     # Resamples of unequal groups spread as if there were all of them; the degrees of freedom are fewer.
     if (effective < present * (1 - 1e-9)).any():
-        wider = student.ppf((1 + LEVEL) / 2, [np.maximum(effective - 1, 1), np.maximum(present - 1, 1)])
+        wider = stdtrit([np.maximum(effective - 1, 1), np.maximum(present - 1, 1)], (1 + LEVEL) / 2)
         low, high = (end * np.maximum(wider[0] / wider[1], 1) for end in (low, high))
     for column in np.flatnonzero(bounded & (present >= 1) & ~_differ(values, valid, codes, count, mean)):
         own = valid[:, column]
@@ -211,7 +211,7 @@ def _ends(
 def _resampled(
     residuals: np.ndarray, sizes: np.ndarray, present: np.ndarray, resamples: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of each resample, (F, resamples): its mean less the mean, and that over its own standard error."""
+    """(F, resamples) each: the resample's mean less the mean, and that over the resample's own standard error."""
     even = bool((sizes == sizes[:, :1]).all())  # every column counts the same images: sizes are one column
     size = sizes[:, :1] if even else sizes
     columns = [residuals, residuals**2, size]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import lgamma
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from wheretolook.analysis.results.schema import FEWEST_RELABELLINGS
 from wheretolook.analysis.statistics.classification import group_sums
@@ -17,7 +17,7 @@ from wheretolook.analysis.statistics.classification import group_sums
 
 @dataclass(frozen=True)
 class Design:
-    """What may be exchanged for what.
+    """Which labels a permutation may exchange.
 
     Attributes:
         labels: (n,) int64, class of each image.
@@ -105,7 +105,7 @@ def pairs_over_seeds(pairs: Mapping[tuple[str, str], float]) -> tuple[float, flo
 
 
 def _quantile(count: int) -> float:
-    return float(student.ppf((1 + LEVEL) / 2, count - 1))
+    return float(stdtrit(count - 1, (1 + LEVEL) / 2))  # of Student's t; scipy.stats takes a second to import
 
 
 def partial_conjunction(p: np.ndarray, at_least: int) -> np.ndarray:

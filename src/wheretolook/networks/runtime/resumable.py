@@ -7,8 +7,10 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ import torch
 
 from wheretolook.base import files as atomic
 from wheretolook.base.errors import InputError
-from wheretolook.base.files import sha256_of, write_text
+from wheretolook.base.files import check_replaceable, move_folder, sha256_of, write_text
 from wheretolook.networks.runtime.device import describe_device
 from wheretolook.networks.runtime.processes import Interruption, Ranks, noting_interruption
 
@@ -171,7 +173,7 @@ def compute_unsaved(name: str, make: Callable[[], Any]) -> Any:
 
 
 class Pieces:
-    """Results by name, saved periodically and on an interruption.
+    """Results by name, saved periodically and on an interruption; several threads may make some at once.
 
     Args:
         file: of the state, with the pieces of an interrupted run.
@@ -182,15 +184,22 @@ class Pieces:
         self._file, self._interruption = file, interruption
         self._done: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
         self._saved_at = time.monotonic()
+        self._lock, self._stopped = Lock(), False
 
     def __call__(self, name: str, make: Callable[[], Any]) -> Any:
         """The piece `name`, from the state, or computed by `make`.
 
         Raises:
             InputError: the run was interrupted; all pieces are saved.
+            CancelledError: another thread failed.
         """
-        if name not in self._done:
-            self._done[name] = make()
+        if name in self._done:
+            return self._done[name]
+        if self._stopped:
+            raise CancelledError
+        made = make()
+        with self._lock:
+            self._done[name] = made
             signal = self._interruption.signal
             if signal or time.monotonic() - self._saved_at > SECONDS_BETWEEN:
                 write_text(self._file, json.dumps(self._done))
@@ -200,7 +209,16 @@ class Pieces:
                     f"score: interrupted by {signal} after {len(self._done)} results",
                     hint='all of them are saved: run the same command, or "dvc repro", to resume',
                 )
-        return self._done[name]
+        return made
+
+    @contextmanager
+    def stopped_by_errors(self) -> Iterator[None]:
+        """Make no further pieces, in any thread, once the block has failed."""
+        try:
+            yield
+        except BaseException:
+            self._stopped = True
+            raise
 
 
 @contextmanager
@@ -220,3 +238,34 @@ def kept_pieces(
     with noting_interruption() as interruption:
         yield Pieces(cache / name / f"{key}.json", interruption)
     remove_states(cache, name)
+
+
+@contextmanager
+def shared_state(state: Path, path: Path, ranks: Ranks, create: Callable[[Path], None]) -> Iterator[Path]:
+    """Let all ranks fill one folder, which replaces `path` when every rank has left the block.
+
+    Args:
+        state: folder of the unfinished work (rank 0's counts). An interrupted run's state is resumed.
+        path: the final name.
+        ranks: the processes that share the work.
+        create: creates the files in a new folder.
+
+    Yields:
+        The folder to fill, `maps` inside the state's folder.
+    """
+    # Rank 0 decides: the state's name depends on the device, which may differ between ranks.
+    state = ranks.gathered(state)[0]
+    try:
+        if ranks.leads:
+            check_replaceable(path)
+            prepare_state(state, create)
+        ranks.wait()
+        yield state / "maps"
+        ranks.wait()
+        if ranks.leads:
+            move_folder(state / "maps", path)
+            remove_states(state.parent.parent, state.parent.name)
+        ranks.wait()
+    finally:
+        if ranks.leads:
+            discard_unless_begun(state)
