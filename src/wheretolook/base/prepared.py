@@ -268,15 +268,10 @@ def split_by_value(table: str, name: str, cells: Sequence[str], threshold: float
         rounded = float(f"{threshold:.4g}")  # for the names of the classes
         threshold = rounded if values[0] <= rounded < values[-1] else threshold
     if not values or threshold is None or not values[0] <= threshold < values[-1]:
+        expected = f"values on both sides of {'a threshold' if threshold is None else f'{threshold:g}'}"
         found = f"values from {values[0]:g} to {values[-1]:g}" if values else "no numbers"
-        raise InputError(
-            f"{table}, column {name}",
-            expected="values on both sides of a threshold"
-            if threshold is None
-            else f"values on both sides of {threshold:g}",
-            found=found,
-            hint="set `fetch.value_column` to a column of numbers, and `fetch.value_threshold` to a value between them",
-        )
+        hint = "set `fetch.value_column` to a column of numbers, and `fetch.value_threshold` to a value between them"
+        raise InputError(f"{table}, column {name}", expected, found, hint)
     return ValueSplit(name, threshold)
 
 

@@ -11,8 +11,7 @@ from wheretolook.images.class_level import SPLIT_FOLDERS
 from wheretolook.sources.label_table import LabelTable, join_tables
 
 NONE = "none"
-# Usual names, without case, spaces and underscores; the first that a table has is used.
-NAMES = {
+NAMES = {  # usual ones, without case, spaces and underscores; the first that a table has is used
     "path": (
         "path", "file", "filename", "filepath", "imagepath", "imagefile", "imagename", "image", "img", "imageid",
         "imageindex", "id",
@@ -26,8 +25,7 @@ NAMES = {
 CORNERS = (("x0", "y0", "x1", "y1"), ("xmin", "ymin", "xmax", "ymax"), ("left", "top", "right", "bottom"))
 SIZES = (("x", "y", "w", "h"), ("x", "y", "width", "height"), ("x1", "y1", "width", "height"))
 ONE_BOX = ("bbox", "box", "boundingbox")
-# CelebA writes 0, 1 and 2.
-SPLIT_NAMES = {"0": "train", "1": "val", "2": "test", **SPLIT_FOLDERS}
+SPLIT_NAMES = {"0": "train", "1": "val", "2": "test", **SPLIT_FOLDERS}  # CelebA writes 0, 1 and 2
 BINARY = {"1": "1", "1.0": "1", "true": "1", "yes": "1", "0": "0", "0.0": "0", "false": "0", "no": "0"}
 MINUS = ("-1", "-1.0")
 
@@ -196,9 +194,9 @@ def _read_box(texts: Sequence[str], columns: Columns) -> tuple[float, ...]:
         return ()
     if len(numbers) < 4 or len(numbers) % 2 or not all(map(math.isfinite, numbers)):
         return ()
-    if len(numbers) > 4:
+    left, upper, right, lower, *more = numbers
+    if more:
         return tuple(numbers)
-    left, upper, right, lower = numbers
     return (left, upper, left + right, upper + lower) if columns.sizes else (left, upper, right, lower)
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from tests.networks.layers.places_networks import (
     ClassAttention,
     Encoder,
+    Mixed,
     Mixer,
     Pooler,
     SequenceFirst,
@@ -19,6 +20,10 @@ from tests.networks.layers.places_networks import (
 )
 from wheretolook.base.errors import InputError
 from wheretolook.cams.explain import explain
+from wheretolook.networks.layers import trial
+from wheretolook.networks.layers.default_layers import default_layers
+from wheretolook.networks.layers.recording import Patches
+from wheretolook.networks.layers.steadiness import steady
 
 
 def images(size: tuple[int, int] = (32, 32), channels: int = 3) -> Tensor:
@@ -47,6 +52,27 @@ def offered(network: nn.Module, size: tuple[int, int] = (32, 32)) -> dict[str, t
 )
 def test_default_layers_are_the_last_with_places_that_lead_to_the_logits(network, expected):
     assert offered(network) == expected
+
+
+@pytest.mark.parametrize(("strength", "layer"), [(0.5, "mix"), (24.0, "patch"), (28.0, "patch")])
+def test_a_layer_that_shows_each_patch_but_mixes_places_is_no_default(strength, layer):
+    network = Mixed(strength)
+    assert offered(network, (64, 64)) == {layer: (8, 8)}
+    named = explain(network, images((64, 64)), ["activation"], ["mix"])
+    assert named["activation", "mix"].shape[2:] == (8, 8)
+    assert (named.locality["mix"] > 0.5) == (layer == "mix")
+
+
+@pytest.mark.parametrize("network", [Tokens(), Windows(), SequenceFirst(), Encoder(), Mixed(0.5)])
+def test_more_patches_of_another_image_show_the_same_layers(network, monkeypatch):
+    expected = offered(network, (64, 64))
+    counts = []
+    monkeypatch.setattr(trial, "default_layers", lambda results, modules, level: [level])  # in doubt
+    monkeypatch.setattr(trial, "Patches", lambda boxes, size: counts.append(len(boxes)) or Patches(boxes, size))
+    with steady(network, "float32", gradients=False):
+        found = trial.try_network(network, (3, 64, 64))
+    assert counts[-1] == 11
+    assert list(default_layers(found.results, dict(network.named_modules()))) == list(expected)
 
 
 def test_with_as_many_channels_as_patches_a_pooled_vector_is_still_no_layer():

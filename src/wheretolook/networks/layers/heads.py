@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -136,6 +137,12 @@ def noting_linear(network: nn.Module) -> Iterator[list[tuple[nn.Linear, Tensor, 
 
     with hooked((module, note) for module in network.modules() if isinstance(module, nn.Linear)):
         yield noted
+
+
+def ends_in(linears: list[tuple[nn.Linear, Tensor, Tensor]], logits: Tensor) -> list[tuple[nn.Linear, Tensor]]:
+    """The linear layers, as noted, whose output the logits are, each with its input (N, C)."""
+    same = partial(torch.allclose, logits, rtol=0, atol=0, equal_nan=True)  # NaN is reported later, with its image
+    return [(linear, given.detach()) for linear, given, found in linears if found.shape == logits.shape and same(found)]
 
 
 def find_head(linears: list[tuple[nn.Linear, Tensor]], feature_maps: Tensor) -> PooledHead | None:

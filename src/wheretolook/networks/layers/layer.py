@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from wheretolook.networks.architectures import parse_architecture
 from wheretolook.networks.bare_networks import build_bare
 from wheretolook.networks.layered import Network
 from wheretolook.networks.layers.default_layers import check_hints, default_layers, no_default, no_places
-from wheretolook.networks.layers.heads import Layer, PooledHead, find_head, linear_head, noting_linear
+from wheretolook.networks.layers.heads import Layer, PooledHead, ends_in, find_head, linear_head, noting_linear
 from wheretolook.networks.layers.layout import CHANNELS_FIRST, Hints, Layout, Order, same_but_for_rounding, to_maps
 from wheretolook.networks.layers.outputs import LogitsOf
 from wheretolook.networks.layers.places import Reading
@@ -75,6 +74,8 @@ def probe_layers(
             modules = _modules(network, names, trial, hints)
             readings = {name: reading for name in modules if (reading := trial.results[name].reading) is not None}
             layouts = {name: reading.layout for name, reading in readings.items()}
+            if trial.readout.plain and not any(trial.results[name].altered for name in modules):
+                return ProbedLayers(network, _layers_of(trial, modules), trial.class_count, trial.writes_images)
             network = network if trial.readout.plain else LogitsOf(network, trial.readout)
         images = random_images(network, shape).clone()  # never written over so far
         first = passed = _try(network, modules, images)
@@ -112,6 +113,17 @@ def probe_layers(
     return ProbedLayers(network, layers, passed.logits.shape[1], writes)
 
 
+def _layers_of(trial: Trial, modules: Mapping[str, nn.Module]) -> list[Layer]:
+    """Layers of a foreign network as its trial shows them, in running order, without a further pass."""
+    layers = []
+    for name, seen in trial.results.items():
+        if name in modules and seen.reading is not None:
+            layout, locality = seen.reading.layout, seen.reading.locality
+            tokens = layout if layout.has_tokens else None
+            layers.append(Layer(name, modules[name], layout, False, seen.reading.grid, seen.head, locality, tokens))
+    return layers
+
+
 @dataclass(frozen=True)
 class _Pass:
     """A forward pass of noise: the layers' outputs in the order in which they came, and the logits.
@@ -136,9 +148,7 @@ def _try(network: nn.Module, modules: dict[str, nn.Module], images: Tensor, copi
         raise InputError(
             f"layer {missing[0]}", expected="to run in a forward pass, but it does not", hint="name another"
         )
-    same = partial(torch.allclose, logits, rtol=0, atol=0, equal_nan=True)  # NaN is reported later, with its image
-    ends = [(m, given) for m, given, found in linears if found.shape == logits.shape and same(found)]
-    return _Pass(outputs, logits, ends)
+    return _Pass(outputs, logits, ends_in(linears, logits))
 
 
 def _heads(

@@ -7,7 +7,7 @@ All functions work on responses: for each of K patches, how much each cell of a 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from itertools import permutations
 from math import log
 
@@ -95,9 +95,9 @@ def read_maps(response: np.ndarray, layout: Layout, patches: Patches) -> Reading
         patches: the K patches.
     """
     _, h, w = response.shape
-    hits, exact, locality, even = _peaks(response, patches)
     energy = np.square(response, dtype=np.float64)
     total = energy.sum((1, 2))
+    hits, exact, locality, even = _peaks(response, energy, total, patches)
     live = total > 0  # a stride of 2 passes over small patches
     if live.sum() < _FEWEST:
         return Reading(layout, (h, w), hits, exact, locality, 1.0, 0.0, even)
@@ -116,38 +116,56 @@ def _off(share: np.ndarray, centres: np.ndarray) -> float:
         centres: (K, 2) of the patches, as parts of the image.
     """
     excess = share - share.mean(0)  # what all cells answer to says nothing of places
-    excess[excess < 0.5 * excess.max((1, 2), keepdims=True)] = 0
-    excess /= np.maximum(excess.sum((1, 2), keepdims=True), 1e-300)
-    found = []
+    excess *= excess >= 0.5 * excess.max((1, 2), keepdims=True)
+    total = np.maximum(excess.sum((1, 2)), 1e-300)
+    found = [0.0]
     for axis in (0, 1):
         cells = (np.arange(share.shape[1 + axis]) + 0.5) / share.shape[1 + axis]
-        distance = excess.sum(2 - axis) @ cells - centres[:, axis]  # (K,)
-        terms = np.stack([np.ones(len(centres)), centres[:, axis] - 0.5], 1)
-        fit = np.linalg.lstsq(terms, distance, rcond=None)[0]
+        distance = excess.sum(2 - axis) @ cells / total - centres[:, axis]  # (K,)
+        terms, inverse = _line(tuple(centres[:, axis]))
+        fit = inverse @ distance
         explained = 1 - np.square(distance - terms @ fit).sum() / max(np.square(distance).sum(), 1e-12)
-        found.append(abs(fit[0]) + abs(fit[1]) * _OUTERMOST if explained > _EXPLAINED else 0.0)
+        if explained > _EXPLAINED:
+            found.append(abs(fit[0]) + abs(fit[1]) * _OUTERMOST)
     return float(max(found))
 
 
-def _peaks(response: np.ndarray, patches: Patches) -> tuple[int, int, float, float]:
+@cache
+def _line(centres: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The terms (K, 2) of a straight line through values at K centres, and their pseudo-inverse (2, K)."""
+    terms = np.stack([np.ones(len(centres)), np.array(centres) - 0.5], 1)
+    return terms, np.linalg.pinv(terms)
+
+
+@lru_cache(256)
+def _cells(patches: Patches, h: int, w: int) -> tuple[np.ndarray, ...]:
+    """Cells of K patches in a grid: rows (K, h) and columns (K, w) within one cell of the patch's centre, the cell (K,)
+    that the centre lies in, rows and columns within one cell of the patch. Strides and padding shift by half a cell.
+    """
+    centres = np.array(patches.centres)
+    half = np.array([((b - t) / 2, (r - y) / 2) for t, y, b, r in patches.boxes]) / patches.size
+    away_y = np.abs((np.arange(h) + 0.5) / h - centres[:, :1])
+    away_x = np.abs((np.arange(w) + 0.5) / w - centres[:, 1:])
+    near = (away_y <= 1 / h + 1e-9, away_x <= 1 / w + 1e-9)
+    own = np.array([y * w + x for y, x in patches.cells((h, w))])
+    sides = (away_y <= half[:, :1] + 1 / h + 1e-9, away_x <= half[:, 1:] + 1 / w + 1e-9)
+    return *near, own, *(side.astype(np.float64) for side in sides)
+
+
+def _peaks(
+    response: np.ndarray, energy: np.ndarray, total: np.ndarray, patches: Patches
+) -> tuple[int, int, float, float]:
     """Patches whose response (K, h, w) peaks within a cell of theirs, and in it; its locality, and an even spread's."""
     count, h, w = response.shape
-    centres = np.array(patches.centres)
-    near_y = np.abs((np.arange(h) + 0.5) / h - centres[:, :1]) <= 1 / h + 1e-9  # (K, h): strides and padding shift
-    near_x = np.abs((np.arange(w) + 0.5) / w - centres[:, 1:]) <= 1 / w + 1e-9  # grids by half a cell
-    own = np.array([y * w + x for y, x in patches.cells((h, w))])
+    near_y, near_x, own, own_y, own_x = _cells(patches, h, w)
     found = []
     # Where a cell answers to everything, the relative response peaks right; where two patches share a cell, the bare.
     for values in (selectivity(response.reshape(count, -1)), response.reshape(count, -1)):
         peak = values.argmax(1)
         near = near_y[np.arange(count), peak // w] & near_x[np.arange(count), peak % w]
         found.append((int(near.sum()), int((peak == own).sum())))
-    energy = np.square(response, dtype=np.float64)
-    half = np.array([((b - t) / 2, (r - y) / 2) for t, y, b, r in patches.boxes]) / patches.size
-    own_y = np.abs((np.arange(h) + 0.5) / h - centres[:, :1]) <= half[:, :1] + 1 / h + 1e-9
-    own_x = np.abs((np.arange(w) + 0.5) / w - centres[:, 1:]) <= half[:, 1:] + 1 / w + 1e-9
-    inside = np.einsum("khw,kh,kw->k", energy, own_y.astype(energy.dtype), own_x.astype(energy.dtype))
-    locality = float((inside / np.maximum(energy.sum((1, 2)), 1e-300)).mean())
+    inside = (own_y[:, None] @ energy @ own_x[:, :, None]).ravel()
+    locality = float((inside / np.maximum(total, 1e-300)).mean())
     return *max(found), locality, float((own_y.mean(1) * own_x.mean(1)).mean())
 
 
@@ -234,7 +252,8 @@ def _best_grid(
         for others in _others(count, places, peaks, cells, constant) if given is None else [given]:
             layout = tokens_layout(grid, others, first)
             maps = _token_maps(response, layout)
-            hits, exact, locality, _ = _peaks(maps, patches)
+            energy = np.square(maps, dtype=np.float64)
+            hits, exact, locality, _ = _peaks(maps, energy, energy.sum((1, 2)), patches)
             near = min(9 / places, 1.0)
             score = (round(exact * log(places) - hits * log(near), 6), locality)
             if best is None or score > best[0]:

@@ -68,6 +68,7 @@ class Record:
     Attributes:
         number: when it ran, among all runs; -1 if it did not.
         output: of the image alone, with its graph; None if it is no tensor.
+        version: how often the output had been written to when the module gave it.
         given: shape of its first input; empty if that is no tensor.
         kind: name of the output's type.
         follows: name of the module whose output is its input; empty for another tensor.
@@ -85,6 +86,7 @@ class Record:
 
     number: int = -1
     output: Tensor | None = None
+    version: int = 0
     given: tuple[int, ...] = ()
     kind: str = ""
     follows: str = ""
@@ -120,6 +122,11 @@ class Records:
         """Modules that ran, first to last."""
         ran = [(name, record) for name, record in self.by_name.items() if record.number >= 0]
         return sorted(ran, key=lambda item: item[1].number)
+
+    def altered(self, name: str) -> bool:
+        """Whether a later module wrote over a module's output, as in-place activations do."""
+        record = self.by_name[name]
+        return record.output is not None and record.output._version != record.version
 
     @contextmanager
     def alone(self, modules: Mapping[str, nn.Module], image: Tensor) -> Iterator[None]:
@@ -168,7 +175,8 @@ class Records:
         if source != "" and (record.passes_on or isinstance(module, _KEEPS_ORDER)):
             record.projects = self.by_name[source].projects
         if record.output is not None:
-            self._names[id(output)], self._versions[id(output)] = name, record.output._version
+            record.version = record.output._version
+            self._names[id(output)], self._versions[id(output)] = name, record.version
 
     def _note_patched(self, name: str, module: nn.Module, inputs: Any, output: Any) -> None:
         record = self.by_name[name]

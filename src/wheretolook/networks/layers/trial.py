@@ -7,6 +7,7 @@ patches.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,12 +16,13 @@ from torch import Tensor, nn
 
 from wheretolook.base.errors import InputError
 from wheretolook.networks.layers.default_layers import default_layers
-from wheretolook.networks.layers.layout import Hints, possible_grids, same_but_for_rounding
+from wheretolook.networks.layers.heads import ends_in, find_head, noting_linear
+from wheretolook.networks.layers.layout import Hints, possible_grids, same_but_for_rounding, to_maps
 from wheretolook.networks.layers.outputs import Readout, find_logits, find_squashing
 from wheretolook.networks.layers.places import Grid, Level
 from wheretolook.networks.layers.recording import Patches, Record, Records
 from wheretolook.networks.layers.steadiness import Shape, random_images, run, unsteady
-from wheretolook.networks.layers.trial_results import Trial, judge_records
+from wheretolook.networks.layers.trial_results import Trial, TrialResult, judge_records
 
 _NO_HINTS = Hints()
 # Centres of the patches, as (row, column) parts of the image. No two share a row, a column or a diagonal, so that a
@@ -82,13 +84,16 @@ def try_network(network: nn.Module, shape: Shape, hints: Hints = _NO_HINTS) -> T
     noise = random_images(network, shape, 2)
     records = Records({n: Record() for n in modules})
     with torch.enable_grad():
-        image = noise[:1].clone().requires_grad_().clone()
-        with records.alone(modules, image):
-            whole = run(network, image)
+        alone = noise[:1].clone().requires_grad_().clone()
+        written = alone._version
+        with records.alone(modules, alone), noting_linear(network) as linears:
+            whole = run(network, alone)
+        writes_images = alone._version > written
     logits, keys = find_logits(whole, 1, name)
     if not bool(torch.isfinite(logits).all()):
         raise InputError(name, "finite logits for noise images", "NaN or infinity", "check the weights")
     gradients = _gradients(logits, records)
+    ends = ends_in(linears, logits)
     patches = _make_patches(shape[1:], _first_grid(records, shape))
     images = _patched(noise, patches)
     with torch.no_grad(), records.patched(modules):
@@ -105,7 +110,17 @@ def try_network(network: nn.Module, shape: Shape, hints: Hints = _NO_HINTS) -> T
             run(network, _patched(noise.flip(0), second)[1:-1])
         patches = Patches(patches.boxes + second.boxes, patches.size)
         results = judge_records(records, gradients, patches, hints, logits.shape[1])
-    return Trial(results, readout, patches)
+    results = {name: _with_head(result, records, name, ends) for name, result in results.items()}
+    return Trial(results, readout, patches, logits.shape[1], writes_images)
+
+
+def _with_head(result: TrialResult, records: Records, name: str, ends: list[tuple[nn.Linear, Tensor]]) -> TrialResult:
+    output, reading, altered = records.by_name[name].output, result.reading, records.altered(name)
+    if output is None or reading is None or not result.usable or altered:
+        return replace(result, altered=altered)
+    channels = output.shape[reading.layout.channel_dimension]
+    pooling = [(linear, given) for linear, given in ends if given.shape[1] == channels]
+    return replace(result, head=find_head(pooling, to_maps(output.detach(), reading.layout)))
 
 
 def _readout(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from torch import Tensor
 
+from wheretolook.networks.layers.heads import PooledHead
 from wheretolook.networks.layers.layout import (
     CHANNELS_FIRST,
     CHANNELS_LAST,
@@ -39,6 +40,8 @@ class TrialResult:
         flat: it is feature maps in one row, (N, C, h * w).
         constant: it does not depend on the image.
         attention: it is an attention matrix: as many rows as columns, and each row adds up to 1.
+        altered: a later layer writes over it.
+        head: the linear head that pools its feature maps, where it has places, if there is one.
     """
 
     number: int
@@ -54,6 +57,8 @@ class TrialResult:
     flat: bool = False
     constant: bool = False
     attention: bool = False
+    altered: bool = False
+    head: PooledHead | None = None
 
     @property
     def usable(self) -> bool:
@@ -73,11 +78,15 @@ class Trial:
         results: of each module that ran, by name, in running order.
         readout: where the logits are.
         patches: what was changed in the images.
+        class_count: K, logits of an image.
+        writes_images: the network's first step writes over its images.
     """
 
     results: dict[str, TrialResult]
     readout: Readout
     patches: Patches
+    class_count: int
+    writes_images: bool
 
 
 @dataclass(frozen=True)
