@@ -77,11 +77,15 @@ def check(architecture: str, side: int, arguments: str) -> dict[str, object]:
     maps, logits = network.trace(images)
     gradients = torch.autograd.grad(logits[:, 0].sum(), list(maps.values()), allow_unused=True)
     reached = [g is not None and bool(g.any()) for g in gradients]
-    return {
+    row: dict[str, object] = {
         "layers": list(network.layer_names),
         "logits_equal": bool(torch.equal(getattr(bare, "logits", bare), logits)),
         "gradients": all(reached),
         "finite": all(bool(torch.isfinite(each).all()) for each in maps.values()),
+    }
+    logits = logits.detach()
+    del bare, maps, gradients  # a graph of several GB in large networks
+    return row | {
         "head": next((name for name, module in body.named_modules() if module is head), ""),
         "file": from_file(network, architecture, found, images, logits),
     }
