@@ -185,3 +185,11 @@ def test_load_weights_keeps_the_versions_of_modules():
     state = {name: tensor + 1 for name, tensor in network.state_dict().items()}
     load_weights(network, state)
     assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
+
+
+def test_tied_weights_are_written_once_for_each_name(tmp_path: Path) -> None:
+    network = LookNet(2, 4, 2).eval()
+    network.side_heads["block1"].bias = network.classifier[0].bias
+    save_model(tmp_path / "tied.safetensors", network, card(network))
+    found = load_model(tmp_path / "tied.safetensors")[0].state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in network.state_dict().items())

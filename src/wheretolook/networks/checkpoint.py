@@ -287,8 +287,8 @@ def check_finite(subject: str, state: dict[str, Tensor], hint: str = "Train it a
 
 def _stored(tensor: Tensor) -> Tensor:
     tensor = tensor.detach().cpu()
-    # safetensors rejects tensors in channels-last memory format.
-    return (tensor.float() if tensor.is_floating_point() else tensor).contiguous()
+    # safetensors rejects tensors in channels-last memory format, and tied weights, which share memory.
+    return (tensor.float() if tensor.is_floating_point() else tensor).contiguous().clone()
 
 
 def _describe(tensor: Tensor) -> str:
