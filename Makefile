@@ -36,7 +36,7 @@ repro: .venv/installed mend  ## run the pipeline: only the stages that something
 
 test: .venv/installed  ## every test
 	@echo "make: running every test (seven to nine minutes on two cores)"
-	@OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile
+	@OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 docs: .venv/installed  ## write docs/parameters.md and the tables of docs/results.md from the code
 	@python tools/generate_docs.py

@@ -132,7 +132,7 @@ def other_parts(study: Study, rows: list[dict], root: Path, timed: object) -> No
         study_statements(study, rows, {}, 0.2, False, PERMUTATIONS, Sampling(RESAMPLES, 0))
     with timed("writing"):
         write_text(folder / "agreement.csv", agreement_csv(rows))
-        write_json(folder / "agreement.json", to_json(agreement_json(study, rows, train)))
+        write_json(folder / "agreement.json", to_json(agreement_json(study, rows, train, [])))
 
 
 def aggregation_megabytes(folder: Path) -> float:

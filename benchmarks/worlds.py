@@ -198,7 +198,13 @@ def run_world(world: World, folder: Path, seeds: int, images: int, draw: int) ->
             *arguments(params["export"] | {"methods": ["cam"], "layers": "block3"}),
         )
         cache = "--cache", folder / "cache", "--reports", reports / "models"
-        stage("score", name, *common, *cache, *arguments(params["score"] | {"sanity_draws": 0, "resamples": 399}))
+        stage(
+            "score",
+            name,
+            *common,
+            *cache,
+            *arguments(params["score"] | {"sanity_draws": 0, "stability_images": 0, "resamples": 399}),
+        )
         results[name] = json.loads((reports / f"models/{name}.json").read_text(encoding="utf-8"))
     (reports / "names.json").write_text(json.dumps({"models": names, "trained": names, "drive": []}), encoding="utf-8")
     paths = {"names": reports / "names.json", "exports": reports / "exports", "prepared": prepared, "cams": cams}

@@ -35,6 +35,7 @@ def compare(
         agreement_json,
         agreement_on,
         agreement_table,
+        label_agreement,
     )
     from wheretolook.analysis.agreement.study import load_study
     from wheretolook.analysis.classes.class_differences import write_differences
@@ -54,12 +55,13 @@ def compare(
         differences = write_differences(study, folder, options.aligned, options.permutations, options.seed)
     rows = agreement_table(study, options.resamples, options.seed)
     train = agreement_on(study, "train", options.resamples, options.seed)
+    by_label = label_agreement(study, options.resamples, options.seed)
     known = load_scores(scores, study.names)
     sampling = Sampling(options.resamples, options.seed)
     result = study_statements(study, rows, known, options.margin, options.aligned, options.permutations, sampling)
     with replacing_folder(reports) as folder:
         write_text(folder / "agreement.csv", agreement_csv(rows))
-        write_json(folder / "agreement.json", to_json(agreement_json(study, rows, train)))
+        write_json(folder / "agreement.json", to_json(agreement_json(study, rows, train, by_label)))
         write_json(folder / "overlays.json", overlays)
         write_json(folder / "differences.json", differences)
         write_json(folder / "statements.json", to_json(result))

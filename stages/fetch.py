@@ -22,16 +22,17 @@ def fetch(options: FetchOptions, test_set: str, raw: Path, timeout: float, retri
     from wheretolook.base.errors import visible
     from wheretolook.base.files import replacing_folder
     from wheretolook.downloads.attempts import RetryPolicy
-    from wheretolook.images.raw_table import choice_lines, read_raw_table
-    from wheretolook.images.scan import find_masks, scan_classes
+    from wheretolook.images.raw_data import choice_lines, pack_raw, read_raw_table
+    from wheretolook.images.scan import find_raw_masks, scan_raw
     from wheretolook.sources.source_registry import check_source_options, oddities, write_raw
 
     given = check_source_options(options.source, options.of_source())
     click.echo(f"fetch: {options.source} images into {raw}")
     with replacing_folder(raw) as folder:
         ignored = write_raw(options.source, given, folder, cache, RetryPolicy(timeout, retries))
-        scan = scan_classes(folder / "images")
-        masks = find_masks(folder / "masks", scan, options.masks or "masks")
+        pack_raw(folder)
+        scan = scan_raw(folder)
+        masks = find_raw_masks(folder, scan, options.masks or "masks")
         table = read_raw_table(folder)
     for line in choice_lines(table.choices):
         click.echo(visible(f"fetch: {line}"))

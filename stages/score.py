@@ -42,7 +42,7 @@ def score(
     from wheretolook.networks.card import read_card
 
     model, data, maps = models / f"{name}.safetensors", load_prepared(prepared), load_maps(cams / name)
-    tests = options.faithfulness_images, options.curve_steps, options.sanity_draws
+    tests = options.faithfulness_images, options.curve_steps, options.sanity_draws, options.stability_images
     probed = probe_model(model, maps, data, device, *tests, options.resamples, options.seed, cache)
     result = model_result(name, read_card(model), maps, data, probed, options.resamples, options.seed)
     write_json(reports / f"{name}.json", to_json(result))

@@ -10,7 +10,7 @@ import click
 from wheretolook.base.terminal.command import StageCommand, run_stage
 from wheretolook.base.terminal.options import CachePath, DeviceOption, InputPath, ModelName, OutputPath
 from wheretolook.base.terminal.section import takes
-from wheretolook.params.train_options import UNWEIGHTED, WRAPPED_ONLY, TrainOptions
+from wheretolook.params.train_options import LABELS, UNWEIGHTED, VALUE, WRAPPED_ONLY, TrainOptions
 
 
 @click.command(cls=StageCommand)
@@ -28,13 +28,15 @@ def train(name: str, options: TrainOptions, device: str, prepared: Path, models:
     from wheretolook.networks.checkpoint import save_model
     from wheretolook.networks.runtime.device import choose_device, describe_device
     from wheretolook.networks.runtime.processes import joined_ranks
-    from wheretolook.training.batches import balanced_weights
+    from wheretolook.training.batches import balanced_weights, constant_loss, targets_of
     from wheretolook.training.objective import kept_epoch, loss_of_guessing
     from wheretolook.training.train_network import discard_states, train_network
 
     data = load_prepared(prepared)
     size, classes = data.images.shape[1], len(data.class_names)
-    options = replace(options, wrapped=wrapped_of(options, classes, size))
+    targets = targets_of(data, options.outputs)
+    outputs = options.output_count(classes, len(data.label_names))
+    options = replace(options, wrapped=wrapped_of(options, outputs, size))
     with joined_ranks(os.environ, choose_device(device)) as ranks:
         say = click.echo if ranks.leads else lambda line: None
         processes = "" if ranks.alone else f"{ranks.count} processes, each "
@@ -54,6 +56,8 @@ def train(name: str, options: TrainOptions, device: str, prepared: Path, models:
     if options.sampling == "balanced":
         trained = np.unique(trained)  # each class as often
     guessing = loss_of_guessing(trained, validated, weights)
+    if options.outputs in (LABELS, VALUE):
+        guessing = constant_loss(targets, data.rows("train"), data.rows("val"))
     learned = "" if kept["val_loss"] < guessing else f", no better than guessing ({guessing:.4f})"
     say(
         f"train {name}: {card.architecture}, loss {card.loss}, {images} images, {keep} of {len(card.history)} epochs: "
@@ -61,7 +65,7 @@ def train(name: str, options: TrainOptions, device: str, prepared: Path, models:
     )
 
 
-def wrapped_of(options: TrainOptions, classes: int, size: int) -> dict[str, Any] | None:
+def wrapped_of(options: TrainOptions, outputs: int, size: int) -> dict[str, Any] | None:
     """Arguments of a network without predefined layers, with the layers that a trial finds; None for another."""
     from wheretolook.networks.checkpoint import is_wrapped
 
@@ -79,7 +83,7 @@ def wrapped_of(options: TrainOptions, classes: int, size: int) -> dict[str, Any]
 
     keywords = parse_arguments(options.arguments)
     hints = make_hints(options.grid, options.prefix_tokens, options.layout)
-    return wrapped_arguments(options.architecture, classes, keywords, options.layers, size, hints)
+    return wrapped_arguments(options.architecture, outputs, keywords, options.layers, size, hints)
 
 
 if __name__ == "__main__":

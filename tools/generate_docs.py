@@ -11,6 +11,7 @@ from wheretolook.analysis.results.changed_images import (
     RestCost,
     Sanity,
     SanityStep,
+    StabilityRow,
 )
 from wheretolook.analysis.results.comparison_result import (
     AgreementResult,
@@ -34,7 +35,7 @@ from wheretolook.analysis.results.scored_model import (
     ModelResult,
     SplitScores,
 )
-from wheretolook.analysis.results.statement import Figure, Kind, Reason, Scope, Statement, Twin, Verdict
+from wheretolook.analysis.results.statement import Basins, Figure, Kind, Reason, Scope, Statement, Twin, Verdict
 from wheretolook.project.params_file import PAGE, parameters_page
 
 ROOT = Path(__file__).parents[1]
@@ -43,9 +44,9 @@ RESULTS = "docs/results.md"
 DOCUMENTED: tuple[type, ...] = (
     *(ModelResult, AboutModel, SplitScores, ClassScores, HeadScores, Localisation, EstimatedForeground),
     *(ShiftResult, ShiftedModel, AttributeValue),
-    *(RegionCost, RestCost, CueCost, LookAlike, OcclusionRow, Sanity, SanityStep),
+    *(RegionCost, RestCost, CueCost, LookAlike, OcclusionRow, Sanity, SanityStep, StabilityRow),
     *(AgreementResult, AgreementRow),
-    *(StatementsResult, ThresholdsUsed, Primary, ClassResult, RecognitionResult, Twin),
+    *(StatementsResult, ThresholdsUsed, Primary, ClassResult, RecognitionResult, Twin, Basins),
     *(Statement, Figure, Kind, Verdict, Reason, Scope),
 )
 BLOCK = re.compile(r"(<!-- table of (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)

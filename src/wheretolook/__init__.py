@@ -14,10 +14,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wheretolook.analysis.explained import finer_cam
     from wheretolook.base.errors import InputError
     from wheretolook.base.prepared import Prepared, load_prepared
     from wheretolook.cams.explain import Explanation, explain
+    from wheretolook.cams.methods.gradients import finer_cam
     from wheretolook.mapstore.store import Maps, load_maps
     from wheretolook.networks.card import Card, read_card
     from wheretolook.networks.checkpoint import load_model
@@ -45,7 +45,7 @@ _MODULES = {
     "Maps": "mapstore.store",
     "Prepared": "base.prepared",
     "explain": "cams.explain",
-    "finer_cam": "analysis.explained",
+    "finer_cam": "cams.methods.gradients",
     "load_maps": "mapstore.store",
     "load_model": "networks.checkpoint",
     "load_prepared": "base.prepared",

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import torch
 
-from wheretolook.analysis.explained import contrast, contrast_with_mean, contrast_with_rivals, finer_cam
+from wheretolook.analysis.explained import contrast, contrast_with_mean, contrast_with_rivals
+from wheretolook.cams.methods.gradients import finer_cam, finer_cam_of_chosen, with_references
 
 MAPS = np.random.default_rng(0).normal(size=(5, 3, 4, 4)).astype(np.float32)
 
@@ -58,3 +60,17 @@ def test_finer_cam_is_with_the_nearest_classes() -> None:
     np.testing.assert_allclose(nearest, [maps[0, 1] - maps[0, 2] / 2, maps[1, 3] - maps[1, 0] / 2], atol=1e-6)
     two = finer_cam(maps[:, :2], index % 2, logits[:, :2])
     np.testing.assert_allclose(two, contrast(maps[:, :2], index % 2), atol=1e-6)
+
+
+def test_finer_cam_needs_the_maps_of_a_class_and_its_references_alone() -> None:
+    rng = np.random.default_rng(5)
+    for classes in (2, 3, 7):
+        maps, logits = rng.normal(size=(4, classes, 3, 3)).astype(np.float32), rng.normal(size=(4, classes))
+        logits = logits.astype(np.float32)
+        own = np.stack([logits.argmax(1), logits.argmin(1)], 1)
+        chosen = with_references(lambda logits, rows, own=own: torch.from_numpy(own))(
+            torch.from_numpy(logits), slice(0, 4)
+        ).numpy()
+        found = finer_cam_of_chosen(np.take_along_axis(maps, chosen[:, :, None, None], 1), chosen, logits)
+        for k in range(2):
+            np.testing.assert_allclose(found[:, k], finer_cam(maps, own[:, k], logits), atol=1e-5)

@@ -28,4 +28,4 @@ def probed(root: Path, images: int = 24, draws: int = 0, steps: int = 0) -> dict
     """What `score` finds by running the network."""
     maps, data = load_maps(root / "data/cams/last-0"), load_prepared(root / "data/prepared")
     model, cache = root / "models/last-0.safetensors", root / "cache"
-    return probe_model(model, maps, data, "cpu", images, steps, draws, 199, 0, cache)
+    return probe_model(model, maps, data, "cpu", images, steps, draws, 0, 199, 0, cache)

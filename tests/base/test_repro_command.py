@@ -37,7 +37,7 @@ BOTH = 'run "dvc repro -sf export@other", or of a model from Drive "dvc repro -s
 
 
 @pytest.mark.parametrize("text", ['{"models": ["last-0"], "drive": []}', "{", "[]", '{"models": 1, "drive": null}'])
-def test_where_nobody_says_where_it_came_from_both_are_named(tmp_path: Path, text: str) -> None:
+def test_where_the_origin_is_unknown_both_are_named(tmp_path: Path, text: str) -> None:
     assert repro_command(tmp_path / "data/cams/other") == BOTH
     write_names(tmp_path, text)
     assert repro_command(tmp_path / "data/cams/other") == BOTH

@@ -27,7 +27,7 @@ def test_arrays_have_names_and_the_layers_own_resolution():
     assert found.class_index.tolist() == [[0, 1, 2, 3]] * 5
 
 
-def test_what_was_left_out_is_told_with_the_pairs_there_are():
+def test_a_pair_that_was_left_out_is_an_error_that_lists_the_existing_ones():
     found = explain(small_network(), noise(), ["cam", "gradcam"], ["stage1", "stage3"])
     there = r"\('cam', 'stage3'\), \('gradcam', 'stage1'\), \('gradcam', 'stage3'\)"
     with pytest.raises(KeyError, match=rf"expected one of {there}; found \('cam', 'stage1'\)"):
@@ -278,7 +278,7 @@ def test_an_explanation_equals_itself_alone():
     assert len({found, again}) == 2
 
 
-def test_the_mean_of_all_classes_maps_stands_beside_them():
+def test_the_mean_of_all_classes_maps_is_stored_beside_them():
     methods = ["gradcam", "layercam", "activation"]
     every = explain(small_network(), noise(), methods, ["stage2"])
     found = explain(small_network(), noise(), methods, ["stage2"], [1], with_mean=True)

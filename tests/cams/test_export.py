@@ -37,7 +37,7 @@ def inputs(prepared):
     return to_input(torch.from_numpy(np.array(prepared.images)), (0.5,) * 3, (0.25,) * 3)
 
 
-def test_the_manifest_says_what_stands_there(tmp_path, model):
+def test_the_manifest_lists_what_is_there(tmp_path, model):
     prepared = write_prepared(tmp_path / "prepared")
     manifest = export_maps(model[0], prepared, tmp_path / "cams/one", OPTIONS, ALONE, tmp_path / "cache")
     assert json.loads((tmp_path / "cams/one/manifest.json").read_text()) == manifest

@@ -185,14 +185,14 @@ def test_a_layer_that_runs_again_in_the_backward_pass_is_looked_at():
     np.testing.assert_allclose(found["hirescam", "body"][:, 0], expected, atol=1e-6)
 
 
-def test_nan_that_breaks_a_decomposition_is_told_as_nan():
+def test_nan_that_breaks_a_decomposition_is_reported_as_nan():
     x = images()
     x[1] = np.nan
     with pytest.raises(NotFinite, match=r"eigencam\.stage3: .* image number 1"):
         explain(small_network(), x, ["eigencam"], ["stage3"])
 
 
-def test_infinite_weights_are_told_as_such_though_a_channel_is_dead():
+def test_infinite_weights_are_reported_although_a_channel_is_dead():
     network = LookNet(2, width=4, depth=2).eval()
     nn.init.constant_(network.classifier[-1].weight, float("inf"))
     nn.init.constant_(network.blocks["block2"][1].bias, -99)

@@ -17,8 +17,8 @@ import torchvision
 from torch import nn
 
 from tests.cams.small import livened, noise, small_network
-from wheretolook.analysis.explained import finer_cam
 from wheretolook.cams.explain import explain
+from wheretolook.cams.methods.gradients import finer_cam
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -80,7 +80,7 @@ def test_the_same_batches_give_the_same_bytes_and_others_the_same_maps():
         np.testing.assert_allclose(other[pair], maps, rtol=0, atol=1e-6 * max(1, np.abs(maps).max()))
 
 
-def test_classes_asked_for_together_are_those_asked_for_alone():
+def test_classes_explained_together_have_the_maps_of_each_alone():
     network, images = small_network(), noise()
     together = explain(network, images, METHODS)
     for k in range(4):

@@ -102,7 +102,7 @@ def test_killed_between_the_move_and_the_clearing_it_begins_anew(export, stored,
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("wheretolook.cams.export.move_folder", moved_and_killed)
+        patch.setattr("wheretolook.networks.runtime.resumable.move_folder", moved_and_killed)
         with pytest.raises(Killed):
             export("killed")
     stored.clear()

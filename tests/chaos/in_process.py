@@ -75,7 +75,8 @@ def finished_world(root: Path) -> World:
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     for section, values in SMALLEST.items():
         params[section] |= values
-    params["export"]["random_draws"] = params["score"]["sanity_draws"] = 0
+    params["export"]["random_draws"] = 0
+    params["score"] |= {"sanity_draws": 0, "stability_images": 0}
     params["models"] = {MODEL: params["models"][MODEL]}
     text = yaml.safe_dump(params)
     (root / "params.yaml").write_text(text, encoding="utf-8")

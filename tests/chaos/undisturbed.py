@@ -15,7 +15,7 @@ SMALLEST = {
     "fetch": {"images_per_class": 20, "size": 32},
     "prepare": {"size": 32},
     "train": {"epochs": 2, "width": 4, "depth": 3, "batch_size": 8},
-    "score": {"faithfulness_images": 4, "sanity_draws": 2, "resamples": 199},
+    "score": {"faithfulness_images": 4, "sanity_draws": 2, "stability_images": 0, "resamples": 199},
     "compare": {"resamples": 199, "permutations": 199},
     "report": {"gallery_images": 4, "gallery_cells": 4},
 }

@@ -234,7 +234,7 @@ def test_another_process_that_got_a_dead_dvcs_number_is_no_dvc(root: Path) -> No
     assert mend(root) == []
 
 
-def test_a_dead_dvc_that_nobody_has_asked_for_is_dead(root: Path) -> None:
+def test_a_dead_dvc_is_dead_before_its_parent_waits_for_it(root: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "pass"]) as dead:
         os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
         (root / ".dvc/tmp/rwlock").write_text(f'{{"read": {{"a": [{{"pid": {dead.pid}, "cmd": "dvc repro"}}]}}}}')

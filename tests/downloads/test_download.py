@@ -257,7 +257,7 @@ def test_a_body_without_an_end_leaves_the_disk_some_room_and_says_what_fills_it(
     assert len(web.tally.requests) == 1
 
 
-def test_a_disk_that_is_full_of_what_came_before_is_told_with_the_folder(
+def test_a_disk_full_of_earlier_downloads_is_an_error_that_names_the_folder(
     web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     web.files["a.zip"] = Served(CONTENT)

@@ -1,10 +1,11 @@
+import sys
 import tracemalloc
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, features
 
 from tests.images.odd_images import COLOUR, EXACT, GREY, colour, encoded
 from wheretolook.base.errors import InputError
@@ -156,3 +157,20 @@ class TestToSquare:
     def test_an_unknown_fit_is_an_error(self):
         with pytest.raises(ValueError, match="fit 'zoom'"):
             to_square(NOISE, 8, "zoom")
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this build of Pillow has no AVIF")
+def test_avif_is_decoded():
+    pixels = np.zeros((32, 48, 3), np.uint8)
+    pixels[:, 24:] = 200
+    stored = BytesIO()
+    Image.fromarray(pixels).save(stored, "AVIF", quality=100)
+    assert np.abs(np.asarray(decode_bytes(stored.getvalue())).astype(int) - pixels).max() <= 6
+
+
+@pytest.mark.parametrize(("brand", "hint"), [(b"heic", "pillow-heif"), (b"mif1", "pillow-heif")])
+def test_heic_without_a_decoder_is_refused_by_name(brand: bytes, hint: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(InputError) as error:
+        decode_bytes(b"\0\0\0\x18ftyp" + brand + bytes(40))
+    assert error.value.subject == "HEIC" and hint in error.value.hint

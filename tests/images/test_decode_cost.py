@@ -120,7 +120,8 @@ def test_a_file_that_takes_too_long_is_stopped(chunks: int, monkeypatch: pytest.
 def test_strips_give_the_pixels_of_the_whole(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     make, expected = EXACT[name]
     (tmp_path / "1.png").write_bytes(make())
-    files = [ImageFile("a/1.png", "a", tmp_path / "1.png")]
+    Image.fromarray(expected).save(tmp_path / "2.png", compress_level=0)  # equal pixels, so that they are compared
+    files = [ImageFile(f"a/{number}.png", "a", tmp_path / f"{number}.png") for number in (1, 2)]
     whole = decode_images(files, tmp_path / "whole.npy", 16, "pad")
     monkeypatch.setattr("wheretolook.prepare.pixels.LARGEST_READ", 0)
     for module in ("prepare.pixels", "images.decode"):
@@ -129,6 +130,7 @@ def test_strips_give_the_pixels_of_the_whole(name: str, monkeypatch: pytest.Monk
     assert np.array_equal(np.asarray(decode_bytes(make())), expected)
     assert decode_images(files, tmp_path / "strips.npy", 16, "pad") == whole
     pixels = Image.fromarray(expected)
+    assert whole[0].sha256 != whole[1].sha256 and whole[0].pixels == whole[1].pixels
     assert whole[0].pixels == hashlib.sha256(f"{pixels.size}".encode() + pixels.tobytes()).hexdigest()
 
 

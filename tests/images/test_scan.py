@@ -5,7 +5,8 @@ import pytest
 
 from tests.images.made_classes import write_classes, write_image, write_mask
 from wheretolook.base.errors import InputError, is_class_name
-from wheretolook.images.scan import Masks, find_masks, image_paths, scan_classes
+from wheretolook.images.raw_data import image_paths
+from wheretolook.images.scan import Masks, find_masks, scan_classes
 
 
 @pytest.fixture

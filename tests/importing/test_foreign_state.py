@@ -62,7 +62,7 @@ def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_what_does_not_fit_is_told_expected_and_found(tmp_path: Path) -> None:
+def test_what_does_not_fit_is_an_error_with_expected_and_found(tmp_path: Path) -> None:
     state = foreign_state()
     state["classifier.0.weight"] = torch.zeros(1000, 8)
     state["extra"] = torch.zeros(1)

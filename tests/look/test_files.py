@@ -29,7 +29,7 @@ def test_a_name_has_as_many_folders_as_tell_it_from_others(tmp_path, monkeypatch
     assert len({file_name(name) for name in names}) == len(names)
 
 
-def test_a_folder_gives_its_images_sorted_without_junk_or_what_stands_in_out(tmp_path):
+def test_a_folder_gives_its_images_sorted_without_junk_or_files_in_out(tmp_path):
     junk = ("._a.jpg", "__MACOSX/a.jpg", "@eaDir/a.jpg/SYNOFILE_THUMB_M.jpg")
     for name in ("b.PNG", "a.jpg", "below/c.tif", "notes.txt", *junk, "look/a.cam.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ def test_pictures_may_go_above_the_images(tmp_path):
     assert find_images([tmp_path / "cells"], tmp_path) == [tmp_path / "cells/a.png"]
 
 
-def test_long_parts_of_file_names_are_cut_and_told_apart():
+def test_long_parts_of_file_names_are_cut_and_stay_distinct():
     names = ["é" * 200, "é" * 199 + "e", "é" * 200 + "e"]
     files = [file_name(name, 60) for name in names]
     assert len(set(files)) == 3 and all(len(file.encode()) <= 60 and file.startswith("é" * 25) for file in files)

@@ -92,7 +92,7 @@ def test_methods_are_repeated_and_those_that_know_no_class_give_one_map(look):
     assert [name for name in files if name.endswith("npy")] == expected
 
 
-def test_images_of_the_same_name_are_told_apart_by_their_folders(look, tmp_path):
+def test_images_of_the_same_name_are_distinguished_by_their_folders(look, tmp_path):
     (tmp_path / "other").mkdir()
     Image.new("RGB", (SIZE, SIZE)).save(tmp_path / "other/a.png")
     done, files = look("--class", "cat", images=("a.png", "other/a.png"))
@@ -102,7 +102,7 @@ def test_images_of_the_same_name_are_told_apart_by_their_folders(look, tmp_path)
     assert [line.split()[0] for line in done.output.splitlines()[1:3]] == [f"{here}/a", "other/a"]
 
 
-def test_a_folder_stands_for_the_images_below_it_and_pictures_in_out_are_none(look, tmp_path):
+def test_a_folder_means_the_images_below_it_without_pictures_in_out(look, tmp_path):
     for _ in range(2):
         done, files = look("--class", "cat", images=(".",))
         assert done.exit_code == 0, done.output
@@ -123,7 +123,7 @@ def test_what_is_named_twice_is_taken_once(look):
         (("../x", "é" * 120), ["a.cam.block2..._x", f"a.cam.block2.{'é' * 25}~"]),
     ],
 )
-def test_class_names_that_make_no_file_names_are_told_apart(look, tmp_path, names, files):
+def test_class_names_that_make_no_file_names_stay_distinct(look, tmp_path, names, files):
     network = small_network()
     save_model(tmp_path / "odd.safetensors", network, small_card(class_names=names))
     done, written = look("--class", "all", images=("a.png",), model="odd")
@@ -200,6 +200,16 @@ def test_a_contrast_is_a_classs_map_less_the_mean_of_the_others(look, tmp_path):
             found = np.load(tmp_path / f"out/a.{method}.block3.{name}.contrast.npy")
             assert found.dtype == np.float32
             np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_finer_cam_is_a_class_against_the_most_similar_ones(look, tmp_path):
+    words = ("--class", "all", "--method", "cam")
+    look(*words, images=("a.png",))
+    run, _ = look(*words, "--finer-cam", "--json", images=("a.png",))
+    assert json.loads(run.stdout)["finer_cam"] is True
+    cat, dog = (np.load(tmp_path / f"out/a.cam.block3.{name}.npy") for name in ("cat", "dog"))
+    for name, expected in (("cat", cat - dog), ("dog", dog - cat)):  # of two classes, the other one
+        np.testing.assert_allclose(np.load(tmp_path / f"out/a.cam.block3.{name}.finer.npy"), expected, atol=1e-5)
 
 
 def test_what_a_killed_look_left_is_removed_and_what_others_left_is_not(look, tmp_path):

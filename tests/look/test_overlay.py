@@ -38,7 +38,7 @@ def test_a_wide_photo_keeps_its_proportions_and_the_map_is_stretched_over_it():
         assert picture[row, 5, 0] > 60 > picture[row, 5, 2] and picture[row, -5, 2] > 60 > picture[row, -5, 0]
 
 
-def test_a_tall_photo_stands_in_the_middle_under_a_title_of_full_width():
+def test_a_tall_photo_is_centred_under_a_title_of_full_width():
     picture = drawn(np.zeros((2, 2)), photo=photo_of(Image.new("RGB", (50, 200)), SIDE, "stretch"))
     assert picture.shape == (54 + 448, 448, 3)
     assert (
@@ -53,7 +53,7 @@ def test_of_a_cropped_photo_the_map_lies_over_the_middle_and_the_rest_is_faded()
     assert (picture[:, 112:336, 0] > 100).all() and (picture[:, 112:336, 2] < 60).all()
 
 
-def test_a_padded_photo_stands_in_the_square_that_the_network_saw():
+def test_a_padded_photo_is_drawn_in_the_square_that_the_network_saw():
     picture = drawn(np.zeros((2, 2)), photo=photo_of(Image.new("RGB", (200, 100), "white"), SIDE, "pad"))[54:]
     assert picture.shape == (448, 448, 3)
     assert (picture[:112] == 0).all() and (picture[112:336] == 255).all() and (picture[336:] == 0).all()

@@ -10,6 +10,9 @@ import pytest
     [
         (("--method", "gradcan"), ("a.png",), "methods: expected one of cam, gradcam"),
         (("--contrast", "--arrays"), ("a.png",), "--arrays: expected no --contrast"),
+        (("--finer-cam", "--arrays"), ("a.png",), "--arrays: expected no --contrast or --finer-cam"),
+        (("--finer-cam", "--contrast"), ("a.png",), "--finer-cam: expected no --contrast"),
+        (("--label", "whiskers"), ("a.png",), "expected the label whiskers"),
         (
             ("--arrays",),
             ("none.png", "every.safetensors"),
@@ -32,7 +35,7 @@ import pytest
         ((), (), "Missing argument 'IMAGE...'"),
         (("--model", "none.safetensors"), ("a.png",), "none.safetensors: expected a model file, found no such file. "),
         ((), ("none.png", "every.safetensors"), "images: expected at least one image, found none in 2 files"),
-        ((), ("empty",), "empty: expected images (.bmp, .gif, "),
+        ((), ("empty",), "empty: expected images (.avif, .bmp, "),
         (("--out", "same"), ("same",), "--out same: expected a folder other than that of the images"),
         (("--fit", "squeeze"), ("a.png",), "'squeeze' is not one of 'stretch', 'pad', 'crop'"),
     ],

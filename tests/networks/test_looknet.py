@@ -60,11 +60,11 @@ def test_each_layers_logits_are_those_of_its_own_head():
         assert torch.allclose(logits[layer], head(maps[layer].mean((2, 3))))
 
 
-def test_only_the_layers_asked_for_give_logits():
+def test_only_the_requested_layers_give_logits():
     assert list(small().layer_logits(torch.zeros(1, 3, 16, 16), ("block2",))) == ["block2"]
 
 
-def test_a_map_stands_over_the_middle_of_what_it_sees():
+def test_a_map_cell_is_centred_on_its_receptive_field():
     """A mirrored image gives mirrored maps, if the convolutions are mirrored too: nothing is set off."""
     network, images = small(), torch.randn(1, 3, 32, 32)
     mirrored = small()

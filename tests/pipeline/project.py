@@ -19,7 +19,7 @@ SMALL = {
     "fetch": {"images_per_class": 24},
     "train": {"epochs": 1, "width": 4},
     "export": {"random_draws": 2},
-    "score": {"faithfulness_images": 8, "sanity_draws": 2, "resamples": 199},
+    "score": {"faithfulness_images": 8, "sanity_draws": 2, "stability_images": 4, "resamples": 199},
     "compare": {"resamples": 199, "permutations": 199},
 }
 

@@ -197,7 +197,7 @@ def test_a_gaze_that_moved_too_far_stops_the_change(jobs: Jobs) -> None:
     assert "every-0: drift" in done.stderr
 
 
-def test_no_expression_stands_inside_a_script() -> None:
+def test_no_script_contains_an_expression() -> None:
     """An expression inside a script is pasted as text: a branch's name could run commands."""
     assert all("${{" not in script for script in STEPS.values())
 

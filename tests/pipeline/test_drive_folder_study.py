@@ -22,7 +22,7 @@ SECTIONS = {
     "fetch": {"images_per_class": 8},
     "prepare": {"size": 64},
     "export": {"methods": ["cam", "activation"], "random_draws": 0},
-    "score": {"faithfulness_images": 4, "sanity_draws": 0},
+    "score": {"faithfulness_images": 4, "sanity_draws": 0, "stability_images": 0},
 }
 
 

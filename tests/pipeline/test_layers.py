@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "analysis": {"analysis/results", "cams", "base", "networks/layers", "mapstore", "networks", "networks/runtime"},
     "report": {"analysis", "analysis/results", "base", "mapstore", "networks", "params"},
     "project": {"base/terminal", "downloads", "importing", "base", "mapstore", "networks", "params", "sources"},
-    "verify": {"base", "mapstore", "networks", "project"},
+    "verify": {"base", "images", "mapstore", "networks", "project"},
     "diff": {"analysis", "analysis/results", "base", "mapstore", "project", "report"},
     "look": {
         *("analysis", "cams", "prepare", "images", "base", "base/terminal", "networks/layers"),

@@ -144,6 +144,6 @@ def test_an_edit_of_the_code_of_one_network_reruns_that_model_alone(project: Pro
         code.write_text("{}")
 
 
-def test_every_section_stands_in_the_table(project: Project) -> None:
+def test_every_section_is_in_the_table(project: Project) -> None:
     sections = {leaf.split(".")[0] for leaf in leaves(project.read_params())}
     assert sections == {row.split(".")[0] for row in TABLE}

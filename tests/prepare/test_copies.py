@@ -9,8 +9,8 @@ from tests.prepare.test_near_copies import moved
 from wheretolook.base.errors import InputError
 from wheretolook.base.prepared import load_prepared
 from wheretolook.params.prepare_options import PrepareOptions
-from wheretolook.prepare.copies import NearPairs, Row, kept_pairs, pictures, without_leaks
-from wheretolook.prepare.prepare_images import prepare
+from wheretolook.prepare.copies import NearPairs, Row, pictures
+from wheretolook.prepare.prepare_images import kept_pairs, prepare, without_leaks
 
 
 def row(name: str, split: str, pixels: str = "") -> Row:

@@ -8,7 +8,7 @@ from scipy import ndimage
 from wheretolook.base.errors import InputError
 from wheretolook.base.prepared import BACKGROUND, EVIDENCE, FOREGROUND, MARK, UNKNOWN
 from wheretolook.images.decode import to_square
-from wheretolook.prepare.masks import labels_to_square, parse_mask_values, read_mask
+from wheretolook.prepare.masks import labels_to_square, parse_mask_values, read_mask, read_yolo
 from wheretolook.project.params_file import read_params
 
 VALUES = {0: BACKGROUND, 128: FOREGROUND, 255: EVIDENCE}
@@ -33,6 +33,26 @@ class TestParse:
     def test_a_value_that_is_given_twice_is_refused(self):
         with pytest.raises(InputError, match="the value 7 is given twice"):
             parse_mask_values("7:evidence,7:mark")
+
+
+class TestYolo:
+    def test_boxes_and_polygons_become_evidence(self, tmp_path: Path):
+        path = tmp_path / "m.txt"
+        path.write_text("0 0.5 0.25 0.2 0.1\n\n7 0.0 0.5 0.5 0.5 0.5 1.0 0.0 1.0\n1 0.9 0.9 0.2 0.2 0.83\n")
+        expected = np.full((20, 10), BACKGROUND, np.uint8)
+        expected[4:6, 4:6] = expected[10:, :5] = expected[16:, 8:] = EVIDENCE
+        assert np.array_equal(read_yolo(path, (10, 20)), expected)
+
+    def test_an_empty_file_means_no_evidence(self, tmp_path: Path):
+        (tmp_path / "m.txt").write_text("")
+        assert (read_yolo(tmp_path / "m.txt", (4, 4)) == BACKGROUND).all()
+
+    @pytest.mark.parametrize("line", ["0 9 9 5 5", "0 0.5 0.5", "a dog 1 1 1", "0 0.9 0.5 0.4 0.1", "0 1 1 0 0 1 1 1"])
+    def test_other_lines_are_refused_by_number(self, line: str, tmp_path: Path):
+        (tmp_path / "m.txt").write_text(f"0 0.5 0.5 0.1 0.1\n{line}\n")
+        with pytest.raises(InputError) as error:
+            read_yolo(tmp_path / "m.txt", (10, 10))
+        assert error.value.subject.endswith("m.txt, line 2") and line in error.value.found
 
 
 class TestRead:

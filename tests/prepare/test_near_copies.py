@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wheretolook.prepare.copies import MOST_PAIRS, SMALLEST, find_near_copies
+from wheretolook.prepare.copies import SMALLEST, find_near_copies
 from wheretolook.sources.synthetic import CLASS_NAMES, render_cell
 
 COPIED = 24  # of the cells
@@ -93,11 +93,14 @@ def test_images_of_any_size_are_compared_from_the_smallest_on(size: int):
     assert found.compared == (6 if size >= SMALLEST else 0)
 
 
-def test_of_too_many_images_some_are_compared_with_all(monkeypatch):
-    noise = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3)).astype(np.uint8)
-    noise[39] = noise[20]
-    monkeypatch.setattr("wheretolook.prepare.copies.MOST_PAIRS", 160)
-    found = find_near_copies(noise)
-    assert found.compared == 4  # rows 0, 10, 20 and 30
-    assert found.pairs.tolist() == [[20, 39]]
-    assert MOST_PAIRS > 30_000**2
+@pytest.mark.parametrize("size", [SMALLEST, 112])
+def test_many_images_are_compared_in_buckets_of_similar_thumbnails(size: int, monkeypatch: pytest.MonkeyPatch):
+    numbers = [(name, number) for name in CLASS_NAMES for number in range(150)]
+    cells = np.stack([render_cell(0, name, number, size, marked=False)[0] for name, number in numbers])
+    copies = np.stack([moved(as_jpeg(cell, 75), 1, 0) for cell in cells[::5]])
+    expected = {(5 * i, len(cells) + i) for i in range(len(copies))}
+    monkeypatch.setattr("wheretolook.prepare.copies.ALL_WITH_ALL", 0)
+    found = find_near_copies(np.concatenate([cells, copies]))
+    pairs = {tuple(pair) for pair in found.pairs.tolist()}
+    assert pairs <= expected and len(pairs) >= 0.95 * len(expected)
+    assert found.compared == len(cells) + len(copies)

@@ -15,8 +15,9 @@ from wheretolook.base.files import sha256_of
 from wheretolook.base.prepared import BACKGROUND, COLUMNS, EVIDENCE, UNKNOWN, load_prepared
 from wheretolook.images import decode
 from wheretolook.images.decode import to_square
+from wheretolook.images.scan import ImageFile
 from wheretolook.params.prepare_options import PrepareOptions
-from wheretolook.prepare.pixels import write_masks
+from wheretolook.prepare.pixels import decode_images, write_masks
 from wheretolook.prepare.prepare_images import prepare
 
 OPTIONS = PrepareOptions(
@@ -74,7 +75,7 @@ def test_the_same_input_gives_the_same_bytes(raw: Path, out: Path, tmp_path: Pat
         assert (out / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
 
-def test_the_audit_pins_every_file_it_stands_beside(raw: Path, out: Path):
+def test_the_audit_pins_every_file_beside_it(raw: Path, out: Path):
     audit = prepare(raw, out, OPTIONS)
     assert json.loads((out / "audit.json").read_text()) == audit
     assert audit["sha256"] == {name: sha256_of(out / name) for name in ("images.npy", "index.csv")}
@@ -101,6 +102,19 @@ def test_the_same_pixels_stay_in_one_split(raw: Path, out: Path):
 def test_the_same_pixels_in_another_format_are_found(raw: Path, out: Path):
     Image.open(raw / "images/a/p0_000.png").save(raw / "images/b/same.bmp")
     assert prepare(raw, out, OPTIONS)["conflicts"]["examples"] == [["a/p0_000.png", "b/same.bmp"]]
+
+
+def test_pixels_that_are_equal_only_after_resizing_are_not_the_same(tmp_path: Path):
+    pixels = np.full((64, 64, 3), 90, np.uint8)
+    other = pixels.copy()
+    other[0, 0] = 92
+    for number, picture in enumerate((pixels, other, pixels)):
+        Image.fromarray(picture).save(tmp_path / f"{number}.png", compress_level=number)
+    files = [ImageFile(f"a/{number}.png", "a", tmp_path / f"{number}.png") for number in range(3)]
+    decoded = decode_images(files, tmp_path / "array.npy", 16, "stretch")
+    squares = np.load(tmp_path / "array.npy")
+    assert (squares[0] == squares[1]).all() and len({one.sha256 for one in decoded}) == 3
+    assert decoded[0].pixels == decoded[2].pixels != decoded[1].pixels
 
 
 class TestBadImages:
@@ -178,6 +192,16 @@ class TestMasks:
         assert (np.delete(masks, row, axis=0) == UNKNOWN).all()
         assert (audit["masks"]["images"], audit["masks"]["without"]) == (1, 49)
         assert audit["masks"]["labels"]["evidence"] == {"images": 1, "area_share": 0.25}
+
+    def test_text_files_of_yolo_are_masks(self, raw: Path, out: Path):
+        (raw / "masks/a").mkdir(parents=True)
+        (raw / "masks/a/p0_000.txt").write_text("3 0.25 0.25 0.5 0.5\n")
+        (raw / "masks/a/classes.txt").write_text("cell\n")
+        audit = prepare(raw, out, OPTIONS)
+        masks = load_prepared(out).masks
+        row = load_prepared(out).index["image_id"].tolist().index("a/p0_000.png")
+        assert (masks[row, :8, :8] == EVIDENCE).all() and (masks[row] == EVIDENCE).sum() == 64
+        assert audit["masks"]["images"] == 1 and audit["mask_names"]["of_no_image"]["count"] == 0
 
     def test_without_any_there_is_no_array(self, raw: Path, out: Path):
         assert prepare(raw, out, OPTIONS)["masks"] is None

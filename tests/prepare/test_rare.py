@@ -7,7 +7,7 @@ from wheretolook.prepare.splits import check_classes
 COMMON = ["a"] * 5 + ["b"] * 4
 
 
-def test_classes_that_can_stand_in_every_split_are_kept():
+def test_classes_that_fit_into_every_split_are_kept():
     assert check_classes(COMMON, np.arange(9), "refuse") == {}
 
 

@@ -12,7 +12,7 @@ import yaml
 from click.testing import CliRunner
 
 from wheretolook.base.errors import InputError
-from wheretolook.base.file_lock import held_lock
+from wheretolook.base.resources import held_lock
 from wheretolook.cli.main import main
 from wheretolook.cli.project_commands import make_executor
 from wheretolook.project import fan_out as fan_out_module

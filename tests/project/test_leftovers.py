@@ -60,7 +60,7 @@ def files(root: Path) -> set[str]:
     return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
 
 
-def test_it_only_lists_unless_told_to_remove(root: Path):
+def test_it_only_lists_without_yes(root: Path):
     before = files(root)
     lines = tidy(root).splitlines()
     assert lines[:-1] == [

@@ -131,7 +131,7 @@ def test_with_allow_missing_a_clone_runs_nothing(project: Project) -> None:
     assert done.output == "plan: nothing would run\n"
 
 
-def test_what_comes_back_from_the_cache_is_told_apart(project: Project) -> None:
+def test_what_is_restored_from_the_cache_is_listed_separately(project: Project) -> None:
     remove("models")(project)
     lines = CliRunner().invoke(main, ["plan", "--root", str(project.root)]).output.splitlines()
     brought = "does not run; its outputs are restored from DVC's cache: train@last-0, train@every-0"

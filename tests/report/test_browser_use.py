@@ -230,14 +230,14 @@ def test_the_page_prints_with_its_pictures_and_without_its_controls(browser, rep
         assert written.startswith(b"%PDF")
 
 
-def test_without_scripts_the_answers_stand_and_the_rest_is_explained(browser, reports):
+def test_without_scripts_the_answers_are_shown_and_the_rest_is_explained(browser, reports):
     with open_page(browser, reports, java_script_enabled=False) as page:
         assert page.page.locator(".headline").count() >= 2
         assert page.page.locator(".checks li .text:visible").count() >= 8
         assert page.page.is_visible("noscript .warning")
 
 
-def test_a_method_that_knows_no_classes_is_drawn_and_told_as_one(browser, tmp_path: Path):
+def test_a_method_without_classes_is_drawn_and_labelled_as_one(browser, tmp_path: Path):
     write_world(tmp_path, names=("one", "two"), per_class=4, size=16, grids=(4, 2), blind=True)
     page_file = tmp_path / "reports/site/index.html"
     page_file.parent.mkdir()

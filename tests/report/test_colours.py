@@ -25,7 +25,7 @@ def oklab(srgb: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("table", [sequential(), diverging()])
-def test_a_table_holds_256_colours_that_nobody_can_change(table):
+def test_a_table_holds_256_read_only_colours(table):
     assert table.shape == (256, 3)
     assert table.dtype == np.uint8
     with pytest.raises(ValueError, match="read-only"):

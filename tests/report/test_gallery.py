@@ -115,7 +115,7 @@ def test_a_map_that_varies_by_rounding_alone_is_constant_here_as_in_every_compar
     assert rounded.std() > 0 and np.isnan(disagreement([varied, rounded])).all()
 
 
-def test_one_model_disagrees_with_nobody():
+def test_one_model_has_no_disagreement():
     assert np.isnan(disagreement([np.ones((3, 2, 2), np.float32)])).all()
 
 
@@ -134,7 +134,7 @@ def test_a_gallery_tells_what_each_model_said(world: World):
 
 
 @pytest.mark.parametrize("count", [1, 3, 20])
-def test_the_number_of_images_is_the_one_asked_for(world: World, count: int):
+def test_the_number_of_images_is_the_requested_one(world: World, count: int):
     prepared = load_prepared(world.root / "data/prepared")
     maps = {"last-0": load_maps(world.root / "data/cams/last-0")}
     assert len(make_gallery(maps, prepared.labels, prepared.rows("test"), count).rows) == count

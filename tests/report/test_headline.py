@@ -11,8 +11,8 @@ from tests.report.test_baselines import with_confusion
 from wheretolook.analysis.results.statement import Figure, Kind, Reason, Verdict, statement_from_json
 from wheretolook.report.headline import headlines, overview
 from wheretolook.report.loaded import Results, load_results
-from wheretolook.report.sections_statements import statements_section
-from wheretolook.report.statement_words import because, figure_words, sentence, would_tell
+from wheretolook.report.sections_statements import statements_section, would_tell
+from wheretolook.report.statement_words import because, figure_words, sentence
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +35,14 @@ def test_the_headline_reads_like_an_abstract(results: Results, world: World):
         said(world, "uninfected", "shown_not", "below_margin") | {"figures": [vars(BELOW)]},
     ]
     infected, uninfected = overview(with_statements(results, both), "*")
-    assert infected.startswith("*infected*: all four models look at the same places; they look at the evidence mask (")
-    assert " % of the positive map energy on 3 % of the area; chance 3 %) and need it to predict infected" in infected
+    assert infected.startswith("*infected*: all four models look at the same places. They look at the evidence (")
+    assert (
+        " % of the positive map energy; 3 % by chance, its share of the area), need it to predict infected" in infected
+    )
     assert infected.endswith(" and use it to distinguish infected from b.")
     assert uninfected == (
-        "*uninfected*: no claim is supported: the models agree no better than their own average maps."
+        "*uninfected*: no claim is supported: maps of two models agree with each other no better than with the models' "
+        "own mean maps."
     )
 
 
@@ -63,7 +66,7 @@ def test_of_many_classes_the_headline_names_those_with_a_supported_statement(res
 def test_a_class_without_a_supported_statement_has_its_reason(results: Results, world: World):
     few = [said(world, "infected", "cannot_tell", "few_images")]
     (only,) = headlines(with_statements(results, few, ("infected",)))
-    assert only.text == "no claim is supported: too few independent images."
+    assert only.text == "no claim is supported: too few images of infected."
 
 
 def test_statements_are_grouped_by_verdict(results: Results):
@@ -75,6 +78,9 @@ def test_statements_are_grouped_by_verdict(results: Results):
 
 def test_statements_of_one_class_that_share_a_reason_are_one_item(results: Results, world: World):
     why = [said(world, "infected", "cannot_tell", "few_images", region=region) for region in ("a", "b")]
+    undecided = statements_section(with_statements(results, why, ("infected",)))["verdicts"][-1]
+    assert [len(item["sentences"]) for item in undecided["statements"]] == [1], "regions are named in one sentence"
+    why.append(said(world, "infected", "cannot_tell", "few_images", kind=Kind.PLACE, region="evidence"))
     undecided = statements_section(with_statements(results, why, ("infected",)))["verdicts"][-1]
     assert [len(item["sentences"]) for item in undecided["statements"]] == [2]
 
@@ -99,9 +105,9 @@ def test_an_undecided_statement_names_what_would_decide_it(world: World):
 @pytest.mark.parametrize(
     ("reason", "words"),
     [
-        ("not_needed", "Predictions of a do not need the evidence mask."),
-        ("not_concentrated", "In the maps, how a differs from b does not concentrate on the evidence mask."),
-        ("look_alikes", "Places in images of b that look like the evidence mask count as much for a."),
+        ("not_needed", "Predictions of a do not need the evidence."),
+        ("not_concentrated", "In the maps, how a differs from b does not concentrate on the evidence."),
+        ("look_alikes", "Places in images of b that look like the evidence count as much for a, or more."),
     ],
 )
 def test_refuted_difference_says_what_was_measured_and_not_that_the_networks_do_not_use_the_place(

@@ -33,7 +33,7 @@ def test_packed_maps_hold_scales_and_steps_in_the_order_of_the_page():
     assert np.frombuffer(content[8:], np.int8).tolist() == [127, -127, 64, 127]
 
 
-def test_in_place_of_the_last_class_stands_the_sum_of_all():
+def test_the_last_class_is_replaced_by_the_sum_of_all():
     maps = np.array([[[[127.0, -100.0]], [[-120.0, -100.0]]]], np.float32)
     steps = np.frombuffer(zlib.decompress(base64.b64decode(pack_maps(maps)), wbits=-15)[4:], np.int8)
     assert steps.tolist() == [127, -100, 7, 56]

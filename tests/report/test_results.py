@@ -19,7 +19,7 @@ from wheretolook.report.plots import (
     metrics_of,
     training_table,
 )
-from wheretolook.report.soundness import still_falling
+from wheretolook.report.soundness import Check, State, soundness
 from wheretolook.report.summary import summary_of
 
 
@@ -197,20 +197,23 @@ def test_networks_whose_validation_loss_was_lowest_in_the_last_epoch_are_counted
         [{"val_loss": loss} for loss in losses] for losses in ([3, 5, 2], [3, 2, 2], [0.9, 0.031, 0.026], [1])
     )
 
-    def warning(*histories: list, drive: tuple[str, ...] = ()) -> str:
+    def warning(*histories: list, drive: tuple[str, ...] = ()) -> Check | None:
         models = {
             name: {**results.models[name], "history": history}
             for name, history in zip(results.names, histories, strict=True)
         }
-        return still_falling(replace(results, models=models, drive=drive))
+        checks = soundness(replace(results, models=models, drive=drive))
+        return next((each for each in checks if each.key == "convergence"), None)
 
     most = warning(falling, falling, falling, level)
-    assert "3 of 4 models" in most
-    assert warning(falling, falling, level, single) == ""
-    assert warning(falling, falling, slow, slow) == "", "a fall of 0.005 in the last epoch, where guessing costs 0.69"
-    assert "1 of 1 model:" in warning([], [], falling, [])
-    assert warning(falling, falling, level, level, drive=("every-0", "every-1")) != ""
-    assert warning([], [], [], []) == ""
+    assert most.state is State.WARNING and "in 3 of 4 models" in most.text
+    assert warning(falling, level, level, single).state is State.GOOD
+    two = warning(falling, falling, slow, slow)  # slow: a fall of 0.005 in the last epoch, where guessing costs 0.69
+    assert two.state is State.GOOD
+    assert "in 1 of 1 model;" in warning([], [], falling, []).text
+    assert warning(falling, falling, level, level, drive=("every-0", "every-1")).state is State.WARNING
+    assert warning([], [], [], []) is None
+    assert warning(single, single, [], []).state is State.UNKNOWN, "one epoch shows neither"
 
 
 def test_the_summary_warns_of_short_training_and_names_classes_left_out(results: Results):
@@ -228,6 +231,7 @@ def test_without_masks_and_with_one_model_nothing_is_made_up(tmp_path):
     results = load_results(tmp_path / "reports", tmp_path / "data/prepared")
     assert "localisation" not in metrics_of(results)["only"]
     assert "agreement" not in metrics_of(results)["only"]
-    assert len(measured_findings(results)) == 1
+    accuracy, foreground = measured_findings(results)
+    assert accuracy.startswith("The model classifies ") and "on the estimated foreground" in foreground
     assert len(agreement_table(results)) == len(localisation_table(results)) == 0
     assert "| only | " in summary_of(results)

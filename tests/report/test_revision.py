@@ -97,9 +97,7 @@ def test_without_git_the_revision_is_unknown(root: Path, monkeypatch: pytest.Mon
     assert current_revision(root).words() == "unknown: git is not installed, or not on the path"
 
 
-def test_where_git_refuses_to_answer_its_reason_is_told_and_it_is_asked_again(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_refusal_by_git_is_shown_with_its_reason_and_tried_again(root: Path, monkeypatch: pytest.MonkeyPatch):
     record, reason = root / "reports/revision.json", "fatal: detected dubious ownership in repository at '.'"
     with monkeypatch.context() as elsewhere:
         elsewhere.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own tests of safe.directory

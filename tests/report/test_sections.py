@@ -63,12 +63,12 @@ def test_differences_carry_shares_and_p_and_the_consensus(results: Results):
     assert foreground["cells"][0]["p"] == "p = 0.300"
     assert foreground["name"] == "rest of the foreground"
     assert section["consensus"] == (
-        "In these 4 models, over images, 1 place differs in every model at p ≤ 0.05; without every-1, 2. "
-        "In at least 3 of 4 models: 2 (test of partial conjunction)."
+        "In these 4 models, over images: 1 place differs in every model at p ≤ 0.05, 2 in all but every-1, "
+        "and 2 in at least 3 of 4 models (partial conjunction test)."
     )
 
 
-def test_cells_of_aligned_images_are_told_by_number_and_area(results: Results):
+def test_cells_of_aligned_images_are_given_by_number_and_area(results: Results):
     side = {"cells": 5, "share_of_difference": 0.4, "share_of_area": 0.1}
     more = side | {"patches": [side | {"rows": [2, 3], "columns": [1, 2], "grid": [3, 4], "cells": 4}]}
     less = side | {"patches": [], "cells": 1}
@@ -82,7 +82,7 @@ def test_cells_of_aligned_images_are_told_by_number_and_area(results: Results):
     assert patch["cells"][0]["p"] == "4 cells, rows 2 to 3, columns 1 to 2 of 3 × 4 cells"
 
 
-def test_cells_without_a_p_value_are_told_as_that_and_why(results: Results):
+def test_cells_without_a_p_value_are_shown_as_such_with_the_reason(results: Results):
     cells = {"images": 10, "rest": 12, "difference": 2.0, "cells": None}
     model = {"places": "cells", "permutations": 0, "classes": {"infected": cells}}
     tested = {"reason": None, "no_p_value": "12 relabellings exist", "alpha": 0.05, "permutations": 999}
@@ -92,7 +92,7 @@ def test_cells_without_a_p_value_are_told_as_that_and_why(results: Results):
     assert [row["cells"][0]["p"] for row in section["tables"][0]["rows"]] == ["no p-value", "no p-value"]
 
 
-def test_training_images_and_groups_stand_beside_the_held_out(results: Results):
+def test_training_images_and_groups_are_shown_beside_the_held_out(results: Results):
     part = agreements(results)[0]["beside"]
     pair = next(each for each in part["pairs"] if each["pair"] == "last-0, last-1")
     assert (pair["kind"], pair["train"], pair["groups"]) == (
@@ -205,7 +205,7 @@ def test_where_the_interval_is_wide_nothing_is_decided(results: Results):
     )
 
 
-def test_figures_of_where_maps_lie_stand_beside_what_they_are_held_against(results: Results):
+def test_figures_of_where_maps_lie_are_shown_beside_their_baselines(results: Results):
     section = located_section(results)
     (part,) = section["classes"]
     assert part["class_name"] == "infected"
@@ -237,7 +237,7 @@ def test_an_estimated_foreground_is_called_that_wherever_it_is_shown(tmp_path):
     assert metrics_of(bare)["one"]["foreground_estimated"]["infected"] == {"energy": 0.7, "ratio": 1.75}
 
 
-def test_classic_curves_stand_only_of_the_models_that_were_asked(results: Results):
+def test_classic_curves_are_shown_only_of_models_that_have_them(results: Results):
     infected, uninfected = curves_section(results)["classes"]
     assert {row["model"] for row in infected["rows"]} == {"last-0"}
     assert [row["deletion"] for row in infected["rows"] if row["map"] == "random"] == ["0.400"]
@@ -304,7 +304,7 @@ def test_agreement_without_an_interval_is_said_without_one(results: Results):
     assert "()" not in said and said.startswith("last-0, last-1: 0.8")
 
 
-def test_each_models_figures_stand_under_its_name(results: Results):
+def test_each_models_figures_are_under_its_name(results: Results):
     found = json.loads(json.dumps(results.differences))  # a copy: the made-up models share their figures
     for number, name in enumerate(results.names):
         found["models"][name]["classes"]["infected"]["difference"] = number + 0.25
@@ -328,7 +328,7 @@ def test_shares_of_a_difference_near_zero_are_not_shown(results: Results):
 
     assert told(-0.4, (19.537, -18.537)) == ["no difference to share"] * 2
     assert told(-0.001, (0.6, 0.4)) == ["no difference to share"] * 2
-    assert told(2.0, (1.4, -0.4)) == ["140.0 %", "-40.0 %"]
+    assert told(2.0, (1.4, -0.4)) == ["140.0 %", "−40.0 %"]
 
 
 def test_each_map_has_its_own_baseline_in_the_sanity_table(results: Results):

@@ -11,7 +11,7 @@ def results(world: World) -> Results:
     return load_results(world.root / "reports", world.root / "data/prepared")
 
 
-def test_each_models_training_is_told_as_its_own_file_says_it(results: Results):
+def test_each_models_training_is_shown_as_in_its_file(results: Results):
     rows = {row["name"]: row["cells"] for row in training_rows(results)}
     assert rows["epochs"] == ["8"] * 4
     assert rows["seed"] == ["0", "1", "0", "1"]
@@ -23,7 +23,7 @@ def test_a_model_whose_training_is_not_known_has_dashes(results: Results):
     assert [row["cells"][:2] for row in training_rows(other)] == [["–", "true"], ["–", "8"], ["–", "1"]]
 
 
-def test_every_parameter_stands_in_the_order_of_the_pipeline(results: Results):
+def test_every_parameter_is_listed_in_the_order_of_the_pipeline(results: Results):
     rows = parameter_rows(results)
     names = [row["name"] for row in rows]
     assert names[:4] == ["fetch", "prepare", "train", "models.last-0"]

@@ -56,7 +56,7 @@ def test_where_nothing_was_measured_the_first_are_shown(results: Results) -> Non
     assert shown_classes(alone, 4).names == results.class_names[:4]
 
 
-def test_of_many_classes_the_most_frequent_errors_stand_for_the_matrix(results: Results) -> None:
+def test_of_many_classes_the_most_frequent_errors_replace_the_matrix(results: Results) -> None:
     counts = [[5 if k == i else 0 for k in range(30)] for i in range(30)]
     counts[4][2], counts[9][1] = 15, 5
     models = {name: {**model, "splits": {"test": {"confusion": counts}}} for name, model in results.models.items()}
@@ -89,7 +89,7 @@ def test_page_and_summary_are_bounded_and_say_so(many: World, results: Results) 
     assert len(max(findings_of(results), key=len)) < 400
 
 
-def test_up_to_ten_classes_are_told_of_one_by_one(world: World) -> None:
+def test_up_to_ten_classes_are_described_one_by_one(world: World) -> None:
     few = load_results(world.root / "reports", world.root / "data/prepared")
     assert any("for infected" in each and "for uninfected" in each for each in findings_of(few))
 

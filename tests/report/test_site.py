@@ -23,7 +23,7 @@ def test_the_page_needs_nothing_from_outside(html: str):
 
 def test_every_section_of_the_table_of_contents_exists(html: str):
     linked = set(re.findall(r'<li><a href="#(\w+)">', html)) - {"glossary"}
-    assert set(PARTS) - set(linked) == {"regions", "cues", "occlusion"}, "not measured in these results"
+    assert set(PARTS) - set(linked) == {"regions", "cues", "occlusion", "stability"}, "not measured in these results"
     for part in linked:
         assert html.count(f'id="{part}"') == 1
 

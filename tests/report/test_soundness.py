@@ -86,10 +86,11 @@ def test_groups_of_a_table_are_named_and_a_table_without_them_is_too(results: Re
     without = replace(results, audit={**results.audit, "label_table": table})
     assert check(without, "groups").text.startswith("No group pattern is set, and the table of labels has no column of")
     groups = {"pattern": "column patient", "count": 9, "one_class": {"count": 0}}
-    grouped = replace(results, audit={**results.audit, "label_table": table, "groups": groups})
+    splits = {**results.audit["splits"], "test": {**results.audit["splits"]["test"], "groups": 3}}
+    grouped = replace(results, audit={**results.audit, "label_table": table, "groups": groups, "splits": splits})
     assert (check(grouped, "groups").state, check(grouped, "groups").text) == (
         State.GOOD,
-        "9 groups (by column patient), none in two splits.",
+        "9 groups (by column patient), 3 of them in test; none in two splits.",
     )
     leaks = {"leaks": {"groups": {"count": 2}, "images": {"count": 0}}}
     official = replace(grouped, audit={**grouped.audit, "official_splits": leaks})

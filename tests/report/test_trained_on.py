@@ -10,12 +10,12 @@ from wheretolook.report.guessing import (
     all_on_these,
     code_alerts,
     data_alerts,
-    origin_of,
     seen_words,
     trained_on,
 )
 from wheretolook.report.headline import findings_of
 from wheretolook.report.loaded import Results, load_results
+from wheretolook.report.sections_data import origin_of
 from wheretolook.report.summary import summary_of
 
 
@@ -48,7 +48,7 @@ def test_a_model_of_other_data_is_named_at_the_top(results: Results):
     assert not all_on_these(mixed)
     other, unknown = findings_of(mixed)[:2]
     assert other.startswith("Trained on other data: every-1.")
-    assert unknown.startswith("Training data not recorded in the model file: last-1.")
+    assert unknown.startswith("Training data not recorded in the model file: last-1;")
     words = seen_words(mixed)
     assert words.startswith("Not trained on them: last-0 and every-0.")
     assert "No model was trained on them" not in words

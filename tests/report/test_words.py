@@ -22,7 +22,7 @@ def test_a_figure_that_does_not_exist_is_a_dash_and_never_zero():
     assert percent(None) == number(None) == "–"
 
 
-def test_a_figure_without_an_interval_stands_alone():
+def test_a_figure_without_an_interval_is_shown_alone():
     assert number_with_interval(0.15, 0.1, 0.2) == "0.15 (0.10 to 0.20)"
     assert percent_with_interval(0.973, 0.95, 0.986) == "97.3 % (95.0 to 98.6)"
     assert number_with_interval(0.15, None, None) == "0.15"

@@ -122,7 +122,7 @@ def test_a_file_that_changed_between_two_runs_is_fetched_again(drive: Drive, tmp
     assert fetch(tmp_path, listing_digest(IMAGES))["images/infected/1.png"] == b"one"
 
 
-def test_masks_stand_beside_the_images(drive: Drive, tmp_path: Path) -> None:
+def test_masks_may_be_beside_the_images(drive: Drive, tmp_path: Path) -> None:
     drive.folders[key("top")].folders["masks"] = key("masks")
     drive.folders[key("masks")] = Folder("masks", {}, {"infected": key("masked")})
     drive.folders[key("masked")] = Folder("infected", {"1.png": key("m1")}, {})
@@ -155,19 +155,19 @@ def test_a_document_of_googles_is_left_out_whatever_its_name(drive: Drive, tmp_p
     assert len(fetch(tmp_path, listing_digest(IMAGES))) == 3
 
 
-def test_two_files_of_one_name_are_told(drive: Drive, tmp_path: Path) -> None:
+def test_two_files_of_one_name_are_an_error(drive: Drive, tmp_path: Path) -> None:
     drive.folders[key("healthy")].files["A/1.png"] = key("h1")
     drive.folders[key("healthy")].files["A_1.png"] = key("h2")
     with pytest.raises(InputError, match=r"found two files 'cells/healthy/A_1\.png'"):
         fetch(tmp_path, listing_digest(IMAGES))
 
 
-def test_a_page_that_fails_once_is_asked_for_again(drive: Drive, tmp_path: Path) -> None:
+def test_a_page_that_fails_once_is_requested_again(drive: Drive, tmp_path: Path) -> None:
     drive.folders[key("cells")].statuses = [503]
     fetch(tmp_path, listing_digest(IMAGES))
 
 
-def test_a_private_folder_and_an_empty_one_are_told(drive: Drive, tmp_path: Path) -> None:
+def test_a_private_folder_and_an_empty_one_are_errors(drive: Drive, tmp_path: Path) -> None:
     drive.folders[key("top")] = Folder("top", {}, {})
     with pytest.raises(InputError, match="expected a folder with files, found an empty or private folder"):
         fetch(tmp_path, listing_digest(IMAGES))
@@ -176,7 +176,7 @@ def test_a_private_folder_and_an_empty_one_are_told(drive: Drive, tmp_path: Path
         fetch(tmp_path, listing_digest(IMAGES))
 
 
-def test_a_folder_inside_itself_is_told(drive: Drive, tmp_path: Path) -> None:
+def test_a_folder_inside_itself_is_an_error(drive: Drive, tmp_path: Path) -> None:
     drive.folders[key("top")].folders["again"] = key("top")
     with pytest.raises(InputError, match="found 'again/' inside itself"):
         fetch(tmp_path, listing_digest(IMAGES))

@@ -13,7 +13,7 @@ from wheretolook.base.errors import InputError
 from wheretolook.base.files import sha256_of
 from wheretolook.base.prepared import load_prepared
 from wheretolook.downloads.attempts import RetryPolicy
-from wheretolook.images.raw_table import read_raw_table
+from wheretolook.images.raw_data import read_raw_table
 from wheretolook.images.scan import scan_classes
 from wheretolook.params.prepare_options import PrepareOptions
 from wheretolook.prepare.prepare_images import prepare
@@ -76,6 +76,19 @@ READ: dict[str, tuple[tuple[str, ...], dict[str, bytes], dict[str, str], tuple[s
         {"multi_labels": "Finding Labels", "label_column": "Mass"},
         ("Mass/1.png", "Mass/3.png", "no Mass/2.png", "no Mass/4.png"),
     ),
+    "a number, by its median": (
+        FLAT, {"t.csv": b"file,age\n1.png,30\n2.png,40\n3.png,50.5\n4.png,61\n"}, {"value_column": "age"},
+        ("age above 45.25/3.png", "age above 45.25/4.png", "age up to 45.25/1.png", "age up to 45.25/2.png"),
+    ),
+    "a number, by a threshold": (
+        FLAT, {"t.csv": b"file,age,label\n1.png,-3,a\n2.png,4e1,b\n3.png,50,a\n4.png,61,b\n"},
+        {"value_column": "age", "value_threshold": 50.0},
+        ("age above 50/4.png", "age up to 50/1.png", "age up to 50/2.png", "age up to 50/3.png"),
+    ),
+    "a number most of whose values are the largest": (
+        FLAT, {"t.csv": b"file,grade\n1.png,1\n2.png,3\n3.png,3\n4.png,3\n"}, {"value_column": "grade"},
+        ("grade above 1/2.png", "grade above 1/3.png", "grade above 1/4.png", "grade up to 1/1.png"),
+    ),
     "class folders and a table without labels": (
         ("a/1.png", "a/2.png", "b/3.png", "b/4.png"),
         {"t.csv": b"file,patient,age\n1.png,P1,30\n2.png,P1,30\n3.png,P2,50\n4.png,P3,\n"}, {}, IDS,
@@ -108,6 +121,18 @@ REFUSED = {
     "a class that no folder can be": (ROW + "4.png,x/y\n", {}, "4.png", "rename"),
     "a class in test only": (
         "file,label,split\n1.png,a,train\n2.png,b,train\n3.png,c,test\n4.png,a,test\n", {}, "'c'", "remove it",
+    ),
+    "a number beside a label column": (
+        PLAIN, {"value_column": "label", "label_column": "label"}, "label", "remove one",
+    ),
+    "no numbers": (PLAIN, {"value_column": "label"}, "no numbers", "value_column"),
+    "one number": (PLAIN.replace(",a", ",1").replace(",b", ",1"), {"value_column": "label"}, "from 1 to 1", "between"),
+    "a row without a number": (
+        "file,age\n1.png,1\n2.png,2\n3.png,nan\n4.png,4\n", {"value_column": "age"}, "3.png", "on_bad_row: drop",
+    ),
+    "a threshold outside": (
+        "file,age\n1.png,1\n2.png,2\n3.png,3\n4.png,4\n", {"value_column": "age", "value_threshold": 9.0},
+        "from 1 to 4", "value_threshold",
     ),
     "uncertain labels": (
         "file,label,Edema\n1.png,a,-1\n2.png,a,0\n3.png,b,1\n4.png,b,1\n", {"multi_labels": "Edema"},
@@ -269,12 +294,12 @@ BOXES = [
 ]
 
 
-def write_coco(folder: Path, annotations: list[tuple[int, int, list[float]]], **options: str) -> None:
+def write_coco(folder: Path, annotations: list[tuple[int, int, list[float]]] | bytes, **options: str) -> None:
     images = folder / "images"
     images.mkdir(parents=True)
     for name in FLAT:
         Image.new("RGB", (24, 24), (len(name), 9, int(name[0]) * 40)).save(images / name)
-    (folder / "boxes.json").write_bytes(coco(annotations))
+    (folder / "boxes.json").write_bytes(annotations if isinstance(annotations, bytes) else coco(annotations))
     given = {"path": images, "masks": "", "labels": str(folder / "boxes.json"), **options}
     write_raw("folder", given, folder / "raw", folder / "cache", RetryPolicy(1, 0))
 
@@ -286,6 +311,23 @@ def test_boxes_of_coco_become_classes_and_masks(tmp_path: Path) -> None:
     expected = np.zeros((24, 24), np.uint8)
     expected[3:8, 2:6] = expected[10:14, 10:14] = 255
     assert np.array_equal(mask, expected)
+
+
+def test_polygons_of_coco_become_masks_and_run_lengths_their_box(tmp_path: Path) -> None:
+    polygons = {0: [[2, 3, 6, 3, 6, 8, 2, 8], [12, 12, 20, 12, 12, 20]], 2: {"counts": [1], "size": [24, 24]}}
+    found = json.loads(coco(BOXES))
+    for place, segmentation in polygons.items():
+        found["annotations"][place]["segmentation"] = segmentation
+    write_coco(tmp_path, json.dumps(found).encode())
+    expected = np.zeros((24, 24), np.uint8)
+    expected[3:8, 2:6] = expected[10:14, 10:14] = 255
+    for row in range(8):
+        expected[12 + row, 12 : 20 - row] = 255
+    mask = np.asarray(Image.open(tmp_path / "raw/masks/a/1.png"))
+    # The diagonal goes through the centres of pixels, which are outside.
+    differ = np.argwhere(mask != expected)
+    assert all(down + right == 31 for down, right in differ.tolist())
+    assert np.argwhere(np.asarray(Image.open(tmp_path / "raw/masks/a/2.png"))).max(axis=0).tolist() == [1, 1]
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_what_the_stages_take_is_taken(sections: dict[str, Any]) -> None:
         ),
     ],
 )
-def test_a_misspelt_key_is_named_where_it_stands_with_the_nearest_parameter(
+def test_a_misspelt_key_is_named_with_its_section_and_the_nearest_parameter(
     sections: dict[str, Any], subject: str, found: str
 ) -> None:
     error = refused(**sections)

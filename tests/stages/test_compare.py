@@ -197,7 +197,7 @@ def test_run_twice_writes_the_same_bytes(made: Made) -> None:
     assert [file.read_bytes() for file in files] == before
 
 
-def test_images_trained_on_stand_beside_those_held_out(made: Made) -> None:
+def test_training_images_are_compared_beside_held_out_ones(made: Made) -> None:
     found = json.loads((made.root / "reports/comparison/agreement.json").read_text(encoding="utf-8"))
     train = found["rows_train"]
     assert {row["split"] for row in train} == {"train"}
@@ -276,7 +276,7 @@ def test_fewer_than_twenty_images_are_only_counted(made: Made) -> None:
     assert {row[key] for row in rows for key in ("mean", "low", "other", "random", "excess_centre")} == {""}
 
 
-def test_a_model_from_drive_stands_apart(tmp_path: Path) -> None:
+def test_pairs_with_an_imported_model_are_a_kind_of_their_own(tmp_path: Path) -> None:
     made = make(tmp_path, names=("last-0", "last-1", "last-2"))
     names = {"models": ["last-0", "last-1", "last-2"], "trained": ["last-0", "last-1"], "drive": ["last-2"]}
     (made.root / "reports/names.json").write_text(json.dumps(names), encoding="utf-8")

@@ -113,7 +113,7 @@ def test_a_folder_that_cannot_be_used_is_refused_and_the_old_data_stay(counts: d
     assert {path.name for path in Path("data").iterdir()} == {"raw", ".raw.written"}
 
 
-def test_masks_of_no_image_are_told_and_most_of_them_refused():
+def test_masks_of_no_image_are_reported_and_refused_if_most_are():
     source = write_classes(Path("source"), {"a": 1, "b": 2})
     given = {"source": "folder", "path": "source/images", "masks": "source/masks"}
     for name in ("a/p0_000", "b/of_none"):

@@ -63,7 +63,7 @@ def test_the_same_files_give_the_same_folder_whatever_packed_them(archive: Path)
     assert tree(Path("data/raw")) == expected()
 
 
-def test_masks_of_an_archive_that_belong_to_no_image_are_told_or_refused(archive: Path) -> None:
+def test_masks_of_an_archive_that_belong_to_no_image_are_reported_or_refused(archive: Path) -> None:
     odd = [("masks/infected/0_mask.png", picture(9)), ("masks/infected/1_mask.png", picture(9))]
     for count, says in (
         (1, "; 1 mask without an image, such as infected/0_mask.png"),
@@ -80,7 +80,7 @@ def test_a_folder_of_masks_without_a_picture_is_refused(archive: Path) -> None:
     assert done.exit_code == 1 and "masks: expected masks (.bmp, " in done.output
 
 
-def test_a_root_or_masks_that_does_not_count_from_the_top_is_told_what_to_write(archive: Path) -> None:
+def test_a_wrong_root_or_masks_is_an_error_that_says_what_to_write(archive: Path) -> None:
     inside = [(f"white/{name.replace('cells/', 'images/')}", content) for name, content in CELLS]
     packed = write_zip(archive.with_name("white.zip"), [*inside, *((f"white/{name}", mask) for name, mask in MASKS)])
     given = "archive", "--path", str(packed), "--sha256", digest(packed)

@@ -107,7 +107,7 @@ def test_mean_maps_that_are_missing_are_refused_without_a_traceback(root: Path, 
     assert 'expected what compare writes, found no file. Run "dvc repro -sf compare"' in done.output
 
 
-def test_a_git_that_refuses_to_answer_is_told_in_one_line(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_refusal_by_git_is_reported_in_one_line(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     copied = shutil.copytree(root, tmp_path / "refused")
     (copied / "reports/revision.json").unlink(missing_ok=True)
     subprocess.run(["git", "init", "-q", copied], check=True)

@@ -20,6 +20,8 @@ OPTIONS = [
     "0",
     "--sanity_draws",
     "0",
+    "--stability_images",
+    "0",
     "--resamples",
     "199",
     "--seed",

@@ -363,3 +363,10 @@ def test_a_sigmoid_for_three_classes_is_refused() -> None:
     with pytest.raises(InputError) as caught:
         Training(prepared(classes=3), replace(OPTIONS, outputs="sigmoid"), ALONE)
     assert (caught.value.subject, caught.value.expected, caught.value.found) == ("outputs: sigmoid", "two classes", "3")
+
+
+def test_a_network_that_changes_its_outputs_behind_the_last_weights_has_no_single_output() -> None:
+    options = replace(OPTIONS, architecture="squeezenet1_1", outputs="sigmoid")
+    with pytest.raises(InputError) as refused:
+        train(prepared(size=32), options)
+    assert refused.value.expected == "outputs of a linear layer"

@@ -1,9 +1,9 @@
-"""The one target that is compared: the map of a class as a contrast, less the maps of the other classes.
+"""The maps that are compared: the map of a class as a contrast, minus the maps of the other classes.
 
 Adding one vector to all class weights of a linear head changes every CAM and not one prediction. A contrast is free
-of that; with two classes it is the map of the log-odds. Of an image, the other classes count by their softmax scores
-among each other, so that the contrast is with the runner-up: a place that excludes a class which nothing is confused
-with has no part in it. Of a class as a whole, where no logits are at hand, they count alike.
+of that; with two classes it is the map of the log-odds. In the map of an image, the other classes are weighted by their
+softmax scores among each other, so that it is mainly a contrast with the runner-up: a place that excludes a class with
+which nothing is confused contributes nothing. In the map of a whole class, which has no logits, all count equally.
 """
 
 from dataclasses import dataclass
@@ -74,45 +74,6 @@ def contrast_with_rivals(maps: np.ndarray, class_index: np.ndarray, logits: np.n
     weights = np.exp(rivals - rivals.max(axis=1, keepdims=True))
     weights = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
     return maps[images, class_index] - np.einsum("nk,nkhw->nhw", weights, maps)
-
-
-def finer_cam(
-    maps: np.ndarray, class_index: np.ndarray, logits: np.ndarray, references: int = 3, alpha: float = 1.0
-) -> np.ndarray:
-    """Finer-CAM (Zhang et al. 2025, arXiv:2501.11309): a class against the classes most similar to it, without ReLU.
-
-    The map of s = y_c - alpha sum_r q_r y_r. The references r are the classes whose logits are nearest to y_c, and q is
-    the softmax of their logits. For methods that are linear in the class (cam, gradcam, xgradcam, hirescam), it is the
-    sum of the classes' maps times ds/dy_k.
-
-    Args:
-        maps: (n, K, h, w) float32, raw and signed, K >= 2.
-        class_index: (n,) int64, a class for each image.
-        logits: (n, K) float32 of the same images.
-        references: number of reference classes; all other classes if there are fewer.
-        alpha: strength of the comparison.
-
-    Returns:
-        (n, h, w) float32, in the units of the maps.
-
-    Raises:
-        ValueError: fewer than two classes.
-    """
-    count = maps.shape[1]
-    if count < 2:
-        raise ValueError(f"Finer-CAM needs the maps of two classes or more, found {count}")
-    images, y = np.arange(len(maps)), logits.astype(np.float64)
-    distances = np.abs(y - y[images, class_index][:, None])
-    distances[images, class_index] = np.inf
-    nearest = np.argsort(distances, axis=1, kind="stable")[:, : min(references, count - 1)]  # (n, R)
-    of_nearest = np.take_along_axis(y, nearest, 1)
-    q = np.exp(of_nearest - of_nearest.max(axis=1, keepdims=True))
-    q /= q.sum(axis=1, keepdims=True)
-    mean = (q * of_nearest).sum(axis=1, keepdims=True)
-    slopes = np.zeros_like(y)
-    np.put_along_axis(slopes, nearest, -alpha * q * (1 + of_nearest - mean), 1)
-    slopes[images, class_index] = 1
-    return np.einsum("nk,nkhw->nhw", slopes.astype(np.float32), maps)
 
 
 def check_data(maps: Maps, prepared: Prepared) -> None:
@@ -275,7 +236,7 @@ def open_foremost(maps: Maps, labels: np.ndarray) -> tuple[str, str, Target]:
 
 
 def checked(values: np.ndarray, file: Path, rows: np.ndarray | None = None) -> np.ndarray:
-    """The same maps, where all are finite.
+    """Return the maps if all values are finite.
 
     Args:
         values: (n, ...).

@@ -22,7 +22,7 @@ from wheretolook.analysis.results.schema import checked
 from wheretolook.analysis.results.scored_model import ModelResult
 from wheretolook.analysis.statistics.bootstrap import group_codes, has_groups
 from wheretolook.analysis.statistics.classification import split_scores
-from wheretolook.base.prepared import SPLITS, TEST, Prepared
+from wheretolook.base.prepared import SPLITS, TEST, Prepared, class_names_of
 from wheretolook.mapstore.store import Maps
 from wheretolook.networks.card import Card
 
@@ -70,7 +70,7 @@ def model_result(
         "heads": list(maps.manifest["heads"]),
         "history": card.history,
         "splits": {
-            split: split_scores(logits[rows], maps.manifest["heads"], labels[rows], prepared.class_names, groups[rows])
+            split: scores_of(maps, logits[rows], labels[rows], prepared.class_names, groups[rows])
             for split, rows in splits.items()
         },
         "groups": by_group(right, of_foremost or on_foreground, sample, names, resamples, seed)
@@ -80,12 +80,101 @@ def model_result(
         "localisation": localisation,
         "foreground_estimated": estimated,
         **probed,
+        "labels": label_table(maps, prepared),
+        "value": value_table(card, maps, prepared),
     }
     return checked(ModelResult, found)
 
 
+PROBABILITIES = ("ece", "ece_floor", "ece_floor_high", "brier", "log_loss")
+
+
+def scores_of(
+    maps: Maps, logits: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...], groups: np.ndarray
+) -> dict[str, Any]:
+    """`split_scores` of a model; of one that learned a number, without those that take scores for probabilities."""
+    figures = split_scores(logits, maps.manifest["heads"], labels, class_names, groups)
+    if (maps.manifest["model"].get("outputs") or {}).get("kind") != "value":
+        return figures
+    heads = {layer: each | {"log_loss": None} for layer, each in figures["heads"].items()}
+    return figures | dict.fromkeys(PROBABILITIES) | {"heads": heads}
+
+
+def label_table(maps: Maps, prepared: Prepared) -> dict[str, dict[str, dict[str, Any]]] | None:
+    """Figures by split and label of a network that learned labels; None for another, or for data without them."""
+    labels = maps.labels()
+    if labels is None or not set(labels[0]) <= set(prepared.label_names):
+        return None
+    names, logits, _ = labels
+    truth = prepared.label_table()[:, [prepared.label_names.index(name) for name in names]]
+    return {
+        split: {name: label_scores(logits[rows, k], truth[rows, k]) for k, name in enumerate(names)}
+        for split in SPLITS
+        if len(rows := prepared.rows(split))
+    }
+
+
+def value_table(card: Card, maps: Maps, prepared: Prepared) -> dict[str, dict[str, Any]] | None:
+    """Figures by split of a network that learned a number; None for another, or for data without the number."""
+    outputs = card.outputs
+    if outputs is None or outputs["kind"] != "value" or prepared.value is None:
+        return None
+    values, logits = prepared.values(), maps.logits().astype(np.float64)
+    high = maps.class_names.index(class_names_of(outputs, ())[1])
+    predicted = outputs["threshold"] + outputs["scale"] * (logits[:, high] - logits[:, 1 - high])
+    train = prepared.rows("train")
+    mean = float(values[train].mean()) if len(train) else outputs["threshold"]
+    return {
+        split: value_scores(predicted[rows], values[rows], mean)
+        for split in SPLITS
+        if len(rows := prepared.rows(split))
+    }
+
+
+def label_scores(logits: np.ndarray, table: np.ndarray) -> dict[str, Any]:
+    """Figures of one label in one split (`LabelScores`).
+
+    Args:
+        logits: (n,) float32.
+        table: (n,) float32, 1, 0, or NaN for unknown.
+    """
+    from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
+
+    known = ~np.isnan(table)
+    logits, truth = logits[known], table[known] > 0
+    both = 0 < truth.sum() < len(truth)
+    return {
+        "images": len(truth),
+        "positive": int(truth.sum()),
+        "auroc": float(roc_auc_score(truth, logits)) if both else None,
+        "average_precision": float(average_precision_score(truth, logits)) if both else None,
+        "f1": float(f1_score(truth, logits > 0)) if truth.any() or (logits > 0).any() else None,
+    }
+
+
+def value_scores(predicted: np.ndarray, values: np.ndarray, constant: float) -> dict[str, Any]:
+    """Figures of a number in one split (`ValueScores`).
+
+    Args:
+        predicted, values: (n,) float64.
+        constant: mean over the training images.
+    """
+    from scipy.stats import spearmanr
+    from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
+
+    varied = np.ptp(values) > 0
+    return {
+        "images": len(values),
+        "mse": float(mean_squared_error(values, predicted)),
+        "mae": float(mean_absolute_error(values, predicted)),
+        "constant_mse": float(((values - constant) ** 2).mean()),
+        "r2": float(r2_score(values, predicted)) if varied else None,
+        "spearman": float(spearmanr(predicted, values).statistic) if varied and np.ptp(predicted) > 0 else None,
+    }
+
+
 def describe(card: Card, maps: Maps) -> dict[str, Any]:
-    """What the model is, for those who read the result alone."""
+    """Identity of the model, so that the result can be read by itself."""
     return {
         "architecture": card.architecture,
         "arguments": card.arguments,
@@ -96,6 +185,7 @@ def describe(card: Card, maps: Maps) -> dict[str, Any]:
         "heads": list(card.trained_heads),
         "trained_on": card.data.get("sha256"),
         "training": card.training,
+        "outputs": card.outputs,
     }
 
 
@@ -126,7 +216,6 @@ def shift_result(name: str, study: Study, prepared: Path, resamples: int, seed: 
 
 
 def _shifted(maps: Maps, data: Prepared, sample: Sample, resamples: int, seed: int) -> dict[str, Any]:
-    logits, heads = maps.head_logits(), maps.manifest["heads"]
     known = foremost(maps)
     localisation = estimated = None
     if known is not None:
@@ -141,7 +230,7 @@ def _shifted(maps: Maps, data: Prepared, sample: Sample, resamples: int, seed: i
             estimated = summarise_foreground(on_foreground, sample, resamples, seed)[TEST]
     return {
         "sha256": maps.manifest["model"]["sha256"],
-        "scores": split_scores(logits, heads, data.labels, data.class_names, sample.groups),
+        "scores": scores_of(maps, maps.head_logits(), data.labels, data.class_names, sample.groups),
         "maps": ".".join(known) if known else None,
         "localisation": localisation,
         "foreground_estimated": estimated,

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from wheretolook.base.errors import InputError
-from wheretolook.base.file_lock import LockedError, held_lock, held_stale_lock
-from wheretolook.base.resources import naming
+from wheretolook.base.resources import LockedError, held_lock, held_stale_lock, naming
 
 # In lower case; hidden files and folders are junk too. `@eaDir` holds a NAS's thumbnails, `lost+found` what a file
 # system check recovered; macOS stores a folder's icon in a file whose name ends in a carriage return.

@@ -3,9 +3,12 @@
 import csv
 import hashlib
 import json
+import math
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -70,12 +73,66 @@ LABELS = {
 }
 
 
+def fill_polygon(mask: np.ndarray, corners: np.ndarray, value: int) -> None:
+    """Set the pixels of a mask (H, W) whose centres are inside a polygon (even-odd rule).
+
+    Args:
+        mask: changed in place.
+        corners: (K, 2), x and y of each in pixels; (0, 0) is the upper left corner of the first pixel.
+        value: for the pixels inside.
+    """
+    x, y = corners.T
+    next_x, next_y = np.roll(x, -1), np.roll(y, -1)
+    first, last = np.clip([np.floor(y.min()), np.ceil(y.max())], 0, len(mask)).astype(int)
+    for row in range(first, last):
+        crossed = (y <= row + 0.5) != (next_y <= row + 0.5)
+        slope = (next_x[crossed] - x[crossed]) / (next_y[crossed] - y[crossed])
+        ends = np.ceil(np.sort(x[crossed] + (row + 0.5 - y[crossed]) * slope) - 0.5).clip(0, mask.shape[1])
+        for begin, end in ends.astype(int).reshape(-1, 2):
+            mask[row, begin:end] = value
+
+
 SPLITS = ("train", "val", "test")
 TEST = SPLITS[-1]  # held out: used neither for training nor for model selection
 COLUMNS = ("image_id", "class_name", "class_index", "split", "group", "width", "height", "sha256")
-# Further columns of data with a table of labels: text, and labels of their own (1, 0, or empty where unknown).
-ATTRIBUTE, LABEL = "attribute:", "label:"
+# Further columns of data with a table of labels: text; labels of their own (1, 0, or empty where unknown); a number.
+ATTRIBUTE, LABEL, VALUE = "attribute:", "label:", "value:"
 REPRO_PREPARE = 'run "dvc repro -sf prepare"'
+
+
+@dataclass(frozen=True)
+class ValueSplit:
+    """A numeric column of the table of labels, and the value that divides the images into two classes.
+
+    Attributes:
+        name: of the column.
+        threshold: values up to it are one class, values above it the other.
+    """
+
+    name: str
+    threshold: float
+
+    @property
+    def class_names(self) -> tuple[str, str]:
+        """The class of low values, and that of high values."""
+        return f"{self.name} up to {self.threshold:g}", f"{self.name} above {self.threshold:g}"
+
+
+def class_names_of(outputs: Mapping[str, Any] | None, class_names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the two classes that a network with other outputs than classes has; `class_names` where it has none.
+
+    Args:
+        outputs: `Card.outputs`.
+        class_names: of the data.
+
+    Returns:
+        The names in the order of the logits -z/2 and z/2.
+    """
+    if outputs is None:
+        return class_names
+    if outputs["kind"] == "labels":
+        return f"no {outputs['shown']}", outputs["shown"]
+    return ValueSplit(outputs["name"], outputs["threshold"]).class_names
 
 
 @dataclass(frozen=True)
@@ -85,13 +142,14 @@ class Prepared:
     Attributes:
         images: (N, S, S, 3) uint8 RGB, memory-mapped, read-only.
         masks: (N, S, S) uint8, values of LABELS, memory-mapped, read-only; None without masks.
-        index: N rows with COLUMNS, and with `attribute:NAME` and `label:NAME` (text) for data with a table of labels;
-            row i describes image i.
+        index: N rows with COLUMNS, and with `attribute:NAME`, `label:NAME` and `value:NAME` (text) for data with a
+            table of labels; row i describes image i.
         class_names: in the order of class_index.
         sha256: of images and index, without masks: the data that models are trained on and maps are computed from.
         masks_sha256: of masks.npy; None without masks.
         fit: how images were made square, one of FITS; None if the audit does not record it.
         copies: groups of rows that show the same picture, from the audit; empty if it records none.
+        value: the column that `fetch.value_column` names; None without it.
     """
 
     images: np.ndarray
@@ -102,6 +160,7 @@ class Prepared:
     masks_sha256: str | None = None
     fit: str | None = None
     copies: tuple[tuple[int, ...], ...] = ()
+    value: ValueSplit | None = None
 
     @property
     def labels(self) -> np.ndarray:
@@ -111,6 +170,21 @@ class Prepared:
     def rows(self, split: str) -> np.ndarray:
         """Rows of a split (one of SPLITS), ascending: (M,) int64."""
         return np.flatnonzero(self.index["split"].to_numpy() == split)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels of their own (`fetch.multi_labels`), in the order of the index's columns."""
+        return tuple(name.removeprefix(LABEL) for name in self.index.columns if name.startswith(LABEL))
+
+    def label_table(self) -> np.ndarray:
+        """Whether each image has each of `label_names`: (N, L) float32, 1 or 0; NaN where it is not known."""
+        columns = [self.index[LABEL + name] for name in self.label_names]
+        return np.array([[{"1": 1, "0": 0}.get(cell, np.nan) for cell in column] for column in columns], np.float32).T
+
+    def values(self) -> np.ndarray:
+        """The number of each image in the column of `value`: (N,) float64."""
+        assert self.value is not None
+        return self.index[VALUE + self.value.name].to_numpy().astype(np.float64)
 
 
 def load_prepared(folder: str | Path) -> Prepared:
@@ -134,7 +208,9 @@ def load_prepared(folder: str | Path) -> Prepared:
     sha256 = hashlib.sha256(f"{hashes['images.npy']} {hashes['index.csv']}".encode()).hexdigest()
     class_names, fit = tuple(audit["class_names"]), audit.get("prepared", {}).get("fit")
     copies = tuple(tuple(map(int, unit)) for unit in audit.get("near_copies", {}).get("units", ()))
-    return Prepared(images, masks, index, class_names, sha256, hashes.get("masks.npy"), fit, copies)
+    value = audit.get("label_table", {}).get("value")
+    split = ValueSplit(value["column"], float(value["threshold"])) if value else None
+    return Prepared(images, masks, index, class_names, sha256, hashes.get("masks.npy"), fit, copies, split)
 
 
 def _read_audit(path: Path) -> dict:
@@ -189,3 +265,44 @@ def _read_index(path: Path, sha256: str) -> "pd.DataFrame":
         further = next(csv.reader(file))[len(COLUMNS) :]
     text |= dict.fromkeys(further, str)
     return pd.read_csv(path, dtype=text, keep_default_na=False, na_filter=False)
+
+
+def split_by_value(table: str, name: str, cells: Sequence[str], threshold: float | None = None) -> ValueSplit:
+    """Where a column of numbers divides the images into two classes.
+
+    Args:
+        table: for messages.
+        name: of the column.
+        cells: of the column; those without a number do not count.
+        threshold: as given; None: the median, or where no value is above it the largest value below.
+
+    Raises:
+        InputError: all values are on one side.
+    """
+    values = sorted(value for cell in cells if (value := read_number(cell)) is not None)
+    if threshold is None and values:
+        median = statistics.median(values)
+        below = [value for value in values if value < median]
+        threshold = max(below) if median == values[-1] and below else median
+        rounded = float(f"{threshold:.4g}")  # for the names of the classes
+        threshold = rounded if values[0] <= rounded < values[-1] else threshold
+    if not values or threshold is None or not values[0] <= threshold < values[-1]:
+        found = f"values from {values[0]:g} to {values[-1]:g}" if values else "no numbers"
+        raise InputError(
+            f"{table}, column {name}",
+            expected="values on both sides of a threshold"
+            if threshold is None
+            else f"values on both sides of {threshold:g}",
+            found=found,
+            hint="set `fetch.value_column` to a column of numbers, and `fetch.value_threshold` to a value between them",
+        )
+    return ValueSplit(name, threshold)
+
+
+def read_number(cell: str) -> float | None:
+    """The number in a cell; None for another text, NaN or an infinity."""
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

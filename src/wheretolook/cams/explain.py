@@ -21,6 +21,7 @@ from wheretolook.cams.batching import (
 from wheretolook.cams.compute import Batch
 from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.methods import find_method
+from wheretolook.cams.methods.gradients import finer_cam_of_chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,3 +264,11 @@ def page_of_maps(maps: Mapping[tuple[str, str], np.ndarray], logits: np.ndarray,
         f"{escape(shapes)}.</p><table><thead><tr><th></th><th>predicted</th><th>logit</th></tr></thead>"
         f"<tbody>{rows}</tbody></table></div>"
     )
+
+
+def finer_cams(explanation: Explanation) -> Explanation:
+    """Finer-CAMs instead of the maps of the classes that `with_references` chose."""
+    index, logits = explanation.class_index, explanation.logits
+    maps = {pair: finer_cam_of_chosen(own, index, logits) for pair, own in explanation.items()}
+    first = index.shape[1] // next(iter(maps.values())).shape[1]
+    return replace(explanation, maps=maps, class_index=index[:, ::first])

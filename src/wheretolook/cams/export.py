@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,58 +12,32 @@ import torch
 from torch import Tensor
 
 from wheretolook.base.errors import InputError
-from wheretolook.base.files import check_replaceable, move_folder, sha256_of, write_json
+from wheretolook.base.files import sha256_of, write_json
 from wheretolook.base.prepared import Prepared
+from wheretolook.base.resources import create_array
+from wheretolook.cams.batching import compute_batched
 from wheretolook.cams.engine import Engine, build_engine
 from wheretolook.cams.random_weights import chosen_rows, pretrained_backbone, random_maps
 from wheretolook.cams.stream import Work, create_arrays, fill_arrays, shapes
-from wheretolook.mapstore.store import EVERY_CLASS_UP_TO, FORMAT, LOGITS, RANDOM, array_name, map_classes_of
+from wheretolook.mapstore.store import (
+    EVERY_CLASS_UP_TO,
+    FORMAT,
+    LABEL_LOGITS,
+    LABEL_MAPS,
+    LOGITS,
+    RANDOM,
+    array_name,
+    map_classes_of,
+)
 from wheretolook.networks.card import Card
-from wheretolook.networks.checkpoint import load_model
+from wheretolook.networks.checkpoint import load_model, load_outputs
 from wheretolook.networks.inputs import match_classes, model_input
 from wheretolook.networks.layered import Network
 from wheretolook.networks.runtime.processes import Ranks
-from wheretolook.networks.runtime.resumable import (
-    Journal,
-    discard_unless_begun,
-    prepare_state,
-    remove_states,
-    state_folder,
-)
+from wheretolook.networks.runtime.resumable import Journal, shared_state, state_folder
 
 # What dvc.yaml lists for the stage: an edit elsewhere does not restart an export.
 CODE = ("base", "cams", "images", "mapstore", "networks", "params/export_options.py")
-
-
-@contextmanager
-def shared_state(state: Path, path: Path, ranks: Ranks, create: Callable[[Path], None]) -> Iterator[Path]:
-    """Let all ranks fill one folder, which replaces `path` when every rank has left the block.
-
-    Args:
-        state: folder of the unfinished work (rank 0's counts). An interrupted run's state is resumed.
-        path: the final name.
-        ranks: the processes that share the work.
-        create: creates the files in a new folder.
-
-    Yields:
-        The folder to fill, `maps` inside the state's folder.
-    """
-    # Rank 0 decides: the state's name depends on the device, which may differ between ranks.
-    state = ranks.gathered(state)[0]
-    try:
-        if ranks.leads:
-            check_replaceable(path)
-            prepare_state(state, create)
-        ranks.wait()
-        yield state / "maps"
-        ranks.wait()
-        if ranks.leads:
-            move_folder(state / "maps", path)
-            remove_states(state.parent.parent, state.parent.name)
-        ranks.wait()
-    finally:
-        if ranks.leads:
-            discard_unless_begun(state)
 
 
 @dataclass(frozen=True)
@@ -138,6 +110,8 @@ def export_maps(
             method = "gradcam" if network.final_head() is None else "cam"
             if options.random_draws and (method == "cam" or method in options.methods):
                 arrays |= add_random_maps(maps, method, card, prepared, options, ranks, network)
+            if card.labels:
+                arrays |= add_label_maps(maps, model, prepared, options, ranks.device)
             manifest = manifest_of(model, card, prepared, options, work) | {"arrays": arrays}
             write_json(maps / "manifest.json", manifest)
     return manifest
@@ -197,6 +171,7 @@ def about_model(model: Path, card: Card) -> dict[str, Any]:
         "loss": card.loss,
         "seed": card.training.get("seed"),
         "recipe": recipe_of(card),
+        **({"outputs": card.outputs} if card.outputs else {}),
     }
 
 
@@ -251,6 +226,35 @@ def add_random_maps(
             "sha256": sha256_of(folder / RANDOM),
         }
         | weights
+    }
+
+
+def add_label_maps(
+    folder: Path, model: Path, prepared: Prepared, options: MapOptions, device: torch.device
+) -> dict[str, Any]:
+    """Write a map of each label of a network that learned labels of their own; returns the manifest's entries.
+
+    The maps are CAMs of the last layer, or Grad-CAMs where it has no linear head on pooled maps.
+    """
+    network, card = load_outputs(model, device)
+    method = "gradcam" if network.final_head() is None else "cam"
+    pair, size = (method, card.layers[-1]), (card.input_size, card.input_size)
+    engine = build_engine(network, [method], [pair[1]], size, options.precision, card.trained_heads, fast=True)
+    count, labels = len(prepared.images), len(card.labels)
+    every = partial(_every_class, np.arange(labels), prepared.labels)
+    maps = create_array(folder / LABEL_MAPS, (count, labels, *engine.layers[0].places), np.float32)
+    logits = create_array(folder / LABEL_LOGITS, (count, labels), np.float32)
+    for start in range(0, count, options.batch_size):
+        rows = slice(start, min(start + options.batch_size, count))
+        images = model_input(card, np.array(prepared.images[rows]), device)
+        for batch_rows, batch in compute_batched(engine, images, rows, every):
+            maps[batch_rows], logits[batch_rows] = batch.maps[pair].cpu().numpy(), batch.logits.cpu().numpy()
+    maps.flush()
+    logits.flush()
+    about = {"method": method, "layer": pair[1], "labels": list(card.labels), "units": "logits", "dtype": "float32"}
+    return {
+        name: about | {"shape": list(array.shape), "sha256": sha256_of(folder / name)}
+        for name, array in ((LABEL_MAPS, maps), (LABEL_LOGITS, logits))
     }
 
 

@@ -102,7 +102,7 @@ def diff(
     that is both a model and a branch is the model; write refs/heads/NAME for the branch.
 
     Drift is 1 minus the mean Pearson correlation of the two maps of an image, over the images in the test split of both
-    sides: the last layer's CAM of the true class, minus the mean of the other classes' maps. 0 means the same maps, 1
+    sides: the last layer's CAM of the true class, as a contrast with the other classes. 0 means the same maps, 1
     unrelated ones, 2 opposite ones. Constant maps have no correlation and are left out.
 
     METRIC is a key of a model in reports/metrics.json, such as test.accuracy or localisation.infected.energy. A figure

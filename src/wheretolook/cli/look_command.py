@@ -1,6 +1,7 @@
 """`wheretolook look`: class activation maps of some images, from a model file."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,16 @@ FILE = _File(path_type=Path)
 @click.option(
     "--contrast",
     is_flag=True,
-    help="Each class's map minus the mean of the other classes' maps, as compared in the report; with two "
+    help="Each class's map minus the mean of the other classes' maps; with two "
     "classes, the map of the log-odds. For cam, gradcam, xgradcam, hirescam.",
 )
+@click.option(
+    "--finer-cam",
+    is_flag=True,
+    help="Each class's map against the three classes most similar to it in the image (Finer-CAM, arXiv:2501.11309). "
+    "For the same methods.",
+)
+@click.option("--label", default="", help="Of a model of several labels, which one.  [default: as in the model file]")
 @click.option(
     "--arrays",
     is_flag=True,
@@ -92,6 +100,8 @@ def look(
     layers: tuple[str, ...],
     classes: tuple[str, ...],
     contrast: bool,
+    finer_cam: bool,
+    label: str,
     arrays: bool,
     box: float | None,
     as_json: bool,
@@ -103,14 +113,14 @@ def look(
     fit: str | None,
     device: str,
 ) -> None:
-    """Where does a model look in each IMAGE, a file or a folder of them?
+    """Draw where a model looks in each IMAGE, a file or a folder.
 
-    Prints the predictions, and writes them to --out as predictions.csv. For each image, method, layer and class it
-    writes there a picture, the map over the image, red where it speaks for the class and blue where against, as
-    IMAGE.METHOD.LAYER.CLASS.png, in the image's own proportions (what --fit crop cut off is faded, and --fit pad shows
-    its borders); and the map itself, float32 (h, w), raw and signed, at the layer's own resolution, under the same name
-    as .npy. manifest.json lists them, with each image's scores. With --arrays, one .npy for all images, in the order of
-    the predictions.csv beside it, in --out/arrays.
+    Prints the predictions, and writes them to --out as predictions.csv. For each image, method, layer and class, it
+    also writes two files there. IMAGE.METHOD.LAYER.CLASS.png is the map over the image: red for the class, blue
+    against it, in the image's own proportions (what --fit crop cuts off is faded, and --fit pad shows its borders).
+    The .npy of the same name is the map itself: float32 (h, w), raw and signed, at the layer's own resolution.
+    manifest.json lists them, with each image's scores. With --arrays, the maps of all images are in one .npy for each
+    method and layer, in --out/arrays, in the order of the predictions.csv beside it.
 
     Output files of images with the same name include their folders' names. Files that cannot be read as images are
     skipped, and the exit status is then 1.
@@ -132,13 +142,14 @@ def look(
         LOOK_MANIFEST,
         MapRequest,
         check_manifest,
-        counts_table,
         manifest_of,
         predictions_table,
         write_predictions,
     )
 
-    wanted = MapRequest(methods, layers, classes, contrast, grid, prefix_tokens, layout, accept_code, box)
+    wanted = MapRequest(
+        methods, layers, classes, contrast, finer_cam, label, grid, prefix_tokens, layout, accept_code, box
+    )
     if arrays:
         from wheretolook.look.map_arrays import write_arrays
 
@@ -157,10 +168,25 @@ def look(
     if as_json:
         click.echo(json.dumps(manifest if not arrays else {**manifest, "arrays": str(folder)}, indent=2))
     elif len(seen.names) > LISTED:
-        click.echo(f"{visible(counts_table(seen.class_names, seen.scores))}\nPredictions of all images are in {table}")
+        click.echo(f"{visible(_counts_table(seen.class_names, seen.scores))}\nPredictions of all images are in {table}")
     else:
         click.echo(visible(predictions_table(seen.names, seen.class_names, seen.scores)))
     if not as_json:
         click.echo(written)
     if seen.refused:
         raise click.ClickException(f"{seen.refused} of {len(paths)} files could not be read as images")
+
+
+def _counts_table(class_names: Sequence[str], scores: Any) -> str:
+    """Text table with one line per predicted class: name and number of images, most frequent first.
+
+    Args:
+        class_names: in the order of the scores' columns.
+        scores: (N, classes) float, N >= 1.
+    """
+    import numpy as np
+
+    counts = np.bincount(scores.argmax(1), minlength=len(class_names))
+    best = [i for i in np.argsort(-counts, kind="stable") if counts[i]]
+    width = max(len(class_names[i]) for i in best)
+    return "\n".join(f"{class_names[i]:{width}}  {counts[i]:,} image{'s' if counts[i] > 1 else ''}" for i in best)

@@ -62,7 +62,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 @click.group(cls=LazyGroup)
 @click.version_option(package_name="wheretolook")
 def main() -> None:
-    """Where do image classifiers look, and can that be believed?"""
+    """Where image classifiers look, and whether their maps can be trusted."""
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def _never_connected(error: Exception) -> bool:
 
 
 def status_failure(response: requests.Response) -> Failure | None:
-    """The failure that a status code stands for; None for success."""
+    """The failure that a status code means; None for success."""
     status = response.status_code
     if status in (401, 403, 407):
         return Failure(f"HTTP {status} (access denied)", "ask the owner to share the file, or use a public link")

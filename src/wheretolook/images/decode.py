@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, features
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.prepared import Placement, place
@@ -19,9 +19,13 @@ from wheretolook.images.decode_cost import (
     too_large,
 )
 
-# Only formats that Pillow decodes itself: it would start another program for EPS.
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
+# Only formats that Pillow decodes itself: it would start another program for EPS. Some builds of Pillow lack AVIF.
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", *(("AVIF",) if features.check("avif") else ()))
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".avif", ".heic", ".heif"}
+)
+# Brands of ISO media files with a picture that Pillow does not decode itself, or not in every build.
+BRANDS = {b"heic": "HEIC", b"heix": "HEIC", b"heim": "HEIC", b"heis": "HEIC", b"mif1": "HEIC", b"avif": "AVIF"}
 
 # An image of more than LARGE pixels is converted in strips of STRIP pixels, to keep at most two copies in memory.
 LARGE, STRIP = 4_000_000, 1_000_000
@@ -150,10 +154,24 @@ def open_bounded(file: TimedBytes | TimedFile) -> Image.Image:
     """
     file.start()
     check_before_opening(file)
-    image = Image.open(file, formats=FORMATS)
+    image = Image.open(file, formats=_formats(file))
     check_cost(image, file)
     image.load()
     return image
+
+
+def _formats(file: TimedBytes | TimedFile) -> tuple[str, ...]:
+    """The formats to try: HEIC only for a file that looks like it, if pillow-heif is installed."""
+    head = file.read(12)
+    file.seek(0)
+    if BRANDS.get(head[4:].removeprefix(b"ftyp")) != "HEIC":
+        return FORMATS
+    try:
+        from pillow_heif import register_heif_opener
+    except ModuleNotFoundError:
+        return FORMATS
+    register_heif_opener()
+    return (*FORMATS, "HEIF")
 
 
 def decode_file(file: TimedBytes | TimedFile) -> Image.Image:
@@ -162,6 +180,11 @@ def decode_file(file: TimedBytes | TimedFile) -> Image.Image:
         image = open_bounded(file)
         return _large_to_rgb(image) if image.width * image.height > LARGE else _to_rgb(_upright(image))
     except Image.UnidentifiedImageError:
+        file.seek(4)
+        kind = BRANDS.get(file.read(8).removeprefix(b"ftyp"), "")
+        if kind:
+            hint = "convert it to JPEG or PNG, or install pillow-heif" if kind == "HEIC" else "convert it to PNG"
+            raise InputError(kind, "a format that Pillow can decode here", f"{kind}, without a decoder", hint) from None
         raise InputError("no image", f"one of {', '.join(FORMATS)}", "another format") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise too_large("many more") from None

@@ -40,9 +40,12 @@ class _TimedDecoding:
 
     def start(self) -> None:
         self._end = time.thread_time() + MOST_SECONDS
+        self._unchecked = 0.0
 
     def read(self, size: int | None = -1) -> bytes:
-        if time.thread_time() > self._end:
+        # Reading the clock takes longer than reading a header's few bytes.
+        self._unchecked += 1 if size is None or not 0 <= size < 512 else 0.05
+        if self._unchecked >= 1 and self._is_late():
             raise InputError(
                 "too slow to decode",
                 f"at most {MOST_SECONDS:g} s of processor time",
@@ -50,6 +53,10 @@ class _TimedDecoding:
                 "save it again with another program",
             )
         return super().read(size)  # type: ignore[misc]
+
+    def _is_late(self) -> bool:
+        self._unchecked = 0.0
+        return time.thread_time() > self._end
 
 
 class TimedBytes(_TimedDecoding, io.BytesIO):
@@ -122,6 +129,12 @@ def _codec_memory(image: Image.Image, file: BinaryIO) -> int:
     """Memory in bytes of the decoder, besides the pixels."""
     pixels = image.width * image.height
     if image.format in ("JPEG", "MPO"):
+        place = file.tell()
+        size = file.seek(0, io.SEEK_END)
+        file.seek(place)
+        # A scan takes 8 bytes or more. Where even so many would be affordable, they are not counted.
+        if size // 8 * pixels <= MOST_SCANNED and pixels <= MOST_PIXELS // 8:
+            return 8 * pixels
         scans = _scans(file, 2 + MOST_SCANNED // pixels)
         if scans * pixels > MOST_SCANNED:
             raise InputError(
@@ -135,7 +148,7 @@ def _codec_memory(image: Image.Image, file: BinaryIO) -> int:
         wide, high = max(layer[1] for layer in layers), max(layer[2] for layer in layers)
         samples = sum(layer[1] * layer[2] for layer in layers) / (wide * high)
         return int(2 * samples * pixels) if scans > 1 else 0
-    if image.format == "WEBP":
+    if image.format in ("WEBP", "AVIF", "HEIF"):
         # The canvas, the previous canvas, the frame as bytes, and the decoder's own buffers.
         return 14 * pixels
     if image.format == "TIFF":

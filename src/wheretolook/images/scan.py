@@ -1,8 +1,7 @@
 """List the images of class folders, and find the mask of each."""
 
-import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -10,18 +9,19 @@ from wheretolook.base.errors import InputError, is_readable, readable
 from wheretolook.base.files import is_junk
 from wheretolook.images.class_level import split_folders
 from wheretolook.images.decode import SUFFIXES
+from wheretolook.images.raw_data import Parts, RawFile, composed, has_image_suffix, packed_files, walk
 
-Parts = tuple[str, ...]
+YOLO = ".txt"
 ADD_CLASS = "add a folder with images of another class"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageFile:
     """One image of a class folder."""
 
     image_id: str  # path relative to the folder of classes or splits, with slashes, composed (NFC)
     class_name: str
-    path: Path
+    path: RawFile
     split: str = ""  # "train", "val" or "test" for an official split
 
     @property
@@ -52,7 +52,7 @@ class Scan:
 class Masks:
     """The mask of each image."""
 
-    paths: dict[str, Path]  # by image_id
+    paths: dict[str, RawFile]  # by image_id
     unused: tuple[str, ...]  # paths of masks that belong to no image, sorted
     without: tuple[str, ...]  # image_id of images without a mask in classes that have masks, sorted
 
@@ -74,29 +74,53 @@ def scan_classes(folder: Path, without: Parts = (), parameter: str = "fetch.path
         raise InputError(folder, "a folder with one folder of images for each class", "no folder", f"check {parameter}")
     named = (child.name for child in folder.iterdir() if child.is_dir() and not is_junk([child.name]))
     tops = sorted(name for name in named if without != (name,))
+    loose = [(child.name,) for child in folder.iterdir() if has_image_suffix(child.name) and child.is_file()]
     if not tops:
-        count = sum(child.suffix.lower() in SUFFIXES for child in folder.iterdir())
         raise InputError(
             folder,
             expected="one folder of images for each class",
-            found=f"no folder{f', but {count} loose images' if count else ''}",
+            found=f"no folder{f', but {len(loose)} loose images' if loose else ''}",
             hint="sort the images into one folder for each class",
         )
-    images: dict[Parts, Path] = {}
-    other_files: dict[Parts, Path] = {}
+    images: dict[Parts, RawFile] = {}
+    other_files: dict[Parts, RawFile] = {}
     for top in tops:
         _check_name(top)
-        for path in sorted((folder / top).rglob("*")):
-            parts = path.relative_to(folder).parts
-            if is_junk(parts) or _is_below(parts, without) or not _is_file(path):
-                continue
-            _check_name("/".join(parts))
-            kind = images if path.suffix.lower() in SUFFIXES else other_files
-            parts = composed(parts)
-            if parts in kind and kind is images:
-                raise InputError(str(path), "one file of each name", f"another at {kind[parts]}", "rename one of them")
-            kind[parts] = path
-    loose = [(child.name,) for child in folder.iterdir() if child.suffix.lower() in SUFFIXES and child.is_file()]
+    for original, path in walk(folder, without):
+        if len(original) == 1:
+            continue
+        _check_name("/".join(original))
+        kind = images if has_image_suffix(original[-1]) else other_files
+        parts = composed(original)
+        if parts in kind and kind is images:
+            raise InputError(path, "one file of each name", f"another at {kind[parts]}", "rename one of them")
+        kind[parts] = Path(path)
+    return _scan(images, other_files, loose, tops, folder, without, parameter)
+
+
+def scan_raw(raw: Path) -> Scan:
+    """List the images that `fetch` wrote, in folders or packed.
+
+    Raises:
+        InputError: as `scan_classes`; a damaged zip file.
+    """
+    packed = packed_files(raw, "images")
+    if not packed:
+        return scan_classes(raw / "images")
+    images: dict[Parts, RawFile] = {tuple(name.split("/")): file for name, file in packed.items()}
+    return _scan(images, {}, [], sorted({parts[0] for parts in images}), raw, (), "fetch.path")
+
+
+def _scan(
+    images: Mapping[Parts, RawFile],
+    other_files: Mapping[Parts, RawFile],
+    loose: Sequence[Parts],
+    tops: Sequence[str],
+    folder: Path,
+    without: Parts,
+    parameter: str,
+) -> Scan:
+    """The class and split of each image, checked."""
     splits = split_folders([*images, *loose], str(folder), parameter)
     files = [
         ImageFile("/".join(parts), parts[1 if splits else 0], path, splits.get(parts[0], ""))
@@ -116,22 +140,8 @@ def scan_classes(folder: Path, without: Parts = (), parameter: str = "fetch.path
     return Scan(tuple(sorted(files, key=lambda file: file.image_id)), tuple(ignored))
 
 
-def composed(parts: Sequence[str]) -> Parts:
-    """The names in composed form (NFC), since file systems differ in the form that they store."""
-    # ASCII names have one form only.
-    return tuple(part if part.isascii() else unicodedata.normalize("NFC", part) for part in parts)
-
-
-def image_paths(folder: Path, without: Parts = ()) -> list[Path]:
-    """All image files below a folder, sorted, except system files and those below the relative path `without`."""
-    # rglob from each child: a class folder may be a link, and rglob follows no links further down.
-    below = sorted(path for child in folder.iterdir() for path in (child, *child.rglob("*")))
-    inside = ((path, path.relative_to(folder).parts) for path in below if path.suffix.lower() in SUFFIXES)
-    return [path for path, parts in inside if not is_junk(parts) and not _is_below(parts, without) and _is_file(path)]
-
-
 def find_masks(folder: Path, scan: Scan, called: str = "") -> Masks:
-    """Find the mask of each image: the file with the same path and any image suffix.
+    """Find the mask of each image: the file with the same path and any image suffix, or a text file of YOLO.
 
     Args:
         folder: the folder of masks. If it does not exist, there are no masks.
@@ -143,26 +153,44 @@ def find_masks(folder: Path, scan: Scan, called: str = "") -> Masks:
     """
     if not folder.is_dir():
         return Masks({}, (), ())
+    keys = {file.mask_key for file in scan.files}
+    named: dict[str, RawFile] = {
+        "/".join(parts): Path(path)
+        for parts, path in walk(folder)
+        if has_image_suffix(parts[-1])
+        # Other text files are no masks.
+        or (parts[-1].endswith(YOLO) and "/".join(composed(parts)).removesuffix(YOLO) in keys)
+    }
+    return _matched(named, scan, called or str(folder))
+
+
+def find_raw_masks(raw: Path, scan: Scan, called: str = "") -> Masks:
+    """As `find_masks`, for the masks that `fetch` wrote, in folders or packed."""
+    packed = packed_files(raw, "masks")
+    return _matched(packed, scan, called or str(raw / "masks")) if packed else find_masks(raw / "masks", scan, called)
+
+
+def _matched(files: Mapping[str, RawFile], scan: Scan, called: str) -> Masks:
+    """The mask of each image, of files by their path relative to the folder of masks."""
     names: dict[str, str] = {}
-    for path in image_paths(folder):
-        name = path.relative_to(folder).as_posix()
+    for name in files:
         _check_name(name)
         key = "/".join(composed(name.split("/"))).rpartition(".")[0]
         if key in names:
             other = PurePosixPath(names[key]).name
-            raise InputError(path, "one mask for each image", f"{other} beside it", "remove one of them")
+            raise InputError(files[name], "one mask for each image", f"{other} beside it", "remove one of them")
         names[key] = name
-    paths = {file.image_id: folder / names[file.mask_key] for file in scan.files if file.mask_key in names}
+    paths = {file.image_id: files[names[file.mask_key]] for file in scan.files if file.mask_key in names}
     keys = {file.mask_key for file in scan.files}
     masked = {file.class_name for file in scan.files if file.mask_key in names}
     unused = tuple(name for key, name in names.items() if key not in keys)
     if 2 * len(unused) > len(names):
-        raise _misnamed(called or str(folder), scan, paths, unused, len(names))
+        raise _misnamed(called, scan, paths, unused, len(names))
     without = tuple(file.image_id for file in scan.files if file.class_name in masked and file.image_id not in paths)
     return Masks(paths, unused, without)
 
 
-def _misnamed(called: str, scan: Scan, paths: dict[str, Path], unused: Sequence[str], count: int) -> InputError:
+def _misnamed(called: str, scan: Scan, paths: Mapping[str, RawFile], unused: Sequence[str], count: int) -> InputError:
     """Error for masks most of which belong to no image, with an example of an image and a mask of one class."""
     bare = [file.mask_key for file in scan.files if file.image_id not in paths] or [scan.files[0].mask_key]
     near = next((key for key in bare if key.partition("/")[0] == unused[0].partition("/")[0]), bare[0])
@@ -172,24 +200,6 @@ def _misnamed(called: str, scan: Scan, paths: dict[str, Path], unused: Sequence[
         found=f"{len(unused)} of {count} masks that belong to no image, such as {unused[0]}",
         hint="rename the masks like their images, or remove those without an image",
     )
-
-
-def _is_file(path: Path) -> bool:
-    """Whether a path is a file. A broken link or a device with an image suffix raises InputError."""
-    if path.suffix.lower() in SUFFIXES and path.is_symlink() and not path.exists():
-        raise InputError(
-            path,
-            expected="an image",
-            found=f"a link to {path.readlink()}, which does not exist",
-            hint="restore the file, or remove the link",
-        )
-    if path.suffix.lower() in SUFFIXES and path.exists() and not (path.is_file() or path.is_dir()):
-        raise InputError(path, expected="an image", found="a pipe, a socket or a device", hint="remove it")
-    return path.is_file()
-
-
-def _is_below(parts: Parts, folder: Parts) -> bool:
-    return bool(folder) and parts[: len(folder)] == folder
 
 
 def _check_name(name: str) -> None:
@@ -202,7 +212,7 @@ def _check_name(name: str) -> None:
         raise InputError(
             ascii(name),
             expected="a name without control characters and invisible characters",
-            found=f"{hidden!r}, where ? stands for such a character",
+            found=f"{hidden!r}, where ? replaces such a character",
             hint="rename the file or folder",
         )
 

@@ -75,10 +75,10 @@ def check(request: dict[str, Any]) -> list[str]:
     """
     import torch
 
-    from wheretolook.networks.checkpoint import load_model, save_model
+    from wheretolook.networks.checkpoint import load_outputs, save_model
 
     target = request.get("target", "")
-    network, card = load_model(Path(request["path"]), torch.device("cpu"), accept_code=bool(target))
+    network, card = load_outputs(Path(request["path"]), torch.device("cpu"), accept_code=bool(target))
     changed = card.training.get("accepted_code", [])
     if not target or not changed:
         return []

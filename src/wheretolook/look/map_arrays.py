@@ -89,17 +89,17 @@ def write_arrays(
         InputError: no readable image or model; an unknown method, layer or class; a contrast; NaN in a map; `folder`
             has other content than arrays of an earlier run; a box.
     """
-    if request.contrast:
+    if request.target:
         raise InputError(
             "--arrays",
-            expected="no --contrast",
+            expected="no --contrast or --finer-cam",
             found="both options",
             hint="use --class all, and subtract the mean of the other classes",
         )
     if request.box is not None:
         raise InputError("--arrays", expected="no --box", found="both options", hint="leave one of them out")
     check_folder(folder, paths)
-    network, card = load_model(model, choose_device(device), request.accept_code)
+    network, card = load_model(model, choose_device(device), request.accept_code, request.label)
     fit = choose_fit(card, fit)
     engine = build(network, card, request, fast=True)
     classes = request.class_names(card)

@@ -21,8 +21,9 @@ from wheretolook.base.files import remove_unfinished_of, replacing
 from wheretolook.base.resources import usable_cores
 from wheretolook.cams.batching import PREDICTED, choose_classes
 from wheretolook.cams.engine import Engine
-from wheretolook.cams.explain import Explanation, explain_with
+from wheretolook.cams.explain import Explanation, explain_with, finer_cams
 from wheretolook.cams.methods import METHODS
+from wheretolook.cams.methods.gradients import with_references
 from wheretolook.images.decode import to_square
 from wheretolook.look.image_files import (
     LONGEST_CLASS,
@@ -143,7 +144,7 @@ class ExplainedBatch:
         photos: the images, as pictures show them.
         class_names: of the logits.
         explanation: the maps.
-        contrast: whether each map is the class's minus the mean of the others'.
+        contrast: "contrast" for maps minus the mean of the others', "finer" for Finer-CAM; empty: the class's own.
         box: share of a map's maximum at which its box is drawn; None: no box.
     """
 
@@ -151,7 +152,7 @@ class ExplainedBatch:
     photos: Sequence[Photo]
     class_names: tuple[str, ...]
     explanation: Explanation
-    contrast: bool = False
+    contrast: str = ""
     box: float | None = None
 
     @property
@@ -174,9 +175,9 @@ class ExplainedBatch:
                         method,
                         layer,
                         *([class_files[class_index]] if knows_class else []),
-                        *(["contrast"] if self.contrast else []),
+                        *filter(None, [self.contrast]),
                     ]
-                    kind = f"{method} contrast" if self.contrast else method
+                    kind = f"{method} {self.contrast}".strip()
                     title = (
                         f"{class_name} {score:.3f} · {kind} · {layer}"
                         if knows_class
@@ -213,7 +214,7 @@ def look_at(
         InputError: no readable image or model; an unknown method, layer or class.
     """
     request.check()
-    network, card = load_model(model, choose_device(device), request.accept_code)
+    network, card = load_model(model, choose_device(device), request.accept_code, request.label)
     fit = choose_fit(card, fit)
     engine = build(network, card, request)
     names = distinct_names(paths)
@@ -276,15 +277,18 @@ def _explain(engine: Engine, card: Card, images: Sequence[_Image], request: MapR
     classes, names = request.class_names(card), tuple(image.name for image in images)
     targets = None if classes else PREDICTED
     choose = choose_classes(engine.class_count, len(images), classes or None, card.class_names, targets)
+    choose = with_references(choose) if request.finer_cam else choose
     inputs = model_input(card, np.stack([image.square for image in images]), engine.device)
     try:
         explanation = explain_with(engine, inputs, choose, BATCH)
     except NotFinite as error:
         raise NotFinite(error.what, error.places, [names[place] for place in error.places[:SHOWN]]) from error
+    if request.finer_cam:
+        explanation = finer_cams(explanation)
     if request.contrast:
         explanation = _contrast_maps(explanation, len(card.class_names))
     photos = [image.photo for image in images]
-    return ExplainedBatch(names, photos, card.class_names, explanation, request.contrast, request.box)
+    return ExplainedBatch(names, photos, card.class_names, explanation, request.target, request.box)
 
 
 def _contrast_maps(explanation: Explanation, count: int) -> Explanation:

@@ -32,6 +32,8 @@ class MapRequest:
         layers: names, or "all"; empty: the last layer.
         classes: names, or "all"; empty: the predicted class of each image.
         contrast: subtract the mean of the other classes' maps; needs methods that are linear in the class.
+        finer_cam: subtract the maps of the most similar classes (Finer-CAM); likewise.
+        label: of a model of several labels, whose absence and presence are the classes; empty: as in the model file.
         grid: (h, w) of the layers' tokens, or text such as "14x14"; None: as in the model file.
         prefix_tokens: number of tokens before the grid; None: as in the model file.
         layout: order of the dimensions of the layers' outputs, one of `Order`; None: as in the model file.
@@ -43,6 +45,8 @@ class MapRequest:
     layers: Sequence[str] = ()
     classes: Sequence[str] = ()
     contrast: bool = False
+    finer_cam: bool = False
+    label: str = ""
     grid: str | tuple[int, int] | None = None
     prefix_tokens: int | None = None
     layout: str | None = None
@@ -53,20 +57,28 @@ class MapRequest:
         """The classes, each once; empty for the predicted one."""
         return card.class_names if "all" in self.classes else tuple(dict.fromkeys(self.classes))
 
+    @property
+    def target(self) -> str:
+        """What is subtracted from a class's map, for file names: "contrast", "finer", or nothing."""
+        return "contrast" if self.contrast else "finer" if self.finer_cam else ""
+
     def check(self) -> None:
         """Check that all methods support a contrast, if one is requested.
 
         Raises:
-            InputError: a method is not linear in the class.
+            InputError: a method is not linear in the class, or both contrasts.
         """
+        option = "--finer-cam" if self.finer_cam else "--contrast"
+        if self.contrast and self.finer_cam:
+            raise InputError(option, "no --contrast", "both options", "leave one of them out")
         for method in self.methods:
-            if self.contrast and not find_method(method).linear:
+            if self.target and not find_method(method).linear:
                 linear = ", ".join(name for name in METHODS if METHODS[name].linear)
                 raise InputError(
-                    "--contrast",
+                    option,
                     expected=f"methods that are linear in the class ({linear})",
                     found=method,
-                    hint="leave --contrast out, or choose another method",
+                    hint=f"leave {option} out, or choose another method",
                 )
 
 
@@ -184,19 +196,6 @@ def predictions_table(names: Sequence[str], class_names: Sequence[str], scores: 
     return "\n".join(_aligned(rows))
 
 
-def counts_table(class_names: Sequence[str], scores: np.ndarray) -> str:
-    """Text table with one line per predicted class: name and number of images, most frequent first.
-
-    Args:
-        class_names: in the order of the scores' columns.
-        scores: (N, classes) float, N >= 1.
-    """
-    counts = np.bincount(scores.argmax(1), minlength=len(class_names))
-    best = [i for i in np.argsort(-counts, kind="stable") if counts[i]]
-    width = max(len(class_names[i]) for i in best)
-    return "\n".join(f"{class_names[i]:{width}}  {counts[i]:,} image{'s' if counts[i] > 1 else ''}" for i in best)
-
-
 def write_predictions(
     path: Path, names: Sequence[str], files: Sequence[Path], class_names: Sequence[str], scores: np.ndarray
 ) -> None:
@@ -291,6 +290,6 @@ def manifest_of(model: dict[str, Any], seen: LookResult, request: MapRequest, fi
     ]
     for image, size, maps in zip(images, seen.sizes, seen.maps, strict=False):
         image |= {"size": list(size), "maps": list(maps)}
-    options = {"contrast": request.contrast, "box": request.box, "fit": fit}
+    options = {"contrast": request.contrast, "finer_cam": request.finer_cam, "box": request.box, "fit": fit}
     about = {"kind": KIND, "format": 1, "model": model, "class_names": list(seen.class_names), **options}
     return {**about, "images": images, "skipped": seen.refused}

@@ -21,6 +21,9 @@ EVERY_CLASS_UP_TO = 10  # default of export.every_class_up_to
 BEYOND = ("true", "predicted", "mean")  # columns beyond that number of classes; "mean" averages the maps of all classes
 LOGITS = "logits.npy"
 RANDOM = "random.npy"  # maps of networks with random weights
+# Of a network that learned labels of their own: a map of each label, by one method at the last layer; and its logits.
+LABEL_MAPS, LABEL_LOGITS = "labels.npy", "label_logits.npy"
+SPECIAL = (LOGITS, RANDOM, LABEL_MAPS, LABEL_LOGITS)
 
 # The names of the CAM methods, for code without torch; wheretolook.cams.methods has a function for each.
 CAM_METHODS = (
@@ -52,7 +55,7 @@ class Maps:
         """Every stored (method, layer), sorted by method, then layers from first to last."""
         layers = self.manifest["layers"]
         arrays = self.manifest["arrays"]
-        found = [(a["method"], a["layer"]) for name, a in arrays.items() if name not in (LOGITS, RANDOM)]
+        found = [(a["method"], a["layer"]) for name, a in arrays.items() if name not in SPECIAL]
         return sorted(found, key=lambda pair: (pair[0], layers.index(pair[1])))
 
     @property
@@ -89,6 +92,19 @@ class Maps:
         if entry is None:
             return None
         return np.load(self.folder / RANDOM, mmap_mode="r"), np.array(entry["rows"], dtype=np.int64)
+
+    def labels(self) -> tuple[tuple[str, ...], np.ndarray, np.ndarray] | None:
+        """What a network that learned labels of their own says about each; None for another network.
+
+        Returns:
+            Names of the labels; logits, float32 (N, L); and raw maps of the last layer, each label's own, float32
+            (N, L, h, w), memory-mapped (the manifest names their method).
+        """
+        entry = self.manifest["arrays"].get(LABEL_MAPS)
+        if entry is None:
+            return None
+        logits, maps = np.load(self.folder / LABEL_LOGITS), np.load(self.folder / LABEL_MAPS, mmap_mode="r")
+        return tuple(entry["labels"]), logits, maps
 
     def head_logits(self) -> np.ndarray:
         """Logits of every trained head, float32 (N, H, classes); heads as in `manifest["heads"]`, first to last."""
@@ -180,7 +196,7 @@ def _wrong_entries(manifest: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, pin in arrays.items():
         if not (isinstance(pin, dict) and isinstance(pin.get("sha256"), str)):
             yield f"a sha256 for {name}", pin
-        elif name not in (LOGITS, RANDOM) and not pin.keys() >= {"method", "layer", "knows_class"}:
+        elif name not in SPECIAL and not pin.keys() >= {"method", "layer", "knows_class"}:
             yield f"method, layer and knows_class for {name}", pin
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import sha256_of
+from wheretolook.networks.card import Card
 
 LOOKNET = "looknet"
 # The networks of this library: module and class of each. They are built from a number of classes, `width` and `depth`.
@@ -215,3 +216,34 @@ def _value(text: str) -> Any:
         except ValueError:
             continue
     return text
+
+
+def check_code(path: Path, card: Card) -> None:
+    """Check that the user's code of a model is unchanged since the model was trained.
+
+    The card of an untrusted file names the code to call, so this also restricts the file to the code that it was
+    trained with.
+
+    Raises:
+        InputError: a file of the code is missing or has another SHA-256.
+    """
+    changed = changed_code(card)
+    if not changed:
+        return
+    raise InputError(
+        str(path),
+        f"the code of {card.architecture} that the model was trained with",
+        f"another version of {', '.join(changed)}",
+        "Restore those files (git log shows their versions), train the model again, or allow the code here by "
+        "`accept_code: true` in its entry under `drive`, or `wheretolook look --accept-code`",
+    )
+
+
+def changed_code(card: Card) -> list[str]:
+    """Files of the user's code that differ from those that the model was trained with, sorted.
+
+    Raises:
+        InputError: the file that defines the network is missing.
+    """
+    given, here = card.code or {}, code_of(card.architecture) or {}
+    return sorted(name for name in {*given, *here} if given.get(name) != here.get(name))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wheretolook.base.errors import LONGEST_CLASS_NAME, InputError, is_class_name, repro_command
-from wheretolook.base.prepared import FITS
+from wheretolook.base.prepared import FITS, class_names_of
 from wheretolook.networks.weights_file import check_weights_file, weights_metadata
 
 # A single metadata key: safetensors writes several keys in random order.
@@ -22,6 +22,7 @@ EPOCH_FIGURES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
 LARGEST_INPUT = 2048
 # Normalisation of torchvision's pretrained weights, for images in 0..1.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_OPTIONAL = ("code", "outputs")  # written only where they are not None, so that earlier files keep their bytes
 # Limit on the number of values in the arguments, nested lists included.
 _MOST_ARGUMENTS = 400
 # Hint for a card that no version of this project writes.
@@ -48,6 +49,9 @@ class Card:
             figures of each trained head. Empty if unknown.
         fit: how images were made square, one of FITS; None if unknown, as in older cards.
         code: for a network in the user's code, path and SHA-256 of the files that define it; else None.
+        outputs: where the network learned something else than classes, what: "kind" "labels", with the "names" of its
+            outputs and the one "shown", whose absence and presence are the two classes; or "value", with the "name"
+            of the number, and the "threshold" and "scale" of its output, (number - threshold) / scale. Else None.
     """
 
     architecture: str
@@ -64,6 +68,12 @@ class Card:
     history: list[dict[str, Any]]
     fit: str | None = None
     code: dict[str, str] | None = None
+    outputs: dict[str, Any] | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the network's outputs, where each is a label of its own; else empty."""
+        return tuple(self.outputs["names"]) if self.outputs and self.outputs["kind"] == "labels" else ()
 
 
 def parse_channels(name: str, text: str) -> tuple[float, float, float]:
@@ -91,7 +101,7 @@ def card_to_json(card: Card) -> str:
     Raises:
         ValueError: NaN or infinity.
     """
-    values = {name: value for name, value in asdict(card).items() if name != "code" or value is not None}
+    values = {name: value for name, value in asdict(card).items() if name not in _OPTIONAL or value is not None}
     return json.dumps({"format": FORMAT} | values, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
@@ -119,7 +129,7 @@ def card_from_json(text: str, source: Path) -> Card:
             found=f"{found!r}",
             hint="train the model again, or use the version of this project that wrote it",
         )
-    values = {"fit": None, "code": None} | values
+    values = {"fit": None, "code": None, "outputs": None} | values
     missing = [field.name for field in fields(Card) if field.name not in values]
     if missing:
         raise InputError(source, f"{', '.join(missing)} in the card", "no such field", _REMAKE)
@@ -130,6 +140,9 @@ def card_from_json(text: str, source: Path) -> Card:
     given |= {name: tuple(given[name]) for name in ("class_names", "mean", "std", "layers", "trained_heads")}
     card = Card(**given)
     _check_heads(card, source)
+    if card.class_names != class_names_of(card.outputs, card.class_names):
+        expected = f"the classes {' and '.join(class_names_of(card.outputs, ()))} in the card, of its outputs"
+        raise InputError(source, expected, _brief(card.class_names), _REMAKE)
     for place, entry in enumerate(card.history, start=1):
         _check_epoch(entry, card.trained_heads, source, f"in entry {place} of history in the card")
     return card
@@ -243,6 +256,16 @@ def _is_code(value: Any) -> bool:
     return isinstance(value, dict) and all(_is_name(path) and isinstance(digest, str) for path, digest in value.items())
 
 
+def _is_outputs(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return value is None
+    if value.get("kind") == "labels" and value.keys() == {"kind", "names", "shown"}:
+        return _is_names(value["names"]) and value["shown"] in value["names"]
+    if value.get("kind") != "value" or value.keys() != {"kind", "name", "threshold", "scale"}:
+        return False
+    return _is_name(value["name"]) and all(map(_is_number, (value["threshold"], value["scale"]))) and value["scale"] > 0
+
+
 def _is_mapping(value: Any) -> bool:
     return isinstance(value, dict)
 
@@ -271,4 +294,5 @@ _FIELDS = {
     "history": (lambda v: isinstance(v, list) and all(isinstance(entry, dict) for entry in v), "a list of epochs"),
     "code": (lambda v: v is None or _is_code(v), "a mapping from paths to SHA-256, or null"),
     "fit": (lambda v: v is None or v in FITS, f"one of {', '.join(FITS)}, or null"),
+    "outputs": (_is_outputs, "labels or a value, or null"),
 }

@@ -13,7 +13,15 @@ from torch import Tensor
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import replacing
-from wheretolook.networks.architectures import OWN_NETWORKS, check_own_arguments, code_of, parse_architecture
+from wheretolook.base.prepared import class_names_of
+from wheretolook.networks.architectures import (
+    OWN_NETWORKS,
+    changed_code,
+    check_code,
+    check_own_arguments,
+    code_of,
+    parse_architecture,
+)
 from wheretolook.networks.card import METADATA_KEY, Card, card_to_json, read_checked_card
 from wheretolook.networks.layered import Network, load_weights, two_logits
 
@@ -54,19 +62,22 @@ def build_network(architecture: str, class_count: int, arguments: Mapping[str, A
     return ModuleNetwork(body, layers, arguments["classifier"], class_count)
 
 
-def with_two_logits(network: Network, architecture: str, arguments: Mapping[str, Any]) -> Network:
-    """A network of a single output z as one of two, -z/2 and z/2; heads of inner layers likewise.
+def with_two_logits(network: Network, architecture: str, arguments: Mapping[str, Any], output: int = 0) -> Network:
+    """A network of an output z as one of two, -z/2 and z/2; heads of inner layers likewise.
 
     Args:
-        network: with one output.
+        network: with one output, or more.
         architecture, arguments: for `build_network`.
+        output: index of the output.
     """
-    wide, state = build_network(architecture, 2, arguments), network.state_dict()
-    for name, tensor in wide.state_dict().items():
-        if state[name].shape != tensor.shape:
-            state[name] = two_logits(state[name], 0)
-    load_weights(wide, state)
-    return wide
+    with torch.random.fork_rng(devices=[]):
+        two, three = (build_network(architecture, count, arguments) for count in (2, 3))
+    state, wider = network.state_dict(), three.state_dict()
+    for name, tensor in two.state_dict().items():
+        if wider[name].shape != tensor.shape:
+            state[name] = two_logits(state[name][output : output + 1], 0)
+    load_weights(two, state)
+    return two
 
 
 def is_wrapped(architecture: str) -> bool:
@@ -100,8 +111,7 @@ def check_architecture(architecture: str) -> None:
         find_family(source.name)
 
 
-# Number of tensor names in a message.
-_SHOWN = 3
+_SHOWN = 3  # tensor names in a message
 # Raised by constructors for invalid arguments, such as a number of channels beyond 64 bits.
 _BUILD_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
@@ -127,14 +137,38 @@ def save_model(path: Path, network: Network, card: Card) -> None:
         scratch.write_bytes(save(state, metadata={METADATA_KEY: card_to_json(card)}))
 
 
-def load_model(path: str | Path, device: str | torch.device = "cpu", accept_code: bool = False) -> tuple[Network, Card]:
+def load_model(
+    path: str | Path, device: str | torch.device = "cpu", accept_code: bool = False, label: str = ""
+) -> tuple[Network, Card]:
     """Load a model file: the network in evaluation mode on `device`, and its card.
+
+    A network with labels of their own is given as one of two classes: the absence and the presence of one label.
 
     Args:
         path: the file.
         device: for the network.
         accept_code: load a network of the user's code even if that code has changed since. The card that is returned
             then has the present code, and lists the changed files as `training["accepted_code"]`.
+        label: that label; empty: the one that the classes of its training data are made of.
+
+    Raises:
+        InputError: as `load_outputs`; or no such label.
+    """
+    network, card = load_outputs(path, "cpu", accept_code)
+    if label and label not in card.labels:
+        raise InputError(path, f"the label {label}", f"the labels {', '.join(card.labels) or '(none)'}")
+    if not card.labels or card.outputs is None:
+        return network.to(device), card
+    outputs = card.outputs | ({"shown": label} if label else {})
+    network = with_two_logits(network, card.architecture, card.arguments, card.labels.index(outputs["shown"]))
+    card = replace(card, outputs=outputs, class_names=class_names_of(outputs, card.class_names))
+    return network.eval().to(device), card
+
+
+def load_outputs(
+    path: str | Path, device: str | torch.device = "cpu", accept_code: bool = False
+) -> tuple[Network, Card]:
+    """Load a model file as `load_model`, with all outputs of the file.
 
     Raises:
         InputError: no such file, another format, an invalid card, or weights that do not match the architecture or are
@@ -159,37 +193,6 @@ def load_model(path: str | Path, device: str | torch.device = "cpu", accept_code
         network = _built(path, card, "cpu")
     load_weights(network, state, assign=True)
     return network.eval().to(device), card
-
-
-def check_code(path: Path, card: Card) -> None:
-    """Check that the user's code of a model is unchanged since the model was trained.
-
-    The card of an untrusted file names the code to call, so this also restricts the file to the code that it was
-    trained with.
-
-    Raises:
-        InputError: a file of the code is missing or has another SHA-256.
-    """
-    changed = changed_code(card)
-    if not changed:
-        return
-    raise InputError(
-        str(path),
-        f"the code of {card.architecture} that the model was trained with",
-        f"another version of {', '.join(changed)}",
-        "Restore those files (git log shows their versions), train the model again, or allow the code here by "
-        "`accept_code: true` in its entry under `drive`, or `wheretolook look --accept-code`",
-    )
-
-
-def changed_code(card: Card) -> list[str]:
-    """Files of the user's code that differ from those that the model was trained with, sorted.
-
-    Raises:
-        InputError: the file that defines the network is missing.
-    """
-    given, here = card.code or {}, code_of(card.architecture) or {}
-    return sorted(name for name in {*given, *here} if given.get(name) != here.get(name))
 
 
 def check_fits(path: Path, architecture: str, expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
@@ -246,7 +249,7 @@ def _built(path: Path, card: Card, device: str) -> Network:
     try:
         # All weights come from the file, so the global random generator must not advance.
         with torch.device(device), torch.random.fork_rng(devices=[]):
-            return build_network(card.architecture, len(card.class_names), card.arguments)
+            return build_network(card.architecture, len(card.labels or card.class_names), card.arguments)
     except _BUILD_ERRORS as error:
         raise InputError(
             path,

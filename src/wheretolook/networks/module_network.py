@@ -208,7 +208,7 @@ def _rejoined(spec: LayerSpec, maps: Tensor, output: Tensor) -> Tensor:
         return maps
     if spec.layout == "last":
         return maps.permute(0, 2, 3, 1)
-    tokens = _tokens(spec.layout)
+    tokens, own = _tokens(spec.layout), output
     output = output.transpose(0, 1) if tokens.sequence_first else output
     places, taken, behind = maps.flatten(2).transpose(1, 2), 0, 0
     parts = []
@@ -216,4 +216,12 @@ def _rejoined(spec: LayerSpec, maps: Tensor, output: Tensor) -> Tensor:
         parts += [output[:, behind:start], places[:, taken : taken + stop - start]]
         taken, behind = taken + stop - start, stop
     flow = torch.cat([*parts, output[:, behind:]], 1)
-    return flow.transpose(0, 1).contiguous() if tokens.sequence_first else flow
+    return _in_memory_as(flow.transpose(0, 1) if tokens.sequence_first else flow, own)
+
+
+def _in_memory_as(flow: Tensor, own: Tensor) -> Tensor:
+    """The same values with the dimensions in memory as those of `own`: a mean over tokens is rounded in that order."""
+    strides = own.stride()
+    order = sorted(range(own.ndim), key=lambda dimension: -strides[dimension])
+    back = sorted(range(own.ndim), key=order.__getitem__)
+    return flow.permute(order).contiguous().permute(back)

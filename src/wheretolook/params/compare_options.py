@@ -25,6 +25,6 @@ class CompareOptions:
     permutations: int = Field(description="Permutations of each test of a difference between classes.", ge=199)
     seed: int = Field(description="Random seed of resampling and permutations.", ge=0)
     primary: Literal["auto", "cam", "gradcam"] = Field(
-        description="Maps of the last layer that statements rest on; auto: cam where every model has it, else gradcam, "
-        "of which no statement about a difference between two classes is made."
+        description="Maps of the last layer that statements rest on; auto: cam if every model has one, else gradcam, "
+        "which supports no statement about a difference between two classes."
     )

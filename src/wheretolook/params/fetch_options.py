@@ -80,6 +80,14 @@ class FetchOptions:
         description="table: columns of 0 and 1 (or -1 and 1), each a label of its own, or one column of lists such as "
         "Effusion|Mass.",
     )
+    value_column: str | None = Field(
+        None,
+        description="table: column of numbers for `train.outputs: value`. The classes are then its values up to and "
+        "above a threshold.",
+    )
+    value_threshold: float | None = Field(
+        None, description="table: that threshold.  [default: the median of the column]"
+    )
     on_bad_row: Literal["error", "drop"] | None = Field(
         None,
         description="table: rows without a file, files without a row, double and contradictory rows: refuse the data "

@@ -21,5 +21,10 @@ class ScoreOptions:
         "or 0 for none.",
         ge=0,
     )
+    stability_images: int = Field(
+        description="Test images, balanced over classes, that are shifted, flipped, compressed and so on, to test how "
+        "far their maps move; 0 for none.",
+        ge=0,
+    )
     resamples: int = Field(description="Bootstrap resamples of each confidence interval.", ge=199)
     seed: int = Field(description="Random seed of resampling, randomisation and removal.", ge=0)

@@ -96,6 +96,8 @@ def describe_augment(steps: Mapping[str, float]) -> str:
     return "; ".join(parts) or "unchanged"
 
 
+# Values of `outputs` for which a network learns something else than the classes of the data.
+LABELS, VALUE = "labels", "value"
 OWN_NETWORKS = ("looknet",)  # those of this library, built with `width` and `depth`
 # Options for networks without predefined layers; the model's card stores what is detected with them.
 WRAPPED_ONLY = ("arguments", "layers", "grid", "prefix_tokens", "layout")
@@ -140,10 +142,12 @@ class TrainOptions:
     head_learning_rate: float | None = Field(
         None, description="Peak learning rate of the heads, if it differs from that of the backbone.", gt=0
     )
-    outputs: Literal["classes", "sigmoid"] = Field(
+    outputs: Literal["classes", "sigmoid", "labels", "value"] = Field(
         "classes",
         description="classes: one logit for each class, with softmax. sigmoid, for two classes: a single logit z of "
-        "the second one, trained with binary cross entropy; the model file has the logits -z/2 and z/2.",
+        "the second one, trained with binary cross entropy; the model file has the logits -z/2 and z/2. labels: a "
+        "logit for each of `fetch.multi_labels`, likewise. value: the number in `fetch.value_column`, trained with "
+        "the squared error.",
     )
     mean: Annotated[tuple[str, ...], NumberText()] = Field(
         (), description="Mean of each input channel, in 0..1.  [default: of the weights, or of the training images]"
@@ -197,7 +201,8 @@ class TrainOptions:
         """Refuse values that do not go together.
 
         Raises:
-            InputError: unknown augmentation, a warm-up that is too long or unused, classes balanced twice.
+            InputError: unknown augmentation, a warm-up that is too long or unused, classes balanced twice, or options
+                for classes where no class is trained.
         """
         read_augment(self.augment)
         if self.warmup_epochs and self.schedule == "onecycle":
@@ -208,22 +213,32 @@ class TrainOptions:
         if self.sampling == "balanced" and self.class_weights != UNWEIGHTED:
             expected = f"class_weights {UNWEIGHTED}, since each class is drawn as often already"
             raise InputError("train.sampling", expected, self.class_weights, "balance by one of the two")
+        for name, unused in {"class_weights": UNWEIGHTED, "label_smoothing": 0.0}.items():
+            if self.outputs in (LABELS, VALUE) and getattr(self, name) != unused:
+                expected = f"{name} {unused} with outputs {self.outputs}"
+                raise InputError(f"train.{name}", expected, getattr(self, name), f"set it to {unused}")
 
     def as_dict(self) -> dict[str, Any]:
         """The options that this training reads, for the model's card."""
         values = asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
         return {name: value for name, value in values.items() if self._reads(name)}
 
-    def output_count(self, class_count: int) -> int:
+    def output_count(self, class_count: int, label_count: int = 0) -> int:
         """Number of outputs of the network while it is trained.
+
+        Args:
+            class_count: of the data.
+            label_count: labels of their own that the data have.
 
         Raises:
             InputError: a single output for other than two classes.
         """
         if self.outputs == "classes":
             return class_count
+        if self.outputs == LABELS:
+            return label_count
         if class_count != 2:
-            raise InputError("outputs: sigmoid", "two classes", class_count, "set `outputs: classes`")
+            raise InputError(f"outputs: {self.outputs}", "two classes", class_count, "set `outputs: classes`")
         return 1
 
     def architecture_arguments(self, input_size: int) -> dict[str, Any]:

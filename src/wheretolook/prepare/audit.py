@@ -130,13 +130,14 @@ def audit_groups(rows: Sequence[Row], pattern: str) -> dict[str, Any] | None:
     """`groups` of the audit. A classifier can learn a group with images of one class only instead of the class."""
     if not pattern:
         return None
-    classes: dict[str, set[str]] = defaultdict(set)
+    classes: dict[str, str | None] = {}  # None for several
     for row in rows:
-        classes[row.group].add(row.class_name)
+        if classes.setdefault(row.group, row.class_name) != row.class_name:
+            classes[row.group] = None
     alone: dict[str, list[str]] = defaultdict(list)
     for group in sorted(classes):
-        if len(classes[group]) == 1:
-            alone[next(iter(classes[group]))].append(group)
+        if (name := classes[group]) is not None:
+            alone[name].append(group)
     return {
         "pattern": pattern,
         "count": len(classes),

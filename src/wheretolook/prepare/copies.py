@@ -1,24 +1,26 @@
-"""Images that show the same picture, equal or nearly so, and what to do if they are in different splits (`on_leak`)."""
+"""Images that show the same picture, equal or nearly so."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from wheretolook.base.errors import InputError
-from wheretolook.base.prepared import SPLITS
+from wheretolook.base.resources import release_pages, usable_cores
 
 SMALLEST = 32  # pixels a side: in smaller images, different pictures are too often alike
 SMALL = 96  # below this size thumbnails are compared over shifts too, since a pixel is a large part of one
-MOST_PAIRS = 2_000_000_000  # of thumbnails of 144 numbers that are compared: about a minute
+ALL_WITH_ALL = 8192  # images up to which each thumbnail is compared with all others, and not only with similar ones
+BUCKETS = 3  # buckets of similar thumbnails that an image is in
 BLOCK = 512  # images that are compared with all others at a time
 ALIKE = 0.7  # correlation of thumbnails from which two images are compared in detail
 ALIKE_SMALL = 0.97  # the same below SMALL, at the best shift
-ENTRY = 33  # root mean square of a thumbnail's numbers, which go up to 127
+# Root mean square of a thumbnail's numbers, at most 127: of 36 numbers, the largest is at most 6 times as large.
+ENTRY, ENTRY_SMALL = 33, 21
 SAME = 0.85  # correlation of fine structure from which they are near copies
 SAME_SMALL = 0.9  # the same below 48 pixels, where there is less structure
 SHIFT = 2
@@ -28,21 +30,17 @@ NEIGHBOURS: tuple[Shift, ...] = tuple((down, right) for down in (-1, 0, 1) for r
 
 
 class NearPairs(NamedTuple):
-    """Result of `find_near_copies`.
+    """Result of `find_near_copies`."""
 
-    Attributes:
-        pairs: (P, 2) int64, rows of the two images of each pair, the lower first.
-        compared: number of images that were compared with all others; less than N if there are too many.
-    """
-
-    pairs: np.ndarray
-    compared: int
+    pairs: np.ndarray  # (P, 2) int64, rows of the two images of each pair, the lower first
+    compared: int  # number of images that were searched for near copies: all, or 0 below `SMALLEST`
 
 
 def find_near_copies(images: np.ndarray) -> NearPairs:
     """Find pairs of images that are near copies of each other, including exact copies.
 
-    Memory is 200 bytes an image and a block of `BLOCK` by N numbers. Images below `SMALLEST` are not compared.
+    First by thumbnails: each with all others, or, of more than `ALL_WITH_ALL` images, with those in the same buckets.
+    Then by fine structure. Memory is at most 700 bytes an image. Images below `SMALLEST` are not compared.
 
     Args:
         images: (N, S, S, 3) uint8, may be memory-mapped.
@@ -50,14 +48,12 @@ def find_near_copies(images: np.ndarray) -> NearPairs:
     count, size = images.shape[:2]
     if size < SMALLEST or count < 2:
         return NearPairs(np.empty((0, 2), np.int64), 0)
-    cost = len(_shifts(size)) * _cells(size) ** 2 / 144
-    compared = min(count, max(1, int(MOST_PAIRS / cost) // count))
-    queries = np.arange(compared) * count // compared
     detail = lru_cache(maxsize=256)(lambda row: fine_structure(images[row]))
-    alike = tqdm(sorted(_alike(images, queries)), desc="near copies", unit="pair", disable=None)
+    alike = tqdm(sorted(_alike(images)), desc="near copies", unit="pair", disable=None)
     limit = SAME if size >= 48 else SAME_SMALL
     pairs = [pair for pair in alike if same_structure(*map(detail, pair)) >= limit]
-    return NearPairs(np.array(pairs, np.int64).reshape(-1, 2), compared)
+    release_pages(images)
+    return NearPairs(np.array(pairs, np.int64).reshape(-1, 2), count)
 
 
 def same_structure(a: np.ndarray, b: np.ndarray) -> float:
@@ -112,29 +108,42 @@ def _cells(size: int) -> int:
     return min(6 if size < SMALL else 12, size // 7)
 
 
-def _alike(images: np.ndarray, queries: np.ndarray) -> set[tuple[int, int]]:
-    """Pairs of similar thumbnails: each query with its few most similar images, the first of equals."""
+def _alike(images: np.ndarray) -> set[tuple[int, int]]:
+    """Pairs of similar thumbnails: each with its few most similar images, the first of equals."""
     size = images.shape[1]
-    cells, shifts = _cells(size), _shifts(size)
-    margin = max(map(max, shifts))
-    grey = np.empty((len(images), cells * cells), np.int32)
-    for rows in _blocks(len(images), max(1, 4_000_000 // size**2)):
-        grey[rows] = _cell_means(images[rows], cells, margin, (0, 0))
-    mean = grey.sum(axis=0, dtype=np.int64) // len(grey)
-    thumbnails = np.empty(grey.shape, np.float32)
-    for rows in _blocks(len(images), 4096):
-        thumbnails[rows] = _normalised(grey[rows] - mean)
+    cells, shifts, entry = _cells(size), _shifts(size), ENTRY_SMALL if size < SMALL else ENTRY
+    blocks = list(_blocks(len(images), max(1, 1_000_000 // size**2)))
+    with ThreadPoolExecutor(usable_cores()) as threads:
+
+        def of_blocks(work: Callable[[np.ndarray], np.ndarray]) -> Iterator[tuple[slice, np.ndarray]]:
+            for some in _blocks(len(blocks), 16):
+                yield from zip(blocks[some], threads.map(lambda rows: work(images[rows]), blocks[some]), strict=True)
+                release_pages(images)
+
+        total = sum(
+            means.sum(axis=(0, 1)) for _, means in of_blocks(lambda block: _cell_means(block, cells, ((0, 0),)))
+        )
+        mean = total // len(images)
+        thumbnails = np.empty((len(shifts), len(images), cells * cells), np.int8)  # moved by each shift
+        for rows, moved in of_blocks(lambda block: _normalised(_cell_means(block, cells, shifts) - mean, entry)):
+            thumbnails[:, rows] = moved
     # Coarse thumbnails are similar by chance more often.
     most = 4 if cells >= 10 else 12
-    least = (ALIKE_SMALL if size < SMALL else ALIKE) * ENTRY**2 * cells**2
+    least = (ALIKE_SMALL if size < SMALL else ALIKE) * entry**2 * cells**2
+    similar = _similar_of_all if len(images) <= ALL_WITH_ALL else _similar_in_buckets
+    return similar(thumbnails, shifts.index((0, 0)), most, least)
+
+
+def _similar_of_all(thumbnails: np.ndarray, unmoved: int, most: int, least: float) -> set[tuple[int, int]]:
+    """Pairs of each image and its `most` most similar ones of all, over shifts, with a product of at least `least`."""
     pairs: set[tuple[int, int]] = set()
-    for start in range(0, len(queries), BLOCK):
-        block = queries[start : start + BLOCK]
-        likeness = np.full((len(block), len(images)), -np.inf, np.float32)
-        for shift in shifts:
-            query = _normalised(_cell_means(images[block], cells, margin, shift) - mean) if any(shift) else None
+    others = thumbnails[unmoved].astype(np.float32).T
+    for rows in _blocks(others.shape[1], BLOCK):
+        block = np.arange(others.shape[1])[rows]
+        likeness = np.full((len(block), others.shape[1]), -np.inf, np.float32)
+        for moved in thumbnails[:, rows].astype(np.float32):
             # Whole numbers below 2^24: exact in float32, whatever the order of the sums.
-            np.maximum(likeness, (thumbnails[block] if query is None else query) @ thumbnails.T, out=likeness)
+            np.maximum(likeness, moved @ others, out=likeness)
         likeness[np.arange(len(block)), block] = -np.inf
         for _ in range(most):
             best = likeness.argmax(axis=1)
@@ -147,32 +156,89 @@ def _alike(images: np.ndarray, queries: np.ndarray) -> set[tuple[int, int]]:
     return pairs
 
 
-def _cell_means(images: np.ndarray, cells: int, margin: int, shift: Shift) -> np.ndarray:
-    """(N, cells * cells) int32, mean brightness of each cell of the images without a margin, shifted within it."""
-    inner = images.shape[1] - 2 * margin
-    down, right = margin + shift[0], margin + shift[1]
-    values = images[:, down : down + inner, right : right + inner].astype(np.int32) @ np.array([1, 2, 1], np.int32)
-    edges = np.arange(cells + 1) * inner // cells
+def _similar_in_buckets(thumbnails: np.ndarray, unmoved: int, most: int, least: float) -> set[tuple[int, int]]:
+    """As `_similar_of_all`, but each image is compared only with those in the buckets of its thumbnails.
+
+    The centres of buckets are some of the thumbnails. An image is in the buckets of the `BUCKETS` most similar centres,
+    and is looked for in as many, or, over shifts, in one for each. Of more than `most` pairs an image in a bucket, the
+    most similar are taken.
+    """
+    count = thumbnails.shape[1]
+    centres = thumbnails[unmoved, :: max(1, int(np.sqrt(count / BUCKETS)))].astype(np.float32)
+    inside = _by_bucket(_nearest(thumbnails[unmoved], centres, BUCKETS), len(centres))
+    probes = 1 if len(thumbnails) > 1 else BUCKETS
+    queries = _by_bucket(np.concatenate([_nearest(moved, centres, probes) for moved in thumbnails]), len(centres))
+    found = [np.empty(0, np.int64)]
+    for bucket in tqdm(range(len(centres)), desc="near copies", unit="bucket", disable=None):
+        queried, members = queries[bucket] // probes, inside[bucket] // BUCKETS
+        others = thumbnails[unmoved, members].astype(np.float32).T
+        for rows in _blocks(len(queried), 1024):
+            shift, row = np.divmod(queried[rows], count)
+            likeness = thumbnails[shift, row].astype(np.float32) @ others
+            place = np.flatnonzero(likeness >= least)
+            place = place[row[place // len(members)] != members[place % len(members)]]
+            if len(place) > most * len(row):
+                place = place[np.argsort(-likeness.ravel()[place], kind="stable")[: most * len(row)]]
+            first, second = row[place // len(members)], members[place % len(members)]
+            found.append(np.minimum(first, second) * count + np.maximum(first, second))
+    return {divmod(pair, count) for pair in np.unique(np.concatenate(found)).tolist()}
+
+
+def _nearest(thumbnails: np.ndarray, centres: np.ndarray, most: int) -> np.ndarray:
+    """The `most` most similar centres of each thumbnail, (N, most) int32."""
+    nearest = np.empty((len(thumbnails), most), np.int32)
+    for rows in _blocks(len(thumbnails), BLOCK):
+        likeness = thumbnails[rows].astype(np.float32) @ centres.T
+        for place in range(most):
+            best = nearest[rows, place] = likeness.argmax(axis=1)
+            likeness[np.arange(len(best)), best] = -np.inf
+    return nearest
+
+
+def _by_bucket(nearest: np.ndarray, count: int) -> list[np.ndarray]:
+    """Positions in the flattened `nearest` of each of the buckets."""
+    order = np.argsort(nearest, axis=None, kind="stable")
+    return np.split(order, np.searchsorted(nearest.ravel()[order], np.arange(1, count)))
+
+
+def _cell_means(images: np.ndarray, cells: int, shifts: Sequence[Shift]) -> np.ndarray:
+    """Mean brightness of each cell, 16 times, of the images without a margin, moved within it by each shift.
+
+    Returns:
+        (number of shifts, N, cells * cells) int32, of images (N, S, S, 3) uint8.
+    """
+    count, size = images.shape[:2]
+    margin = max(map(max, _shifts(size)))
+    edges = np.arange(cells + 1) * (size - 2 * margin) // cells
     areas = np.outer(np.diff(edges), np.diff(edges))
-    sums = np.add.reduceat(np.add.reduceat(values, edges[:-1], axis=1), edges[:-1], axis=2)
-    return (sums * 16 // areas).reshape(len(values), -1).astype(np.int32)
+    moves = sorted({one for shift in shifts for one in shift})
+    # (moves * cells, S): 1 for the pixels of each cell. Products are whole numbers below 2^24, later 2^53: exact.
+    inside = np.zeros((len(moves) * cells, size), np.float32)
+    for place, (move, cell) in enumerate(product(moves, range(cells))):
+        inside[place, margin + move + edges[cell] : margin + move + edges[cell + 1]] = 1
+    weights = np.kron(inside, np.array([1, 2, 1], np.float32)).T
+    across = images.reshape(count * size, 3 * size).astype(np.float32) @ weights
+    down_too = inside.astype(np.float64) @ across.reshape(count, size, -1).astype(np.float64)
+    sums = down_too.astype(np.int64).reshape(count, len(moves), cells, len(moves), cells)
+    means = [sums[:, moves.index(down), :, moves.index(right)] * 16 // areas for down, right in shifts]
+    return np.stack(means).astype(np.int32).reshape(len(shifts), count, -1)
 
 
-def _normalised(grey: np.ndarray) -> np.ndarray:
-    """(N, n) float32 of whole numbers from (N, n) integers: less their mean, with RMS `ENTRY`."""
-    cells = grey.shape[1]
+def _normalised(grey: np.ndarray, entry: int) -> np.ndarray:
+    """(..., n) int8 from (..., n) integers: less their mean, with RMS `entry`."""
+    cells = grey.shape[-1]
     centred = grey * cells
-    centred = (centred - centred.sum(axis=1, keepdims=True) // cells).astype(np.float64)
-    length = np.sqrt((centred**2).sum(axis=1, keepdims=True))  # of whole numbers: exact before the root
-    unit = np.divide(centred * (ENTRY * np.sqrt(cells)), length, out=np.zeros_like(centred), where=length > 0)
-    return np.rint(unit).clip(-127, 127).astype(np.float32)
+    centred = (centred - centred.sum(axis=-1, keepdims=True) // cells).astype(np.float64)
+    length = np.sqrt((centred**2).sum(axis=-1, keepdims=True))  # of whole numbers: exact before the root
+    unit = np.divide(centred * (entry * np.sqrt(cells)), length, out=np.zeros_like(centred), where=length > 0)
+    return np.rint(unit).clip(-127, 127).astype(np.int8)
 
 
 def _blocks(count: int, length: int) -> Iterator[slice]:
     return (slice(start, start + length) for start in range(0, count, length))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One prepared image: its row in the index, and the hash of its pixels."""
 
@@ -197,54 +263,14 @@ def pictures(rows: Sequence[Row], near: NearPairs) -> list[list[int]]:
     return _units(len(rows), [*near.pairs.tolist(), *_links(equal_pixels(rows))])
 
 
-def without_leaks(rows: Sequence[Row], near: NearPairs, on_leak: str) -> np.ndarray:
-    """Choose the rows to keep where a picture is in more than one split.
-
-    Of the copies, those in the last of train, val and test are kept, so that official test splits stay complete.
-
-    Args:
-        rows: rows of the index.
-        near: as in `pictures`.
-        on_leak: "report" keeps all rows, "drop" leaves out the other copies, "refuse" raises an error.
-
-    Returns:
-        (K,) int64, ascending positions of the rows to keep.
-
-    Raises:
-        InputError: a picture is in more than one split and `on_leak` is "refuse".
-    """
-    kept = np.ones(len(rows), bool)
-    if on_leak == "report":
-        return np.flatnonzero(kept)
-    leaked = [unit for unit in pictures(rows, near) if len({rows[row].split for row in unit}) > 1]
-    if leaked and on_leak == "refuse":
-        shown = "; ".join(" and ".join(rows[row].image_id for row in unit[:2]) for unit in leaked[:3])
-        raise InputError(
-            "splits",
-            expected="each picture in one split only (equal pixels or near copies)",
-            found=f"{len(leaked)} pictures in more than one, such as {shown}",
-            hint="remove the copies, or set `prepare.on_leak: drop`",
-        )
-    for unit in leaked:
-        last = max(SPLITS.index(rows[row].split) for row in unit)
-        kept[[row for row in unit if SPLITS.index(rows[row].split) < last]] = False
-    return np.flatnonzero(kept)
-
-
-def kept_pairs(near: NearPairs, kept: np.ndarray, count: int) -> NearPairs:
-    """The pairs among the kept rows, renumbered; `count` is the number of rows before."""
-    number = np.full(count, -1)
-    number[kept] = np.arange(len(kept))
-    pairs = number[near.pairs]
-    return NearPairs(pairs[(pairs >= 0).all(axis=1)], min(near.compared, len(kept)))
-
-
 def equal_pixels(rows: Sequence[Row]) -> list[list[int]]:
     """Lists of rows with equal pixels."""
-    same: dict[str, list[int]] = defaultdict(list)
+    first: dict[str, int] = {}
+    same: dict[int, list[int]] = {}
     for row, each in enumerate(rows):
-        same[each.pixels].append(row)
-    return [unit for unit in same.values() if len(unit) > 1]
+        if (other := first.setdefault(each.pixels, row)) != row:
+            same.setdefault(other, [other]).append(row)
+    return [same[other] for other in sorted(same)]
 
 
 def _links(units: Iterable[list[int]]) -> Iterable[tuple[int, int]]:
@@ -263,7 +289,8 @@ def _units(count: int, links: Iterable[Sequence[int]]) -> list[list[int]]:
     for a, b in links:
         low, high = sorted((root(a), root(b)))
         first[high] = low
-    units: dict[int, list[int]] = defaultdict(list)
-    for row in range(count):
-        units[root(row)].append(row)
-    return [unit for unit in units.values() if len(unit) > 1]
+    units: dict[int, list[int]] = {}
+    for row in np.flatnonzero(first != np.arange(count)).tolist():
+        lowest = root(row)
+        units.setdefault(lowest, [lowest]).append(row)
+    return [units[lowest] for lowest in sorted(units)]

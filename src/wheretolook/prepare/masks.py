@@ -7,7 +7,17 @@ import numpy as np
 from PIL import Image, ImageChops
 
 from wheretolook.base.errors import InputError
-from wheretolook.base.prepared import BACKGROUND, EVIDENCE, FOREGROUND, LABELS, MARK, UNKNOWN, Placement, place
+from wheretolook.base.prepared import (
+    BACKGROUND,
+    EVIDENCE,
+    FOREGROUND,
+    LABELS,
+    MARK,
+    UNKNOWN,
+    Placement,
+    fill_polygon,
+    place,
+)
 from wheretolook.images.decode import (
     DECODER_ERRORS,
     LARGEST_READ,
@@ -18,6 +28,7 @@ from wheretolook.images.decode import (
     resize,
 )
 from wheretolook.images.decode_cost import TimedBytes
+from wheretolook.images.raw_data import RawFile
 from wheretolook.params.prepare_options import read_mask_values
 
 
@@ -30,7 +41,7 @@ def parse_mask_values(text: str) -> dict[int, int]:
     return {value: LABELS[name] for value, name in read_mask_values(text).items()}
 
 
-def read_mask(path: Path, labels_of: Mapping[int, int]) -> np.ndarray:
+def read_mask(path: RawFile, labels_of: Mapping[int, int]) -> np.ndarray:
     """Read a mask file.
 
     Args:
@@ -59,6 +70,46 @@ def read_mask(path: Path, labels_of: Mapping[int, int]) -> np.ndarray:
     labels = np.zeros(256, dtype=np.uint8)
     labels[list(labels_of)] = list(labels_of.values())
     return labels[values]
+
+
+def read_yolo(path: RawFile, size: tuple[int, int]) -> np.ndarray:
+    """Read boxes and polygons of YOLO: evidence inside, background outside.
+
+    A line is "class x y width height", with the centre of a box and an optional confidence, or "class x y x y x y ...",
+    the corners of a polygon. Coordinates are shares of width and height.
+
+    Args:
+        path: a text file; an empty one means no evidence.
+        size: width and height of its image, pixels.
+
+    Returns:
+        (H, W) uint8, labels.
+
+    Raises:
+        InputError: no such lines, or coordinates outside of the image.
+    """
+    labels = np.full(size[::-1], BACKGROUND, np.uint8)
+    for number, line in enumerate(path.read_bytes().decode("utf-8", "replace").splitlines(), 1):
+        if not (words := line.split()[1:]):
+            continue
+        try:
+            values = np.array([float(word) for word in words])
+        except ValueError:
+            values = np.empty(0)
+        if len(values) in (4, 5):
+            x, y, width, height = values[:4]
+            half_width, half_height = abs(width) / 2, abs(height) / 2
+            left, right, upper, lower = x - half_width, x + half_width, y - half_height, y + half_height
+            corners = np.array([(left, upper), (right, upper), (right, lower), (left, lower)])
+        else:
+            corners = values[: len(values) // 2 * 2].reshape(-1, 2)
+        rounding = 1e-3  # of boxes that end at the edge
+        inside = (corners >= -rounding) & (corners <= 1 + rounding)
+        if len(corners) < 3 or (len(values) % 2 and len(values) != 5) or not inside.all():
+            expected = "lines of YOLO: class and x y width height, or class and x y of each corner, from 0 to 1"
+            raise InputError(f"{path}, line {number}", expected, f"{line[:80]!r}", "correct the line, or remove it")
+        fill_polygon(labels, corners * size, EVIDENCE)
+    return labels
 
 
 def labels_to_square(labels: np.ndarray, size: int, fit: str) -> np.ndarray:
@@ -109,10 +160,11 @@ def _coverage(where: np.ndarray, placed: Placement) -> np.ndarray:
     return np.asarray(resize(shares, placed, Image.Resampling.BOX))
 
 
-def _grey_values(path: Path) -> np.ndarray:
+def _grey_values(path: RawFile) -> np.ndarray:
     """The values of a mask's only channel, (H, W) uint8."""
     # Small files are read before they are decoded: an I/O error is no fault of the mask.
-    file = opened(path) if path.stat().st_size > LARGEST_READ else TimedBytes(path.read_bytes())
+    large = path if isinstance(path, Path) and path.stat().st_size > LARGEST_READ else None
+    file = opened(large) if large else TimedBytes(path.read_bytes())
     try:
         with file:
             mask = open_bounded(file)

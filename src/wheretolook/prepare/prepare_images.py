@@ -1,8 +1,9 @@
-"""Turn class folders into the prepared arrays: decode, split, audit."""
+"""Turn raw images into the prepared arrays: decode, split, leave out copies of other splits, audit."""
 
 import csv
 from collections.abc import Sequence
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import numpy as np
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import replacing_folder, sha256_of, write_json
 from wheretolook.base.prepared import COLUMNS, SPLITS, TEST, Prepared
-from wheretolook.images.raw_table import RawTable, read_raw_table
-from wheretolook.images.scan import ImageFile, find_masks, scan_classes
+from wheretolook.images.raw_data import RawTable, read_raw_table
+from wheretolook.images.scan import ImageFile, find_raw_masks, scan_raw
 from wheretolook.params.prepare_options import PrepareOptions
 from wheretolook.prepare.audit import (
     audit_classes,
@@ -25,7 +26,7 @@ from wheretolook.prepare.audit import (
     audit_training_copies,
     some,
 )
-from wheretolook.prepare.copies import Row, find_near_copies, kept_pairs, without_leaks
+from wheretolook.prepare.copies import NearPairs, Row, find_near_copies, pictures
 from wheretolook.prepare.masks import parse_mask_values
 from wheretolook.prepare.pixels import Decoded, decode_images, keep_rows, write_masks
 from wheretolook.prepare.splits import (
@@ -42,7 +43,7 @@ def prepare(raw: Path, prepared: Path, options: PrepareOptions, trained_on: Prep
     """Write images.npy, masks.npy (where there are masks), index.csv and audit.json.
 
     Args:
-        raw: holds `images/CLASS/...` and perhaps `masks/CLASS/...`.
+        raw: what `fetch` wrote: images, and perhaps masks, in class folders or packed.
         prepared: the folder to write, completely or not at all.
         options: parameters of the stage.
         trained_on: data of the models that these images test: all are in the split test, under the classes of these
@@ -56,14 +57,14 @@ def prepare(raw: Path, prepared: Path, options: PrepareOptions, trained_on: Prep
     """
     options.check()
     labels_of = parse_mask_values(options.mask_values)
-    scan = scan_classes(raw / "images")
+    scan = scan_raw(raw)
     table = read_raw_table(raw)
     ids = [file.image_id for file in scan.files]
     if table.groups and not options.group_pattern:
         groups = [table.groups.get(image_id, "") for image_id in ids]
     else:
         groups = groups_of([image_id.rpartition("/")[2] for image_id in ids], options.group_pattern)
-    masks = find_masks(raw / "masks", scan)
+    masks = find_raw_masks(raw, scan)
     with replacing_folder(prepared) as folder:
         decoded = decode_images(scan.files, folder / "decoded.npy", options.size, options.fit)
         bad = _bad_images(scan.files, decoded, options.on_bad_image)
@@ -155,7 +156,8 @@ def _rows(
 ) -> list[Row]:
     """The rows of the index, with their splits."""
     class_names = sorted({file.class_name for file, _, _ in kept}) if trained_on is None else trained_on.class_names
-    class_index = np.array([class_names.index(file.class_name) for file, _, _ in kept])
+    number = {name: index for index, name in enumerate(class_names)}
+    class_index = np.array([number[file.class_name] for file, _, _ in kept])
     units = np.unique(units, return_inverse=True)[1]
     official = [file.split for file, _, _ in kept]
     draw = partial(complete_splits, official) if any(official) else assign_splits
@@ -189,8 +191,9 @@ def _rows(
 def _check_splits(rows: Sequence[Row], found: str, hint: str) -> None:
     """Raise InputError, with this cause and hint, for a split without images of a class."""
     present = {(row.split, row.class_name) for row in rows}
+    names = sorted({name for _, name in present})
     for split in SPLITS:
-        for name in sorted({row.class_name for row in rows}):
+        for name in names:
             if (split, name) not in present:
                 raise InputError(f"split {split}", f"images of the class {name}", found, hint)
 
@@ -205,6 +208,47 @@ def _write_index(path: Path, rows: Sequence[Row], table: RawTable) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*COLUMNS, *table.columns])
-        writer.writerows(
-            [*(getattr(row, column) for column in COLUMNS), *table.cells.get(row.image_id, empty)] for row in rows
+        values = attrgetter(*COLUMNS)
+        writer.writerows((*values(row), *table.cells.get(row.image_id, empty)) for row in rows)
+
+
+def without_leaks(rows: Sequence[Row], near: NearPairs, on_leak: str) -> np.ndarray:
+    """Choose the rows to keep where a picture is in more than one split.
+
+    Of the copies, those in the last of train, val and test are kept, so that official test splits stay complete.
+
+    Args:
+        rows: rows of the index.
+        near: as in `pictures`.
+        on_leak: "report" keeps all rows, "drop" leaves out the other copies, "refuse" raises an error.
+
+    Returns:
+        (K,) int64, ascending positions of the rows to keep.
+
+    Raises:
+        InputError: a picture is in more than one split and `on_leak` is "refuse".
+    """
+    kept = np.ones(len(rows), bool)
+    if on_leak == "report":
+        return np.flatnonzero(kept)
+    leaked = [unit for unit in pictures(rows, near) if len({rows[row].split for row in unit}) > 1]
+    if leaked and on_leak == "refuse":
+        shown = "; ".join(" and ".join(rows[row].image_id for row in unit[:2]) for unit in leaked[:3])
+        raise InputError(
+            "splits",
+            expected="each picture in one split only (equal pixels or near copies)",
+            found=f"{len(leaked)} pictures in more than one, such as {shown}",
+            hint="remove the copies, or set `prepare.on_leak: drop`",
         )
+    for unit in leaked:
+        last = max(SPLITS.index(rows[row].split) for row in unit)
+        kept[[row for row in unit if SPLITS.index(rows[row].split) < last]] = False
+    return np.flatnonzero(kept)
+
+
+def kept_pairs(near: NearPairs, kept: np.ndarray, count: int) -> NearPairs:
+    """The pairs among the kept rows, renumbered; `count` is the number of rows before."""
+    number = np.full(count, -1)
+    number[kept] = np.arange(len(kept))
+    pairs = number[near.pairs]
+    return NearPairs(pairs[(pairs >= 0).all(axis=1)], min(near.compared, len(kept)))

@@ -55,13 +55,13 @@ def connected_units(groups: Sequence[str], pixels: Sequence[str]) -> np.ndarray:
             row = parent[row]
         return row
 
-    first: dict[tuple[str, str], int] = {}
-    for row, keys in enumerate(zip(groups, pixels, strict=True)):
-        for key in zip(("group", "pixels"), keys, strict=True):
-            if key[1]:
-                a, b = root(row), root(first.setdefault(key, row))
+    for keys in (groups, pixels):
+        first: dict[str, int] = {}
+        for row, key in enumerate(keys):
+            if key and (other := first.setdefault(key, row)) != row:
+                a, b = root(row), root(other)
                 parent[max(a, b)] = min(a, b)
-    return np.unique([root(row) for row in range(len(groups))], return_inverse=True)[1]
+    return np.unique(np.fromiter(map(root, range(len(groups))), np.int64, len(groups)), return_inverse=True)[1]
 
 
 def assign_splits(
@@ -87,9 +87,11 @@ def assign_splits(
     # Random factors on the sizes, so that another seed also moves the largest units.
     order = np.argsort(-sizes * np.random.default_rng(seed).uniform(0.5, 1, len(sizes)), kind="stable")
     split_of_unit = np.zeros(len(sizes), dtype=np.int64)
-    for unit in order:
-        split_of_unit[unit] = np.argmin(filling.changes(unit))
-        filling.add(unit, split_of_unit[unit])
+    for unit in order.tolist():
+        change = filling.changes(unit)
+        split = change.index(min(change))
+        filling.add(unit, split)
+        split_of_unit[unit] = split
     _improve(split_of_unit, filling, order)
     return split_of_unit[units]
 
@@ -122,56 +124,67 @@ class _Filling:
     """Counts of each class in each split so far, and their distance from the targets.
 
     Memory grows with the number of images, not with units times classes. The costs of all classes are always summed in
-    the same order, since rounding decides between equally good splits.
+    the same order, since rounding decides between equally good splits. Single costs are computed as Python's numbers:
+    most units have one class, and NumPy takes longer for one number than for the sum over all classes.
     """
 
     def __init__(self, class_index: np.ndarray, units: np.ndarray, targets: np.ndarray) -> None:
         count = class_index.max() + 1
-        pairs, self._images = np.unique(units * count + class_index, return_counts=True)
-        self._classes = pairs % count
-        self._starts = np.searchsorted(pairs // count, np.arange(units.max() + 2))
-        self._targets, self._filled = targets, np.zeros_like(targets)  # (3, C)
-        self._costs = _costs(self._filled, targets)
+        pairs, images = np.unique(units * count + class_index, return_counts=True)
+        self._classes, self._images = (pairs % count).tolist(), images.tolist()
+        self._starts = np.searchsorted(pairs // count, np.arange(units.max() + 2)).tolist()
+        self._targets, self._filled = targets.tolist(), np.zeros_like(targets).tolist()  # (3, C)
+        self._costs = np.array([[_cost(0.0, target) for target in row] for row in self._targets])
+        self._total = self._costs.sum(axis=-1)
+        self._decided: dict[tuple[int | None, int, int], list[float]] = {}  # since the last change of a count
 
-    def changes(self, unit: int, here: int | None = None) -> np.ndarray:
-        """Change of the cost when a unit is added to each split, (3,). `here` is its current split, if any."""
-        classes, images = self._unit(unit)
-        tried = self._filled[:, classes] + images
-        if here is not None:
-            tried[here] = self._filled[here, classes] - images
-        costs = self._costs.copy()
-        costs[:, classes] = _costs(tried, self._targets[:, classes])
-        change = costs.sum(axis=-1) - self._costs.sum(axis=-1)
+    def changes(self, unit: int, here: int | None = None) -> list[float]:
+        """Change of the cost when a unit is added to each of the 3 splits. `here` is its current split, if any."""
+        start, end = self._starts[unit], self._starts[unit + 1]
+        single = (here, self._classes[start], self._images[start])
+        if end == start + 1 and single in self._decided:
+            return self._decided[single]
+        classes, images = self._classes[start:end], self._images[start:end]
+        before = [[self._costs.item(split, one) for one in classes] for split in range(3)]
+        for split, (filled, targets) in enumerate(zip(self._filled, self._targets, strict=True)):
+            for one, number in zip(classes, images, strict=True):
+                count = filled[one] - number if split == here else filled[one] + number
+                self._costs[split, one] = _cost(count, targets[one])
+        change: list[float] = (self._costs.sum(axis=-1) - self._total).tolist()
+        for split, row in enumerate(before):
+            for one, cost in zip(classes, row, strict=True):
+                self._costs[split, one] = cost
         if here is not None:
             change[here] *= -1
+        if end == start + 1:
+            self._decided[single] = change
         return change
 
     def add(self, unit: int, split: int, sign: int = 1) -> None:
         """Add a unit to a split, or remove it (sign -1)."""
-        classes, images = self._unit(unit)
-        self._filled[split, classes] += sign * images
-        self._costs[split, classes] = _costs(self._filled[split, classes], self._targets[split, classes])
-
-    def _unit(self, unit: int) -> tuple[np.ndarray, np.ndarray]:
-        """The classes of a unit, and its number of images in each."""
-        own = slice(self._starts[unit], self._starts[unit + 1])
-        return self._classes[own], self._images[own]
+        for place in range(self._starts[unit], self._starts[unit + 1]):
+            one = self._classes[place]
+            self._filled[split][one] += sign * self._images[place]
+            self._costs[split, one] = _cost(self._filled[split][one], self._targets[split][one])
+        self._total = self._costs.sum(axis=-1)
+        self._decided.clear()
 
 
-def _costs(filled: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Distance of each count from its target."""
+def _cost(filled: float, target: float) -> float:
+    """Distance of a count from its target."""
+    distance = filled - target
     # A missing class costs more than any uneven share.
-    return (filled - targets) ** 2 / np.maximum(targets, 1e-9) + 1e3 * (filled == 0) * (targets > 0)
+    return distance * distance / max(target, 1e-9) + (1e3 if filled == 0 and target > 0 else 0.0)
 
 
 def _improve(split_of_unit: np.ndarray, filling: _Filling, order: np.ndarray) -> None:
     """Move single units between splits, in place, until a pass over all units no longer reduces the cost."""
     for _ in range(20):
         moved = False
-        for unit in order:
-            here = split_of_unit[unit]
+        for unit in order.tolist():
+            here = split_of_unit.item(unit)
             change = filling.changes(unit, here)
-            there = int(np.argmin(change))
+            there = change.index(min(change))
             if change[there] < change[here] - 1e-9:
                 filling.add(unit, here, -1)
                 filling.add(unit, there)

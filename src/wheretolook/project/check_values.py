@@ -16,12 +16,12 @@ from wheretolook.params.drive_options import DriveOptions
 from wheretolook.params.export_options import ExportOptions
 from wheretolook.params.fetch_options import FetchOptions
 from wheretolook.params.prepare_options import PrepareOptions
-from wheretolook.params.train_options import BACKBONE, RANDOM, TrainOptions
+from wheretolook.params.train_options import BACKBONE, LABELS, RANDOM, VALUE, TrainOptions
 from wheretolook.project.params_file import RUN_SETTINGS, SECTIONS, Section, arguments
 
 Values = Mapping[str, Any]
-# Bytes; Linux allows 131,072 for one argument, and dvc.yaml's own part of the line is short.
-LONGEST_COMMAND = 130_000
+LONGEST_COMMAND = 130_000  # bytes; Linux allows 131,072 for an argument, and dvc.yaml's own part is short
+COLUMNS = {LABELS: "multi_labels", VALUE: "value_column"}  # option of `fetch` that `train.outputs` needs
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def check_values(params: Mapping[str, Any]) -> list[Checked]:
 
 
 def network_code(checked: Sequence[Checked]) -> dict[str, dict[str, str]]:
-    """By model, path and SHA-256 of each file of the user's that its network is made of, or starts from.
+    """Path and SHA-256, by model, of each user file that defines its network or holds its initial weights.
 
     Empty for an architecture of a library, and for a model file that names its own architecture.
 
@@ -123,12 +123,16 @@ def _check_together(checked: Sequence[Checked]) -> None:
     """Refuse values that one stage accepts, but not together with those of another."""
     from wheretolook.networks.architectures import LOOKNET, check_looknet_size
 
-    size, fit = next(
-        (each.options.size, each.options.fit) for each in checked if isinstance(each.options, PrepareOptions)
-    )
+    fetch = next(each.options for each in checked if isinstance(each.options, FetchOptions))
+    prepare = next(each.options for each in checked if isinstance(each.options, PrepareOptions))
+    size, fit = prepare.size, prepare.fit
     for each in checked:
         options = each.options
         with _naming(each.where):
+            column = COLUMNS.get(getattr(options, "outputs", ""), "")
+            if column and not (fetch.labels and getattr(fetch, column)):
+                hint = f"set `fetch.labels` to a table, and `fetch.{column}`, or `outputs: classes`"
+                raise InputError("outputs", f"columns of a table in fetch.{column}", "none", hint)
             if isinstance(options, PrepareOptions) and (options.size, options.fit) != (size, fit):
                 expected = f"size {size} and fit {fit} of prepare, since models see images of one form"
                 found = f"size {options.size} and fit {options.fit}"
@@ -185,7 +189,7 @@ def _check_types(place: str, values: Values, command: click.Command) -> None:
         if isinstance(value, bool) and not (option.is_flag or isinstance(option, SwitchOrText)):
             raise InputError(subject, "a number or a text", str(value).lower(), "quote it, if it is text")
         for element in value if isinstance(value, list) else [value]:
-            # Of a number, YAML keeps the value and not the digits.
+            # YAML keeps the value of a number, not its digits.
             if isinstance(option.type, click.types.StringParamType | click.Path) and not isinstance(element, str):
                 written = str(element).lower()
                 raise InputError(

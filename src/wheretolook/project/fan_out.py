@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from wheretolook.base.errors import InputError
-from wheretolook.base.file_lock import LockedError, held_lock
 from wheretolook.base.files import write_text
+from wheretolook.base.resources import LockedError, held_lock
 from wheretolook.project.dvc_state import check_root, read_lock, unreadable, without_dvc
 from wheretolook.project.plan import plan_run
 
@@ -30,7 +30,7 @@ SECONDS = 1.0  # between two looks at the jobs
 
 
 class Executor(Protocol):
-    """What is used of an executor of submitit."""
+    """The part of a submitit executor that is used here."""
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Any:
         """Start a job: an object with `state`, `done()`, `exception()` and `cancel()`."""
@@ -38,7 +38,7 @@ class Executor(Protocol):
 
 @dataclass
 class Finished:
-    """What became of the jobs.
+    """Outcome of the jobs.
 
     Attributes:
         done: models whose results are in the project now.

@@ -194,7 +194,7 @@ MANY_MODELS = 20  # from this number on, charts compare families of models
 
 
 def families(recipes: Mapping[str, str]) -> dict[str, str]:
-    """Of many models, with the recipe of each, the family of each, called by its first model; else empty."""
+    """Family (recipe, named after its first model) of each model, where there are many models; else empty."""
     if len(recipes) < MANY_MODELS:
         return {}
     found: dict[str, list[str]] = {}

@@ -1,8 +1,8 @@
-"""The two colour maps that every picture of a map is drawn with, as tables of 256 colours (numpy only).
+"""Drawing for print and page: the two colour maps of all pictures of maps, fonts, and figures as PNG and PDF.
 
-Both are walked at constant speed through Oklab, a space where equal distances look equal
-(Ottosson 2020, https://bottosson.github.io/posts/oklab/): no edge appears in a picture that is not in the map, and
-lightness alone, as in a print without colour, carries the order.
+The colour maps have equal steps in Oklab, a space where equal distances look equal (Ottosson 2020,
+https://bottosson.github.io/posts/oklab/): no edge appears in a picture that is not in the map, and lightness alone, as
+in a print without colour, keeps the order.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

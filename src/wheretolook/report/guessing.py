@@ -1,29 +1,30 @@
-"""The baselines of every accuracy, guessing and the most frequent class, and what models were trained on."""
+"""What an accuracy is worth: the baselines guessing and most frequent class, and what the models were trained on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
-from urllib.parse import urlsplit
 
-from wheretolook.report.loaded import Results, loss_of
-from wheretolook.report.words import count, listed, percent, percent_span
+from wheretolook.base.prepared import SPLITS, TEST
+from wheretolook.report.loaded import Results
+from wheretolook.report.words import count, listed, listed_first, percent, percent_span
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """Of one split.
+    """What accuracies on one split are compared with.
 
     Attributes:
         images: how many it has.
-        chance: accuracy of guessing each class equally often, and balanced accuracy of any answer that ignores the
-            image.
+        chance: accuracy of guessing each class equally often.
+        balanced: balanced accuracy of any answer that ignores the image: one over the classes that have images.
         majority: share of the most frequent class.
         majority_class: its name; of equals the first.
     """
 
     images: int
     chance: float
+    balanced: float
     majority: float
     majority_class: str
 
@@ -40,7 +41,8 @@ def baseline_of(results: Results, split: str = "") -> Baseline | None:
         return None
     images = [sum(row) for row in counts]
     most = images.index(max(images))
-    return Baseline(sum(images), 1 / len(images), images[most] / sum(images), results.class_names[most])
+    balanced = 1 / sum(1 for each in images if each)
+    return Baseline(sum(images), 1 / len(images), balanced, images[most] / sum(images), results.class_names[most])
 
 
 def no_better(results: Results, name: str) -> bool:
@@ -56,7 +58,7 @@ def no_better(results: Results, name: str) -> bool:
     balanced, low = figures.get("balanced_accuracy"), figures.get("balanced_accuracy_low")
     if balanced is None:
         return below_majority(results, name)
-    return (balanced if low is None else low) <= baseline.chance + 1e-12
+    return (balanced if low is None else low) <= baseline.balanced + 1e-12
 
 
 def below_majority(results: Results, name: str) -> bool:
@@ -99,7 +101,8 @@ def prediction_alerts(results: Results) -> list[str]:
         ([name for name in blind if name not in constant], "Not shown to be better than guessing"),
     ):
         if names:
-            found.append(f"{problem}: {_right(results, names, baseline)} Maps of such a model explain nothing.")
+            whose = "Its maps are" if len(names) == 1 else "Their maps are"
+            found.append(f"{problem}: {_right(results, names, baseline)} {whose} left out of the findings.")
     by_classes: dict[tuple[str, ...], list[str]] = {}
     for name in results.names:
         if never := never_predicted(results, name):
@@ -118,15 +121,15 @@ def baseline_rows(results: Results) -> list[dict[str, str]]:
     baseline = baseline_of(results)
     if baseline is None:
         return []
-    chance = percent(baseline.chance)
+    chance, balanced = percent(baseline.chance), percent(baseline.balanced)
     return [
         {
             "name": f"always {baseline.majority_class}",
             "accuracy": percent(baseline.majority),
-            "balanced": chance,
+            "balanced": balanced,
             "auroc": "0.500",
         },
-        {"name": "guessing", "accuracy": chance, "balanced": chance, "auroc": "0.500"},
+        {"name": "guessing", "accuracy": chance, "balanced": balanced, "auroc": "0.500"},
     ]
 
 
@@ -149,7 +152,7 @@ def _right(results: Results, names: Sequence[str], baseline: Baseline) -> str:
         else ""
     )
     balanced = (
-        f" Balanced accuracy: {percent_span(known)}{interval}; chance: {percent(baseline.chance)}." if known else ""
+        f" Balanced accuracy: {percent_span(known)}{interval}; chance: {percent(baseline.balanced)}." if known else ""
     )
     return (
         f"{_who(names, results.names)} right on {right} of {count(baseline.images, 'image')} of the {results.split} "
@@ -168,7 +171,8 @@ def _who(names: Sequence[str], every: Sequence[str]) -> str:
     return f"{_models(names, every)} {'is' if len(names) == 1 else 'are'}"
 
 
-DRIVE_HOSTS = ("drive.google.com", "docs.google.com", "drive.usercontent.google.com")
+TRAIN = SPLITS[0]
+NAMED = 4  # models or classes that a check names one by one
 
 
 class TrainedOn(Enum):
@@ -192,18 +196,43 @@ def all_on_these(results: Results) -> bool:
     return all(trained_on(results, name) is TrainedOn.THESE for name in results.names)
 
 
+def val_chose(results: Results) -> bool:
+    """Whether the val split chose the epoch that some model keeps (`train.keep`)."""
+    training = (results.models[name]["model"].get("training") or {} for name in results.names)
+    return any(each.get("keep", "best") == "best" for each in training)
+
+
 def seen_words(results: Results) -> str:
     """Which models have not seen the images of the compared split, as a sentence."""
     by_kind = _by_kind(results)
     if set(by_kind) == {TrainedOn.THESE}:
-        return "No model was trained on them."
-    return " ".join(_sentence(kind, names) for kind, names in by_kind.items())
+        return f"{'Every' if results.split == TRAIN else 'No'} model was trained on them."
+    return " ".join(_sentence(kind, names, results.split) for kind, names in by_kind.items())
+
+
+def held_out_words(results: Results) -> tuple[bool, str]:
+    """Whether no model has had to do with the images of the compared split, and what is known of it as sentences."""
+    by_kind = _by_kind(results)
+    parts = []
+    if other := by_kind.get(TrainedOn.OTHER):
+        parts.append(f"Trained on other data, which may hold these images: {listed_first(other, NAMED)}.")
+    if unknown := by_kind.get(TrainedOn.UNKNOWN):
+        parts.append(f"Training data not recorded: {listed_first(unknown, NAMED)}.")
+    if parts:
+        return False, " ".join(parts)
+    if results.split == TRAIN:
+        return False, "The models were trained on the images that are compared."
+    if results.split == TEST:
+        return True, "All models were trained on the train split, so test is held out."
+    if val_chose(results):
+        return False, "No model was trained on the val split, but it chose the epoch: figures on it are optimistic."
+    return True, "No model was trained on the val split, and it did not choose the epoch."
 
 
 def data_alerts(results: Results) -> list[str]:
     """A sentence for models that were trained on other or unknown data; empty where there is none."""
     by_kind = _by_kind(results)
-    return [_sentence(kind, names) for kind, names in by_kind.items() if kind is not TrainedOn.THESE]
+    return [_sentence(kind, names, results.split) for kind, names in by_kind.items() if kind is not TrainedOn.THESE]
 
 
 def code_alerts(results: Results) -> list[str]:
@@ -218,18 +247,38 @@ def code_alerts(results: Results) -> list[str]:
     ]
 
 
-def origin_of(results: Results, name: str) -> str:
-    """Where a model came from."""
-    if name not in results.drive:
-        return f"trained here, loss {loss_of(results.models[name])}"
-    given = results.parameters.get("drive", {}).get(name) or {}
-    if given.get("id"):
-        return "Google Drive"
-    url = str(given.get("url") or "")
-    parts = urlsplit(url)
-    if parts.scheme in ("http", "https"):
-        return "Google Drive" if parts.hostname in DRIVE_HOSTS else f"downloaded from {parts.hostname}"
-    return f"a file: {url.replace(chr(92), '/').rsplit('/', 1)[-1]}" if url else "elsewhere"
+def predicts_value(results: Results, name: str) -> bool:
+    """Whether a model predicts a number, so that its scores are no probabilities."""
+    return (results.models[name]["model"].get("outputs") or {}).get("kind") == "value"
+
+
+def value_alerts(results: Results) -> list[str]:
+    """A sentence for models that predict a number: what their classes and scores are; empty where there is none."""
+    found: dict[tuple[str, float, float], list[str]] = {}
+    for name in results.names:
+        outputs = results.models[name]["model"].get("outputs") or {}
+        if outputs.get("kind") == "value":
+            found.setdefault((outputs["name"], outputs["threshold"], outputs["scale"]), []).append(name)
+    return [
+        f"{listed(names)} predict{'s' if len(names) == 1 else ''} the number {column}. Its classes are values up to "
+        f"{threshold:g} and above it; a map is that of the predicted number. Scores and log-odds are those of "
+        f"({column} - {threshold:g}) / {scale:.3g}: distances, and no probabilities."
+        for (column, threshold, scale), names in found.items()
+    ]
+
+
+def label_notes(results: Results) -> list[str]:
+    """A sentence for models that learned labels of their own: which one everything else is about."""
+    found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for name in results.names:
+        outputs = results.models[name]["model"].get("outputs") or {}
+        if outputs.get("kind") == "labels":
+            found.setdefault((outputs["shown"], tuple(outputs["names"])), []).append(name)
+    return [
+        f"{listed(names)} learned {count(len(labels), 'label')}: {listed(labels)}. All other figures, maps and "
+        f"statements are about {shown}; there is no rule for statements about several labels of one image."
+        for (shown, labels), names in found.items()
+    ]
 
 
 def _by_kind(results: Results) -> dict[TrainedOn, list[str]]:
@@ -237,16 +286,10 @@ def _by_kind(results: Results) -> dict[TrainedOn, list[str]]:
     return {kind: names for kind, names in found.items() if names}
 
 
-def _sentence(kind: TrainedOn, names: Sequence[str]) -> str:
+def _sentence(kind: TrainedOn, names: Sequence[str], split: str) -> str:
     if kind is TrainedOn.THESE:
-        return f"Not trained on them: {listed(names)}."
-    them = "it" if len(names) == 1 else "them"
+        return f"{'Trained' if split == TRAIN else 'Not trained'} on them: {listed(names)}."
+    doubt = f"{'its' if len(names) == 1 else 'their'} figures may not be of held-out images."
     if kind is TrainedOn.OTHER:
-        return (
-            f"Trained on other data: {listed(names)}. Those data may include these images, so figures of {them} "
-            "may not be of held-out images."
-        )
-    return (
-        f"Training data not recorded in the model file: {listed(names)}. Figures of {them} may not be of held-out "
-        "images."
-    )
+        return f"Trained on other data: {listed(names)}. Those data may include these images, so {doubt}"
+    return f"Training data not recorded in the model file: {listed(names)}; {doubt}"

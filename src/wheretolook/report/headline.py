@@ -1,4 +1,4 @@
-"""The headline, one sentence for each class as in an abstract, and findings in sentences."""
+"""The headline, which reads like an abstract, and the main figures in sentences."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,10 @@ from wheretolook.report.guessing import (
     judged_classes,
     judged_models,
     prediction_alerts,
+    value_alerts,
 )
 from wheretolook.report.loaded import FIGURE, Results
-from wheretolook.report.plots import localisation_of
+from wheretolook.report.plots import estimated_of, localisation_of
 from wheretolook.report.sections_data import data_costs
 from wheretolook.report.statement_words import (
     because,
@@ -25,6 +26,7 @@ from wheretolook.report.statement_words import (
     reason_words,
     region_words,
     said_in,
+    subject,
 )
 from wheretolook.report.words import all_models, capitalised, count, in_words, listed, listed_first, percent_span, span
 
@@ -92,20 +94,18 @@ def supported(said: Iterable[Statement]) -> list[Statement]:
 
 def _of_class(results: Results, said: Sequence[Statement]) -> str:
     own = [each for each in supported(said) if each.scope is Scope.MODELS]
+    if not own:  # a recipe may have one that the models together have not
+        first = next((each.models for each in supported(said)), ())
+        own = [each for each in supported(said) if each.models == first]
     if not own:
-        return f"no claim is supported: {_why_not(said)}."
+        only = any(each.verdict is Verdict.SUPPORTED for each in said)
+        return f"{'only exploratory claims are' if only else 'no claim is'} supported{_why_not(said)}."
     agreement = [each for each in own if each.kind is Kind.AGREEMENT]
     places = [each for each in own if each.kind is Kind.PLACE]
     where = listed(f"{region_words(each)}{region_figures(results, each)}" for each in places) if places else ""
     name, it = own[0].class_name, "it" if len(places) == 1 else "them"
-    parts = []
-    if agreement and places:
-        # Agreement has its own statement: that models agree says nothing about where.
-        parts.append(f"look at the same places; they look at {where} and need {it} to predict {name}")
-    elif agreement:
-        parts.append(clause(agreement[0], of_class=False))
-    elif places:
-        parts.append(f"look at {where} and need {it} to predict {name}")
+    # Agreement has its own sentence: that models agree says nothing about where.
+    parts = [f"look at {where}", f"need {it} to predict {name}"] if places else []
     by_others: dict[str, list[str]] = {}
     for each in own:
         if each.kind is Kind.DIFFERENCE:
@@ -116,22 +116,29 @@ def _of_class(results: Results, said: Sequence[Statement]) -> str:
         else:
             parts.append(f"distinguish {name} from {others} by {listed(regions)}")
     parts += [clause(each, of_class=False) for each in own if each.kind is Kind.GLOBAL_CUE]
-    return f"{all_models(len(own[0].models))} {listed(parts)}."
+    who = subject(own[0], every=True)
+    if not agreement:
+        return f"{who} {listed(parts)}."
+    alike = f"{who} {clause(agreement[0], of_class=False)}."
+    return f"{alike} They {listed(parts)}." if parts else alike
 
 
 def _why_not(said: Sequence[Statement]) -> str:
-    """Why a class has no supported statement: what was shown of the agreement, else the first reason."""
-    agreement = next((each for each in said if each.kind is Kind.AGREEMENT), None)
-    if agreement is not None and agreement.verdict is Verdict.SHOWN_NOT:
-        return no_agreement(agreement)
+    """Why a class has no supported statement: the reason that all share, else what is known of the agreement."""
     if not said:
-        return "nothing was compared"
+        return ": nothing was compared"
+    agreement = next((each for each in said if each.kind is Kind.AGREEMENT), None)
     first = agreement or said[0]
-    return reason_words(first) or because(first) or "not all conditions are met"
+    if first.verdict is Verdict.SHOWN_NOT and first is agreement:
+        return f": {no_agreement(first)}"
+    why = reason_words(first) or because(first) or "not all conditions are met"
+    if len({each.reason for each in said}) > 1 and first is agreement:
+        return f"; whether {subject(first)} {clause(first, of_class=False)} is undecided: {why}"
+    return f": {why}"
 
 
 def region_figures(results: Results, said: Statement) -> str:
-    """ " (21 to 23 % of the positive map energy on 2 % of the area; chance 2 %)"; empty where it was not measured."""
+    """ " (21 to 23 % of the positive map energy; 2 % by chance)"; empty where it was not measured."""
     keys = REGION_FIGURES.get(said.region)
     rows = [localisation_of(results.models[name], results.split).get(said.class_name) for name in said.models]
     known = [row for row in rows if row and keys and row[keys[0]] is not None and row[keys[1]] is not None]
@@ -140,7 +147,7 @@ def region_figures(results: Results, said: Statement) -> str:
     energy, area = ([row[key] for row in known] for key in keys)
     share = percent_span(area, 1 if min(area) < SMALL else 0)
     energies = percent_span(energy, 1 if min(energy) < SMALL else 0)
-    return f" ({energies} of the positive map energy on {share} of the area; chance {share})"
+    return f" ({energies} of the positive map energy; {share} by chance, its share of the area)"
 
 
 def overview(results: Results, emphasis: str = "") -> list[str]:
@@ -165,6 +172,7 @@ def alerts_of(results: Results) -> list[str]:
         *prediction_alerts(results),
         *data_alerts(results),
         *code_alerts(results),
+        *value_alerts(results),
         *data_costs(results.audit, results.split),
     ]
 
@@ -192,7 +200,9 @@ def accuracy_findings(results: Results) -> Iterable[str]:
 
 
 def evidence_findings(results: Results) -> Iterable[str]:
-    """Energy inside the evidence by class, beside its share of the area and a blob at the centre."""
+    """Energy inside the evidence by class, beside its share of the area and a blob at the centre; without masks, energy
+    on the estimated foreground.
+    """
     found = {name: rows for name in judged_classes(results) if (rows := _with_evidence(results, name))}
     if len(found) > MODELS_ONE_BY_ONE:
         ordered = sorted(found, key=lambda name: mean(row["energy_ratio"] for row in found[name]))
@@ -204,12 +214,31 @@ def evidence_findings(results: Results) -> Iterable[str]:
             f"{_centre(every)}"
         )
         return
+    if not found:
+        yield from _foreground_findings(results)
     for class_name, known in found.items():
         energy, area = (percent_span(row[key] for row in known) for key in ("energy", "area_share"))
         ratio = span((row["energy_ratio"] for row in known), 1)
         yield (
             f"In images of {class_name}, {energy} of the positive map energy lies inside the evidence mask, which "
             f"covers {area} of the area: {ratio} times the chance level. {_centre(known)}"
+        )
+
+
+def _foreground_findings(results: Results) -> Iterable[str]:
+    """Energy on the estimated foreground over all classes; nothing where none was estimated."""
+    rows = [
+        row
+        for model in judged_models(results)
+        for name, row in estimated_of(results.models[model], results.split).items()
+        if row["images"] and row["energy"] is not None and name in judged_classes(results)
+    ]
+    if rows:
+        energy, area = (percent_span(row[key] for row in rows) for key in ("energy", "area_share"))
+        ratio = span((row["ratio"] for row in rows), 1)
+        yield (
+            f"{energy} of the positive map energy lies on the estimated foreground, which covers {area} of the area: "
+            f"{ratio} times the chance level."
         )
 
 

@@ -1,4 +1,4 @@
-"""Finished results, read once: every table, picture and page is made from them. And which classes are shown."""
+"""Finished results, read once for tables, figures and page; and which classes are shown where there are many."""
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -31,6 +31,7 @@ class Results:
         exports: manifests of the maps, by name.
         agreement: every row of agreement.csv; NaN where a figure does not exist.
         train: agreement on the images trained on, as rows of agreement.json; empty where there is none.
+        by_label: likewise, of the maps of each label, of models that learned labels.
         overlays: which array of data/comparison/ is what.
         statements: the statements about each class and their verdicts, or None without them.
         differences: the test of each class against the rest, or None without it.
@@ -46,6 +47,7 @@ class Results:
     exports: dict[str, dict[str, Any]]
     agreement: "pd.DataFrame"
     train: list[dict[str, Any]]
+    by_label: list[dict[str, Any]]
     overlays: dict[str, Any]
     statements: dict[str, Any] | None
     differences: dict[str, Any] | None
@@ -127,6 +129,7 @@ def load_results(reports: Path, prepared: Path) -> Results:
         exports={name: _read_of_model(reports / "exports" / f"{name}.json", "export") for name in names["models"]},
         agreement=rows[named].reset_index(drop=True),
         train=(_read_if_there(comparison / "agreement.json") or {}).get("rows_train", []),
+        by_label=(_read_if_there(comparison / "agreement.json") or {}).get("rows_labels", []),
         overlays=overlays,
         statements=_read_if_there(comparison / "statements.json"),
         differences=_read_if_there(comparison / "differences.json"),

@@ -1,8 +1,10 @@
 """reports/metrics.json and the tables of reports/plots/, which `dvc metrics` and `dvc plots` show."""
 
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from wheretolook.analysis.results.changed_images import StabilityRow
 from wheretolook.analysis.results.comparison_result import ALL_CLASSES
 from wheretolook.networks.card import EPOCH_FIGURES
 from wheretolook.report.loaded import Results, primary_key
@@ -43,6 +45,10 @@ def _model(results: Results, name: str) -> dict[str, Any]:
     faithfulness = faithfulness_of(result)
     if faithfulness:
         figures["faithfulness"] = faithfulness
+    if labels := (result.get("labels") or {}).get(results.split):
+        figures["labels"] = {label: _floats(row, ("auroc", "average_precision", "f1")) for label, row in labels.items()}
+    if value := (result.get("value") or {}).get(results.split):
+        figures["value"] = _floats(value, ("mse", "mae", "r2", "spearman"))
     return figures
 
 
@@ -139,6 +145,15 @@ def sanity_table(results: Results) -> "pd.DataFrame":
         for key, found in (results.models[name].get("sanity") or {}).items()
         for place, step in enumerate(found["steps"])
     ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def stability_table(results: Results) -> "pd.DataFrame":
+    """One row for each model, map, class and change: how alike the map stays, with its baselines."""
+    import pandas as pd
+
+    columns = ["model", *(field.name for field in fields(StabilityRow))]
+    rows = [{"model": name} | row for name in results.names for row in results.models[name].get("stability") or ()]
     return pd.DataFrame(rows, columns=columns)
 
 

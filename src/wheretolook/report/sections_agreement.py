@@ -8,8 +8,9 @@ from wheretolook.analysis.results.schema import FEWEST_IMAGES
 from wheretolook.mapstore.store import RANDOM
 from wheretolook.report import charts
 from wheretolook.report.charts import IntervalChart, Measured, interval_chart
+from wheretolook.report.guessing import judged_classes
 from wheretolook.report.loaded import KINDS, PAGE, Results, Shown, shown_classes
-from wheretolook.report.statement_words import LARGEST_SHARE, without_words
+from wheretolook.report.statement_words import LARGEST_SHARE, class_notes
 from wheretolook.report.words import (
     NOTHING,
     capitalised,
@@ -61,11 +62,9 @@ def _shown(results: Results) -> Shown:
 
 def agreements(results: Results) -> list[dict[str, Any]]:
     """For each class with a pair of models: matrix rows and a chart; empty where there is one model."""
-    rows = results.primary()
-    parts = []
+    rows, parts = results.primary(), []
     for class_name in _shown(results).names:
-        of_class = rows[rows["class_name"] == class_name]
-        if len(of_class):
+        if len(of_class := rows[rows["class_name"] == class_name]):
             most = int(of_class["images"].max())
             parts.append(
                 {
@@ -79,7 +78,9 @@ def agreements(results: Results) -> list[dict[str, Any]]:
                     ],
                     "beside": _beside(results, class_name, of_class),
                     "see": _beyond_baselines(of_class),
-                    "left_out": _without(results, class_name),
+                    "notes": class_notes(results.statements, class_name)
+                    if class_name in judged_classes(results)
+                    else [],
                 }
             )
     return parts
@@ -88,16 +89,13 @@ def agreements(results: Results) -> list[dict[str, Any]]:
 def _beyond_baselines(rows: "pd.DataFrame") -> str:
     """How many pairs agree beyond every baseline, by their intervals; empty where no pair has one."""
     known = [row for row in rows.to_dict("records") if row["low"] == row["low"]]
-    if not known:
+    measured = [null for null in NULLS if all(row[null] == row[null] for row in known)]
+    if not known or not measured:
         return ""
-    beyond = sum(1 for row in known if all(not row["low"] <= row[null] for null in NULLS if row[null] == row[null]))
-    return f"The whole interval lies above every baseline for {beyond} of {count(len(known), 'pair')} of models."
-
-
-def _without(results: Results, class_name: str) -> str:
-    """How the agreement changes when one model is left out; empty where it was not measured."""
-    about = ((results.statements or {}).get("classes") or {}).get(class_name)
-    return without_words(about, results.statements["models"]) if about and results.statements else ""
+    beyond = sum(1 for row in known if all(row["low"] > row[null] for null in measured))
+    missing = listed(NULLS[null] for null in NULLS if null not in measured) if len(measured) < len(NULLS) else ""
+    pairs, without = count(len(known), "pair"), f" Not measured for all of them: {missing}." if missing else ""
+    return f"The whole interval lies above every baseline for {beyond} of {pairs} of models.{without}"
 
 
 def _missing(rows: "pd.DataFrame") -> str:
@@ -291,9 +289,9 @@ def _consensus(found: Mapping[str, Any] | None, alpha: float) -> str:
         return ""
     places = found["places_of_all"]
     more = {name: each for name, each in found["places_without"].items() if each is not None and each > places}
-    without = "".join(f"; without {name}, {each}" for name, each in more.items())
+    without = "".join(f", {each} in all but {name}" for name, each in more.items())
     return (
-        f"{capitalised(found['wording'])}, {count(places, 'place')} {'differs' if places == 1 else 'differ'} in every "
-        f"model at p ≤ {alpha:g}{without}. In at least {found['most']} of {len(found['models'])} models: "
-        f"{found['places_of_most']} (test of partial conjunction)."
+        f"{capitalised(found['wording'])}: {count(places, 'place')} {'differs' if places == 1 else 'differ'} in every "
+        f"model at p ≤ {alpha:g}{without}, and {found['places_of_most']} in at least {found['most']} of "
+        f"{len(found['models'])} models (partial conjunction test)."
     )

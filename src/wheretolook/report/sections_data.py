@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from wheretolook.base.prepared import SPLITS
 from wheretolook.mapstore.store import Maps
-from wheretolook.report.guessing import origin_of, trained_on
-from wheretolook.report.loaded import PAGE, Results
+from wheretolook.report.guessing import trained_on
+from wheretolook.report.loaded import PAGE, Results, loss_of
 from wheretolook.report.words import NOTHING, count, listed, percent
 
 
@@ -40,7 +41,7 @@ def data_costs(audit: Mapping[str, Any], split: str) -> list[str]:
         have = "has a near copy" if seen == 1 else "have near copies"
         found.append(
             f"{seen:,} of {count(images, 'image')} of the {split} split ({percent(seen / images, 0)}) {have} among the "
-            "images of the train split: figures on them measure memory, not performance on new images."
+            "images of the train split. A model trained on that split may have memorised them."
         )
     doubted = near["two_labels"]["splits"][split] - audit["conflicts"]["splits"][split]
     if doubted > 0:
@@ -205,3 +206,20 @@ def _lines(results: Results) -> Iterable[str]:
     yield "Maps: SHA-256 of every array in reports/exports/, one manifest for each model."
     packages = listed(f"{name} {version(name)}" for name in PACKAGES)
     yield f"This page was made with Python {platform.python_version()}, {packages}."
+
+
+DRIVE_HOSTS = ("drive.google.com", "docs.google.com", "drive.usercontent.google.com")
+
+
+def origin_of(results: Results, name: str) -> str:
+    """Where a model came from."""
+    if name not in results.drive:
+        return f"trained here, loss {loss_of(results.models[name])}"
+    given = results.parameters.get("drive", {}).get(name) or {}
+    if given.get("id"):
+        return "Google Drive"
+    url = str(given.get("url") or "")
+    parts = urlsplit(url)
+    if parts.scheme in ("http", "https"):
+        return "Google Drive" if parts.hostname in DRIVE_HOSTS else f"downloaded from {parts.hostname}"
+    return f"a file: {url.replace(chr(92), '/').rsplit('/', 1)[-1]}" if url else "elsewhere"

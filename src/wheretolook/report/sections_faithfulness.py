@@ -1,13 +1,23 @@
-"""The page's checks of the maps: the score after removal of what a map marks, and maps of random weights."""
+"""The page's checks of the maps: removal of what a map marks, maps of random weights, and slightly changed images."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wheretolook.mapstore.store import cam_first
 from wheretolook.report.charts import IntervalChart, LineChart, Measured, interval_chart, line_chart
-from wheretolook.report.guessing import no_better
+from wheretolook.report.guessing import judged_classes, judged_models, no_better
 from wheretolook.report.loaded import PAGE, Results, primary_key, shown_classes
-from wheretolook.report.words import count, listed, number, number_with_interval, percent, span
+from wheretolook.report.words import (
+    NOTHING,
+    capitalised,
+    change_words,
+    count,
+    listed,
+    number,
+    number_with_interval,
+    percent,
+    span,
+)
 
 KINDS = {
     "evidence": "the evidence itself",
@@ -161,3 +171,129 @@ def _sanity_chart(results: Results, name: str, found: dict[str, Any]) -> LineCha
     if found[key]["baseline"] is not None:
         series.append(("train", "another image", places, [found[key]["baseline"]] * len(steps)))
     return line_chart(f"{name}: {key}", ("layers randomised", "mean |Spearman|"), series, 1.0)
+
+
+def stability_section(results: Results) -> dict[str, Any] | None:
+    """How far the primary maps of each class move under small changes of the image; None where it was not measured."""
+    rows = stability_rows(results)
+    if not rows:
+        return None
+    shown = shown_classes(results, PAGE, {row["class_name"] for _, row in rows})
+    names = [name for name in results.names if any(name == own for own, _ in rows)]
+    changes = list(dict.fromkeys(row["change"] for _, row in rows))
+    known = {(name, row["change"], row["class_name"]): row for name, row in rows}
+    return {
+        "note": f"{shown.note} reports/plots/stability.csv has all." if shown.note else "",
+        "names": names,
+        "see": " ".join(stability_findings(results)[:2]),
+        "classes": [
+            {
+                "class_name": class_name,
+                "seeds": span(r) if (r := [mean for _, mean, _ in _seed_pairs(results, class_name)]) else "",
+                "rows": [
+                    {
+                        "change": capitalised(change_words(change)),
+                        "cells": [_stability_cell(known.get((name, change, class_name))) for name in names],
+                    }
+                    for change in changes
+                ],
+            }
+            for class_name in shown.names
+        ],
+    }
+
+
+def stability_rows(results: Results) -> list[tuple[str, Mapping[str, Any]]]:
+    """(model, row) of the primary maps of every model."""
+    return [
+        (name, row)
+        for name in results.names
+        for row in results.models[name].get("stability") or ()
+        if row["maps"] == primary_key(results.models[name])
+    ]
+
+
+def _stability_cell(row: Mapping[str, Any] | None) -> dict[str, Any]:
+    if row is None or row["consistency"] is None:
+        return {
+            "text": NOTHING,
+            "share": "0",
+            "kept": "" if row is None else percent(row["kept"], 0),
+            "unstable": False,
+        }
+    ends = row["consistency_low"], row["consistency_high"]
+    return {
+        "text": number_with_interval(row["consistency"], *ends),
+        "share": f"{max(0.0, row['consistency']):.3f}",
+        "kept": percent(row["kept"], 0),
+        "unstable": row["verdict"] == "unstable",
+    }
+
+
+def _seed_pairs(results: Results, class_name: str) -> list[tuple[float, float, float]]:
+    """Interval of the agreement of every pair of models that differ in the seed alone: low, mean, high."""
+    rows = results.primary()
+    own = rows[(rows["class_name"] == class_name) & (rows["kind"] == "seeds") & rows["low"].notna()]
+    return [(float(row["low"]), float(row["mean"]), float(row["high"])) for row in own.to_dict("records")]
+
+
+def stability_findings(results: Results) -> list[str]:
+    """A sentence for each class that findings are about: which changes move its maps, and more than a seed or less.
+
+    A change moves maps more, or less, than another seed where the intervals of all models lie on one side of those of
+    all pairs of seeds.
+    """
+    rows = [(name, row) for name, row in stability_rows(results) if name in judged_models(results)]
+    found = (
+        _stability_finding(results, class_name, [each for each in rows if each[1]["class_name"] == class_name])
+        for class_name in judged_classes(results)
+    )
+    return [sentence for sentence in found if sentence]
+
+
+def _stability_finding(results: Results, class_name: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+    known = [(name, row) for name, row in rows if row["consistency_low"] is not None]
+    if not known:
+        return ""
+    changes = list(dict.fromkeys(row["change"] for _, row in known))
+    unstable = {
+        change: names
+        for change in changes
+        if (names := [name for name, row in known if row["change"] == change and row["verdict"] == "unstable"])
+    }
+    r = span(row["consistency"] for _, row in known)
+    parts = [
+        f"{change_words(change)} moves the maps of {class_name} more than half as far as another image of the class "
+        f"would, in {listed(names)}"
+        for change, names in unstable.items()
+    ]
+    if not unstable and all(row["verdict"] == "stable" for _, row in known):
+        parts = [f"small changes of the image leave the maps of {class_name} alike (r {r})"]
+    elif not unstable:
+        parts = [f"how stable the maps of {class_name} are is undecided for some changes (r {r})"]
+    parts += _beside_seeds(results, class_name, known, changes)
+    return f"{capitalised('; '.join(parts))}."
+
+
+def _beside_seeds(
+    results: Results, class_name: str, known: Sequence[tuple[str, Mapping[str, Any]]], changes: Sequence[str]
+) -> list[str]:
+    """Which changes move the maps of a class less, and which more, than training with another seed does."""
+    seeds = _seed_pairs(results, class_name)
+    if not seeds:
+        return []
+    less, more = [], []
+    for change in changes:
+        own = [row for _, row in known if row["change"] == change]
+        if min(row["consistency_low"] for row in own) > max(high for *_, high in seeds):
+            less.append(change_words(change))
+        elif max(row["consistency_high"] for row in own) < min(low for low, *_ in seeds):
+            more.append(change_words(change))
+    beside = f"(r {span(mean for _, mean, _ in seeds)})"
+    found = []
+    if less:
+        what = "any of these changes" if len(less) == len(changes) > 1 else listed(less)
+        found.append(f"training with another seed moves them more {beside} than {what}")
+    if more:
+        found.append(f"{listed(more)} moves them more than training with another seed {beside}")
+    return found

@@ -198,7 +198,7 @@ def _test_set(results: Results, name: str, found: Mapping[str, Any]) -> dict[str
     models = [model for model in results.names if model in found["models"]]
     changes = {model: _balanced_change(results, model, found) for model in models}
     copies = found["training_copies"]
-    shows = f"{copies:,} of them show the picture of a training image" if copies else "none shows a training image"
+    shows = f"{copies:,} of them copy a training image" if copies else "no copy of a training image was found"
     lines = [f"{count(found['images'], 'image')} of {listed(found['class_names'])}; {shows}."]
     if absent := [each for each in results.class_names if each not in found["class_names"]]:
         changes = dict.fromkeys(models)
@@ -229,7 +229,7 @@ def _balanced_change(results: Results, model: str, found: Mapping[str, Any]) -> 
 
 def _accuracy_words(results: Results, changes: Sequence[tuple[float, float, float]]) -> str:
     if not changes:
-        return "Too few groups of a class for an interval of balanced accuracy."
+        return "Too few images or groups of a class for an interval of balanced accuracy."
     kinds = {
         "lower": [each for each, _, high in changes if high < 0],
         "higher": [each for each, low, _ in changes if low > 0],
@@ -242,7 +242,7 @@ def _accuracy_words(results: Results, changes: Sequence[tuple[float, float, floa
     ]
     if parts:
         return f"Balanced accuracy is {', and '.join(parts)}."
-    return f"No model's balanced accuracy differs from that on the {results.split} split (95 % intervals)."
+    return f"No model's balanced accuracy is shown to differ from that on the {results.split} split (95 % intervals)."
 
 
 def _agreement_lines(results: Results, found: Mapping[str, Any]) -> Iterable[str]:

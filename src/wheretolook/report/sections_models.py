@@ -1,16 +1,28 @@
 """Tables of the page about the models: what each section's template shows, as text that is ready to print."""
 
 from collections.abc import Sequence
+from math import log
 from typing import Any
 
 from wheretolook.base.prepared import SPLITS
 from wheretolook.mapstore.store import cam_first
 from wheretolook.report.charts import LineChart, line_chart, round_up
-from wheretolook.report.guessing import baseline_of
+from wheretolook.report.guessing import baseline_of, below_majority, no_better
 from wheretolook.report.loaded import MARK, PAGE, Results, fails_sanity, loss_of, primary_key, seed_of, shown_classes
 from wheretolook.report.plots import evidence_of, localisation_of, shared_evidence_of
-from wheretolook.report.words import NOTHING, listed, number, percent, percent_span, percent_with_interval
+from wheretolook.report.words import (
+    NOTHING,
+    listed,
+    number,
+    number_with_interval,
+    percent,
+    percent_span,
+    percent_with_interval,
+)
 
+# The learning rate falls to 0 by the end of a training, so that the last epoch is nearly always the lowest by a little.
+# Only a fall of this share of the loss of guessing (the logarithm of the number of classes) counts.
+LEAST_FALL = 0.01
 ERRORS = 10  # pairs of classes that are shown of each model, where there are too many for a matrix
 
 
@@ -46,6 +58,56 @@ def _model_row(results: Results, name: str) -> dict[str, Any]:
         "ratio": number(evidence.get("ratio"), 1),
         "pointing": percent(evidence.get("pointing"), 0),
     }
+
+
+def label_rows(results: Results) -> list[dict[str, str]]:
+    """Figures of each label, by model, on the compared split; empty where no model learned labels of their own."""
+    return [
+        {
+            "model": name,
+            "label": label,
+            "images": f"{row['images']:,}",
+            "positive": f"{row['positive']:,}",
+            "auroc": number(row["auroc"], 3),
+            "precision": number(row["average_precision"], 3),
+            "f1": number(row["f1"], 3),
+        }
+        for name in results.names
+        for label, row in ((results.models[name].get("labels") or {}).get(results.split) or {}).items()
+    ]
+
+
+def label_agreement_rows(results: Results) -> list[dict[str, str]]:
+    """Agreement of every two models on the maps of each label, with its baselines; empty without such models."""
+    return [
+        {
+            "label": row["class_name"],
+            "models": f"{row['model_a']}, {row['model_b']}",
+            "images": f"{row['images']:,}",
+            "r": number_with_interval(row["mean"], row["low"], row["high"]),
+            **{null: number(row[null]) for null in ("other", "centre", "mean_map")},
+        }
+        for row in results.by_label
+        if {row["model_a"], row["model_b"]} <= set(results.names)
+    ]
+
+
+def value_rows(results: Results) -> list[dict[str, str]]:
+    """Figures of the number that a model predicts, on the compared split; empty where no model predicts one."""
+    return [
+        {
+            "model": name,
+            "value": results.models[name]["model"]["outputs"]["name"],
+            "images": f"{row['images']:,}",
+            "rmse": f"{row['mse'] ** 0.5:.4g}",
+            "constant": f"{row['constant_mse'] ** 0.5:.4g}",
+            "mae": f"{row['mae']:.4g}",
+            "r2": number(row["r2"], 3),
+            "spearman": number(row["spearman"], 3),
+        }
+        for name in results.names
+        if (row := (results.models[name].get("value") or {}).get(results.split))
+    ]
 
 
 def confusions(results: Results) -> list[dict[str, Any]]:
@@ -142,6 +204,20 @@ def training_charts(results: Results) -> list[LineChart]:
 def _series(history: Sequence[dict[str, Any]]) -> list[tuple[str, str, list[float], list[float]]]:
     epochs = [epoch["epoch"] for epoch in history]
     return [(kind, kind, epochs, [epoch[f"{kind}_loss"] for epoch in history]) for kind in ("train", "val")]
+
+
+def constant_models(results: Results) -> int:
+    """Models trained here that do no better than one answer for every image."""
+    here = [name for name in results.names if name not in results.drive]
+    return sum(1 for name in here if no_better(results, name) and below_majority(results, name))
+
+
+def falling(results: Results) -> tuple[int, int]:
+    """Models trained here whose validation loss fell markedly in the last epoch, and all of more than one epoch."""
+    histories = [results.models[name]["history"] for name in results.names if name not in results.drive]
+    losses = [[epoch["val_loss"] for epoch in history] for history in histories if len(history) > 1]
+    least = LEAST_FALL * log(len(results.class_names))
+    return sum(1 for each in losses if min(each[:-1]) - each[-1] > least), len(losses)
 
 
 def head_rows(results: Results, layers: Sequence[str]) -> dict[str, Any] | None:

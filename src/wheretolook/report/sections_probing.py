@@ -7,8 +7,18 @@ from wheretolook.report.charts import IntervalChart, Measured, interval_chart
 from wheretolook.report.guessing import judged_classes, judged_models
 from wheretolook.report.loaded import PAGE, Results, shown_classes
 from wheretolook.report.statement_words import CUES, REGIONS
-from wheretolook.report.words import NOTHING, capitalised, listed, number_with_interval, percent, percent_span, span
+from wheretolook.report.words import (
+    NOTHING,
+    capitalised,
+    count,
+    listed,
+    number_with_interval,
+    percent,
+    percent_span,
+    span,
+)
 
+ALIKE = 0.5  # correlation of CAM and occlusion maps from which they are called similar
 SUMMARISED = 3  # classes whose first finding the closed section shows
 SHAPES = {"control": "M-4 -4H4V4H-4Z", "same": "M-4 -4L4 4M-4 4L4 -4"}
 INFILLS = {"imputation": "linear imputation", "patches": "patches of the same image", "blur": "blur"}
@@ -21,14 +31,19 @@ def regions_section(results: Results) -> dict[str, Any] | None:
         return None
     shown = shown_classes(results, PAGE, {row["class_name"] for each in rows.values() for row in each})
     parts = [_regions_of_class(results, class_name) for class_name in shown.names]
-    judged = judged_classes(results) if judged_models(results) else ()
-    first = [f"{part['class_name']}: {part['regions'][0]['see']}" for part in parts if part["class_name"] in judged]
     return {
         "note": f"{shown.note} reports/models/ has all." if shown.note else "",
-        "see": " ".join(first) if len(first) <= SUMMARISED else "",
+        "see": _of_classes(results, {part["class_name"]: part["regions"][0]["see"] for part in parts}),
         "classes": parts,
         "shapes": {"control": SHAPES["control"]},
     }
+
+
+def _of_classes(results: Results, findings: Mapping[str, str]) -> str:
+    """The findings about a few classes, those that are judged, as one text; empty where there are more."""
+    judged = judged_classes(results) if judged_models(results) else ()
+    own = [f"{name}: {finding}" for name, finding in findings.items() if name in judged]
+    return " ".join(own) if len(own) <= SUMMARISED else ""
 
 
 def _regions_of_class(results: Results, class_name: str) -> dict[str, Any]:
@@ -133,8 +148,8 @@ def _look_alikes(results: Results, class_name: str) -> dict[str, Any] | None:
     more = sum(1 for _, row in rows if row["difference_low"] is not None and row["difference_low"] > 0)
     return {
         "see": (
-            "The region costs more log-odds than its best look-alike in images of the other class in "
-            f"{more} of {len(rows)} comparisons (95 % intervals above 0)."
+            "Infilling the region costs more log-odds than infilling the best look-alike in images of another class in "
+            f"{more} of {count(len(rows), 'comparison')} (95 % interval above 0)."
         ),
         "rows": [
             {
@@ -207,23 +222,35 @@ def _cue_cell(row: Mapping[str, Any] | None) -> dict[str, str]:
 
 
 def _cue_finding(rows: Mapping[tuple[str, str, str], Mapping[str, Any]]) -> str:
-    """The cue whose exchange changes most predictions beyond an exchange within the class; empty without rows."""
-    if not rows:
+    """The cue whose exchange changes most predictions beyond an exchange within the class; empty without rows.
+
+    An effect counts where its interval excludes the exchange within the class: the largest of many is always above 0.
+    """
+    compared = {key: row for key, row in rows.items() if row["floor_flips"] is not None}
+    if not compared:
         return ""
     if not any(row["flips"] for row in rows.values()):
         return "No cue changes any prediction."
-    (name, cue, class_name), most = max(rows.items(), key=lambda each: (_beyond_class(each[1]), each[0]))
-    if _beyond_class(most) <= 0:
-        return "No cue changes more predictions than the same exchange within the class does."
+    clear = {key: row for key, row in compared.items() if _is_clear(row)}
+    if not clear:
+        known = any(row["flips_low"] is not None for row in compared.values())
+        no_interval = "" if known else ": there are too few images for an interval"
+        return f"No cue is shown to change more predictions than the same exchange within the class{no_interval}."
+    (name, cue, class_name), most = max(
+        clear.items(), key=lambda each: (each[1]["flips"] - each[1]["floor_flips"], each[0])
+    )
     return (
-        f"The largest effect: {CUES.get(cue, cue)} changes {percent(most['flips'], 0)} of the predictions of "
-        f"{class_name} in {name}; the same exchange within the class changes {percent(most['floor_flips'], 0)}."
+        f"The largest effect: {CUES.get(cue, cue)}, taken from another class, changes {percent(most['flips'], 0)} of "
+        f"the predictions of {class_name} in {name}; taken from the same class, {percent(most['floor_flips'], 0)}."
     )
 
 
-def _beyond_class(row: Mapping[str, Any]) -> float:
-    """Share of predictions that a cue of another class changes, less the share that one of the same class changes."""
-    return row["flips"] - (row["floor_flips"] or 0.0)
+def _is_clear(row: Mapping[str, Any]) -> bool:
+    """Whether the share that a cue of another class changes exceeds that of the same class by its interval."""
+    excess = row.get("excess_flips_low")
+    if excess is None:
+        return row["flips_low"] is not None and row["flips_low"] > row["floor_flips"]
+    return excess > 0
 
 
 def occlusion_section(results: Results) -> dict[str, Any] | None:
@@ -233,23 +260,17 @@ def occlusion_section(results: Results) -> dict[str, Any] | None:
         return None
     shown = shown_classes(results, PAGE, {row["class_name"] for each in rows.values() for row in each})
     parts = [_occlusion_of_class(results, class_name) for class_name in shown.names]
-    return {"note": f"{shown.note} reports/models/ has all." if shown.note else "", "classes": parts}
+    return {
+        "note": f"{shown.note} reports/models/ has all." if shown.note else "",
+        "see": _of_classes(results, {part["class_name"]: part["see"] for part in parts}),
+        "classes": parts,
+    }
 
 
 def _occlusion_of_class(results: Results, class_name: str) -> dict[str, Any]:
     rows = [(name, row) for name, row in _of_class(results, "occlusion", class_name) if row["r"] is not None]
-    measured = [
-        Measured(
-            name,
-            "",
-            row["r"],
-            row["r_low"],
-            row["r_high"],
-            (),
-            f"{name}: {number_with_interval(row['r'], row['r_low'], row['r_high'])}",
-        )
-        for name, row in rows
-    ]
+    ends = {name: (row["r"], row["r_low"], row["r_high"]) for name, row in rows}
+    measured = [Measured(n, "", *own, (), f"{n}: {number_with_interval(*own)}") for n, own in ends.items()]
     return {
         "class_name": class_name,
         "see": _occlusion_finding(rows),
@@ -263,9 +284,12 @@ def _occlusion_finding(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
     if not rows:
         return "No correlation exists: maps do not vary, or there are too few images."
     above = [name for name, row in rows if row["r_low"] is not None and row["r_low"] > 0]
-    r = span(row["r"] for _, row in rows)
+    r, least = span(row["r"] for _, row in rows), min(row["r"] for _, row in rows)
     if len(above) == len(rows):
-        return f"CAM and occlusion maps correlate by {r}: both methods point at similar places."
+        how = "point at similar places" if least >= ALIKE else "agree, but weakly"
+        return f"CAM and occlusion maps correlate by {r}: the two methods {how}."
+    if all(row["r_low"] is None for _, row in rows):
+        return f"CAM and occlusion maps correlate by {r}; there are too few images for an interval."
     if not above:
         none = f"CAM and occlusion maps correlate by {r}, in no model above 0 (95 % interval)"
         return f"{none}: these CAMs are not confirmed."

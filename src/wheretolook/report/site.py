@@ -1,4 +1,4 @@
-"""reports/data.json: what the page says, for scripts of one's own and for the comparison of two revisions."""
+"""The page reports/site/index.html: every section's content, filled into the templates."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,15 @@ from wheretolook.base.errors import visible
 from wheretolook.mapstore.store import Maps
 from wheretolook.report.drawing import diverging, sequential
 from wheretolook.report.gallery import sample_rows
-from wheretolook.report.guessing import all_on_these, baseline_of, baseline_rows, judged_models, seen_words
+from wheretolook.report.guessing import (
+    all_on_these,
+    baseline_of,
+    baseline_rows,
+    judged_models,
+    label_notes,
+    seen_words,
+    val_chose,
+)
 from wheretolook.report.headline import accuracy_findings, agreement_findings, alerts_of, evidence_findings, headlines
 from wheretolook.report.loaded import PAGE, TARGET, Results, shown_classes
 from wheretolook.report.page_data import PageData, page_templates
@@ -22,16 +30,19 @@ from wheretolook.report.sections_agreement import (
     nothing_compared,
 )
 from wheretolook.report.sections_data import audit_section, provenance_section
-from wheretolook.report.sections_faithfulness import faithfulness_section, sanity_section
+from wheretolook.report.sections_faithfulness import faithfulness_section, sanity_section, stability_section
 from wheretolook.report.sections_localisation import located_section, test_sets_section
 from wheretolook.report.sections_models import (
     confusions,
     curves_section,
     head_rows,
+    label_agreement_rows,
+    label_rows,
     located,
     model_rows,
     split_baselines,
     training_charts,
+    value_rows,
 )
 from wheretolook.report.sections_probing import cues_section, occlusion_section, regions_section
 from wheretolook.report.sections_statements import statements_section
@@ -53,6 +64,7 @@ PARTS = {
     "faithfulness": "Faithfulness",
     "occlusion": "Occlusion",
     "curves": "Insertion and deletion",
+    "stability": "Stability",
     "sanity": "Sanity",
     "training": "Training",
     "data": "Data",
@@ -71,6 +83,7 @@ GISTS = {
     "faithfulness": "What removing the pixels that a map marks does to the score.",
     "occlusion": "A check of the CAMs by a method that needs only the network's outputs.",
     "curves": "The classic curves, which score.curve_steps turns on.",
+    "stability": "How far the maps move when the image changes a little.",
     "sanity": "Whether the maps depend on the learned weights.",
     "training": "Loss by epoch.",
     "data": "Images by class and split, copies and contradictory labels.",
@@ -96,16 +109,19 @@ def page_of(results: Results, maps: Mapping[str, Maps], data: PageData) -> str:
 def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict[str, Any]:
     layers = data.described["layers"]
     checks, regions, cues = soundness(results), regions_section(results), cues_section(results)
-    see = {part: section["see"] for part, section in (("regions", regions), ("cues", cues)) if section}
+    occlusion, stability = occlusion_section(results), stability_section(results)
+    sections = {"regions": regions, "cues": cues, "occlusion": occlusion, "stability": stability}
+    see = {part: section["see"] for part, section in sections.items() if section}
     split = results.audit["splits"][results.split]
     located_rows, baseline = located(results, layers), baseline_of(results)
     optional = {
         "faithfulness": faithfulness_section(results),
         "curves": curves_section(results),
+        "stability": stability,
         "sanity": sanity_section(results, layers),
         "regions": regions,
         "cues": cues,
-        "occlusion": occlusion_section(results),
+        "occlusion": occlusion,
     }
     parts = {part: title for part, title in PARTS.items() if optional.get(part, True)}
     links = {part: part if part in parts else INSTEAD[part] for part in PARTS if part in parts or part in INSTEAD}
@@ -125,7 +141,8 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "lead": _lead(results),
         "parts": list(parts.items()),
         "titles": PARTS,
-        "gists": _gists(results, {check.key: check.text for check in checks}, see),
+        "gists": _gists(results, {check.key: check.text for check in checks}, see)
+        | _gallery_gist(results, data.described),
         "links": links,
         "anchors": anchors,
         "checks": checks,
@@ -143,10 +160,15 @@ def _context(results: Results, maps: Mapping[str, Maps], data: PageData) -> dict
         "alerts": alerts_of(results),
         "models": model_rows(results),
         "baselines": baseline_rows(results),
+        "labels": label_rows(results),
+        "label_agreement": label_agreement_rows(results),
+        "label_notes": label_notes(results),
+        "values": value_rows(results),
         "baseline": baseline.words if baseline else NOTHING,
         "split_baselines": split_baselines(results),
         "seen": seen_words(results),
         "held_out": all_on_these(results),
+        "val_chose": val_chose(results),
         "has_evidence": located_rows is not None,
         "confusions": confusions(results),
         "located": located_rows,
@@ -192,6 +214,16 @@ def _gists(results: Results, checks: Mapping[str, str], see: Mapping[str, str]) 
     if not judged_models(results):
         found |= dict.fromkeys(("models", "located", "agreement"), "")
     return {part: found.get(part) or gist for part, gist in GISTS.items()}
+
+
+def _gallery_gist(results: Results, described: Mapping[str, Any]) -> dict[str, str]:
+    """The images whose maps differ most and least; empty where there is nothing to compare."""
+    known = [each for each in described["images"] if each["disagreement"] is not None]
+    if len(known) < 2 or not judged_models(results):
+        return {}
+    ends = (pick(known, key=lambda each: each["disagreement"]) for pick in (max, min))
+    most, least = (f"{each['id']} ({described['classNames'][each['label']]})" for each in ends)
+    return {"gallery": f"Of the images shown, the maps of two models differ most on {most} and least on {least}."}
 
 
 def _lead(results: Results) -> str:

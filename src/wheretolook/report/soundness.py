@@ -3,22 +3,28 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import log
 
-from wheretolook.report.guessing import TrainedOn, baseline_of, below_majority, never_predicted, no_better, trained_on
+from wheretolook.analysis.results.statement import Reason
+from wheretolook.report.guessing import (
+    NAMED,
+    baseline_of,
+    below_majority,
+    held_out_words,
+    never_predicted,
+    no_better,
+    predicts_value,
+)
 from wheretolook.report.loaded import Results, primary_key
 from wheretolook.report.sections_data import no_groups
 from wheretolook.report.sections_localisation import test_sets_section
+from wheretolook.report.sections_models import constant_models, falling
 from wheretolook.report.sections_statements import twin_lines
+from wheretolook.report.statement_words import said_in
 from wheretolook.report.words import count, listed, listed_first, percent, percent_span, span
 
-# The learning rate falls to 0 by the end of a training, so that the last epoch is nearly always the lowest by a little.
-# Only a fall of this share of the loss of guessing (the logarithm of the number of classes) counts.
-LEAST_FALL = 0.01
 # ECE beyond that of a calibrated model on as many images, from which calibration is called poor; of few images, it must
 # also be more than 97.5 % of calibrated models have.
 CALIBRATION_GAP = 0.05
-NAMED = 4  # models or classes that a check names one by one
 
 
 class State(StrEnum):
@@ -84,28 +90,35 @@ def _accuracy(results: Results) -> Iterable[Check]:
         return
     below = [name for name in results.names if below_majority(results, name)]
     blind = [name for name in results.names if no_better(results, name)]
-    state = State.WARNING if below else State.GOOD
     accuracy, balanced = (
         percent_span(each for figures in known if (each := figures[key]) is not None)
         for key in ("accuracy", "balanced_accuracy")
     )
-    whose = f" No better: {listed_first(below, NAMED)}." if below and len(below) < len(results.names) else ""
+    whose = f" {_no_model(results, below, 'better')}" if below else ""
     yield Check(
         "accuracy",
         "Accuracy",
-        state,
+        State.WARNING if below else State.GOOD,
         f"{accuracy} of {count(baseline.images, 'image')}. Always {baseline.majority_class}: "
         f"{percent(baseline.majority)}; guessing: {percent(baseline.chance)}.{whose}",
         "models",
     )
-    guess = f" Not shown to be better than guessing: {listed_first(blind, NAMED)}." if blind else ""
+    bare = any(figures.get("balanced_accuracy_low") is None for figures in known)
+    more = f" {_no_model(results, blind, 'shown to be better than guessing')}" if blind else ""
+    more += " Too few images or groups of a class for an interval." if bare else ""
     yield Check(
         "balanced_accuracy",
         "Balanced accuracy",
-        State.WARNING if blind else State.GOOD,
-        f"{balanced}; chance {percent(baseline.chance)}.{guess}",
+        State.WARNING if blind else State.UNKNOWN if bare else State.GOOD,
+        f"{balanced}; chance {percent(baseline.balanced)}.{more}",
         "models",
     )
+
+
+def _no_model(results: Results, names: Sequence[str], what: str) -> str:
+    """ "No model is better."; of some models "Not better: last-0."."""
+    every = len(names) == len(results.names)
+    return f"No model is {what}." if every else f"Not {what}: {listed_first(names, NAMED)}."
 
 
 def _predicted_classes(results: Results) -> Iterable[Check]:
@@ -116,20 +129,24 @@ def _predicted_classes(results: Results) -> Iterable[Check]:
         for class_name in never_predicted(results, name):
             by_class.setdefault(class_name, []).append(name)
     if not by_class:
-        yield Check("predicted_classes", "Classes", State.GOOD, "Every model predicts every class.", "models")
+        empty = [name for name, own in results.audit["classes"].items() if not own["splits"].get(results.split, 1)]
+        which = f"every class that has {results.split} images" if empty else "every class"
+        yield Check("predicted_classes", "Classes", State.GOOD, f"Every model predicts {which}.", "models")
         return
-    who = {name for names in by_class.values() for name in names}
-    by_all = (
-        "any model"
-        if all(len(names) == len(results.names) for names in by_class.values())
-        else listed_first([name for name in results.names if name in who], NAMED)
-    )
-    text = f"Never predicted by {by_all}: {listed_first(list(by_class), NAMED)}."
+    by_models: dict[tuple[str, ...], list[str]] = {}
+    for class_name, names in by_class.items():
+        by_models.setdefault(tuple(names), []).append(class_name)
+    parts = [
+        f"by {'any model' if names == results.names else listed_first(names, NAMED)}: {listed_first(own, NAMED)}"
+        for names, own in by_models.items()
+    ]
+    text = f"Never predicted {'; '.join(parts)}."
     yield Check("predicted_classes", "Classes", State.WARNING, text, "models")
 
 
 def _calibration(results: Results) -> Iterable[Check]:
-    known = [figures for figures in _split_figures(results) if figures.get("ece") is not None]
+    scored = (n for n in results.names if not predicts_value(results, n))  # scores of a number are no probabilities
+    known = [f for n in scored if (f := results.models[n]["splits"].get(results.split)) and f.get("ece") is not None]
     if not known:
         return
     floors = [figures["ece_floor"] for figures in known if figures.get("ece_floor") is not None]
@@ -166,33 +183,25 @@ def _sanity(results: Results) -> Iterable[Check]:
 
 
 def _convergence(results: Results) -> Iterable[Check]:
-    fell, trained = _falling(results)
+    fell, trained = falling(results)
     if not trained:
+        if any(results.models[name]["history"] for name in results.names if name not in results.drive):
+            text = "One epoch does not show whether the validation loss still falls."
+            yield Check("convergence", "Training", State.UNKNOWN, text, "training")
         return
     state = State.WARNING if 2 * fell > trained else State.GOOD
     if not fell:
-        text = "No validation loss was still falling at the end."
+        text = f"Validation loss had stopped falling by the last epoch in {trained} of {count(trained, 'model')}."
     else:
         advice = "; raise train.epochs" if state is State.WARNING else ""
         text = f"Validation loss was still falling at the end in {fell} of {count(trained, 'model')}{advice}."
+    failed, here = constant_models(results), len(results.names) - len(results.drive)
+    if failed:
+        state, text = (
+            State.WARNING,
+            f"Failed in {failed} of {count(here, 'model')}: no better than a constant answer. {text}",
+        )
     yield Check("convergence", "Training", state, text, "training")
-
-
-def still_falling(results: Results) -> str:
-    """That the validation loss of most models trained here still fell markedly in the last epoch; empty if not so."""
-    fell, trained = _falling(results)
-    if 2 * fell <= trained:
-        return ""
-    of = f"{fell} of {count(trained, 'model')}"
-    return f"Validation loss was still falling in the last epoch of {of}: consider more train.epochs."
-
-
-def _falling(results: Results) -> tuple[int, int]:
-    """Models trained here whose validation loss fell markedly in the last epoch, and all that have a history."""
-    histories = [results.models[name]["history"] for name in results.names if name not in results.drive]
-    losses = [[epoch["val_loss"] for epoch in history] for history in histories if history]
-    least = LEAST_FALL * log(len(results.class_names))
-    return sum(1 for each in losses if len(each) > 1 and min(each[:-1]) - each[-1] > least), len(losses)
 
 
 def _leaks(results: Results) -> Check:
@@ -214,6 +223,10 @@ def _leaks(results: Results) -> Check:
     if not audit["near_copies"]["compared"]:
         state = State.WARNING if parts else State.UNKNOWN
         parts.append("near copies were not searched: the images are too small")
+    elif audit["near_copies"]["compared"] < audit["images"]:
+        searched = f"near copies were searched among {audit['near_copies']['compared']:,} of {audit['images']:,} images"
+        parts.append(searched if parts else f"no {split} image was found to copy a training image; {searched}")
+        state = State.WARNING if state is State.WARNING else State.UNKNOWN
     text = f"{'; '.join(parts)}." if parts else f"No {split} image has a copy or near copy in train, or two labels."
     return Check("leaks", "Leaks", state, text[:1].upper() + text[1:], "data")
 
@@ -224,26 +237,28 @@ def _groups(results: Results) -> Check:
         text = f"{no_groups(results.audit)}: one patient or person may be in two splits."
         return Check("groups", "Groups", State.UNKNOWN, text, "data")
     table = f" (by {groups['pattern']})" if groups["pattern"].startswith("column ") else ""
-    text = f"{count(groups['count'], 'group')}{table}, none in two splits."
+    own, few = results.audit["splits"][results.split]["groups"], _few_groups(results)
+    text = f"{count(groups['count'], 'group')}{table}, {own:,} of them in {results.split}; none in two splits."
     if official := results.audit.get("official_splits"):
         shared = official["leaks"]["groups"]["count"]
         if shared:
             text = f"{count(groups['count'], 'group')}{table}; {shared:,} in more than one of the official splits."
             return Check("groups", "Groups", State.WARNING, text, "data")
-    return Check("groups", "Groups", State.GOOD, text, "data")
+    if few:
+        text += f" Too few for a statement about {listed_first(few, NAMED)}: a few of them hold most of the images."
+    return Check("groups", "Groups", State.WARNING if few else State.GOOD, text, "data")
+
+
+def _few_groups(results: Results) -> list[str]:
+    """Classes of which nothing can be said because their images come from too few groups."""
+    found = said_in(results.statements) if results.statements else ()
+    own = [each for each in found if each.figures and each.figures[0].name == "effective groups"]
+    return list(dict.fromkeys(each.class_name for each in own if each.reason is Reason.FEW_IMAGES))
 
 
 def _training_data(results: Results) -> Check:
-    by_kind = {kind: [n for n in results.names if trained_on(results, n) is kind] for kind in TrainedOn}
-    parts = []
-    if other := by_kind[TrainedOn.OTHER]:
-        parts.append(f"Trained on other data, which may hold these images: {listed_first(other, NAMED)}.")
-    if unknown := by_kind[TrainedOn.UNKNOWN]:
-        parts.append(f"Training data not recorded: {listed_first(unknown, NAMED)}.")
-    if not parts:
-        text = f"All models were trained on the train split, so {results.split} is held out."
-        return Check("training_data", "Held out", State.GOOD, text, "provenance")
-    return Check("training_data", "Held out", State.WARNING, " ".join(parts), "provenance")
+    known, text = held_out_words(results)
+    return Check("training_data", "Held out", State.GOOD if known else State.WARNING, text, "provenance")
 
 
 def _twins(results: Results) -> Iterable[Check]:
@@ -255,7 +270,8 @@ def _twins(results: Results) -> Iterable[Check]:
     elif len(models) < 2:
         yield Check("twins", "Independence", State.WARNING, "One training: nothing to compare it with.", "provenance")
     else:
-        text = f"{len(models)} independent trainings; none repeats another."
+        what = "file or weights" if results.drive else "file, weights, or architecture and seed"
+        text = f"{len(models)} trainings; none repeats another's {what}."
         yield Check("twins", "Independence", State.GOOD, text, "provenance")
 
 

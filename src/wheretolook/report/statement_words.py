@@ -6,7 +6,7 @@ from typing import Any
 from wheretolook.analysis.results.comparison_result import NULLS
 from wheretolook.analysis.results.statement import Figure, Kind, Reason, Scope, Statement, Verdict
 from wheretolook.analysis.results.statement import statement_from_json as read_statement
-from wheretolook.report.words import all_models, capitalised, count, in_words, listed, number, percent
+from wheretolook.report.words import all_models, capitalised, in_words, listed, number, number_with_interval, percent
 
 VERDICTS = {
     Verdict.SUPPORTED: "Supported",
@@ -14,7 +14,7 @@ VERDICTS = {
     Verdict.CANNOT_TELL: "Undecided",
 }
 REGIONS = {
-    "evidence": "the evidence mask",
+    "evidence": "the evidence",
     "mark": "the mark",
     "foreground": "the foreground",
     "rest of the foreground": "the foreground around the evidence",
@@ -32,11 +32,11 @@ TWINS = {
     "same weights": "has the same weights as",
     "same seed": "has the same seed, and so the same initial weights and batch order, as",
 }
-AVERAGE_MAPS = {
-    "other": "maps of different images do",
-    "centre": "they agree with a blob at the centre",
-    "mean_map": "their own average maps",
-    "random": "networks with random weights",
+AGREE_WITH = {  # what two models' maps agree with as much as with each other, by baseline
+    "other": "maps of other images",
+    "centre": "a blob at the centre",
+    "mean_map": "the models' own mean maps",
+    "random": "maps of networks with random weights",
 }
 PERCENT = ("recall", "area", "energy", "share of the difference", "flips", "kept")  # figures that are shares
 # Reasons that the sentence about a refuted statement gives already.
@@ -51,13 +51,13 @@ MOST_NAMED = 3  # other classes named one by one
 def sentence(said: Statement) -> str:
     """What the verdict says: that the statement holds, that it does not, or what is undecided."""
     if said.verdict is Verdict.SUPPORTED:
-        return capitalised(f"{_subject(said, True)} {clause(said)}.")
+        return capitalised(f"{subject(said, True)} {clause(said)}.")
     if said.verdict is Verdict.CANNOT_TELL:
-        return f"Whether {_subject(said)} {clause(said)}."
+        return f"Whether {subject(said)} {clause(said)}."
     return capitalised(_refuted(said))
 
 
-def _subject(said: Statement, every: bool = False) -> str:
+def subject(said: Statement, every: bool = False) -> str:
     """Which networks: "all four models", "the four models", "networks trained like last-0 (6 seeds)"."""
     if said.scope is Scope.RECIPE:
         return f"networks trained like {said.models[0]} ({len(said.models)} seeds)"
@@ -96,23 +96,26 @@ def _refuted(said: Statement) -> str:
         return f"in the maps, {about} does not concentrate on {region_words(said)}."
     if said.reason is Reason.LOOK_ALIKES:
         alike = f"places in images of {said.worst} that look like {region_words(said)}"
-        return f"{alike} count as much for {said.class_name}."
+        return f"{alike} count as much for {said.class_name}, or more."
     if said.kind is Kind.GLOBAL_CUE:
-        return f"most predictions of {said.class_name} stay the same when {CUES.get(said.cue, said.cue)} changes."
+        figure = said.figures[0] if said.figures else Figure("", None)
+        few = f"changing {CUES.get(said.cue, said.cue)} changes less than {_share(figure.threshold)} %"
+        return f"{few} of the predictions of {said.class_name} beyond what a harmless change does."
     verb = "does not" if len(said.models) == 1 and said.scope is Scope.MODELS else "do not"
     plural = Statement(**{**vars(said), "scope": Scope.RECIPE})
-    return f"{_subject(said)} {verb} {clause(plural)}."
+    return f"{subject(said)} {verb} {clause(plural)}."
 
 
 def no_agreement(said: Statement) -> str:
-    """How little the maps agree: "the models agree no better than their own average maps"."""
+    """How little the maps agree: "maps of two models agree with each other no better than with a blob"."""
     figure = said.figures[0] if said.figures else None
     if said.reason is not Reason.BELOW_MARGIN or figure is None or figure.high is None:
-        return f"{_subject(said)} do not look at the same places"
-    baseline = AVERAGE_MAPS.get(figure.of, figure.of)
+        return f"{subject(said)} do not look at the same places"
+    baseline = AGREE_WITH.get(figure.of, figure.of)
     if figure.high <= 0:
-        return f"the models agree no better than {baseline}"
-    return f"the models agree hardly better than {baseline} (by less than {number(figure.threshold)})"
+        return f"maps of two models agree with each other no better than with {baseline}"
+    least = f"r higher by less than {number(figure.threshold)}"
+    return f"maps of two models agree with each other hardly better than with {baseline} ({least})"
 
 
 def others_words(said: Statement) -> str:
@@ -136,7 +139,7 @@ def because(said: Statement) -> str:
         *(Reason.NECESSITY_MISSING, Reason.LOOK_ALIKES_MISSING, Reason.NO_TEST, Reason.NOT_ADDITIVE),
         Reason.PLACE_NOT_SUPPORTED,
     ):
-        parts.append(figure_words(said.figures[0]))
+        parts.append(figure_words(said.figures[0], mean=said.reason is Reason.MODELS_DIFFER))
     if said.exploratory:
         parts.append("exploratory: not adjusted for the number of statements")
     return "; ".join(part for part in parts if part)
@@ -151,11 +154,11 @@ def reason_words(said: Statement) -> str:
         Reason.ONE_MODEL: "a single training cannot separate what one network does from what the class teaches",
         Reason.TRAINED_ON: "the networks were trained on these images",
         Reason.NO_MAPS: f"no primary maps (compare.primary){f' of {worst}' if worst else ''}",
-        Reason.FEW_IMAGES: "too few independent images",
+        Reason.FEW_IMAGES: f"too few {'groups' if few_groups(said) else 'images'} of {said.class_name}",
         Reason.NOT_RECOGNISED: _not_recognised(said),
         Reason.BASELINE_MISSING: f"agreement was not compared with {baseline}",
         Reason.BELOW_MARGIN: f"the margin over {baseline} is not reached",
-        Reason.MODELS_DIFFER: f"{differ(worst)} from the other models",
+        Reason.MODELS_DIFFER: f"the mean over models does not hold of {worst}",
         Reason.NOT_LOCATED: "the maps have too little energy there for its area",
         Reason.UNREACHABLE: "no map on this grid could reach the threshold",
         Reason.NECESSITY_MISSING: "whether the predictions need it was not measured",
@@ -167,8 +170,8 @@ def reason_words(said: Statement) -> str:
         Reason.NOT_ADDITIVE: "Grad-CAMs do not add up to the logits, so a place's share of the difference is not known",
         Reason.LOOK_ALIKES_MISSING: "not compared with look-alike places in images of the other classes",
         Reason.LOOK_ALIKES: f"look-alike places in images of {worst} count as much",
-        Reason.PLACE_NOT_SUPPORTED: "that the models look at this place and need it is not shown",
-        Reason.NO_CUE: "most predictions stay when it changes",
+        Reason.PLACE_NOT_SUPPORTED: "only a place that the models are shown to look at and need can count",
+        Reason.NO_CUE: "too few predictions change with it",
         Reason.IMPRECISE: "the confidence interval includes the threshold",
         Reason.ADJUSTED: "not significant after adjustment for the number of statements",
         Reason.SEEDS: "varies too much from seed to seed",
@@ -177,15 +180,15 @@ def reason_words(said: Statement) -> str:
     }[said.reason]
 
 
-def _shown_at_chance(said: Statement) -> tuple[bool, bool]:
-    """Of a class that is not recognised: whether its recall decided (or an AUROC), and whether chance is shown."""
+def shown_at_chance(said: Statement) -> tuple[bool, bool]:
+    """Whether recall, and not an AUROC, decided that a class is not recognised; whether it is shown to be at chance."""
     figure = said.figures[0] if said.figures else Figure("recall", None)
     shown = figure.high is not None and figure.threshold is not None and figure.high <= figure.threshold
     return figure.name == "recall", shown
 
 
 def _not_recognised(said: Statement) -> str:
-    recall, shown = _shown_at_chance(said)
+    recall, shown = shown_at_chance(said)
     if recall:
         verb = "recognises" if shown else "is not shown to recognise"
         return f"{said.worst} {verb} {said.class_name} {'no ' if shown else ''}better than chance"
@@ -193,44 +196,14 @@ def _not_recognised(said: Statement) -> str:
     return f"{verb} {said.class_name} from {said.worst} {'no ' if shown else ''}better than chance"
 
 
-def _would_be_recognised(said: Statement) -> str:
-    recall, shown = _shown_at_chance(said)
-    of = said.class_name if recall else f"{said.class_name} and {said.worst}"
-    return f"models that recognise {said.class_name}" if shown else f"more images of {of}, or better models"
+def few_groups(said: Statement) -> bool:
+    """Whether groups, and not images, are too few."""
+    return bool(said.figures) and said.figures[0].name == "effective groups"
 
 
 def differ(models: str) -> str:
     """ "last-1 differs"; "last-0 and last-1 differ"."""
     return f"{models} differ{'' if ' and ' in models else 's'}"
-
-
-def would_tell(said: Statement) -> str:
-    """What would decide an undecided statement; empty where nothing simple would, or it is decided."""
-    if said.verdict is not Verdict.CANNOT_TELL:
-        return ""
-    if said.reason in (Reason.IMPRECISE, Reason.ADJUSTED, Reason.FEW_IMAGES) and said.images_needed is not None:
-        needed = f"about {count(said.images_needed, 'image')} of {said.class_name}"
-        if said.images_measured is None:
-            return f"{needed} (now {said.images:,})"
-        return (
-            f"infills in {needed} (now in {said.images_measured:,} of {said.images:,}; raise score.faithfulness_images)"
-        )
-    return {
-        Reason.ONE_MODEL: "a second model with another seed",
-        Reason.TRAINED_ON: "images that the models were not trained on",
-        Reason.NO_MAPS: "maps of the last layer by one method of all models, cam or gradcam (export.methods)",
-        Reason.FEW_IMAGES: f"more independent images of {said.class_name} (now {said.images:,})",
-        Reason.NOT_RECOGNISED: _would_be_recognised(said),
-        Reason.BASELINE_MISSING: f"the comparison with {NULLS.get(said.worst, said.worst)}",
-        Reason.MODELS_DIFFER: f"more trainings, or the reason why {differ(said.worst)}",
-        Reason.UNREACHABLE: "a layer with finer maps",
-        Reason.NECESSITY_MISSING: "an infilling experiment for this region",
-        Reason.LOOK_ALIKES_MISSING: "the comparison with look-alike places",
-        Reason.PLACE_NOT_SUPPORTED: "whether the models look at this place and need it",
-        Reason.IMPRECISE: "more images; this study cannot say how many",
-        Reason.ADJUSTED: "more images, or fewer statements",
-        Reason.SEEDS: "more seeds of the recipe",
-    }.get(said.reason, "")
 
 
 FIGURE_NAMES = {
@@ -241,8 +214,8 @@ FIGURE_NAMES = {
 }
 
 
-def figure_words(figure: Figure) -> str:
-    """ "odds ratio of map energy 13.1 (12.5 to 13.7; threshold 2.0)"."""
+def figure_words(figure: Figure, mean: bool = False) -> str:
+    """ "odds ratio of map energy 13.1 (12.5 to 13.7; threshold 2.0)"; `mean`: say that a figure is of no one model."""
     if figure.name == "share of the difference" and abs(figure.value or 0.0) > LARGEST_SHARE:
         return f"no difference from {figure.of} to share"
     counts = figure.name in ("images", "effective groups")
@@ -255,7 +228,8 @@ def figure_words(figure: Figure) -> str:
     elif figure.name == "p":
         return f"p = {_plain(figure.value)}" + (f" against {figure.of}" if figure.of else "")
     else:
-        name = FIGURE_NAMES.get(figure.name, figure.name) + (f" ({figure.of})" if figure.of else "")
+        of = figure.of or ("mean over models" if mean else "")
+        name = FIGURE_NAMES.get(figure.name, figure.name) + (f" ({of})" if of else "")
     known = figure.low is not None and figure.high is not None
     parts = [f"{write(figure.low)} to {write(figure.high)}"] if known else []
     parts += [f"threshold {write(figure.threshold)}{unit}"] if figure.threshold is not None else []
@@ -294,6 +268,29 @@ def without_words(about: Mapping[str, Any], models: Sequence[str]) -> str:
         return ""
     listing = "; ".join(f"without {name} {_signed(low)}" for name, low in lows)
     return f"Smallest lower confidence bound of (agreement - baseline), one model left out: {listing}."
+
+
+def class_notes(statements: Mapping[str, Any] | None, class_name: str) -> list[str]:
+    """How agreement on a class changes with one model left out, and whether models of a recipe fall into groups."""
+    about = ((statements or {}).get("classes") or {}).get(class_name)
+    if not about or not statements:
+        return []
+    left_out = without_words(about, statements["models"])
+    return [*([left_out] if left_out else []), *(_basins(each, class_name) for each in about.get("basins") or ())]
+
+
+def _basins(found: Mapping[str, Any], class_name: str) -> str:
+    models, p = in_words(len(found["models"])), max(found["p_shuffled"], found["p_unimodal"])
+    if not found["several"]:
+        return f"The maps of {class_name} show no groups among the {models} models of one recipe (p = {p:.3f})."
+    gap = number_with_interval(found["within"] - found["between"], found["gap_low"], found["gap_high"])
+    return (
+        f"By their maps of {class_name}, the {models} models of one recipe fall into two groups: "
+        f"{'; and '.join(listed(names) for names in found['basins'])}. Maps correlate by {number(found['within'])} "
+        f"within a group and by {number(found['between'])} between the groups (difference {gap}; p = {p:.3f}). Mean "
+        f"recall is {' and '.join(percent(recall) for recall in found['recall'])}. The groups differ most on "
+        f"{listed(found['examples'])}."
+    )
 
 
 def _signed(value: float) -> str:

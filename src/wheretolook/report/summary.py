@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterable, Sequence
 
 from wheretolook.analysis.results.comparison_result import NULLS
 from wheretolook.base.errors import markdown_text
-from wheretolook.report.guessing import baseline_of, baseline_rows, judged_models, seen_words
+from wheretolook.report.guessing import baseline_of, baseline_rows, judged_models, label_notes, seen_words
 from wheretolook.report.headline import alerts_of, measured_findings, overview
 from wheretolook.report.loaded import TARGET, Results, escaped_results, in_order, loss_of, sanity_lines, seed_of
 from wheretolook.report.plots import evidence_of
 from wheretolook.report.sections_agreement import agreement_note, agreements, nothing_compared
 from wheretolook.report.sections_data import classes_left_out
-from wheretolook.report.sections_faithfulness import faithfulness_section
+from wheretolook.report.sections_faithfulness import faithfulness_section, stability_findings
 from wheretolook.report.sections_localisation import located_section, test_sets_section
+from wheretolook.report.sections_models import label_agreement_rows, label_rows, value_rows
 from wheretolook.report.sections_statements import statements_section
 from wheretolook.report.soundness import soundness
 from wheretolook.report.words import NOTHING, count, number, number_with_interval, percent, percent_with_interval
@@ -41,6 +42,11 @@ CUES = ("model", "cue", "class", "images", "predictions changed", "by an exchang
 FOREGROUND = ("model", "class", "images", "area (estimated)", "energy on it (estimated, 95 %)", "ratio")
 ATTRIBUTES = ("attribute", "value", "model", "images", "accuracy (95 %)", "map energy (95 %)")
 GROUPS = ("model", "figure", "groups", "mean (95 %)", "lowest", "highest", "SD", "worst groups")
+STABILITY = (
+    "Test images are shifted, flipped, compressed and so on; r is the correlation of the maps before and after, where "
+    "the prediction stays. A map is unstable under a change that moves it more than half as far as the map of another "
+    "image of the class is away (95 % intervals; exploratory, not adjusted for the number of changes)."
+)
 SANITY = (
     "A map passes if its correlation with maps of the same image by networks with random weights exceeds the "
     "correlation with their maps of other images of the class by less than 0.1, and fails if by more (95 % intervals "
@@ -88,6 +94,8 @@ def score_parts(results: Results, table: Table) -> Iterable[str]:
             yield f"## {title}"
             yield table(head, (tuple(row.values()) for row in rows))
             yield from [note] if note else []
+    if found := stability_findings(results):
+        yield from ("## Stability of the maps", "\n".join(f"- {sentence}" for sentence in found), STABILITY)
     sane = list(sanity_lines(results))
     if sane:
         yield from ("## Sanity check of the maps", "\n".join(sane), SANITY)
@@ -150,6 +158,9 @@ def _gap(gaps: dict, kind: str) -> str:
 TEST_SET = ("model", "accuracy", "balanced (95 %)", "change, points (95 %)", "ECE", "map energy inside")
 MODELS = ("model", "loss", "seed", "accuracy", "balanced (95 %)", "AUROC", "ECE", "energy inside", "ratio")
 SHORT = {"other": "other images", "centre": "centre", "mean_map": "mean map", "random": "random weights"}
+LABELS = ("model", "label", "images", "with it", "AUROC", "average precision", "F1")
+LABEL_AGREEMENT = ("label", "models", "images", "r (95 %)", SHORT["other"], SHORT["centre"], SHORT["mean_map"])
+VALUES = ("model", "number", "images", "RMSE", "RMSE of the mean", "mean absolute error", "R²", "Spearman")
 KINDS = {"drive": "imported"}  # of pairs of models; the others are called what they are
 CORRELATION = (
     "r is the mean correlation of two models' maps of one image. The last four columns are baselines, r with maps that "
@@ -180,6 +191,7 @@ def summary_of(results: Results) -> str:
         "Energy inside is the share of the positive map energy inside the evidence mask, over all classes that have "
         "one; the ratio divides it by the mask's share of the area, so 1 is the chance level. ECE: in brackets, that "
         f"of a perfectly calibrated model on as many images. Maps: CAM of the last layer, {TARGET}.",
+        *_other_outputs(results),
         *_test_sets(results),
         "## Agreement",
         *([_table(AGREEMENT, agreement), CORRELATION] if agreement else [nothing_compared(results)]),
@@ -187,6 +199,20 @@ def summary_of(results: Results) -> str:
     ]
     parts += score_parts(results, _table)
     return "\n\n".join(parts) + "\n"
+
+
+def _other_outputs(results: Results) -> Iterable[str]:
+    """Figures of models that learned labels of their own, or a number."""
+    if rows := label_rows(results):
+        yield "## Labels"
+        yield "\n".join(f"- {note}" for note in label_notes(results))
+        yield _table(LABELS, (tuple(row.values()) for row in rows))
+    if rows := label_agreement_rows(results):
+        yield _table(LABEL_AGREEMENT, (tuple(row.values()) for row in rows))
+        yield "r is that of each label's own maps, on the images that have it; the last three columns are baselines."
+    if rows := value_rows(results):
+        yield "## Predicted number"
+        yield _table(VALUES, (tuple(row.values()) for row in rows))
 
 
 def _test_sets(results: Results) -> Iterable[str]:

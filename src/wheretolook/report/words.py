@@ -9,8 +9,8 @@ WIDEST = 0.95  # a wider interval of a share is not shown: it excludes nothing
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """0.9733 as "97.3 %"; a missing figure as a dash."""
-    return NOTHING if value is None else f"{100 * value:.{digits}f} %"
+    """0.9733 as "97.3 %", with a true minus sign; a missing figure as a dash."""
+    return NOTHING if value is None else f"{number(100 * value, digits)} %"
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -79,10 +79,18 @@ def listed_first(words: Sequence[str], most: int) -> str:
     return listed(words) if len(words) <= most else listed((*words[:most], f"{len(words) - most:,} more"))
 
 
-def listed(words: Iterable[str]) -> str:
+def listed(words: Iterable[str], conjunction: str = "and") -> str:
     """ "a", "a and b", "a, b and c"."""
     *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
+    return f"{', '.join(most)} {conjunction} {last}" if most else last
+
+
+CHANGE_WORDS = {"jpeg": "JPEG compression", "flip": "a flip", "brightness": "a change of brightness"}
+
+
+def change_words(change: str) -> str:
+    """A small change of an image: "a shift by 3 px", "JPEG compression", "noise"."""
+    return f"a {change}" if change.startswith("shift") else CHANGE_WORDS.get(change, change)
 
 
 def place_in_grid(rows: Sequence[int], columns: Sequence[int], grid: Sequence[int]) -> str:
@@ -130,11 +138,15 @@ GLOSSARY = {
     "networks with random weights.",
     "CAM": "Class activation map: for each place of the image, how much it contributes to a class; signed, in logits.",
     "Chance level": "What a figure is if the map ignores the image: energy equal to the share of the area.",
-    "Contrast": "The CAM of a class minus the mean CAM of the other classes.",
+    "Contrast": "The CAM of a class minus the CAMs of the other classes, weighted by their scores (equally in the "
+    "pictures of single images on this page). With two classes it is the map of the log-odds.",
     "Control place": "A place of the same size and shape in the same image, outside the region.",
     "ECE": "Expected calibration error: how far scores are from the share of correct predictions.",
     "Energy": "The share of a map's positive sum inside a region. At chance it equals the region's share of the area.",
-    "Evidence mask": "Where the truth is: for instance the parasite of an infected cell.",
+    "Effective groups": "How many groups of equal size would be as precise: fewer than the groups where a few of them "
+    "hold most of the images.",
+    "Evidence": "The region that a mask marks as relevant, for instance the parasite of an infected cell.",
+    "Exploratory": "Not planned as a claim, and not adjusted for the number of statements: to be tested on new data.",
     "Foreground": "The object, for instance the whole cell.",
     "Group": "Images that belong together, for instance those of one patient; a group is in one split only.",
     "Head": "A linear classifier on the pooled feature maps of a layer; a layer without a trained one has no CAM.",
@@ -145,7 +157,7 @@ GLOSSARY = {
     "Occlusion map": "How far the log-odds fall when one cell of the image at a time is infilled: a check of the CAMs.",
     "Logit": "The network's output for a class, before the softmax that turns it into a score.",
     "Odds ratio of map energy": "Odds of energy inside a region over the odds of its area; 1 is the chance level.",
-    "Pointing game": "How often the largest value of a map lies inside the evidence mask.",
+    "Pointing game": "How often the largest value of a map lies inside the evidence.",
     "r": "Pearson correlation of two models' maps of one image, averaged over images.",
     "Random weights": "The same network untrained: a map that it shares shows the image, not what was learned.",
     "Recipe": "How a model is trained: all options but the seed.",
@@ -155,7 +167,9 @@ GLOSSARY = {
 _FORMS = {
     "Odds ratio of map energy": "odds ratio of map energy",
     "Balanced accuracy": "[Bb]alanced accuracy",
-    "Evidence mask": "evidence mask",
+    "Effective groups": "effective groups",
+    "Evidence": "evidence mask|the evidence",
+    "Exploratory": "exploratory",
     "95 % interval": r"95\s%\sintervals?",
     "Chance level": "chance level",
     "Control place": "control places?",

@@ -40,6 +40,7 @@ from wheretolook.report.plots import (
     localisation_table,
     metrics_of,
     sanity_table,
+    stability_table,
     training_table,
 )
 from wheretolook.report.sections_statements import statements_markdown
@@ -176,6 +177,7 @@ def write_tables(
         _write_csv(folder / "localisation.csv", localisation_table(results))
         _write_csv(folder / "faithfulness.csv", faithfulness_table(results))
         _write_csv(folder / "sanity.csv", sanity_table(results))
+        _write_csv(folder / "stability.csv", stability_table(results))
         _write_csv(folder / "curves.csv", curves_table(results))
         (folder / "confusion").mkdir()
         for name, stored in maps.items():

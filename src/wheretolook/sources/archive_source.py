@@ -19,7 +19,8 @@ from wheretolook.downloads.drive import drive_file, drive_link
 from wheretolook.downloads.drive_listing import list_drive_folder, read_drive_link
 from wheretolook.downloads.obtain import ContentCache, PinnedFile, check_digest, obtain, wrong_digest
 from wheretolook.images.class_level import class_level
-from wheretolook.images.scan import image_paths, scan_classes
+from wheretolook.images.raw_data import image_paths
+from wheretolook.images.scan import scan_classes
 from wheretolook.sources.archive import (
     check_entries,
     naming_archive,

@@ -1,14 +1,14 @@
 """The source `folder`: class folders on this machine, copied so that DVC keeps the data that were used."""
 
 import os
-import shutil
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from wheretolook.base.errors import InputError
 from wheretolook.downloads.obtain import where
 from wheretolook.images.class_level import ClassLevel, choice, class_level, same_inside, shown, sorted_beside_flat
-from wheretolook.images.scan import Parts, Scan, composed, find_masks, image_paths, scan_classes
+from wheretolook.images.raw_data import Parts, composed, has_image_suffix, store, walk
+from wheretolook.images.scan import Scan, find_masks, scan_classes
 from wheretolook.sources.label_columns import LabelOptions
 from wheretolook.sources.label_table import read_table
 from wheretolook.sources.labelled import write_labelled
@@ -21,8 +21,8 @@ def copy_class_folders(images: Path, masks: Path | None, target: Path) -> Scan:
         images: the folder that holds the class folders; outer folders with only one folder in them are skipped.
         masks: a folder of masks with the same paths as the images, in any suffix; None for no masks. It may be inside
             `images`.
-        target: `images/CLASS/...` and, if there are masks, `masks/CLASS/...` are written to it. Other files are not
-            copied.
+        target: `images/CLASS/...` and, if there are masks, `masks/CLASS/...` are written to it, or packed (`store`).
+            Other files are not copied.
 
     Returns:
         The images, which were copied, and the ignored files, which were not.
@@ -42,10 +42,14 @@ def copy_class_folders(images: Path, masks: Path | None, target: Path) -> Scan:
         raise InputError(
             masks, "a folder of masks", f"no folder{where(masks)}", "check fetch.masks, or set it to '' for no masks"
         )
-    folder = _class_folders(images, masks)
+    found = [parts for parts, _ in walk(images, _inside(images, masks)) if has_image_suffix(parts[-1])]
+    level = class_level(found)
+    folder = images.joinpath(*level.head)
     scan = scan_classes(folder, _inside(folder, masks))
     if not scan.splits:
-        _check_level(images, folder, masks)
+        _check_level(
+            folder, level, [parts[len(level.head) :] for parts in found if parts[: len(level.head)] == level.head]
+        )
     if masks is not None:
         matched = find_masks(masks, scan)
         if not matched.paths:
@@ -57,8 +61,10 @@ def copy_class_folders(images: Path, masks: Path | None, target: Path) -> Scan:
             )
         # Including masks that belong to no image, so that `prepare` reports them too.
         every = [*matched.paths.values(), *(masks / name for name in matched.unused)]
-        _copy((path, target.joinpath("masks", *composed(path.relative_to(masks).parts))) for path in every)
-    _copy((file.path, target / "images" / file.image_id) for file in scan.files)
+        relative = (Path(str(path)).relative_to(masks).parts for path in every)
+        names = ["/".join(composed(parts)) for parts in relative]
+        store(list(zip(names, map(str, every), strict=True)), target, "masks")
+    store([(file.image_id, str(file.path)) for file in scan.files], target, "images")
     return scan
 
 
@@ -91,23 +97,12 @@ def copy_labelled(images: Path, masks: Path | None, options: LabelOptions, targe
     return write_labelled(images, masks, tables, options, target, move=False)
 
 
-def _class_folders(images: Path, masks: Path | None) -> Path:
-    """The folder that holds the class folders: `images`, or the innermost folder that all images share."""
-    return images.joinpath(*_level(images, masks).head)
-
-
-def _level(images: Path, masks: Path | None) -> ClassLevel:
-    return class_level(path.relative_to(images).parts for path in image_paths(images, _inside(images, masks)))
-
-
-def _check_level(images: Path, folder: Path, masks: Path | None) -> None:
+def _check_level(folder: Path, level: ClassLevel, found: Sequence[Parts]) -> None:
     """Raise InputError if the folders hold class folders, and are not classes themselves."""
-    level = _level(images, masks)
     names = same_inside(level)
     what = "several folders with the same folders in them"
     if not names:
-        inside = (path.relative_to(folder).parts for path in image_paths(folder, _inside(folder, masks)))
-        names, what = sorted_beside_flat(inside, level), "folders of class folders beside folders of images"
+        names, what = sorted_beside_flat(found, level), "folders of class folders beside folders of images"
     if names:
         paths = [str(folder / name) for name in names]
         raise InputError(
@@ -128,10 +123,3 @@ def _inside(folder: Path, masks: Path | None) -> Parts:
         if inner.is_relative_to(outer):
             return inner.relative_to(outer).parts
     return ()
-
-
-def _copy(pairs: Iterable[tuple[Path, Path]]) -> None:
-    """Copy the contents of files, without their times and permissions."""
-    for source, copy in pairs:
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, copy)

@@ -4,9 +4,12 @@ import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from wheretolook.base.errors import InputError
+from wheretolook.base.prepared import ValueSplit, read_number, split_by_value
 from wheretolook.images.class_level import SPLIT_FOLDERS
+from wheretolook.images.raw_data import Parts
 from wheretolook.sources.label_table import LabelTable, join_tables
 
 NONE = "none"
@@ -44,6 +47,8 @@ class LabelOptions:
     box_columns: str = ""
     attributes: str = ""
     multi_labels: str = ""
+    value_column: str = ""
+    value_threshold: float | None = None
     on_bad_row: str = "error"
 
     @property
@@ -65,6 +70,7 @@ class Columns:
         split_names: value to split.
         described: role to column, for people.
         binary: name of the class for "1" and "0", if the label column has only these.
+        value: of the label column, if it has numbers that are divided into two classes.
     """
 
     path: int
@@ -81,6 +87,7 @@ class Columns:
     described: dict[str, str] = field(default_factory=dict)
     binary: tuple[str, str] | None = None
     of_list: str = ""
+    value: ValueSplit | None = None
 
     def class_of(self, cells: Sequence[str]) -> str:
         """The class of a row; '' for none."""
@@ -89,6 +96,9 @@ class Columns:
         if self.of_list:
             return self.of_list if self.of_list in _items(cells[self.label]) else f"no {self.of_list}"
         cell = cells[self.label]
+        if self.value is not None:
+            number = read_number(cell)
+            return "" if number is None else self.value.class_names[number > self.value.threshold]
         if self.binary is None or not cell:
             return cell
         return self.binary[0] if BINARY.get(cell.casefold()) == "1" else self.binary[1]
@@ -125,15 +135,18 @@ def choose_columns(
     names, rows = join_tables(tables, keys)
     name, used = tables[0].name, {keys[0]}
     columns = Columns(keys[0], described={"path": names[keys[0]]})
+    if options.value_column and options.label_column not in ("", NONE):
+        raise InputError("fetch.value_column", "no label_column beside it", options.label_column, "remove one of them")
     columns.multi, columns.listed = _multi_labels(name, names, rows, options.multi_labels)
     used |= set(columns.multi.values()) | ({columns.listed} if columns.listed is not None else set())
     if options.label_column in columns.multi and columns.listed is not None:
         columns.label, columns.of_list = columns.listed, options.label_column
         columns.described["label"] = f"{options.label_column} of {names[columns.listed]}"
+    label_column = options.value_column or options.label_column
     for role in ("label", "split", "group", "mask"):
         if role == "label" and columns.of_list:
             continue
-        given = getattr(options, f"{role}_column")
+        given = label_column if role == "label" else getattr(options, f"{role}_column")
         place = _column(name, names, given, role, used if role != "label" else {keys[0]})
         if role == "split" and place is not None and not _are_splits(rows, place):
             if given:
@@ -152,7 +165,10 @@ def choose_columns(
             found=f"the columns {', '.join(names[:20])}",
             hint="set `fetch.label_column` to one of them",
         )
-    if columns.label is not None and not columns.of_list:
+    if options.value_column and columns.label is not None:
+        cells = [row[columns.label] for row in rows]
+        columns.value = split_by_value(name, options.value_column, cells, options.value_threshold)
+    elif columns.label is not None and not columns.of_list:
         columns.binary = _binary(names[columns.label], {row[columns.label] for row in rows})
     columns.box, columns.sizes = _box(name, names, options.box_columns, used)
     if columns.box:
@@ -163,21 +179,27 @@ def choose_columns(
     return columns, rows
 
 
-def read_box(cells: Sequence[str], columns: Columns) -> tuple[float, ...] | None:
-    """The box of a row as left, upper, right, lower; None without one; () if it is not four numbers."""
-    if not columns.box:
-        return None
+def read_boxes(cells: Sequence[str], columns: Columns) -> list[tuple[float, ...]]:
+    """The boxes of a row, each as left, upper, right, lower, and its polygons, each as x, y, x, y, ...
+
+    A single column has one box, or polygons separated by bars. () stands for one that cannot be read.
+    """
     texts = [cells[place] for place in columns.box]
     if len(texts) == 1:
-        texts = [part for part in re.split(r"[\s,;\[\]()]+", texts[0]) if part]
-    if not any(texts):
-        return None
+        parts = ([part for part in re.split(r"[\s,;\[\]()]+", text) if part] for text in texts[0].split("|"))
+        return [_read_box(part, columns) for part in parts if part]
+    return [_read_box(texts, columns)] if any(texts) else []
+
+
+def _read_box(texts: Sequence[str], columns: Columns) -> tuple[float, ...]:
     try:
         numbers = [float(text) for text in texts]
     except ValueError:
         return ()
-    if len(numbers) != 4 or not all(map(math.isfinite, numbers)):
+    if len(numbers) < 4 or len(numbers) % 2 or not all(map(math.isfinite, numbers)):
         return ()
+    if len(numbers) > 4:
+        return tuple(numbers)
     left, upper, right, lower = numbers
     return (left, upper, left + right, upper + lower) if columns.sizes else (left, upper, right, lower)
 
@@ -279,3 +301,10 @@ def _attributes(name: str, names: Sequence[str], given: str, used: Collection[in
     if given:
         return {column: _named(name, names, column, "attributes") for column in split_list(given)}
     return {column: place for place, column in enumerate(names) if place not in used and column != "row"}
+
+
+def path_inside(masks: Path | None, images: Path) -> Parts:
+    """Path of the masks relative to the images; () if they are not below them."""
+    if masks is None or not masks.resolve().is_relative_to(images.resolve()):
+        return ()
+    return masks.resolve().relative_to(images.resolve()).parts

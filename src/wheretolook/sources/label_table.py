@@ -4,19 +4,22 @@ import csv
 import io
 import json
 import re
-import shutil
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from PIL import ExifTags, Image, ImageDraw
 
 from wheretolook.base.errors import InputError, is_readable
+from wheretolook.base.prepared import fill_polygon
 from wheretolook.images.class_level import class_level
 from wheretolook.images.decode import DECODER_ERRORS, FORMATS, SUFFIXES
-from wheretolook.images.scan import Parts, composed, image_paths, scan_classes
+from wheretolook.images.raw_data import Parts, composed, image_paths
+from wheretolook.images.scan import scan_classes
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 SPACES = "spaces"
@@ -25,7 +28,7 @@ MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-
 # Lines from which the delimiter is guessed.
 LOOKED_AT = 50
 LONGEST_CELL = 1 << 20
-COCO = "COCO, boxes alone: polygons and RLE masks are not read"
+COCO = "COCO, polygons or else boxes: RLE masks are not read"
 
 
 @dataclass(frozen=True)
@@ -189,8 +192,7 @@ def _coco(name: str, text: str) -> list[list[str]]:
         files = {image["id"]: str(image["file_name"]) for image in found["images"]}
         categories = {each["id"]: _clean(str(each["name"])) for each in found["categories"]}
         annotated = [
-            (each["image_id"], categories[each["category_id"]], ", ".join(map(str, each.get("bbox") or ())))
-            for each in found["annotations"]
+            (each["image_id"], categories[each["category_id"]], _coco_shape(each)) for each in found["annotations"]
         ]
         rows = [[files[image], category, box] for image, category, box in annotated]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -198,6 +200,14 @@ def _coco(name: str, text: str) -> list[list[str]]:
         raise InputError(name, expected, f"other JSON ({error!r})", "save the labels as CSV") from error
     without = files.keys() - {image for image, *_ in annotated}
     return [*rows, *([file, "", ""] for image, file in files.items() if image in without)]
+
+
+def _coco_shape(annotation: Mapping[str, Any]) -> str:
+    """The polygons of an annotation, separated by bars; its box if it has none, or a run-length encoded mask."""
+    polygons = annotation.get("segmentation")
+    if isinstance(polygons, list) and polygons and all(len(each) >= 6 for each in polygons):
+        return " | ".join(", ".join(map(str, each)) for each in polygons)
+    return ", ".join(map(str, annotation.get("bbox") or ()))
 
 
 def _checked(name: str, header: Sequence[str], rows: list[list[str]], form: str) -> LabelTable:
@@ -259,11 +269,12 @@ def classes_of_folders(images: Path, inside: Parts) -> dict[Parts, Parts]:
         scan = scan_classes(images.joinpath(*head), inside[len(head) :] if inside[: len(head)] == head else ())
     except InputError:
         return {}
-    return {composed(file.path.relative_to(images).parts): tuple(file.image_id.split("/")) for file in scan.files}
+    places = [tuple(file.image_id.split("/")) for file in scan.files]
+    return {(*composed(head), *place): place for place in places}
 
 
 def mask_of_boxes(path: Path, boxes: Sequence[tuple[float, ...]]) -> Image.Image | None:
-    """A mask of an image's size, 255 inside the boxes (left, upper, right, lower); None if one does not fit."""
+    """A mask, 255 inside boxes (left, upper, right, lower) and polygons (x, y, x, y, ...); None if one does not fit."""
     try:
         with Image.open(path, formats=FORMATS) as image:
             size = image.size
@@ -273,28 +284,17 @@ def mask_of_boxes(path: Path, boxes: Sequence[tuple[float, ...]]) -> Image.Image
     width, height = size[::-1] if turned else size
     mask = Image.new("L", (width, height))
     for box in boxes:
-        if len(box) != 4:
+        corners = np.reshape(box, (-1, 2))  # () for one that could not be read
+        if not len(corners) or not ((corners >= 0) & (corners <= (width, height))).all():
             return None
+        if len(corners) > 2:
+            pixels = np.array(mask)
+            fill_polygon(pixels, corners, 255)
+            mask = Image.fromarray(pixels)
+            continue
         left, upper, right, lower = box
-        if not (0 <= left < right <= width and 0 <= upper < lower <= height):
+        if not (left < right and upper < lower):
             return None
-        # A pixel is inside if its centre is.
-        corners = (round(left), round(upper), max(round(left), round(right) - 1), max(round(upper), round(lower) - 1))
-        ImageDraw.Draw(mask).rectangle(corners, fill=255)
+        edges = (round(left), round(upper), max(round(left), round(right) - 1), max(round(upper), round(lower) - 1))
+        ImageDraw.Draw(mask).rectangle(edges, fill=255)
     return mask
-
-
-def path_inside(masks: Path | None, images: Path) -> Parts:
-    """Path of the masks relative to the images; () if they are not below them."""
-    if masks is None or not masks.resolve().is_relative_to(images.resolve()):
-        return ()
-    return masks.resolve().relative_to(images.resolve()).parts
-
-
-def put(source: Path, path: Path, move: bool) -> None:
-    """Move a file, or copy its content."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if move:
-        source.replace(path)
-    else:
-        shutil.copyfile(source, path)

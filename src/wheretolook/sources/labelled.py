@@ -6,15 +6,17 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from PIL import Image
+
 from wheretolook.base.errors import InputError, is_class_name
 from wheretolook.base.files import is_junk
-from wheretolook.base.prepared import ATTRIBUTE, LABEL
+from wheretolook.base.prepared import ATTRIBUTE, LABEL, VALUE
 from wheretolook.images.class_level import split_of
 from wheretolook.images.decode import SUFFIXES
-from wheretolook.images.raw_table import RawTable, write_raw_table
-from wheretolook.images.scan import Parts, composed, image_paths, scan_classes
-from wheretolook.sources.label_columns import Columns, LabelOptions, choose_columns, read_box
-from wheretolook.sources.label_table import Files, LabelTable, classes_of_folders, mask_of_boxes, path_inside, put
+from wheretolook.images.raw_data import Parts, RawTable, composed, image_paths, store, write_raw_table
+from wheretolook.images.scan import scan_raw
+from wheretolook.sources.label_columns import Columns, LabelOptions, choose_columns, path_inside, read_boxes
+from wheretolook.sources.label_table import Files, LabelTable, classes_of_folders, mask_of_boxes
 
 EXAMPLES = 20
 NO_FILE, NO_ROW, NO_LABEL, NO_SPLIT = (
@@ -111,21 +113,32 @@ def write_labelled(
     places = {parts: place for parts, place in places.items() if parts not in left_out}
     if not places:
         raise InputError(name, "rows that fit images", "none", "check fetch.labels and fetch.path_column")
-    for parts, place in sorted(places.items()):
-        put(paths[parts], target.joinpath("images", *place), move)
-        mask = own_masks.get(parts)
-        stem = target.joinpath("masks", *place)
-        if parts in shapes:
-            stem.parent.mkdir(parents=True, exist_ok=True)
-            shapes[parts].save(stem.with_name(f"{stem.name.rpartition('.')[0]}.png"))
-        elif mask is not None:
-            put(mask, stem.with_name(f"{stem.name.rpartition('.')[0]}{mask.suffix}"), move and mask in paths.values())
+    ordered = sorted(places.items())
+    _write_masks(ordered, shapes, own_masks, target)
+    store([("/".join(place), str(paths[parts])) for parts, place in ordered], target, "images", move)
     write_raw_table(target, _raw_table(tables, columns, options, found, places, bad, split_by_folder))
     try:
-        scan_classes(target / "images")
+        scan_raw(target)
     except InputError as error:
         raise InputError(name, error.expected, error.found, error.hint) from error
     return tuple(_ignored(images, inside, {table.name for table in tables}))
+
+
+def _write_masks(
+    places: Sequence[tuple[Parts, Parts]], shapes: Mapping[Parts, Image.Image],
+    own_masks: Mapping[Parts, Path | None], target: Path,
+) -> None:  # fmt: skip
+    """Write the masks of boxes, and copy the others: an archive may name one file as the mask of several images."""
+    files = []
+    for parts, place in places:
+        stem, mask = "/".join(place).rpartition(".")[0], own_masks.get(parts)
+        if parts in shapes:
+            path = target / "masks" / f"{stem}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shapes[parts].save(path)
+        elif mask is not None:
+            files.append((f"{stem}{mask.suffix}", str(mask)))
+    store(files, target, "masks")
 
 
 def _matched(
@@ -142,8 +155,7 @@ def _matched(
             bad.add(SEVERAL if fits else NO_FILE, cell or "(empty)")
             continue
         parts, row = fits[0], _row(cells, columns)
-        box = read_box(cells, columns)
-        row.boxes = [] if box is None else [box]
+        row.boxes = read_boxes(cells, columns)
         if parts not in found:
             found[parts] = row
             continue
@@ -153,9 +165,9 @@ def _matched(
         ):  # fmt: skip
             bad.add(CONTRADICTORY, cell)
             wrong.add(parts)
-        elif box is not None and box not in first.boxes:
+        elif more := [box for box in row.boxes if box not in first.boxes]:
             # Several boxes in one image: attributes that differ are of a box, not of the image.
-            first.boxes.append(box)
+            first.boxes += more
             pairs = zip(first.attributes, row.attributes, strict=True)
             first.attributes = tuple(a if a == b else "" for a, b in pairs)
         elif first.attributes == row.attributes:
@@ -176,7 +188,8 @@ def _row(cells: Sequence[str], columns: Columns) -> _Row:
     split = columns.split_names.get(cell(columns.split).casefold(), "")
     label = columns.class_of(cells)
     attributes = tuple(cells[place] for place in columns.attributes.values())
-    return _Row(label, split, cell(columns.group), cell(columns.mask), [], columns.multi_of(cells), attributes)
+    multi = columns.multi_of(cells) + ((cell(columns.label),) if columns.value else ())
+    return _Row(label, split, cell(columns.group), cell(columns.mask), [], multi, attributes)
 
 
 def _check_inside(name: str, cell: str) -> None:
@@ -252,20 +265,19 @@ def _raw_table(
     tables: Sequence[LabelTable], columns: Columns, options: LabelOptions, found: Mapping[Parts, _Row],
     places: Mapping[Parts, Parts], bad: _Bad, by_folder: bool,
 ) -> RawTable:  # fmt: skip
-    names = (*(ATTRIBUTE + each for each in columns.attributes), *(LABEL + each for each in columns.multi))
+    value = columns.value
+    names = *(ATTRIBUTE + each for each in columns.attributes), *(LABEL + each for each in columns.multi)
     ids = {parts: "/".join(place) for parts, place in places.items()}
     return RawTable(
-        columns=names,
+        columns=(*names, *([VALUE + value.name] if value else [])),
         cells={ids[parts]: (*found[parts].attributes, *found[parts].multi) for parts in places},
         groups={ids[parts]: found[parts].group for parts in places} if columns.group is not None else {},
         choices={
-            "tables": [
-                {"file": PurePosixPath(table.name).name, "form": table.form, "rows": len(table.rows)}
-                for table in tables
-            ],
+            "tables": [{"file": PurePosixPath(t.name).name, "form": t.form, "rows": len(t.rows)} for t in tables],
             "columns": columns.described | ({"split": "the folders"} if by_folder else {}),
             "attributes": list(columns.attributes),
             "multi_labels": list(columns.multi),
+            **({"value": {"column": value.name, "threshold": value.threshold}} if value else {}),
             "on_bad_row": options.on_bad_row,
             "bad_rows": {
                 kind: {"count": len(each), "examples": each[:EXAMPLES]} for kind, each in sorted(bad.names.items())

@@ -23,7 +23,7 @@ class SourceParameters:
         return ", ".join(self.needed + ((" or ".join(self.one_of),) if self.one_of else ()))
 
 
-# Of a table of labels.
+# Parameters of a table of labels.
 TABLE = tuple(field.name for field in fields(LabelOptions))
 
 SOURCES = {

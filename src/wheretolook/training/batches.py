@@ -1,15 +1,19 @@
-"""Batches of a training step: order of the images, and augmentation."""
+"""Batches of a training step: order of the images, what their outputs should be, and augmentation."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from wheretolook.base.errors import InputError
+from wheretolook.base.prepared import Prepared
 from wheretolook.networks.inputs import Channels, to_device, to_input
+from wheretolook.params.train_options import LABELS, VALUE
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
@@ -60,6 +64,85 @@ def balanced_weights(labels: np.ndarray, class_count: int) -> np.ndarray:
     """
     counts = np.bincount(labels, minlength=class_count)
     return np.where(counts > 0, len(labels) / (class_count * np.maximum(counts, 1)), 0).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the outputs of a network should be.
+
+    Attributes:
+        kind: one of `TrainOptions.outputs`.
+        array: of each prepared image: (N,) int64 class; "labels": (N, L) float32, 1, 0 or NaN for unknown; "value":
+            (N,) float32, distance from the threshold in standard deviations of the training images.
+        shown: index of the label whose presence the classes are; 0 for the others.
+        described: for the model's card; None for classes.
+    """
+
+    kind: str
+    array: np.ndarray
+    shown: int = 0
+    described: dict[str, Any] | None = None
+
+
+def targets_of(prepared: Prepared, kind: str) -> Targets:
+    """What a network learns from these data.
+
+    Args:
+        prepared: the data.
+        kind: one of `TrainOptions.outputs`.
+
+    Raises:
+        InputError: no such labels or values, or classes that are not made of them.
+    """
+    if kind == LABELS:
+        return _label_targets(prepared)
+    if kind != VALUE:
+        return Targets(kind, prepared.labels)
+    if prepared.value is None or set(prepared.class_names) != set(prepared.value.class_names):
+        hint = "set `fetch.value_column` to a column of numbers, or `outputs: classes`"
+        raise InputError("outputs: value", "a column of values", "none in the data", hint)
+    values, threshold = prepared.values(), prepared.value.threshold
+    scale = float(values[prepared.rows("train")].std()) or 1.0
+    described = {"kind": kind, "name": prepared.value.name, "threshold": threshold, "scale": scale}
+    return Targets(kind, ((values - threshold) / scale).astype(np.float32), 0, described)
+
+
+def _label_targets(prepared: Prepared) -> Targets:
+    names, table = prepared.label_names, prepared.label_table() if prepared.label_names else None
+    if table is None:
+        hint = "set `fetch.multi_labels`, or `outputs: classes`"
+        raise InputError("outputs: labels", "labels of their own", "none in the data", hint)
+    shown = [name for name in names if {name, f"no {name}"} == set(prepared.class_names)]
+    if not shown:
+        raise InputError(
+            "outputs: labels",
+            expected=f"classes that are the presence of one of the labels ({', '.join(names)})",
+            found=", ".join(prepared.class_names[:5]),
+            hint="set `fetch.label_column` to the label that statements should be about",
+        )
+    train = table[prepared.rows("train")]
+    for name, column in zip(names, train.T, strict=True):
+        if not {0.0, 1.0} <= set(column.tolist()):
+            hint = f"remove {name} from fetch.multi_labels"
+            raise InputError(f"label {name}", "training images with it, and without it", "only one kind", hint)
+    described = {"kind": LABELS, "names": list(names), "shown": shown[0]}
+    return Targets(LABELS, table, names.index(shown[0]), described)
+
+
+def constant_loss(targets: Targets, train: np.ndarray, val: np.ndarray) -> float:
+    """Validation loss of the best constant outputs for the training images; "labels" and "value" alone.
+
+    Args:
+        targets: of the data.
+        train, val: rows of these splits.
+    """
+    known, checked = targets.array[train].astype(np.float64), targets.array[val].astype(np.float64)
+    mean = np.nanmean(known, axis=0)
+    if targets.kind == VALUE:
+        return float(((checked - mean) ** 2).mean())
+    there = ~np.isnan(checked)
+    losses = np.where(there, -np.log(np.where(checked > 0, mean, 1 - mean)), 0)
+    return float((losses.sum(1) / np.maximum(there.sum(1), 1)).mean())
 
 
 def mixed_seed(*numbers: int) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from wheretolook.base.prepared import Prepared
+from wheretolook.base.prepared import Prepared, class_names_of
 from wheretolook.networks.architectures import code_of
 from wheretolook.networks.card import Card, parse_channels
 from wheretolook.networks.checkpoint import build_network, with_two_logits
@@ -14,23 +14,36 @@ from wheretolook.networks.inputs import Channels, channel_statistics, to_device
 from wheretolook.networks.layered import Network, load_weights
 from wheretolook.networks.pretrained import head_names, is_of_head, load_pretrained, weights_sha256
 from wheretolook.networks.runtime.processes import Ranks
-from wheretolook.params.train_options import BACKBONE, RANDOM, UNWEIGHTED, TrainOptions, read_augment
-from wheretolook.training.batches import Augmentation, balanced_weights, epoch_batches, mixed_seed, steps_per_epoch
+from wheretolook.params.train_options import BACKBONE, RANDOM, UNWEIGHTED, VALUE, TrainOptions, read_augment
+from wheretolook.training.batches import (
+    Augmentation,
+    balanced_weights,
+    epoch_batches,
+    mixed_seed,
+    steps_per_epoch,
+    targets_of,
+)
 from wheretolook.training.objective import (
     Objective,
     Tally,
-    average_statistics,
     check_losses,
     computing_in,
     epoch_entry,
     evaluate,
     kept_epoch,
-    running_statistics,
-    sharing_gradients,
     stopped_early,
     summed_tally,
 )
-from wheretolook.training.start import check_trainable, make_optimiser, make_schedule, smallest_batch
+from wheretolook.training.start import (
+    average_statistics,
+    check_trainable,
+    check_two_logits,
+    make_optimiser,
+    make_schedule,
+    running_statistics,
+    sharing_gradients,
+    smallest_batch,
+)
 
 
 @dataclass
@@ -70,13 +83,15 @@ class Training:
         self.prepared, self.options, self.ranks = prepared, options, ranks
         self.rows, self.val_rows = prepared.rows("train"), prepared.rows("val")
         smallest = smallest_batch(prepared, options, ranks, len(self.rows), len(self.val_rows))
-        self.labels = prepared.labels
+        self.labels, self.targets = prepared.labels, targets_of(prepared, options.outputs)
         torch.manual_seed(options.seed)
         arguments = options.architecture_arguments(prepared.images.shape[1])
-        self.outputs = options.output_count(len(prepared.class_names))
+        self.outputs = options.output_count(len(prepared.class_names), len(prepared.label_names))
         network = build_network(options.architecture, self.outputs, arguments)
         self.epoch_steps = steps_per_epoch(len(self.rows), options.batch_size)
         check_trainable(network, options.architecture, prepared.images.shape[1], smallest, ranks)
+        if options.outputs != "classes":
+            check_two_logits(network, options, prepared.images.shape[1])
         self.mean, self.std = self._start(network)
         self.heads = head_names(network, self.outputs)
         network = network.to(ranks.device).to(memory_format=torch.channels_last).train()
@@ -85,7 +100,7 @@ class Training:
             of_classes = balanced_weights(self.labels[self.rows], len(prepared.class_names))
             weights = torch.from_numpy(of_classes).to(ranks.device)
         frozen = self._frozen(network)
-        self.objective = Objective(network, options.loss, weights, options.label_smoothing, frozen)
+        self.objective = Objective(network, options.loss, weights, options.label_smoothing, frozen, self.targets)
         self.shared = sharing_gradients(self.objective, ranks)
         self.steps = options.epochs * self.epoch_steps
         self.optimiser = make_optimiser(self.objective, options, self.heads)
@@ -159,7 +174,7 @@ class Training:
         if self.progress.best is not None:
             load_weights(self.network, self.progress.best)
         network, card = self.network, self._card()
-        if self.outputs == 1:
+        if self.targets.kind in ("sigmoid", VALUE):
             network = with_two_logits(network, card.architecture, card.arguments).to(self.ranks.device)
         return network.eval(), card
 
@@ -197,12 +212,12 @@ class Training:
         # Dropout and stochastic depth use the global generator.
         torch.manual_seed(seed)
         inputs = self._inputs(batch, torch.Generator().manual_seed(seed))
-        labels = to_device(torch.from_numpy(self.labels[batch]), self.ranks.device)
+        labels = to_device(torch.from_numpy(self.targets.array[batch]), self.ranks.device)
         with computing_in(self.options.precision, self.ranks.device):
             logits = self.shared(inputs)
         losses = self.objective.losses(logits, labels)
         check_losses(losses, self.objective.layers, self.prepared, batch, f"epoch {epoch + 1}, step {number + 1}")
-        self.progress.tally.add(losses, logits, labels)
+        self.progress.tally.add(losses, self.objective.right(logits, labels))
         # Gradients are averaged over processes, so each loss is scaled by the process's share of the batch.
         loss = losses.mean(0).sum() * self.ranks.count / len(whole)
         self.optimiser.zero_grad()
@@ -232,6 +247,7 @@ class Training:
         val = evaluate(
             self.objective,
             self.prepared,
+            self.targets,
             self.val_rows,
             (self.mean, self.std),
             options.precision,
@@ -253,7 +269,8 @@ class Training:
         return Card(
             architecture=options.architecture,
             arguments=options.architecture_arguments(prepared.images.shape[1]),
-            class_names=prepared.class_names,
+            class_names=class_names_of(self.targets.described, prepared.class_names),
+            outputs=self.targets.described,
             input_size=prepared.images.shape[1],
             mean=self.mean,
             std=self.std,

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,8 @@ from wheretolook.base.prepared import Prepared
 from wheretolook.networks.inputs import Channels, to_device, to_input
 from wheretolook.networks.layered import Network, two_logits
 from wheretolook.networks.runtime.processes import Ranks
+from wheretolook.params.train_options import LABELS, VALUE
+from wheretolook.training.batches import Targets
 
 
 @dataclass
@@ -36,16 +37,15 @@ class Tally:
         # MPS has no float64.
         return cls(0, torch.zeros(2, heads, dtype=torch.float64, device="cpu" if device.type == "mps" else device))
 
-    def add(self, losses: Tensor, logits: Tensor, labels: Tensor) -> None:
+    def add(self, losses: Tensor, right: Tensor) -> None:
         """Add a batch.
 
         Args:
-            losses: (H, N) cross entropy of each head and image.
-            logits: (H, N, K).
-            labels: (N,) int64.
+            losses: (H, N) loss of each head and image.
+            right: (H, N) bool, whether each prediction is correct.
         """
-        loss, correct = losses.detach().sum(1), (logits.detach().argmax(2) == labels).sum(1)
-        self.images += len(labels)
+        loss, correct = losses.detach().sum(1), right.sum(1)
+        self.images += losses.shape[1]
         # Moved first, then converted to float64, which the source device may lack.
         self.sums += torch.stack([part.to(self.sums.device).double() for part in (loss, correct)])
 
@@ -118,6 +118,7 @@ class Objective(nn.Module):
         class_weights: (K,) float32 weights of the classes in the loss; None for equal weights.
         label_smoothing: share of the target given to all classes alike, in training mode alone.
         frozen: names of parameters that are not trained. If there are any, the network stays in evaluation mode.
+        targets: of the images; None: classes.
     """
 
     def __init__(
@@ -127,9 +128,11 @@ class Objective(nn.Module):
         class_weights: Tensor | None = None,
         label_smoothing: float = 0.0,
         frozen: Sequence[str] = (),
+        targets: Targets | None = None,
     ):
         super().__init__()
         self.network, self.label_smoothing = network, label_smoothing
+        self.kind, self.shown = (targets.kind, targets.shown) if targets else ("classes", 0)
         self.layers = network.layer_names if loss == "every" else network.layer_names[-1:]
         self.class_weights: Tensor | None
         self.register_buffer("class_weights", class_weights, persistent=False)
@@ -146,22 +149,42 @@ class Objective(nn.Module):
         return self
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of the trained heads: (N, 3, S, S) to (H, N, K) float32, also under autocast; K is at least 2."""
+        """Outputs of the trained heads: (N, 3, S, S) to (H, N, K) float32, also under autocast.
+
+        The single output of kind "sigmoid" is given as two logits.
+        """
         logits = torch.stack(list(self.network.layer_logits(images, self.layers).values())).float()
-        return two_logits(logits, 2) if logits.shape[2] == 1 else logits
+        return two_logits(logits, 2) if self.kind == "sigmoid" else logits
 
     def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Cross entropy of each head and image, times the weight of the image's class.
+        """Loss of each head and image: cross entropy, times the weight of the image's class.
+
+        For labels, the mean binary cross entropy of those that are known; for a value, the squared error.
 
         Args:
             logits: (H, N, K).
-            labels: (N,) int64.
+            labels: as `Targets.array`, of these images.
 
         Returns:
             (H, N).
         """
+        if self.kind == VALUE:
+            return (logits[..., 0] - labels) ** 2
+        if self.kind == LABELS:
+            known = ~labels.isnan()
+            target = labels.nan_to_num().expand_as(logits)
+            losses = functional.binary_cross_entropy_with_logits(logits, target, reduction="none") * known
+            return losses.sum(2) / known.sum(1).clamp(min=1)
         losses = head_losses(logits, labels, self.label_smoothing if self.training else 0.0)
         return losses if self.class_weights is None else losses * self.class_weights[labels]
+
+    def right(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Whether each head predicts the class of each image; arguments as for `losses`, (H, N) bool."""
+        logits = logits.detach()
+        if self.kind not in (LABELS, VALUE):
+            return logits.argmax(2) == labels
+        target = labels[:, self.shown] > 0.5 if self.kind == LABELS else labels > 0
+        return (logits[:, :, self.shown] > 0) == target
 
 
 def head_losses(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
@@ -178,41 +201,6 @@ def head_losses(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) ->
     flat, target = logits.flatten(0, 1), labels.repeat(len(logits))
     losses = functional.cross_entropy(flat, target, reduction="none", label_smoothing=label_smoothing)
     return losses.reshape(logits.shape[:2])
-
-
-def sharing_gradients(module: nn.Module, ranks: Ranks) -> nn.Module:
-    """The module with gradients averaged over the processes.
-
-    On CUDA, batch normalisation uses the statistics of the whole batch. PyTorch has no synchronised batch
-    normalisation for other devices: there each process uses its share, and `average_statistics` averages the running
-    statistics.
-    """
-    if ranks.alone:
-        return module
-    from torch.nn.parallel import DistributedDataParallel
-
-    # Running statistics are not broadcast from rank 0, but averaged later. PyTorch is renaming this option.
-    known = signature(DistributedDataParallel).parameters
-    option = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
-    keywords: dict[str, Any] = {option: False}
-    if ranks.device.type == "cuda":
-        module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
-        keywords["device_ids"] = [ranks.device.index]
-    return DistributedDataParallel(module, **keywords)
-
-
-def average_statistics(module: nn.Module, ranks: Ranks) -> None:
-    """Average the running statistics over the processes, in place."""
-    if ranks.alone:
-        return
-    with torch.no_grad():
-        for statistic in running_statistics(module).values():
-            statistic.copy_(ranks.summed(statistic) / ranks.count)
-
-
-def running_statistics(module: nn.Module) -> dict[str, Tensor]:
-    """Running statistics of batch normalisation, by name; not copies."""
-    return {name: buffer for name, buffer in module.named_buffers() if buffer.is_floating_point()}
 
 
 def summed_tally(tally: Tally, ranks: Ranks) -> Tally:
@@ -235,6 +223,7 @@ def computing_in(precision: str, device: torch.device) -> AbstractContextManager
 def evaluate(
     objective: Objective,
     prepared: Prepared,
+    targets: Targets,
     rows: np.ndarray,
     normalisation: tuple[Channels, Channels],
     precision: str,
@@ -245,7 +234,7 @@ def evaluate(
     """Totals over the images `rows`, in evaluation mode; afterwards the network is in training mode.
 
     Args:
-        objective, prepared: the network with its trained heads; images and labels.
+        objective, prepared, targets: the network with its trained heads; images; what its outputs should be.
         rows: (n,) indices of the images.
         normalisation: mean and standard deviation of each channel.
         precision: "float32" or "bfloat16".
@@ -256,7 +245,7 @@ def evaluate(
     Raises:
         InputError: a loss is NaN or infinite.
     """
-    labels, mine = prepared.labels, ranks.share(rows)
+    mine = ranks.share(rows)
     # Has all heads, also for a process without images.
     tally = Tally.empty(len(objective.layers), ranks.device)
     objective.eval()
@@ -266,10 +255,10 @@ def evaluate(
             images = to_input(to_device(torch.from_numpy(prepared.images[batch]), ranks.device), *normalisation)
             with computing_in(precision, ranks.device):
                 logits = objective(images)
-            target = to_device(torch.from_numpy(labels[batch]), ranks.device)
+            target = to_device(torch.from_numpy(targets.array[batch]), ranks.device)
             losses = objective.losses(logits, target)
             check_losses(losses, objective.layers, prepared, batch, when)
-            tally.add(losses, logits, target)
+            tally.add(losses, objective.right(logits, target))
     objective.train()
     return summed_tally(tally, ranks)
 

@@ -1,8 +1,9 @@
-"""The start of a training: checks of network and batches, optimiser and schedule."""
+"""The start of a training: checks of network and batches, optimiser, schedule, and what processes share."""
 
 import inspect
 import math
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import torch
@@ -11,7 +12,8 @@ from torch import Tensor, nn
 from wheretolook.base.errors import InputError, is_out_of_memory
 from wheretolook.base.prepared import Prepared
 from wheretolook.networks.architectures import LOOKNET, check_looknet_size
-from wheretolook.networks.layered import Network, hooked
+from wheretolook.networks.checkpoint import with_two_logits
+from wheretolook.networks.layered import Network, hooked, two_logits
 from wheretolook.networks.pretrained import is_of_head
 from wheretolook.networks.runtime.processes import Ranks
 from wheretolook.params.train_options import TrainOptions
@@ -74,6 +76,28 @@ def _single_value_norm(network: Network, architecture: str, size: int) -> str:
             hint="raise prepare.size",
         ) from error
     return found[0] if found else ""
+
+
+def check_two_logits(network: Network, options: TrainOptions, size: int) -> None:
+    """Check that an output z can be given as two logits, -z/2 and z/2, by a change of the last weights alone.
+
+    Args:
+        network: on the CPU; left in evaluation mode.
+        options: of the training.
+        size: side of the images, pixels.
+
+    Raises:
+        InputError: the network changes its outputs behind the last layer with weights, as by a ReLU.
+    """
+    architecture = options.architecture
+    two = with_two_logits(network, architecture, options.architecture_arguments(size)).eval()
+    images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        z = network.eval()(images)[:, :1]
+        expected, found = two_logits(z, 1), two(images)
+    if not torch.allclose(expected, found, atol=1e-4 * max(1.0, float(z.abs().max()))):
+        hint = "set `outputs: classes`, or choose a network that ends in a linear layer"
+        raise InputError(f"{architecture}, outputs: {options.outputs}", "outputs of a linear layer", "others", hint)
 
 
 def smallest_batch(prepared: Prepared, options: TrainOptions, ranks: Ranks, train: int, val: int) -> int:
@@ -156,3 +180,38 @@ def make_schedule(
         return (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2 if falls else 1.0
 
     return torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+
+
+def sharing_gradients(module: nn.Module, ranks: Ranks) -> nn.Module:
+    """The module with gradients averaged over the processes.
+
+    On CUDA, batch normalisation uses the statistics of the whole batch. PyTorch has no synchronised batch
+    normalisation for other devices: there each process uses its share, and `average_statistics` averages the running
+    statistics.
+    """
+    if ranks.alone:
+        return module
+    from torch.nn.parallel import DistributedDataParallel
+
+    # Running statistics are not broadcast from rank 0, but averaged later. PyTorch is renaming this option.
+    known = signature(DistributedDataParallel).parameters
+    option = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    keywords: dict[str, Any] = {option: False}
+    if ranks.device.type == "cuda":
+        module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+        keywords["device_ids"] = [ranks.device.index]
+    return DistributedDataParallel(module, **keywords)
+
+
+def average_statistics(module: nn.Module, ranks: Ranks) -> None:
+    """Average the running statistics over the processes, in place."""
+    if ranks.alone:
+        return
+    with torch.no_grad():
+        for statistic in running_statistics(module).values():
+            statistic.copy_(ranks.summed(statistic) / ranks.count)
+
+
+def running_statistics(module: nn.Module) -> dict[str, Tensor]:
+    """Running statistics of batch normalisation, by name; not copies."""
+    return {name: buffer for name, buffer in module.named_buffers() if buffer.is_floating_point()}

@@ -1,5 +1,6 @@
 """Check that data, models, maps and results belong together, by the hashes that each records of the others."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import numpy as np
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.prepared import Prepared, load_prepared
+from wheretolook.images.raw_data import PackedFile, packed_files
 from wheretolook.mapstore.store import read_manifest
 from wheretolook.networks.card import Card, read_card
 from wheretolook.networks.weights_file import check_weights_file
@@ -194,7 +196,11 @@ def check_prepared(tree: Tree) -> tuple[Prepared | None, list[Finding]]:
 
 def check_raw(tree: Tree, prepared: Prepared) -> Iterator[Finding]:
     """Check the raw images that the index lists, if the raw data is here."""
-    if not (tree.root / "data/raw").is_dir():
+    raw = tree.root / "data/raw"
+    if not raw.is_dir():
+        return
+    if packed := packed_files(raw, "images"):
+        yield from _check_packed(packed, prepared)
         return
     for image_id, sha256 in zip(prepared.index["image_id"], prepared.index["sha256"], strict=True):
         path = f"data/raw/images/{image_id}"
@@ -203,6 +209,16 @@ def check_raw(tree: Tree, prepared: Prepared) -> Iterator[Finding]:
             yield Finding(path, expected, tree.sha256(path)[:12], "prepare")
         elif path not in tree.broken and not (tree.root / path).exists():
             yield Finding(path, expected, "nothing", "prepare", missing=True)
+
+
+def _check_packed(packed: Mapping[str, PackedFile], prepared: Prepared) -> Iterator[Finding]:
+    for image_id, sha256 in zip(prepared.index["image_id"], prepared.index["sha256"], strict=True):
+        path = f"data/raw/images: {image_id}"
+        expected = f"the file that {PREPARED} was made from (sha256 {sha256[:12]})"
+        if image_id not in packed:
+            yield Finding(path, expected, "nothing", "prepare", missing=True)
+        elif (found := hashlib.sha256(packed[image_id].read_bytes()).hexdigest()) != sha256:
+            yield Finding(path, expected, found[:12], "prepare")
 
 
 def check_models(tree: Tree, prepared: Prepared | None) -> Iterator[Finding]:

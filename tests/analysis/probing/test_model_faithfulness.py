@@ -68,5 +68,5 @@ def test_pixels_are_judged_in_whole_float32_as_the_maps_are(root: Path, monkeypa
 
 def test_nothing_is_run_where_nothing_is_asked_for(root: Path) -> None:
     found = probed(root, 0, 0, 10)
-    assert set(found) == {"faithfulness", "curves", "sanity", *CHANGED}
+    assert set(found) == {"faithfulness", "curves", "sanity", "stability", *CHANGED}
     assert set(found.values()) == {None}

@@ -15,10 +15,10 @@ from wheretolook.analysis.probing.sanity import (
     crossed_interval,
     engine_for,
     likeness,
+    maps_and_logits,
     model_sanity,
     ranks_of,
     sanity_result,
-    true_class_maps,
 )
 from wheretolook.base.prepared import load_prepared
 from wheretolook.cams import compute as parts
@@ -117,7 +117,7 @@ def test_images_that_do_not_fit_into_memory_at_once_give_the_same_maps(made, mon
     rows = data.rows("test")[:7]
     engine = engine_for(network, card, maps.names, every=True)
     taken = engine, model_input(card, data.images[rows], engine.device), card, data, rows, maps.logits()[rows]
-    whole, compute = true_class_maps(*taken), parts.compute
+    whole, compute = maps_and_logits(*taken)[0], parts.compute
 
     def of_little_memory(engine, images, choose):
         if len(images) > 2:
@@ -125,7 +125,7 @@ def test_images_that_do_not_fit_into_memory_at_once_give_the_same_maps(made, mon
         return compute(engine, images, choose)
 
     monkeypatch.setattr(parts, "compute", of_little_memory)
-    for pair, values in true_class_maps(*taken).items():
+    for pair, values in maps_and_logits(*taken)[0].items():
         np.testing.assert_allclose(values, whole[pair], atol=1e-5)
 
 
@@ -166,7 +166,9 @@ def test_maps_in_the_cascade_are_the_ones_that_are_stored_before_anything_is_ran
     maps, rows = load_maps(tmp_path / "maps"), data.rows("test")[:12]
     engine = engine_for(network, card, maps.names, every)
     logits = maps.logits()[rows] if every else None
-    found = true_class_maps(engine, model_input(card, data.images[rows], torch.device("cpu")), card, data, rows, logits)
+    found, _ = maps_and_logits(
+        engine, model_input(card, data.images[rows], torch.device("cpu")), card, data, rows, logits
+    )
     for pair in maps.names:
         stored = open_target(maps, *pair, data.labels).true_class(rows)
         np.testing.assert_allclose(found[pair], stored, atol=1e-5 + 1e-4 * np.abs(stored).max(), err_msg=str(pair))

@@ -27,7 +27,7 @@ def failed(number: int, file: str | None = None) -> OSError:
         (failed(errno.EROFS), "the disk is read-only; mount it for writing"),
     ],
 )
-def test_what_stands_on_the_disk_is_told_with_its_name_and_a_remedy(error: OSError, message: str) -> None:
+def test_a_failure_of_the_disk_is_reported_with_its_name_and_a_remedy(error: OSError, message: str) -> None:
     told = explained(error)
     assert message in told
     assert "run the same command" in told
@@ -63,7 +63,7 @@ def test_a_gpu_whose_memory_is_full_has_not_failed(error: Exception) -> None:
     assert "lower batch_size" in told and "nvidia-smi" not in told
 
 
-def test_where_dvc_keeps_its_notes_is_told() -> None:
+def test_the_folder_of_dvcs_database_is_named() -> None:
     told = explained(OperationalError("database or disk is full"))
     assert told.startswith("DVC's database: database or disk is full; it is in the folder core.site_cache_dir")
 
@@ -73,7 +73,9 @@ def test_nvidias_tool_is_named_for_its_own_gpus_alone() -> None:
     assert "nvidia-smi" not in explained(RuntimeError("MPS backend failed to run"))
 
 
-def test_a_disk_without_inodes_is_told_from_a_full_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_inodes_is_distinguished_from_a_full_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     error = OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "a"))
     assert "no space left on the disk" in explained(error)
     disk = os.statvfs_result([4096, 4096, 1000, 1000, 1000, 64, 0, 0, 0, 255])

@@ -66,7 +66,7 @@ def writing(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def test_a_second_process_is_refused_and_told_the_firsts_id(folder: Path):
+def test_a_second_process_is_refused_with_the_id_of_the_first(folder: Path):
     with writing(folder, "last-0") as first:
         second = start(folder, "last-0")
         said = second.communicate(timeout=HANG)[1]

@@ -46,7 +46,7 @@ def test_each_block_comes_in_its_turn(files, images):
     np.testing.assert_array_equal(np.concatenate(found), images)
 
 
-def test_blocks_are_taken_in_the_order_asked_for(files, images):
+def test_blocks_are_taken_in_the_requested_order(files, images):
     found = list(in_workers(partial(decode, files), BLOCKS[::-2], count=2))
     np.testing.assert_array_equal(np.concatenate(found), images[[6, 0, 1, 2]])
 

@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -16,16 +17,24 @@ from wheretolook.analysis.agreement.agreement_baselines import (
     random_nulls,
     subset_members,
 )
-from wheretolook.analysis.agreement.correlated import Images, PairedFigure, Reader, correlated
+from wheretolook.analysis.agreement.correlated import Images, PairedFigure, correlated, reader, standardised
 from wheretolook.analysis.agreement.measured import measured
 from wheretolook.analysis.agreement.measures import CENTRES, STRUCTURE, TOP_FIFTH, WINDOW, side_by_side
-from wheretolook.analysis.agreement.study import Compared, Comparison, Study, comparisons, counted_once
+from wheretolook.analysis.agreement.study import (
+    Compared,
+    Comparison,
+    Study,
+    comparisons,
+    counted_once,
+    pairs_by_grid,
+)
 from wheretolook.analysis.explained import Target, open_target
-from wheretolook.analysis.grid import RunningMoments, common_grid, to_grid
+from wheretolook.analysis.grid import common_grid
 from wheretolook.analysis.results.comparison_result import FIGURE_COLUMNS, KEYS, NULLS, AgreementResult
 from wheretolook.analysis.results.schema import FEWEST_IMAGES, checked
 from wheretolook.analysis.statistics.bootstrap import Means, mean_intervals
 from wheretolook.analysis.statistics.classification import group_sums
+from wheretolook.mapstore.store import LABEL_MAPS
 
 Row = dict[str, Any]
 
@@ -145,9 +154,6 @@ def _ends(means: Means, column: int, names: tuple[str, str]) -> Row:
     return dict(zip(names, (float(means.low[column]), float(means.high[column])), strict=True))
 
 
-Grid = tuple[int, int]
-
-
 def agreement_table(study: Study, resamples: int, seed: int) -> list[dict[str, Any]]:
     """All rows of `agreement.csv`, primary ones first; every row has the same keys.
 
@@ -188,26 +194,8 @@ def agreement_on(study: Study, split: str, resamples: int, seed: int) -> list[di
     return [row for row in rows if row["subset"] == "all"]
 
 
-def pairs_by_grid(comparison: Comparison, targets: Mapping[str, Target]) -> dict[Grid, list[tuple[str, str]]]:
-    """Pairs of models by the grid that both can be brought to: the coarser of the two."""
-    found: dict[Grid, list[tuple[str, str]]] = {}
-    for a, b in comparison.pairs:
-        found.setdefault(common_grid(targets[a].grid, targets[b].grid), []).append((a, b))
-    return found
-
-
-def reader(targets: list[Target], rows: np.ndarray, grid: Grid) -> Reader:
-    """Maps of several models on one grid: positions (b,) in `rows` to (b, M, h * w) float32."""
-
-    def read(positions: np.ndarray) -> np.ndarray:
-        maps = [to_grid(target.true_class(rows[positions]), grid) for target in targets]
-        return np.stack(maps, axis=1).reshape(len(positions), len(targets), -1)
-
-    return read
-
-
 def figures_of(
-    study: Study, targets: Mapping[str, Target], grid: Grid, pairs: list[tuple[str, str]], primary: bool
+    study: Study, targets: Mapping[str, Target], grid: tuple[int, int], pairs: list[tuple[str, str]], primary: bool
 ) -> Iterator[PairedFigure]:
     """Pearson's r of every pair and image; of primary maps every other figure too (SSIM from 7 x 7 cells on)."""
     members = list(dict.fromkeys(name for pair in pairs for name in pair))
@@ -225,15 +213,6 @@ def figures_of(
     at_once = max(1, MEMORY // (4 * 8 * len(study.rows) * len(pairs)))
     for start in range(0, len(wanted), at_once):
         yield from side_by_side(wanted[start : start + at_once])
-
-
-def standardised(read: Reader, count: int, models: int) -> Reader:
-    """A reader whose maps have mean 0 and standard deviation 1 by model, over `count` images and all cells."""
-    moments = RunningMoments((models,))
-    for block in np.array_split(np.arange(count), max(1, count // 256)):
-        moments.add(read(block).transpose(0, 2, 1).reshape(-1, models))
-    mean, spread = moments.mean()[:, None], moments.spread()[:, None]
-    return lambda positions: (read(positions) - mean) / np.where(spread > 0, spread, 1)
 
 
 def figure_rows(
@@ -264,6 +243,26 @@ def figure_rows(
     return rows
 
 
+def label_agreement(study: Study, resamples: int, seed: int) -> list[dict[str, Any]]:
+    """Agreement of every two models on the own maps of each label that both learned, over the images that have it."""
+    known = {name: labels for name, maps in study.maps.items() if (labels := maps.labels())}
+    names, rows = study.prepared.label_names, []
+    table = study.prepared.label_table()[study.rows] if names else np.zeros((0, 0))
+    for k, label in enumerate(names):
+        at, members = study.rows[table[:, k] == 1], [name for name, (own, *_) in known.items() if label in own]
+        for a, b in combinations(members, 2) if len(at) else ():
+            entries = [study.maps[name].manifest["arrays"][LABEL_MAPS] for name in (a, b)]
+            arrays = [known[name][2][:, known[name][0].index(label)][:, None] for name in (a, b)]
+            targets = [Target(array, study.labels, every_class=False) for array in arrays]
+            grid, groups = common_grid(targets[0].grid, targets[1].grid), study.groups[at]
+            about = (Images(np.zeros(len(at), np.int64), groups), grid, 2, [(0, 1)])
+            figure = correlated(reader(targets, at, grid), *about, ranked=False)
+            (found,) = agreement_rows(figure, np.ones((len(at), 1), dtype=bool), groups, resamples, seed)
+            pair = (a, b, study.kind(a, b), 0, entries[0]["method"], *(entry["layer"] for entry in entries))
+            rows.append(dict(zip(KEYS, (*pair, 0, study.split, label, "all"), strict=True)) | found)
+    return rows
+
+
 FORMAT = 1
 DIGITS = 6  # significant: more would be noise in a diff
 
@@ -282,8 +281,10 @@ def agreement_csv(rows: list[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
-def agreement_json(study: Study, rows: list[dict[str, Any]], train: list[dict[str, Any]]) -> AgreementResult:
-    """The primary rows over all images, what they are of, and those of the split that was trained on."""
+def agreement_json(
+    study: Study, rows: list[dict[str, Any]], train: list[dict[str, Any]], labels: list[dict[str, Any]]
+) -> AgreementResult:
+    """The primary rows over all images, what they are of, and those of the split that was trained on, and by label."""
     names = study.names
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
     found = {
@@ -293,5 +294,6 @@ def agreement_json(study: Study, rows: list[dict[str, Any]], train: list[dict[st
         "pairs": [{"model_a": a, "model_b": b, "kind": study.kind(a, b)} for a, b in pairs],
         "rows": [rounded(row) for row in rows if row["primary"] and row["subset"] == "all"],
         "rows_train": [rounded(row) for row in train],
+        "rows_labels": [rounded(row) for row in labels],
     }
     return checked(AgreementResult, found)

@@ -5,7 +5,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from wheretolook.analysis.grid import BLOCK_BYTES, average_ranks, centre_prior, standardise, whole_group_blocks
+from wheretolook.analysis.explained import Target
+from wheretolook.analysis.grid import (
+    BLOCK_BYTES,
+    RunningMoments,
+    average_ranks,
+    centre_prior,
+    standardise,
+    to_grid,
+    whole_group_blocks,
+)
 from wheretolook.analysis.statistics.classification import group_sums
 
 Pair = tuple[int, int]
@@ -183,3 +192,22 @@ def _elsewhere(
         for key, values in (("maps", maps), ("z", z))
     }
     return rest, means
+
+
+def reader(targets: list[Target], rows: np.ndarray, grid: tuple[int, int]) -> Reader:
+    """Maps of several models on one grid: positions (b,) in `rows` to (b, M, h * w) float32."""
+
+    def read(positions: np.ndarray) -> np.ndarray:
+        maps = [to_grid(target.true_class(rows[positions]), grid) for target in targets]
+        return np.stack(maps, axis=1).reshape(len(positions), len(targets), -1)
+
+    return read
+
+
+def standardised(read: Reader, count: int, models: int) -> Reader:
+    """A reader whose maps have mean 0 and standard deviation 1 by model, over `count` images and all cells."""
+    moments = RunningMoments((models,))
+    for block in np.array_split(np.arange(count), max(1, count // 256)):
+        moments.add(read(block).transpose(0, 2, 1).reshape(-1, models))
+    mean, spread = moments.mean()[:, None], moments.spread()[:, None]
+    return lambda positions: (read(positions) - mean) / np.where(spread > 0, spread, 1)

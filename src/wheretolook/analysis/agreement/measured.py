@@ -90,7 +90,7 @@ def _own_figures(
     """The figure, and its nulls of one image alone, (b, P) each: features (b, M, ...), mean maps (b, M, h, w)."""
     observed = np.logical_and(*both(features[-1], pairs))
     prior = centre_prior(grid)
-    # Of 2 x 2 cells none is nearer to the centre than another: such a prior says nothing, and is no null.
+    # In a grid of 2 x 2, no cell is nearer to the centre than another, so a centre prior is no baseline.
     prior = (prior - prior.mean()) / (prior.std() if np.ptp(prior) else 1)
     centre, mean_map = (_prior_null(measure, features, null) for null in (prior[None, None], elsewhere))
     better = np.maximum if measure.more_is_alike else np.minimum

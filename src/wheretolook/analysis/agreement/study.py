@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from wheretolook.analysis.explained import Target, check_data
+from wheretolook.analysis.grid import common_grid
 from wheretolook.analysis.statistics.bootstrap import group_codes
 from wheretolook.base.errors import InputError
 from wheretolook.base.prepared import Prepared
@@ -212,3 +213,13 @@ def _read_names(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     except (ValueError, KeyError, TypeError):
         what = "something else"
     raise InputError(path, expected="the names of the models", found=what, hint='run "dvc repro -sf check"')
+
+
+def pairs_by_grid(
+    comparison: Comparison, targets: Mapping[str, Target]
+) -> dict[tuple[int, int], list[tuple[str, str]]]:
+    """Pairs of models by the grid that both can be brought to: the coarser of the two."""
+    found: dict[tuple[int, int], list[tuple[str, str]]] = {}
+    for a, b in comparison.pairs:
+        found.setdefault(common_grid(targets[a].grid, targets[b].grid), []).append((a, b))
+    return found

@@ -173,7 +173,7 @@ class OnRegion:
         return self.energy - share_at_odds(self.area, odds)
 
     def of(self, images: np.ndarray) -> "OnRegion":
-        """The same of some images."""
+        """The figures of some images."""
         return OnRegion(*(getattr(self, field.name)[images] for field in fields(self)))
 
 

@@ -128,7 +128,7 @@ def stream_foreground(targets: Mapping[str, Target], images: np.ndarray) -> dict
 
 
 def summarise_foreground(found: Figures, sample: Sample, resamples: int, seed: int) -> dict[str, dict[str, Any]]:
-    """Of one map: SPLIT, then CLASS, then `images` and what `region_figures` gives.
+    """Figures of one map: SPLIT, then CLASS, then `images` and what `region_figures` gives.
 
     Args:
         found: of `stream_foreground`.

@@ -1,10 +1,13 @@
-"""Cues of a whole image, exchanged with another image's or destroyed, and what their change costs a network."""
+"""Changes of a whole image: cues exchanged or destroyed, with what that costs a network; and small changes."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from wheretolook.analysis.grid import LABELS
 from wheretolook.analysis.probing.effects import Changes, Probed, cost_of
@@ -201,3 +204,82 @@ def _row(changes: Changes, probed: Probed, cue: str, k: int, resamples: int, see
     renamed = {"control_images": "floor_images", "control_flips": "floor_flips", "control_log_odds": "floor_log_odds"}
     about = {"cue": cue, "class_name": probed.class_names[k], "exchanged": cue not in DESTROYED}
     return about | {renamed.get(key, key): value for key, value in figures.items()}
+
+
+SHIFTS = (1, 3)  # pixels
+NOISE = 5.0  # standard deviation, grey levels of 255
+JPEG_QUALITY = 75
+BRIGHTER = 0.05  # relative
+DIRECTIONS = ((0, 1), (1, 0), (0, -1), (-1, 0))
+WITH_FLIP = ("cells", "faces", "photos")  # presets of train.augment that mirror images
+
+
+@dataclass(frozen=True)
+class ChangedImage:
+    """A changed image, and where its places went.
+
+    Attributes:
+        picture: (S, S, 3) uint8.
+        down, across: pixels by which the content moved.
+        mirrored: left and right are exchanged.
+    """
+
+    picture: np.ndarray
+    down: int = 0
+    across: int = 0
+    mirrored: bool = False
+
+
+Change = Callable[[np.ndarray, np.random.Generator], ChangedImage]
+
+
+def shift(pixels: int, picture: np.ndarray, generator: np.random.Generator) -> ChangedImage:
+    """Move the content by some pixels, in one of four directions; the border is replicated."""
+    down, across = (pixels * each for each in DIRECTIONS[generator.integers(4)])
+    rows, columns = (np.clip(np.arange(n) - by, 0, n - 1) for n, by in zip(picture.shape, (down, across), strict=False))
+    return ChangedImage(picture[rows][:, columns], down, across)
+
+
+def mirror(picture: np.ndarray, generator: np.random.Generator) -> ChangedImage:
+    """Exchange left and right."""
+    return ChangedImage(picture[:, ::-1], mirrored=True)
+
+
+def noise(picture: np.ndarray, generator: np.random.Generator) -> ChangedImage:
+    """Add Gaussian noise of NOISE grey levels."""
+    return ChangedImage(_pixels(picture + generator.normal(0, NOISE, picture.shape)))
+
+
+def jpeg(picture: np.ndarray, generator: np.random.Generator) -> ChangedImage:
+    """Store as JPEG of JPEG_QUALITY, and read again."""
+    stored = BytesIO()
+    Image.fromarray(picture).save(stored, "JPEG", quality=JPEG_QUALITY)
+    return ChangedImage(np.asarray(Image.open(stored).convert("RGB")))
+
+
+def brightness(picture: np.ndarray, generator: np.random.Generator) -> ChangedImage:
+    """Make brighter or darker by BRIGHTER."""
+    return ChangedImage(_pixels(picture * (1 + BRIGHTER * generator.choice([-1, 1]))))
+
+
+def _pixels(values: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+CHANGES: dict[str, Change] = {
+    **{f"shift by {n} px": partial(shift, n) for n in SHIFTS},
+    "flip": mirror,
+    "noise": noise,
+    "jpeg": jpeg,
+    "brightness": brightness,
+}
+
+
+def changes_for(augment: bool | str) -> dict[str, Change]:
+    """The changes that do not change the class: a flip only where the model was trained with flips.
+
+    Args:
+        augment: `train.augment` of the model; False where it is not known.
+    """
+    flips = augment is True or (isinstance(augment, str) and (augment in WITH_FLIP or "flip" in augment.split("+")))
+    return {name: change for name, change in CHANGES.items() if flips or name != "flip"}

@@ -69,7 +69,7 @@ def model_necessity(
 
 
 def region_places(probed: Probed, seed: int) -> dict[tuple[str, int], Places]:
-    """Of each region and image that has it: its pixels, and places like it."""
+    """The pixels of each region in each image that has it, and places of the same shape."""
     out = {}
     for number, (region, own) in enumerate(LABELS.items()):
         for image, mask in enumerate([] if probed.masks is None else probed.masks):

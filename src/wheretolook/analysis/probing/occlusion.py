@@ -1,4 +1,4 @@
-"""Occlusion on the grid of the maps, a method of another family than those that read weights. Runs the network.
+"""Occlusion maps on the grid of the CAMs: a check that reads outputs instead of weights. Runs the network.
 
 Each cell of the grid is imputed in turn, and the log-odds of the true class that it costs are the cell's value
 (Zeiler and Fergus 2014, arXiv:1311.2901).

@@ -11,6 +11,7 @@ from wheretolook.analysis.probing.model_faithfulness import model_faithfulness
 from wheretolook.analysis.probing.necessity import model_necessity
 from wheretolook.analysis.probing.occlusion import model_occlusion
 from wheretolook.analysis.probing.sanity import model_sanity
+from wheretolook.analysis.probing.stability import model_stability
 from wheretolook.base.files import sha256_of
 from wheretolook.base.prepared import Prepared
 from wheretolook.mapstore.store import Maps
@@ -32,14 +33,15 @@ def probe_model(
     faithfulness_images: int,
     curve_steps: int,
     sanity_draws: int,
+    stability_images: int,
     resamples: int,
     seed: int,
     cache: Path,
 ) -> dict[str, Any]:
     """Load a model once and test it and its maps: the keys of `docs/results.md` that take running the network.
 
-    Those are `faithfulness`, `curves` and `sanity`, and `necessity`, `sufficiency`, `look_alikes`, `global_cues` and
-    `occlusion`, which are measured over the images of `faithfulness`.
+    Those are `faithfulness`, `curves`, `sanity` and `stability`, and `necessity`, `sufficiency`, `look_alikes`,
+    `global_cues` and `occlusion`, which are measured over the images of `faithfulness`.
 
     Args:
         model: the model file.
@@ -49,6 +51,7 @@ def probe_model(
         faithfulness_images: test images from which pixels are taken out; 0: none.
         curve_steps: of the classic curves, over the same images; 0: none.
         sanity_draws: networks whose weights are randomised; 0: none.
+        stability_images: test images that are changed a little; 0: none.
         resamples: of each interval.
         seed: of all that is drawn at random.
         cache: the folder for what is done of a run that isn't: a killed one goes on.
@@ -60,13 +63,14 @@ def probe_model(
         "faithfulness": faithfulness_images > 0,
         "curves": faithfulness_images > 0 and curve_steps > 0,
         "sanity": sanity_draws > 0,
+        "stability": stability_images > 0,
         **dict.fromkeys(CHANGED, faithfulness_images > 0),
     }
     found: dict[str, Any] = dict.fromkeys(requested)
     if not any(requested.values()):
         return found
     check_data(maps, prepared)
-    arguments = [faithfulness_images, curve_steps, sanity_draws, resamples, seed]
+    arguments = [faithfulness_images, curve_steps, sanity_draws, stability_images, resamples, seed]
     data = {"data": prepared.sha256, "masks": prepared.masks_sha256}  # masks: evidence is one way of removal
     depends_on = {"model": sha256_of(model), "maps": maps.manifest, "arguments": arguments} | data
     chosen = choose_device(device)
@@ -78,9 +82,27 @@ def probe_model(
             found |= changed(network, card, maps, prepared, faithfulness_images, resamples, seed, piece)
         if requested["curves"]:
             found["curves"] = model_curves(*model_and_maps, faithfulness_images, curve_steps, seed, piece)
-        if requested["sanity"]:
-            found["sanity"] = model_sanity(*model_and_maps, sanity_draws, seed, piece)
+        found |= _with_random_networks(*model_and_maps, sanity_draws, stability_images, resamples, seed, piece)
     return found
+
+
+def _with_random_networks(
+    network: Network,
+    card: Card,
+    maps: Maps,
+    prepared: Prepared,
+    sanity_draws: int,
+    stability_images: int,
+    resamples: int,
+    seed: int,
+    piece: Piece,
+) -> dict[str, Any]:
+    """What compares maps with those of networks of random weights: `sanity` and `stability`, None where not wanted."""
+    own = network, card, maps, prepared
+    return {
+        "sanity": model_sanity(*own, sanity_draws, seed, piece) if sanity_draws else None,
+        "stability": model_stability(*own, stability_images, resamples, seed, piece) if stability_images else None,
+    }
 
 
 def changed(

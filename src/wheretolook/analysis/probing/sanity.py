@@ -204,9 +204,7 @@ def cascade(
     device = next(network.parameters()).device
     true = {pair: ranks_of(open_target(maps, *pair, prepared.labels).true_class(rows)) for pair in pairs}
     inputs = model_input(card, prepared.images[rows], device)
-    training = prepared.rows("train")
-    training = training[:: max(1, len(training) // ESTIMATED_ON)][:ESTIMATED_ON]
-    random = Cascade(network, card, model_input(card, prepared.images[training], device))
+    random = random_cascade(network, card, prepared)
     every = stores_every_class(maps.manifest)
     engine = engine_for(random.network, card, pairs, every)
     steps = random.steps[-1:] if last_step else random.steps
@@ -217,7 +215,7 @@ def cascade(
         alike: dict[str, list[float]] = {}
         for step in random.draw(draw):
             if step in steps:
-                values = true_class_maps(engine, inputs, card, prepared, rows, logits)
+                values, _ = maps_and_logits(engine, inputs, card, prepared, rows, logits)
                 compared = [likeness(true[pair], ranks_of(values[pair]), labels) for pair in pairs]
                 alike[step] = [alikeness(same) for same, _ in compared]
         # JSON has no NaN.
@@ -234,10 +232,21 @@ def cascade(
     }
 
 
-def true_class_maps(
+def random_cascade(network: Network, card: Card, prepared: Prepared) -> Cascade:
+    """The network, to be randomised layer by layer; normalisation statistics come from some training images."""
+    training = prepared.rows("train")
+    training = training[:: max(1, len(training) // ESTIMATED_ON)][:ESTIMATED_ON]
+    device = next(network.parameters()).device
+    return Cascade(network, card, model_input(card, prepared.images[training], device))
+
+
+def maps_and_logits(
     engine: Engine, inputs: Tensor, card: Card, prepared: Prepared, rows: np.ndarray, logits: np.ndarray | None
-) -> dict[Pair, np.ndarray]:
-    """Maps (n, h, w) of each image's true class as they are compared: contrasts, where maps of every class are stored.
+) -> tuple[dict[Pair, np.ndarray], np.ndarray]:
+    """Maps of each image's true class as they are compared, and logits.
+
+    Maps are (n, h, w), contrasts where those of every class are stored; logits are (n, K) in the order of the data's
+    classes.
 
     Args:
         engine: what to take, and of which network.
@@ -257,7 +266,8 @@ def true_class_maps(
     )
     parts = [part for _, part in compute_batched(engine, inputs, slice(0, len(rows)), lambda _, part: chosen[part])]
     arrays = {pair: np.concatenate([part.maps[pair].cpu().numpy() for part in parts]) for pair in parts[0].maps}
-    return {pair: _as_compared(array, labels, logits, len(columns)) for pair, array in arrays.items()}
+    found = {pair: _as_compared(array, labels, logits, len(columns)) for pair, array in arrays.items()}
+    return found, torch.cat([part.logits for part in parts])[:, columns].cpu().numpy()
 
 
 def _as_compared(maps: np.ndarray, labels: np.ndarray, logits: np.ndarray | None, classes: int) -> np.ndarray:
@@ -270,7 +280,7 @@ def _as_compared(maps: np.ndarray, labels: np.ndarray, logits: np.ndarray | None
 
 
 def engine_for(network: Network, card: Card, pairs: list[Pair], every: bool) -> Engine:
-    """What takes such maps; it reads the weights where they are, and so follows when they are randomised in place."""
+    """An engine for such maps. It reads the weights in place, so that it follows when they are randomised."""
     methods, layers = (list(dict.fromkeys(names)) for names in zip(*pairs, strict=True))
     size = (card.input_size, card.input_size)
     engine = build_engine(network, methods, layers, size, trained_heads=card.trained_heads)

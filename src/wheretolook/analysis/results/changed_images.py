@@ -148,6 +148,50 @@ class OcclusionRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StabilityRow:
+    """How far maps of one class move when its images change a little (arXiv:2508.18154).
+
+    Correlations are Pearson's r of an image's maps before and after, in the frame of the unchanged image.
+
+    Attributes:
+        maps: METHOD.LAYER.
+        change: "shift by 1 px" or "shift by 3 px" (in one of four directions), "flip" (only of models trained with
+            flips), "noise" (SD of 5 grey levels), "jpeg" (quality 75) or "brightness" (5 % up or down).
+        class_name: true class of the images.
+        images, groups: images of the class whose maps vary, and groups among them.
+        kept, kept_low, kept_high: share of predictions that stay, and its 95 % interval.
+        changed_images: images whose prediction changes.
+        consistency, consistency_low, consistency_high: mean r over images whose prediction stays.
+        responsiveness: mean of 1 - r over images whose prediction changes; null below five.
+        other: baseline: mean r with the maps of other images of the class, of other groups.
+        random: baseline: mean r of a network of random weights under the same change.
+        distance: mean of 1 - r as a share of that of `other`: 0 for a map that stays, 1 for one that moves as far as
+            the map of another image is away.
+        verdict: "stable" where the whole interval of the distance is below 0.5, "unstable" where it is above, else
+            "open".
+    """
+
+    __pydantic_config__ = STRICT
+    maps: str
+    change: str
+    class_name: str
+    images: int
+    groups: int
+    kept: float
+    kept_low: float | None
+    kept_high: float | None
+    changed_images: int
+    consistency: float | None
+    consistency_low: float | None
+    consistency_high: float | None
+    responsiveness: float | None
+    other: float | None
+    random: float | None
+    distance: float | None
+    verdict: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class SanityStep:
     """Maps after weights are randomised from the top layer down to some layer.
 

@@ -1,10 +1,10 @@
 """Results of `compare`: rows of agreement, and the statements of a study; results of `shift`: a further test set."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from wheretolook.analysis.results.schema import STRICT
 from wheretolook.analysis.results.scored_model import EstimatedForeground, Localisation, SplitScores
-from wheretolook.analysis.results.statement import Statement, Twin
+from wheretolook.analysis.results.statement import Basins, Statement, Twin
 
 ALL_CLASSES = "/"  # no class is called that, since no folder can be
 # Baselines of agreement, by their name in the tables, in words.
@@ -124,6 +124,7 @@ class AgreementResult:
         pairs: of models.
         rows: primary rows of subset "all", rounded to six significant digits.
         rows_train: the same on the images that the models were trained on, Pearson's r alone.
+        rows_labels: the same of each label's own maps, on the images that have it, of models that learned labels.
     """
 
     __pydantic_config__ = STRICT
@@ -133,6 +134,7 @@ class AgreementResult:
     pairs: list[ModelPair]
     rows: list[AgreementRow]
     rows_train: list[AgreementRow]
+    rows_labels: list[AgreementRow]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +209,7 @@ class ClassResult:
         without: by model, the smallest lower confidence bound of (agreement - baseline) among the others, or null.
         untested: why classes could not be compared by place: "no_places", "no_maps_of_every_class", "not_additive" or
             "".
+        basins: of each recipe with six models or more.
     """
 
     __pydantic_config__ = STRICT
@@ -214,6 +217,7 @@ class ClassResult:
     recognition: dict[str, RecognitionResult]
     without: dict[str, float | None]
     untested: str
+    basins: list[Basins] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from wheretolook.analysis.results.changed_images import CueCost, LookAlike, OcclusionRow, RegionCost, RestCost, Sanity
+from wheretolook.analysis.results import changed_images
 from wheretolook.analysis.results.schema import STRICT
 
 
@@ -27,13 +27,12 @@ class HeadScores:
     """One trained head in one split.
 
     Attributes:
-        accuracy: of the head.
-        log_loss: natural logarithm.
+        accuracy, log_loss: of the head; log_loss (natural logarithm) null for a network that learned a number.
     """
 
     __pydantic_config__ = STRICT
     accuracy: float
-    log_loss: float
+    log_loss: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +50,9 @@ class SplitScores:
         ece, ece_floor, ece_floor_high: expected calibration error of the winning class (15 bins of equal width), and
             that of a perfectly calibrated model with these scores on as many images: mean, and 97.5 % quantile.
         brier: half the squared distance of scores and truth, 0 to 1.
-        log_loss: natural logarithm.
+        log_loss: natural logarithm; this and the four before null for a network that learned a number.
         confusion: K × K counts, row: actual, column: predicted.
-        classes: by class.
-        heads: by layer.
+        classes, heads: by class; by layer.
     """
 
     __pydantic_config__ = STRICT
@@ -64,14 +62,53 @@ class SplitScores:
     balanced_accuracy_low: float | None
     balanced_accuracy_high: float | None
     auroc: float | None
-    ece: float
-    ece_floor: float
-    ece_floor_high: float
-    brier: float
-    log_loss: float
+    ece: float | None
+    ece_floor: float | None
+    ece_floor_high: float | None
+    brier: float | None
+    log_loss: float | None
     confusion: list[list[int]]
     classes: dict[str, ClassScores]
     heads: dict[str, HeadScores]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelScores:
+    """One label of a network that learned labels of their own, in one split.
+
+    Attributes:
+        images, positive: images whose label is known, and those that have it.
+        auroc, average_precision: null where no image, or every image, has the label.
+        f1: at a score of one half; null where no image has the label, truly or as predicted.
+    """
+
+    __pydantic_config__ = STRICT
+    images: int
+    positive: int
+    auroc: float | None
+    average_precision: float | None
+    f1: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValueScores:
+    """The number that a network learned, in one split.
+
+    Attributes:
+        images: in the split.
+        mse, mae: mean squared and mean absolute error, in the units of the number.
+        constant_mse: mean squared error of the training images' mean, for every image.
+        r2: coefficient of determination; null where all images have one number.
+        spearman: rank correlation of predictions and numbers; null where one of them is constant.
+    """
+
+    __pydantic_config__ = STRICT
+    images: int
+    mse: float
+    mae: float
+    constant_mse: float
+    r2: float | None
+    spearman: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,8 +179,7 @@ class Localisation:
 class EstimatedForeground:
     """Map energy on the foreground that is estimated from each image, where no mask names one.
 
-    The estimate is what is far in colour from the median of the border (Otsu's threshold, holes filled). Call it
-    estimated wherever it is shown.
+    The estimate is what is far in colour from the median of the border (Otsu's threshold, holes filled).
 
     Attributes:
         images: that have an estimated foreground, and a map with a positive part.
@@ -184,7 +220,7 @@ class AttributeValue:
 
 @dataclass(frozen=True, kw_only=True)
 class AboutModel:
-    """What the model is.
+    """Identity of the model.
 
     Attributes:
         architecture, arguments: what builds the network.
@@ -194,6 +230,7 @@ class AboutModel:
         layers, heads: layers first to last; and those whose head was trained.
         trained_on: SHA-256 of the training data, or null.
         training: options of the training, as the model file has them.
+        outputs: as in the model file, of a network that learned labels of their own or a number; else null.
     """
 
     __pydantic_config__ = STRICT
@@ -206,6 +243,7 @@ class AboutModel:
     heads: list[str]
     trained_on: str | None
     training: dict[str, Any]
+    outputs: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,8 +252,7 @@ class ModelResult:
 
     Attributes:
         format: 1.
-        name: of the model.
-        model: what it is.
+        name, model: of the model; and what it is.
         class_names: in class order.
         layers, heads: first to last; heads that were trained.
         history: an entry for each epoch, from the model file.
@@ -224,6 +261,7 @@ class ModelResult:
         attributes: by attribute of the table of labels with 2 to 10 values, split and value; null without any.
         localisation: METHOD.LAYER, split, class; null without masks.
         foreground_estimated: the same keys; null where masks name a foreground.
+        foreground_estimated: the same keys; null where masks name a foreground.
         faithfulness: see "faithfulness"; null where not measured.
         curves: see "curves"; null unless `score.curve_steps` is above 0.
         sanity: METHOD.LAYER; null where not measured.
@@ -231,7 +269,9 @@ class ModelResult:
         sufficiency: all but a region infilled.
         look_alikes: a region against look-alike places.
         global_cues: properties of the whole image.
-        occlusion: maps of another family.
+        occlusion, stability: maps of another family; maps of slightly changed images, null where not measured.
+        labels: of a network that learned labels of their own, by split and label; else null.
+        value: of a network that learned a number, by split; else null.
     """
 
     __pydantic_config__ = STRICT
@@ -249,9 +289,12 @@ class ModelResult:
     foreground_estimated: dict[str, dict[str, dict[str, EstimatedForeground]]] | None
     faithfulness: dict[str, Any] | None
     curves: dict[str, Any] | None
-    sanity: dict[str, Sanity] | None
-    necessity: list[RegionCost] | None
-    sufficiency: list[RestCost] | None
-    look_alikes: list[LookAlike] | None
-    global_cues: list[CueCost] | None
-    occlusion: list[OcclusionRow] | None
+    sanity: dict[str, changed_images.Sanity] | None
+    necessity: list[changed_images.RegionCost] | None
+    sufficiency: list[changed_images.RestCost] | None
+    look_alikes: list[changed_images.LookAlike] | None
+    global_cues: list[changed_images.CueCost] | None
+    occlusion: list[changed_images.OcclusionRow] | None
+    stability: list[changed_images.StabilityRow] | None
+    labels: dict[str, dict[str, LabelScores]] | None = None
+    value: dict[str, ValueScores] | None = None

@@ -212,3 +212,35 @@ class Twin:
     of: str
     how: str
     figures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Basins:
+    """Whether networks of one recipe look at one class in one way, or in several (basins of explanations).
+
+    Attributes:
+        models: of the recipe, six or more.
+        images: of the class on which all their maps vary.
+        within, between: mean r of pairs of models in one basin, and in two, for the best division into two.
+        gap_low, gap_high: 95 % interval of within - between over images; the division was chosen on the same images.
+        p_shuffled: of the division, if each model kept its mean agreement and the rest of each pair's were shuffled.
+        p_unimodal: of the division, if the models were drawn from one Gaussian with the same principal variances.
+        several: whether both are at most 0.01 over the number of classes and recipes tested.
+        basins: the models of each basin; one basin unless `several`.
+        recall: of the class in each basin, mean over its models.
+        examples: up to five images on which the basins differ most.
+    """
+
+    __pydantic_config__ = STRICT
+    models: list[str]
+    images: int
+    within: float
+    between: float
+    gap_low: float | None
+    gap_high: float | None
+    p_shuffled: float
+    p_unimodal: float
+    several: bool
+    basins: list[list[str]]
+    recall: list[float]
+    examples: list[str]

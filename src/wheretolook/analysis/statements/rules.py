@@ -183,5 +183,5 @@ def adjusted(statements: Sequence[Statement]) -> list[Statement]:
 
 
 def left_open(statement: Statement, reason: Reason, worst: str = "") -> Statement:
-    """The same, without a verdict."""
+    """The statement as undecided, for another reason."""
     return replace(statement, verdict=Verdict.CANNOT_TELL, reason=reason, worst=worst, p=None)

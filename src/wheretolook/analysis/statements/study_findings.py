@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from wheretolook.analysis.agreement.agreement_table import figures_of, pairs_by_grid
+from wheretolook.analysis.agreement.agreement_table import figures_of
 from wheretolook.analysis.agreement.correlated import Counted
-from wheretolook.analysis.agreement.study import Study, comparisons
+from wheretolook.analysis.agreement.study import Study, comparisons, pairs_by_grid
 from wheretolook.analysis.classes.class_differences import PairDifference, pair_differences
 from wheretolook.analysis.classes.contributions import by_cell, by_region
 from wheretolook.analysis.explained import Target

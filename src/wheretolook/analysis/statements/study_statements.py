@@ -18,9 +18,9 @@ from wheretolook.analysis.results.comparison_result import (
     ThresholdsUsed,
 )
 from wheretolook.analysis.results.schema import FEWEST_GROUPS, FEWEST_IMAGES, FEWEST_SEEDS
-from wheretolook.analysis.results.statement import Figure, Kind, Reason, Statement, Twin, Verdict
+from wheretolook.analysis.results.statement import Basins, Figure, Kind, Reason, Statement, Twin, Verdict
 from wheretolook.analysis.statements.pooled import Findings, Sampling, pooled_sums
-from wheretolook.analysis.statements.recipes import find_twins, over_seeds, recipes_of
+from wheretolook.analysis.statements.recipes import BASIN_CLASSES, basins_of, find_twins, over_seeds, recipes_of
 from wheretolook.analysis.statements.rules import Estimate, adjusted
 from wheretolook.analysis.statements.study_findings import findings_of
 from wheretolook.analysis.statements.verdicts import Obstacle, statements_of
@@ -70,6 +70,7 @@ def study_statements(
                 for each in of_recipe
                 if each.verdict is Verdict.SUPPORTED and each.kind is not Kind.GLOBAL_CUE and not each.exploratory
             ]
+    basins = _basins(study, findings, [each for each in recipes if len(each) >= FEWEST_SEEDS], sampling)
     return StatementsResult(
         format=FORMAT,
         split=study.split,
@@ -78,9 +79,23 @@ def study_statements(
         recipes=[list(recipe) for recipe in recipes],
         primary=Primary(method=study.primary, layer="last", figure="pearson", target=TARGET),
         thresholds=_thresholds(margin),
-        classes={each.class_name: _class(each, models, sampling) for each in findings},
+        classes={each.class_name: _class(each, models, basins[each.class_name], sampling) for each in findings},
         statements=adjusted(statements),
     )
+
+
+def _basins(
+    study: Study, findings: Sequence[Findings], recipes: Sequence[Sequence[str]], sampling: Sampling
+) -> dict[str, list[Basins]]:
+    """Basins of each recipe by class; of many classes, those with most images are tested."""
+    tested = sorted(findings, key=lambda found: -found.images)[: max(1, BASIN_CLASSES // max(1, len(recipes)))]
+    tests, ids = len(tested) * len(recipes), study.prepared.index["image_id"].to_numpy(dtype=str)[study.rows]
+    out: dict[str, list[Basins]] = {found.class_name: [] for found in findings}
+    for found in tested:
+        own = ids[study.labels[study.rows] == study.class_names.index(found.class_name)]
+        each = (basins_of(found, recipe, own, tests, sampling) for recipe in recipes)
+        out[found.class_name] += [basins for basins in each if basins is not None]
+    return out
 
 
 def _thresholds(margin: float) -> ThresholdsUsed:
@@ -121,7 +136,7 @@ def _obstacle(study: Study, models: Sequence[str], found: Findings) -> Obstacle 
     return None
 
 
-def _class(found: Findings, models: Sequence[str], sampling: Sampling) -> ClassResult:
+def _class(found: Findings, models: Sequence[str], basins: list[Basins], sampling: Sampling) -> ClassResult:
     recognition = {
         name: RecognitionResult(
             recall=each.recall,
@@ -131,7 +146,9 @@ def _class(found: Findings, models: Sequence[str], sampling: Sampling) -> ClassR
         for name, each in found.recognised.items()
     }
     without = without_each(found, models, sampling)
-    return ClassResult(images=found.images, recognition=recognition, without=without, untested=found.untested)
+    return ClassResult(
+        images=found.images, recognition=recognition, without=without, untested=found.untested, basins=basins
+    )
 
 
 def without_each(found: Findings, models: Sequence[str], sampling: Sampling) -> dict[str, float | None]:

@@ -211,7 +211,7 @@ def _ends(
 def _resampled(
     residuals: np.ndarray, sizes: np.ndarray, present: np.ndarray, resamples: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of each resample, (F, resamples): its mean less the mean, and that over its own standard error."""
+    """(F, resamples) each: the resample's mean less the mean, and that over the resample's own standard error."""
     even = bool((sizes == sizes[:, :1]).all())  # every column counts the same images: sizes are one column
     size = sizes[:, :1] if even else sizes
     columns = [residuals, residuals**2, size]

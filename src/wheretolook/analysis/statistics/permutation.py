@@ -17,7 +17,7 @@ from wheretolook.analysis.statistics.classification import group_sums
 
 @dataclass(frozen=True)
 class Design:
-    """What may be exchanged for what.
+    """Which labels a permutation may exchange.
 
     Attributes:
         labels: (n,) int64, class of each image.

@@ -17,8 +17,7 @@ from typing import Any, NoReturn
 import click
 
 from wheretolook.base.errors import InputError, is_gpu_failure, is_out_of_memory, visible
-from wheretolook.base.file_lock import LockedError, held_lock
-from wheretolook.base.resources import FULL, free_bytes, is_out_of_inodes
+from wheretolook.base.resources import FULL, LockedError, free_bytes, held_lock, is_out_of_inodes
 from wheretolook.base.terminal.options import TEST_SET, OutputPath, settings_of, unknown_key
 
 AGAIN = "run the same command, or `dvc repro`, to resume"

@@ -1,9 +1,12 @@
-"""CAM and the gradient methods: feature maps, weighted by the classifier's weights or by gradients of the logit.
+"""CAM, the gradient methods and Finer-CAM: feature maps, weighted by the classifier's weights or by gradients.
 
 Common notation: f_c(x, y) is channel c of the feature maps (N, C, h, w); g_c(x, y) is the gradient of the explained
 logit (before softmax) with respect to it. All maps are raw and signed: where a paper ends in a ReLU, it is left out.
 """
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -146,3 +149,79 @@ def weighted_sum(feature_maps: Tensor, weights: Tensor) -> Tensor:
         return torch.bmm(weights.to(dtype)[:, None], feature_maps.to(dtype).flatten(2)).view(n, h, w)
     # Channels first, the layout of torchcam and pytorch-grad-cam: this rounds as they do, to the last bit or two.
     return (feature_maps * weights.to(dtype)[:, :, None, None]).sum(1, dtype=dtype)
+
+
+REFERENCES = 3  # classes that Finer-CAM compares with
+
+
+def finer_cam(
+    maps: np.ndarray, class_index: np.ndarray, logits: np.ndarray, references: int = REFERENCES, alpha: float = 1.0
+) -> np.ndarray:
+    """Finer-CAM (Zhang et al. 2025, arXiv:2501.11309): a class against the classes most similar to it, without ReLU.
+
+    The map of s = y_c - alpha sum_r q_r y_r. The references r are the classes whose logits are nearest to y_c, and q is
+    the softmax of their logits. For methods that are linear in the class (cam, gradcam, xgradcam, hirescam), it is the
+    sum of the classes' maps times ds/dy_k.
+
+    Args:
+        maps: (n, K, h, w) float32, raw and signed, K >= 2.
+        class_index: (n,) int64, a class for each image.
+        logits: (n, K) float32 of the same images.
+        references: number of reference classes; all other classes if there are fewer.
+        alpha: strength of the comparison.
+
+    Returns:
+        (n, h, w) float32, in the units of the maps.
+
+    Raises:
+        ValueError: fewer than two classes.
+    """
+    count = maps.shape[1]
+    if count < 2:
+        raise ValueError(f"Finer-CAM needs the maps of two classes or more, found {count}")
+    images, y = np.arange(len(maps)), logits.astype(np.float64)
+    distances = np.abs(y - y[images, class_index][:, None])
+    distances[images, class_index] = np.inf
+    nearest = np.argsort(distances, axis=1, kind="stable")[:, : min(references, count - 1)]  # (n, R)
+    of_nearest = np.take_along_axis(y, nearest, 1)
+    q = np.exp(of_nearest - of_nearest.max(axis=1, keepdims=True))
+    q /= q.sum(axis=1, keepdims=True)
+    mean = (q * of_nearest).sum(axis=1, keepdims=True)
+    slopes = np.zeros_like(y)
+    np.put_along_axis(slopes, nearest, -alpha * q * (1 + of_nearest - mean), 1)
+    slopes[images, class_index] = 1
+    return np.einsum("nk,nkhw->nhw", slopes.astype(np.float32), maps)
+
+
+def with_references(choose: Callable[[Tensor, slice], Tensor]) -> Callable[[Tensor, slice], Tensor]:
+    """Classes to explain for Finer-CAM: behind each class of `choose`, those that it is compared with.
+
+    Returns:
+        A function of logits (n, K) and rows that gives (n, T * (1 + R)) int64, where `choose` gives (n, T).
+    """
+
+    def chosen(logits: Tensor, rows: slice) -> Tensor:
+        own = choose(logits, rows)  # (n, T)
+        distances = (logits[:, None] - logits.gather(1, own)[:, :, None]).abs()  # (n, T, K)
+        distances.scatter_(2, own[:, :, None], torch.inf)
+        nearest = distances.argsort(dim=2, stable=True)[:, :, : min(REFERENCES, logits.shape[1] - 1)]
+        return torch.cat([own[:, :, None], nearest], 2).flatten(1)
+
+    return chosen
+
+
+def finer_cam_of_chosen(maps: np.ndarray, class_index: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """Finer-CAM of the classes that `with_references` chose.
+
+    Args:
+        maps: (n, T * (1 + R), h, w) float32, raw maps of the classes.
+        class_index: (n, T * (1 + R)) int64, as chosen.
+        logits: (n, K) float32.
+
+    Returns:
+        (n, T, h, w) float32.
+    """
+    each = 1 + min(REFERENCES, logits.shape[1] - 1)
+    own = np.take_along_axis(logits, class_index, 1).reshape(-1, each)
+    flat = maps.reshape(-1, each, *maps.shape[2:])
+    return finer_cam(flat, np.zeros(len(flat), np.int64), own).reshape(len(maps), -1, *maps.shape[2:])

@@ -1,4 +1,4 @@
-"""NaN and infinity are found where they arise, and the images named."""
+"""Order of a layer's dimensions and grid of its tokens, conversion to maps (N, C, h, w), and the check for NaN."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -128,7 +128,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Hints:
-    """What a user says of the layers of a network, in place of what a trial would find.
+    """Layout of a network's layers as given by the user, used instead of what a trial would find.
 
     Attributes:
         grid: (h, w) of tokens; None: found.

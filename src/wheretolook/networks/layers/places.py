@@ -20,11 +20,7 @@ Grid = tuple[int, int]
 
 
 class Level(Enum):
-    """How much evidence of places a layer needs: `chance` below, `nearer` and the concentration at the patch above.
-
-    Where nearly every response peaks at its patch, however little above the others, the second and the third of
-    `NAMED` are enough for all levels.
-    """
+    """How much evidence of places a layer needs: `chance` below, `nearer` and the concentration at the patch above."""
 
     NAMED = (5e-3, 0.02, 0.05)
     """For a layer that the user names. Its locality says how much it mixes places."""
@@ -35,7 +31,6 @@ class Level(Enum):
     LENIENT = (0.05, 0.1, 0.1)
 
 
-_NEARLY_ALL = 0.9  # of the patches
 # Places may lie off by one cell, or by this part of the image where cells are smaller.
 _OFF = 0.05
 _OUTERMOST = 0.4  # distance of the outermost patches from the middle, as a part of the image
@@ -55,7 +50,6 @@ class Reading:
         grid: (h, w).
         hits: patches whose response peaks where they lie, at most one cell off.
         exact: patches whose response peaks in their very cell.
-        tried: patches, K.
         locality: part of the response (its energy) within one cell of the patch, in the mean.
         chance: part of the shuffles of the patches that fit better, on the axis where it is larger.
         nearer: by how much the response is nearer to its own patch than to others', as a part of the distance, on the
@@ -69,7 +63,6 @@ class Reading:
     grid: Grid
     hits: int
     exact: int
-    tried: int
     locality: float
     chance: float
     nearer: float
@@ -84,8 +77,6 @@ class Reading:
     def passes(self, level: Level) -> bool:
         """As `believed`, by the evidence that a level requires."""
         chance, nearer, concentrated = level.value
-        if self.hits >= _NEARLY_ALL * self.tried and self.chance < Level.STRICT.value[0]:
-            _, nearer, concentrated = Level.NAMED.value
         enough = self.locality - self.even > concentrated * (1 - self.even)
         return self.chance < chance and self.nearer > nearer and enough and not self.misplaced
 
@@ -109,12 +100,12 @@ def read_maps(response: np.ndarray, layout: Layout, patches: Patches) -> Reading
     total = energy.sum((1, 2))
     live = total > 0  # a stride of 2 passes over small patches
     if live.sum() < _FEWEST:
-        return Reading(layout, (h, w), hits, exact, len(response), locality, 1.0, 0.0, even)
+        return Reading(layout, (h, w), hits, exact, locality, 1.0, 0.0, even)
     share = energy[live] / total[live, None, None]
     centres = np.array(patches.centres)[live]
     tests = [_follows(share.sum(2 - axis), centres[:, axis]) for axis in (0, 1) if response.shape[1 + axis] > 1]
     chance, nearer = max(t[0] for t in tests), min(t[1] for t in tests)
-    return Reading(layout, (h, w), hits, exact, len(response), locality, chance, nearer, even, _off(share, centres))
+    return Reading(layout, (h, w), hits, exact, locality, chance, nearer, even, _off(share, centres))
 
 
 def _off(share: np.ndarray, centres: np.ndarray) -> float:

@@ -1,10 +1,11 @@
 """What each module of a network gives in the two passes of a trial: one image alone, then a batch with patches."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
+from weakref import ref
 
 import numpy as np
 from torch import Tensor, nn
@@ -74,7 +75,8 @@ class Record:
         channels_last: (K, h, w) read as channels last; None where the module is known to give channels first.
         by_origin: the output is known to be (N, C, h, w): a convolution, a norm over channels or a pooling gave it, or
             a module that keeps the order of such an output.
-        constant: tokens that are the same for two different images; None where there are no tokens.
+        constant: tokens that are the same for two different images; noted at the first module with as many tokens, else
+            None.
         tokens_first: the output is (tokens, N, C).
         passes_on: the output is the very tensor that was given.
         pads: the module only adds rows and columns.
@@ -94,6 +96,8 @@ class Record:
     passes_on: bool = False
     pads: bool = False
     projects: bool = False
+    references: dict[int, Tensor] = field(default_factory=dict)
+    """The values compared of the other image, by the dimension of channels."""
 
 
 @dataclass
@@ -107,6 +111,8 @@ class Records:
     by_name: dict[str, Record]
     _names: dict[int, str] = field(default_factory=dict)
     _versions: dict[int, int] = field(default_factory=dict)
+    _first_with: dict[int, str] = field(default_factory=dict)
+    _latest: tuple[Callable[[], Any], int, str] = (lambda: None, 0, "")
     _ran: int = 0
 
     def in_order(self) -> list[tuple[str, Record]]:
@@ -124,18 +130,17 @@ class Records:
 
     @contextmanager
     def patched(self, modules: Mapping[str, nn.Module]) -> Iterator[None]:
-        """Record the pass of a batch: the same image, copies with a patch, and last a different image."""
+        """Record the pass of a batch: the same image, copies with a patch each, and last another image."""
         with hooked((module, partial(self._note_patched, name)) for name, module in modules.items()):
             yield
 
     @contextmanager
     def patched_again(self, modules: Mapping[str, nn.Module]) -> Iterator[None]:
-        """Add the responses of another such batch, of another image, to those that are recorded."""
+        """Add the responses of copies of the other image, with a patch each, to those that are recorded."""
         before = {name: replace(record) for name, record in self.by_name.items()}
-        with self.patched(modules):
+        with hooked((module, partial(self._note_more, name)) for name, module in modules.items()):
             yield
         for name, record in self.by_name.items():
-            record.constant = before[name].constant
             record.channels_first = _joined(before[name].channels_first, record.channels_first)
             record.channels_last = _joined(before[name].channels_last, record.channels_last)
 
@@ -164,27 +169,72 @@ class Records:
     def _note_patched(self, name: str, module: nn.Module, inputs: Any, output: Any) -> None:
         record = self.by_name[name]
         record.channels_first = record.channels_last = record.constant = None
-        before = record.output
-        if before is None or not isinstance(output, Tensor) or not output.is_floating_point():
+        record.references = {}
+        same = self._same_output(name, output)
+        output = self._by_image(record, output)
+        if output is None:
             return
-        if output.ndim not in (3, 4) or before.ndim != output.ndim:
+        if same is not None:
+            record.channels_first, record.channels_last = same.channels_first, same.channels_last
+            record.references, record.constant = same.references, same.constant
             return
-        record.tokens_first = False
-        if before.shape[0] == 1 != output.shape[0] and output.shape[1:] == before.shape[1:]:
-            pass
-        elif output.ndim == 3 and before.shape[1] == 1 and output.shape[::2] == before.shape[::2]:
-            record.tokens_first = True
-            output = output.transpose(0, 1)
-        else:
-            return
-        if output.ndim == 4:
-            record.channels_first = _response(output, 1)
-            if not record.by_origin:
-                record.channels_last = _response(output, 3)
-        else:
-            record.channels_first = _response(output, 2)
+        for dimension in _channel_dimensions(record, output):
+            values = _compared(output, dimension)
+            record.references[dimension] = values[-1:].clone()
+            _take(record, dimension, _response(values[1:-1], values[:1], dimension))
+        if output.ndim == 3 and self._first_with.setdefault(output.shape[1], name) == name:
             same = (output[0] == output[-1]).all(-1)  # (tokens,)
             record.constant = frozenset(same.nonzero().flatten().tolist())
+
+    def _note_more(self, name: str, module: nn.Module, inputs: Any, output: Any) -> None:
+        record = self.by_name[name]
+        record.channels_first = record.channels_last = None
+        same = self._same_output(name, output)
+        output = self._by_image(record, output)
+        if output is not None and same is not None:
+            record.channels_first, record.channels_last = same.channels_first, same.channels_last
+            return
+        for dimension, reference in record.references.items() if output is not None else ():
+            _take(record, dimension, _response(_compared(output, dimension), reference, dimension))
+
+    def _same_output(self, name: str, output: Any) -> Record | None:
+        """The record of the module before, where it gave the very same output, as the last part of a sequence does."""
+        before, version, source = self._latest
+        if not isinstance(output, Tensor):
+            return None
+        same = before() is output and version == output._version
+        self._latest = ref(output), output._version, name
+        record, other = self.by_name[name], self.by_name[source] if same else None
+        return other if other is not None and other is not record and other.by_origin == record.by_origin else None
+
+    def _by_image(self, record: Record, output: Any) -> Tensor | None:
+        """A module's output for a batch, images first; None where it is not one output for each image, with places."""
+        before = record.output
+        if before is None or not isinstance(output, Tensor) or not output.is_floating_point():
+            return None
+        if output.ndim not in (3, 4) or before.ndim != output.ndim:
+            return None
+        record.tokens_first = False
+        if before.shape[0] == 1 != output.shape[0] and output.shape[1:] == before.shape[1:]:
+            return output
+        if output.ndim == 3 and before.shape[1] == 1 and output.shape[::2] == before.shape[::2]:
+            record.tokens_first = True
+            return output.transpose(0, 1)
+        return None
+
+
+def _channel_dimensions(record: Record, output: Tensor) -> tuple[int, ...]:
+    """Dimensions of an output that may be those of channels."""
+    if output.ndim == 3:
+        return (2,)
+    return (1,) if record.by_origin else (1, 3)
+
+
+def _take(record: Record, dimension: int, response: np.ndarray) -> None:
+    if dimension == 3:
+        record.channels_last = response
+    else:
+        record.channels_first = response
 
 
 def _joined(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:
@@ -201,22 +251,27 @@ def _channels_out(module: nn.Module) -> int | None:
     return getattr(module, "out_features", getattr(module, "out_channels", None))
 
 
-def _response(output: Tensor, dimension: int) -> np.ndarray:
+def _compared(output: Tensor, dimension: int) -> Tensor:
+    """The channels that are compared, of an output (N, ...), with channels in a dimension."""
+    channels = output.shape[dimension]
+    step = min(output[0].numel() // _COMPARED, channels // 8) | 1  # odd: networks interleave branches by even numbers
+    every = [slice(None)] * output.ndim
+    every[dimension] = slice(None, None, step)
+    return output[tuple(every)]
+
+
+def _response(values: Tensor, reference: Tensor, dimension: int) -> np.ndarray:
     """How much each cell changes with each patch: the norm over channels, as a part of the output's largest value.
 
     Args:
-        output: of the image, of K copies with a patch, and of another image, (1 + K + 1, ...).
+        values: (K, ...), of K copies of an image with a patch each.
+        reference: (1, ...), of the image.
         dimension: of channels.
 
     Returns:
         float32 (K, h, w) or (K, tokens).
     """
-    channels = output.shape[dimension]
-    step = min(output[0].numel() // _COMPARED, channels // 8) | 1  # odd: networks interleave branches by even numbers
-    every = [slice(None)] * output.ndim
-    every[dimension] = slice(None, None, step)
-    values = output[tuple(every)][:-1]
-    change = (values[1:] - values[:1]).float()
-    scale = float(values[0].abs().max())
+    change = (values - reference).float()
+    scale = float(reference.abs().max())
     # Divided before it is squared, which float32 would round to zero where signals are tiny.
     return change.div_(scale or 1.0).square_().sum(dimension).sqrt_().cpu().numpy()

@@ -2,8 +2,8 @@
 
 One pass of one image with a graph and a backward pass (shapes, order, which layers lead to the logits), one pass of
 nine without: the same image, seven copies in which a small patch has changed, and another image. Where the
-choice of default layers depends on how much evidence is required, such a pass follows with another image and
-seven more patches.
+choice of default layers depends on how much evidence is required, four copies of the other image follow, with other
+patches.
 """
 
 from collections.abc import Mapping
@@ -26,6 +26,7 @@ _NO_HINTS = Hints()
 # Centres of the patches, as (row, column) parts of the image. No two share a row, a column or a diagonal, so that a
 # transposed, flipped or shifted reading of a layer misses some of them.
 CENTRES = ((0.10, 0.60), (0.90, 0.36), (0.35, 0.10), (0.62, 0.90), (0.17, 0.85), (0.80, 0.17), (0.46, 0.34))
+_MORE = 4  # patches of the second pass
 _STRENGTH = 3.0  # of the noise in a patch, over that of the image
 
 
@@ -99,7 +100,7 @@ def try_network(network: nn.Module, shape: Shape, hints: Hints = _NO_HINTS) -> T
     if chosen[0] != chosen[1]:
         second = _make_patches(shape[1:], _first_grid(records, shape), second=True)
         with torch.no_grad(), records.patched_again(modules):
-            run(network, _patched(noise.flip(0), second))
+            run(network, _patched(noise.flip(0), second)[1:-1])
         patches = Patches(patches.boxes + second.boxes, patches.size)
         results = judge_records(records, gradients, patches, hints, logits.shape[1])
     return Trial(results, readout, patches)
@@ -153,7 +154,7 @@ def _make_patches(size: Grid, grid: Grid | None, second: bool = False) -> Patche
     Args:
         size: (H, W) of the images.
         grid: (h, w); None: as many cells as there are pixels.
-        second: seven others, the mirror images of the first in the middle column.
+        second: others, the mirror images of the first in the middle column.
     """
     spans = []
     for axis in (0, 1):
@@ -161,7 +162,8 @@ def _make_patches(size: Grid, grid: Grid | None, second: bool = False) -> Patche
         cells = grid[axis] if grid is not None else length
         step = max(1, round(cells / 14))
         step = 1 << (step.bit_length() - 1)  # cells that later layers merge, two by two
-        parts = [1 - centre[1] if second and axis else centre[axis] for centre in CENTRES]
+        centres = CENTRES[:_MORE] if second else CENTRES
+        parts = [1 - centre[1] if second and axis else centre[axis] for centre in centres]
         spans.append([_span(int(part * cells) // step * step, step, cells, length) for part in parts])
     return Patches(tuple((t, y, b, r) for (t, b), (y, r) in zip(*spans, strict=True)), size)
 

@@ -120,7 +120,7 @@ def judge_records(
         reading = result.reading
         if reading is not None:
             gradient = gradients.get(name)
-            leads = gradient is not None and bool(to_maps(gradient, reading.layout).any())
+            leads = gradient is not None and _any(to_maps(gradient, reading.layout))
             channels = result.shape[reading.layout.channel_dimension]
             result = replace(result, leads=leads, classifies=channels == class_count and record.projects)
             if reading.believed:
@@ -132,6 +132,11 @@ def judge_records(
         # A classifier that is still zero, or a closed graph: nothing shows what leads to the logits.
         return {name: replace(result, leads=result.reading is not None) for name, result in results.items()}
     return results
+
+
+def _any(maps: Tensor) -> bool:
+    """Whether a value (1, C, h, w) is not zero; most often one channel shows it."""
+    return bool(maps[:, :1].any()) or bool(maps.any())
 
 
 def _judge(record: Record, earlier: "_Earlier") -> TrialResult:

@@ -16,7 +16,7 @@ import torch
 
 from wheretolook.base import files as atomic
 from wheretolook.base.errors import InputError
-from wheretolook.base.files import sha256_of, write_text
+from wheretolook.base.files import check_replaceable, move_folder, sha256_of, write_text
 from wheretolook.networks.runtime.device import describe_device
 from wheretolook.networks.runtime.processes import Interruption, Ranks, noting_interruption
 
@@ -220,3 +220,34 @@ def kept_pieces(
     with noting_interruption() as interruption:
         yield Pieces(cache / name / f"{key}.json", interruption)
     remove_states(cache, name)
+
+
+@contextmanager
+def shared_state(state: Path, path: Path, ranks: Ranks, create: Callable[[Path], None]) -> Iterator[Path]:
+    """Let all ranks fill one folder, which replaces `path` when every rank has left the block.
+
+    Args:
+        state: folder of the unfinished work (rank 0's counts). An interrupted run's state is resumed.
+        path: the final name.
+        ranks: the processes that share the work.
+        create: creates the files in a new folder.
+
+    Yields:
+        The folder to fill, `maps` inside the state's folder.
+    """
+    # Rank 0 decides: the state's name depends on the device, which may differ between ranks.
+    state = ranks.gathered(state)[0]
+    try:
+        if ranks.leads:
+            check_replaceable(path)
+            prepare_state(state, create)
+        ranks.wait()
+        yield state / "maps"
+        ranks.wait()
+        if ranks.leads:
+            move_folder(state / "maps", path)
+            remove_states(state.parent.parent, state.parent.name)
+        ranks.wait()
+    finally:
+        if ranks.leads:
+            discard_unless_begun(state)
