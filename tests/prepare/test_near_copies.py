@@ -79,6 +79,15 @@ def test_near_copies_of_small_images_are_found_and_nothing_else(small_cells: np.
     assert pairs <= expected
 
 
+def test_equal_images_with_one_bright_spot_are_found():
+    # One cell of a thumbnail is six times as bright as all cells on average.
+    dark = np.random.default_rng(0).integers(0, 8, (6, 64, 64, 3)).astype(np.uint8)
+    for number in range(6):
+        dark[number, 10 * number : 10 * number + 10, 20:30] += 240
+    pairs = find_near_copies(np.concatenate([dark, dark])).pairs.tolist()
+    assert pairs == [[number, 6 + number] for number in range(6)]
+
+
 def test_images_without_structure_are_no_copies_of_each_other():
     flat = np.full((4, 48, 48, 3), 90, np.uint8)
     assert len(find_near_copies(flat).pairs) == 0

@@ -73,25 +73,6 @@ LABELS = {
 }
 
 
-def fill_polygon(mask: np.ndarray, corners: np.ndarray, value: int) -> None:
-    """Set the pixels of a mask (H, W) whose centres are inside a polygon (even-odd rule).
-
-    Args:
-        mask: changed in place.
-        corners: (K, 2), x and y of each in pixels; (0, 0) is the upper left corner of the first pixel.
-        value: for the pixels inside.
-    """
-    x, y = corners.T
-    next_x, next_y = np.roll(x, -1), np.roll(y, -1)
-    first, last = np.clip([np.floor(y.min()), np.ceil(y.max())], 0, len(mask)).astype(int)
-    for row in range(first, last):
-        crossed = (y <= row + 0.5) != (next_y <= row + 0.5)
-        slope = (next_x[crossed] - x[crossed]) / (next_y[crossed] - y[crossed])
-        ends = np.ceil(np.sort(x[crossed] + (row + 0.5 - y[crossed]) * slope) - 0.5).clip(0, mask.shape[1])
-        for begin, end in ends.astype(int).reshape(-1, 2):
-            mask[row, begin:end] = value
-
-
 SPLITS = ("train", "val", "test")
 TEST = SPLITS[-1]  # held out: used neither for training nor for model selection
 COLUMNS = ("image_id", "class_name", "class_index", "split", "group", "width", "height", "sha256")
@@ -287,15 +268,10 @@ def split_by_value(table: str, name: str, cells: Sequence[str], threshold: float
         rounded = float(f"{threshold:.4g}")  # for the names of the classes
         threshold = rounded if values[0] <= rounded < values[-1] else threshold
     if not values or threshold is None or not values[0] <= threshold < values[-1]:
+        expected = f"values on both sides of {'a threshold' if threshold is None else f'{threshold:g}'}"
         found = f"values from {values[0]:g} to {values[-1]:g}" if values else "no numbers"
-        raise InputError(
-            f"{table}, column {name}",
-            expected="values on both sides of a threshold"
-            if threshold is None
-            else f"values on both sides of {threshold:g}",
-            found=found,
-            hint="set `fetch.value_column` to a column of numbers, and `fetch.value_threshold` to a value between them",
-        )
+        hint = "set `fetch.value_column` to a column of numbers, and `fetch.value_threshold` to a value between them"
+        raise InputError(f"{table}, column {name}", expected, found, hint)
     return ValueSplit(name, threshold)
 
 

@@ -5,6 +5,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from wheretolook.base.errors import InputError, is_readable, readable
 from wheretolook.base.files import is_junk
 from wheretolook.images.class_level import split_folders
@@ -263,3 +265,29 @@ def kinds_found(other_files: Collection[Parts]) -> str:
     """The three most frequent suffixes of unsupported files, with counts: "12 .pgm"; "none" if there are no files."""
     kinds = Counter(PurePosixPath(parts[-1]).suffix.lower() or "without a suffix" for parts in other_files)
     return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(3)) or "none"
+
+
+def path_inside(masks: Path | None, images: Path) -> Parts:
+    """Path of the masks relative to the images; () if they are not below them."""
+    if masks is None or not masks.resolve().is_relative_to(images.resolve()):
+        return ()
+    return masks.resolve().relative_to(images.resolve()).parts
+
+
+def fill_polygon(mask: np.ndarray, corners: np.ndarray, value: int) -> None:
+    """Set the pixels of a mask (H, W) whose centres are inside a polygon (even-odd rule).
+
+    Args:
+        mask: changed in place.
+        corners: (K, 2), x and y of each in pixels; (0, 0) is the upper left corner of the first pixel.
+        value: for the pixels inside.
+    """
+    x, y = corners.T
+    next_x, next_y = np.roll(x, -1), np.roll(y, -1)
+    first, last = np.clip([np.floor(y.min()), np.ceil(y.max())], 0, len(mask)).astype(int)
+    for row in range(first, last):
+        crossed = (y <= row + 0.5) != (next_y <= row + 0.5)
+        slope = (next_x[crossed] - x[crossed]) / (next_y[crossed] - y[crossed])
+        ends = np.ceil(np.sort(x[crossed] + (row + 0.5 - y[crossed]) * slope) - 0.5).clip(0, mask.shape[1])
+        for begin, end in ends.astype(int).reshape(-1, 2):
+            mask[row, begin:end] = value

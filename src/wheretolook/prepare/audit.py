@@ -13,7 +13,7 @@ Keys (counts are of images unless stated otherwise; lists of examples have at mo
   `splits.SPLIT` (images), `examples`: [[image_id, ...], ...]}, of the prepared images. `conflicts` also has
   `certain_errors.SPLIT`: the number of errors that any network makes, because one picture has two labels.
 - `near_copies`: images that show the same picture, including equal pixels, at the prepared size
-  (`wheretolook.prepare.copies`): `compared` (images compared with all others), `smallest` (only if
+  (`wheretolook.prepare.copies`): `compared` (images that were searched for copies), `smallest` (only if
   `compared` is 0: the size in pixels from which near copies are searched for),
   `units` (lists of rows of the index, one for each picture), `sets`, `images`, `splits`, `examples` as above;
   `of_trained`: {`splits.SPLIT`: images of val and test whose picture is in train too, `examples`}; `across_groups` and

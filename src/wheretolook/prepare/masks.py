@@ -7,17 +7,7 @@ import numpy as np
 from PIL import Image, ImageChops
 
 from wheretolook.base.errors import InputError
-from wheretolook.base.prepared import (
-    BACKGROUND,
-    EVIDENCE,
-    FOREGROUND,
-    LABELS,
-    MARK,
-    UNKNOWN,
-    Placement,
-    fill_polygon,
-    place,
-)
+from wheretolook.base.prepared import BACKGROUND, EVIDENCE, FOREGROUND, LABELS, MARK, UNKNOWN, Placement, place
 from wheretolook.images.decode import (
     DECODER_ERRORS,
     LARGEST_READ,
@@ -29,6 +19,7 @@ from wheretolook.images.decode import (
 )
 from wheretolook.images.decode_cost import TimedBytes
 from wheretolook.images.raw_data import RawFile
+from wheretolook.images.scan import fill_polygon
 from wheretolook.params.prepare_options import read_mask_values
 
 

@@ -66,8 +66,10 @@ def decode_images(files: Sequence[ImageFile], path: Path, size: int, fit: str) -
             square[:] = 0
             return Decoded(sha256, reason=image)
         square[:] = to_square(image, size, fit)
-        pixels = hashlib.blake2b(square.data, digest_size=16, key=f"{image.size}".encode()).hexdigest()
-        return Decoded(sha256, image.width, image.height, pixels, deepest=image.info.get(DEEPEST, 0))
+        pixels = hashlib.sha256(f"{image.size}".encode())
+        pixels.update(square.data)
+        deepest = image.info.get(DEEPEST, 0)
+        return Decoded(sha256, image.width, image.height, pixels.hexdigest()[:32], deepest=deepest)
 
     decoded: list[Decoded] = []
     with path.open("r+b") as file:

@@ -260,8 +260,8 @@ def value_alerts(results: Results) -> list[str]:
         if outputs.get("kind") == "value":
             found.setdefault((outputs["name"], outputs["threshold"], outputs["scale"]), []).append(name)
     return [
-        f"{listed(names)} predict{'s' if len(names) == 1 else ''} the number {column}. Its classes are values up to "
-        f"{threshold:g} and above it; a map is that of the predicted number. Scores and log-odds are those of "
+        f"{listed(names)} predict{'s' if len(names) == 1 else ''} the number {column}. The classes are its values up "
+        f"to {threshold:g} and above; a map is that of the predicted number. Scores and log-odds are those of "
         f"({column} - {threshold:g}) / {scale:.3g}: distances, and no probabilities."
         for (column, threshold, scale), names in found.items()
     ]

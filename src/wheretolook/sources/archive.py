@@ -7,6 +7,8 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from tqdm import tqdm
+
 from wheretolook.base.errors import InputError
 from wheretolook.base.files import is_junk, replacing_folder
 from wheretolook.base.resources import free_bytes
@@ -233,7 +235,8 @@ def unpack_planned(
         paths = plan.paths
         _check_space(folder, sum(listing[place].size for place in paths))
         with replacing_folder(folder, recorded=False) as scratch:
-            for place, content in contents(archive, most, paths):
+            unpacked = contents(archive, most, paths)
+            for place, content in tqdm(unpacked, total=len(paths), desc="unpack", unit="file", disable=None):
                 _write(scratch / paths[place], content, listing[place])
     return plan.ignored
 

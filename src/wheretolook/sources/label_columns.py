@@ -4,17 +4,14 @@ import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from wheretolook.base.errors import InputError
 from wheretolook.base.prepared import ValueSplit, read_number, split_by_value
 from wheretolook.images.class_level import SPLIT_FOLDERS
-from wheretolook.images.raw_data import Parts
 from wheretolook.sources.label_table import LabelTable, join_tables
 
 NONE = "none"
-# Usual names, without case, spaces and underscores; the first that a table has is used.
-NAMES = {
+NAMES = {  # usual ones, without case, spaces and underscores; the first that a table has is used
     "path": (
         "path", "file", "filename", "filepath", "imagepath", "imagefile", "imagename", "image", "img", "imageid",
         "imageindex", "id",
@@ -28,8 +25,7 @@ NAMES = {
 CORNERS = (("x0", "y0", "x1", "y1"), ("xmin", "ymin", "xmax", "ymax"), ("left", "top", "right", "bottom"))
 SIZES = (("x", "y", "w", "h"), ("x", "y", "width", "height"), ("x1", "y1", "width", "height"))
 ONE_BOX = ("bbox", "box", "boundingbox")
-# CelebA writes 0, 1 and 2.
-SPLIT_NAMES = {"0": "train", "1": "val", "2": "test", **SPLIT_FOLDERS}
+SPLIT_NAMES = {"0": "train", "1": "val", "2": "test", **SPLIT_FOLDERS}  # CelebA writes 0, 1 and 2
 BINARY = {"1": "1", "1.0": "1", "true": "1", "yes": "1", "0": "0", "0.0": "0", "false": "0", "no": "0"}
 MINUS = ("-1", "-1.0")
 
@@ -148,11 +144,11 @@ def choose_columns(
             continue
         given = label_column if role == "label" else getattr(options, f"{role}_column")
         place = _column(name, names, given, role, used if role != "label" else {keys[0]})
-        if role == "split" and place is not None and not _are_splits(rows, place):
+        values = {row[place] for row in rows} - {""} if role == "split" and place is not None else set()
+        if any(value.casefold() not in SPLIT_NAMES for value in values):
             if given:
-                values = sorted({row[place] for row in rows} - {""})[:5]
                 expected = f"the splits {', '.join(sorted(SPLIT_NAMES))}"
-                raise InputError(f"{name}, column {given}", expected, ", ".join(values), "rename them")
+                raise InputError(f"{name}, column {given}", expected, ", ".join(sorted(values)[:5]), "rename them")
             place = None
         if place is not None:
             setattr(columns, role, place)
@@ -198,9 +194,9 @@ def _read_box(texts: Sequence[str], columns: Columns) -> tuple[float, ...]:
         return ()
     if len(numbers) < 4 or len(numbers) % 2 or not all(map(math.isfinite, numbers)):
         return ()
-    if len(numbers) > 4:
+    left, upper, right, lower, *more = numbers
+    if more:
         return tuple(numbers)
-    left, upper, right, lower = numbers
     return (left, upper, left + right, upper + lower) if columns.sizes else (left, upper, right, lower)
 
 
@@ -239,10 +235,6 @@ def _column(name: str, names: Sequence[str], given: str, role: str, used: Collec
         return _named(name, names, given, f"{role}_column")
     plain = {_plain(column): place for place, column in reversed(list(enumerate(names))) if place not in used}
     return next((plain[usual] for usual in NAMES[role] if usual in plain), None)
-
-
-def _are_splits(rows: Sequence[Sequence[str]], place: int) -> bool:
-    return all(row[place].casefold() in SPLIT_NAMES for row in rows if row[place])
 
 
 def _binary(name: str, values: set[str]) -> tuple[str, str] | None:
@@ -301,10 +293,3 @@ def _attributes(name: str, names: Sequence[str], given: str, used: Collection[in
     if given:
         return {column: _named(name, names, column, "attributes") for column in split_list(given)}
     return {column: place for place, column in enumerate(names) if place not in used and column != "row"}
-
-
-def path_inside(masks: Path | None, images: Path) -> Parts:
-    """Path of the masks relative to the images; () if they are not below them."""
-    if masks is None or not masks.resolve().is_relative_to(images.resolve()):
-        return ()
-    return masks.resolve().relative_to(images.resolve()).parts

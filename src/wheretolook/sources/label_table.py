@@ -15,11 +15,10 @@ import numpy as np
 from PIL import ExifTags, Image, ImageDraw
 
 from wheretolook.base.errors import InputError, is_readable
-from wheretolook.base.prepared import fill_polygon
 from wheretolook.images.class_level import class_level
 from wheretolook.images.decode import DECODER_ERRORS, FORMATS, SUFFIXES
 from wheretolook.images.raw_data import Parts, composed, image_paths
-from wheretolook.images.scan import scan_classes
+from wheretolook.images.scan import fill_polygon, scan_classes
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 SPACES = "spaces"

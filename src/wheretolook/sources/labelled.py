@@ -14,8 +14,8 @@ from wheretolook.base.prepared import ATTRIBUTE, LABEL, VALUE
 from wheretolook.images.class_level import split_of
 from wheretolook.images.decode import SUFFIXES
 from wheretolook.images.raw_data import Parts, RawTable, composed, image_paths, store, write_raw_table
-from wheretolook.images.scan import scan_raw
-from wheretolook.sources.label_columns import Columns, LabelOptions, choose_columns, path_inside, read_boxes
+from wheretolook.images.scan import path_inside, scan_raw
+from wheretolook.sources.label_columns import Columns, LabelOptions, choose_columns, read_boxes
 from wheretolook.sources.label_table import Files, LabelTable, classes_of_folders, mask_of_boxes
 
 EXAMPLES = 20

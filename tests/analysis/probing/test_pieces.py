@@ -4,7 +4,6 @@ import json
 import shutil
 import signal
 from collections.abc import Callable
-from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +76,7 @@ def test_killed_score_goes_on_where_it_was_saved_and_ends_with_the_same_figures(
         probed(root, **ASKED)
     after = counting(monkeypatch)
     assert probed(root, **ASKED) == undisturbed
-    assert len(before) >= at  # the sanity check's thread may finish the piece that it is making
+    assert len(before) == at
     assert not set(before) & set(after)
     assert not (root / "cache/last-0").exists()
 
@@ -87,7 +86,7 @@ def test_ctrl_c_finishes_the_piece_saves_and_says_how_to_go_on(
     undisturbed: dict,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with monkeypatch.context() as patch, pytest.raises(InputError, match=r"SIGINT after \d results.*to resume"):
+    with monkeypatch.context() as patch, pytest.raises(InputError, match=r"SIGINT after 3 results.*to resume"):
         counting(patch, 2, press_ctrl_c)
         probed(root, **ASKED)
     after = counting(monkeypatch)
@@ -136,12 +135,3 @@ def test_another_work_never_goes_on_from_this_ones_state(tmp_path: Path, monkeyp
     with kept_pieces(tmp_path, "one", {"seed": 0}, CPU, CODE) as piece:
         assert piece("a", kill) == [1.5]
     assert list(tmp_path.iterdir()) == []
-
-
-def test_an_error_ends_the_pieces_of_other_threads(tmp_path: Path) -> None:
-    with pytest.raises(Killed), kept_pieces(tmp_path, "one", {}, CPU, CODE) as piece:
-        assert piece("a", lambda: [1.5]) == [1.5]
-        with piece.stopped_by_errors():
-            kill()
-    with pytest.raises(CancelledError):
-        piece("b", lambda: [2.5])

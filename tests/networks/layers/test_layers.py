@@ -179,3 +179,10 @@ def test_a_module_that_gives_several_tensors_is_refused():
     with pytest.raises(InputError, match="layer 1: expected one tensor, found tuple") as raised:
         explain(network, noise(), ["gradcam"], ["1"])
     assert raised.value.hint == "layers with places: 0"
+
+
+def test_a_dropout_on_the_image_is_no_layer() -> None:
+    torch.manual_seed(0)
+    body = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 16, 3, 2, 1), nn.ReLU())
+    network = nn.Sequential(nn.Dropout(), body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 3)).eval()
+    assert [layer.name for layer in probe_layers(network, None, (3, 32, 32), None).layers] == ["1.1", "1"]

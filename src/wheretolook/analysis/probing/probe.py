@@ -1,6 +1,5 @@
 """All tests of a model that run the network."""
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -75,16 +74,7 @@ def probe_model(
     data = {"data": prepared.sha256, "masks": prepared.masks_sha256}  # masks: evidence is one way of removal
     depends_on = {"model": sha256_of(model), "maps": maps.manifest, "arguments": arguments} | data
     chosen = choose_device(device)
-    with (
-        deterministic(),
-        kept_pieces(cache, model.stem, depends_on, chosen, CODE) as piece,
-        ThreadPoolExecutor(1) as pool,
-        piece.stopped_by_errors(),
-    ):
-        # Beside all else, with a network of its own: neither keeps two cores busy by itself. PyTorch has one generator
-        # of random numbers, so all that draws networks runs in this one thread.
-        own = *load_model(model, chosen), maps, prepared
-        random = pool.submit(_with_random_networks, *own, sanity_draws, stability_images, resamples, seed, piece)
+    with deterministic(), kept_pieces(cache, model.stem, depends_on, chosen, CODE) as piece:
         network, card = load_model(model, chosen)
         model_and_maps = network, card, maps, prepared
         if requested["faithfulness"]:
@@ -92,27 +82,11 @@ def probe_model(
             found |= changed(network, card, maps, prepared, faithfulness_images, resamples, seed, piece)
         if requested["curves"]:
             found["curves"] = model_curves(*model_and_maps, faithfulness_images, curve_steps, seed, piece)
-        found |= random.result()
+        if requested["sanity"]:
+            found["sanity"] = model_sanity(*model_and_maps, sanity_draws, seed, piece)
+        if requested["stability"]:
+            found["stability"] = model_stability(*model_and_maps, stability_images, resamples, seed, piece)
     return found
-
-
-def _with_random_networks(
-    network: Network,
-    card: Card,
-    maps: Maps,
-    prepared: Prepared,
-    sanity_draws: int,
-    stability_images: int,
-    resamples: int,
-    seed: int,
-    piece: Piece,
-) -> dict[str, Any]:
-    """What compares maps with those of networks of random weights: `sanity` and `stability`, None where not wanted."""
-    own = network, card, maps, prepared
-    return {
-        "sanity": model_sanity(*own, sanity_draws, seed, piece) if sanity_draws else None,
-        "stability": model_stability(*own, stability_images, resamples, seed, piece) if stability_images else None,
-    }
 
 
 def changed(

@@ -80,7 +80,7 @@ class Record:
             None.
         tokens_first: the output is (tokens, N, C).
         passes_on: the output is the very tensor that was given.
-        pads: the module only adds rows and columns.
+        pads: the module only adds rows and columns, or hands on the image.
         projects: the module maps channels to another number of them, or an activation follows such a module.
     """
 
@@ -116,6 +116,7 @@ class Records:
     _first_with: dict[int, str] = field(default_factory=dict)
     _latest: tuple[Callable[[], Any], int, str] = (lambda: None, 0, "")
     _ran: int = 0
+    _image: Tensor | None = None
 
     def in_order(self) -> list[tuple[str, Record]]:
         """Modules that ran, first to last."""
@@ -128,10 +129,12 @@ class Records:
         return record.output is not None and record.output._version != record.version
 
     @contextmanager
-    def alone(self, modules: Mapping[str, nn.Module]) -> Iterator[None]:
+    def alone(self, modules: Mapping[str, nn.Module], image: Tensor) -> Iterator[None]:
         """Record the pass of one image, with its graph."""
+        self._image = image
         with hooked((module, partial(self._note_alone, name)) for name, module in modules.items()):
             yield
+        self._image = None
         self._names.clear()
         self._versions.clear()
 
@@ -166,7 +169,8 @@ class Records:
         record.passes_on = (
             record.follows != "" and output is inputs[0] and self._versions[id(output)] == output._version
         )
-        record.pads = isinstance(module, _PADDING)
+        # A dropout before the first weights hands on the image, which has no features.
+        record.pads = isinstance(module, _PADDING) or output is self._image
         record.projects = _channels_in(module) != _channels_out(module)
         if source != "" and (record.passes_on or isinstance(module, _KEEPS_ORDER)):
             record.projects = self.by_name[source].projects

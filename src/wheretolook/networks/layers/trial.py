@@ -83,10 +83,11 @@ def try_network(network: nn.Module, shape: Shape, hints: Hints = _NO_HINTS) -> T
     modules = {n: m for n, m in network.named_modules() if n and not isinstance(m, torch.jit.ScriptModule)}
     noise = random_images(network, shape, 2)
     records = Records({n: Record() for n in modules})
-    with torch.enable_grad(), records.alone(modules), noting_linear(network) as linears:
+    with torch.enable_grad():
         alone = noise[:1].clone().requires_grad_().clone()
         written = alone._version
-        whole = run(network, alone)
+        with records.alone(modules, alone), noting_linear(network) as linears:
+            whole = run(network, alone)
         writes_images = alone._version > written
     logits, keys = find_logits(whole, 1, name)
     if not bool(torch.isfinite(logits).all()):

@@ -35,7 +35,7 @@ class TrialResult:
         leads: whether the logits depend on its places.
         follows: name of the module whose output it was given; empty where it was given another tensor.
         passes_on: it hands on the very tensor that it was given.
-        pads: it only adds rows and columns around what it was given.
+        pads: it only adds rows and columns around what it was given, or hands on the image itself.
         classifies: it gives as many channels as there are classes, from another number.
         flat: it is feature maps in one row, (N, C, h * w).
         constant: it does not depend on the image.

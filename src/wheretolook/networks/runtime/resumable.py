@@ -7,10 +7,8 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -173,7 +171,7 @@ def compute_unsaved(name: str, make: Callable[[], Any]) -> Any:
 
 
 class Pieces:
-    """Results by name, saved periodically and on an interruption; several threads may make some at once.
+    """Results by name, saved periodically and on an interruption.
 
     Args:
         file: of the state, with the pieces of an interrupted run.
@@ -184,22 +182,15 @@ class Pieces:
         self._file, self._interruption = file, interruption
         self._done: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
         self._saved_at = time.monotonic()
-        self._lock, self._stopped = Lock(), False
 
     def __call__(self, name: str, make: Callable[[], Any]) -> Any:
         """The piece `name`, from the state, or computed by `make`.
 
         Raises:
             InputError: the run was interrupted; all pieces are saved.
-            CancelledError: another thread failed.
         """
-        if name in self._done:
-            return self._done[name]
-        if self._stopped:
-            raise CancelledError
-        made = make()
-        with self._lock:
-            self._done[name] = made
+        if name not in self._done:
+            self._done[name] = make()
             signal = self._interruption.signal
             if signal or time.monotonic() - self._saved_at > SECONDS_BETWEEN:
                 write_text(self._file, json.dumps(self._done))
@@ -209,16 +200,7 @@ class Pieces:
                     f"score: interrupted by {signal} after {len(self._done)} results",
                     hint='all of them are saved: run the same command, or "dvc repro", to resume',
                 )
-        return made
-
-    @contextmanager
-    def stopped_by_errors(self) -> Iterator[None]:
-        """Make no further pieces, in any thread, once the block has failed."""
-        try:
-            yield
-        except BaseException:
-            self._stopped = True
-            raise
+        return self._done[name]
 
 
 @contextmanager
