@@ -59,22 +59,23 @@ def test_a_clone_with_windows_line_ends_has_the_same_bytes(tmp_path: Path):
     assert (tmp_path / "clone/stages/launch").read_bytes() == LAUNCH.read_bytes()
 
 
-NAMES = ("OMP_NUM_THREADS", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+NAMES = ("OMP_NUM_THREADS", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OPENBLAS_NUM_THREADS")
 SHOW = f"import os; print([os.environ.get(name) for name in {NAMES}])"
 
 
 @pytest.mark.parametrize(
     ("given", "quota", "found"),
     [
-        ({}, {}, [None, "500", "0"]),
-        ({}, {"cpu.max": "max 100000"}, [None, "500", "0"]),
-        ({}, {"cpu.max": "150000 100000"}, ["2", "500", "0"]),
-        ({}, {"cpu/cpu.cfs_quota_us": "100000", "cpu/cpu.cfs_period_us": "100000"}, ["1", "500", "0"]),
-        ({}, {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, [None, "500", "0"]),
-        ({}, {"cpu.max": "900000 100000"}, [None, "500", "0"]),
-        ({"OMP_NUM_THREADS": "5"}, {"cpu.max": "100000 100000"}, ["5", "500", "0"]),
-        ({"GOMP_SPINCOUNT": "7", "KMP_BLOCKTIME": "200"}, {}, [None, "7", "200"]),
-        ({"OMP_WAIT_POLICY": "active"}, {}, [None, None, None]),
+        ({}, {}, [None, "500", "0", "1"]),
+        ({}, {"cpu.max": "max 100000"}, [None, "500", "0", "1"]),
+        ({}, {"cpu.max": "150000 100000"}, ["2", "500", "0", "1"]),
+        ({}, {"cpu/cpu.cfs_quota_us": "100000", "cpu/cpu.cfs_period_us": "100000"}, ["1", "500", "0", "1"]),
+        ({}, {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, [None, "500", "0", "1"]),
+        ({}, {"cpu.max": "900000 100000"}, [None, "500", "0", "1"]),
+        ({"OMP_NUM_THREADS": "5"}, {"cpu.max": "100000 100000"}, ["5", "500", "0", "1"]),
+        ({"GOMP_SPINCOUNT": "7", "KMP_BLOCKTIME": "200"}, {}, [None, "7", "200", "1"]),
+        ({"OPENBLAS_NUM_THREADS": "2"}, {}, [None, "500", "0", "2"]),
+        ({"OMP_WAIT_POLICY": "active"}, {}, [None, None, None, "1"]),
     ],
 )
 def test_threads_follow_the_quota_and_sleep_soon_unless_the_user_says_otherwise(
