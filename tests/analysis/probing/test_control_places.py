@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from wheretolook.analysis.probing import infills
 from wheretolook.analysis.probing.infills import best_like, donor_of, places_like, region_pixels
 from wheretolook.base.prepared import BACKGROUND, EVIDENCE, FOREGROUND, MARK
 
@@ -68,3 +69,17 @@ def test_the_best_look_alike_place_is_the_highest_mean_of_the_map_under_the_turn
     forbidden = scores > 0
     assert not set(best_like(scores, shape, forbidden)) & {12 * y + 5 for y in range(3, 8)}
     assert best_like(scores, np.array([[0, 0], [0, 12]])) is None
+
+
+def test_rounding_errors_of_sums_do_not_choose_the_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 175 pixels, 3.5 may lie outside the surroundings: 4 is the limit, which a sum of 4 + 1e-9 must not exceed."""
+    mask = scene((slice(10, 17), slice(14, 27)))
+    mask[30, 28:32] = BACKGROUND
+    assert len(places_like(mask, "evidence", 1, 0).region) == 175
+    overlap, found = infills._overlap, []
+    for error in (0.0, 1e-9, -1e-9):
+        monkeypatch.setattr(infills, "_overlap", lambda *args, error=error: overlap(*args) + error)
+        found.append(places_like(mask, "evidence", 500, 0).others)
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+    assert (np.isin(found[0], 30 * 48 + np.arange(28, 32)).sum(axis=1) == 4).any()

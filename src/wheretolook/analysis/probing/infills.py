@@ -74,7 +74,7 @@ def places_like(mask: np.ndarray, region: str, count: int, seed: int | list[int]
     generator = np.random.default_rng(seed)
     free = [np.argwhere(overlap.real < 0.5) for overlap in _overlaps(_turns(at), taken)]
     tidy = [
-        corners[_overlap(turned, outside)[tuple(corners.T)] <= allowed + 0.5] if len(corners) else corners
+        corners[np.rint(_overlap(turned, outside)[tuple(corners.T)]) <= allowed + 0.5] if len(corners) else corners
         for turned, corners in zip(_turns(at), free, strict=True)
     ]
     corners_of = tidy if any(map(len, tidy)) else free
