@@ -77,7 +77,7 @@ def test_masks_of_an_archive_that_belong_to_no_image_are_reported_or_refused(arc
 def test_a_folder_of_masks_without_a_picture_is_refused(archive: Path) -> None:
     packed = write_zip(archive.with_name("arrays.zip"), [*CELLS, ("masks/infected/0.npy", b"array")])
     done = run("archive", "--path", str(packed), "--sha256", digest(packed))
-    assert done.exit_code == 1 and "masks: expected masks (.bmp, " in done.output
+    assert done.exit_code == 1 and "masks: expected masks (.avif, .bmp, " in done.output
 
 
 def test_a_wrong_root_or_masks_is_an_error_that_says_what_to_write(archive: Path) -> None:

@@ -24,6 +24,7 @@ FETCH = ["--source=synthetic", *(f"--{name}={value}" for name, value in SYNTHETI
 SECTIONS = {"train": ("train", "models"), "sync": ("drive",)}
 # Modules that remove folders: of scratch names, of keys of states, of models that are gone, with tests of their own.
 REMOVING = {"files.py", "archive_source.py", "obtain.py", "resumable.py", "adopt.py", "leftovers.py", "fan_out.py"}
+REMOVING |= {"raw_data.py"}  # in the scratch folder of fetch, before it gets its name
 
 
 def load(stage: str) -> click.Command:

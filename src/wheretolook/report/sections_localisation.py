@@ -198,7 +198,8 @@ def _test_set(results: Results, name: str, found: Mapping[str, Any]) -> dict[str
     models = [model for model in results.names if model in found["models"]]
     changes = {model: _balanced_change(results, model, found) for model in models}
     copies = found["training_copies"]
-    shows = f"{copies:,} of them copy a training image" if copies else "no copy of a training image was found"
+    them = "is a copy of a training image" if copies == 1 else "are copies of training images"
+    shows = f"{copies:,} of them {them}" if copies else "no copy of a training image was found"
     lines = [f"{count(found['images'], 'image')} of {listed(found['class_names'])}; {shows}."]
     if absent := [each for each in results.class_names if each not in found["class_names"]]:
         changes = dict.fromkeys(models)
