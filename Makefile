@@ -35,7 +35,7 @@ repro: .venv/installed mend  ## run the pipeline: only the stages that something
 	@wheretolook moved
 
 test: .venv/installed  ## every test
-	@echo "make: running every test (seven to nine minutes on two cores)"
+	@echo "make: running every test (six to seven minutes on two cores)"
 	@OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 docs: .venv/installed  ## write docs/parameters.md and the tables of docs/results.md from the code

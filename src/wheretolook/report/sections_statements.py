@@ -195,7 +195,7 @@ RULE = {
 }
 INTRODUCTIONS = {
     Verdict.SUPPORTED: "may be written of these models",
-    Verdict.SHOWN_NOT: "the data contradict it",
+    Verdict.SHOWN_NOT: "the data support these negatives",
     Verdict.CANNOT_TELL: "the data do not decide",
 }
 
