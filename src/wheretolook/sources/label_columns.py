@@ -178,7 +178,7 @@ def choose_columns(
 def read_boxes(cells: Sequence[str], columns: Columns) -> list[tuple[float, ...]]:
     """The boxes of a row, each as left, upper, right, lower, and its polygons, each as x, y, x, y, ...
 
-    A single column has one box, or polygons separated by bars. () stands for one that cannot be read.
+    A single column contains one box, or polygons separated by "|". A shape that cannot be read becomes ().
     """
     texts = [cells[place] for place in columns.box]
     if len(texts) == 1:

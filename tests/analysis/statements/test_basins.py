@@ -47,7 +47,7 @@ def test_p_values_count_the_tests() -> None:
 def test_division_by_hand() -> None:
     # Two pairs, 1 apart inside and 4 across: squared distances of (0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3).
     distances = np.array([1.0, 4, 4, 4, 4, 1])
-    side = divide(distances, 4)
+    side = divide(distances)
     assert side[0] == side[1] != side[2] == side[3]
     assert explained(distances, 4) == pytest.approx(18 / 4 - (1 / 2 + 1 / 2))
     assert basin_nulls(np.ones(6), 4, np.random.default_rng(0)) == (1.0, 1.0)

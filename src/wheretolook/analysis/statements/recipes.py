@@ -200,7 +200,7 @@ def basins_of(
         return None
     r = found.r.values[there][:, columns]  # (n, P)
     distances = 2 * (1 - r.mean(axis=0))  # squared, of maps of mean 0 and length 1
-    side = divide(distances, len(models))
+    side = divide(distances)
     p_shuffled, p_unimodal = basin_nulls(distances, len(models), np.random.default_rng(sampling.seed))
     several = max(p_shuffled, p_unimodal) <= BASIN_ALPHA / tests
     same = side[first] == side[second]
@@ -225,12 +225,11 @@ def basins_of(
     )
 
 
-def divide(distances: np.ndarray, count: int) -> np.ndarray:
+def divide(distances: np.ndarray) -> np.ndarray:
     """The best division into two by Ward's method: (M,) bool.
 
     Args:
         distances: (P,) squared distances of the pairs of M models, in the order of `np.triu_indices`.
-        count: M.
     """
     from scipy.cluster.hierarchy import fcluster, linkage
 
@@ -239,7 +238,7 @@ def divide(distances: np.ndarray, count: int) -> np.ndarray:
 
 def explained(distances: np.ndarray, count: int) -> float:
     """Sum of squares that the best division explains; 0 where it cuts off a single model."""
-    side = divide(distances, count)
+    side = divide(distances)
     if min(side.sum(), (~side).sum()) < 2:
         return 0.0
     first, second = np.triu_indices(count, 1)
