@@ -216,7 +216,7 @@ class Twin:
 
 @dataclass(frozen=True, kw_only=True)
 class Basins:
-    """Whether the networks of one recipe form one group or two, judged by their maps of a class (basins of explanations).
+    """Whether networks of one recipe form one group or two, judged by their maps of a class (basins of explanations).
 
     Attributes:
         models: of the recipe, six or more.
